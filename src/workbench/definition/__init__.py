@@ -1,0 +1,1 @@
+"""Floor 1: agent files. Knows no model and no notebook."""

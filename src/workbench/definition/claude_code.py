@@ -1,0 +1,394 @@
+"""What Claude Code makes of an agent file: whether it is listed, what the model is shown of it, what is sent.
+
+A model of the program's own reader, measured against version 2.1.330: what stands between the first two `---`
+is read as YAML; where that fails, once more with suspicious values put in quotes; else not at all.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Literal
+
+from workbench.definition import yaml12
+from workbench.definition.document import Document, parse_document
+from workbench.definition.header import Problem, Severity, brief, problem_at
+from workbench.definition.lines import as_shown
+
+if TYPE_CHECKING:
+    from workbench.definition.agent import Agent
+
+Verdict = Literal["strict", "retry", "dropped"]
+
+# As JavaScript has it: `\s` and `trim` know the byte order mark, `.` stops at every JavaScript line end.
+_BLANKS = "\t\n\v\f\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+_FRONTMATTER = re.compile(rf"---[{_BLANKS}]*\n((?s:.*?))---[{_BLANKS}]*\n?")
+_VALUE_LINE = re.compile(rf"([a-zA-Z_-]+):[{_BLANKS}]+([^\n\r\u2028\u2029]+)\Z")
+_SUSPICIOUS = re.compile(r"[{}\[\]*&#!|>%@`]|: ")
+_EDGE_BLANKS = re.compile(rf"\A[{_BLANKS}]+|[{_BLANKS}]+\Z")
+
+_WINDOWS_PATH = re.compile(r"(?<![A-Za-z])[A-Za-z]:\\")
+
+_REPAIRED_KEYS = ("name", "description", "tools", "disallowedTools", "model")
+_TOOLS_OF_MEMORY = ("Write", "Edit", "Read")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaudeCodeReading:
+    """Claude Code's reading of one file, alone in a project's `.claude/agents`."""
+
+    verdict: Verdict
+    """`strict`: as it is; `retry`: after putting values in quotes, which other readers do not do; `dropped`:
+    it is not listed, for the reasons in `problems`."""
+    name: str | None = None
+    """`None`, like the other fields, where the file is dropped."""
+    description: str | None = None
+    """As the model is shown it: a backslash and an n have become a line end."""
+    tools: str | None = None
+    """As the model is shown them: "All tools", "Read, Grep" or "All tools except Write"."""
+    model: str | None = None
+    """The id that is asked for; an absent or inherited model gives the session's default."""
+    effort: str | None = None
+    """The file's own, where it is one of the levels."""
+    prompt: str = ""
+    """The text after the header, blanks at its edges trimmed. For an empty one Claude Code sends its own
+    text, and with `memory` it appends how to use the memory. Also given for a dropped file."""
+    problems: tuple[Problem, ...] = ()
+    """What is lost or changed on the way, in the order of lines."""
+
+    @property
+    def listed(self) -> bool:
+        """Whether the agent is offered to the model at all."""
+        return self.verdict != "dropped"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parsed:
+    """What the two passes give, before any rule on names or types."""
+
+    verdict: Verdict
+    values: Mapping[str, Any]
+    prompt: str
+    header: str | None
+    """The text that was parsed; `None` where there is no frontmatter."""
+
+
+def read_as_claude_code(source: Agent | Document | bytes) -> ClaudeCodeReading:
+    """What Claude Code makes of an agent with its changes, of a document, or of bytes. Never raises."""
+    document = _document_of(source)
+    parsed = parse_as_claude_code(document)
+    values = parsed.values
+    reasons = tuple(_reasons_to_drop(document, parsed))
+    problems = [*_reader_problems(document, parsed), *reasons]
+    if reasons:
+        return ClaudeCodeReading(verdict="dropped", prompt=parsed.prompt, problems=_in_order(problems))
+    problems += _backslash_problems(document, values["description"])
+    if parsed.verdict == "retry":
+        problems += _repair_problems(document, parsed)
+    return ClaudeCodeReading(
+        verdict=parsed.verdict,
+        name=values["name"],
+        description=shown_description(values["description"]),
+        tools=_shown_tools(values),
+        model=resolve_model_alias(values.get("model")),
+        effort=values["effort"] if values.get("effort") in facts()["efforts"] else None,
+        prompt=parsed.prompt,
+        problems=_in_order(problems),
+    )
+
+
+def parse_as_claude_code(document: Document) -> Parsed:
+    """The keys and the prompt that the program's two passes find in this text."""
+    text = as_shown(document.text.removeprefix("\ufeff"))
+    match = _FRONTMATTER.match(text)
+    if match is None:
+        return Parsed(verdict="strict", values={}, prompt=_trimmed(text), header=None)
+    header, prompt = match[1], _trimmed(text[match.end() :])
+    values = _mapping(header)
+    if values is not None:
+        return Parsed(verdict="strict", values=values, prompt=prompt, header=header)
+    values = _mapping(_with_quotes(header))
+    if values is not None:
+        return Parsed(verdict="retry", values=values, prompt=prompt, header=header)
+    return Parsed(verdict="dropped", values={}, prompt=prompt, header=header)
+
+
+def shown_description(description: str) -> str:
+    """A parsed description as the model is shown it."""
+    return as_shown(description).replace("\\n", "\n")
+
+
+def resolve_model_alias(model: object) -> str:
+    """The model id that Claude Code asks for: of an alias in any case; the default for none; else the name."""
+    if not isinstance(model, str) or not model or model.lower() == "inherit":
+        return str(facts()["default_model"])
+    return str(facts()["aliases"].get(model.lower(), model))
+
+
+def split_tools(text: str) -> tuple[str, ...]:
+    """The tools of a text with commas; those inside parentheses do not part: `Agent(a, b), Read` are two."""
+    parts: list[str] = []
+    depth = start = 0
+    for index, character in enumerate(text):
+        if character == "(":
+            depth += 1
+        elif character == ")":
+            depth = max(0, depth - 1)
+        elif character == "," and depth == 0:
+            parts.append(text[start:index])
+            start = index + 1
+    parts.append(text[start:])
+    return tuple(part for part in map(_trimmed, parts) if part)
+
+
+@cache
+def facts() -> Mapping[str, Any]:
+    """What this version of Claude Code knows: aliases, tools, colours, levels; with version and date."""
+    data = resources.files("workbench.definition").joinpath("claude_code_2_1_330.toml").read_text(encoding="utf-8")
+    return tomllib.loads(data)
+
+
+def _document_of(source: Agent | Document | bytes) -> Document:
+    if isinstance(source, Document):
+        return source
+    return parse_document(source if isinstance(source, bytes) else source.text)
+
+
+def _in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    return tuple(sorted(problems, key=lambda problem: (problem.line, problem.column)))
+
+
+def _trimmed(text: str) -> str:
+    return _EDGE_BLANKS.sub("", text)
+
+
+def _mapping(header: str) -> dict[str, Any] | None:
+    """The header's keys; none where it is YAML but no mapping; `None` where it is not YAML."""
+    if "\0" in header:
+        return None
+    try:
+        root = yaml12.read(header)
+    except yaml12.NotYaml:
+        return None
+    return root.value if root is not None and isinstance(root.value, dict) else {}
+
+
+def _with_quotes(header: str) -> str:
+    """The header with each suspicious value that is not in quotes yet put in quotes."""
+    return "\n".join(map(_line_with_quotes, header.split("\n")))
+
+
+def _line_with_quotes(line: str) -> str:
+    match = _VALUE_LINE.match(line)
+    if match is None or not _SUSPICIOUS.search(match[2]) or _is_whole(match[2]):
+        return line
+    escaped = match[2].replace("\\", "\\\\").replace('"', '\\"')
+    return f'{match[1]}: "{escaped}"'
+
+
+def _is_whole(value: str) -> bool:
+    """Whether a value is wholly in quotes or in brackets; versions before 2.1.330 quoted the latter."""
+    return len(value) > 1 and value[0] + value[-1] in ('""', "''", "[]")
+
+
+def _tool_list(value: Any) -> tuple[str, ...] | None:
+    if isinstance(value, str):
+        return split_tools(value)
+    if isinstance(value, list):
+        return tuple(tool for item in value if isinstance(item, str) for tool in split_tools(item))
+    return None
+
+
+def _shown_tools(values: Mapping[str, Any]) -> str:
+    allowed, denied = _tool_list(values.get("tools")), _tool_list(values.get("disallowedTools")) or ()
+    if not allowed or "*" in allowed:
+        return f"All tools except {', '.join(denied)}" if denied else "All tools"
+    if values.get("memory") in facts()["memories"]:
+        allowed += tuple(tool for tool in _TOOLS_OF_MEMORY if tool not in allowed)
+    return ", ".join(tool for tool in allowed if tool not in denied)
+
+
+def _reasons_to_drop(document: Document, parsed: Parsed) -> Iterator[Problem]:
+    if parsed.header is None:
+        if document.open and not any(problem.severity == "error" for problem in document.problems):
+            yield Problem(
+                rule="no-header",
+                severity="error",
+                message="Claude Code finds no header and does not list the file.",
+                fix="Start it with a line `---` and close the header with a line `---`.",
+            )
+        yield from (p for p in document.problems if p.severity == "error" and p.rule != "not-yaml")
+        return
+    if parsed.verdict == "dropped":
+        yield _not_yaml(document, parsed)
+        return
+    values = parsed.values
+    for key in ("name", "description"):
+        value = values.get(key)
+        if value is None or value == "":
+            yield _at(
+                document,
+                key,
+                f"missing-{key}",
+                "error",
+                f"There is no `{key}`; Claude Code skips the file without a word.",
+                f"Add `{key}: ...` to the header.",
+            )
+        elif not isinstance(value, str):
+            kind = {list: "a list", dict: "a mapping", bool: "true or false"}.get(type(value), "a number")
+            yield _at(
+                document,
+                key,
+                "not-text",
+                "error",
+                f"`{key}` is {kind} to YAML, not text; Claude Code skips the file.",
+                "Put it in quotes.",
+            )
+    name = values.get("name")
+    if isinstance(name, str) and ":" in name:
+        yield _at(
+            document,
+            "name",
+            "name-colon",
+            "error",
+            f"The name {name!r} holds `:`, which is kept for plugins; Claude Code skips the file.",
+            "Use lowercase letters and hyphens.",
+        )
+    if isinstance(name, str) and name.startswith("-"):
+        yield _at(
+            document,
+            "name",
+            "name-leading-hyphen",
+            "error",
+            f"The name {name!r} starts with a hyphen; Claude Code skips the file.",
+            "Start it with a letter.",
+        )
+    if isinstance(values.get("hooks"), list):
+        yield _at(
+            document,
+            "hooks",
+            "hooks-list",
+            "error",
+            "`hooks` is a list; Claude Code drops the whole file silently.",
+            "Write a mapping from event to list (`{}` for none), or remove the key.",
+        )
+
+
+def _at(
+    document: Document,
+    key: str,
+    rule: str,
+    severity: Severity,
+    message: str,
+    fix: str,
+) -> Problem:
+    entry = document.entry(key)
+    if entry is not None:
+        return problem_at(entry, rule, severity, message, fix)
+    return Problem(rule=rule, severity=severity, message=message, field=key, fix=fix)
+
+
+def _not_yaml(document: Document, parsed: Parsed) -> Problem:
+    found = next((problem for problem in document.problems if problem.rule == "not-yaml"), None)
+    if found is None:
+        return Problem(
+            rule="not-yaml",
+            severity="error",
+            line=2,
+            fix="Put the values in quotes.",
+            message="What Claude Code takes for the header is not YAML; it drops the file without a word.",
+        )
+    entry = document.entry(found.field) if found.field else None
+    if entry is not None and ": " in entry.source and entry.text.endswith("\r\n"):
+        return replace(
+            found,
+            rule="crlf-and-colon",
+            severity="error",
+            message="`: ` inside an unquoted value of a file with CRLF line ends: "
+            "Claude Code drops the file without a word, as its repair does not know CRLF.",
+        )
+    return replace(found, severity="error", message=f"{found.message} Claude Code drops it without a word.")
+
+
+def _reader_problems(document: Document, parsed: Parsed) -> Iterator[Problem]:
+    """What the document's own reader noticed, in the light of what Claude Code does about it."""
+    for problem in document.problems:
+        if problem.rule != "not-yaml":
+            if not (parsed.header is None and problem.severity == "error"):
+                yield problem
+        elif parsed.verdict == "retry":
+            yield replace(
+                problem,
+                rule="repaired",
+                message=problem.message.partition(";")[0] + "; Claude Code repairs this, other readers do not.",
+            )
+        elif parsed.verdict == "strict" and parsed.header is not None:
+            yield problem
+    if parsed.header is not None and len(parsed.header) < len(document.header.rstrip(" \t\r\n")):
+        line, column = _cut(document, parsed)
+        field = next((entry.key for entry in reversed(document.entries) if entry.key_line <= line), None)
+        yield Problem(
+            rule="cut-at-dashes",
+            severity="error",
+            line=line,
+            column=column,
+            field=field,
+            message="Claude Code takes this `---` for the end of the header; the rest becomes prompt.",
+            fix='Write it otherwise, or in double quotes as "\\x2d--".',
+        )
+
+
+def _cut(document: Document, parsed: Parsed) -> tuple[int, int]:
+    before = document.lead + document.open + (parsed.header or "")
+    last_break = before.rfind("\n")
+    return before.count("\n") + 1, len(before) - last_break
+
+
+def _repair_problems(document: Document, parsed: Parsed) -> Iterator[Problem]:
+    """Fields that mean one thing to their author and another to the repair."""
+    for entry in {entry.key: entry for entry in document.entries}.values():
+        mine, theirs = entry.value, parsed.values.get(entry.key)
+        if entry.key not in _REPAIRED_KEYS or _is_same(entry.key, mine, theirs):
+            continue
+        if isinstance(mine, str) and isinstance(theirs, str) and as_shown(mine).startswith(theirs.rstrip()):
+            yield problem_at(
+                entry,
+                "truncated",
+                "error",
+                f"Claude Code sees {len(theirs):,} of the {len(mine):,} characters of `{entry.key}`: "
+                "it takes the lines after them for other keys.",
+                "Set the value anew and save: it is then quoted.",
+            )
+        else:
+            yield problem_at(
+                entry,
+                "read-differently",
+                "error",
+                f"Claude Code reads `{entry.key}` as {brief(theirs)}, as it repairs the header line by line.",
+                "Set the value anew and save: it is then quoted as needed.",
+            )
+
+
+def _is_same(key: str, mine: Any, theirs: Any) -> bool:
+    if key in ("tools", "disallowedTools"):
+        return _tool_list(mine) == _tool_list(theirs)
+    if isinstance(mine, str) and isinstance(theirs, str):
+        return as_shown(mine).strip() == theirs.strip()
+    return bool(mine == theirs)
+
+
+def _backslash_problems(document: Document, description: str) -> Iterator[Problem]:
+    if "\\n" in description:
+        is_path = _WINDOWS_PATH.search(description) is not None
+        yield _at(
+            document,
+            "description",
+            "backslash-n",
+            "warning" if is_path else "note",
+            "A backslash and an n in the description are shown to the model as a line end.",
+            "Write the path with `/`." if is_path else "Break the line instead, in a block that starts with `|-`.",
+        )

@@ -1,0 +1,75 @@
+"""The exceptions that the workbench raises: every one a `WorkbenchError`.
+
+A message says where, what was found and what to do next. A failing trial is not an exception: it is a
+`Trial` with a failure. Exceptions are for a setup that cannot work.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class WorkbenchError(Exception):
+    """Anything that the workbench refuses to go on with."""
+
+
+class FileError(WorkbenchError):
+    """A file is missing, unreadable or does not say what it should; the message starts with its place."""
+
+    def __init__(self, message: str, *, path: str | Path | None = None, line: int | None = None) -> None:
+        self.path = Path(path) if path is not None else None
+        self.line = line
+        place = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
+        super().__init__(place + message)
+
+
+class AgentFileError(FileError):
+    """An agent file cannot be read or written."""
+
+
+class AgentChangedOnDisk(AgentFileError):
+    """The file is not the one that was read: somebody else changed it; nothing was written."""
+
+
+class DuplicateAgent(AgentFileError):
+    """Two files of one folder define agents of the same name."""
+
+
+class TaskFileError(FileError):
+    """A task file has a field that is wrong; says file, line and field."""
+
+
+class UnknownGrader(TaskFileError):
+    """A task names a grader that does not exist, or gives it options that it does not take."""
+
+
+class PlanError(WorkbenchError):
+    """A plan cannot be run as asked: no tasks, no variants, a count below one."""
+
+
+class SetupError(WorkbenchError):
+    """The way to the model is not set up: no key, a wrong key, a wrong address."""
+
+
+class LedgerError(WorkbenchError):
+    """The ledger cannot be read or written. `unsaved` holds the trials that came back but are not on disk."""
+
+    def __init__(self, message: str, *, unsaved: tuple[object, ...] = ()) -> None:
+        self.unsaved = unsaved
+        super().__init__(message)
+
+
+class RecordError(FileError):
+    """A recorded run is missing, incomplete or of an unknown version."""
+
+
+class ComparisonError(WorkbenchError):
+    """A run cannot be compared as asked: unknown baseline, nothing in common."""
+
+
+class ParameterError(WorkbenchError):
+    """A notebook parameter is unknown, of the wrong type, or looks like a secret."""
+
+
+class NotebookFailed(WorkbenchError):
+    """A cell of a notebook raised; what ran before it is saved."""

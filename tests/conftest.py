@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from workbench.definition.agent import Agent, parse_agent
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test sees a key, a profile or the author's own ledger."""
+    for name in list(os.environ):
+        if name.startswith(("ANTHROPIC_", "WORKBENCH_OFFLINE", "WORKBENCH_HEADLESS", "WORKBENCH_LEDGER")):
+            monkeypatch.delenv(name)
+    private = tmp_path_factory.mktemp("private")
+    monkeypatch.setenv("ANTHROPIC_CONFIG_DIR", str(private / "no-profile"))
+    monkeypatch.setenv("WORKBENCH_LEDGER", str(private / "ledger.sqlite"))
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The folder of real and odd agent files; a test that needs it is skipped where it is absent."""
+    folder = Path(os.environ.get("WORKBENCH_CORPUS") or REPOSITORY.parent / "shared" / "corpus")
+    if not (folder / "claude_code_reading.jsonl").is_file():
+        pytest.skip(f"the corpus of agent files is not at {folder}; name its folder in WORKBENCH_CORPUS")
+    return folder
+
+
+@pytest.fixture
+def agent() -> Agent:
+    return parse_agent(
+        "---\nname: architect\ndescription: Designs things\nmodel: sonnet\n---\n\n"
+        "You are an architect.\n- Ask clarifying questions when requirements are unclear.\n- Use strict type hints.\n"
+    )
