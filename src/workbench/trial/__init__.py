@@ -1,0 +1,1 @@
+"""Floor 2: trying an agent on tasks. Knows no table and no widget."""

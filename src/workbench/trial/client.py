@@ -1,0 +1,347 @@
+"""The one door to the model: the official SDK. Only here are credentials read.
+
+The SDK's own retries are off (it may sleep for as long as a server asks, unseen); one call is one request, and
+what became of it comes back as an `Attempt`. Streams are read from the raw response, because the SDK's typed
+stream takes an early end for success and lets socket errors through untranslated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from workbench.errors import SetupError
+from workbench.trial.catalogue import OFFLINE_BASE_URL
+from workbench.trial.trial import Failure, Place, Reply, Request, Usage
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic as AsyncAnthropic
+
+_API = "https://api.anthropic.com"
+_CREDENTIAL_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_PROFILE")
+_FEDERATION_VARIABLES = ("ANTHROPIC_FEDERATION_RULE_ID", "ANTHROPIC_ORGANIZATION_ID")
+
+SPEND_LIMITS = ("enforced_spend_limit_reached", "contract_spend_limit_reached")
+"""Error codes that the API sends with 429, though no waiting helps."""
+
+CONNECT_SECONDS = 10.0
+DEADLINE_SECONDS = 900.0
+"""The longest that one request may take in all."""
+SILENCE_SECONDS = 120.0
+"""The longest wait for the next piece of a reply."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """What became of one request. A broken stream has both: the part that came, and why it broke."""
+
+    reply: Reply | None = None
+    failure: Failure | None = None
+    retry_after_seconds: float | None = None
+
+
+def choose_place(live: bool | None = None) -> Place:
+    """Where requests will be answered, from the environment.
+
+    `ANTHROPIC_BASE_URL` names a server of the user's own (no key needed if it asks for none);
+    `ANTHROPIC_API_KEY`, `ANTHROPIC_AUTH_TOKEN` or a profile means the API; with none of them the offline
+    stand-in answers. `live=False` is always the stand-in; `live=True` never is.
+
+    Raises:
+        SetupError: a setting cannot work, or `live=True` and nothing is set; says what to set.
+    """
+    if live is False:
+        return Place(kind="offline", base_url=OFFLINE_BASE_URL)
+    base_url = os.environ.get("ANTHROPIC_BASE_URL", "").strip()
+    if base_url and base_url.rstrip("/") != _API:
+        return Place(kind="server", base_url=_checked_base_url(base_url))
+    if _has_credentials():
+        return Place(kind="live", base_url=_API)
+    if live:
+        raise SetupError(
+            "a live run was asked for, but there is no key: set ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN, or a "
+            "profile), or set ANTHROPIC_BASE_URL to a server of your own; or leave live off to use the offline stand-in"
+        )
+    return Place(kind="offline", base_url=OFFLINE_BASE_URL)
+
+
+def describe_place(place: Place) -> str:
+    """One line for the start of a run: who answers, and how to change that."""
+    if place.is_stand_in:
+        return (
+            "Answered by the OFFLINE STAND-IN, not by a model: no key is used, nothing is spent, and the numbers "
+            "say nothing about any model. Set ANTHROPIC_API_KEY to go live."
+        )
+    return f"Answered {'live by the Messages API' if place.kind == 'live' else 'by the server'} at {place.base_url}."
+
+
+def _checked_base_url(base_url: str) -> str:
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SetupError(
+            "ANTHROPIC_BASE_URL is not an http or https address; set it to the root of the server, such as "
+            "http://127.0.0.1:11434"
+        )
+    host = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
+    if parts.username or parts.password or parts.query:
+        raise SetupError(
+            f"ANTHROPIC_BASE_URL for {host} carries credentials or a query; put the key into ANTHROPIC_API_KEY and "
+            "keep only the root address"
+        )
+    path = parts.path.rstrip("/")
+    if path.endswith("/v1"):
+        raise SetupError(
+            f"ANTHROPIC_BASE_URL ends in /v1, so requests would go to {path}/v1/messages; give the root: "
+            f"{urlunsplit((parts.scheme, parts.netloc, path.removesuffix('/v1'), '', ''))}"
+        )
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def _has_credentials() -> bool:
+    key = os.environ.get("ANTHROPIC_API_KEY", "")
+    if key != key.strip() or any(character in key for character in " \t\r\n'\""):
+        raise SetupError(
+            f"ANTHROPIC_API_KEY holds blanks, quotes or a line break among its {len(key)} characters; set it to the "
+            "key alone"
+        )
+    return (
+        any(os.environ.get(name) for name in _CREDENTIAL_VARIABLES)
+        or all(os.environ.get(name) for name in _FEDERATION_VARIABLES)
+        or _has_profile()
+    )
+
+
+def _has_profile() -> bool:
+    config = os.environ.get("ANTHROPIC_CONFIG_DIR")
+    folder = Path(config) if config else Path.home() / ".config" / "anthropic"
+    return any((folder / "configs").glob("*.json"))
+
+
+@asynccontextmanager
+async def open_client(place: Place, *, connections: int = 8) -> AsyncIterator[AsyncAnthropic]:
+    """The SDK's client for this place, closed afterwards.
+
+    Raises:
+        SetupError: the SDK finds the credentials unusable.
+    """
+    import anthropic
+    import httpx2
+
+    timeout = httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
+    if place.is_stand_in:
+        from workbench.trial.offline import OfflineTransport
+
+        client = anthropic.AsyncAnthropic(
+            api_key="offline",
+            base_url=place.base_url,
+            max_retries=0,
+            timeout=timeout,
+            http_client=anthropic.DefaultAsyncHttpxClient(transport=OfflineTransport.from_environment()),
+        )
+    else:
+        limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+        asks_for_none = place.kind == "server" and not _has_credentials()
+        try:
+            client = anthropic.AsyncAnthropic(
+                api_key="none" if asks_for_none else None,
+                base_url=place.base_url,
+                max_retries=0,
+                timeout=timeout,
+                http_client=anthropic.DefaultAioHttpClient(limits=limits, timeout=timeout),
+            )
+        except anthropic.AnthropicError as error:
+            raise SetupError(f"the credentials cannot be used: {error}") from error
+    async with client:
+        yield client
+
+
+async def ask(
+    client: AsyncAnthropic,
+    request: Request,
+    *,
+    draw: int = 0,
+    on_text: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+    deadline_seconds: float = DEADLINE_SECONDS,
+) -> Attempt:
+    """Sends one request and reads its stream to the end; `on_text` gets each piece of text as it comes.
+
+    Never raises for what the network or the server does: that is the `failure` of the attempt. `progress` holds
+    the reply as far as it has come, for whoever cancels.
+    """
+    import anthropic
+    import httpx2
+
+    progress = progress or Progress()
+    call = client.messages.with_streaming_response.create(
+        **request.body(), extra_headers={"x-workbench-draw": str(draw)}
+    )
+    try:
+        async with asyncio.timeout(deadline_seconds), call as response:
+            progress.request_id = response.headers.get("request-id") or response.headers.get("x-request-id")
+            content_type = response.headers.get("content-type", "")
+            if not content_type.startswith("text/event-stream"):
+                body = await response.read()
+                return Attempt(
+                    failure=Failure(
+                        type="not_a_stream",
+                        message=f"the server answered 200 with {content_type or 'no content type'} instead of a "
+                        f"stream: {body[:200].decode('utf-8', 'replace')!r}",
+                        status=200,
+                        request_id=progress.request_id,
+                    )
+                )
+            async for event in _events(response.iter_bytes()):
+                failure = progress.take(event, on_text)
+                if failure is not None:
+                    return Attempt(reply=progress.partial(), failure=failure)
+    except anthropic.APIStatusError as error:
+        return Attempt(failure=_status_failure(error), retry_after_seconds=_retry_after(error.response.headers))
+    except (anthropic.APITimeoutError, httpx2.TimeoutException) as error:
+        return _broken(progress, "timeout", _cause(error))
+    except (anthropic.APIConnectionError, httpx2.TransportError) as error:
+        return _broken(progress, "connection", _cause(error))
+    except TimeoutError:
+        return _broken(progress, "deadline", f"no complete reply within {deadline_seconds:g} seconds")
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        return _broken(progress, "malformed_stream", _cause(error))
+    if progress.stop_reason is None:
+        return _broken(progress, "broken_stream", "the stream ended before the model did")
+    return Attempt(reply=progress.partial())
+
+
+class Progress:
+    """A reply while it comes: fed with the events of a stream, readable at any time."""
+
+    def __init__(self) -> None:
+        self.request_id: str | None = None
+        self.stop_reason: str | None = None
+        self._pieces: list[str] = []
+        self._stop_details: Mapping[str, Any] | None = None
+        self._model = ""
+        self._usage: dict[str, int | None] = {}
+        self._output_is_final = False
+        self._began = time.perf_counter()
+        self._first: float | None = None
+
+    def take(self, event: Mapping[str, Any], on_text: Callable[[str], None] | None) -> Failure | None:
+        """Adds one event; a failure is what an `error` event says."""
+        kind = event["type"]
+        if kind == "content_block_delta":
+            if self._first is None:
+                self._first = time.perf_counter()
+            if event["delta"].get("type") == "text_delta":
+                self._add(event["delta"]["text"], on_text)
+        elif kind == "content_block_start" and event["content_block"].get("type") == "text":
+            self._add(event["content_block"].get("text") or "", on_text)
+        elif kind == "message_start":
+            self._model = event["message"].get("model") or ""
+            self._usage.update(event["message"].get("usage") or {})
+        elif kind == "message_delta":
+            self.stop_reason = event["delta"].get("stop_reason")
+            self._stop_details = event["delta"].get("stop_details")
+            self._usage.update({name: n for name, n in (event.get("usage") or {}).items() if n is not None})
+            self._output_is_final = "output_tokens" in (event.get("usage") or {})
+        elif kind == "error":
+            error = event.get("error") or {}
+            return Failure(
+                type=str(error.get("type") or "api_error"),
+                message=f"in the stream: {error.get('message') or error}",
+                status=200,
+                request_id=self.request_id,
+            )
+        return None
+
+    def partial(self) -> Reply:
+        """The reply as far as it has come. Output tokens are unknown until the stream says them at its end."""
+        now = time.perf_counter()
+        return Reply(
+            text="".join(self._pieces),
+            stop_reason=self.stop_reason,
+            stop_details=self._stop_details,
+            model=self._model,
+            usage=Usage(
+                input_tokens=self._usage.get("input_tokens"),
+                output_tokens=self._usage.get("output_tokens") if self._output_is_final else None,
+                cache_creation_input_tokens=self._usage.get("cache_creation_input_tokens"),
+                cache_read_input_tokens=self._usage.get("cache_read_input_tokens"),
+            ),
+            request_id=self.request_id,
+            seconds_to_first_token=None if self._first is None else self._first - self._began,
+            seconds=now - self._began,
+        )
+
+    def _add(self, text: str, on_text: Callable[[str], None] | None) -> None:
+        if text:
+            self._pieces.append(text)
+            if on_text is not None:
+                on_text(text)
+
+
+async def _events(chunks: AsyncIterator[bytes]) -> AsyncIterator[Mapping[str, Any]]:
+    """Server-sent events as their JSON data. Lines end in LF or CRLF only: U+2028 may stand inside the data."""
+    waiting = b""
+    data: list[bytes] = []
+    async for chunk in chunks:
+        *lines, waiting = (waiting + chunk).split(b"\n")
+        for line in lines:
+            line = line.removesuffix(b"\r")
+            if line.startswith(b"data:"):
+                data.append(line[5:].removeprefix(b" "))
+            elif not line and data:
+                yield _readable(b"\n".join(data))
+                data.clear()
+
+
+def _readable(data: bytes) -> Any:
+    """JSON without lone surrogates, which an escape such as `\\ud83d` may make and nothing can store."""
+    value = json.loads(data)
+    if b"\\ud" in data.lower():
+        return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    return value
+
+
+def _broken(progress: Progress, kind: str, message: str) -> Attempt:
+    partial = progress.partial()
+    return Attempt(
+        reply=partial if partial.model or partial.text else None,
+        failure=Failure(type=kind, message=message, request_id=progress.request_id),
+    )
+
+
+def _cause(error: Exception) -> str:
+    cause = error.__cause__ or error
+    return f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
+
+
+def _status_failure(error: Any) -> Failure:
+    return Failure(
+        type=error.error_code if error.error_code in SPEND_LIMITS else error.type or f"http_{error.status_code}",
+        message=str(error.api_message or error.message)[:500],
+        status=error.status_code,
+        request_id=error.request_id,
+    )
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the server asks to wait: `retry-after-ms`, or `retry-after` as seconds or as a date."""
+    try:
+        if "retry-after-ms" in headers:
+            return max(0.0, float(headers["retry-after-ms"]) / 1000)
+        value = headers.get("retry-after")
+        if value is None:
+            return None
+        if value.strip()[:1].isdigit():
+            return float(value)
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None

@@ -1,0 +1,193 @@
+"""A run as a folder of plain files that a reviewer can read and load again, without a key or a ledger.
+
+    run.json        what the run was: place, repeats, variants, versions
+    agents/*.md     the agent of each variant, byte for byte
+    systems/*.txt   the system prompts as they were sent, named by their hash
+    tasks.jsonl     one task a line, in the order of the run
+    trials.jsonl    one trial a line, in the order of the run: request, reply or failure, scores
+
+The same run gives the same bytes, wherever and whenever it is exported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from workbench.definition.agent import parse_agent
+from workbench.errors import RecordError
+from workbench.trial.task import GraderSpec, Task
+from workbench.trial.trial import Failure, Place, Reply, Request, Run, Score, Trial, Usage
+
+FORMAT = 1
+
+
+def export_record(run: Run, folder: str | Path) -> Path:
+    """Writes the run into this folder, which is made if it is not there, and returns it.
+
+    Raises:
+        RecordError: the folder cannot be written, or holds something other than a record.
+    """
+    folder = Path(folder)
+    names = _file_names(run.variants)
+    about = {
+        "format": FORMAT,
+        "answered_by": run.place.label,
+        "place": asdict(run.place),
+        "repeats": run.repeats,
+        "variants": [
+            {"name": name, "file": f"agents/{names[name]}", "sha256": agent.digest}
+            for name, agent in run.variants.items()
+        ],
+        "versions": {name: metadata.version(name) for name in ("agent-workbench", "anthropic")},
+    }
+    files: dict[str, bytes] = {
+        "run.json": (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode(),
+        "tasks.jsonl": _lines(_task_as_json(task) for task in run.tasks),
+        "trials.jsonl": _lines(_trial_as_json(trial) for trial in run.trials),
+    }
+    files |= {f"agents/{names[name]}": agent.to_bytes() for name, agent in run.variants.items()}
+    files |= {_system_file(trial.request.system): _bytes(trial.request.system) for trial in run.trials}
+    try:
+        for stale in [*folder.glob("agents/*.md"), *folder.glob("systems/*.txt")]:
+            if stale.relative_to(folder).as_posix() not in files:
+                stale.unlink()
+        for name, content in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+    except OSError as error:
+        raise RecordError(f"the record cannot be written: {error.strerror}", path=folder) from error
+    return folder
+
+
+def load_run(folder: str | Path) -> Run:
+    """The run that was exported to this folder; equal to it, but for what only its ledger knew.
+
+    Raises:
+        RecordError: a file is missing, broken, or of a format this version does not know.
+    """
+    folder = Path(folder)
+    about = _json(folder / "run.json")
+    if about.get("format") != FORMAT:
+        raise RecordError(
+            f"is a record of format {about.get('format')!r}; this workbench reads {FORMAT}",
+            path=folder / "run.json",
+        )
+    try:
+        place = Place(**about["place"])
+        variants = {}
+        for variant in about["variants"]:
+            path = folder / variant["file"]
+            agent = parse_agent(path.read_bytes(), path=path)
+            if agent.digest != variant["sha256"]:
+                raise RecordError("is not the file that was recorded: its sha256 differs", path=path)
+            variants[variant["name"]] = agent
+        systems = {
+            path.relative_to(folder).as_posix(): path.read_bytes().decode("utf-8", "surrogateescape")
+            for path in folder.glob("systems/*.txt")
+        }
+        return Run(
+            variants=variants,
+            tasks=tuple(_task_from_json(line) for line in _json_lines(folder / "tasks.jsonl")),
+            repeats=about["repeats"],
+            place=place,
+            trials=tuple(_trial_from_json(line, place, systems) for line in _json_lines(folder / "trials.jsonl")),
+        )
+    except OSError as error:
+        raise RecordError(f"is part of the record and cannot be read: {error.strerror}", path=error.filename) from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RecordError(f"the record is incomplete: {type(error).__name__}: {error}", path=folder) from error
+
+
+def _task_as_json(task: Task) -> dict[str, Any]:
+    return {name: value for name, value in asdict(task).items() if value not in (None, {}, ())}
+
+
+def _task_from_json(line: Mapping[str, Any]) -> Task:
+    graders = tuple(GraderSpec(**spec) for spec in line.get("graders", ()))
+    return Task(**{**line, "graders": graders})
+
+
+def _trial_as_json(trial: Trial) -> dict[str, Any]:
+    request = asdict(trial.request) | {"system": _system_file(trial.request.system)}
+    return {
+        "task": trial.task_id,
+        "variant": trial.variant,
+        "repeat": trial.repeat,
+        "twin": trial.twin,
+        "outcome": trial.outcome,
+        "score": trial.score,
+        "scores": {label: asdict(score) for label, score in trial.scores.items()},
+        "reply": None if trial.reply is None else asdict(trial.reply),
+        "failure": None if trial.failure is None else asdict(trial.failure),
+        "request": request,
+        "key": trial.key,
+    }
+
+
+def _trial_from_json(line: Mapping[str, Any], place: Place, systems: Mapping[str, str]) -> Trial:
+    request = line["request"]
+    reply = line["reply"]
+    return Trial(
+        variant=line["variant"],
+        task_id=line["task"],
+        repeat=line["repeat"],
+        twin=line["twin"],
+        request=Request(**{**request, "system": systems[request["system"]], "messages": tuple(request["messages"])}),
+        place=place,
+        reply=None if reply is None else Reply(**{**reply, "usage": Usage(**reply["usage"])}),
+        failure=None if line["failure"] is None else Failure(**line["failure"]),
+        scores={label: Score(**score) for label, score in line["scores"].items()},
+        from_ledger=True,
+    )
+
+
+def _system_file(system: str) -> str:
+    return f"systems/{hashlib.sha256(_bytes(system)).hexdigest()[:16]}.txt"
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _file_names(variants: Iterable[str]) -> dict[str, str]:
+    """A file name for each variant: its letters and digits, numbered where two would be the same."""
+    names: dict[str, str] = {}
+    for variant in variants:
+        stem = re.sub(r"[^\w-]+", "-", variant).strip("-") or "variant"
+        taken = {name.lower() for name in names.values()}
+        number = 1
+        name = f"{stem}.md"
+        while name.lower() in taken:
+            number += 1
+            name = f"{stem}-{number}.md"
+        names[variant] = name
+    return names
+
+
+def _lines(values: Iterable[Mapping[str, Any]]) -> bytes:
+    text = "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecordError("there is no record of a run here; export_record writes one", path=path) from None
+    except (OSError, ValueError) as error:
+        raise RecordError(f"cannot be read: {error}", path=path) from error
+
+
+def _json_lines(path: Path) -> list[Any]:
+    lines = path.read_bytes().decode("utf-8").split("\n")
+    try:
+        return [json.loads(line) for line in lines if line]
+    except ValueError as error:
+        raise RecordError(f"is not JSON Lines: {error}", path=path) from error

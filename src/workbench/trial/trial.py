@@ -1,0 +1,187 @@
+"""The values of a trial: what was asked, what came back, how it was scored. No behaviour beyond reading them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from workbench.definition.agent import Agent
+from workbench.trial.task import Task
+
+Outcome = Literal["answered", "refused", "cut_off", "empty", "failed", "stopped"]
+"""How a trial ended. Only "answered" is scored; every other outcome counts as missing, never as 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a request is answered, without any credential."""
+
+    kind: Literal["offline", "live", "server"]
+    base_url: str
+
+    @property
+    def is_stand_in(self) -> bool:
+        """True where no model answers: the replies are made up by the offline stand-in."""
+        return self.kind == "offline"
+
+    @property
+    def label(self) -> str:
+        """The place in words, for every heading under which its replies are shown."""
+        if self.kind == "offline":
+            return "OFFLINE STAND-IN, not a model"
+        return f"live at {self.base_url}" if self.kind == "live" else f"server at {self.base_url}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One call of the Messages API, as it is sent."""
+
+    model: str
+    """The model id on the wire; aliases are resolved before."""
+    system: str
+    """The persona; empty: no system prompt is sent."""
+    messages: tuple[Mapping[str, Any], ...]
+    max_tokens: int
+    effort: str | None = None
+
+    def body(self) -> dict[str, Any]:
+        """The JSON body, streaming on."""
+        body: dict[str, Any] = {
+            "model": self.model,
+            "max_tokens": self.max_tokens,
+            "messages": [dict(message) for message in self.messages],
+            "stream": True,
+        }
+        if self.system:
+            body["system"] = self.system
+        if self.effort is not None:
+            body["output_config"] = {"effort": self.effort}
+        return body
+
+    def key(self, *, place: Place, draw: int) -> str:
+        """What identifies an attempt in the ledger: 64 hex digits over body, place and draw."""
+        identity = {"body": self.body(), "place": place.base_url, "draw": draw}
+        text = json.dumps(identity, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """Tokens as the API counts them; `None` where it did not say."""
+
+    input_tokens: int | None = None
+    """Without cached tokens."""
+    output_tokens: int | None = None
+    """With thinking."""
+    cache_creation_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What came back: complete, or as far as it got."""
+
+    text: str
+    """The text blocks, joined; thinking left out."""
+    stop_reason: str | None = None
+    """`None`: the stream ended before the model did."""
+    stop_details: Mapping[str, Any] | None = None
+    model: str = ""
+    """The model id that says it answered."""
+    usage: Usage = field(default_factory=Usage)
+    request_id: str | None = None
+    seconds_to_first_token: float | None = None
+    seconds: float | None = None
+    attempts: int = 1
+    """Requests sent for this reply, retried ones included."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why there is no whole reply."""
+
+    type: str
+    """The API's error type ("overloaded_error"), or ours ("connection", "timeout", "broken_stream", ...)."""
+    message: str
+    status: int | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A grader's finding: a value in 0..1, or `None` where the grader declines, with its reason."""
+
+    value: float | None
+    explanation: str
+
+
+Grader = Callable[[Task, Reply], Score]
+"""A pure function. It declines (`Score(value=None)`) where it has nothing to say; it never raises for a reply."""
+
+GraderFactory = Callable[..., Grader]
+"""Makes a grader from the keyword options that a task gives it; raises `TypeError` or `ValueError` on bad ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One attempt at one task by one variant."""
+
+    variant: str
+    task_id: str
+    repeat: int
+    request: Request
+    place: Place
+    twin: int = 0
+    """How many variants before this one send the very same request: each gets replies of its own."""
+    reply: Reply | None = None
+    failure: Failure | None = None
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    """By grader, in the order of the task file."""
+    from_ledger: bool = False
+
+    @property
+    def draw(self) -> int:
+        """Which of the attempts at the same request this is, over repeats and twins."""
+        return self.repeat + 1_000_000 * self.twin
+
+    @property
+    def key(self) -> str:
+        """What identifies the attempt in the ledger."""
+        return self.request.key(place=self.place, draw=self.draw)
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.failure is not None:
+            return "stopped" if self.failure.type == "stopped" else "failed"
+        if self.reply is None or self.reply.stop_reason == "refusal":
+            return "refused"
+        if self.reply.stop_reason in ("max_tokens", "model_context_window_exceeded"):
+            return "cut_off"
+        return "answered" if self.reply.text.strip() else "empty"
+
+    @property
+    def score(self) -> float | None:
+        """Mean of the graders that did not decline; `None` where the trial was not answered or all declined."""
+        if self.outcome != "answered":
+            return None
+        values = [score.value for score in self.scores.values() if score.value is not None]
+        return sum(values) / len(values) if values else None
+
+    def replace(self, **changes: Any) -> Trial:
+        """A copy with these fields changed."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """The trials of one comparison, with what made them."""
+
+    variants: Mapping[str, Agent]
+    tasks: tuple[Task, ...]
+    repeats: int
+    place: Place
+    trials: tuple[Trial, ...]
+    """Task by task, variant by variant, repeat by repeat; one for each planned attempt."""

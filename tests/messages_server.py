@@ -1,0 +1,163 @@
+"""A Messages API on 127.0.0.1 for tests: answers every request, counts them, and fails as it is told."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Fault = Callable[[dict[str, Any], int], str]
+"""(request body, how often this very body came before) -> the name of a fault, or "ok"."""
+
+REPLY = ["First, ", "a question: ", "what load ", "do you expect?"]
+
+
+class MessagesServer:
+    def __init__(self, fault: Fault, seconds_a_piece: float) -> None:
+        self.fault = fault
+        self.seconds_a_piece = seconds_a_piece
+        self.bodies: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.answered = threading.Event()
+        """Set when the first piece of text of any reply is out."""
+        self._seen: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                outer._answer(self)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+
+    def asked(self) -> Counter[str]:
+        """How often each user message (and repeat) came."""
+        with self._lock:
+            return Counter(
+                f"{body['messages'][-1]['content']}#{headers.get('x-workbench-draw')}"
+                for body, headers in zip(self.bodies, self.headers, strict=True)
+            )
+
+    def _answer(self, request: BaseHTTPRequestHandler) -> None:
+        body = json.loads(request.rfile.read(int(request.headers["content-length"])))
+        repeat = request.headers.get("x-workbench-draw")
+        with self._lock:
+            identity = json.dumps([body, repeat], sort_keys=True)
+            before = self._seen[identity]
+            self._seen[identity] += 1
+            self.bodies.append(body)
+            self.headers.append({name.lower(): value for name, value in request.headers.items()})
+        fault = self.fault(body, before)
+        if fault in ERRORS:
+            status, kind, headers = ERRORS[fault]
+            error: dict[str, Any] = {"type": kind, "message": f"made up: {fault}"}
+            if fault == "spend":
+                error["details"] = {"error_code": "enforced_spend_limit_reached"}
+            content = json.dumps({"type": "error", "error": error, "request_id": "req_x"}).encode()
+            self._send(request, status, "application/json", content, {"request-id": "req_x", **headers})
+        elif fault == "html":
+            self._send(request, 200, "text/html", b"<html><script>alert(1)</script>Sign in", {})
+        else:
+            self._stream(request, body, fault)
+
+    @staticmethod
+    def _send(
+        request: BaseHTTPRequestHandler,
+        status: int,
+        content_type: str,
+        content: bytes,
+        headers: dict[str, str],
+    ) -> None:
+        request.send_response(status)
+        for name, value in {
+            "content-type": content_type,
+            "content-length": str(len(content)),
+            **headers,
+        }.items():
+            request.send_header(name, value)
+        request.end_headers()
+        request.wfile.write(content)
+
+    def _stream(self, request: BaseHTTPRequestHandler, body: dict[str, Any], fault: str) -> None:
+        request.send_response(200)
+        request.send_header("content-type", "text/event-stream; charset=utf-8")
+        request.send_header("request-id", f"req_{len(self.bodies)}")
+        request.send_header("transfer-encoding", "chunked")
+        request.end_headers()
+
+        def event(kind: str, **data: Any) -> None:
+            text = f"event: {kind}\ndata: {json.dumps({'type': kind, **data}, ensure_ascii=False)}\n\n".encode()
+            request.wfile.write(b"%x\r\n%s\r\n" % (len(text), text))
+            request.wfile.flush()
+
+        try:
+            usage = {"input_tokens": 11, "output_tokens": 1}
+            event("message_start", message={"id": "m", "model": body["model"], "usage": usage, "content": []})
+            event("content_block_start", index=0, content_block={"type": "thinking", "thinking": ""})
+            event("content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "hm"})
+            event("content_block_start", index=1, content_block={"type": "text", "text": ""})
+            pieces = [] if fault in ("empty", "refusal") else REPLY
+            if fault == "line separator":
+                pieces = ["one\u2028two"]
+            for number, piece in enumerate(pieces):
+                if number == 2 and fault == "overloaded in the stream":
+                    event("error", error={"type": "overloaded_error", "message": "Overloaded"})
+                    break
+                if number == 2 and fault == "cut":
+                    request.connection.shutdown(socket.SHUT_RDWR)
+                    return
+                if number == 2 and fault == "ends early":
+                    break
+                if number == 2 and fault == "not json":
+                    request.wfile.write(b"e\r\ndata: {oops\n\n \r\n")
+                    request.wfile.flush()
+                event("content_block_delta", index=1, delta={"type": "text_delta", "text": piece})
+                self.answered.set()
+                time.sleep(self.seconds_a_piece)
+            else:
+                stop = {"refusal": "refusal", "cut off": "max_tokens"}.get(fault, "end_turn")
+                event("message_delta", delta={"stop_reason": stop}, usage={"output_tokens": 7})
+                event("message_stop")
+            request.wfile.write(b"0\r\n\r\n")
+        except (BrokenPipeError, ConnectionResetError, ValueError):
+            request.close_connection = True  # the client has gone: that is what some tests are about
+
+
+ERRORS: dict[str, tuple[int, str, dict[str, str]]] = {
+    "400": (400, "invalid_request_error", {}),
+    "401": (401, "authentication_error", {}),
+    "403": (403, "permission_error", {}),
+    "404": (404, "not_found_error", {}),
+    "429": (429, "rate_limit_error", {"retry-after": "0"}),
+    "spend": (429, "rate_limit_error", {}),
+    "500": (500, "api_error", {"retry-after": "0"}),
+    "529": (529, "overloaded_error", {"retry-after": "0"}),
+    "413": (413, "request_too_large", {}),
+}
+
+
+@contextmanager
+def serve(fault: Fault | str = "ok", *, seconds_a_piece: float = 0.0) -> Iterator[MessagesServer]:
+    """A running server; `fault` is the name of one for every request, or chooses by request."""
+    server = MessagesServer(fault if callable(fault) else lambda _body, _before: fault, seconds_a_piece)
+    thread = threading.Thread(target=server._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server._http.shutdown()
+        server._http.server_close()
+        thread.join()

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.messages_server import REPLY, Fault, serve
+from workbench.errors import SetupError
+from workbench.trial.client import Attempt, ask, choose_place, open_client
+from workbench.trial.trial import Place, Request
+
+REQUEST = Request(
+    model="claude-x",
+    system="You ask.",
+    messages=({"role": "user", "content": "Hello"},),
+    max_tokens=100,
+    effort="low",
+)
+
+
+def asked(
+    fault: Fault | str, *, deadline_seconds: float = 30.0, seconds_a_piece: float = 0.0
+) -> tuple[Attempt, list[str]]:
+    pieces: list[str] = []
+
+    async def once(place: Place) -> Attempt:
+        async with open_client(place) as client:
+            return await ask(client, REQUEST, on_text=pieces.append, deadline_seconds=deadline_seconds)
+
+    with serve(fault, seconds_a_piece=seconds_a_piece) as server:
+        return asyncio.run(once(Place(kind="server", base_url=server.url))), pieces
+
+
+def test_text_comes_in_pieces_and_thinking_is_left_out() -> None:
+    attempt, pieces = asked("ok")
+
+    assert pieces == REPLY
+    assert attempt.failure is None
+    assert attempt.reply is not None
+    assert attempt.reply.text == "".join(REPLY)
+    assert attempt.reply.stop_reason == "end_turn"
+    assert attempt.reply.model == "claude-x"
+    assert (attempt.reply.usage.input_tokens, attempt.reply.usage.output_tokens) == (11, 7)
+    assert attempt.reply.request_id == "req_1"
+    assert attempt.reply.seconds_to_first_token is not None
+
+
+def test_request_body_says_model_persona_effort_and_no_temperature() -> None:
+    with serve() as server:
+        place = Place(kind="server", base_url=server.url)
+
+        async def once() -> None:
+            async with open_client(place) as client:
+                await ask(client, REQUEST, draw=3)
+
+        asyncio.run(once())
+
+    assert server.bodies == [
+        {
+            "model": "claude-x",
+            "max_tokens": 100,
+            "system": "You ask.",
+            "messages": [{"role": "user", "content": "Hello"}],
+            "output_config": {"effort": "low"},
+            "stream": True,
+        }
+    ]
+    assert server.headers[0]["x-workbench-draw"] == "3"
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "partial"),
+    [
+        ("529", "overloaded_error", None),
+        ("429", "rate_limit_error", None),
+        ("spend", "enforced_spend_limit_reached", None),
+        ("401", "authentication_error", None),
+        ("html", "not_a_stream", None),
+        ("overloaded in the stream", "overloaded_error", "First, a question: "),
+        ("ends early", "broken_stream", "First, a question: "),
+        ("cut", "connection", "First, a question: "),
+        ("not json", "malformed_stream", "First, a question: "),
+    ],
+)
+def test_every_fault_is_a_named_failure_and_keeps_what_came(fault: str, kind: str, partial: str | None) -> None:
+    attempt, _ = asked(fault)
+
+    assert attempt.failure is not None
+    assert attempt.failure.type == kind
+    assert (attempt.reply.text if attempt.reply else None) == partial
+
+
+def test_output_tokens_of_a_broken_reply_are_unknown() -> None:
+    attempt, _ = asked("ends early")
+
+    assert attempt.reply is not None
+    assert attempt.reply.usage.input_tokens == 11
+    assert attempt.reply.usage.output_tokens is None
+
+
+def test_line_separator_inside_a_piece_does_not_break_the_stream() -> None:
+    attempt, _ = asked("line separator")
+
+    assert attempt.reply is not None
+    assert attempt.reply.text == "one\u2028two"
+
+
+def test_deadline_ends_a_reply_that_drips() -> None:
+    attempt, _ = asked("ok", deadline_seconds=0.3, seconds_a_piece=0.2)
+
+    assert attempt.failure is not None
+    assert attempt.failure.type == "deadline"
+    assert attempt.reply is not None
+    assert attempt.reply.text.startswith("First, ")
+
+
+def test_server_that_is_not_there_is_a_connection_failure() -> None:
+    async def once() -> Attempt:
+        async with open_client(Place(kind="server", base_url="http://127.0.0.1:9")) as client:
+            return await ask(client, REQUEST)
+
+    attempt = asyncio.run(once())
+
+    assert attempt.failure is not None
+    assert attempt.failure.type == "connection"
+
+
+def test_without_any_setting_the_stand_in_answers() -> None:
+    assert choose_place() == choose_place(live=False)
+    assert choose_place().is_stand_in
+
+
+def test_key_means_live_and_base_url_means_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
+    assert choose_place().kind == "live"
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:11434/")
+    assert choose_place() == Place(kind="server", base_url="http://127.0.0.1:11434")
+    assert choose_place(live=False).is_stand_in
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("ANTHROPIC_BASE_URL", "http://host.invalid/v1", "give the root: http://host.invalid"),
+        ("ANTHROPIC_BASE_URL", "host:8080", "not an http or https address"),
+        ("ANTHROPIC_BASE_URL", "http://me:hunter2@host.invalid", "put the key into ANTHROPIC_API_KEY"),
+        ("ANTHROPIC_API_KEY", "sk-secret \n", "set it to the key alone"),
+    ],
+)
+def test_wrong_setting_says_what_to_set_and_no_secret(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SetupError) as caught:
+        choose_place()
+
+    assert says in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert "sk-secret" not in str(caught.value)
+
+
+def test_live_without_a_key_says_what_to_set() -> None:
+    with pytest.raises(SetupError, match="set ANTHROPIC_API_KEY"):
+        choose_place(live=True)

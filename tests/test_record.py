@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from workbench.definition.agent import Agent
+from workbench.errors import RecordError
+from workbench.trial.plan import plan_trials
+from workbench.trial.record import export_record, load_run
+from workbench.trial.runner import run_trials
+from workbench.trial.task import GraderSpec, Task
+from workbench.trial.trial import Failure, Run, Score
+
+GRADERS = {"long": lambda: lambda _task, reply: Score(value=1.0, explanation=f"{len(reply.text)} characters")}
+
+
+@pytest.fixture
+def run(agent: Agent) -> Run:
+    tasks = [
+        Task(
+            id="one",
+            input="Design an API",
+            graders=(GraderSpec(name="long", label="long", where="t.yaml:1"),),
+        ),
+        Task(id="two", input="Tune a query", group="g", variables={"n": 1}, context="rules"),
+    ]
+    run = run_trials(plan_trials({"base": agent, "te/rse": agent.replace(prompt="Be terse.")}, tasks, graders=GRADERS))
+    broken = run.trials[-1].replace(reply=None, failure=Failure(type="timeout", message="gone"), scores={})
+    return Run(variants=run.variants, tasks=run.tasks, repeats=1, place=run.place, trials=(*run.trials[:-1], broken))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_record_loads_as_the_run_it_was(run: Run, tmp_path: Path) -> None:
+    loaded = load_run(export_record(run, tmp_path / "record"))
+
+    assert loaded.variants == run.variants
+    assert loaded.tasks == run.tasks
+    assert loaded.place == run.place
+    assert [trial.replace(from_ledger=False) for trial in loaded.trials] == [
+        trial.replace(from_ledger=False) for trial in run.trials
+    ]
+    assert [trial.key for trial in loaded.trials] == [trial.key for trial in run.trials]
+
+
+def test_exporting_twice_or_a_loaded_run_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
+    first = export_record(run, tmp_path / "a")
+    second = export_record(load_run(first), tmp_path / "b")
+
+    assert content(first) == content(second)
+    assert content(export_record(run, first)) == content(second)
+
+
+def test_record_holds_the_agents_byte_for_byte_and_says_who_answered(run: Run, tmp_path: Path) -> None:
+    folder = export_record(run, tmp_path)
+
+    files = content(folder)
+    assert files["agents/base.md"] == run.variants["base"].to_bytes()
+    assert "agents/te-rse.md" in files
+    assert json.loads(files["run.json"])["answered_by"] == "OFFLINE STAND-IN, not a model"
+
+
+def test_older_record_in_the_folder_leaves_nothing_behind(run: Run, tmp_path: Path) -> None:
+    export_record(run, tmp_path)
+    smaller = Run(
+        variants={"base": run.variants["base"]},
+        tasks=run.tasks,
+        repeats=1,
+        place=run.place,
+        trials=tuple(trial for trial in run.trials if trial.variant == "base"),
+    )
+
+    export_record(smaller, tmp_path)
+
+    assert [name for name in content(tmp_path) if "te-rse" in name] == []
+    assert load_run(tmp_path).variants.keys() == {"base"}
+
+
+def test_missing_and_broken_records_are_named(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"run\.json: there is no record of a run here"):
+        load_run(tmp_path)
+
+    folder = export_record(run, tmp_path / "r")
+    (folder / "agents" / "base.md").write_text("changed")
+    with pytest.raises(RecordError, match="is not the file that was recorded"):
+        load_run(folder)
+
+    (folder / "agents" / "base.md").unlink()
+    with pytest.raises(RecordError, match=r"base\.md: is part of the record and cannot be read"):
+        load_run(folder)
+
+    about = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(about | {"format": 99}))
+    with pytest.raises(RecordError, match="format 99; this workbench reads 1"):
+        load_run(folder)
