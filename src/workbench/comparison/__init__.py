@@ -1,0 +1,1 @@
+"""Floor 4: runs to numbers, tables and pictures."""

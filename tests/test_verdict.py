@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.runs import GROUPS, LIVE, PASSES_A, PASSES_B, STAND_IN, make_run, passes
+from workbench.comparison.verdict import Verdict, reach_verdicts
+from workbench.errors import ComparisonError
+from workbench.trial.trial import Run, Score
+
+
+def only(run: Run, baseline: str = "A") -> Verdict:
+    verdicts = reach_verdicts(run, baseline=baseline)
+    assert len(verdicts) == 1
+    return verdicts[0]
+
+
+def shifted(by: float, tasks: int = 24) -> Run:
+    base = [0.2 + 0.02 * (row % 5) for row in range(tasks)]
+    return make_run({"A": [[s] for s in base], "B": [[s + by + 0.01 * (row % 3)] for row, s in enumerate(base)]})
+
+
+def test_what_t_shows_and_sign_flip_does_not_is_promising() -> None:
+    verdict = only(make_run({"A": passes(PASSES_A), "B": passes(PASSES_B)}, groups=GROUPS))
+
+    assert verdict.kind == "promising, not established"
+    assert verdict.text == (
+        '"B" against "A": promising, not established. +16.7 points, 95 % CI [+2.6, +30.8], '
+        "n = 12 tasks in 4 groups x 4 repeats; noise floor ±14.1; "
+        "paired t p = 0.025, exact sign-flip p = 0.055 (mid-p = 0.031); "
+        "1 comparison, nothing to correct for; "
+        "4 groups cannot support a group-level claim (sign-flip by group p = 0.25, at least 0.125); "
+        "about 27 more tasks would detect +10 points with 80 % power (29 by t)."
+    )
+    assert (verdict.tasks, verdict.groups, verdict.repeats, verdict.more_tasks) == (12, 4, 4, 27)
+    assert verdict.hedges_g == pytest.approx(0.6986675, abs=1e-7)
+
+
+def test_what_is_promising_for_the_baseline_says_so() -> None:
+    verdict = only(make_run({"A": passes(PASSES_B), "B": passes(PASSES_A)}))
+
+    assert 'promising, not established, in favour of "A". -16.7 points' in verdict.text
+    assert "27 more tasks would detect -10 points" in verdict.text
+
+
+def test_a_gain_that_both_tests_show_is_better() -> None:
+    verdict = only(shifted(+0.2))
+
+    assert verdict.kind == "better"
+    assert verdict.effect == pytest.approx(0.21)
+    assert "better. +21.0 points" in verdict.text
+
+
+def test_a_loss_that_both_tests_show_is_worse() -> None:
+    verdict = only(shifted(-0.2))
+
+    assert verdict.kind == "worse"
+    assert "-19.0 points" in verdict.text
+
+
+def test_a_small_difference_among_large_ones_is_not_shown_and_says_what_could_be() -> None:
+    run = make_run({"A": passes((4, 0, 3, 1, 2, 2, 4, 0)), "B": passes((3, 1, 4, 0, 2, 3, 3, 1))})
+    verdict = only(run)
+
+    assert verdict.kind == "no difference shown"
+    assert "these tasks show" in verdict.text
+    assert "more tasks would detect +10 points with 80 % power" in verdict.text
+
+
+def test_many_groups_are_tested_by_group() -> None:
+    groups = [f"group {index // 2}" for index in range(24)]
+    scores = {"A": passes(PASSES_A * 2), "B": passes(PASSES_B * 2)}
+    verdict = only(make_run(scores, groups=groups))
+
+    assert verdict.groups == 12
+    assert "paired t by group" in verdict.text
+    assert "cannot support" not in verdict.text
+
+
+def test_the_same_gain_shrinks_to_promising_among_many_comparisons() -> None:
+    gain = [[0.5 + 0.03 * ((7 * row) % 11 - 2)] for row in range(12)]
+    base = [[0.5] for _ in range(12)]
+    noise = [[0.5 + 0.1 * (-1) ** row] for row in range(12)]
+    alone = only(make_run({"A": base, "B": gain}))
+    others = {f"other {index}": noise for index in range(9)}
+    among = reach_verdicts(make_run({"A": base, "B": gain, **others}), baseline="A")
+
+    assert alone.kind == "better"
+    assert among[0].kind == "promising, not established"
+    assert "corrected for 10 comparisons by Holm" in among[0].text
+    assert [verdict.variant for verdict in among] == ["B", *others]
+
+
+def test_more_than_five_percent_missing_gives_no_verdict() -> None:
+    holes = [[None, 1.0]] * 2 + [[1.0, 1.0]] * 10
+    verdict = only(make_run({"A": holes, "B": holes}))
+
+    assert verdict.kind == "no verdict"
+    assert 'of 24 attempts of "B" have no score (2 failed)' in verdict.text
+    assert "more than 5 % are missing. Run the plan again" in verdict.text
+    assert (verdict.effect, verdict.interval, verdict.t_p) == (None, None, None)
+
+
+def test_unequally_missing_trials_give_no_verdict_however_few() -> None:
+    whole = [[1.0, 0.5]] * 30
+    verdict = only(make_run({"A": whole, "B": [[None, 0.5], *whole[1:]]}))
+
+    assert verdict.kind == "no verdict"
+    assert "not the same number is missing" in verdict.text
+
+
+def test_few_and_equally_missing_trials_leave_a_verdict() -> None:
+    base = [[0.2 + 0.01 * (row % 4), 0.3] for row in range(20)]
+    gain = [[a + 0.3, b + 0.3 + 0.01 * (row % 3)] for row, (a, b) in enumerate(base)]
+    verdict = only(make_run({"A": [[None, 0.3], *base[1:]], "B": [*gain[:-1], [None, 0.6]]}))
+
+    assert verdict.kind == "better"
+    assert verdict.tasks == 20
+
+
+def test_trials_on_which_every_grader_declined_are_missing_and_named() -> None:
+    run = make_run({"A": [[1.0]] * 10, "B": [[1.0]] * 10})
+    declined = run.trials[1].replace(scores={"grade": Score(value=None, explanation="no code")})
+    verdict = only(Run(**{**vars(run), "trials": (run.trials[0], declined, *run.trials[2:])}))
+
+    assert verdict.kind == "no verdict"
+    assert "1 declined" in verdict.text
+    assert "grader that does not decline" in verdict.text
+
+
+def test_trials_that_were_never_run_are_missing() -> None:
+    run = make_run({"A": [[1.0]] * 10, "B": [[1.0]] * 10})
+    verdict = only(Run(**{**vars(run), "trials": run.trials[:-1]}))
+
+    assert verdict.kind == "no verdict"
+    assert "1 not run" in verdict.text
+
+
+def test_one_task_gives_no_verdict() -> None:
+    verdict = only(make_run({"A": [[1.0, 0.0]], "B": [[1.0, 1.0]]}))
+
+    assert verdict.kind == "no verdict"
+    assert "at least 2" in verdict.text
+
+
+def test_two_variants_that_send_the_same_requests_are_labelled_and_never_differ() -> None:
+    run = shifted(+0.2)
+    same = make_run(
+        {name: [[t.score] for t in run.trials if t.variant == name] for name in ("A", "B")}, same_prompt=True
+    )
+    verdict = only(same)
+
+    assert verdict.same_requests
+    assert verdict.kind == "no difference shown"
+    assert "(A/A: both send the same requests)" in verdict.text
+    assert "noise" in verdict.text
+
+
+def test_equal_scores_everywhere_are_no_difference_with_a_width() -> None:
+    verdict = only(make_run({"A": [[1.0]] * 12, "B": [[1.0]] * 12}))
+
+    assert verdict.kind == "no difference shown"
+    assert verdict.interval is not None
+    assert verdict.interval.high > 0.2
+    assert "all differences are equal" in verdict.text
+
+
+def test_the_stand_in_is_named_first_in_every_sentence() -> None:
+    scores = {"A": passes(PASSES_A), "B": passes(PASSES_B)}
+    holes: dict[str, list[list[float | None]]] = {"A": [[None]] * 3, "B": [[1.0]] * 3}
+
+    for run in (make_run(scores, place=STAND_IN), make_run(holes, place=STAND_IN)):
+        assert only(run).text.startswith("OFFLINE STAND-IN, not a model")
+        assert only(run).stand_in
+    assert "STAND-IN" not in only(make_run(scores, place=LIVE)).text
+
+
+def test_one_reply_of_the_stand_in_labels_the_whole_run() -> None:
+    run = make_run({"A": passes(PASSES_A), "B": passes(PASSES_B)})
+    mixed = Run(**{**vars(run), "trials": (run.trials[0].replace(place=STAND_IN), *run.trials[1:])})
+
+    assert only(mixed).stand_in
+
+
+def test_an_unknown_baseline_is_refused_with_the_variants() -> None:
+    with pytest.raises(ComparisonError, match=r"no variant 'base' .* has 'A', 'B'"):
+        reach_verdicts(make_run({"A": [[1.0]], "B": [[1.0]]}), baseline="base")
+
+
+def test_a_trial_that_was_not_planned_is_refused() -> None:
+    run = make_run({"A": [[1.0]] * 3, "B": [[1.0]] * 3})
+    stray = run.trials[0].replace(task_id="elsewhere")
+
+    with pytest.raises(ComparisonError, match="did not plan: task 'elsewhere'"):
+        reach_verdicts(Run(**{**vars(run), "trials": (stray, *run.trials)}), baseline="A")
+    with pytest.raises(ComparisonError, match="two trials of task 'task-0'"):
+        reach_verdicts(Run(**{**vars(run), "trials": (run.trials[0], *run.trials)}), baseline="A")
+
+
+def test_names_in_the_sentence_cannot_drive_a_terminal() -> None:
+    verdict = only(make_run({"A": [[1.0]] * 3, "B\x1b[2J\nX": [[1.0]] * 3}))
+
+    assert verdict.text.isprintable()
