@@ -1,0 +1,72 @@
+"""Author, try and compare Claude Code agent definition files by evidence.
+
+The front door: names only. Importing it loads no heavy library; a name loads its room when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.comparison.tables import Comparison as Comparison
+    from workbench.comparison.tables import compare as compare
+    from workbench.definition.agent import Agent as Agent
+    from workbench.definition.agent import diff_agents as diff_agents
+    from workbench.definition.agent import load_agent as load_agent
+    from workbench.definition.agent import parse_agent as parse_agent
+    from workbench.definition.agent import save_agent as save_agent
+    from workbench.definition.agent import without_lines as without_lines
+    from workbench.definition.claude_code import read_as_claude_code as read_as_claude_code
+    from workbench.definition.lint import check_agent as check_agent
+    from workbench.definition.project import enter_project as enter_project
+    from workbench.definition.project import project_folder as project_folder
+    from workbench.definition.roster import load_roster as load_roster
+    from workbench.grading import catalogue as graders
+    from workbench.headless.notebook import run_notebook as run_notebook
+    from workbench.trial.client import choose_place as choose_place
+    from workbench.trial.ledger import open_ledger as open_ledger
+    from workbench.trial.plan import make_request as make_request
+    from workbench.trial.plan import plan_trials as plan_trials
+    from workbench.trial.record import export_record as export_record
+    from workbench.trial.record import load_run as load_run
+    from workbench.trial.runner import run_trials as run_trials
+    from workbench.trial.runner import start_trial as start_trial
+    from workbench.trial.task import Task as Task
+    from workbench.trial.task import load_tasks as load_tasks
+    from workbench.widgets.editor import AgentEditor as AgentEditor
+    from workbench.widgets.trials import TrialPanel as TrialPanel
+
+_ROOMS = {
+    "definition.agent": ("Agent", "diff_agents", "load_agent", "parse_agent", "save_agent", "without_lines"),
+    "definition.claude_code": ("read_as_claude_code",),
+    "definition.lint": ("check_agent",),
+    "definition.project": ("enter_project", "project_folder"),
+    "definition.roster": ("load_roster",),
+    "trial.task": ("Task", "load_tasks"),
+    "trial.plan": ("make_request", "plan_trials"),
+    "trial.client": ("choose_place",),
+    "trial.ledger": ("open_ledger",),
+    "trial.runner": ("run_trials", "start_trial"),
+    "trial.record": ("export_record", "load_run"),
+    "comparison.tables": ("Comparison", "compare"),
+    "headless.notebook": ("run_notebook",),
+    "widgets.editor": ("AgentEditor",),
+    "widgets.trials": ("TrialPanel",),
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = ["graders", *sorted(_ROOM_OF)]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "graders":
+        return import_module("workbench.grading.catalogue")
+    room = _ROOM_OF.get(name)
+    if room is None:
+        raise AttributeError(f"workbench has no {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(f"workbench.{room}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""Floor 5: notebooks without a browser."""

@@ -1,0 +1,66 @@
+"""An executed notebook as one HTML file that needs no network, no script and no kernel."""
+
+from __future__ import annotations
+
+import html
+import logging
+
+from bs4 import BeautifulSoup
+from nbconvert import HTMLExporter
+from nbformat import NotebookNode
+from pygments.formatters import HtmlFormatter
+
+# Outputs may hold anything; the policy sees to it that none of it runs or loads.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+_STYLE = """
+:root { color-scheme: light; }
+body { margin: 0 auto; max-width: 76rem; padding: 1.5rem; color: #1a1a1a; background: #fff;
+       font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
+p, li { max-width: 46rem; }
+h1, h2, h3 { line-height: 1.25; margin: 1.6em 0 .5em; }
+a { color: #0055a4; }
+a.anchor-link { display: none; }
+pre, code { font: 13px/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
+pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
+.cell { margin: .9rem 0; }
+.input_area { padding: .6rem .8rem; background: #f6f7f9; border-left: 3px solid #c4cad3; }
+.output_area { margin: .6rem 0; overflow-x: auto; }
+.output_stderr { color: #5c5c5c; }
+.output_error { padding: .6rem .8rem; background: #fdf0ef; border-left: 3px solid #b3261e; }
+table { border: 0; border-collapse: collapse; font-size: 13px; margin: .5rem 0; }
+th, td { padding: .3rem .4rem; border: 0; border-bottom: 1px solid #dde1e6; text-align: left; vertical-align: top; }
+img { max-width: 100%; height: auto; }
+@media print { body { max-width: none; padding: 0; } }
+"""
+
+
+def html_page(document: NotebookNode, *, title: str) -> str:
+    """One self-contained page: markdown, code, and of every output its static form."""
+    exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True, log=_quiet())
+    body, _ = exporter.from_notebook_node(document)
+    body = _without_what_loads(body)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n"
+        f"<style>{_STYLE}{HtmlFormatter(style='default').get_style_defs('.highlight')}</style>\n"
+        f"</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _without_what_loads(body: str) -> str:
+    soup = BeautifulSoup(body, "html.parser")
+    for element in soup(["script", "link", "iframe", "object", "embed"]):
+        element.decompose()
+    for element in soup(src=lambda source: source is not None and not source.startswith("data:")):
+        element.decompose()
+    return str(soup)
+
+
+def _quiet() -> logging.Logger:
+    """nbconvert warns of every picture without a description; whoever could add one is not there."""
+    log = logging.getLogger("workbench.headless.page")
+    log.setLevel(logging.ERROR)
+    return log

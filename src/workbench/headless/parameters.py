@@ -1,0 +1,126 @@
+"""The parameters of a notebook: what it declares, and whether given values fit."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import papermill
+from nbformat import NotebookNode
+
+from workbench.errors import ParameterError
+from workbench.headless.secrets import is_key_like, looks_secret
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (float, int),
+    "bool": (bool,),
+    "list": (list,),
+    "dict": (dict,),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One assignment of a notebook's cell tagged `parameters`."""
+
+    name: str
+    type: str
+    """As annotated: "int", "Optional[bool]"; "None" where it is not."""
+    default: str
+    """Its source text."""
+    help: str = ""
+    """The comment behind it."""
+
+    @property
+    def optional(self) -> bool:
+        return self.type.startswith("Optional[")
+
+    @property
+    def base(self) -> str:
+        """The annotation's outermost type, `Optional` looked through: "bool", "list"."""
+        inner = self.type.removeprefix("Optional[").removesuffix("]") if self.optional else self.type
+        return re.split(r"\[", inner, maxsplit=1)[0].strip()
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.type} = {self.default}" + (f"  # {self.help}" if self.help else "")
+
+
+def declared_parameters(document: NotebookNode) -> dict[str, Parameter]:
+    """What the notebook's cell tagged `parameters` declares, by name; empty without such a cell."""
+    found = papermill.inspect_notebook(copy.deepcopy(document))
+    return {
+        name: Parameter(name=name, type=item["inferred_type_name"], default=item["default"], help=item["help"])
+        for name, item in found.items()
+    }
+
+
+def check_parameters(declared: Mapping[str, Parameter], given: Mapping[str, Any], *, notebook: Path) -> dict[str, Any]:
+    """The given values: all known to the notebook, of the declared type, and none in the form of a key.
+
+    Raises:
+        ParameterError: Otherwise; the message never repeats a value that may be a key.
+    """
+    for name, value in given.items():
+        if looks_secret(name, value):
+            raise ParameterError(
+                f"{notebook}: the value of parameter {name!r} looks like a key. It would be saved in the "
+                "notebook and on the page; set it in the environment instead (export ANTHROPIC_API_KEY=...)"
+            )
+        if name not in declared:
+            listing = "\n".join(f"  {parameter}" for parameter in declared.values())
+            raise ParameterError(
+                f"{notebook}: no parameter {name!r}; "
+                + (f"it has\n{listing}" if declared else "it has no cell tagged `parameters`")
+            )
+        if not _fits(declared[name], value):
+            raise ParameterError(
+                f"{notebook}: parameter {name!r} must be {declared[name].type}, not {value!r} ({type(value).__name__})"
+            )
+    for parameter in declared.values():
+        if parameter.name not in given and is_key_like(parameter.default):
+            raise ParameterError(
+                f"{notebook}: the notebook's own default of {parameter.name!r} looks like a key; take it out "
+                "of the file and set it in the environment instead"
+            )
+    return dict(given)
+
+
+def parameters_from_text(declared: Mapping[str, Parameter], texts: Mapping[str, str]) -> dict[str, Any]:
+    """Values for texts from a command line, read as the notebook declares them.
+
+    A text stays a text where the notebook wants a `str` or has no such parameter, and where it cannot be
+    read as the type that is wanted: `check_parameters` then says so.
+    """
+    return {name: _read(declared[name], text) if name in declared else text for name, text in texts.items()}
+
+
+def _fits(parameter: Parameter, value: Any) -> bool:
+    if value is None:
+        return parameter.optional or parameter.type == "None"
+    if parameter.base not in _TYPES:
+        return True
+    if isinstance(value, bool) and parameter.base != "bool":
+        return False
+    return isinstance(value, _TYPES[parameter.base])
+
+
+def _read(parameter: Parameter, text: str) -> Any:
+    if parameter.optional and text.casefold() in ("", "none", "null"):
+        return None
+    if parameter.base == "bool":
+        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(
+            text.casefold(), text
+        )
+    if parameter.base in ("int", "float", "list", "dict"):
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            return text
+    return text

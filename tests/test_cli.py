@@ -1,0 +1,184 @@
+"""The `workbench` command: messages and exit codes, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from workbench import cli
+from workbench.errors import SetupError
+
+QUICK = str(Path(__file__).parent / "fixtures" / "quick.ipynb")
+
+GOOD = b"---\nname: terse\ndescription: Answers briefly\ntools: Read, Grep\nmodel: sonnet\n---\n\nBe brief.\n"
+REPAIRED = b"---\nname: seed\ndescription: Use it so: always\n---\nBody\n"
+
+
+def workbench(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.main, arguments)
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    path = tmp_path / "terse.md"
+    path.write_bytes(GOOD)
+    return path
+
+
+@pytest.fixture
+def repaired(tmp_path: Path) -> Path:
+    path = tmp_path / "seed.md"
+    path.write_bytes(REPAIRED)
+    return path
+
+
+def test_importing_the_command_loads_no_heavy_library() -> None:
+    heavy = "{'anthropic', 'pandas', 'papermill', 'ipywidgets', 'nbformat', 'matplotlib', 'sqlalchemy'}"
+    code = f"import sys, workbench.cli; sys.exit(str(loaded) if (loaded := {heavy} & set(sys.modules)) else 0)"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_version_is_that_of_the_distribution() -> None:
+    assert workbench("--version").output.startswith("workbench, version ")
+
+
+def test_read_as_json_is_one_line_a_file_with_claude_codes_reading(good: Path, repaired: Path) -> None:
+    result = workbench("read", str(good), str(repaired), "--json")
+
+    first, second = (json.loads(line) for line in result.stdout.splitlines())
+    assert result.exit_code == 0
+    assert {
+        "file",
+        "verdict",
+        "listed",
+        "name",
+        "description",
+        "tools",
+        "model",
+        "prompt",
+        "problems",
+    } <= set(first)
+    assert (first["file"], first["verdict"], first["listed"], first["name"]) == (
+        str(good),
+        "strict",
+        True,
+        "terse",
+    )
+    assert first["prompt"] == "Be brief."
+    assert (second["verdict"], second["description"]) == ("retry", "Use it so: always")
+    assert second["problems"]
+
+
+def test_read_for_people_shows_both_readings_and_where_to_mend(good: Path, repaired: Path) -> None:
+    result = workbench("read", str(good), str(repaired))
+
+    assert "reads it as it is" in result.stdout
+    assert "reads it after repairing its header" in result.stdout
+    assert "as written   sonnet" in result.stdout
+    assert "Claude Code  claude-sonnet" in result.stdout
+    assert f"{repaired}:3:" in result.stdout
+
+
+def test_text_of_a_file_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "loud.md"
+    path.write_bytes(b"---\nname: loud\ndescription: x\n---\n\x1b[2J\x1b]0;owned\x07\n")
+
+    assert "\x1b" not in workbench("read", str(path)).stdout
+
+
+def test_unreadable_file_is_a_message_after_the_others_are_read(good: Path, tmp_path: Path) -> None:
+    result = workbench("read", str(tmp_path / "missing.md"), str(good), "--json")
+
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["name"] == "terse"
+    assert "missing.md" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_run_says_what_to_open_and_ends_well(tmp_path: Path) -> None:
+    result = workbench("run", QUICK, "--out", str(tmp_path / "out"), "-p", "word", "ha", "-p", "count", "2")
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("haha\n")
+    assert str(tmp_path / "out" / "quick.html") in result.stdout
+
+
+def test_failing_cell_ends_with_1_and_says_where_the_rest_is(tmp_path: Path) -> None:
+    result = workbench("run", QUICK, "--out", str(tmp_path), "-p", "fail", "true")
+
+    assert result.exit_code == 1
+    assert "asked to fail" in result.stderr
+    assert str(tmp_path / "quick.ipynb") in result.stderr
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-p", "wrod", "ha"], "no parameter 'wrod'"),
+        (["-p", "count", "three"], "must be int"),
+        (["-p", "word", "sk-ant-api03-Zx8Qw2Lm9RtY4uPa7KdF"], "looks like a key"),
+        (["-p", "out", "elsewhere"], "give the folder as `out`"),
+    ],
+)
+def test_refused_parameter_ends_with_2_and_leaves_nothing(tmp_path: Path, arguments: list[str], message: str) -> None:
+    result = workbench("run", QUICK, "--out", str(tmp_path / "out"), *arguments)
+
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "sk-ant" not in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_notebook_ends_with_2(tmp_path: Path) -> None:
+    result = workbench("run", str(tmp_path / "none.ipynb"), "--out", str(tmp_path / "out"))
+
+    assert result.exit_code == 2
+    assert "none.ipynb: cannot be read" in result.stderr
+
+
+def test_live_without_a_key_says_what_to_set_before_anything_starts(tmp_path: Path) -> None:
+    result = workbench("run", QUICK, "--out", str(tmp_path / "out"), "--live")
+
+    assert result.exit_code == 2
+    assert "ANTHROPIC_API_KEY" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_setting_is_a_message(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(live: bool | None) -> None:
+        raise SetupError("set this instead")
+
+    monkeypatch.setattr("workbench.trial.client.choose_place", refuse)
+    result = workbench("run", QUICK, "--out", str(tmp_path / "out"), "--live")
+
+    assert (result.exit_code, result.stderr) == (2, "set this instead\n")
+
+
+def test_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupt(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("workbench.headless.notebook.run_notebook", interrupt)
+    result = workbench("run", QUICK, "--out", str(tmp_path / "out"))
+
+    assert result.exit_code == 130
+    assert "Interrupted" in result.stderr
+
+
+def test_command_is_installed_beside_this_python() -> None:
+    command = Path(sys.executable).with_name("workbench" + (".exe" if os.name == "nt" else ""))
+
+    done = subprocess.run([command, "--help"], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0
+    assert {"read", "run"} <= set(done.stdout.split())

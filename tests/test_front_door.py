@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import workbench
+
+SOURCE = Path(workbench.__file__).parent
+HEAVY = ("anthropic", "pandas", "papermill", "ipywidgets", "matplotlib", "scipy", "sqlalchemy", "IPython")
+
+FLOORS = {
+    "errors": 0,
+    "definition": 1,
+    "trial": 2,
+    "grading": 3,
+    "comparison": 4,
+    "headless": 5,
+    "widgets": 5,
+    "cli": 6,
+    "__main__": 7,
+}
+
+ROOM_OF_LIBRARY = {
+    "anthropic": {"trial/client.py", "trial/offline.py"},
+    "httpx2": {"trial/client.py", "trial/offline.py"},
+    "frontmatter": {"definition/document.py"},
+    "sqlalchemy": {"trial/ledger.py"},
+    "genai_prices": {"trial/catalogue.py"},
+    "pandas": {"comparison"},
+    "scipy": {"comparison"},
+    "matplotlib": {"comparison"},
+    "papermill": {"headless"},
+    "nbconvert": {"headless"},
+    "ipywidgets": {"widgets"},
+    "anywidget": {"widgets"},
+}
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in SOURCE.rglob("*.py") if path.parent != SOURCE or path.stem != "__init__")
+
+
+def imports_of(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def test_importing_the_workbench_loads_no_heavy_library() -> None:
+    code = f"import sys, workbench; print([name for name in {HEAVY} if name in sys.modules])"
+
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+@pytest.mark.parametrize("name", workbench.__all__)
+def test_every_name_of_the_front_door_opens(name: str) -> None:
+    assert getattr(workbench, name) is not None
+
+
+def test_unknown_name_says_what_there_is() -> None:
+    with pytest.raises(AttributeError, match="workbench has no 'load_agnet'; it has .*load_agent"):
+        _ = workbench.load_agnet
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_imports_go_down_the_floors_only(path: Path) -> None:
+    own = FLOORS[room_of(path)]
+    rooms = {name.split(".")[1] for name in imports_of(path) if name.startswith("workbench.") and "." in name}
+
+    above = {room for room in rooms if FLOORS.get(room, 0) > own or (FLOORS.get(room) == own and room != room_of(path))}
+
+    assert above == set()
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_each_library_has_one_room(path: Path) -> None:
+    libraries = {name.split(".")[0] for name in imports_of(path)}
+    where = {room_of(path), path.relative_to(SOURCE).as_posix()}
+
+    assert {library for library in libraries if not where & ROOM_OF_LIBRARY.get(library, where)} == set()

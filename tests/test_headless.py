@@ -1,0 +1,318 @@
+"""Notebooks without a browser: what is refused, what is run, what is left."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from workbench.definition.project import project_folder
+from workbench.errors import FileError, NotebookFailed, ParameterError
+from workbench.headless import notebook as headless
+from workbench.headless.notebook import load_notebook, run_notebook
+from workbench.headless.parameters import declared_parameters, parameters_from_text
+from workbench.headless.secrets import is_key_like, looks_secret, without_keys
+
+QUICK = Path(__file__).parent / "fixtures" / "quick.ipynb"
+
+KEYS = [
+    "sk-ant-api03-Zx8Qw2Lm9RtY4uPa7KdF",
+    "Bearer abcdefgh",
+    "prefix Bearer 9f8e7d6c5b4a39281706f5e4d3c2b1a0",
+    "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+    "AKIAIOSFODNN7EXAMPLE",
+    "k8Fq3/zRt7Yp2WxLm9+Vb4Nc6Hs1Jd5Ga0TuEoQi",
+    "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
+    "Q7f2Vx9KpL4sT8wZ1bN6",
+]
+
+NOT_KEYS = [
+    "",
+    "good",
+    "agents/senior-python-architect.tasks.yaml",
+    "outputs/2026-11-23T10-15-00/architect-draft",
+    "claude-sonnet-4-5-20250929",
+    "us.anthropic.claude-opus-4-6-20260205-v1:0",
+    "http://localhost:11434/v1/messages",
+    "the clarifying question about OAuth and Bearer tokens",
+    "SeniorPythonArchitectWithAVeryLongName",
+    "risk-averse-architecture-review-2026",
+]
+
+
+@pytest.fixture(scope="module")
+def quick_run(tmp_path_factory: pytest.TempPathFactory) -> headless.NotebookRun:
+    out = tmp_path_factory.mktemp("quick") / "here"
+    return run_notebook(QUICK, out=out, parameters={"word": "ha", "count": 2}, progress=False)
+
+
+@pytest.fixture
+def no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise AssertionError("a kernel was about to start")
+
+    monkeypatch.setattr(headless, "_execute", refuse)
+
+
+def outputs_of(notebook: Path, cell_id: str) -> list[Any]:
+    document = nbformat.read(notebook, as_version=4)
+    return next(cell.outputs for cell in document.cells if cell.id == cell_id)
+
+
+@pytest.mark.parametrize("text", KEYS)
+def test_text_in_the_form_of_a_key_is_taken_for_one(text: str) -> None:
+    assert is_key_like(text)
+
+
+@pytest.mark.parametrize("text", NOT_KEYS)
+def test_paths_models_and_words_are_not_taken_for_keys(text: str) -> None:
+    assert not is_key_like(text)
+
+
+def test_name_of_a_parameter_makes_its_text_a_secret_but_not_its_number() -> None:
+    assert looks_secret("api_key", "short")
+    assert looks_secret("options", {"password": "short"})
+    assert looks_secret("names", ["fine", KEYS[0]])
+    assert not looks_secret("max_tokens", 4096)
+    assert not looks_secret("keyword", "short")
+
+
+def test_talk_about_keys_is_not_removed_from_outputs() -> None:
+    text = "Use Bearer tokens; run npm_config_registry or sk-learn-contrib-extras."
+
+    assert without_keys(text) == text
+    assert without_keys(f"ANTHROPIC_API_KEY={KEYS[0]}") == "ANTHROPIC_API_KEY=[key removed]"
+
+
+@pytest.mark.usefixtures("no_kernel")
+@pytest.mark.parametrize("value", [*KEYS, [KEYS[0]], {"a": KEYS[0]}])
+def test_key_as_parameter_is_refused_before_a_kernel_starts_and_never_repeated(tmp_path: Path, value: Any) -> None:
+    with pytest.raises(ParameterError, match="looks like a key") as refusal:
+        run_notebook(QUICK, out=tmp_path / "out", parameters={"word": value})
+
+    assert all(key not in str(refusal.value) for key in KEYS)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("no_kernel")
+def test_unknown_parameter_is_refused_and_the_known_ones_are_listed(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="no parameter 'cuont'") as refusal:
+        run_notebook(QUICK, out=tmp_path, parameters={"cuont": 2})
+
+    assert "count: int = 3  # how often" in str(refusal.value)
+
+
+@pytest.mark.usefixtures("no_kernel")
+def test_parameter_for_a_notebook_without_parameters_cell_is_refused(tmp_path: Path) -> None:
+    bare = write_notebook(tmp_path / "bare.ipynb", {"one": "x = 1"})
+
+    with pytest.raises(ParameterError, match="it has no cell tagged `parameters`"):
+        run_notebook(bare, out=tmp_path / "out", parameters={"x": 2})
+
+
+@pytest.mark.usefixtures("no_kernel")
+def test_key_as_the_default_of_a_notebook_is_refused(tmp_path: Path) -> None:
+    careless = write_notebook(tmp_path / "careless.ipynb", {"parameters": f'word: str = "{KEYS[0]}"'})
+
+    with pytest.raises(ParameterError, match="own default of 'word' looks like a key"):
+        run_notebook(careless, out=tmp_path / "out")
+
+
+@pytest.mark.usefixtures("no_kernel")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("count", "2"),
+        ("count", True),
+        ("count", 2.5),
+        ("word", 3),
+        ("live", "yes"),
+        ("names", "a"),
+        ("word", None),
+    ],
+)
+def test_value_of_the_wrong_type_is_refused(tmp_path: Path, name: str, value: Any) -> None:
+    with pytest.raises(ParameterError, match=f"parameter '{name}' must be"):
+        run_notebook(QUICK, out=tmp_path, parameters={name: value})
+
+
+@pytest.mark.usefixtures("no_kernel")
+def test_folder_is_given_once(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="give the folder as `out`"):
+        run_notebook(QUICK, out=tmp_path, parameters={"out": "elsewhere"})
+
+
+def test_texts_are_read_as_the_notebook_declares_them() -> None:
+    texts = {
+        "word": "3",
+        "count": "3",
+        "share": "1",
+        "live": "none",
+        "fail": "True",
+        "names": '["a"]',
+        "x": "y",
+    }
+
+    assert parameters_from_text(declared_parameters(load_notebook(QUICK)), texts) == {
+        "word": "3",
+        "count": 3,
+        "share": 1,
+        "live": None,
+        "fail": True,
+        "names": ["a"],
+        "x": "y",
+    }
+
+
+def test_text_that_cannot_be_read_is_left_to_the_type_check() -> None:
+    declared = declared_parameters(load_notebook(QUICK))
+
+    assert parameters_from_text(declared, {"count": "three", "fail": "perhaps"}) == {
+        "count": "three",
+        "fail": "perhaps",
+    }
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", "[1]", '{"cells": 3, "nbformat": 4, "nbformat_minor": 5}'])
+def test_file_that_is_no_notebook_is_refused_with_its_place(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "broken.ipynb"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+
+    with pytest.raises(FileError, match=re.escape(str(path))):
+        run_notebook(path, out=tmp_path / "out")
+
+
+def test_run_leaves_notebook_page_and_what_the_notebook_wrote(quick_run: headless.NotebookRun) -> None:
+    folder = quick_run.notebook.parent
+
+    assert sorted(path.name for path in folder.iterdir()) == ["quick.html", "quick.ipynb", "written.txt"]
+    assert quick_run.verdict == "haha"
+    assert quick_run.record is None
+    assert "haha" in quick_run.page.read_text(encoding="utf-8")
+
+
+def test_kernel_is_this_python_in_the_project_folder_and_knows_it_is_headless(
+    quick_run: headless.NotebookRun,
+) -> None:
+    (stream,) = outputs_of(quick_run.notebook, "place")
+
+    assert stream.text.splitlines()[0] == "headless: 1, this Python: True, in the project: True"
+
+
+def test_overwritten_progress_is_left_as_a_terminal_would_end(quick_run: headless.NotebookRun) -> None:
+    (stream,) = outputs_of(quick_run.notebook, "place")
+
+    assert stream.text.splitlines()[1:] == ["100 %"]
+
+
+def test_widget_views_are_gone_and_their_static_form_stays(quick_run: headless.NotebookRun) -> None:
+    document = nbformat.read(quick_run.notebook, as_version=4)
+
+    assert set(outputs_of(quick_run.notebook, "views")[0].data) == {"text/html", "text/plain"}
+    assert "widgets" not in document.metadata
+    assert "<b>static</b>" in quick_run.page.read_text(encoding="utf-8")
+
+
+def test_no_folder_of_this_machine_and_no_time_is_left(quick_run: headless.NotebookRun) -> None:
+    text = quick_run.notebook.read_text(encoding="utf-8") + quick_run.page.read_text(encoding="utf-8")
+
+    assert str(quick_run.notebook.parent.resolve()) not in text
+    assert str(project_folder()) not in text
+    assert str(Path.home()) not in text.replace("~", "")
+    assert "input_path" not in text
+    assert "start_time" not in text
+
+
+def test_page_needs_no_network_and_runs_no_script(quick_run: headless.NotebookRun) -> None:
+    page = quick_run.page.read_text(encoding="utf-8")
+
+    loaded = re.findall(r"""<[^>]*\s(?:src|srcset|data)\s*=\s*["'](?!data:)[^>]*>""", page)
+
+    assert not re.findall(r"<(?:script|link|iframe|object|embed)\b", page)
+    assert loaded == []
+    assert not re.findall(r"url\(\s*[\"']?https?:|@import", page)
+    assert "default-src 'none'" in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_two_runs_leave_the_same_notebook(quick_run: headless.NotebookRun, tmp_path: Path) -> None:
+    again = run_notebook(QUICK, out=tmp_path / "here", parameters={"word": "ha", "count": 2}, progress=False)
+
+    assert again.notebook.read_bytes() == quick_run.notebook.read_bytes()
+    assert again.page.read_bytes() == quick_run.page.read_bytes()
+
+
+def test_failing_cell_is_an_error_after_what_ran_is_saved(tmp_path: Path) -> None:
+    with pytest.raises(NotebookFailed, match=r"In \[\d\] raised RuntimeError: asked to fail"):
+        run_notebook(QUICK, out=tmp_path, parameters={"fail": True}, progress=False)
+
+    assert outputs_of(tmp_path / "quick.ipynb", "verdict")[0].text == "goodgoodgood\n"
+    assert outputs_of(tmp_path / "quick.ipynb", "failing")[0].ename == "RuntimeError"
+    assert "asked to fail" in (tmp_path / "quick.html").read_text(encoding="utf-8")
+    assert not (tmp_path / "written.txt").exists()
+    assert not (tmp_path / "quick.partial.ipynb").exists()
+
+
+def test_kernel_that_dies_is_an_error_after_what_ran_is_saved(tmp_path: Path) -> None:
+    dying = write_notebook(tmp_path / "dying.ipynb", {"one": "print('alive')", "two": "import os; os._exit(3)"})
+
+    with pytest.raises(NotebookFailed, match="the kernel died"):
+        run_notebook(dying, out=tmp_path / "out", progress=False)
+
+    assert outputs_of(tmp_path / "out" / "dying.ipynb", "one")[0].text == "alive\n"
+
+
+def test_key_that_a_cell_prints_is_left_in_no_file(tmp_path: Path) -> None:
+    telling = write_notebook(
+        tmp_path / "telling.ipynb",
+        {"one": "key = 'sk-ant-' + 'api03-Zx8Qw2Lm9RtY4uPa7KdF'; print(key); raise ValueError(key)"},
+    )
+
+    with pytest.raises(NotebookFailed) as failure:
+        run_notebook(telling, out=tmp_path / "out", progress=False)
+
+    left = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "out").iterdir())
+    assert "[key removed]" in left
+    assert KEYS[0] not in left + str(failure.value)
+
+
+def test_folder_that_cannot_be_written_is_a_message(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+
+    with pytest.raises(FileError, match="cannot be written"):
+        run_notebook(QUICK, out=tmp_path / "file", progress=False)
+
+
+def test_project_folder_is_the_nearest_with_a_mark(tmp_path: Path) -> None:
+    (tmp_path / "project" / "agents").mkdir(parents=True)
+    (tmp_path / "project" / "notebooks").mkdir()
+
+    assert project_folder(tmp_path / "project" / "notebooks") == (tmp_path / "project").resolve()
+    assert project_folder(tmp_path / "project") == (tmp_path / "project").resolve()
+
+
+def write_notebook(path: Path, cells: dict[str, str]) -> Path:
+    document = {
+        "cells": [
+            {
+                "cell_type": "code",
+                "execution_count": None,
+                "id": name,
+                "metadata": {"tags": ["parameters"]} if name == "parameters" else {},
+                "outputs": [],
+                "source": source,
+            }
+            for name, source in cells.items()
+        ],
+        "metadata": {},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return path
