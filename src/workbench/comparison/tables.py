@@ -27,6 +27,7 @@ from workbench.comparison.verdict import STAND_IN_LABEL, Verdict, points, reach_
 from workbench.trial.catalogue import price_usd
 from workbench.trial.trial import Run, Score, Trial, Usage
 
+STAND_IN_NOTE = "The replies, tokens and seconds below were made up by the OFFLINE STAND-IN; nothing was spent."
 MOST_TASKS_SHOWN = 200
 MOST_TRIALS_SHOWN = 200
 _LONGEST_CELL = 300
@@ -76,7 +77,7 @@ class Comparison:
 
     @property
     def _banner(self) -> str:
-        return f"{STAND_IN_LABEL} Replies, tokens and seconds are made up." if is_stand_in(self.run) else ""
+        return STAND_IN_NOTE if is_stand_in(self.run) else ""
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
@@ -85,27 +86,27 @@ class Comparison:
 
     def _html(self) -> str:
         tables = [html_table(table) for table in (_variants_shown(self), _tasks_shown(self), _trials_shown(self))]
-        banner = f"<p><strong>{html_text(self._banner)}</strong></p>\n" if self._banner else ""
+        banner = f"<p>{html_text(self._banner)}</p>\n" if self._banner else ""
         sentences = "".join(f"<p><strong>{html_text(sentence)}</strong></p>\n" for sentence in self._sentences)
         picture = base64.b64encode(plots.png(self.plot())).decode("ascii")
         described = html_text(f"Mean scores and differences with 95 % intervals. {' '.join(self._sentences)}")
         image = f'<p><img alt="{described}" src="data:image/png;base64,{picture}" width="900"></p>\n'
         # The classes keep MathJax from reading dollar signs in replies and names as formulas.
         return (
-            f'<div class="tex2jax_ignore mathjax_ignore">\n{banner}{sentences}{tables[0]}{image}{tables[1]}'
+            f'<div class="tex2jax_ignore mathjax_ignore">\n{sentences}{banner}{tables[0]}{image}{tables[1]}'
             f"<details><summary>Trials</summary>\n{tables[2]}</details>\n</div>\n"
         )
 
     def _markdown(self) -> str:
-        banner = [f"> **{markdown_text(self._banner)}**"] if self._banner else []
-        sentences = [markdown_text(sentence) for sentence in self._sentences]
+        banner = [markdown_text(self._banner)] if self._banner else []
+        sentences = [f"**{markdown_text(sentence)}**" for sentence in self._sentences]
         tables = [markdown_table(_variants_shown(self)), markdown_table(_tasks_shown(self))]
-        return "\n\n".join([*banner, *sentences, *tables])
+        return "\n\n".join([*sentences, *banner, *tables])
 
     def _plain(self) -> str:
         banner = [self._banner] if self._banner else []
         tables = [plain_table(_variants_shown(self)), plain_table(_tasks_shown(self))]
-        return "\n\n".join([*banner, *self._sentences, *tables])
+        return "\n\n".join([*self._sentences, *banner, *tables])
 
 
 def compare(run: Run, *, baseline: str) -> Comparison:
@@ -255,18 +256,26 @@ def _interval(row: Any) -> Interval | None:
     return None if math.isnan(row.score_low) else Interval(low=row.score_low, high=row.score_high)
 
 
+_ENDINGS = {
+    "declined": "Declined by all graders",
+    "refused": "Refused",
+    "cut_off": "Cut off",
+    "empty": "Empty",
+    "failed": "Failed",
+    "stopped": "Stopped",
+    "not_run": "Not run",
+}
+
+
 def _variants_shown(comparison: Comparison) -> Table:
+    """A row a variant; of the ways not to be scored, those that occurred."""
+    variants = comparison.by_variant
+    occurred = {name: heading for name, heading in _ENDINGS.items() if variants[name].any()}
     headings = (
         "Variant",
         "Trials",
         "Answered",
-        "Declined by all graders",
-        "Refused",
-        "Cut off",
-        "Empty",
-        "Failed",
-        "Stopped",
-        "Not run",
+        *occurred.values(),
         "Score in points [95 % interval]",
         "Input tokens",
         "Output tokens",
@@ -274,28 +283,28 @@ def _variants_shown(comparison: Comparison) -> Table:
         "Seconds a reply",
     )
     rows = []
-    variants: Iterable[Any] = comparison.by_variant.itertuples()
-    for row in variants:
+    shown: Iterable[Any] = variants.itertuples()
+    for row in shown:
         interval = _interval(row)
         score = "-"
         if interval is not None:
             low, high = points(interval.low, sign=False), points(interval.high, sign=False)
             score = f"{points(row.score, sign=False)} [{low}, {high}]"
         at_least = ">= " if row.uncounted else ""
-        name = f"{row.Index} (baseline)" if row.Index == comparison.baseline else str(row.Index)
-        counts = (row.trials, row.answered, row.declined, row.refused, row.cut_off, row.empty, row.failed)
+        counts = (row.trials, row.answered, *(getattr(row, name) for name in occurred))
         rows.append(
             (
-                name,
-                *(str(count) for count in (*counts, row.stopped, row.not_run)),
+                f"{row.Index} (baseline)" if row.Index == comparison.baseline else str(row.Index),
+                *(str(count) for count in counts),
                 score,
                 f"{at_least}{row.input_tokens:,}",
                 f"{at_least}{row.output_tokens:,}",
-                _cost(row),
+                "none" if is_stand_in(comparison.run) else _cost(row),
                 "-" if math.isnan(row.seconds) else f"{row.seconds:.2f}",
             )
         )
-    return Table(title=f"Variants ({comparison._title})", headings=headings, rows=tuple(rows))
+    missing = "" if occurred else " Every trial was answered."
+    return Table(title=f"Variants ({comparison._title}).{missing}", headings=headings, rows=tuple(rows))
 
 
 def _cost(row: Any) -> str:
