@@ -64,6 +64,8 @@ class MessagesServer:
         if fault in ERRORS:
             status, kind, headers = ERRORS[fault]
             error: dict[str, Any] = {"type": kind, "message": f"made up: {fault}"}
+            if fault == "401 with the key":
+                error["message"] = f"not a key: {request.headers.get('authorization')}"
             if fault == "spend":
                 error["details"] = {"error_code": "enforced_spend_limit_reached"}
             content = json.dumps({"type": "error", "error": error, "request_id": "req_x"}).encode()
@@ -139,6 +141,7 @@ class MessagesServer:
 ERRORS: dict[str, tuple[int, str, dict[str, str]]] = {
     "400": (400, "invalid_request_error", {}),
     "401": (401, "authentication_error", {}),
+    "401 with the key": (401, "authentication_error", {}),
     "403": (403, "permission_error", {}),
     "404": (404, "not_found_error", {}),
     "429": (429, "rate_limit_error", {"retry-after": "0"}),

@@ -163,3 +163,12 @@ def test_wrong_setting_says_what_to_set_and_no_secret(
 def test_live_without_a_key_says_what_to_set() -> None:
     with pytest.raises(SetupError, match="set ANTHROPIC_API_KEY"):
         choose_place(live=True)
+
+
+def test_key_that_a_server_repeats_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-canary-0123456789")
+
+    attempt, _ = asked("401 with the key")
+
+    assert attempt.failure is not None
+    assert attempt.failure.message == "not a key: Bearer [ANTHROPIC_API_KEY]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from importlib import metadata
 from typing import Any
@@ -14,7 +15,13 @@ OFFLINE_BASE_URL = "http://offline.invalid"
 
 
 def resolve_model(name: str | None) -> str:
-    """The model id that Claude Code sends for the `model` of an agent file; ids and unknown names as they are."""
+    """The model id that Claude Code sends for the `model` of an agent file; ids and unknown names as they are.
+
+    `ANTHROPIC_DEFAULT_SONNET_MODEL` and its like for OPUS, HAIKU and FABLE say what these aliases stand for.
+    """
+    line = (name or "").removesuffix("[1m]").upper()
+    if line in ("SONNET", "OPUS", "HAIKU", "FABLE") and (chosen := os.environ.get(f"ANTHROPIC_DEFAULT_{line}_MODEL")):
+        return chosen
     return resolve_model_alias(name)
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _API = "https://api.anthropic.com"
 _CREDENTIAL_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_PROFILE")
+_SECRET_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_IDENTITY_TOKEN")
 _FEDERATION_VARIABLES = ("ANTHROPIC_FEDERATION_RULE_ID", "ANTHROPIC_ORGANIZATION_ID")
 
 SPEND_LIMITS = ("enforced_spend_limit_reached", "contract_spend_limit_reached")
@@ -195,7 +196,7 @@ async def ask(
                     failure=Failure(
                         type="not_a_stream",
                         message=f"the server answered 200 with {content_type or 'no content type'} instead of a "
-                        f"stream: {body[:200].decode('utf-8', 'replace')!r}",
+                        f"stream: {_without_credentials(body[:200].decode('utf-8', 'replace'))!r}",
                         status=200,
                         request_id=progress.request_id,
                     )
@@ -255,7 +256,7 @@ class Progress:
             error = event.get("error") or {}
             return Failure(
                 type=str(error.get("type") or "api_error"),
-                message=f"in the stream: {error.get('message') or error}",
+                message=_without_credentials(f"in the stream: {error.get('message') or error}"),
                 status=200,
                 request_id=self.request_id,
             )
@@ -320,13 +321,21 @@ def _broken(progress: Progress, kind: str, message: str) -> Attempt:
 
 def _cause(error: Exception) -> str:
     cause = error.__cause__ or error
-    return f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
+    return _without_credentials(f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__)
+
+
+def _without_credentials(text: str) -> str:
+    """A server may repeat the key that it refuses; failures are stored and shown."""
+    for name in _SECRET_VARIABLES:
+        if secret := os.environ.get(name, "").strip():
+            text = text.replace(secret, f"[{name}]")
+    return text
 
 
 def _status_failure(error: Any) -> Failure:
     return Failure(
         type=error.error_code if error.error_code in SPEND_LIMITS else error.type or f"http_{error.status_code}",
-        message=str(error.api_message or error.message)[:500],
+        message=_without_credentials(str(error.api_message or error.message))[:500],
         status=error.status_code,
         request_id=error.request_id,
     )
