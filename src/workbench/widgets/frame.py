@@ -1,0 +1,83 @@
+"""What the widgets have in common: the box around them, and what they leave where no widget can be shown."""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import ipywidgets
+import traitlets
+
+_FRONT = Path(__file__).parent / "front"
+
+
+def is_headless() -> bool:
+    """True where `WORKBENCH_HEADLESS` asks for static output only, as the batch runner does."""
+    return os.environ.get("WORKBENCH_HEADLESS", "") not in ("", "0")
+
+
+class _Habits(anywidget.AnyWidget):
+    """An invisible part of a box: brings the styles, names the box for screen readers, and keeps JupyterLab's
+    cell keys out of it, of which Shift-Enter would run the cell again and throw the draft away."""
+
+    _esm = _FRONT / "frame.js"
+    _css = _FRONT / "frame.css"
+
+    label = traitlets.Unicode().tag(sync=True)
+    saves = traitlets.Bool().tag(sync=True)
+    """True: Ctrl-S and Cmd-S are taken, and sent as `{"event": "save"}`."""
+
+
+def frame(label: str, *children: ipywidgets.Widget, on_save: Callable[[], None] | None = None) -> ipywidgets.VBox:
+    """A box with the workbench's styles and keys around these widgets; Ctrl-S and Cmd-S call `on_save`."""
+    habits = _Habits(label=label, saves=on_save is not None)
+    if on_save is not None:
+        habits.on_msg(lambda _widget, content, _buffers: on_save() if content == {"event": "save"} else None)
+    box = ipywidgets.VBox([habits, *children])
+    box.add_class("workbench-frame")
+    return box
+
+
+def styled(widget: ipywidgets.DOMWidget, *names: str) -> Any:
+    """The widget, with these style classes."""
+    for name in names:
+        widget.add_class(f"workbench-{name}")
+    return widget
+
+
+def bundle(*, page: str, markdown: str, text: str, view: Callable[[], ipywidgets.Widget]) -> dict[str, Any]:
+    """The MIME bundle of a view: the widget where one can live, and beside it what is read without a kernel.
+
+    The widget is asked for only outside of headless runs: there, none is built and no comm is opened.
+    """
+    static = {"text/plain": text, "text/html": page, "text/markdown": markdown}
+    return static if is_headless() else {**view()._repr_mimebundle_(), **static}
+
+
+def sendable(text: str) -> str:
+    """The text with � for bytes that were not UTF-8, which no message to a page can carry."""
+    return re.sub("[\ud800-\udfff]", "�", text)
+
+
+def as_text(text: str, *, tag: str = "span", name: str = "") -> str:
+    """An HTML element that shows any text as what it is."""
+    kind = f' class="workbench-{name}"' if name else ""
+    return f"<{tag}{kind}>{html.escape(sendable(text))}</{tag}>"
+
+
+def as_code(text: str, language: str = "") -> str:
+    """A Markdown block that shows any text as what it is: its fence is longer than any inside."""
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence}{language}\n{sendable(text)}\n{fence}"
+
+
+def as_rows(rows: list[tuple[str, ...]], heads: tuple[str, ...]) -> str:
+    """A plain HTML table of texts."""
+    head = "".join(as_text(cell, tag="th") for cell in heads)
+    body = "".join("<tr>" + "".join(as_text(cell, tag="td") for cell in row) + "</tr>" for row in rows)
+    return f'<table class="workbench-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
