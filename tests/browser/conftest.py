@@ -110,7 +110,7 @@ class Notebook:
             self.page.wait_for_timeout(50)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """JupyterLab on a copy of the project's notebooks and agents, with settings of its own."""
     home = tmp_path_factory.mktemp("lab")
@@ -155,7 +155,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             server.wait(20)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def page(lab: Lab) -> Iterator[Any]:
     """The one page, in JupyterLab. Fails if anything was asked of another address than 127.0.0.1."""
     from playwright.sync_api import sync_playwright
@@ -204,7 +204,7 @@ def author(lab: Lab, page: Any) -> Iterator[Notebook]:
     assert errors == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def screenshots() -> Path:
     """Where pictures go; `WORKBENCH_SCREENSHOTS` names another folder."""
     folder = Path(os.environ.get("WORKBENCH_SCREENSHOTS", PROJECT / "outputs" / "screenshots"))
