@@ -21,6 +21,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from workbench.errors import SetupError
 from workbench.trial.catalogue import OFFLINE_BASE_URL
+from workbench.trial.pace import RateLimit, rate_limits
 from workbench.trial.trial import Failure, Place, Reply, Request, Usage
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Attempt:
     reply: Reply | None = None
     failure: Failure | None = None
     retry_after_seconds: float | None = None
+    limits: tuple[RateLimit, ...] = ()
+    """The rate limits that the server told."""
 
 
 def choose_place(live: bool | None = None) -> Place:
@@ -189,6 +192,7 @@ async def ask(
     try:
         async with asyncio.timeout(deadline_seconds), call as response:
             progress.request_id = response.headers.get("request-id") or response.headers.get("x-request-id")
+            limits = rate_limits(response.headers)
             content_type = response.headers.get("content-type", "")
             if not content_type.startswith("text/event-stream"):
                 body = await response.read()
@@ -206,7 +210,10 @@ async def ask(
                 if failure is not None:
                     return Attempt(reply=progress.partial(), failure=failure)
     except anthropic.APIStatusError as error:
-        return Attempt(failure=_status_failure(error), retry_after_seconds=_retry_after(error.response.headers))
+        headers = error.response.headers
+        return Attempt(
+            failure=_status_failure(error), retry_after_seconds=_retry_after(headers), limits=rate_limits(headers)
+        )
     except (anthropic.APITimeoutError, httpx2.TimeoutException) as error:
         return _broken(progress, "timeout", _cause(error))
     except (anthropic.APIConnectionError, httpx2.TransportError) as error:
@@ -217,7 +224,7 @@ async def ask(
         return _broken(progress, "malformed_stream", _cause(error))
     if progress.stop_reason is None:
         return _broken(progress, "broken_stream", "the stream ended before the model did")
-    return Attempt(reply=progress.partial())
+    return Attempt(reply=progress.partial(), limits=limits)
 
 
 class Progress:

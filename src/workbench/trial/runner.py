@@ -10,16 +10,21 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workbench.definition.agent import Agent
 from workbench.errors import LedgerError, PlanError, SetupError
 from workbench.trial import client as door
 from workbench.trial.ledger import Ledger, open_ledger
 from workbench.trial.loop import Started
+from workbench.trial.pace import Pace, family_of
 from workbench.trial.plan import Plan
 from workbench.trial.progress import progress_bar
 from workbench.trial.task import Task
 from workbench.trial.trial import Failure, Grader, Place, Request, Run, Trial
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 CONCURRENCY = 8
 FIRST_WAIT_SECONDS = 0.5
@@ -34,6 +39,9 @@ _WORTH_ANOTHER_TRY = {408, 409, 429, 500, 502, 503, 504, 529}
 _SAME_FOR_EVERY_TRIAL = {400, 401, 402, 403, 404}
 _OVERLOAD = {"overloaded_error", "rate_limit_error", "api_error", "timeout_error"}
 _NO_SERVER = {"connection", "timeout", "broken_stream", "malformed_stream"}
+
+_REFUSED_FOR_NOW = {429, 529}
+_STOPPED = Failure(type="stopped", message="stopped before the reply was complete")
 
 OnText = Callable[[str], None]
 OnRetry = Callable[[Failure, float], None]
@@ -107,7 +115,7 @@ def start_trial(
     async def one() -> Trial:
         with _opened(ledger) as opened:
             async with door.open_client(where) as client:
-                return await _until_settled(trial, agent, client, opened, on_text=on_text, on_retry=on_retry)
+                return await _Asker(client, opened).until_settled(trial, agent, on_text=on_text, on_retry=on_retry)
 
     return Started(one())
 
@@ -120,47 +128,55 @@ def grade_trial(trial: Trial, task: Task, graders: Mapping[str, Grader]) -> Tria
 
 
 class _AskingAll:
-    """The trials of a plan on their way: who is in flight, who waits, what is settled."""
+    """The trials of a plan on their way: who is in flight, who waits, what is settled.
+
+    What would fail for every trial lets those in flight end, asks for no more, and is raised then.
+    """
 
     def __init__(self, plan: Plan, ledger: Ledger, trials: list[Trial], concurrency: int) -> None:
         self.trials = trials
         self.missing = [index for index, trial in enumerate(trials) if trial.reply is None]
         self._plan = plan
         self._ledger = ledger
-        self._concurrency = min(concurrency, len(self.missing))
+        self._concurrency = concurrency
+        self._asker: _Asker | None = None
         self._waiting: dict[int, tuple[Failure, float]] = {}
         self._counts = Counter({"from the ledger": len(trials) - len(self.missing)})
+        self._began = time.monotonic()
 
     async def ask(self, place: Place) -> None:
         queue = iter(self.missing)
-        try:
-            async with (
-                door.open_client(place, connections=self._concurrency) as client,
-                asyncio.TaskGroup() as group,
-            ):
-                for _ in range(self._concurrency):
-                    group.create_task(self._ask_from(queue, client))
-        except ExceptionGroup as group:
-            raise _one_of(group) from group
+        self._began = time.monotonic()
+        workers = min(self._concurrency, len(self.missing))
+        async with door.open_client(place, connections=workers) as client:
+            self._asker = asker = _Asker(client, self._ledger, most=self._concurrency)
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(self._ask_from(queue, asker))
+        if asker.errors:
+            raise _one_of(asker.errors)
 
-    async def _ask_from(self, queue: Iterator[int], client: door.AsyncAnthropic) -> None:
+    async def _ask_from(self, queue: Iterator[int], asker: _Asker) -> None:
         for index in queue:
             trial = self.trials[index]
 
             def waits(failure: Failure, seconds: float, index: int = index) -> None:
                 self._waiting[index] = (failure, time.monotonic() + seconds)
 
-            self.trials[index] = await _until_settled(
-                trial, self._plan.variants[trial.variant], client, self._ledger, on_retry=waits
-            )
-            self._waiting.pop(index, None)
-            outcome = self.trials[index].outcome
-            self._counts[outcome.replace("_", " ")] += 1
-            if outcome == "stopped":
+            try:
+                settled = await asker.until_settled(trial, self._plan.variants[trial.variant], on_retry=waits)
+            except (LedgerError, SetupError) as error:
+                asker.end(error)
+                return
+            finally:
+                self._waiting.pop(index, None)
+            self.trials[index] = settled
+            self._counts[settled.outcome.replace("_", " ")] += 1
+            if settled.outcome == "stopped" or asker.is_ending:
                 return
 
     def progress(self) -> tuple[int, str]:
-        """How many are settled, and a line that says how."""
+        """How many are settled, and a line that says how, how fast, and why not faster."""
         counts = dict(self._counts)
         parts = [f"{count} {name}" for name, count in counts.items() if count]
         waiting = list(self._waiting.values())
@@ -168,14 +184,16 @@ class _AskingAll:
             failure, until = min(waiting, key=lambda item: item[1])
             seconds = max(0.0, until - time.monotonic())
             parts.append(f"{len(waiting)} retrying after {failure.type} (next in {seconds:.0f} s)")
+        if self._asker is not None:
+            parts += [reason for pace in list(self._asker.paces.values()) if (reason := pace.reason)]
         return sum(counts.values()), ", ".join(parts)
 
 
-def _one_of(group: ExceptionGroup[Exception]) -> Exception:
+def _one_of(errors: list[LedgerError | SetupError]) -> LedgerError | SetupError:
     """What the workers of a run ended with, as one exception: all that could not be saved, or the first of them."""
-    unsaved = [error for error in group.exceptions if isinstance(error, LedgerError)]
+    unsaved = [error for error in errors if isinstance(error, LedgerError)]
     if not unsaved:
-        return group.exceptions[0]
+        return errors[0]
     trials = tuple(trial for error in unsaved for trial in error.unsaved)
     return LedgerError(f"{unsaved[0]} ({len(trials)} replies came back that are not on disk)", unsaved=trials)
 
@@ -204,53 +222,127 @@ def _wait_for(run: _AskingAll, place: Place, *, shown: bool) -> None:
         bar.close()
 
 
-async def _until_settled(
-    trial: Trial,
-    agent: Agent,
-    client: door.AsyncAnthropic,
-    ledger: Ledger,
-    *,
-    on_text: OnText | None = None,
-    on_retry: OnRetry | None = None,
-) -> Trial:
-    """The trial with its reply or failure, tried again while that may help. Each attempt is in the ledger before we
-    look at it; one that is cancelled is kept as "stopped", with what had come."""
-    began = time.monotonic()
-    attempts = 0
-    while True:
-        attempts += 1
-        progress = door.Progress()
-        try:
-            attempt = await door.ask(client, trial.request, draw=trial.draw, on_text=on_text, progress=progress)
-        except asyncio.CancelledError:
-            attempt = _stopped(progress)
-        reply = replace(attempt.reply, attempts=attempts) if attempt.reply else None
-        settled = trial.replace(reply=reply, failure=attempt.failure)
-        try:
-            await ledger.write(settled, agent)
-        except LedgerError as error:
-            raise LedgerError(str(error), unsaved=(settled,)) from error
-        if settled.failure is None or settled.failure.type == "stopped":
+class _Asker:
+    """Asks, through one client, each trial until it is settled; each attempt is in the ledger before we look at it."""
+
+    def __init__(self, client: door.AsyncAnthropic, ledger: Ledger, *, most: int = 1) -> None:
+        self.paces: dict[str, Pace] = {}
+        self.errors: list[LedgerError | SetupError] = []
+        self._client = client
+        self._ledger = ledger
+        self._most = most
+        self._ending = asyncio.Event()
+
+    @property
+    def is_ending(self) -> bool:
+        return self._ending.is_set()
+
+    def end(self, error: LedgerError | SetupError) -> None:
+        """Nothing more is asked: who waits for another try gives up, who is in flight comes to its end."""
+        self.errors.append(error)
+        self._ending.set()
+
+    async def until_settled(
+        self, trial: Trial, agent: Agent, *, on_text: OnText | None = None, on_retry: OnRetry | None = None
+    ) -> Trial:
+        """The trial with its reply or failure, tried again while that may help; one that is cancelled is "stopped",
+        with what had come.
+
+        Raises:
+            LedgerError: the attempt is not on disk.
+            SetupError: it failed in a way that every trial would.
+        """
+        with _span(trial) as span:
+            settled = await self._tried(trial, agent, on_text, on_retry)
+            _describe(span, settled)
+        return settled
+
+    async def _tried(self, trial: Trial, agent: Agent, on_text: OnText | None, on_retry: OnRetry | None) -> Trial:
+        began = time.monotonic()
+        attempts = 0
+        settled = trial.replace(failure=_STOPPED)
+        while True:
+            attempts += 1
+            try:
+                attempt = await self._attempt(trial, on_text)
+            except asyncio.CancelledError:
+                return settled.replace(failure=_STOPPED)
+            reply = replace(attempt.reply, attempts=attempts) if attempt.reply else None
+            settled = trial.replace(reply=reply, failure=attempt.failure)
+            try:
+                await self._ledger.write(settled, agent)
+            except LedgerError as error:
+                raise LedgerError(str(error), unsaved=(settled,)) from error
+            if settled.failure is None or settled.failure.type == "stopped":
+                return settled
+            _raise_if_same_for_all(settled)
+            wait = _seconds_before_next_try(attempt, attempts)
+            if wait is None or time.monotonic() - began + wait > _patience(settled.failure):
+                _raise_if_nobody_is_there(settled)
+                return settled
+            if on_retry is not None:
+                on_retry(settled.failure, wait)
+            try:
+                await asyncio.wait_for(self._ending.wait(), wait)
+            except TimeoutError:
+                continue
+            except asyncio.CancelledError:
+                return settled.replace(failure=_STOPPED)
             return settled
-        _raise_if_same_for_all(settled)
-        wait = _seconds_before_next_try(attempt, attempts)
-        if wait is None or time.monotonic() - began + wait > _patience(settled.failure):
-            _raise_if_nobody_is_there(settled)
-            return settled
-        if on_retry is not None:
-            on_retry(settled.failure, wait)
-        try:
-            await asyncio.sleep(wait)
-        except asyncio.CancelledError:
-            return settled.replace(failure=replace(settled.failure, type="stopped"))
+
+    async def _attempt(self, trial: Trial, on_text: OnText | None) -> door.Attempt:
+        """One request, in its turn. Cancelled in flight, it gives what had come; before that, it is not an attempt."""
+        pace = self.paces.setdefault(family_of(trial.request.model), Pace(self._most))
+        async with pace.slot() as began:
+            progress = door.Progress()
+            try:
+                attempt = await door.ask(
+                    self._client, trial.request, draw=trial.draw, on_text=on_text, progress=progress
+                )
+            except asyncio.CancelledError:
+                return _stopped(progress)
+        if attempt.failure is None:
+            pace.answered(attempt.limits)
+        elif attempt.failure.status in _REFUSED_FOR_NOW or attempt.failure.type in _OVERLOAD:
+            pace.refused(began, attempt.failure.type, attempt.retry_after_seconds)
+        return attempt
+
+
+@contextmanager
+def _span(trial: Trial) -> Iterator[Span]:
+    """An OpenTelemetry span around the SDK's own; it goes nowhere unless the program set a tracer provider."""
+    from opentelemetry import trace
+
+    with trace.get_tracer("workbench").start_as_current_span("workbench.trial") as span:
+        if span.is_recording():
+            span.set_attributes(
+                {
+                    "workbench.variant": trial.variant,
+                    "workbench.task": trial.task_id,
+                    "workbench.repeat": trial.repeat,
+                    "workbench.key": trial.key,
+                    "workbench.place": trial.place.base_url,
+                    "gen_ai.request.model": trial.request.model,
+                }
+            )
+        yield span
+
+
+def _describe(span: Span, trial: Trial) -> None:
+    if not span.is_recording():
+        return
+    span.set_attribute("workbench.outcome", trial.outcome)
+    if trial.failure is not None:
+        span.set_attribute("error.type", trial.failure.type)
+    if trial.reply is not None:
+        span.set_attribute("workbench.attempts", trial.reply.attempts)
+        if trial.reply.seconds_to_first_token is not None:
+            span.set_attribute("workbench.seconds_to_first_token", trial.reply.seconds_to_first_token)
 
 
 def _stopped(progress: door.Progress) -> door.Attempt:
     partial = progress.partial()
-    return door.Attempt(
-        reply=partial if partial.text else None,
-        failure=Failure(type="stopped", message="stopped before the reply was complete"),
-    )
+    return door.Attempt(reply=partial if partial.text else None, failure=_STOPPED)
 
 
 def _raise_if_same_for_all(trial: Trial) -> None:

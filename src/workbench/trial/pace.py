@@ -1,0 +1,129 @@
+"""How many requests are in flight at once: more while all is well, fewer when the server is overloaded.
+
+Rate limits are shared by the models of a family, so each family has a pace of its own. The limit grows by one with
+every reply until the first refusal, then by one with every round of replies; a 429 or 529 takes three tenths off,
+once for all requests that were in flight together. It never exceeds what the user allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+FIRST_LIMIT = 16
+SHRINK = 0.7
+NEARLY_REACHED = 0.05
+"""The share of a rate limit that is left when we wait for its reset instead of running into it."""
+LONGEST_PAUSE_SECONDS = 60.0
+
+_KINDS = ("requests", "tokens", "input-tokens", "output-tokens")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateLimit:
+    """One of the limits that a server tells with its replies."""
+
+    kind: str
+    limit: int
+    remaining: int
+    seconds_to_reset: float
+
+
+def rate_limits(headers: Mapping[str, str]) -> tuple[RateLimit, ...]:
+    """The limits in the headers of a reply; those that are not told, or not legible, are left out."""
+    found = []
+    for kind in _KINDS:
+        limit, remaining, reset = (
+            headers.get(f"anthropic-ratelimit-{kind}-{name}") for name in ("limit", "remaining", "reset")
+        )
+        if limit is None or remaining is None or reset is None:
+            continue
+        try:
+            seconds = datetime.fromisoformat(reset).timestamp() - time.time()
+            found.append(
+                RateLimit(kind=kind, limit=int(limit), remaining=int(remaining), seconds_to_reset=max(0.0, seconds))
+            )
+        except ValueError:
+            continue
+    return tuple(found)
+
+
+def family_of(model: str) -> str:
+    """The models that share rate limits with this one: those of its line, such as "sonnet"; else itself alone."""
+    line = re.search("haiku|sonnet|opus|fable|mythos", model)
+    return line[0] if line else model
+
+
+class Pace:
+    """The requests of one model family. Used in one event loop; `limit` and `reason` may be read from anywhere."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.limit = float(min(most, FIRST_LIMIT))
+        self.in_flight = 0
+        self.reason = ""
+        """Why it is slower than allowed, in words; empty while it is not."""
+        self._has_been_refused = False
+        self._shrunk_at = float("-inf")
+        self._paused_until = float("-inf")
+        self._changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[float]:
+        """Waits for its turn; gives the moment it began, for `refused`."""
+        async with self._changed:
+            while True:
+                pause = self._paused_until - time.monotonic()
+                if pause <= 0 and self.in_flight < int(self.limit):
+                    break
+                if pause > 0:
+                    self._changed.release()
+                    try:
+                        await asyncio.sleep(pause)
+                    finally:
+                        await self._changed.acquire()
+                else:
+                    await self._changed.wait()
+            self.in_flight += 1
+        try:
+            yield time.monotonic()
+        finally:
+            self.in_flight -= 1
+            async with self._changed:
+                self._changed.notify(2)
+
+    def answered(self, limits: tuple[RateLimit, ...] = ()) -> None:
+        """A reply came: grow, unless one of the server's limits is nearly reached."""
+        step = 1.0 / self.limit if self._has_been_refused else 1.0
+        self.limit = min(float(self.most), self.limit + step)
+        if self.limit >= self.most and self._paused_until <= time.monotonic():
+            self.reason = ""
+        for limit in limits:
+            if limit.remaining < NEARLY_REACHED * limit.limit:
+                self._pause(limit.seconds_to_reset, f"{limit.remaining:,} of {limit.limit:,} {limit.kind} left")
+
+    def refused(self, began: float, what: str, retry_after_seconds: float | None) -> None:
+        """The server is overloaded or a limit is reached: shrink, and wait as long as it asks."""
+        self._has_been_refused = True
+        if began >= self._shrunk_at:
+            self.limit = max(1.0, self.limit * SHRINK)
+            self._shrunk_at = time.monotonic()
+        self.reason = f"{int(self.limit)} of {self.most} at once after {what}"
+        if retry_after_seconds:
+            self._pause(retry_after_seconds, what)
+
+    @property
+    def seconds_paused(self) -> float:
+        """How long until the next request may begin."""
+        return max(0.0, self._paused_until - time.monotonic())
+
+    def _pause(self, seconds: float, why: str) -> None:
+        until = time.monotonic() + min(seconds, LONGEST_PAUSE_SECONDS)
+        if until > self._paused_until:
+            self._paused_until = until
+            self.reason = f"waiting: {why}"
