@@ -281,6 +281,9 @@ def test_watcher_hears_of_a_retry(agent: Agent, server: MessagesServer) -> None:
 
 SCRIPT = textwrap.dedent(
     """
+    import signal
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
+
     import workbench as wb
     from workbench.definition.agent import parse_agent
     from workbench.trial.task import Task
