@@ -20,7 +20,7 @@ test: .venv/installed-dev
 	$(BIN)/pytest
 
 lab: .venv/installed
-	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/author.ipynb
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/author.ipynb $(if $(filter 0,$(shell id -u)),--allow-root)
 
 bench: .venv/installed-dev
 	$(BIN)/python -m tests.benchmarks

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from workbench.definition.agent import save_agent as save_agent
     from workbench.definition.agent import without_lines as without_lines
     from workbench.definition.claude_code import read_as_claude_code as read_as_claude_code
+    from workbench.definition.document import AgentHandler as AgentHandler
     from workbench.definition.lint import check_agent as check_agent
     from workbench.definition.project import enter_project as enter_project
     from workbench.definition.project import project_folder as project_folder
@@ -34,16 +35,22 @@ if TYPE_CHECKING:
     from workbench.trial.runner import start_trial as start_trial
     from workbench.trial.task import Task as Task
     from workbench.trial.task import load_tasks as load_tasks
+    from workbench.trial.trial import Reply as Reply
+    from workbench.trial.trial import Run as Run
+    from workbench.trial.trial import Score as Score
+    from workbench.trial.trial import Trial as Trial
     from workbench.widgets.editor import AgentEditor as AgentEditor
     from workbench.widgets.trials import TrialPanel as TrialPanel
 
 _ROOMS = {
     "definition.agent": ("Agent", "diff_agents", "load_agent", "parse_agent", "save_agent", "without_lines"),
     "definition.claude_code": ("read_as_claude_code",),
+    "definition.document": ("AgentHandler",),
     "definition.lint": ("check_agent",),
     "definition.project": ("enter_project", "project_folder"),
     "definition.roster": ("load_roster",),
     "trial.task": ("Task", "load_tasks"),
+    "trial.trial": ("Reply", "Run", "Score", "Trial"),
     "trial.plan": ("make_request", "plan_trials"),
     "trial.client": ("choose_place",),
     "trial.ledger": ("open_ledger",),
