@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from workbench.trial.plan import plan_trials
 from workbench.trial.record import export_record, load_run
 from workbench.trial.runner import run_trials
 from workbench.trial.task import GraderSpec, Task
-from workbench.trial.trial import Failure, Run, Score
+from workbench.trial.trial import Failure, Reply, Run, Score, Usage
 
 GRADERS = {"long": lambda: lambda _task, reply: Score(value=1.0, explanation=f"{len(reply.text)} characters")}
 
@@ -97,3 +98,71 @@ def test_missing_and_broken_records_are_named(run: Run, tmp_path: Path) -> None:
     (folder / "run.json").write_text(json.dumps(about | {"format": 99}))
     with pytest.raises(RecordError, match="format 99; this workbench reads 1"):
         load_run(folder)
+
+
+@pytest.mark.parametrize("name", ["agents/mine.md", "tasks.jsonl", "run.json"])
+def test_files_of_others_are_never_overwritten(run: Run, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text('["mine"]')
+
+    with pytest.raises(RecordError, match="but no record of a run; name another folder"):
+        export_record(run, tmp_path)
+
+    assert content(tmp_path) == {name: b'["mine"]'}
+
+
+def test_record_lies_beside_what_else_is_in_its_folder(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "compare.ipynb").write_text("{}")
+
+    export_record(run, export_record(run, tmp_path))
+
+    assert load_run(tmp_path).tasks == run.tasks
+    assert (tmp_path / "compare.ipynb").read_text() == "{}"
+
+
+def test_interrupted_export_is_not_taken_for_a_record(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_record(run, tmp_path)
+    write = Path.write_bytes
+
+    def interrupted(path: Path, data: bytes) -> int:
+        if path.name == "trials.jsonl":
+            raise KeyboardInterrupt
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export_record(run, tmp_path)
+    monkeypatch.undo()
+
+    with pytest.raises(RecordError, match="was not written to its end; export the run again"):
+        load_run(tmp_path)
+    assert load_run(export_record(run, tmp_path)).tasks == run.tasks
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "message"),
+    [
+        ("run.json", b"[]", r"run\.json: is not the run\.json of a record"),
+        ("trials.jsonl", b"\xff\n", r"trials\.jsonl: is not JSON Lines"),
+        ("trials.jsonl", b'{"task": "one"}\n', "the record is incomplete: KeyError"),
+    ],
+)
+def test_damaged_file_is_named(run: Run, tmp_path: Path, name: str, found: bytes, message: str) -> None:
+    (export_record(run, tmp_path) / name).write_bytes(found)
+
+    with pytest.raises(RecordError, match=message):
+        load_run(tmp_path)
+
+
+def test_record_keeps_every_field_of_a_request_and_a_reply(run: Run, tmp_path: Path) -> None:
+    usage = Usage(input_tokens=1, cache_creation_1h_input_tokens=2, service_tier="batch")
+    reply = Reply(
+        text="\u2028 \x00 🐍", stop_reason="refusal", stop_details={"category": "cyber"}, usage=usage, attempts=3
+    )
+    first = run.trials[0]
+    odd = first.replace(request=replace(first.request, effort="low", cache="1h"), reply=reply, twin=1, scores={})
+    odd_run = Run(variants=run.variants, tasks=run.tasks, repeats=1, place=run.place, trials=(odd, *run.trials[1:]))
+
+    assert load_run(export_record(odd_run, tmp_path)).trials[0] == odd.replace(from_ledger=True)

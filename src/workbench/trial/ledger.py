@@ -12,10 +12,10 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,53 +25,16 @@ import sqlalchemy as sa
 from workbench.definition.agent import Agent
 from workbench.definition.project import project_folder
 from workbench.errors import LedgerError
+from workbench.trial.difference import Difference, Recorded, difference_between, names_of_parts, nearness
+from workbench.trial.ledger_schema import SCHEMA_VERSION, bring_up_to_date, open_engine
+from workbench.trial.ledger_schema import attempts as _attempts
+from workbench.trial.ledger_schema import batch_items as _batch_items
+from workbench.trial.ledger_schema import batches as _batches
+from workbench.trial.ledger_schema import texts as _texts
 from workbench.trial.trial import Reply, Trial, Usage
 
-SCHEMA_VERSION = 1
-
-_tables = sa.MetaData()
-
-_about = sa.Table("about", _tables, sa.Column("schema_version", sa.Integer, nullable=False))
-
-_texts = sa.Table(
-    "texts",
-    _tables,
-    sa.Column("sha256", sa.String(64), primary_key=True),
-    sa.Column("body", sa.LargeBinary, nullable=False),
-)
-
-_attempts = sa.Table(
-    "attempts",
-    _tables,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("key", sa.String(64), nullable=False, index=True),
-    sa.Column("at", sa.String(32), nullable=False),
-    sa.Column("variant", sa.Text, nullable=False),
-    sa.Column("task_id", sa.Text, nullable=False),
-    sa.Column("repeat", sa.Integer, nullable=False),
-    sa.Column("place", sa.Text, nullable=False),
-    sa.Column("agent_sha256", sa.String(64), nullable=False),
-    sa.Column("system_sha256", sa.String(64), nullable=False),
-    sa.Column("request", sa.Text, nullable=False),
-    sa.Column("whole", sa.Boolean, nullable=False),
-    sa.Column("text", sa.Text),
-    sa.Column("stop_reason", sa.Text),
-    sa.Column("stop_details", sa.Text),
-    sa.Column("model", sa.Text),
-    sa.Column("input_tokens", sa.Integer),
-    sa.Column("output_tokens", sa.Integer),
-    sa.Column("cache_creation_input_tokens", sa.Integer),
-    sa.Column("cache_read_input_tokens", sa.Integer),
-    sa.Column("request_id", sa.Text),
-    sa.Column("seconds_to_first_token", sa.Float),
-    sa.Column("seconds", sa.Float),
-    sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("failure_type", sa.Text),
-    sa.Column("failure_message", sa.Text),
-    sa.Column("failure_status", sa.Integer),
-)
-
 _KEYS_A_QUERY = 500
+_ATTEMPTS_COMPARED = 200
 
 
 def open_ledger(where: str | Path | None = None) -> Ledger:
@@ -99,29 +62,44 @@ class _Group:
     attempts: list[tuple[Trial, Agent]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, kw_only=True)
+class OpenBatch:
+    """A message batch of which some results are not in the ledger yet."""
+
+    number: int
+    """Its number in this ledger."""
+    batch_id: str | None
+    """`None`: it may have been created, but what the API called it was never saved."""
+    at: datetime
+    """When it was about to be sent."""
+    size: int
+    """How many requests it was sent with."""
+    keys: frozenset[str]
+    """Those whose results are still to come; also their custom ids."""
+
+
 class Ledger:
     """An open ledger; use as a context manager, or `close()` it."""
 
     def __init__(self, url: str) -> None:
         try:
-            self._engine = sa.create_engine(url)
-            self.name = self._engine.url.render_as_string(hide_password=True).removeprefix("sqlite:///")
-            if self._engine.dialect.name == "sqlite":
-                sa.event.listen(self._engine, "connect", _set_up_sqlite)
-            with self._translated("opened"), self._engine.begin() as connection:
-                _tables.create_all(connection)
-                version = connection.scalar(sa.select(_about.c.schema_version))
-                if version is None:
-                    connection.execute(_about.insert().values(schema_version=SCHEMA_VERSION))
-        except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as error:
+            self._engine = open_engine(url)
+        except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError) as error:
             raise LedgerError(
                 f"the ledger's address cannot be used: {error}; WORKBENCH_LEDGER takes a path or an SQLAlchemy URL"
             ) from error
-        if version is not None and version != SCHEMA_VERSION:
+        except ImportError as error:
             raise LedgerError(
-                f"{self.name}: the ledger has schema {version}, this workbench writes {SCHEMA_VERSION}; "
-                "upgrade the workbench or name another ledger in WORKBENCH_LEDGER"
-            )
+                f"the ledger's address cannot be used: {error}; install the driver that WORKBENCH_LEDGER names, for "
+                "PostgreSQL with pip install 'agent-workbench[postgres]'"
+            ) from error
+        self.name = self._engine.url.render_as_string(hide_password=True).removeprefix("sqlite:///")
+        try:
+            self._bring_up_to_date()
+        except LedgerError:
+            self._engine.dispose()
+            raise
+        self._agents: dict[int, tuple[Agent, str, bytes]] = {}
         self._known_texts: set[str] = set()
         self._lock = threading.Lock()
         self._gathering: _Group | None = None
@@ -159,16 +137,120 @@ class Ledger:
             for start in range(0, len(wanted), _KEYS_A_QUERY):
                 part = wanted[start : start + _KEYS_A_QUERY]
                 rows = connection.execute(
-                    sa.select(_attempts).where(_attempts.c.key.in_(part), _attempts.c.whole).order_by(_attempts.c.id)
+                    sa.select(*_FOUND).where(_attempts.c.key.in_(part), _attempts.c.whole).order_by(_attempts.c.id)
                 )
-                found.update((row["key"], _reply(row)) for row in rows.mappings())
+                found.update((row[0], _reply(row)) for row in rows)
         return found
+
+    def nearest(self, trial: Trial) -> Difference | None:
+        """The recorded attempt that comes nearest to this trial, and what differs; `None` for an empty ledger.
+
+        Attempts at the same task come before others, then those of the same variant, then those that differ in the
+        fewest parts. Of the same task, those that `_ATTEMPTS_COMPARED` does not reach are left out.
+        """
+        own_sha256 = _sha256(_bytes(trial.request.system))
+        with self._translated("read"), self._engine.connect() as connection:
+            recorded = [_recorded(row) for row in connection.execute(_near(trial)).mappings()]
+            if not recorded:
+                newest = sa.select(*_COMPARED).order_by(_attempts.c.id.desc()).limit(_ATTEMPTS_COMPARED)
+                recorded = [_recorded(row) for row in connection.execute(newest).mappings()]
+            if not recorded:
+                return None
+            best = max(recorded, key=lambda attempt: nearness(attempt, trial, own_sha256))
+            system = connection.scalar(sa.select(_texts.c.body).where(_texts.c.sha256 == best.system_sha256)) or b""
+        names = names_of_parts(best, trial, own_sha256)
+        return difference_between(best, system.decode("utf-8", "surrogateescape"), trial, names)
+
+    def places(self) -> tuple[str, ...]:
+        """The base URLs of the places that have answered, in the order of the alphabet."""
+        query = sa.select(_attempts.c.place).where(_attempts.c.whole).distinct().order_by(_attempts.c.place)
+        with self._translated("read"), self._engine.connect() as connection:
+            return tuple(connection.scalars(query))
 
     def count(self, *, whole: bool = False) -> int:
         """How many attempts the ledger holds; with `whole`, only those that were answered to the end."""
         query = sa.select(sa.func.count()).select_from(_attempts)
         with self._translated("read"), self._engine.connect() as connection:
             return int(connection.scalar(query.where(_attempts.c.whole) if whole else query) or 0)
+
+    def intend_batch(self, keys: Collection[str], *, place: str) -> int | None:
+        """Notes that a batch of these requests is about to be sent, and gives its number in this ledger.
+
+        `None`, and nothing is noted, if one of them is in an open batch already. Durable when it returns.
+        """
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        intended = _batches.insert().values(place=place, at=at, size=len(keys))
+        with self._translated("written"):
+            try:
+                with self._engine.begin() as connection:
+                    number = int(next(iter(connection.execute(intended).inserted_primary_key or ())))
+                    rows = [{"key": key, "batch": number} for key in sorted(keys)]
+                    for start in range(0, len(rows), _KEYS_A_QUERY):
+                        # As values: psycopg complains aloud of a conflict in many executions.
+                        connection.execute(_batch_items.insert().values(rows[start : start + _KEYS_A_QUERY]))
+            except sa.exc.IntegrityError:
+                return None
+        return number
+
+    def name_batch(self, number: int, batch_id: str) -> None:
+        """Keeps what the API calls a batch."""
+        with self._translated("written"), self._engine.begin() as connection:
+            connection.execute(_batches.update().where(_batches.c.number == number).values(batch_id=batch_id))
+
+    def drop_batch(self, number: int) -> None:
+        """Forgets a batch that was never created; its requests may be sent again. One that has a name is kept."""
+        unnamed = _batches.delete().where(_batches.c.number == number, _batches.c.batch_id.is_(None))
+        with self._translated("written"), self._engine.begin() as connection:
+            if connection.execute(unnamed).rowcount:
+                connection.execute(_batch_items.delete().where(_batch_items.c.batch == number))
+
+    def close_batch_items(self, keys: Iterable[str]) -> None:
+        """Notes that the results of these requests are in the ledger; a batch is open while it has others."""
+        wanted = list(keys)
+        with self._translated("written"), self._engine.begin() as connection:
+            for start in range(0, len(wanted), _KEYS_A_QUERY):
+                part = wanted[start : start + _KEYS_A_QUERY]
+                connection.execute(_batch_items.delete().where(_batch_items.c.key.in_(part)))
+
+    def open_batches(self, *, place: str) -> tuple[OpenBatch, ...]:
+        """The batches at this place that have results to come, oldest first."""
+        query = (
+            sa.select(_batches, _batch_items.c.key)
+            .join(_batch_items, _batch_items.c.batch == _batches.c.number)
+            .where(_batches.c.place == place)
+            .order_by(_batches.c.number)
+        )
+        keys: dict[int, set[str]] = {}
+        rows: dict[int, Any] = {}
+        with self._translated("read"), self._engine.connect() as connection:
+            for row in connection.execute(query).mappings():
+                rows[row["number"]] = row
+                keys.setdefault(row["number"], set()).add(row["key"])
+        return tuple(
+            OpenBatch(
+                number=number,
+                batch_id=row["batch_id"],
+                at=datetime.fromisoformat(row["at"]),
+                size=row["size"],
+                keys=frozenset(keys[number]),
+            )
+            for number, row in rows.items()
+        )
+
+    def batch_ids(self, *, place: str) -> frozenset[str]:
+        """What the API calls the batches that were ever sent to this place from this ledger."""
+        query = sa.select(_batches.c.batch_id).where(_batches.c.place == place, _batches.c.batch_id.is_not(None))
+        with self._translated("read"), self._engine.connect() as connection:
+            return frozenset(connection.scalars(query))
+
+    def _bring_up_to_date(self) -> None:
+        with self._translated("opened"):
+            version = bring_up_to_date(self._engine)
+        if version != SCHEMA_VERSION:
+            raise LedgerError(
+                f"{self.name}: the ledger has schema {version}, this workbench writes {SCHEMA_VERSION}; "
+                "upgrade the workbench or name another ledger in WORKBENCH_LEDGER"
+            )
 
     def _commit_gathered(self) -> None:
         with self._lock:
@@ -181,13 +263,21 @@ class Ledger:
         texts: dict[str, bytes] = {}
         rows = []
         for trial, agent in attempts:
-            file, system = agent.to_bytes(), trial.request.system.encode("utf-8", "surrogateescape")
-            hashes = [hashlib.sha256(text).hexdigest() for text in (file, system)]
-            texts.update(zip(hashes, (file, system), strict=True))
-            rows.append(_row(trial, *hashes))
+            agent_sha256, file = self._text_of(agent)
+            system = _bytes(trial.request.system)
+            system_sha256 = _sha256(system)
+            texts[agent_sha256], texts[system_sha256] = file, system
+            rows.append(_row(trial, agent_sha256, system_sha256))
         self._store_texts({sha256: body for sha256, body in texts.items() if sha256 not in self._known_texts})
         with self._engine.begin() as connection:
             connection.execute(_attempts.insert(), rows)
+
+    def _text_of(self, agent: Agent) -> tuple[str, bytes]:
+        """The agent's file and its hash; made once, because an agent writes its file anew each time it is asked."""
+        if id(agent) not in self._agents:
+            file = _bytes(agent.text)
+            self._agents[id(agent)] = (agent, _sha256(file), file)
+        return self._agents[id(agent)][1:]
 
     def _store_texts(self, new: dict[str, bytes]) -> None:
         for sha256, body in new.items():
@@ -210,12 +300,8 @@ class Ledger:
             ) from error
 
 
-def _set_up_sqlite(connection: Any, _: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout = 60000")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.close()
+def _sha256(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
 
 
 def _row(trial: Trial, agent_sha256: str, system_sha256: str) -> dict[str, Any]:
@@ -224,9 +310,10 @@ def _row(trial: Trial, agent_sha256: str, system_sha256: str) -> dict[str, Any]:
     row: dict[str, Any] = {
         "key": trial.key,
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "variant": trial.variant,
-        "task_id": trial.task_id,
+        "variant": _storable(trial.variant),
+        "task_id": _storable(trial.task_id),
         "repeat": trial.repeat,
+        "draw": trial.draw,
         "place": trial.place.base_url,
         "agent_sha256": agent_sha256,
         "system_sha256": system_sha256,
@@ -238,21 +325,77 @@ def _row(trial: Trial, agent_sha256: str, system_sha256: str) -> dict[str, Any]:
     row |= {name: getattr(reply.usage, name) if reply else None for name in _USAGE_COLUMNS}
     row["stop_details"] = json.dumps(reply.stop_details) if reply and reply.stop_details is not None else None
     row["failure_type"] = failure.type if failure else None
-    row["failure_message"] = failure.message if failure else None
+    row["failure_message"] = _storable(failure.message) if failure else None
     row["failure_status"] = failure.status if failure else None
     if failure and failure.request_id:
         row["request_id"] = failure.request_id
     return row
 
 
-_REPLY_COLUMNS = ("text", "stop_reason", "model", "request_id", "seconds_to_first_token", "seconds")
-_USAGE_COLUMNS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+def _storable(text: str) -> str:
+    """The text with half characters spelled out, which no database takes: a label must not cost a paid reply."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _bytes(text: str) -> bytes:
+    """The bytes that were read as this text; where it holds half characters, these spelled out."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace")
+
+
+def _near(trial: Trial) -> sa.Select[Any]:
+    """The attempts at the task of this trial, those of its variant and repeat first, then the newest."""
+    return (
+        sa.select(*_COMPARED)
+        .where(_attempts.c.task_id == _storable(trial.task_id))
+        .order_by(
+            (_attempts.c.variant == _storable(trial.variant)).desc(),
+            (_attempts.c.repeat == trial.repeat).desc(),
+            _attempts.c.id.desc(),
+        )
+        .limit(_ATTEMPTS_COMPARED)
+    )
+
+
+def _recorded(row: Any) -> Recorded:
+    return Recorded(
+        variant=row["variant"],
+        task_id=row["task_id"],
+        repeat=row["repeat"],
+        draw=row["repeat"] if row["draw"] is None else row["draw"],
+        place=row["place"],
+        at=row["at"],
+        body=json.loads(row["request"]),
+        system_sha256=row["system_sha256"],
+        failure_type=None if row["whole"] else row["failure_type"],
+    )
 
 
 def _reply(row: Any) -> Reply:
+    """The reply in a row of the columns `_FOUND`."""
+    _, attempts, stop_details, text, stop_reason, model, request_id, first, seconds, *usage = row
     return Reply(
-        **{name: row[name] for name in _REPLY_COLUMNS},
-        stop_details=json.loads(row["stop_details"]) if row["stop_details"] is not None else None,
-        usage=Usage(**{name: row[name] for name in _USAGE_COLUMNS}),
-        attempts=row["attempts"],
+        text=text,
+        stop_reason=stop_reason,
+        stop_details=None if stop_details is None else json.loads(stop_details),
+        model=model,
+        usage=Usage(**dict(zip(_USAGE_COLUMNS, usage, strict=True))),
+        request_id=request_id,
+        seconds_to_first_token=first,
+        seconds=seconds,
+        attempts=attempts,
     )
+
+
+_REPLY_COLUMNS = ("text", "stop_reason", "model", "request_id", "seconds_to_first_token", "seconds")
+_USAGE_COLUMNS = tuple(column.name for column in fields(Usage))
+_FOUND = [_attempts.c[name] for name in ("key", "attempts", "stop_details", *_REPLY_COLUMNS, *_USAGE_COLUMNS)]
+_COMPARED = [
+    _attempts.c[name]
+    for name in (
+        *("variant", "task_id", "repeat", "draw", "place", "at"),
+        *("request", "system_sha256", "whole", "failure_type"),
+    )
+]

@@ -26,15 +26,19 @@ from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Failure, Place, Reply, Request, Run, Score, Trial, Usage
 
 FORMAT = 1
+_UNFINISHED = "unfinished"
+"""The format of a record while it is being written: one that was interrupted is not taken for a whole one."""
+_OWN = ("run.json", "agents", "systems", "tasks.jsonl", "trials.jsonl")
 
 
 def export_record(run: Run, folder: str | Path) -> Path:
     """Writes the run into this folder, which is made if it is not there, and returns it.
 
     Raises:
-        RecordError: the folder cannot be written, or holds something other than a record.
+        RecordError: the folder cannot be written, or holds files of these names that are not a record's.
     """
     folder = Path(folder)
+    _refuse_files_of_others(folder)
     names = _file_names(run.variants)
     about = {
         "format": FORMAT,
@@ -48,19 +52,21 @@ def export_record(run: Run, folder: str | Path) -> Path:
         "versions": {name: metadata.version(name) for name in ("agent-workbench", "anthropic")},
     }
     files: dict[str, bytes] = {
-        "run.json": (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode(),
         "tasks.jsonl": _lines(_task_as_json(task) for task in run.tasks),
         "trials.jsonl": _lines(_trial_as_json(trial) for trial in run.trials),
     }
     files |= {f"agents/{names[name]}": agent.to_bytes() for name, agent in run.variants.items()}
     files |= {_system_file(trial.request.system): _bytes(trial.request.system) for trial in run.trials}
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "run.json").write_bytes(_indented({"format": _UNFINISHED}))
         for stale in [*folder.glob("agents/*.md"), *folder.glob("systems/*.txt")]:
             if stale.relative_to(folder).as_posix() not in files:
                 stale.unlink()
         for name, content in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
+        (folder / "run.json").write_bytes(_indented(about))
     except OSError as error:
         raise RecordError(f"the record cannot be written: {error.strerror}", path=folder) from error
     return folder
@@ -74,6 +80,10 @@ def load_run(folder: str | Path) -> Run:
     """
     folder = Path(folder)
     about = _json(folder / "run.json")
+    if not isinstance(about, dict):
+        raise RecordError("is not the run.json of a record", path=folder / "run.json")
+    if about.get("format") == _UNFINISHED:
+        raise RecordError("the record was not written to its end; export the run again", path=folder)
     if about.get("format") != FORMAT:
         raise RecordError(
             f"is a record of format {about.get('format')!r}; this workbench reads {FORMAT}",
@@ -103,6 +113,21 @@ def load_run(folder: str | Path) -> Run:
         raise RecordError(f"is part of the record and cannot be read: {error.strerror}", path=error.filename) from error
     except (KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"the record is incomplete: {type(error).__name__}: {error}", path=folder) from error
+
+
+def _refuse_files_of_others(folder: Path) -> None:
+    found = [name for name in _OWN if (folder / name).exists()]
+    if not found:
+        return
+    try:
+        is_record = "format" in _json(folder / "run.json")
+    except (RecordError, TypeError):
+        is_record = False
+    if not is_record:
+        raise RecordError(
+            f"holds {found[0]!r}, but no record of a run; name another folder, so that nothing there is overwritten",
+            path=folder,
+        )
 
 
 def _task_as_json(task: Task) -> dict[str, Any]:
@@ -176,6 +201,10 @@ def _lines(values: Iterable[Mapping[str, Any]]) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
+def _indented(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+
+
 def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -186,8 +215,8 @@ def _json(path: Path) -> Any:
 
 
 def _json_lines(path: Path) -> list[Any]:
-    lines = path.read_bytes().decode("utf-8").split("\n")
+    content = path.read_bytes()
     try:
-        return [json.loads(line) for line in lines if line]
+        return [json.loads(line) for line in content.decode("utf-8").split("\n") if line]
     except ValueError as error:
         raise RecordError(f"is not JSON Lines: {error}", path=path) from error

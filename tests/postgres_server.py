@@ -1,0 +1,67 @@
+"""A throwaway PostgreSQL server on a Unix socket in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+_DEBIAN = Path("/usr/lib/postgresql")
+_USER_WHEN_ROOT = "nobody"
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """The SQLAlchemy address of a running server, ended afterwards. Skips the test where none is installed."""
+    programs = _programs()
+    # Not pytest's own folder: as root the server runs as another user, who may not enter it; and a socket's path is
+    # limited to about a hundred characters.
+    with tempfile.TemporaryDirectory(prefix="wb-pg-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        if os.geteuid() == 0:
+            shutil.chown(folder, user=_USER_WHEN_ROOT)
+        data = folder / "data"
+        _run(folder, programs / "initdb", "-D", data, "-U", "workbench", "-A", "trust", "-E", "UTF8", "--no-sync")
+        _run(
+            *(folder, programs / "pg_ctl", "start", "-D", data, "-l", folder / "log"),
+            *("-w", "-o", f"-c listen_addresses='' -c unix_socket_directories='{folder}'"),
+        )
+        try:
+            yield f"postgresql://workbench@/postgres?host={quote(name)}"
+        finally:
+            _run(folder, programs / "pg_ctl", "stop", "-D", data, "-m", "immediate", "-w")
+
+
+def _programs() -> Path:
+    if os.name != "posix":
+        pytest.skip("the PostgreSQL tests use a Unix socket")
+    found = sorted(_DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    on_path = shutil.which("initdb")
+    if not found and on_path is None:
+        pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
+    return (found[-1] if found else Path(str(on_path)).resolve()).parent
+
+
+def _run(folder: Path, program: Path, *arguments: str | Path) -> None:
+    user = {"user": _USER_WHEN_ROOT, "group": _group(), "extra_groups": []} if os.geteuid() == 0 else {}
+    environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "HOME": str(folder)}
+    with (folder / "commands").open("ab") as output:
+        done = subprocess.run(
+            [program, *arguments], cwd=folder, env=environment, stdout=output, stderr=output, check=False, **user
+        )
+    if done.returncode:
+        text = (folder / "commands").read_text(encoding="utf-8", errors="replace")
+        raise RuntimeError(f"{program.name} ended with {done.returncode}:\n{text}")
+
+
+def _group() -> int:
+    import pwd
+
+    return pwd.getpwnam(_USER_WHEN_ROOT).pw_gid
