@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.errors import PlanError, UnknownGrader
-from workbench.trial.catalogue import resolve_model
+from workbench.trial.catalogue import cache_minimum, resolve_model
 from workbench.trial.task import GraderSpec, Task
-from workbench.trial.trial import Grader, GraderFactory, Place, Request, Trial
+from workbench.trial.trial import Grader, GraderFactory, Place, Request, Trial, Via
+
+if TYPE_CHECKING:
+    from workbench.trial.estimate import Estimate
+    from workbench.trial.ledger import Ledger
 
 MAX_TOKENS = 8000
+CONCURRENCY = 8
+"""How many requests are in flight at once unless a run says otherwise."""
+CHARACTERS_PER_TOKEN = 4
+"""At most so many in English text: the older tokenizers have about 4.0, the newer ones about 3.1."""
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 
 
@@ -51,6 +62,43 @@ class Plan:
                 asked[same] += 1
         return tuple(trials)
 
+    @property
+    def caching(self) -> dict[str, str]:
+        """By variant, whether the API is asked to keep its persona in the prompt cache, with the reason.
+
+        The persona's tokens are counted low, at one for four characters.
+        """
+        sends = _sends(self.requests.values(), self.repeats)
+        said = {}
+        for variant in self.variants:
+            request = self.requests[variant, self.tasks[0].id]
+            pays, reason = _caching(request, sends[request.model, request.system])
+            said[variant] = f"switched off, though {reason}" if pays and request.cache is None else reason
+        return said
+
+    def estimate(
+        self,
+        *,
+        ledger: Ledger | str | Path | None = None,
+        live: bool | None = None,
+        concurrency: int = CONCURRENCY,
+        via: Via = "stream",
+    ) -> Estimate:
+        """What the same `run_trials` would ask for, and what that takes in tokens, USD and minutes.
+
+        Spends nothing. Where a model or a server would answer, its own count of the input tokens is asked for, once
+        for each different prompt that has no answer in the ledger; where it does not count, and for the offline
+        stand-in, they are approximated.
+
+        Raises:
+            SetupError: the way to the model is not set up.
+            LedgerError: the ledger cannot be read.
+            PriceFileError: the file named in WORKBENCH_PRICES is missing or wrong.
+        """
+        from workbench.trial.estimate import estimate_plan
+
+        return estimate_plan(self, ledger=ledger, live=live, concurrency=concurrency, via=via)
+
 
 def plan_trials(
     variants: Mapping[str, Agent],
@@ -61,15 +109,19 @@ def plan_trials(
     model: str | None = None,
     effort: str | None = None,
     max_tokens: int = MAX_TOKENS,
+    caching: bool = True,
 ) -> Plan:
-    """Every variant on every task, `repeats` times. Nothing is asked and nothing is read.
+    """Every variant on every task, `repeats` times. Nothing is asked, and no file but that of prices is read.
 
     `graders` is the catalogue in which the graders that tasks name are looked up; `model` and `effort` override
-    what the agents say; `max_tokens` bounds a reply, thinking included.
+    what the agents say; `max_tokens` bounds a reply, thinking included. With `caching`, the API is asked to keep a
+    persona in its prompt cache where that is possible and pays; `Plan.caching` says where. It does not change what
+    identifies a trial in the ledger.
 
     Raises:
         PlanError: nothing to run, or a setting out of range.
         UnknownGrader: a task names a grader that is not in the catalogue, or options that it does not take.
+        PriceFileError: the file named in WORKBENCH_PRICES is missing or wrong.
     """
     tasks = tuple(tasks)
     if not variants:
@@ -82,15 +134,17 @@ def plan_trials(
     for name, value in (("repeats", repeats), ("max_tokens", max_tokens)):
         if value < 1:
             raise PlanError(f"{name} is {value}; it must be 1 or more")
+    requests = {
+        (name, task.id): replace(asked, messages=({"role": "user", "content": task.message},))
+        for name, agent in variants.items()
+        for asked in [make_request(agent, "", model=model, effort=effort, max_tokens=max_tokens)]
+        for task in tasks
+    }
     return Plan(
         variants=dict(variants),
         tasks=tasks,
         repeats=repeats,
-        requests={
-            (name, task.id): make_request(agent, task.message, model=model, effort=effort, max_tokens=max_tokens)
-            for name, agent in variants.items()
-            for task in tasks
-        },
+        requests=_with_caching(requests, repeats) if caching else requests,
         graders={task.id: make_graders(task, graders or {}) for task in tasks},
     )
 
@@ -119,6 +173,40 @@ def make_request(
         max_tokens=max_tokens,
         effort=effort or of_agent,
     )
+
+
+def _with_caching(requests: Mapping[tuple[str, str], Request], repeats: int) -> dict[tuple[str, str], Request]:
+    sends = _sends(requests.values(), repeats)
+    pays = {prompt: _caching(request, sends[prompt])[0] for prompt, request in _by_prompt(requests.values()).items()}
+    return {
+        place: replace(request, cache="5m") if pays[request.model, request.system] else request
+        for place, request in requests.items()
+    }
+
+
+def _by_prompt(requests: Iterable[Request]) -> dict[tuple[str, str], Request]:
+    return {(request.model, request.system): request for request in requests}
+
+
+def _sends(requests: Iterable[Request], repeats: int) -> dict[tuple[str, str], int]:
+    """How often each (model, persona) is sent."""
+    counts = Counter((request.model, request.system) for request in requests)
+    return {prompt: count * repeats for prompt, count in counts.items()}
+
+
+def _caching(request: Request, sends: int) -> tuple[bool, str]:
+    """Whether the prompt cache takes this persona and something would be read from it, and why."""
+    if not request.system:
+        return False, "no persona: not applicable"
+    minimum = cache_minimum(request.model)
+    if minimum is None:
+        return False, f"the minimum of {request.model} is not known: not applied"
+    tokens = math.ceil(len(request.system) / CHARACTERS_PER_TOKEN)
+    if tokens < minimum:
+        return False, f"{tokens:,} tokens < {minimum:,}: not applicable"
+    if sends < 2:
+        return False, f"{tokens:,} tokens >= {minimum:,}, but sent only once: not applied"
+    return True, f"{tokens:,} tokens >= {minimum:,}: applicable"
 
 
 def make_graders(task: Task, catalogue: Mapping[str, GraderFactory]) -> dict[str, Grader]:

@@ -15,7 +15,14 @@ Outcome = Literal["answered", "refused", "cut_off", "empty", "failed", "stopped"
 """How a trial ended. Only "answered" is scored; every other outcome counts as missing, never as 0."""
 
 
-@dataclass(frozen=True, kw_only=True)
+Via = Literal["stream", "batch"]
+"""How requests are sent: each as a stream, or all together as Message Batches at half the price."""
+
+CacheTime = Literal["5m", "1h"]
+"""How long a prompt cache keeps what was written into it, from its last use."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
     """Where a request is answered, without any credential."""
 
@@ -35,7 +42,7 @@ class Place:
         return f"live at {self.base_url}" if self.kind == "live" else f"server at {self.base_url}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
     """One call of the Messages API, as it is sent."""
 
@@ -46,9 +53,28 @@ class Request:
     messages: tuple[Mapping[str, Any], ...]
     max_tokens: int
     effort: str | None = None
+    cache: CacheTime | None = None
+    """How long the API is asked to keep the persona in its prompt cache; `None`: it is not asked to."""
 
     def body(self) -> dict[str, Any]:
         """The JSON body, streaming on."""
+        body = self._asked()
+        if self.system and self.cache is not None:
+            marker = {"type": "ephemeral"} if self.cache == "5m" else {"type": "ephemeral", "ttl": self.cache}
+            body["system"] = [{"type": "text", "text": self.system, "cache_control": marker}]
+        return body
+
+    def key(self, *, place: Place, draw: int) -> str:
+        """What identifies an attempt in the ledger: 64 hex digits over body, place and draw.
+
+        The cache marker is left out: it changes the price of a reply, not the reply, so what was answered with it
+        is not asked for again without it.
+        """
+        identity = {"body": self._asked(), "place": place.base_url, "draw": draw}
+        text = json.dumps(identity, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+    def _asked(self) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self.model,
             "max_tokens": self.max_tokens,
@@ -61,14 +87,8 @@ class Request:
             body["output_config"] = {"effort": self.effort}
         return body
 
-    def key(self, *, place: Place, draw: int) -> str:
-        """What identifies an attempt in the ledger: 64 hex digits over body, place and draw."""
-        identity = {"body": self.body(), "place": place.base_url, "draw": draw}
-        text = json.dumps(identity, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode("ascii")).hexdigest()
 
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Usage:
     """Tokens as the API counts them; `None` where it did not say."""
 
@@ -78,9 +98,13 @@ class Usage:
     """With thinking."""
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
+    cache_creation_1h_input_tokens: int | None = None
+    """Those of `cache_creation_input_tokens` that are kept for an hour; the others are kept for five minutes."""
+    service_tier: str | None = None
+    """What the API served it as: "standard", "priority" or, at half the price, "batch"."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
     """What came back: complete, or as far as it got."""
 
@@ -99,7 +123,7 @@ class Reply:
     """Requests sent for this reply, retried ones included."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
     """Why there is no whole reply."""
 
@@ -110,7 +134,7 @@ class Failure:
     request_id: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Score:
     """A grader's finding: a value in 0..1, or `None` where the grader declines, with its reason."""
 
@@ -125,7 +149,7 @@ GraderFactory = Callable[..., Grader]
 """Makes a grader from the keyword options that a task gives it; raises `TypeError` or `ValueError` on bad ones."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
     """One attempt at one task by one variant."""
 

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workbench.definition.agent import Agent
+from workbench.errors import PlanError
+from workbench.trial import estimate
+from workbench.trial.budget import Budget
+from workbench.trial.plan import Plan, plan_trials
+from workbench.trial.runner import run_trials
+from workbench.trial.task import Task
+
+TASKS = (Task(id="one", input="Design it"), Task(id="two", input="Build it"))
+Count = Callable[[dict[str, Any]], tuple[int, str]]
+
+
+@contextmanager
+def counting(count: Count) -> Iterator[tuple[str, list[tuple[str, dict[str, Any]]]]]:
+    """A server that counts tokens and does nothing else; its address, and what it was asked."""
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            asked.append((self.path, body))
+            status, text = count(body)
+            self.send_response(status)
+            self.send_header("content-type", "application/json" if text.startswith("{") else "text/html")
+            self.send_header("content-length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        server.shutdown()
+        thread.join()
+
+
+def hundred(_: dict[str, Any]) -> tuple[int, str]:
+    return 200, '{"input_tokens": 100}'
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    with counting(hundred) as (url, asked):
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
+        yield asked
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
+
+
+def plan_of(agent: Agent, **settings: Any) -> Plan:
+    return plan_trials({"base": agent, "terse": agent.replace(prompt="Be terse.")}, TASKS, **settings)
+
+
+def test_server_counts_each_prompt_once_whatever_the_repeats(
+    agent: Agent, server: list[tuple[str, dict[str, Any]]]
+) -> None:
+    found = plan_of(agent, repeats=5).estimate()
+
+    assert [path for path, _ in server] == ["/v1/messages/count_tokens"] * 4
+    assert all(body.keys() == {"model", "messages", "system"} for _, body in server)
+    assert (found.calls, found.input_tokens, found.input_source) == (20, 2000, "counted by the server")
+
+
+@pytest.mark.parametrize("answer", [(404, "{}"), (200, "<html>Sign in"), (200, "{}"), (500, "{}")])
+def test_place_that_does_not_count_gets_an_approximation_that_says_so(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch, answer: tuple[int, str]
+) -> None:
+    with counting(lambda _: answer) as (url, _):
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
+
+        found = plan_of(agent).estimate()
+
+    assert found.input_source == "approximated: one for 3.1 bytes"
+    assert found.input_tokens > 0
+
+
+def test_place_that_counts_some_prompts_says_how_many(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "COUNTS_AT_ONCE", 1)
+    seen: list[int] = []
+
+    def first_only(body: dict[str, Any]) -> tuple[int, str]:
+        seen.append(1)
+        return hundred(body) if len(seen) == 1 else (429, "{}")
+
+    with counting(first_only) as (url, _):
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
+
+        assert plan_of(agent).estimate().input_source.startswith("1 of 4 prompts counted by the server, the others")
+
+
+def test_output_is_given_at_the_limit_and_at_the_expected_length(
+    agent: Agent, server: list[tuple[str, dict[str, Any]]]
+) -> None:
+    found = plan_of(agent, max_tokens=4000).estimate()
+
+    assert (found.output_tokens, found.most_output_tokens) == (4 * 1500, 4 * 4000)
+    assert found.output_source == "1,500 a reply assumed, for the ledger has none to go by"
+    assert found.usd == pytest.approx((400 * 2 + 6000 * 10) / 1e6)
+    assert found.minutes == pytest.approx((2 + 1500 / 60) / 60)
+
+
+def test_reply_is_never_expected_to_be_longer_than_its_limit(
+    agent: Agent, server: list[tuple[str, dict[str, Any]]]
+) -> None:
+    found = plan_of(agent, max_tokens=10).estimate()
+
+    assert found.output_tokens == found.most_output_tokens == 40
+
+
+@pytest.mark.usefixtures("nobody")
+def test_budget_of_the_worst_case_lets_every_call_begin(agent: Agent) -> None:
+    plan = plan_of(agent, repeats=3)
+    found = plan.estimate()
+    budget = Budget(usd=found.most_usd, tokens=found.most_tokens)
+
+    for _ in range(3):
+        for request in plan.requests.values():
+            reservation = budget.reserve(request)
+            assert reservation is not None
+            budget.settle(reservation, None)
+
+    assert budget.spent_usd == pytest.approx(found.most_usd)
+    assert budget.spent_tokens == found.most_tokens
+
+
+@pytest.mark.usefixtures("nobody")
+def test_batch_is_half_the_price(agent: Agent) -> None:
+    live, batch = plan_of(agent).estimate(), plan_of(agent).estimate(via="batch")
+
+    assert live.usd is not None and live.most_usd is not None
+    assert (batch.usd, batch.most_usd) == (pytest.approx(live.usd / 2), pytest.approx(live.most_usd / 2))
+    assert batch.minutes is None
+    assert "at the half price of batches" in repr(batch)
+
+
+@pytest.mark.usefixtures("nobody")
+def test_cached_persona_is_written_by_the_first_calls_and_read_by_the_others(agent: Agent) -> None:
+    long = agent.replace(prompt="x" * 40_000)
+    cached = plan_trials({"base": long}, TASKS, repeats=50)
+    plain = plan_trials({"base": long}, TASKS, repeats=50, caching=False)
+
+    one_at_a_time, all_at_once = cached.estimate(concurrency=1), cached.estimate(concurrency=100)
+    plainly = plain.estimate(concurrency=1)
+
+    assert one_at_a_time.usd is not None and all_at_once.usd is not None and plainly.usd is not None
+    assert one_at_a_time.usd < plainly.usd < all_at_once.usd
+    assert one_at_a_time.most_usd == all_at_once.most_usd
+
+
+@pytest.mark.usefixtures("nobody")
+def test_unpriced_model_makes_the_cost_unknown_never_zero(agent: Agent) -> None:
+    found = plan_trials({"base": agent, "own": agent.replace(model="our-own-model")}, TASKS).estimate()
+
+    assert (found.usd, found.most_usd, found.unpriced) == (None, None, ("our-own-model",))
+    assert "unknown: no price is known of our-own-model" in repr(found)
+
+
+@pytest.mark.usefixtures("nobody")
+def test_prices_carry_their_source_and_day(agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "list prices of genai-prices" in plan_of(agent).estimate().prices[0]
+
+    (tmp_path / "p.toml").write_text(
+        '["claude-sonnet-5-5"]\ninput = 1\noutput = 2\ncache_write_5m = 1\ncache_write_1h = 1\ncache_read = 1\n'
+        'as_of = 2026-11-20\nsource = "our contract"\n'
+    )
+    monkeypatch.setenv("WORKBENCH_PRICES", str(tmp_path / "p.toml"))
+
+    assert plan_of(agent).estimate().prices == ("p.toml: our contract, as of 2026-11-20",)
+
+
+def test_what_the_ledger_has_is_neither_asked_nor_paid(agent: Agent) -> None:
+    run_trials(plan_of(agent), progress=False)
+
+    found = plan_of(agent, repeats=2).estimate()
+
+    assert (found.trials, found.answered, found.calls) == (8, 4, 4)
+    assert found.output_source == "as long as the 4 replies in the ledger"
+    assert "answered in the ledger  4 (50%)" in repr(found)
+
+
+def test_complete_ledger_needs_nothing_more(agent: Agent) -> None:
+    run_trials(plan_of(agent), progress=False)
+
+    found = plan_of(agent).estimate()
+
+    assert (found.calls, found.usd, found.input_tokens, found.most_tokens) == (0, 0.0, 0, 0)
+    assert repr(found).endswith("nothing: all is in the ledger")
+
+
+def test_stand_in_is_asked_nothing_and_costs_nothing(agent: Agent) -> None:
+    found = plan_of(agent).estimate(live=False)
+
+    assert (found.usd, found.most_usd, found.minutes) == (0.0, 0.0, 0.0)
+    assert "OFFLINE STAND-IN" in repr(found)
+    assert "nothing: no model answers" in repr(found)
+
+
+def test_names_of_variants_stay_text(agent: Agent) -> None:
+    found = plan_trials({"<b>x</b>\n# $y$": agent}, TASKS).estimate()
+
+    assert "<b>" not in found._repr_html_()
+    assert "prompt cache, &lt;b&gt;x&lt;/b&gt; # $y$" in found._repr_html_()
+    assert all(line.startswith("    ") for line in found._repr_markdown_().split("\n"))
+
+
+def test_concurrency_below_one_is_refused(agent: Agent) -> None:
+    with pytest.raises(PlanError, match="concurrency is 0"):
+        plan_of(agent).estimate(concurrency=0)
