@@ -1,0 +1,564 @@
+"""The same trials through Message Batches: half the price, answered within a day, whoever is still there to wait.
+
+What a batch is about to hold is in the ledger before it is sent, and what the API calls it right after. So nothing
+is asked for twice: whoever comes later, or at the same time, waits for the batch that is on its way already. A batch
+whose name never came back (a crash, a broken connection) is looked for among those that the API lists.
+
+Results are read as raw lines: the SDK's own decoder takes them in pieces of 64 bytes and ends with an error where a
+CRLF falls between two of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from workbench.definition.agent import Agent
+from workbench.errors import PlanError, SetupError
+from workbench.trial import client as door
+from workbench.trial.ledger import Ledger, OpenBatch
+from workbench.trial.trial import Failure, Reply, Trial, Usage
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+
+CLOCKS_DIFFER = timedelta(minutes=10)
+"""How far our clock and that of the server may be apart."""
+RESULTS_KEPT = timedelta(days=29)
+"""How long the API keeps the results of a batch."""
+
+_sleep = asyncio.sleep
+_SAVED_AT_ONCE = 500
+_LISTED_AT_ONCE = 100
+_SAME_FOR_EVERY_BATCH = {400, 401, 402, 403, 404, 413}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The most that one batch may hold."""
+
+    requests: int = 100_000
+    bytes: int = 256_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Polling:
+    """How often to look, and how long to bear it that looking fails."""
+
+    first_seconds: float = 5.0
+    growth: float = 1.5
+    longest_seconds: float = 60.0
+    patience_seconds: float = 3600.0
+    """How long every look may fail before it is given up; the batches go on."""
+    create_seconds: float = 300.0
+    """The longest that sending a batch may take."""
+    settling_seconds: float = 60.0
+    """How long after that a batch may turn up in the API's list; if it has not, it was never created."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchProgress:
+    """Where the batches of a run are, between two looks."""
+
+    waiting: int
+    """Trials without a result."""
+    batches: int
+    """Batches that hold them."""
+    next_look: float
+    """By `time.monotonic()`."""
+    failure: Failure | None = None
+    """Why the last look did not see everything."""
+
+    @property
+    def line(self) -> str:
+        """The same in words, with the seconds from now until the next look."""
+        seconds = max(0.0, self.next_look - time.monotonic())
+        why = f" after {self.failure.type}" if self.failure else ""
+        noun = "batch" if self.batches == 1 else "batches"
+        return f"{self.waiting} waiting in {self.batches} {noun} (next look{why} in {seconds:.0f} s)"
+
+
+LIMITS = Limits()
+POLLING = Polling()
+
+
+async def ask_batch(
+    trials: Sequence[Trial],
+    agents: Mapping[str, Agent],
+    *,
+    ledger: Ledger,
+    again: bool = False,
+    limits: Limits = LIMITS,
+    polling: Polling = POLLING,
+    on_progress: Callable[[BatchProgress], None] | None = None,
+) -> AsyncGenerator[tuple[int, Trial], None]:
+    """Each trial with its reply or failure, with its position in `trials`, in the order in which they come.
+
+    The trials are of one plan and one place; `agents` has theirs by variant. Each result is in the ledger before it
+    is given. Whoever stops iterating stops waiting only: the batches go on, and the same call finds them again.
+    With `again` a reply that the ledger holds already does not count; a batch that is on its way still does.
+
+    A request that ended without a reply is a trial whose failure is of the type "batch_errored", "batch_expired",
+    "batch_canceled", "batch_missing" (the results lack it), "batch_archived" (they are gone) or "batch_malformed".
+
+    Raises:
+        SetupError: no place that serves batches, a refused key or request, a spend limit, no server for
+            `polling.patience_seconds`, a batch that this key cannot see.
+        PlanError: a single request is larger than a batch may be.
+        LedgerError: the ledger cannot be read or written.
+    """
+    if not trials:
+        return
+    place = trials[0].place
+    if place.is_stand_in:
+        raise SetupError(
+            "the offline stand-in answers at once and has no batches; leave out via='batch', or set ANTHROPIC_API_KEY "
+            "to go live"
+        )
+    async with door.open_client(place) as client:
+        asking = _Asking(trials, agents, client, ledger, again=again, limits=limits, polling=polling)
+        await asking.tidy()
+        while True:
+            async for settled in asking.look_and_send():
+                yield settled
+            if not asking.remaining:
+                return
+            progress = asking.progress()
+            if on_progress is not None:
+                on_progress(progress)
+            await _sleep(progress.next_look - time.monotonic())
+
+
+class _Asking:
+    """The trials that have no result yet. All else is read anew from the ledger and the API at each look."""
+
+    def __init__(
+        self,
+        trials: Sequence[Trial],
+        agents: Mapping[str, Agent],
+        client: AsyncAnthropic,
+        ledger: Ledger,
+        *,
+        again: bool,
+        limits: Limits,
+        polling: Polling,
+    ) -> None:
+        self.remaining = {trial.key: (position, trial) for position, trial in enumerate(trials)}
+        self._place = trials[0].place
+        self._agents = agents
+        self._client = client
+        self._ledger = ledger
+        self._again = again
+        self._limits = limits
+        self._polling = polling
+        self._interval = polling.first_seconds
+        self._on_their_way = 0
+        self._trouble: _Trouble | None = None
+        self._failing_since: float | None = None
+        self._settles_at: dict[int, datetime] = {}
+        self._not_ours: set[tuple[int, str]] = set()
+
+    async def tidy(self) -> None:
+        """Closes what a crash left open after its results were written, and what was streamed in the meantime."""
+        if self._again:
+            return
+        for batch in await self._open_batches():
+            await asyncio.to_thread(
+                self._ledger.close_batch_items, await asyncio.to_thread(self._ledger.find, batch.keys)
+            )
+
+    async def look_and_send(self) -> AsyncIterator[tuple[int, Trial]]:
+        """One look at every batch that holds a remaining trial; then those that are in none are sent."""
+        self._trouble = None
+        batches = [batch for batch in await self._open_batches() if not batch.keys.isdisjoint(self.remaining)]
+        for batch in batches:
+            try:
+                if batch.batch_id is None:
+                    await self._find_name(batch)
+                else:
+                    async for settled in self._collect(batch, batch.batch_id):
+                        yield settled
+            except _Trouble as trouble:
+                self._note(trouble)
+        in_batches = frozenset[str]().union(*(batch.keys for batch in batches))
+        unsent = [trial for key, (_, trial) in self.remaining.items() if key not in in_batches]
+        for part in split_trials(unsent, self._limits):
+            try:
+                async for settled in self._send(part):
+                    yield settled
+            except _Trouble as trouble:
+                self._note(trouble)
+                break
+        self._on_their_way = sum(not batch.keys.isdisjoint(self.remaining) for batch in await self._open_batches())
+        self._give_up_without_server()
+
+    def progress(self) -> BatchProgress:
+        """What to show until the next look; the interval to the one after that is longer."""
+        asked_for = (self._trouble.retry_after_seconds or 0.0) if self._trouble else 0.0
+        seconds = min(max(self._interval, asked_for), self._polling.longest_seconds)
+        self._interval = min(self._interval * self._polling.growth, self._polling.longest_seconds)
+        return BatchProgress(
+            waiting=len(self.remaining),
+            batches=self._on_their_way,
+            next_look=time.monotonic() + seconds,
+            failure=self._trouble.failure if self._trouble else None,
+        )
+
+    async def _open_batches(self) -> tuple[OpenBatch, ...]:
+        return await asyncio.to_thread(self._ledger.open_batches, place=self._place.base_url)
+
+    async def _send(self, part: Sequence[Trial]) -> AsyncIterator[tuple[int, Trial]]:
+        keys = [trial.key for trial in part]
+        number = await asyncio.to_thread(self._ledger.intend_batch, keys, place=self._place.base_url)
+        if number is None:
+            return  # another process was first with some of them: the next look finds its batch
+        # Only now: until the intention was noted, another process might have asked and been answered.
+        found = {} if self._again else await asyncio.to_thread(self._ledger.find, keys)
+        if found:
+            await asyncio.to_thread(self._ledger.drop_batch, number)
+            for key, reply in found.items():
+                position, trial = self.remaining.pop(key)
+                yield position, trial.replace(reply=reply, from_ledger=True)
+            return
+        try:
+            batch = await self._created(part)
+        except _Trouble as trouble:
+            if trouble.has_not_arrived:
+                await asyncio.to_thread(self._ledger.drop_batch, number)
+            else:
+                self._settles_at[number] = datetime.now(UTC) + timedelta(seconds=self._polling.settling_seconds)
+            raise
+        await asyncio.to_thread(self._ledger.name_batch, number, batch.id)
+
+    async def _created(self, part: Sequence[Trial]) -> _Listed:
+        requests: list[Any] = [_item(trial) for trial in part]
+        seconds = self._polling.create_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return _listed(
+                    await _read(
+                        self._client.messages.batches.with_raw_response.create(requests=requests, timeout=seconds)
+                    )
+                )
+        except TimeoutError:
+            failure = Failure(type="deadline", message=f"sending a batch took more than {seconds:g} seconds")
+            raise _Trouble(failure) from None
+
+    async def _find_name(self, batch: OpenBatch) -> None:
+        """Finds what the API calls a batch that may have been created, or makes sure that it was not."""
+        undecided = False
+        async for listed in self._candidates(batch):
+            if not listed.has_ended:
+                undecided = True  # its custom ids are not to be seen before it ends
+            elif await self._holds(listed, batch.keys):
+                await asyncio.to_thread(self._ledger.name_batch, batch.number, listed.id)
+                return
+            else:
+                self._not_ours.add((batch.number, listed.id))
+        sent_until = batch.at + timedelta(seconds=self._polling.create_seconds + self._polling.settling_seconds)
+        if not undecided and datetime.now(UTC) >= self._settles_at.get(batch.number, sent_until):
+            await asyncio.to_thread(self._ledger.drop_batch, batch.number)
+
+    async def _candidates(self, batch: OpenBatch) -> AsyncIterator[_Listed]:
+        known = await asyncio.to_thread(self._ledger.batch_ids, place=self._place.base_url)
+        after: dict[str, str] = {}
+        while True:
+            page = await _read(
+                self._client.messages.batches.with_raw_response.list(limit=_LISTED_AT_ONCE, **after)  # type: ignore[arg-type]
+            )
+            with _well_formed():
+                listed_on_page = [_listed(item) for item in page["data"]]
+            for listed in listed_on_page:
+                if listed.created_at < batch.at - CLOCKS_DIFFER:
+                    return  # the newest come first
+                is_new = listed.id not in known and (batch.number, listed.id) not in self._not_ours
+                if is_new and listed.size == batch.size:
+                    yield listed
+            if not listed_on_page or not page.get("has_more"):
+                return
+            after = {"after_id": listed_on_page[-1].id}
+
+    async def _holds(self, listed: _Listed, keys: frozenset[str]) -> bool:
+        if listed.results_url is None:
+            return False
+        async with aclosing(self._lines(listed)) as lines:
+            async for line in lines:
+                return line.get("custom_id") in keys
+        return False
+
+    async def _collect(self, batch: OpenBatch, batch_id: str) -> AsyncIterator[tuple[int, Trial]]:
+        try:
+            listed = _listed(await _read(self._client.messages.batches.with_raw_response.retrieve(batch_id)))
+        except _Trouble as trouble:
+            if trouble.failure.status != 404:
+                raise
+            if datetime.now(UTC) - batch.at < RESULTS_KEPT:
+                raise SetupError(
+                    f"{self._place.label} does not know the batch {batch_id} that was sent on {batch.at:%Y-%m-%d}: "
+                    "use a key of the workspace that sent it; if it was deleted, name another ledger in "
+                    "WORKBENCH_LEDGER to ask again"
+                ) from trouble
+            listed = None
+        if listed is not None and not listed.has_ended:
+            return
+        pending = {key for key in batch.keys if key in self.remaining}
+        settled: list[Trial] = []
+        if listed is not None and listed.results_url is not None:
+            async with aclosing(self._lines(listed)) as lines:
+                async for line in lines:
+                    key = line.get("custom_id")
+                    if key not in pending:
+                        continue  # of another plan, whose next run collects it
+                    pending.remove(key)
+                    settled.append(_settled(self.remaining[key][1], line.get("result")))
+                    if len(settled) == _SAVED_AT_ONCE:
+                        for item in await self._saved(settled):
+                            yield item
+                        settled = []
+            why = Failure(type="batch_missing", message=f"the results of the batch {batch_id} do not hold this request")
+        else:
+            why = Failure(type="batch_archived", message=f"the results of the batch {batch_id} are no longer available")
+        settled += [self.remaining[key][1].replace(failure=why) for key in sorted(pending)]
+        for item in await self._saved(settled):
+            yield item
+
+    async def _lines(self, listed: _Listed) -> AsyncGenerator[Mapping[str, Any], None]:
+        self._refuse_other_host(listed)
+        with _translated():
+            async with self._client.messages.batches.with_streaming_response.results(listed.id) as response:
+                waiting = b""
+                async for chunk in response.iter_bytes():
+                    *lines, waiting = (waiting + chunk).split(b"\n")
+                    for line in lines:
+                        if line.strip():
+                            yield _mapping(line)
+                if waiting.strip():
+                    yield _mapping(waiting)
+
+    def _refuse_other_host(self, listed: _Listed) -> None:
+        """The SDK would send the key to whatever address the server names."""
+        ours, theirs = urlsplit(self._place.base_url), urlsplit(listed.results_url or "")
+        if theirs.netloc and (ours.scheme, ours.netloc) != (theirs.scheme, theirs.netloc):
+            raise SetupError(
+                f"the results of the batch {listed.id} are at {theirs.scheme}://{theirs.netloc}, but the key is for "
+                f"{self._place.base_url}; they are not fetched from there"
+            )
+
+    async def _saved(self, settled: Sequence[Trial]) -> list[tuple[int, Trial]]:
+        """The same with their positions, once they are in the ledger; no longer remaining."""
+        # Another process may have waited for the same batch.
+        keys = [trial.key for trial in settled]
+        found = {} if self._again else await asyncio.to_thread(self._ledger.find, keys)
+        await asyncio.gather(
+            *(
+                self._ledger.write(trial, self._agents[trial.variant])
+                for key, trial in zip(keys, settled, strict=True)
+                if key not in found
+            )
+        )
+        await asyncio.to_thread(self._ledger.close_batch_items, keys)
+        return [(self.remaining.pop(key)[0], trial) for key, trial in zip(keys, settled, strict=True)]
+
+    def _note(self, trouble: _Trouble) -> None:
+        """Keeps what went wrong for the next look.
+
+        Raises:
+            SetupError: it would go wrong with every batch.
+        """
+        failure = trouble.failure
+        found = f"{self._place.label} answered {failure.status} {failure.type}: {failure.message}"
+        if failure.type in door.SPEND_LIMITS:
+            raise SetupError(f"{found}; raise the limit, then run the same again") from trouble
+        if failure.status in _SAME_FOR_EVERY_BATCH:
+            advice = {
+                401: "check ANTHROPIC_API_KEY (or the profile) for this address",
+                402: "check the account's credit",
+                403: "the key may not use batches in this workspace",
+                404: "it seems to serve no Message Batches: leave out via='batch'",
+            }.get(failure.status, "it does not accept the batch as it is")
+            raise SetupError(f"{found}; {advice}. Batches that were sent before go on.") from trouble
+        self._trouble = trouble
+
+    def _give_up_without_server(self) -> None:
+        if self._trouble is None:
+            self._failing_since = None
+            return
+        now = time.monotonic()
+        self._failing_since = self._failing_since or now
+        if now - self._failing_since >= self._polling.patience_seconds:
+            failure = self._trouble.failure
+            raise SetupError(
+                f"{self._place.label} has not answered for {self._polling.patience_seconds:g} seconds "
+                f"({failure.type}: {failure.message}); what was sent goes on there, and the same run picks it up"
+            ) from self._trouble
+
+
+def split_trials(trials: Sequence[Trial], limits: Limits = LIMITS) -> list[list[Trial]]:
+    """The trials in as few parts as fit, in their order.
+
+    Raises:
+        PlanError: one of them is too large for any batch.
+    """
+    parts: list[list[Trial]] = []
+    room = 0
+    for trial in trials:
+        size = len(json.dumps(_item(trial), ensure_ascii=False, separators=(",", ":")).encode()) + len(",")
+        if size + _ENVELOPE_BYTES > limits.bytes:
+            raise PlanError(
+                f"the request of task {trial.task_id!r} has {size:,} bytes; a batch may have {limits.bytes:,} in all"
+            )
+        if not parts or size > room or len(parts[-1]) >= limits.requests:
+            parts.append([])
+            room = limits.bytes - _ENVELOPE_BYTES
+        parts[-1].append(trial)
+        room -= size
+    return parts
+
+
+_ENVELOPE_BYTES = len('{"requests":[]}')
+
+
+def _item(trial: Trial) -> dict[str, Any]:
+    """A request as it stands in a batch: its custom id is its key in the ledger."""
+    request = trial.request
+    if request.cache is not None:
+        # The requests of a batch may be an hour apart.
+        request = replace(request, cache="1h")
+    return {
+        "custom_id": trial.key,
+        "params": {name: value for name, value in request.body().items() if name != "stream"},
+    }
+
+
+class _Trouble(Exception):
+    """A call that did not give what was asked for. `has_not_arrived`: the server certainly did nothing about it."""
+
+    def __init__(
+        self, failure: Failure, *, has_not_arrived: bool = False, retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.has_not_arrived = has_not_arrived
+        self.retry_after_seconds = retry_after_seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Listed:
+    """A batch as the API shows it."""
+
+    id: str
+    has_ended: bool
+    created_at: datetime
+    size: int
+    results_url: str | None
+
+
+async def _read(call: Awaitable[Any]) -> Mapping[str, Any]:
+    with _translated():
+        response = await call
+        return _mapping(await response.read())
+
+
+def _mapping(content: bytes) -> Mapping[str, Any]:
+    with _well_formed():
+        value = door.readable_json(content)
+        if not isinstance(value, dict):
+            raise TypeError(f"{type(value).__name__} instead of an object")
+        return value
+
+
+def _listed(batch: Mapping[str, Any]) -> _Listed:
+    with _well_formed():
+        return _Listed(
+            id=batch["id"],
+            has_ended=batch["processing_status"] == "ended",
+            created_at=datetime.fromisoformat(batch["created_at"]),
+            size=sum(batch["request_counts"].values()),
+            results_url=batch.get("results_url"),
+        )
+
+
+@contextmanager
+def _well_formed() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        message = f"not the answer of a Messages API: {type(error).__name__}: {error}"
+        raise _Trouble(Failure(type="malformed", message=message[:300])) from error
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    import anthropic
+    import httpx2
+
+    try:
+        yield
+    except anthropic.APIStatusError as error:
+        raise _Trouble(
+            door.status_failure(error),
+            has_not_arrived=error.status_code < 500,
+            retry_after_seconds=door.retry_after(error.response.headers),
+        ) from error
+    except (anthropic.APITimeoutError, httpx2.TimeoutException) as error:
+        raise _Trouble(Failure(type="timeout", message=door.describe_cause(error))) from error
+    except (anthropic.APIConnectionError, httpx2.TransportError) as error:
+        # Not even a ConnectError means that nothing arrived: aiohttp's transport gives one for a server that hangs up.
+        raise _Trouble(Failure(type="connection", message=door.describe_cause(error))) from error
+    except anthropic.AnthropicError as error:
+        raise _Trouble(Failure(type="malformed", message=door.describe_cause(error))) from error
+
+
+def _settled(trial: Trial, result: Any) -> Trial:
+    """The trial with what its line among the results says."""
+    try:
+        kind = result["type"]
+        if kind == "succeeded":
+            return trial.replace(reply=_reply(result["message"]))
+        return trial.replace(failure=_failure(kind, result))
+    except (KeyError, TypeError, AttributeError) as error:
+        message = f"the result cannot be read: {type(error).__name__}: {error}"
+        return trial.replace(failure=Failure(type="batch_malformed", message=message))
+
+
+def _failure(kind: str, result: Mapping[str, Any]) -> Failure:
+    if kind == "errored":
+        answer = result["error"]
+        error = answer["error"]
+        return Failure(
+            type="batch_errored",
+            message=door.without_credentials(f"{error['type']}: {error['message']}")[:500],
+            request_id=answer.get("request_id"),
+        )
+    messages = {
+        "expired": "the batch expired before this request was answered",
+        "canceled": "the batch was canceled before this request was answered",
+    }
+    return Failure(type=f"batch_{kind}", message=messages.get(kind, f"the API says {kind!r} of this request"))
+
+
+def _reply(message: Mapping[str, Any]) -> Reply:
+    usage = message["usage"]
+    if not isinstance(message["stop_reason"], str):
+        raise TypeError("no stop_reason")
+    return Reply(
+        text="".join(block["text"] for block in message["content"] if block["type"] == "text"),
+        stop_reason=message["stop_reason"],
+        stop_details=message.get("stop_details"),
+        model=message["model"],
+        usage=Usage(
+            input_tokens=usage.get("input_tokens"),
+            output_tokens=usage.get("output_tokens"),
+            cache_creation_input_tokens=usage.get("cache_creation_input_tokens"),
+            cache_read_input_tokens=usage.get("cache_read_input_tokens"),
+            cache_creation_1h_input_tokens=(usage.get("cache_creation") or {}).get("ephemeral_1h_input_tokens"),
+            service_tier=usage.get("service_tier"),
+        ),
+    )

@@ -1,0 +1,648 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from tests.batch_server import BatchServer, errored, serve_batches, succeeded
+from workbench.definition.agent import Agent
+from workbench.errors import PlanError, SetupError
+from workbench.trial import client as door
+from workbench.trial.batches import BatchProgress, Limits, Polling, ask_batch, split_trials
+from workbench.trial.ledger import Ledger, open_ledger
+from workbench.trial.plan import plan_trials
+from workbench.trial.task import Task
+from workbench.trial.trial import Trial, Usage
+
+AT_ONCE = Polling(first_seconds=0.0, longest_seconds=0.0, settling_seconds=0.0)
+TASKS = tuple(Task(id=f"task-{number}", input=f"Question {number}") for number in range(5))
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchServer]:
+    with serve_batches() as running:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", running.url)
+        yield running
+
+
+@pytest.fixture
+def ledger() -> Iterator[Ledger]:
+    with open_ledger() as opened:
+        yield opened
+
+
+def trials_of(agent: Agent, repeats: int = 1) -> tuple[Trial, ...]:
+    return plan_trials({"base": agent}, TASKS, repeats=repeats).trials(door.choose_place())
+
+
+def ask(trials: tuple[Trial, ...], agent: Agent, ledger: Ledger, **settings: Any) -> dict[int, Trial]:
+    """What `ask_batch` gives, by position; each position once."""
+
+    async def all_of_them() -> list[tuple[int, Trial]]:
+        settled = ask_batch(trials, {"base": agent}, ledger=ledger, **{"polling": AT_ONCE, **settings})
+        return [item async for item in settled]
+
+    items = asyncio.run(all_of_them())
+    assert Counter(position for position, _ in items) == Counter(range(len(trials)))
+    return dict(items)
+
+
+def crash(*_: object) -> None:
+    raise _Crash
+
+
+class _Crash(BaseException):
+    pass
+
+
+def make_older(ledger: Ledger, age: timedelta) -> None:
+    at = (datetime.now(UTC) - age).isoformat(timespec="milliseconds")
+    with sa.create_engine(f"sqlite:///{ledger.name}").begin() as connection:
+        connection.execute(sa.text("update batches set at = :at"), {"at": at})
+
+
+def test_each_trial_gets_the_result_of_its_own_request_whatever_the_order(
+    agent: Agent, server: BatchServer, ledger: Ledger
+) -> None:
+    trials = trials_of(agent, repeats=2)
+
+    settled = ask(trials, agent, ledger)
+
+    for position, trial in settled.items():
+        assert trial.reply is not None
+        assert trial.key == trials[position].key
+        assert trial.reply.text == f"On Question {trial.task_id[-1]}:\u2028it depends."
+    assert list(settled) == list(reversed(range(10)))
+
+
+def test_batch_holds_what_would_be_streamed_without_the_streaming(
+    agent: Agent, server: BatchServer, ledger: Ledger
+) -> None:
+    trials = trials_of(agent)
+
+    ask(trials, agent, ledger)
+
+    [batch] = server.batches
+    assert [item["custom_id"] for item in batch.requests] == [trial.key for trial in trials]
+    assert [{**item["params"], "stream": True} for item in batch.requests] == [trial.request.body() for trial in trials]
+    assert all("stream" not in item["params"] for item in batch.requests)
+
+
+def test_marked_persona_is_cached_for_an_hour_in_a_batch(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
+    trials = tuple(trial.replace(request=replace(trial.request, cache="5m")) for trial in trials_of(agent))
+
+    ask(trials, agent, ledger)
+
+    for item in server.batches[0].requests:
+        assert item["params"]["system"][0]["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
+
+
+def test_replies_are_in_the_ledger_with_what_they_were_served_as(
+    agent: Agent, server: BatchServer, ledger: Ledger
+) -> None:
+    trials = trials_of(agent)
+    settled = ask(trials, agent, ledger)
+
+    found = ledger.find(trial.key for trial in trials)
+
+    assert found == {trial.key: trial.reply for trial in settled.values()}
+    assert found[trials[0].key].usage == Usage(
+        input_tokens=11,
+        output_tokens=7,
+        cache_creation_input_tokens=5,
+        cache_creation_1h_input_tokens=5,
+        cache_read_input_tokens=3,
+        service_tier="batch",
+    )
+
+
+@pytest.mark.parametrize(
+    ("result", "failure", "message"),
+    [
+        (errored, "batch_errored", "invalid_request_error: messages: too long"),
+        (lambda _: {"type": "expired"}, "batch_expired", "expired before"),
+        (lambda _: {"type": "canceled"}, "batch_canceled", "canceled before"),
+        (lambda _: {"type": "postponed"}, "batch_postponed", "'postponed'"),
+        (lambda _: {"type": "succeeded", "message": {"usage": {}}}, "batch_malformed", "stop_reason"),
+        (lambda _: None, "batch_malformed", "NoneType"),
+    ],
+)
+def test_request_without_a_reply_fails_one_trial_only(
+    agent: Agent,
+    server: BatchServer,
+    ledger: Ledger,
+    result: Callable[[dict[str, Any]], Any],
+    failure: str,
+    message: str,
+) -> None:
+    server.outcome = lambda params: result(params) if "3" in params["messages"][0]["content"] else succeeded(params)
+
+    settled = ask(trials_of(agent), agent, ledger)
+
+    assert [settled[position].outcome for position in range(5)] == ["answered"] * 3 + ["failed", "answered"]
+    found = settled[3].failure
+    assert found is not None
+    assert found.type == failure
+    assert message in found.message
+    assert (ledger.count(), ledger.count(whole=True)) == (5, 4)
+
+
+def test_request_that_failed_is_asked_for_in_the_next_run(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
+    server.outcome = lambda params: errored(params) if "3" in params["messages"][0]["content"] else succeeded(params)
+    trials = trials_of(agent)
+    ask(trials, agent, ledger)
+    server.outcome = succeeded
+
+    settled = ask((trials[3],), agent, ledger)
+
+    assert settled[0].outcome == "answered"
+    assert [len(batch.requests) for batch in server.batches] == [5, 1]
+
+
+def test_result_that_is_not_there_is_a_failure(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
+    trials = trials_of(agent)
+    server.ends_at_once = False
+    stop_while_waiting(trials, agent, ledger)
+    del server.batches[0].requests[2]
+    server.end()
+
+    settled = ask(trials, agent, ledger)
+
+    assert settled[2].failure is not None
+    assert settled[2].failure.type == "batch_missing"
+    assert [settled[position].outcome for position in (0, 1, 3, 4)] == ["answered"] * 4
+
+
+def test_batches_are_split_by_count(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
+    settled = ask(trials_of(agent), agent, ledger, limits=Limits(requests=2))
+
+    assert [len(batch.requests) for batch in server.batches] == [2, 2, 1]
+    assert {trial.outcome for trial in settled.values()} == {"answered"}
+
+
+@pytest.mark.parametrize("text", ["Question", "Frage mit Umlauten: äöü", 'quotes " and \\ and \u2028', "🐍 你好"])
+def test_batches_are_split_by_the_bytes_that_are_sent(
+    agent: Agent, server: BatchServer, ledger: Ledger, text: str
+) -> None:
+    trials = trials_of(agent.replace(prompt=text))
+    ask(trials[:2], agent, ledger)
+    two = server.batches.pop().bytes
+
+    exact = ask(trials[2:], agent, ledger, limits=Limits(bytes=two + 1))
+
+    assert len(exact) == 3
+    assert [len(batch.requests) for batch in server.batches] == [2, 1]
+    assert all(batch.bytes <= two for batch in server.batches)
+    assert len(split_trials(trials, Limits(bytes=two - 1))) == 5
+
+
+def test_request_larger_than_a_batch_is_refused_before_anything_is_sent(
+    agent: Agent, server: BatchServer, ledger: Ledger
+) -> None:
+    with pytest.raises(PlanError, match=r"task 'task-0' has [\d,]+ bytes; a batch may have 100"):
+        ask(trials_of(agent), agent, ledger, limits=Limits(bytes=100))
+
+    assert server.batches == []
+    assert ledger.open_batches(place=server.url) == ()
+
+
+def stop_while_waiting(trials: tuple[Trial, ...], agent: Agent, ledger: Ledger, **settings: Any) -> BatchProgress:
+    """Stops as soon as there is nothing left but waiting."""
+    waiting: list[BatchProgress] = []
+
+    async def until_waiting() -> None:
+        def stop(progress: BatchProgress) -> None:
+            waiting.append(progress)
+            task.cancel()
+
+        async def wait() -> None:
+            asked = ask_batch(trials, {"base": agent}, ledger=ledger, polling=AT_ONCE, on_progress=stop, **settings)
+            async for _ in asked:
+                raise AssertionError("nothing has ended yet")
+
+        task = asyncio.create_task(wait())
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(until_waiting())
+    return waiting[0]
+
+
+def test_whoever_stops_waiting_finds_the_batch_again(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
+    trials = trials_of(agent)
+    server.ends_at_once = False
+    stopped_at = stop_while_waiting(trials, agent, ledger)
+    server.end()
+
+    settled = ask(trials, agent, ledger)
+
+    assert (stopped_at.waiting, stopped_at.batches) == (5, 1)
+    assert {trial.outcome for trial in settled.values()} == {"answered"}
+    assert set(server.asked().values()) == {1}
+    assert ledger.open_batches(place=server.url) == ()
+
+
+def test_larger_plan_asks_only_for_what_is_in_no_batch_yet(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
+    server.ends_at_once = False
+    stop_while_waiting(trials_of(agent), agent, ledger)
+    server.end()
+
+    settled = ask(trials_of(agent, repeats=2), agent, ledger)
+
+    assert len(settled) == 10
+    assert [len(batch.requests) for batch in server.batches] == [5, 5]
+    assert set(server.asked().values()) == {1}
+
+
+def test_results_of_another_plan_stay_until_it_asks_for_them(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
+    trials = trials_of(agent)
+    server.ends_at_once = False
+    stop_while_waiting(trials, agent, ledger)
+    server.end()
+
+    ask(trials[:2], agent, ledger)
+    [still_open] = ledger.open_batches(place=server.url)
+    ask(trials[2:], agent, ledger)
+
+    assert still_open.keys == {trial.key for trial in trials[2:]}
+    assert ledger.open_batches(place=server.url) == ()
+    assert set(server.asked().values()) == {1}
+
+
+def test_request_is_in_the_ledger_before_it_is_sent(
+    agent: Agent, server: BatchServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = trials_of(agent)
+    noted: list[frozenset[str]] = []
+    server.fault = lambda call, _: (
+        noted.extend(batch.keys for batch in ledger.open_batches(place=server.url) if call == "POST all") or "ok"
+    )
+
+    ask(trials, agent, ledger)
+
+    assert noted == [frozenset(trial.key for trial in trials)]
+
+
+def test_crash_before_anything_was_sent_sends_it_later(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
+    trials = trials_of(agent)
+    ledger.intend_batch([trial.key for trial in trials], place=server.url)
+    make_older(ledger, timedelta(hours=1))
+
+    settled = ask(trials, agent, ledger)
+
+    assert {trial.outcome for trial in settled.values()} == {"answered"}
+    assert set(server.asked().values()) == {1}
+
+
+def test_intention_that_may_be_on_its_way_is_waited_for(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
+    trials = trials_of(agent)
+    ledger.intend_batch([trial.key for trial in trials], place=server.url)
+
+    stop_while_waiting(trials, agent, ledger)
+
+    assert server.calls == {"GET all": 1}
+
+
+def test_crash_between_creating_and_saving_the_name_asks_nothing_twice(
+    agent: Agent, server: BatchServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = trials_of(agent)
+    with monkeypatch.context() as patched, pytest.raises(_Crash):
+        patched.setattr(Ledger, "name_batch", crash)
+        ask(trials, agent, ledger)
+
+    settled = ask(trials, agent, ledger)
+
+    assert {trial.outcome for trial in settled.values()} == {"answered"}
+    assert len(server.batches) == 1
+
+
+def test_lost_batch_is_told_from_others_of_its_size_by_custom_ids(
+    agent: Agent, server: BatchServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = trials_of(agent)
+    others = [{"custom_id": f"other-{number}", "params": {}} for number in range(5)]
+    server.add(others)
+    with monkeypatch.context() as patched, pytest.raises(_Crash):
+        patched.setattr(Ledger, "name_batch", crash)
+        ask(trials, agent, ledger)
+    for _ in range(3):
+        server.add(others)
+    server.outcome = lambda params: succeeded(params) if params else {"type": "expired"}
+
+    settled = ask(trials, agent, ledger)
+
+    assert {trial.outcome for trial in settled.values()} == {"answered"}
+    assert len(server.batches) == 5
+    assert ledger.batch_ids(place=server.url) == {server.batches[1].id}
+
+
+def test_batch_that_may_be_the_lost_one_is_waited_for_until_it_ends(
+    agent: Agent, server: BatchServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = trials_of(agent)
+    server.ends_at_once = False
+    with monkeypatch.context() as patched, pytest.raises(_Crash):
+        patched.setattr(Ledger, "name_batch", crash)
+        ask(trials, agent, ledger)
+    make_older(ledger, timedelta(minutes=9))
+
+    stop_while_waiting(trials, agent, ledger)
+    server.end()
+    settled = ask(trials, agent, ledger)
+
+    assert {trial.outcome for trial in settled.values()} == {"answered"}
+    assert len(server.batches) == 1
+
+
+@pytest.mark.parametrize("fault", ["created, then 500", "created, then cut"])
+def test_batch_whose_name_never_came_back_is_found_and_not_sent_again(
+    agent: Agent, server: BatchServer, ledger: Ledger, fault: str
+) -> None:
+    server.fault = lambda call, before: fault if call == "POST all" and before == 0 else "ok"
+
+    settled = ask(trials_of(agent), agent, ledger)
+
+    assert {trial.outcome for trial in settled.values()} == {"answered"}
+    assert len(server.batches) == 1
+
+
+def test_killed_while_sending_finds_its_batch_again(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
+    server.fault = lambda call, _: "created, no answer" if call == "POST all" else "ok"
+    code = """
+        import asyncio
+        from tests.test_batches import TASKS, ask, trials_of
+        from workbench.definition.agent import parse_agent
+        from workbench.trial.ledger import open_ledger
+        import sys
+
+        agent = parse_agent(sys.stdin.read())
+        with open_ledger() as ledger:
+            ask(trials_of(agent), agent, ledger)
+    """
+    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdin=subprocess.PIPE, env=os.environ)
+    assert child.stdin is not None
+    child.stdin.write(agent.to_bytes())
+    child.stdin.close()
+    assert server.created.wait(60)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    server.released.set()
+
+    settled = ask(trials_of(agent), agent, ledger)
+
+    assert {trial.outcome for trial in settled.values()} == {"answered"}
+    assert len(server.batches) == 1
+
+
+def test_crash_while_collecting_keeps_what_was_written(
+    agent: Agent, server: BatchServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = trials_of(agent)
+    with monkeypatch.context() as patched, pytest.raises(_Crash):
+        patched.setattr(Ledger, "close_batch_items", crash)
+        patched.setattr("workbench.trial.batches._Asking.tidy", lambda _: asyncio.sleep(0))
+        ask(trials, agent, ledger)
+    written = ledger.count()
+
+    settled = ask(trials, agent, ledger)
+
+    assert written == ledger.count() == 5
+    assert all(trial.from_ledger for trial in settled.values())
+    assert ledger.open_batches(place=server.url) == ()
+    assert set(server.asked().values()) == {1}
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_two_kernels_with_one_plan_share_its_batch(
+    agent: Agent, server: BatchServer, ledger: Ledger, again: bool
+) -> None:
+    trials = trials_of(agent)
+    server.ends_at_once = False
+
+    async def both() -> list[dict[int, Trial]]:
+        def end(progress: BatchProgress) -> None:
+            waiting.append(progress)
+            if len(waiting) >= 4:
+                server.end()
+
+        async def one(opened: Ledger) -> dict[int, Trial]:
+            asked = ask_batch(trials, {"base": agent}, ledger=opened, polling=AT_ONCE, on_progress=end, again=again)
+            return {position: trial async for position, trial in asked}
+
+        waiting: list[BatchProgress] = []
+        with open_ledger() as second:
+            return await asyncio.gather(one(ledger), one(second))
+
+    results = asyncio.run(both())
+
+    assert [len(settled) for settled in results] == [5, 5]
+    assert {trial.outcome for settled in results for trial in settled.values()} == {"answered"}
+    if not again:  # "again" means: whatever is in the ledger
+        assert set(server.asked().values()) == {1}
+
+
+def test_reply_that_another_kernel_got_in_the_meantime_is_taken(
+    agent: Agent, server: BatchServer, ledger: Ledger
+) -> None:
+    trials = trials_of(agent)
+    ask(trials[:2], agent, ledger)
+
+    settled = ask(trials, agent, ledger)
+
+    assert [settled[position].from_ledger for position in range(5)] == [True, True, False, False, False]
+    assert set(server.asked().values()) == {1}
+
+
+def test_asking_again_takes_nothing_from_the_ledger(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
+    trials = trials_of(agent)
+    ask(trials, agent, ledger)
+
+    settled = ask(trials, agent, ledger, again=True)
+
+    assert not any(trial.from_ledger for trial in settled.values())
+    assert set(server.asked().values()) == {2}
+
+
+@pytest.mark.parametrize("call", ["POST all", "GET one", "GET results"])
+@pytest.mark.parametrize("fault", ["429", "500", "529", "html", "cut"])
+def test_what_passes_is_tried_again_and_sends_nothing_twice(
+    agent: Agent, server: BatchServer, ledger: Ledger, call: str, fault: str
+) -> None:
+    server.fault = lambda called, before: fault if called == call and before < 2 else "ok"
+    seen: list[BatchProgress] = []
+
+    settled = ask(trials_of(agent), agent, ledger, on_progress=seen.append)
+
+    assert {trial.outcome for trial in settled.values()} == {"answered"}
+    assert set(server.asked().values()) == {1}
+    assert any(progress.failure is not None for progress in seen)
+
+
+def test_results_that_break_off_are_fetched_again_and_written_once(
+    agent: Agent, server: BatchServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.trial.batches._SAVED_AT_ONCE", 1)
+    server.fault = lambda call, before: "half" if call == "GET results" and before == 0 else "ok"
+
+    settled = ask(trials_of(agent), agent, ledger)
+
+    assert {trial.outcome for trial in settled.values()} == {"answered"}
+    assert (server.calls["GET results"], ledger.count()) == (2, 5)
+
+
+@pytest.mark.parametrize("separator", ["\r\n", "\n\n"])
+def test_lines_may_end_in_crlf_and_may_be_blank(
+    agent: Agent, server: BatchServer, ledger: Ledger, separator: str
+) -> None:
+    server.separator = separator
+
+    settled = ask(trials_of(agent, repeats=40), agent, ledger)
+
+    assert {trial.outcome for trial in settled.values()} == {"answered"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "advice"),
+    [("401", "check ANTHROPIC_API_KEY"), ("404", "leave out via='batch'"), ("400", "as it is"), ("413", "as it is")],
+)
+def test_refusal_that_is_the_same_for_every_batch_stops_at_once(
+    agent: Agent, server: BatchServer, ledger: Ledger, fault: str, advice: str
+) -> None:
+    server.fault = lambda _, __: fault
+
+    with pytest.raises(SetupError, match=advice):
+        ask(trials_of(agent), agent, ledger, limits=Limits(requests=1))
+
+    assert sum(server.calls.values()) == 1
+    assert ledger.open_batches(place=server.url) == ()
+
+
+def test_key_that_the_server_repeats_is_not_shown(
+    agent: Agent, server: BatchServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret")
+    server.fault = lambda _, __: "401"
+
+    with pytest.raises(SetupError) as raised:
+        ask(trials_of(agent), agent, ledger)
+
+    assert "sk-secret" not in str(raised.value)
+
+
+def test_key_refused_while_waiting_leaves_the_batch_to_the_next_run(
+    agent: Agent, server: BatchServer, ledger: Ledger
+) -> None:
+    trials = trials_of(agent)
+    server.fault = lambda call, before: "401" if call == "GET one" and before == 0 else "ok"
+
+    with pytest.raises(SetupError, match="go on"):
+        ask(trials, agent, ledger)
+
+    assert {trial.outcome for trial in ask(trials, agent, ledger).values()} == {"answered"}
+    assert len(server.batches) == 1
+
+
+def test_server_that_is_not_there_is_given_up_after_the_patience(
+    agent: Agent, server: BatchServer, ledger: Ledger
+) -> None:
+    server.fault = lambda _, __: "529"
+
+    with pytest.raises(SetupError, match=r"has not answered for 0 seconds \(overloaded_error"):
+        ask(trials_of(agent), agent, ledger, polling=replace(AT_ONCE, patience_seconds=0.0))
+
+
+def test_batch_that_the_key_cannot_see_is_not_asked_for_again(
+    agent: Agent, server: BatchServer, ledger: Ledger
+) -> None:
+    trials = trials_of(agent)
+    server.ends_at_once = False
+    stop_while_waiting(trials, agent, ledger)
+    server.batches[0].is_deleted = True
+
+    with pytest.raises(SetupError, match="msgbatch_0 .* use a key of the workspace that sent it"):
+        ask(trials, agent, ledger)
+
+    assert len(server.batches) == 1
+
+
+@pytest.mark.parametrize("gone", ["is_archived", "is_deleted"])
+def test_results_that_the_api_no_longer_keeps_are_a_failure(
+    agent: Agent, server: BatchServer, ledger: Ledger, gone: str
+) -> None:
+    trials = trials_of(agent)
+    server.ends_at_once = False
+    stop_while_waiting(trials, agent, ledger)
+    server.end()
+    setattr(server.batches[0], gone, True)
+    make_older(ledger, timedelta(days=30))
+
+    settled = ask(trials, agent, ledger)
+
+    assert {trial.failure.type for trial in settled.values() if trial.failure} == {"batch_archived"}
+    assert len(settled) == 5
+
+
+def test_key_is_not_sent_to_another_host(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
+    server.results_host = "http://elsewhere.invalid"
+
+    with pytest.raises(SetupError, match=r"are at http://elsewhere\.invalid, but the key is for http://127"):
+        ask(trials_of(agent), agent, ledger)
+
+
+def test_stand_in_has_no_batches(agent: Agent, ledger: Ledger) -> None:
+    with pytest.raises(SetupError, match="leave out via='batch'"):
+        ask(trials_of(agent), agent, ledger)
+
+
+def test_nothing_to_ask_asks_nothing(agent: Agent, ledger: Ledger) -> None:
+    assert ask((), agent, ledger) == {}
+
+
+def test_looks_grow_rarer_up_to_a_limit(
+    agent: Agent, server: BatchServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    server.ends_at_once = False
+
+    async def note(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 5:
+            server.end()
+
+    monkeypatch.setattr("workbench.trial.batches._sleep", note)
+    ask(trials_of(agent), agent, ledger, polling=Polling(first_seconds=10.0, growth=2.0, longest_seconds=50.0))
+
+    assert [round(seconds) for seconds in waits] == [10, 20, 40, 50, 50]
+
+
+def test_progress_says_how_many_wait_and_until_when() -> None:
+    assert BatchProgress(waiting=3, batches=1, next_look=0.0).line == "3 waiting in 1 batch (next look in 0 s)"
+
+
+def test_replies_of_a_file_of_the_ledger_hold_through_a_new_one(
+    agent: Agent, server: BatchServer, tmp_path: Path
+) -> None:
+    trials = trials_of(agent)
+    server.ends_at_once = False
+    with open_ledger(tmp_path / "l.sqlite") as first:
+        stop_while_waiting(trials, agent, first)
+    server.end()
+
+    with open_ledger(tmp_path / "l.sqlite") as second:
+        settled = ask(trials, agent, second)
+
+    assert len(settled) == 5
+    assert len(server.batches) == 1
