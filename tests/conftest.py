@@ -14,7 +14,9 @@ REPOSITORY = Path(__file__).parent.parent
 def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test sees a key, a profile or the author's own ledger."""
     for name in list(os.environ):
-        if name.startswith(("ANTHROPIC_", "WORKBENCH_OFFLINE", "WORKBENCH_HEADLESS", "WORKBENCH_LEDGER")):
+        if name.startswith(
+            ("ANTHROPIC_", "WORKBENCH_OFFLINE", "WORKBENCH_HEADLESS", "WORKBENCH_LEDGER", "WORKBENCH_PRICES")
+        ):
             monkeypatch.delenv(name)
     private = tmp_path_factory.mktemp("private")
     monkeypatch.setenv("ANTHROPIC_CONFIG_DIR", str(private / "no-profile"))

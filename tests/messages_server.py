@@ -106,7 +106,7 @@ class MessagesServer:
             request.wfile.flush()
 
         try:
-            usage = {"input_tokens": 11, "output_tokens": 1}
+            usage = {"input_tokens": 11, "output_tokens": 1, "service_tier": "standard"}
             event("message_start", message={"id": "m", "model": body["model"], "usage": usage, "content": []})
             event("content_block_start", index=0, content_block={"type": "thinking", "thinking": ""})
             event("content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "hm"})

@@ -122,7 +122,7 @@ def test_server_that_is_not_there_is_a_connection_failure() -> None:
     attempt = asyncio.run(once())
 
     assert attempt.failure is not None
-    assert attempt.failure.type == "connection"
+    assert attempt.failure.type == "unreachable"
 
 
 def test_without_any_setting_the_stand_in_answers() -> None:

@@ -47,6 +47,14 @@ class PlanError(WorkbenchError):
     """A plan cannot be run as asked: no tasks, no variants, a count below one."""
 
 
+class BudgetError(WorkbenchError):
+    """A budget cannot be kept: too small for any trial, or in USD for a model whose price is not known."""
+
+
+class PriceFileError(FileError):
+    """The file of prices is missing or a field of it is wrong; says file and field."""
+
+
 class SetupError(WorkbenchError):
     """The way to the model is not set up: no key, a wrong key, a wrong address."""
 
@@ -56,6 +64,17 @@ class LedgerError(WorkbenchError):
 
     def __init__(self, message: str, *, unsaved: tuple[object, ...] = ()) -> None:
         self.unsaved = unsaved
+        super().__init__(message)
+
+
+class ReplayMiss(WorkbenchError):
+    """A replay asks for what the ledger does not hold.
+
+    `difference` is the nearest recorded attempt and what differs; `None` where the ledger is empty.
+    """
+
+    def __init__(self, message: str, *, difference: object | None = None) -> None:
+        self.difference = difference
         super().__init__(message)
 
 

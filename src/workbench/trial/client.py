@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from workbench.errors import SetupError
@@ -76,6 +76,14 @@ def choose_place(live: bool | None = None) -> Place:
             "profile), or set ANTHROPIC_BASE_URL to a server of your own; or leave live off to use the offline stand-in"
         )
     return Place(kind="offline", base_url=OFFLINE_BASE_URL)
+
+
+def place_at(base_url: str) -> Place:
+    """The place that a ledger or a record names by its address."""
+    kind: Literal["offline", "live", "server"] = "server"
+    if base_url in (OFFLINE_BASE_URL, _API):
+        kind = "offline" if base_url == OFFLINE_BASE_URL else "live"
+    return Place(kind=kind, base_url=base_url)
 
 
 def describe_place(place: Place) -> str:
@@ -200,7 +208,7 @@ async def ask(
                     failure=Failure(
                         type="not_a_stream",
                         message=f"the server answered 200 with {content_type or 'no content type'} instead of a "
-                        f"stream: {_without_credentials(body[:200].decode('utf-8', 'replace'))!r}",
+                        f"stream: {without_credentials(body[:200].decode('utf-8', 'replace'))!r}",
                         status=200,
                         request_id=progress.request_id,
                     )
@@ -212,19 +220,33 @@ async def ask(
     except anthropic.APIStatusError as error:
         headers = error.response.headers
         return Attempt(
-            failure=_status_failure(error), retry_after_seconds=_retry_after(headers), limits=rate_limits(headers)
+            failure=status_failure(error), retry_after_seconds=retry_after(headers), limits=rate_limits(headers)
         )
     except (anthropic.APITimeoutError, httpx2.TimeoutException) as error:
-        return _broken(progress, "timeout", _cause(error))
+        return _broken(progress, "unreachable" if _was_never_sent(error) else "timeout", describe_cause(error))
     except (anthropic.APIConnectionError, httpx2.TransportError) as error:
-        return _broken(progress, "connection", _cause(error))
+        return _broken(progress, "unreachable" if _was_never_sent(error) else "connection", describe_cause(error))
     except TimeoutError:
         return _broken(progress, "deadline", f"no complete reply within {deadline_seconds:g} seconds")
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        return _broken(progress, "malformed_stream", _cause(error))
+        return _broken(progress, "malformed_stream", describe_cause(error))
     if progress.stop_reason is None:
         return _broken(progress, "broken_stream", "the stream ended before the model did")
     return Attempt(reply=progress.partial(), limits=limits)
+
+
+async def count_input_tokens(client: AsyncAnthropic, request: Request) -> int | None:
+    """The tokens of the prompt of this request as the place counts them, which costs nothing; `None`: it does not."""
+    import anthropic
+    import httpx2
+
+    body = {name: value for name, value in request.body().items() if name not in ("max_tokens", "stream")}
+    try:
+        counted = await client.messages.count_tokens(**body, timeout=CONNECT_SECONDS)
+    except (anthropic.APIError, httpx2.TransportError, json.JSONDecodeError):
+        return None
+    tokens = getattr(counted, "input_tokens", None)  # a page instead of JSON comes as text
+    return tokens if isinstance(tokens, int) and tokens > 0 else None
 
 
 class Progress:
@@ -236,7 +258,7 @@ class Progress:
         self._pieces: list[str] = []
         self._stop_details: Mapping[str, Any] | None = None
         self._model = ""
-        self._usage: dict[str, int | None] = {}
+        self._usage: dict[str, Any] = {}
         self._output_is_final = False
         self._began = time.perf_counter()
         self._first: float | None = None
@@ -263,7 +285,7 @@ class Progress:
             error = event.get("error") or {}
             return Failure(
                 type=str(error.get("type") or "api_error"),
-                message=_without_credentials(f"in the stream: {error.get('message') or error}"),
+                message=without_credentials(f"in the stream: {error.get('message') or error}"),
                 status=200,
                 request_id=self.request_id,
             )
@@ -282,6 +304,10 @@ class Progress:
                 output_tokens=self._usage.get("output_tokens") if self._output_is_final else None,
                 cache_creation_input_tokens=self._usage.get("cache_creation_input_tokens"),
                 cache_read_input_tokens=self._usage.get("cache_read_input_tokens"),
+                cache_creation_1h_input_tokens=(self._usage.get("cache_creation") or {}).get(
+                    "ephemeral_1h_input_tokens"
+                ),
+                service_tier=self._usage.get("service_tier"),
             ),
             request_id=self.request_id,
             seconds_to_first_token=None if self._first is None else self._first - self._began,
@@ -306,11 +332,11 @@ async def _events(chunks: AsyncIterator[bytes]) -> AsyncIterator[Mapping[str, An
             if line.startswith(b"data:"):
                 data.append(line[5:].removeprefix(b" "))
             elif not line and data:
-                yield _readable(b"\n".join(data))
+                yield readable_json(b"\n".join(data))
                 data.clear()
 
 
-def _readable(data: bytes) -> Any:
+def readable_json(data: bytes) -> Any:
     """JSON without lone surrogates, which an escape such as `\\ud83d` may make and nothing can store."""
     value = json.loads(data)
     if b"\\ud" in data.lower():
@@ -326,12 +352,23 @@ def _broken(progress: Progress, kind: str, message: str) -> Attempt:
     )
 
 
-def _cause(error: Exception) -> str:
+def _was_never_sent(error: BaseException | None) -> bool:
+    """There was no connection to send on. The transport's `ConnectError` does not say it: it means a reset too."""
+    import aiohttp
+
+    while error is not None:
+        if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+            return True
+        error = error.__cause__
+    return False
+
+
+def describe_cause(error: Exception) -> str:
     cause = error.__cause__ or error
-    return _without_credentials(f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__)
+    return without_credentials(f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__)
 
 
-def _without_credentials(text: str) -> str:
+def without_credentials(text: str) -> str:
     """A server may repeat the key that it refuses; failures are stored and shown."""
     for name in _SECRET_VARIABLES:
         if secret := os.environ.get(name, "").strip():
@@ -339,16 +376,16 @@ def _without_credentials(text: str) -> str:
     return text
 
 
-def _status_failure(error: Any) -> Failure:
+def status_failure(error: Any) -> Failure:
     return Failure(
         type=error.error_code if error.error_code in SPEND_LIMITS else error.type or f"http_{error.status_code}",
-        message=_without_credentials(str(error.api_message or error.message))[:500],
+        message=without_credentials(str(error.api_message or error.message))[:500],
         status=error.status_code,
         request_id=error.request_id,
     )
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that the server asks to wait: `retry-after-ms`, or `retry-after` as seconds or as a date."""
     try:
         if "retry-after-ms" in headers:

@@ -5,28 +5,30 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from workbench.definition.agent import Agent
-from workbench.errors import LedgerError, PlanError, SetupError
+from workbench.errors import BudgetError, LedgerError, PlanError, ReplayMiss, SetupError, WorkbenchError
 from workbench.trial import client as door
+from workbench.trial.batches import BatchProgress, ask_batch
+from workbench.trial.budget import Budget, Reservation
+from workbench.trial.catalogue import price_usd
 from workbench.trial.ledger import Ledger, open_ledger
 from workbench.trial.loop import Started
 from workbench.trial.pace import Pace, family_of
-from workbench.trial.plan import Plan
+from workbench.trial.plan import CONCURRENCY, Plan
 from workbench.trial.progress import progress_bar
 from workbench.trial.task import Task
-from workbench.trial.trial import Failure, Grader, Place, Request, Run, Trial
+from workbench.trial.trial import Failure, Grader, Place, Request, Run, Trial, Usage, Via
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
-CONCURRENCY = 8
 FIRST_WAIT_SECONDS = 0.5
 PATIENCE_SECONDS = 300.0
 """How long one trial goes on trying while the server is there but overloaded."""
@@ -38,11 +40,14 @@ LONGEST_WAIT_SECONDS = 60.0
 _WORTH_ANOTHER_TRY = {408, 409, 429, 500, 502, 503, 504, 529}
 _SAME_FOR_EVERY_TRIAL = {400, 401, 402, 403, 404}
 _OVERLOAD = {"overloaded_error", "rate_limit_error", "api_error", "timeout_error"}
-_NO_SERVER = {"connection", "timeout", "broken_stream", "malformed_stream"}
+_NO_SERVER = {"unreachable", "connection", "timeout", "broken_stream", "malformed_stream"}
 
 _REFUSED_FOR_NOW = {429, 529}
+_UNBILLED_IN_BATCHES = {"batch_errored", "batch_expired", "batch_canceled"}
+_NO_TOKENS = Usage(input_tokens=0, output_tokens=0)
 _STOPPED = Failure(type="stopped", message="stopped before the reply was complete")
 
+Mode = Literal["top-up", "replay", "fresh"]
 OnText = Callable[[str], None]
 OnRetry = Callable[[Failure, float], None]
 
@@ -54,6 +59,10 @@ def run_trials(
     live: bool | None = None,
     concurrency: int = CONCURRENCY,
     progress: bool = True,
+    mode: Mode = "top-up",
+    via: Via = "stream",
+    budget_usd: float | None = None,
+    budget_tokens: int | None = None,
 ) -> Run:
     """Asks for every trial of the plan that the ledger does not hold yet, and grades all of them.
 
@@ -61,23 +70,38 @@ def run_trials(
     raised again; the same call then goes on from there. A failing trial is a trial with a `failure`; what would
     fail for every trial stops the run.
 
+    `mode` is "top-up", "replay" (nothing is asked, wherever the answers came from) or "fresh" (all is asked anew,
+    and the newest answers count from then on). `via="batch"` sends Message Batches, at half the price and within
+    a day. The budgets bound what this call spends: the worst case is reserved before each request.
+
     Raises:
+        PlanError: a setting is out of range.
         SetupError: no key, a refused key, a model or request that the server does not accept, a spend limit, no
             server.
+        BudgetError: the budget is too small to begin, is used up, or is in USD for a model without a known price.
+        ReplayMiss: a replay needs what the ledger does not hold; says what differs from the nearest recorded.
         LedgerError: a reply could not be saved; what came back but is not on disk is in its `unsaved`.
     """
     if concurrency < 1:
         raise PlanError(f"concurrency is {concurrency}; it must be 1 or more")
-    place = door.choose_place(live)
-    print(door.describe_place(place), flush=True)
-    trials = plan.trials(place)
+    for name, value, known_values in (("mode", mode, get_args(Mode)), ("via", via, get_args(Via))):
+        if value not in known_values:
+            raise PlanError(f"{name} is {value!r}; it is one of {', '.join(known_values)}")
     with _opened(ledger) as opened:
-        known = opened.find(trial.key for trial in trials)
-        answered = [
-            trial.replace(reply=known[trial.key], from_ledger=True) if trial.key in known else trial for trial in trials
-        ]
-        run = _AskingAll(plan, opened, answered, concurrency)
-        _wait_for(run, place, shown=progress)
+        if mode == "replay":
+            trials = _replayed(plan, opened, door.choose_place(live))
+            place = trials[0].place
+            print(f"Replayed from the ledger, nothing is asked. {door.describe_place(place)}", flush=True)
+        else:
+            place = door.choose_place(live)
+            print(door.describe_place(place), flush=True)
+            planned = plan.trials(place)
+            trials = list(planned) if mode == "fresh" else _known(planned, opened)
+        if via == "stream" and mode == "top-up":
+            _refuse_what_is_in_batches(trials, opened, place)
+        run = _AskingAll(plan, opened, trials, concurrency)
+        run.budget = _checked_budget(run, place, via, usd=budget_usd, tokens=budget_tokens)
+        _wait_for(run, place, via=via, again=mode == "fresh", shown=progress)
     tasks = {task.id: task for task in plan.tasks}
     return Run(
         variants=plan.variants,
@@ -86,6 +110,54 @@ def run_trials(
         place=place,
         trials=tuple(grade_trial(trial, tasks[trial.task_id], plan.graders[trial.task_id]) for trial in run.trials),
     )
+
+
+def _known(trials: Sequence[Trial], ledger: Ledger) -> list[Trial]:
+    """The trials, those that the ledger holds with their replies."""
+    keys = [trial.key for trial in trials]
+    known = ledger.find(keys)
+    return [
+        trial.replace(reply=known[key], from_ledger=True) if key in known else trial
+        for key, trial in zip(keys, trials, strict=True)
+    ]
+
+
+def _replayed(plan: Plan, ledger: Ledger, place: Place) -> list[Trial]:
+    """All trials from the ledger: as they were answered here, or else wherever all of them were answered."""
+    here = _known(plan.trials(place), ledger)
+    missing = [trial for trial in here if trial.reply is None]
+    if not missing:
+        return here
+    for base_url in ledger.places():
+        elsewhere = _known(plan.trials(door.place_at(base_url)), ledger)
+        if all(trial.reply is not None for trial in elsewhere):
+            return elsewhere
+    difference = ledger.nearest(missing[0])
+    raise ReplayMiss(
+        f"{len(missing)} of {len(here)} trials are not in the ledger {ledger.name}; the first is task "
+        f"{missing[0].task_id!r}, variant {missing[0].variant!r}, repeat {missing[0].repeat}: "
+        f"{difference or 'nothing is recorded there'}. Run it without mode='replay' to ask for what is missing.",
+        difference=difference,
+    )
+
+
+def _refuse_what_is_in_batches(trials: Sequence[Trial], ledger: Ledger, place: Place) -> None:
+    """What is on its way in a batch is paid for: to stream it as well would pay twice."""
+    on_their_way = frozenset[str]().union(*(batch.keys for batch in ledger.open_batches(place=place.base_url)))
+    count = sum(trial.key in on_their_way for trial in trials if trial.reply is None) if on_their_way else 0
+    if count:
+        raise PlanError(
+            f"{count} of these trials are on their way in a message batch already; run the same with via='batch' to "
+            "wait for them, or with mode='fresh' to pay for them once more"
+        )
+
+
+def _checked_budget(run: _AskingAll, place: Place, via: Via, *, usd: float | None, tokens: int | None) -> Budget | None:
+    if usd is None and tokens is None:
+        return None
+    budget = Budget(usd=usd, tokens=tokens, place=place)
+    budget.check((run.trials[index].request for index in run.missing), via=via)
+    return budget
 
 
 def start_trial(
@@ -139,7 +211,11 @@ class _AskingAll:
         self._plan = plan
         self._ledger = ledger
         self._concurrency = concurrency
+        self.budget: Budget | None = None
         self._asker: _Asker | None = None
+        self._batches: BatchProgress | None = None
+        self._to_price: deque[Trial] = deque()
+        self._usd = 0.0
         self._waiting: dict[int, tuple[Failure, float]] = {}
         self._counts = Counter({"from the ledger": len(trials) - len(self.missing)})
         self._began = time.monotonic()
@@ -149,7 +225,7 @@ class _AskingAll:
         self._began = time.monotonic()
         workers = min(self._concurrency, len(self.missing))
         async with door.open_client(place, connections=workers) as client:
-            self._asker = asker = _Asker(client, self._ledger, most=self._concurrency)
+            self._asker = asker = _Asker(client, self._ledger, most=self._concurrency, budget=self.budget)
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
                     group.create_task(self._ask_from(queue, asker))
@@ -165,15 +241,55 @@ class _AskingAll:
 
             try:
                 settled = await asker.until_settled(trial, self._plan.variants[trial.variant], on_retry=waits)
-            except (LedgerError, SetupError) as error:
+            except (LedgerError, SetupError, BudgetError) as error:
                 asker.end(error)
                 return
             finally:
                 self._waiting.pop(index, None)
-            self.trials[index] = settled
-            self._counts[settled.outcome.replace("_", " ")] += 1
+            self._settle(index, settled)
             if settled.outcome == "stopped" or asker.is_ending:
                 return
+
+    async def ask_in_batches(self, *, again: bool) -> None:
+        """The same through Message Batches; a budget is reserved for all of them before they are sent."""
+        sent, reservations, refused = [], {}, None
+        for index in self.missing:
+            if self.budget is not None:
+                reservation = self.budget.reserve(self.trials[index].request, via="batch")
+                if reservation is None:
+                    refused = _used_up(self.budget)
+                    break
+                reservations[index] = reservation
+            sent.append(index)
+
+        def note(progress: BatchProgress) -> None:
+            self._batches = progress
+
+        asking = ask_batch(
+            [self.trials[index] for index in sent],
+            self._plan.variants,
+            ledger=self._ledger,
+            again=again,
+            on_progress=note,
+        )
+        async with aclosing(asking) as settling:
+            async for position, settled in settling:
+                index = sent[position]
+                if self.budget is not None:
+                    failure = settled.failure
+                    unbilled = failure is not None and failure.type in _UNBILLED_IN_BATCHES
+                    usage = _NO_TOKENS if unbilled else settled.reply.usage if settled.reply else None
+                    self.budget.settle(reservations[index], usage)
+                self._settle(index, settled)
+        self._batches = None
+        if refused is not None:
+            raise refused
+
+    def _settle(self, index: int, settled: Trial) -> None:
+        self.trials[index] = settled
+        self._counts[settled.outcome.replace("_", " ")] += 1
+        if not settled.place.is_stand_in:
+            self._to_price.append(settled)
 
     def progress(self) -> tuple[int, str]:
         """How many are settled, and a line that says how, how fast, and why not faster."""
@@ -186,10 +302,21 @@ class _AskingAll:
             parts.append(f"{len(waiting)} retrying after {failure.type} (next in {seconds:.0f} s)")
         if self._asker is not None:
             parts += [reason for pace in list(self._asker.paces.values()) if (reason := pace.reason)]
-        return sum(counts.values()), ", ".join(parts)
+        if self._batches is not None:
+            parts.append(self._batches.line)
+        done = sum(counts.values())
+        asked = done - counts["from the ledger"]
+        if asked and self.missing:
+            parts.append(f"{60 * asked / max(1e-3, time.monotonic() - self._began):.0f} a minute")
+        while self._to_price:
+            reply = self._to_price.popleft().reply
+            self._usd += (price_usd(reply.model, reply.usage) or 0.0) if reply is not None else 0.0
+        if self._usd:
+            parts.append(f"{self._usd:.4f} USD")
+        return done, ", ".join(parts)
 
 
-def _one_of(errors: list[LedgerError | SetupError]) -> LedgerError | SetupError:
+def _one_of(errors: list[WorkbenchError]) -> WorkbenchError:
     """What the workers of a run ended with, as one exception: all that could not be saved, or the first of them."""
     unsaved = [error for error in errors if isinstance(error, LedgerError)]
     if not unsaved:
@@ -198,13 +325,13 @@ def _one_of(errors: list[LedgerError | SetupError]) -> LedgerError | SetupError:
     return LedgerError(f"{unsaved[0]} ({len(trials)} replies came back that are not on disk)", unsaved=trials)
 
 
-def _wait_for(run: _AskingAll, place: Place, *, shown: bool) -> None:
+def _wait_for(run: _AskingAll, place: Place, *, via: Via, again: bool, shown: bool) -> None:
     bar = progress_bar(len(run.trials), shown=shown)
     if not run.missing:
         bar.show(*run.progress())
         bar.close()
         return
-    started = Started(run.ask(place))
+    started = Started(run.ask_in_batches(again=again) if via == "batch" else run.ask(place))
     try:
         while not started.wait(0.1):
             bar.show(*run.progress())
@@ -225,9 +352,12 @@ def _wait_for(run: _AskingAll, place: Place, *, shown: bool) -> None:
 class _Asker:
     """Asks, through one client, each trial until it is settled; each attempt is in the ledger before we look at it."""
 
-    def __init__(self, client: door.AsyncAnthropic, ledger: Ledger, *, most: int = 1) -> None:
+    def __init__(
+        self, client: door.AsyncAnthropic, ledger: Ledger, *, most: int = 1, budget: Budget | None = None
+    ) -> None:
         self.paces: dict[str, Pace] = {}
-        self.errors: list[LedgerError | SetupError] = []
+        self.errors: list[WorkbenchError] = []
+        self._budget = budget
         self._client = client
         self._ledger = ledger
         self._most = most
@@ -237,7 +367,7 @@ class _Asker:
     def is_ending(self) -> bool:
         return self._ending.is_set()
 
-    def end(self, error: LedgerError | SetupError) -> None:
+    def end(self, error: WorkbenchError) -> None:
         """Nothing more is asked: who waits for another try gives up, who is in flight comes to its end."""
         self.errors.append(error)
         self._ending.set()
@@ -294,18 +424,46 @@ class _Asker:
         """One request, in its turn. Cancelled in flight, it gives what had come; before that, it is not an attempt."""
         pace = self.paces.setdefault(family_of(trial.request.model), Pace(self._most))
         async with pace.slot() as began:
+            reservation = await self._reserved(trial.request)
             progress = door.Progress()
+            usage: Usage | None = None
             try:
                 attempt = await door.ask(
                     self._client, trial.request, draw=trial.draw, on_text=on_text, progress=progress
                 )
+                usage = _NO_TOKENS if _is_free(attempt) else attempt.reply.usage if attempt.reply else None
             except asyncio.CancelledError:
+                usage = progress.partial().usage
                 return _stopped(progress)
+            finally:
+                if self._budget is not None and reservation is not None:
+                    self._budget.settle(reservation, usage)
         if attempt.failure is None:
             pace.answered(attempt.limits)
         elif attempt.failure.status in _REFUSED_FOR_NOW or attempt.failure.type in _OVERLOAD:
             pace.refused(began, attempt.failure.type, attempt.retry_after_seconds)
         return attempt
+
+    async def _reserved(self, request: Request) -> Reservation | None:
+        if self._budget is None:
+            return None
+        reservation = await self._budget.reserve_when_it_fits(request)
+        if reservation is None:
+            raise _used_up(self._budget)
+        return reservation
+
+
+def _used_up(budget: Budget) -> BudgetError:
+    return BudgetError(
+        f"the budget is used up: {budget!r}, and the worst case of the next request does not fit beside it. What was "
+        "answered is in the ledger: run the same again with a budget for the rest, and it goes on from there."
+    )
+
+
+def _is_free(attempt: door.Attempt) -> bool:
+    """Refused with a status, or never sent: nothing is billed."""
+    failure = attempt.failure
+    return failure is not None and (failure.type == "unreachable" or (failure.status or 200) != 200)
 
 
 @contextmanager
@@ -364,7 +522,7 @@ def _raise_if_same_for_all(trial: Trial) -> None:
 
 
 def _raise_if_nobody_is_there(trial: Trial) -> None:
-    if trial.failure is not None and trial.failure.type == "connection" and trial.reply is None:
+    if trial.failure is not None and trial.failure.type == "unreachable":
         raise SetupError(
             f"{trial.place.base_url} cannot be reached: {trial.failure.message}; check the network and "
             "ANTHROPIC_BASE_URL. What was answered before is in the ledger."

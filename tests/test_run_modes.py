@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from tests.batch_server import serve_batches
+from tests.messages_server import REPLY, MessagesServer, serve
+from workbench.definition.agent import Agent
+from workbench.errors import BudgetError, PlanError, ReplayMiss, SetupError
+from workbench.trial import batches, runner
+from workbench.trial.budget import most_of
+from workbench.trial.ledger import open_ledger
+from workbench.trial.plan import Plan, plan_trials
+from workbench.trial.runner import run_trials
+from workbench.trial.task import Task
+from workbench.trial.trial import Run
+
+TASKS = tuple(Task(id=str(number), input=f"task {number}") for number in range(6))
+
+
+@pytest.fixture(autouse=True)
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "FIRST_WAIT_SECONDS", 0.001)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MessagesServer]:
+    with serve() as running:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", running.url)
+        yield running
+
+
+def plan_of(agent: Agent, **settings: int) -> Plan:
+    return plan_trials({"base": agent}, TASKS, **settings)  # type: ignore[arg-type]
+
+
+def texts(run: Run) -> list[str]:
+    return [trial.reply.text if trial.reply else "" for trial in run.trials]
+
+
+def test_replay_answers_from_the_ledger_and_asks_nobody(agent: Agent, server: MessagesServer) -> None:
+    recorded = run_trials(plan_of(agent))
+    server.fault = lambda _, __: "500"
+
+    replayed = run_trials(plan_of(agent), mode="replay")
+
+    assert texts(replayed) == texts(recorded)
+    assert len(server.bodies) == 6
+
+
+def test_replay_needs_neither_the_key_nor_the_address_it_was_recorded_with(
+    agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = run_trials(plan_of(agent))
+    monkeypatch.delenv("ANTHROPIC_BASE_URL")
+
+    replayed = run_trials(plan_of(agent), mode="replay")
+
+    assert texts(replayed) == texts(recorded)
+    assert replayed.place == recorded.place
+
+
+def test_replay_that_misses_says_what_differs_from_the_nearest_recorded(agent: Agent, server: MessagesServer) -> None:
+    run_trials(plan_of(agent))
+
+    with pytest.raises(ReplayMiss, match=r"6 of 6 trials .* differs in model \(recorded 'claude-sonnet-5-5'"):
+        run_trials(plan_of(agent.replace(model="opus")), mode="replay")
+    with pytest.raises(ReplayMiss, match=r"6 of 12 trials .* repeat 1: .* differs in draw"):
+        run_trials(plan_of(agent, repeats=2), mode="replay")
+    assert len(server.bodies) == 6
+
+
+def test_replay_from_an_empty_ledger_says_so(agent: Agent) -> None:
+    with pytest.raises(ReplayMiss, match="nothing is recorded there"):
+        run_trials(plan_of(agent), mode="replay")
+
+
+def test_fresh_asks_for_all_anew_and_the_newest_counts_from_then_on(agent: Agent, server: MessagesServer) -> None:
+    run_trials(plan_of(agent))
+    server.fault = lambda _, __: "line separator"
+
+    fresh = run_trials(plan_of(agent), mode="fresh")
+    after = run_trials(plan_of(agent))
+
+    assert len(server.bodies) == 12
+    assert texts(fresh) == texts(after) == ["one\u2028two"] * 6
+
+
+@pytest.mark.parametrize(("name", "value"), [("mode", "again"), ("via", "pigeon")])
+def test_unknown_mode_is_refused(agent: Agent, name: str, value: str) -> None:
+    with pytest.raises(PlanError, match=f"{name} is '{value}'; it is one of"):
+        run_trials(plan_of(agent), **{name: value})  # type: ignore[arg-type]
+
+
+def test_too_small_a_budget_says_the_smallest_that_can_start_and_asks_nothing(
+    agent: Agent, server: MessagesServer
+) -> None:
+    with pytest.raises(BudgetError, match=r"budget_usd=0\.08"):
+        run_trials(plan_of(agent), budget_usd=0.01)
+
+    assert server.bodies == []
+
+
+def test_budget_that_is_used_up_keeps_what_was_answered_and_the_next_goes_on(
+    agent: Agent, server: MessagesServer
+) -> None:
+    plan = plan_of(agent, max_tokens=1000)
+    one_reply_takes, worst_case = 11 + 7, most_of(plan.requests["base", "0"]).tokens
+
+    with pytest.raises(BudgetError, match="the budget is used up: .* 54 of .* tokens spent, 0 reserved"):
+        run_trials(plan, budget_tokens=worst_case + 2 * one_reply_takes, concurrency=3)
+    with open_ledger() as ledger:
+        answered = ledger.count(whole=True)
+    run = run_trials(plan, budget_tokens=10_000)
+
+    assert answered == 3
+    assert {trial.outcome for trial in run.trials} == {"answered"}
+    assert len(server.bodies) == 6
+
+
+def test_worst_cases_in_flight_never_pass_the_budget(agent: Agent, server: MessagesServer) -> None:
+    server.seconds_a_piece = 0.02
+    in_flight, most, lock = [0], [0], threading.Lock()
+
+    def watch(_body: object, _before: int) -> str:
+        with lock:
+            in_flight[0] += 1
+            most[0] = max(most[0], in_flight[0])
+        threading.Timer(0.05, lambda: in_flight.__setitem__(0, in_flight[0] - 1)).start()
+        return "ok"
+
+    server.fault = watch
+    run = run_trials(plan_of(agent, max_tokens=1000), budget_tokens=3500, concurrency=6)
+
+    assert {trial.outcome for trial in run.trials} == {"answered"}
+    assert most[0] <= 2
+
+
+def test_refused_requests_cost_nothing_of_the_budget(agent: Agent, server: MessagesServer) -> None:
+    server.fault = lambda _, before: "529" if before < 3 else "ok"
+
+    run = run_trials(plan_of(agent, max_tokens=1000), budget_tokens=3500)
+
+    assert {trial.outcome for trial in run.trials} == {"answered"}
+
+
+def test_broken_replies_count_at_their_worst(agent: Agent, server: MessagesServer) -> None:
+    server.fault = lambda _, before: "ends early" if before == 0 else "ok"
+
+    with pytest.raises(BudgetError, match="used up"):
+        run_trials(plan_of(agent, max_tokens=1000), budget_tokens=3500, concurrency=1)
+
+
+def test_model_without_a_price_refuses_usd_and_takes_tokens(agent: Agent, server: MessagesServer) -> None:
+    plan = plan_of(agent.replace(model="claude-nobody-1"))
+
+    with pytest.raises(BudgetError, match="claude-nobody-1"):
+        run_trials(plan, budget_usd=5.0)
+    run = run_trials(plan, budget_tokens=100_000)
+
+    assert {trial.outcome for trial in run.trials} == {"answered"}
+
+
+def test_stand_in_needs_no_budget(agent: Agent) -> None:
+    assert {trial.outcome for trial in run_trials(plan_of(agent), budget_usd=0.0).trials} == {"answered"}
+
+
+def test_same_plan_streamed_batched_and_replayed_gives_the_same_replies(
+    agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of(agent)
+    streamed = run_trials(plan)
+    monkeypatch.setattr(batches, "POLLING", replace(batches.POLLING, first_seconds=0.01))
+
+    def reply(params: dict[str, object]) -> dict[str, object]:
+        message = {
+            "model": params["model"],
+            "content": [{"type": "text", "text": "".join(REPLY)}],
+            "stop_reason": "end_turn",
+            "usage": {"input_tokens": 11, "output_tokens": 7, "service_tier": "batch"},
+        }
+        return {"type": "succeeded", "message": message}
+
+    with serve_batches() as batch_server:
+        batch_server.outcome = reply
+        batch_server.ends_at_once = True
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", batch_server.url)
+        batched = run_trials(plan, via="batch", budget_usd=1.0)
+    replayed = run_trials(plan, mode="replay")
+
+    assert texts(streamed) == texts(batched) == texts(replayed)
+    assert [trial.outcome for trial in batched.trials] == ["answered"] * 6
+    assert all(trial.from_ledger for trial in replayed.trials)
+
+
+def test_stand_in_has_no_batches(agent: Agent) -> None:
+    with pytest.raises(SetupError, match="has no batches"):
+        run_trials(plan_of(agent), via="batch")
+
+
+def test_what_is_on_its_way_in_a_batch_is_not_streamed_as_well(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "POLLING", replace(batches.POLLING, first_seconds=0.01))
+    with serve_batches() as server:
+        server.ends_at_once = False
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        waiting = threading.Thread(target=lambda: run_trials(plan_of(agent), via="batch"))
+        waiting.start()
+        assert server.looked.wait(20)
+
+        with pytest.raises(PlanError, match="6 of these trials are on their way in a message batch"):
+            run_trials(plan_of(agent))
+        server.end()
+        waiting.join(20)
+
+    assert {trial.outcome for trial in run_trials(plan_of(agent), mode="replay").trials} == {"answered"}
+    assert set(server.asked().values()) == {1}
