@@ -25,10 +25,11 @@ FLOORS = {
 }
 
 ROOM_OF_LIBRARY = {
-    "anthropic": {"trial/client.py", "trial/offline.py"},
-    "httpx2": {"trial/client.py", "trial/offline.py"},
+    "anthropic": {"trial/client.py", "trial/offline.py", "trial/batches.py"},
+    "aiohttp": {"trial/client.py"},
+    "httpx2": {"trial/client.py", "trial/offline.py", "trial/batches.py"},
     "frontmatter": {"definition/document.py"},
-    "sqlalchemy": {"trial/ledger.py"},
+    "sqlalchemy": {"trial/ledger.py", "trial/ledger_schema.py"},
     "genai_prices": {"trial/catalogue.py"},
     "pandas": {"comparison"},
     "scipy": {"comparison"},

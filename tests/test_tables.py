@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -57,7 +58,7 @@ def test_a_model_without_a_price_costs_an_unknown_amount() -> None:
 def test_a_cost_that_is_known_in_part_is_a_lower_bound() -> None:
     run = make_run({"A": [[1.0, 1.0]] * 2})
     assert run.trials[0].reply is not None
-    unpriced = run.trials[0].replace(reply=Reply(**{**vars(run.trials[0].reply), "usage": Usage()}))
+    unpriced = run.trials[0].replace(reply=replace(run.trials[0].reply, usage=Usage()))
     comparison = compare(with_trials(run, unpriced, *run.trials[1:]), baseline="A")
 
     assert "(1 of 4 unpriced)" in comparison._repr_mimebundle_()["text/plain"]

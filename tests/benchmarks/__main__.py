@@ -1,14 +1,27 @@
-"""The figures that the documents quote: `make bench`, or `python -m tests.benchmarks [corpus|trials|start]`."""
+"""The figures that the documents quote: `make bench`, or `python -m tests.benchmarks [NAME ...]`.
+
+corpus   how faithfully agent files are read and written, and how fast
+start    how long it takes to begin: imports, one trial
+trials   2,000 trials beside loops over the SDK: time, CPU, memory
+again    the same run with everything in the ledger
+ledger   trials a second into the ledger, and 100,000 read back
+faults   2,000 trials while 15 % of the requests fail in every way
+kills    100 SIGKILLs at random moments of one run
+peers    the same trials in promptfoo and Inspect AI, where they are installed
+
+WORKBENCH_BENCH_ROUNDS sets how often each program is measured (3).
+"""
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
-from tests.benchmarks import corpus, start, trials
+NAMES = ("corpus", "start", "trials", "again", "ledger", "faults", "kills", "peers")
 
-BENCHMARKS = {"corpus": corpus.main, "start": start.main, "trials": trials.main}
-
-for name in sys.argv[1:] or BENCHMARKS:
-    print(f"# {name}")
-    BENCHMARKS[name]()
-    print()
+for name in sys.argv[1:] or NAMES:
+    if name not in NAMES:
+        sys.exit(f"there is no benchmark {name!r}; there are {', '.join(NAMES)}")
+    print(f"# python -m tests.benchmarks {name}", flush=True)
+    import_module(f"tests.benchmarks.{name}").main()
+    print(flush=True)

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import statistics
-import subprocess
 import sys
-import time
 
-COMMANDS = {
-    "python -c pass": [sys.executable, "-c", "pass"],
-    "import workbench": [sys.executable, "-c", "import workbench"],
-    "workbench read one file": [sys.executable, "-m", "workbench", "read", "agents/senior-python-architect.md"],
-    "import anthropic": [sys.executable, "-c", "import anthropic"],
+from tests.benchmarks.measure import Program, client, in_turn, median, seconds
+from tests.benchmarks.server import serve
+
+PROGRAMS = {
+    "python -c pass": Program(command=[sys.executable, "-c", "pass"]),
+    "import workbench": Program(command=[sys.executable, "-c", "import workbench"]),
+    "workbench read one file": Program(
+        command=[sys.executable, "-m", "workbench", "read", "agents/senior-python-architect.md"]
+    ),
+    "import anthropic": Program(command=[sys.executable, "-c", "import anthropic"]),
 }
+ROUNDS = 5
 
 
 def main() -> None:
-    for name, command in COMMANDS.items():
-        seconds = []
-        for _ in range(5):
-            began = time.perf_counter()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            seconds.append(time.perf_counter() - began)
-        print(f"{name:<28} median {statistics.median(seconds):.2f} s of 5")
+    with serve(seconds=0.05) as url:
+        trials = {"client of the SDK": client("import", 1, 1, url), "1 trial, 50 ms": client("ours", 1, 1, url)}
+        costs = in_turn(PROGRAMS | trials, rounds=ROUNDS)
+    for name, found in costs.items():
+        print(f"{name:<28} median {median(found, seconds):.2f} s of {ROUNDS}")
+    above = statistics.median(
+        ours.seconds - imported.seconds
+        for ours, imported in zip(costs["1 trial, 50 ms"], costs["import anthropic"], strict=True)
+    )
+    print(f"1 trial beyond the SDK's import: {above:+.2f} s")

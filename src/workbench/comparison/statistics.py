@@ -11,13 +11,13 @@ standard errors and power; Wilson 1927; Holm 1979; Hedges 1981.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special, stats
+from scipy import special
 
 LEVEL = 0.95
 ALPHA = 0.05
@@ -30,7 +30,7 @@ FEWEST_GROUPS = 10
 """Groups from which on standard errors are clustered; fewer give a standard error that is itself a guess."""
 
 _TIE = 1e-12
-_Z = float(stats.norm.ppf((1 + LEVEL) / 2))
+_Z = float(special.ndtri((1 + LEVEL) / 2))
 _COARSEST_FRACTION = 5_040
 _CONVOLUTION_LIMIT = 200_000_000
 
@@ -139,7 +139,7 @@ def t_interval(mean: float, error: float, degrees: int) -> Interval:
 
 def t_factor(degrees: int) -> float:
     """The 97.5 % point of Student's t."""
-    return float(stats.t.ppf((1 + LEVEL) / 2, degrees))
+    return float(special.stdtrit(degrees, (1 + LEVEL) / 2))
 
 
 def wilson(successes: float, n: int) -> Interval:
@@ -234,11 +234,11 @@ def paired(differences: ArrayLike, *, groups: Sequence[Hashable] | None = None) 
     if _is_constant(values) or error <= _TIE:
         error = 0.0
         interval = constant_interval(effect, units, low=-1.0, high=1.0)
-        t_p = float(2 * stats.norm.sf(math.sqrt(units * abs(effect))))
+        t_p = float(2 * special.ndtr(-math.sqrt(units * abs(effect))))
         noise_floor = (interval.high - interval.low) / 2
     else:
         interval = t_interval(effect, error, units - 1)
-        t_p = float(2 * stats.t.sf(abs(effect) / error, units - 1))
+        t_p = float(2 * special.stdtr(units - 1, -abs(effect) / error))
         noise_floor = t_factor(units - 1) * error
     group_flip = None if by_group is None else sign_flip(by_group)
     return Paired(
@@ -289,7 +289,7 @@ def tasks_needed(variance: float, difference: float) -> float:
 def detectable_effect_t(variance: float, n: int) -> float:
     """`detectable_effect` by the noncentral t distribution, somewhat larger for few tasks."""
     guess = detectable_effect(variance, n)
-    return float(optimize.brentq(lambda effect: _t_power(effect**2 / variance, n) - POWER, guess / 2, guess * 10))
+    return _where(lambda effect: _t_power(effect**2 / variance, n) >= POWER, guess / 2, guess * 10)
 
 
 def tasks_needed_t(variance: float, difference: float) -> float:
@@ -298,16 +298,24 @@ def tasks_needed_t(variance: float, difference: float) -> float:
     if _t_power(ratio, 2.0) >= POWER:
         return 2.0
     guess = tasks_needed(variance, difference)
-    return float(optimize.brentq(lambda n: _t_power(ratio, n) - POWER, 2.0, guess + 10))
+    return _where(lambda n: _t_power(ratio, n) >= POWER, 2.0, guess + 10)
+
+
+def _where(is_enough: Callable[[float], bool], low: float, high: float) -> float:
+    """The least number in low..high that is enough, to 1e-12 of it; `high` is, and so is all above one that is."""
+    while high - low > 1e-12 * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if is_enough(middle) else (middle, high)
+    return high
 
 
 def _power_factor() -> float:
-    return _Z + float(stats.norm.ppf(POWER))
+    return _Z + float(special.ndtri(POWER))
 
 
 def _t_power(squared_effect_size: float, n: float) -> float:
     shift = math.sqrt(squared_effect_size * n)
-    bound = float(stats.t.ppf((1 + LEVEL) / 2, n - 1))
+    bound = float(special.stdtrit(n - 1, (1 + LEVEL) / 2))
     # scipy loses the far tail to NaN where it is smaller than anything that counts here.
     other_side = np.nan_to_num(special.nctdtr(n - 1, shift, -bound))
     return float(1 - special.nctdtr(n - 1, shift, bound) + other_side)

@@ -6,12 +6,11 @@ import base64
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from workbench.comparison import plots
 from workbench.comparison.markup import (
     Table,
     html_table,
@@ -26,6 +25,9 @@ from workbench.comparison.statistics import Floats, Interval, mean_interval
 from workbench.comparison.verdict import STAND_IN_LABEL, Verdict, points, reach_verdicts
 from workbench.trial.catalogue import price_usd
 from workbench.trial.trial import Run, Score, Trial, Usage
+
+if TYPE_CHECKING:
+    from workbench.comparison.plots import IntervalPlot
 
 STAND_IN_NOTE = "The replies, tokens and seconds below were made up by the OFFLINE STAND-IN; nothing was spent."
 MOST_TASKS_SHOWN = 200
@@ -56,12 +58,14 @@ class Comparison:
         """The first verdict: the one, in a comparison of two variants. `None` where there is one variant."""
         return self.verdicts[0] if self.verdicts else None
 
-    def plot(self) -> plots.IntervalPlot:
+    def plot(self) -> IntervalPlot:
         """Mean scores and differences to the baseline, with 95 % intervals; a new figure each time."""
+        from workbench.comparison.plots import interval_plot
+
         rows: Iterable[Any] = self.by_variant.itertuples()
         scores = [(row.Index, row.score, _interval(row)) for row in rows]
         title = f"{STAND_IN_LABEL}\n{self._title}" if is_stand_in(self.run) else self._title
-        return plots.interval_plot(scores, self.verdicts, baseline=self.baseline, title=title)
+        return interval_plot(scores, self.verdicts, baseline=self.baseline, title=title)
 
     @property
     def _title(self) -> str:
@@ -85,10 +89,12 @@ class Comparison:
         return {"text/html": self._html(), "text/markdown": self._markdown(), "text/plain": self._plain()}
 
     def _html(self) -> str:
+        from workbench.comparison.plots import png
+
         tables = [html_table(table) for table in (_variants_shown(self), _tasks_shown(self), _trials_shown(self))]
         banner = f"<p>{html_text(self._banner)}</p>\n" if self._banner else ""
         sentences = "".join(f"<p><strong>{html_text(sentence)}</strong></p>\n" for sentence in self._sentences)
-        picture = base64.b64encode(plots.png(self.plot())).decode("ascii")
+        picture = base64.b64encode(png(self.plot())).decode("ascii")
         described = html_text(f"Mean scores and differences with 95 % intervals. {' '.join(self._sentences)}")
         image = f'<p><img alt="{described}" src="data:image/png;base64,{picture}" width="900"></p>\n'
         # The classes keep MathJax from reading dollar signs in replies and names as formulas.
