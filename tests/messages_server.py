@@ -148,6 +148,7 @@ ERRORS: dict[str, tuple[int, str, dict[str, str]]] = {
     "spend": (429, "rate_limit_error", {}),
     "500": (500, "api_error", {"retry-after": "0"}),
     "529": (529, "overloaded_error", {"retry-after": "0"}),
+    "529, come back in a minute": (529, "overloaded_error", {"retry-after": "3600"}),
     "413": (413, "request_too_large", {}),
 }
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.benchmarks.faults import Found, expected_failures, run_against_faults
 from tests.benchmarks.server import FAULTS
-from workbench.trial import client, runner
+from workbench.trial import asker, client
 
 TRIALS = 400
 
@@ -16,7 +16,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
         patch.setenv("ANTHROPIC_BASE_URL", "")
         patch.setenv("ANTHROPIC_API_KEY", "none")
         patch.setattr(client, "SILENCE_SECONDS", 2.0)
-        patch.setattr(runner, "FIRST_WAIT_SECONDS", 0.01)
+        patch.setattr(asker, "FIRST_WAIT_SECONDS", 0.01)
         return run_against_faults(TRIALS, tmp_path_factory.mktemp("faults") / "ledger.sqlite")
 
 

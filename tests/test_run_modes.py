@@ -10,7 +10,7 @@ from tests.batch_server import serve_batches
 from tests.messages_server import REPLY, MessagesServer, serve
 from workbench.definition.agent import Agent
 from workbench.errors import BudgetError, PlanError, ReplayMiss, SetupError
-from workbench.trial import batches, runner
+from workbench.trial import asker, batches
 from workbench.trial.budget import most_of
 from workbench.trial.ledger import open_ledger
 from workbench.trial.plan import Plan, plan_trials
@@ -23,7 +23,7 @@ TASKS = tuple(Task(id=str(number), input=f"task {number}") for number in range(6
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "FIRST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(asker, "FIRST_WAIT_SECONDS", 0.001)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from tests.messages_server import REPLY, MessagesServer, serve
 from workbench.definition.agent import Agent
 from workbench.errors import LedgerError, PlanError, SetupError, UnknownGrader
-from workbench.trial import runner
+from workbench.trial import asker
 from workbench.trial.ledger import open_ledger
 from workbench.trial.plan import Plan, make_request, plan_trials
 from workbench.trial.runner import run_trials, start_trial
@@ -30,7 +30,7 @@ TASKS = (
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "FIRST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(asker, "FIRST_WAIT_SECONDS", 0.001)
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_changed_persona_is_asked_anew(agent: Agent, server: MessagesServer) -> 
 def test_overloaded_model_fails_one_trial_only(
     agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(asker, "PATIENCE_SECONDS", 0.01)
     server.fault = lambda body, _: "529" if "Build" in body["messages"][0]["content"] else "ok"
 
     run = run_trials(plan_of(agent))
@@ -173,7 +173,7 @@ def test_one_failing_trial_is_not_a_reason_to_stop(agent: Agent, server: Message
 
 
 def test_server_that_cannot_be_reached_is_named(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "PATIENCE_WITHOUT_SERVER_SECONDS", 0.01)
+    monkeypatch.setattr(asker, "PATIENCE_WITHOUT_SERVER_SECONDS", 0.01)
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
 
     with pytest.raises(SetupError, match=r"http://127\.0\.0\.1:9 cannot be reached"):

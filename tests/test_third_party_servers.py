@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 from workbench.definition.agent import Agent, parse_agent
-from workbench.trial import runner
+from workbench.trial import asker
 from workbench.trial.ledger import open_ledger
 from workbench.trial.plan import plan_trials
 from workbench.trial.runner import run_trials
@@ -179,7 +179,7 @@ def run(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
 def point_at(server: Server, patch: pytest.MonkeyPatch) -> None:
     patch.setenv("ANTHROPIC_BASE_URL", server.url)
     patch.setenv("ANTHROPIC_API_KEY", os.environ["THIRD_PARTY_KEY"])
-    patch.setattr(runner, "FIRST_WAIT_SECONDS", 0.001)
+    patch.setattr(asker, "FIRST_WAIT_SECONDS", 0.001)
 
 
 def test_each_persona_gets_its_own_reply_to_each_case(run: tuple[Run, Path]) -> None:

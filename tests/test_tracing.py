@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from tests.messages_server import serve
 from workbench.definition.agent import Agent
-from workbench.trial import runner
+from workbench.trial import asker
 from workbench.trial.plan import plan_trials
 from workbench.trial.runner import run_trials
 from workbench.trial.task import Task
@@ -29,8 +29,8 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
 def test_each_trial_is_a_span_around_those_of_the_sdk(
     agent: Agent, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "FIRST_WAIT_SECONDS", 0.001)
-    monkeypatch.setattr(runner, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(asker, "FIRST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(asker, "PATIENCE_SECONDS", 0.5)
     tasks = [Task(id="one", input="x"), Task(id="two", input="refuse this")]
     with serve(lambda body, before: "413" if "refuse" in str(body) else "529" if before == 0 else "ok") as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.benchmarks import workload
 from tests.benchmarks.server import FAULTS, Counted, counted, serve
 from workbench.definition.agent import parse_agent
-from workbench.trial import client, runner
+from workbench.trial import asker, client
 from workbench.trial.plan import Plan, plan_trials
 from workbench.trial.runner import run_trials
 from workbench.trial.task import Task
@@ -86,7 +86,7 @@ def run_against_faults(trials: int, ledger: Path, *, share: float = SHARE) -> Fo
 
 
 def main() -> None:
-    client.SILENCE_SECONDS, runner.FIRST_WAIT_SECONDS = 2.0, 0.01
+    client.SILENCE_SECONDS, asker.FIRST_WAIT_SECONDS = 2.0, 0.01
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         found = run_against_faults(TRIALS, Path(folder) / "ledger.sqlite")
@@ -103,5 +103,6 @@ def main() -> None:
     expected = expected_failures(found.server)
     for failure in sorted(expected | found.ledger.failures, key=str):
         print(f"{failure!s:<32} server {expected[failure]:>4}, ledger {found.ledger.failures[failure]:>4}")
-    if (answered, whole.total(), found.ledger.failures) != (TRIALS, found.server.answered, expected):
+    ended = outcomes["answered"] + sum(named.values())
+    if (ended, answered, found.ledger.failures) != (TRIALS, found.server.answered, expected) or max(whole.values()) > 1:
         sys.exit("the three do not agree")

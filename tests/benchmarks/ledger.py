@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def trials(count: int) -> Sequence[Trial]:
-    """Answered trials of the workload, of about 5.7 kB each."""
+    """Answered trials of the workload, one persona."""
     system, place = workload.persona(0), Place(kind="server", base_url="http://127.0.0.1:1")
     tasks = [workload.task(number) for number in range(500)]
     text = "four words of text " * 30

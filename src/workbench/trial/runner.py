@@ -1,55 +1,32 @@
-"""Asking: what of a plan is answered already, what is not, and one trial at a time until it is settled."""
+"""Running a plan: what of it is answered already, and asking for what is not."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 from workbench.definition.agent import Agent
 from workbench.errors import BudgetError, LedgerError, PlanError, ReplayMiss, SetupError, WorkbenchError
 from workbench.trial import client as door
+from workbench.trial.asker import NO_TOKENS, Asker, OnRetry, OnText, used_up
 from workbench.trial.batches import BatchProgress, ask_batch
-from workbench.trial.budget import Budget, Reservation
+from workbench.trial.budget import Budget
 from workbench.trial.catalogue import price_usd
 from workbench.trial.ledger import Ledger, open_ledger
 from workbench.trial.loop import Started
-from workbench.trial.pace import Pace, family_of
 from workbench.trial.plan import CONCURRENCY, Plan
 from workbench.trial.progress import progress_bar
 from workbench.trial.task import Task
-from workbench.trial.trial import Failure, Grader, Place, Request, Run, Trial, Usage, Via
+from workbench.trial.trial import Failure, Grader, Place, Request, Run, Trial, Via
 
-if TYPE_CHECKING:
-    from opentelemetry.trace import Span
-
-FIRST_WAIT_SECONDS = 0.5
-PATIENCE_SECONDS = 300.0
-"""How long one trial goes on trying while the server is there but overloaded."""
-PATIENCE_WITHOUT_SERVER_SECONDS = 60.0
-"""The same while it cannot be reached."""
-LONGEST_WAIT_SECONDS = 60.0
-"""The most that is waited before the next try, whatever the server asks for."""
-
-_WORTH_ANOTHER_TRY = {408, 409, 429, 500, 502, 503, 504, 529}
-_SAME_FOR_EVERY_TRIAL = {400, 401, 402, 403, 404}
-_OVERLOAD = {"overloaded_error", "rate_limit_error", "api_error", "timeout_error"}
-_NO_SERVER = {"unreachable", "connection", "timeout", "broken_stream", "malformed_stream"}
-
-_REFUSED_FOR_NOW = {429, 529}
 _UNBILLED_IN_BATCHES = {"batch_errored", "batch_expired", "batch_canceled"}
-_NO_TOKENS = Usage(input_tokens=0, output_tokens=0)
-_STOPPED = Failure(type="stopped", message="stopped before the reply was complete")
 
 Mode = Literal["top-up", "replay", "fresh"]
-OnText = Callable[[str], None]
-OnRetry = Callable[[Failure, float], None]
 
 
 def run_trials(
@@ -63,6 +40,7 @@ def run_trials(
     via: Via = "stream",
     budget_usd: float | None = None,
     budget_tokens: int | None = None,
+    deadline_seconds: float = door.DEADLINE_SECONDS,
 ) -> Run:
     """Asks for every trial of the plan that the ledger does not hold yet, and grades all of them.
 
@@ -72,7 +50,8 @@ def run_trials(
 
     `mode` is "top-up", "replay" (nothing is asked, wherever the answers came from) or "fresh" (all is asked anew,
     and the newest answers count from then on). `via="batch"` sends Message Batches, at half the price and within
-    a day. The budgets bound what this call spends: the worst case is reserved before each request.
+    a day. The budgets bound what this call spends: the worst case is reserved before each request. No trial takes
+    longer than `deadline_seconds`, retries and waiting for rate limits included.
 
     Raises:
         PlanError: a setting is out of range.
@@ -84,6 +63,8 @@ def run_trials(
     """
     if concurrency < 1:
         raise PlanError(f"concurrency is {concurrency}; it must be 1 or more")
+    if not deadline_seconds > 0:
+        raise PlanError(f"deadline_seconds is {deadline_seconds}; it must be more than 0")
     for name, value, known_values in (("mode", mode, get_args(Mode)), ("via", via, get_args(Via))):
         if value not in known_values:
             raise PlanError(f"{name} is {value!r}; it is one of {', '.join(known_values)}")
@@ -99,7 +80,7 @@ def run_trials(
             trials = list(planned) if mode == "fresh" else _known(planned, opened)
         if via == "stream" and mode == "top-up":
             _refuse_what_is_in_batches(trials, opened, place)
-        run = _AskingAll(plan, opened, trials, concurrency)
+        run = _AskingAll(plan, opened, trials, concurrency, deadline_seconds)
         run.budget = _checked_budget(run, place, via, usd=budget_usd, tokens=budget_tokens)
         _wait_for(run, place, via=via, again=mode == "fresh", shown=progress)
     tasks = {task.id: task for task in plan.tasks}
@@ -187,7 +168,7 @@ def start_trial(
     async def one() -> Trial:
         with _opened(ledger) as opened:
             async with door.open_client(where) as client:
-                return await _Asker(client, opened).until_settled(trial, agent, on_text=on_text, on_retry=on_retry)
+                return await Asker(client, opened).until_settled(trial, agent, on_text=on_text, on_retry=on_retry)
 
     return Started(one())
 
@@ -205,14 +186,17 @@ class _AskingAll:
     What would fail for every trial lets those in flight end, asks for no more, and is raised then.
     """
 
-    def __init__(self, plan: Plan, ledger: Ledger, trials: list[Trial], concurrency: int) -> None:
+    def __init__(
+        self, plan: Plan, ledger: Ledger, trials: list[Trial], concurrency: int, deadline_seconds: float
+    ) -> None:
         self.trials = trials
         self.missing = [index for index, trial in enumerate(trials) if trial.reply is None]
         self._plan = plan
         self._ledger = ledger
         self._concurrency = concurrency
+        self._deadline_seconds = deadline_seconds
         self.budget: Budget | None = None
-        self._asker: _Asker | None = None
+        self._asker: Asker | None = None
         self._batches: BatchProgress | None = None
         self._to_price: deque[Trial] = deque()
         self._usd = 0.0
@@ -225,14 +209,20 @@ class _AskingAll:
         self._began = time.monotonic()
         workers = min(self._concurrency, len(self.missing))
         async with door.open_client(place, connections=workers) as client:
-            self._asker = asker = _Asker(client, self._ledger, most=self._concurrency, budget=self.budget)
+            self._asker = asker = Asker(
+                client,
+                self._ledger,
+                most=self._concurrency,
+                budget=self.budget,
+                deadline_seconds=self._deadline_seconds,
+            )
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
                     group.create_task(self._ask_from(queue, asker))
         if asker.errors:
             raise _one_of(asker.errors)
 
-    async def _ask_from(self, queue: Iterator[int], asker: _Asker) -> None:
+    async def _ask_from(self, queue: Iterator[int], asker: Asker) -> None:
         for index in queue:
             trial = self.trials[index]
 
@@ -257,7 +247,7 @@ class _AskingAll:
             if self.budget is not None:
                 reservation = self.budget.reserve(self.trials[index].request, via="batch")
                 if reservation is None:
-                    refused = _used_up(self.budget)
+                    refused = used_up(self.budget)
                     break
                 reservations[index] = reservation
             sent.append(index)
@@ -278,7 +268,7 @@ class _AskingAll:
                 if self.budget is not None:
                     failure = settled.failure
                     unbilled = failure is not None and failure.type in _UNBILLED_IN_BATCHES
-                    usage = _NO_TOKENS if unbilled else settled.reply.usage if settled.reply else None
+                    usage = NO_TOKENS if unbilled else settled.reply.usage if settled.reply else None
                     self.budget.settle(reservations[index], usage)
                 self._settle(index, settled)
         self._batches = None
@@ -347,201 +337,6 @@ def _wait_for(run: _AskingAll, place: Place, *, via: Via, again: bool, shown: bo
     finally:
         bar.show(*run.progress())
         bar.close()
-
-
-class _Asker:
-    """Asks, through one client, each trial until it is settled; each attempt is in the ledger before we look at it."""
-
-    def __init__(
-        self, client: door.AsyncAnthropic, ledger: Ledger, *, most: int = 1, budget: Budget | None = None
-    ) -> None:
-        self.paces: dict[str, Pace] = {}
-        self.errors: list[WorkbenchError] = []
-        self._budget = budget
-        self._client = client
-        self._ledger = ledger
-        self._most = most
-        self._ending = asyncio.Event()
-
-    @property
-    def is_ending(self) -> bool:
-        return self._ending.is_set()
-
-    def end(self, error: WorkbenchError) -> None:
-        """Nothing more is asked: who waits for another try gives up, who is in flight comes to its end."""
-        self.errors.append(error)
-        self._ending.set()
-
-    async def until_settled(
-        self, trial: Trial, agent: Agent, *, on_text: OnText | None = None, on_retry: OnRetry | None = None
-    ) -> Trial:
-        """The trial with its reply or failure, tried again while that may help; one that is cancelled is "stopped",
-        with what had come.
-
-        Raises:
-            LedgerError: the attempt is not on disk.
-            SetupError: it failed in a way that every trial would.
-        """
-        with _span(trial) as span:
-            settled = await self._tried(trial, agent, on_text, on_retry)
-            _describe(span, settled)
-        return settled
-
-    async def _tried(self, trial: Trial, agent: Agent, on_text: OnText | None, on_retry: OnRetry | None) -> Trial:
-        began = time.monotonic()
-        attempts = 0
-        settled = trial.replace(failure=_STOPPED)
-        while True:
-            attempts += 1
-            try:
-                attempt = await self._attempt(trial, on_text)
-            except asyncio.CancelledError:
-                return settled.replace(failure=_STOPPED)
-            reply = replace(attempt.reply, attempts=attempts) if attempt.reply else None
-            settled = trial.replace(reply=reply, failure=attempt.failure)
-            try:
-                await self._ledger.write(settled, agent)
-            except LedgerError as error:
-                raise LedgerError(str(error), unsaved=(settled,)) from error
-            if settled.failure is None or settled.failure.type == "stopped":
-                return settled
-            _raise_if_same_for_all(settled)
-            wait = _seconds_before_next_try(attempt, attempts)
-            if wait is None or time.monotonic() - began + wait > _patience(settled.failure):
-                _raise_if_nobody_is_there(settled)
-                return settled
-            if on_retry is not None:
-                on_retry(settled.failure, wait)
-            try:
-                await asyncio.wait_for(self._ending.wait(), wait)
-            except TimeoutError:
-                continue
-            except asyncio.CancelledError:
-                return settled.replace(failure=_STOPPED)
-            return settled
-
-    async def _attempt(self, trial: Trial, on_text: OnText | None) -> door.Attempt:
-        """One request, in its turn. Cancelled in flight, it gives what had come; before that, it is not an attempt."""
-        pace = self.paces.setdefault(family_of(trial.request.model), Pace(self._most))
-        async with pace.slot() as began:
-            reservation = await self._reserved(trial.request)
-            progress = door.Progress()
-            usage: Usage | None = None
-            try:
-                attempt = await door.ask(
-                    self._client, trial.request, draw=trial.draw, on_text=on_text, progress=progress
-                )
-                usage = _NO_TOKENS if _is_free(attempt) else attempt.reply.usage if attempt.reply else None
-            except asyncio.CancelledError:
-                usage = progress.partial().usage
-                return _stopped(progress)
-            finally:
-                if self._budget is not None and reservation is not None:
-                    self._budget.settle(reservation, usage)
-        if attempt.failure is None:
-            pace.answered(attempt.limits)
-        elif attempt.failure.status in _REFUSED_FOR_NOW or attempt.failure.type in _OVERLOAD:
-            pace.refused(began, attempt.failure.type, attempt.retry_after_seconds)
-        return attempt
-
-    async def _reserved(self, request: Request) -> Reservation | None:
-        if self._budget is None:
-            return None
-        reservation = await self._budget.reserve_when_it_fits(request)
-        if reservation is None:
-            raise _used_up(self._budget)
-        return reservation
-
-
-def _used_up(budget: Budget) -> BudgetError:
-    return BudgetError(
-        f"the budget is used up: {budget!r}, and the worst case of the next request does not fit beside it. What was "
-        "answered is in the ledger: run the same again with a budget for the rest, and it goes on from there."
-    )
-
-
-def _is_free(attempt: door.Attempt) -> bool:
-    """Refused with a status, or never sent: nothing is billed."""
-    failure = attempt.failure
-    return failure is not None and (failure.type == "unreachable" or (failure.status or 200) != 200)
-
-
-@contextmanager
-def _span(trial: Trial) -> Iterator[Span]:
-    """An OpenTelemetry span around the SDK's own; it goes nowhere unless the program set a tracer provider."""
-    from opentelemetry import trace
-
-    with trace.get_tracer("workbench").start_as_current_span("workbench.trial") as span:
-        if span.is_recording():
-            span.set_attributes(
-                {
-                    "workbench.variant": trial.variant,
-                    "workbench.task": trial.task_id,
-                    "workbench.repeat": trial.repeat,
-                    "workbench.key": trial.key,
-                    "workbench.place": trial.place.base_url,
-                    "gen_ai.request.model": trial.request.model,
-                }
-            )
-        yield span
-
-
-def _describe(span: Span, trial: Trial) -> None:
-    if not span.is_recording():
-        return
-    span.set_attribute("workbench.outcome", trial.outcome)
-    if trial.failure is not None:
-        span.set_attribute("error.type", trial.failure.type)
-    if trial.reply is not None:
-        span.set_attribute("workbench.attempts", trial.reply.attempts)
-        if trial.reply.seconds_to_first_token is not None:
-            span.set_attribute("workbench.seconds_to_first_token", trial.reply.seconds_to_first_token)
-
-
-def _stopped(progress: door.Progress) -> door.Attempt:
-    partial = progress.partial()
-    return door.Attempt(reply=partial if partial.text else None, failure=_STOPPED)
-
-
-def _raise_if_same_for_all(trial: Trial) -> None:
-    failure = trial.failure
-    if failure is None:
-        return
-    found = f"{trial.place.label} answered {failure.status} {failure.type}: {failure.message}"
-    if failure.type in door.SPEND_LIMITS:
-        raise SetupError(f"{found}; waiting does not help: raise the limit, then run the same again")
-    if failure.status not in _SAME_FOR_EVERY_TRIAL:
-        return
-    advice = {
-        401: "check ANTHROPIC_API_KEY (or the profile) for this address",
-        402: "check the account's credit",
-        403: "the key may not use this model or workspace",
-        404: f"check the model id {trial.request.model!r} and ANTHROPIC_BASE_URL",
-    }.get(failure.status or 0, f"the request of task {trial.task_id!r} is not accepted as it is")
-    raise SetupError(f"{found}; {advice}. What was answered before is in the ledger.")
-
-
-def _raise_if_nobody_is_there(trial: Trial) -> None:
-    if trial.failure is not None and trial.failure.type == "unreachable":
-        raise SetupError(
-            f"{trial.place.base_url} cannot be reached: {trial.failure.message}; check the network and "
-            "ANTHROPIC_BASE_URL. What was answered before is in the ledger."
-        )
-
-
-def _seconds_before_next_try(attempt: door.Attempt, attempts: int) -> float | None:
-    """`None`: another try would not help."""
-    failure = attempt.failure
-    if failure is None:
-        return None
-    if failure.type not in _OVERLOAD | _NO_SERVER and failure.status not in _WORTH_ANOTHER_TRY:
-        return None
-    growing: float = random.uniform(0.75, 1.0) * min(30.0, FIRST_WAIT_SECONDS * 2 ** (attempts - 1))
-    return min(LONGEST_WAIT_SECONDS, max(growing, attempt.retry_after_seconds or 0.0))
-
-
-def _patience(failure: Failure) -> float:
-    return PATIENCE_WITHOUT_SERVER_SECONDS if failure.type in _NO_SERVER else PATIENCE_SECONDS
 
 
 @contextmanager

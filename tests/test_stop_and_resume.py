@@ -1,0 +1,126 @@
+"""What ends a run in its middle, and what the next run has to ask then."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from jupyter_client.manager import start_new_kernel
+
+from tests.messages_server import MessagesServer, serve
+from tests.test_runner import SCRIPT, start_script
+from workbench.definition.agent import Agent
+from workbench.trial.ledger import open_ledger
+from workbench.trial.plan import make_request, plan_trials
+from workbench.trial.runner import run_trials, start_trial
+from workbench.trial.task import Task
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MessagesServer]:
+    with serve() as running:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", running.url)
+        yield running
+
+
+def slow_from_the_ninth(server: MessagesServer) -> threading.Event:
+    """Set when the ninth request came; from then on replies take very long."""
+    came = threading.Event()
+
+    def fault(_body: object, _before: int) -> str:
+        if len(server.bodies) > 8:
+            server.seconds_a_piece = 5.0
+            came.set()
+        return "ok"
+
+    server.fault = fault
+    return came
+
+
+def test_interrupted_kernel_lives_and_goes_on_without_asking_again(server: MessagesServer) -> None:
+    came = slow_from_the_ninth(server)
+    manager, client = start_new_kernel()
+    try:
+        client.execute(SCRIPT)
+        assert came.wait(60)
+        manager.interrupt_kernel()
+        interrupted = client.get_shell_msg(timeout=60)["content"]
+        with open_ledger() as ledger:
+            answered = ledger.count(whole=True)
+        before = server.asked()
+        server.fault, server.seconds_a_piece = (lambda _, __: "ok"), 0.0
+        completed = client.execute_interactive(SCRIPT, timeout=60, output_hook=lambda _: None)["content"]
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+    assert (interrupted["status"], interrupted["ename"]) == ("error", "KeyboardInterrupt")
+    assert completed["status"] == "ok"
+    again = server.asked() - before
+    assert answered >= 6
+    assert again.total() == 24 - answered
+    assert set(again.values()) == {1}
+
+
+def test_suspended_process_goes_on_where_it_was(server: MessagesServer) -> None:
+    """As a laptop that sleeps: the connections in flight are gone when it wakes."""
+    asleep = threading.Event()
+
+    def cut_while_asleep(_body: object, before: int) -> str:
+        if len(server.bodies) > 8 and before == 0 and not asleep.is_set():
+            process.send_signal(signal.SIGSTOP)
+            asleep.set()
+            return "cut"
+        return "ok"
+
+    server.fault = cut_while_asleep
+    process = start_script(server)
+    assert asleep.wait(60)
+    process.send_signal(signal.SIGCONT)
+    output, _ = process.communicate(timeout=60)
+
+    assert "answered 24" in output
+    assert process.returncode == 0
+
+
+def test_stop_ends_the_wait_for_another_try_at_once(agent: Agent, server: MessagesServer) -> None:
+    server.fault = lambda _, __: "529, come back in a minute"
+    waits: list[float] = []
+    waiting = threading.Event()
+
+    def on_retry(_failure: object, seconds: float) -> None:
+        waits.append(seconds)
+        waiting.set()
+
+    started = start_trial(make_request(agent, "Hello"), agent=agent, on_retry=on_retry)
+    assert waiting.wait(20)
+    began = time.monotonic()
+    started.stop()
+    trial = started.result(20)
+
+    assert waits == [60.0], "an hour is asked for, a minute is the most we wait"
+    assert time.monotonic() - began < 20
+    assert trial.outcome == "stopped"
+
+
+def test_deadline_bounds_a_trial_with_all_its_tries(agent: Agent, server: MessagesServer) -> None:
+    server.fault = lambda _, __: "529, come back in a minute"
+
+    [trial] = run_trials(plan_trials({"base": agent}, [Task(id="a", input="x")]), deadline_seconds=2.0).trials
+
+    assert trial.outcome == "failed"
+    assert len(server.bodies) == 1
+
+
+def test_reply_that_drips_past_the_deadline_keeps_what_came(agent: Agent, server: MessagesServer) -> None:
+    server.seconds_a_piece = 0.4
+
+    [trial] = run_trials(plan_trials({"base": agent}, [Task(id="a", input="x")]), deadline_seconds=1.0).trials
+
+    assert trial.failure is not None
+    assert trial.failure.type == "deadline"
+    assert trial.reply is not None
+    assert trial.reply.text.startswith("First, ")
