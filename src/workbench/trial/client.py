@@ -339,7 +339,7 @@ async def _events(chunks: AsyncIterator[bytes]) -> AsyncIterator[Mapping[str, An
 def readable_json(data: bytes) -> Any:
     """JSON without lone surrogates, which an escape such as `\\ud83d` may make and nothing can store."""
     value = json.loads(data)
-    if b"\\ud" in data.lower():
+    if b"\\u" in data and b"\\ud" in data.lower():
         return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     return value
 

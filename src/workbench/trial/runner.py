@@ -24,6 +24,7 @@ from workbench.trial.progress import progress_bar
 from workbench.trial.task import Task
 from workbench.trial.trial import Failure, Grader, Place, Request, Run, Trial, Via
 
+_SECONDS_BETWEEN_LOOKS = 0.1
 _UNBILLED_IN_BATCHES = {"batch_errored", "batch_expired", "batch_canceled"}
 
 Mode = Literal["top-up", "replay", "fresh"]
@@ -323,8 +324,9 @@ def _wait_for(run: _AskingAll, place: Place, *, via: Via, again: bool, shown: bo
         return
     started = Started(run.ask_in_batches(again=again) if via == "batch" else run.ask(place))
     try:
-        while not started.wait(0.1):
-            bar.show(*run.progress())
+        while not started.wait(_SECONDS_BETWEEN_LOOKS):
+            if shown:
+                bar.show(*run.progress())
         started.result()
     except KeyboardInterrupt:
         started.stop()
@@ -335,7 +337,8 @@ def _wait_for(run: _AskingAll, place: Place, *, via: Via, again: bool, shown: bo
         )
         raise
     finally:
-        bar.show(*run.progress())
+        if shown:
+            bar.show(*run.progress())
         bar.close()
 
 
