@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.messages_server import MessagesServer, serve
 from workbench.definition.agent import Agent, parse_agent
 
 REPOSITORY = Path(__file__).parent.parent
@@ -38,3 +40,11 @@ def agent() -> Agent:
         "---\nname: architect\ndescription: Designs things\nmodel: sonnet\n---\n\n"
         "You are an architect.\n- Ask clarifying questions when requirements are unclear.\n- Use strict type hints.\n"
     )
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MessagesServer]:
+    """A Messages API on 127.0.0.1 that the environment names."""
+    with serve() as running:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", running.url)
+        yield running

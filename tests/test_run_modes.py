@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from tests.batch_server import serve_batches
-from tests.messages_server import REPLY, MessagesServer, serve
+from tests.messages_server import REPLY, MessagesServer
 from workbench.definition.agent import Agent
 from workbench.errors import BudgetError, PlanError, ReplayMiss, SetupError
 from workbench.trial import asker, batches
@@ -24,13 +23,6 @@ TASKS = tuple(Task(id=str(number), input=f"task {number}") for number in range(6
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asker, "FIRST_WAIT_SECONDS", 0.001)
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MessagesServer]:
-    with serve() as running:
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", running.url)
-        yield running
 
 
 def plan_of(agent: Agent, **settings: int) -> Plan:

@@ -6,12 +6,11 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
 
-from tests.messages_server import REPLY, MessagesServer, serve
+from tests.messages_server import REPLY, MessagesServer
 from workbench.definition.agent import Agent
 from workbench.errors import LedgerError, PlanError, SetupError, UnknownGrader
 from workbench.trial import asker
@@ -31,13 +30,6 @@ TASKS = (
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asker, "FIRST_WAIT_SECONDS", 0.001)
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MessagesServer]:
-    with serve() as running:
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", running.url)
-        yield running
 
 
 def plan_of(agent: Agent, **settings: int) -> Plan:

@@ -5,25 +5,16 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
 
-import pytest
 from jupyter_client.manager import start_new_kernel
 
-from tests.messages_server import MessagesServer, serve
+from tests.messages_server import MessagesServer
 from tests.test_runner import SCRIPT, start_script
 from workbench.definition.agent import Agent
 from workbench.trial.ledger import open_ledger
 from workbench.trial.plan import make_request, plan_trials
 from workbench.trial.runner import run_trials, start_trial
 from workbench.trial.task import Task
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MessagesServer]:
-    with serve() as running:
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", running.url)
-        yield running
 
 
 def slow_from_the_ninth(server: MessagesServer) -> threading.Event:
