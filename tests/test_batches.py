@@ -69,8 +69,10 @@ class _Crash(BaseException):
 
 def make_older(ledger: Ledger, age: timedelta) -> None:
     at = (datetime.now(UTC) - age).isoformat(timespec="milliseconds")
-    with sa.create_engine(f"sqlite:///{ledger.name}").begin() as connection:
+    engine = sa.create_engine(f"sqlite:///{ledger.name}")
+    with engine.begin() as connection:
         connection.execute(sa.text("update batches set at = :at"), {"at": at})
+    engine.dispose()
 
 
 def test_each_trial_gets_the_result_of_its_own_request_whatever_the_order(

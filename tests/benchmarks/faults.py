@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def plan(trials: int) -> Plan:
 
 def read_ledger(path: Path) -> Stored:
     """Read without the workbench, so that it can not agree with itself."""
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute("select key, whole, failure_type, failure_status from attempts").fetchall()
     connection.close()
     return Stored(
