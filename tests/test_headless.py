@@ -29,6 +29,7 @@ KEYS = [
     "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
     "Q7f2Vx9KpL4sT8wZ1bN6",
+    "postgresql://me:hunter2@127.0.0.1/ledger",
 ]
 
 NOT_KEYS = [
@@ -39,6 +40,7 @@ NOT_KEYS = [
     "claude-sonnet-4-5-20250929",
     "us.anthropic.claude-opus-4-6-20260205-v1:0",
     "http://localhost:11434/v1/messages",
+    "postgresql://me@127.0.0.1/ledger",
     "the clarifying question about OAuth and Bearer tokens",
     "SeniorPythonArchitectWithAVeryLongName",
     "risk-averse-architecture-review-2026",

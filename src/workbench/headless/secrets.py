@@ -19,6 +19,7 @@ _KEY = re.compile(
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
 )
 _BEARER = re.compile(r"\s*bearer\s+\S", re.IGNORECASE)
+_PASSWORD_IN_URL = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 _LONG = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
 _UNBROKEN = re.compile(r"(?=[A-Za-z]*\d)[A-Za-z0-9]{32,}")
 
@@ -26,9 +27,9 @@ _UNBROKEN = re.compile(r"(?=[A-Za-z]*\d)[A-Za-z0-9]{32,}")
 def looks_secret(name: str, value: Any) -> bool:
     """Whether a parameter of this name and value may be a key, a token or a password.
 
-    The name decides for texts ("api_key"; `max_tokens=4096` is a number and harmless); otherwise the text
-    does: the form of a known kind of key, or twenty characters and more that no word, path or model id looks
-    like. Hashes and UUIDs are taken for keys. Lists and mappings are searched through.
+    The name decides for texts ("api_key"; `max_tokens=4096` is a number and harmless); otherwise the text does: the
+    form of a known kind of key, an address with a password, or twenty characters and more that no word, path or
+    model id looks like. Hashes and UUIDs are taken for keys. Lists and mappings are searched through.
     """
     if isinstance(value, Mapping):
         return any(looks_secret(f"{name} {key}", item) for key, item in value.items())
@@ -41,9 +42,8 @@ def looks_secret(name: str, value: Any) -> bool:
 
 def is_key_like(text: str) -> bool:
     """Whether a text that somebody typed holds something in the form of a key."""
-    return bool(_KEY.search(text) or _BEARER.match(text) or _UNBROKEN.search(text)) or any(
-        _is_random(piece) for piece in _LONG.findall(text)
-    )
+    forms = (_KEY.search, _BEARER.match, _PASSWORD_IN_URL.search, _UNBROKEN.search)
+    return any(is_like(text) for is_like in forms) or any(_is_random(piece) for piece in _LONG.findall(text))
 
 
 def without_keys(text: str) -> str:
