@@ -187,3 +187,12 @@ def _in_one_line(value: str | tuple[str, ...] | None, width: int = 90) -> str:
 def _printable(text: str) -> str:
     """The text without control characters: what somebody wrote into a file does not steer the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+@main.command("open")
+@click.argument("file", type=click.Path(path_type=Path))
+def open_command(file: Path) -> None:
+    """Open an agent FILE in JupyterLab, in a notebook that edits and tries it."""
+    from workbench.widgets.opening import open_agent
+
+    sys.exit(open_agent(file))
