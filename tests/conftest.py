@@ -17,7 +17,14 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Tem
     """No test sees a key, a profile or the author's own ledger."""
     for name in list(os.environ):
         if name.startswith(
-            ("ANTHROPIC_", "WORKBENCH_OFFLINE", "WORKBENCH_HEADLESS", "WORKBENCH_LEDGER", "WORKBENCH_PRICES")
+            (
+                "ANTHROPIC_",
+                "WORKBENCH_OFFLINE",
+                "WORKBENCH_HEADLESS",
+                "WORKBENCH_LEDGER",
+                "WORKBENCH_PRICES",
+                "WORKBENCH_BUDGET",
+            )
         ):
             monkeypatch.delenv(name)
     private = tmp_path_factory.mktemp("private")

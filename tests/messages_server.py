@@ -7,10 +7,13 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+Headers = Callable[[int], Mapping[str, str]]
+"""(the how-manieth request) -> headers that its reply has besides the usual ones."""
 
 Fault = Callable[[dict[str, Any], int], str]
 """(request body, how often this very body came before) -> the name of a fault, or "ok"."""
@@ -22,6 +25,7 @@ class MessagesServer:
     def __init__(self, fault: Fault, seconds_a_piece: float) -> None:
         self.fault = fault
         self.seconds_a_piece = seconds_a_piece
+        self.more_headers: Headers = lambda _: {}
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.answered = threading.Event()
@@ -59,6 +63,7 @@ class MessagesServer:
             before = self._seen[identity]
             self._seen[identity] += 1
             self.bodies.append(body)
+            more_headers = self.more_headers(len(self.bodies))
             self.headers.append({name.lower(): value for name, value in request.headers.items()})
         fault = self.fault(body, before)
         if fault in ERRORS:
@@ -66,14 +71,22 @@ class MessagesServer:
             error: dict[str, Any] = {"type": kind, "message": f"made up: {fault}"}
             if fault == "401 with the key":
                 error["message"] = f"not a key: {request.headers.get('authorization')}"
-            if fault == "spend":
-                error["details"] = {"error_code": "enforced_spend_limit_reached"}
+            if fault == "401 with a header":
+                error["message"] = f"not for you: {request.headers.get('x-gateway')}"
+            if fault in ("spend", "contract"):
+                code = {"spend": "enforced_spend_limit_reached", "contract": "contract_spend_limit_reached"}[fault]
+                error["details"] = {"error_code": code}
             content = json.dumps({"type": "error", "error": error, "request_id": "req_x"}).encode()
-            self._send(request, status, "application/json", content, {"request-id": "req_x", **headers})
+            headers = {"request-id": "req_x", **headers, **more_headers}
+            self._send(request, status, "application/json", content, headers)
         elif fault == "html":
             self._send(request, 200, "text/html", b"<html><script>alert(1)</script>Sign in", {})
+        elif fault in ("json", "json called a stream"):
+            message = {"id": "m", "type": "message", "role": "assistant", "model": body["model"], "content": []}
+            kind = "application/json" if fault == "json" else "text/event-stream"
+            self._send(request, 200, kind, json.dumps(message).encode(), {})
         else:
-            self._stream(request, body, fault)
+            self._stream(request, body, fault, more_headers)
 
     @staticmethod
     def _send(
@@ -93,11 +106,15 @@ class MessagesServer:
         request.end_headers()
         request.wfile.write(content)
 
-    def _stream(self, request: BaseHTTPRequestHandler, body: dict[str, Any], fault: str) -> None:
+    def _stream(
+        self, request: BaseHTTPRequestHandler, body: dict[str, Any], fault: str, headers: Mapping[str, str]
+    ) -> None:
         request.send_response(200)
         request.send_header("content-type", "text/event-stream; charset=utf-8")
         request.send_header("request-id", f"req_{len(self.bodies)}")
         request.send_header("transfer-encoding", "chunked")
+        for name, value in headers.items():
+            request.send_header(name, value)
         request.end_headers()
 
         def event(kind: str, **data: Any) -> None:
@@ -110,13 +127,17 @@ class MessagesServer:
             event("message_start", message={"id": "m", "model": body["model"], "usage": usage, "content": []})
             event("content_block_start", index=0, content_block={"type": "thinking", "thinking": ""})
             event("content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "hm"})
+            if fault == "unknown block":
+                event("content_block_start", index=9, content_block={"type": "zzz", "text": "not to be shown"})
+                event("content_block_delta", index=9, delta={"type": "zzz_delta", "text": "nor this"})
+                event("zzz", anything=1)
             event("content_block_start", index=1, content_block={"type": "text", "text": ""})
             pieces = [] if fault in ("empty", "refusal") else REPLY
             if fault == "line separator":
                 pieces = ["one\u2028two"]
             for number, piece in enumerate(pieces):
-                if number == 2 and fault == "overloaded in the stream":
-                    event("error", error={"type": "overloaded_error", "message": "Overloaded"})
+                if number == 2 and fault in ERRORS_IN_THE_STREAM:
+                    event("error", error={"type": ERRORS_IN_THE_STREAM[fault], "message": "made up"})
                     break
                 if number == 2 and fault == "cut":
                     request.connection.shutdown(socket.SHUT_RDWR)
@@ -130,7 +151,8 @@ class MessagesServer:
                 self.answered.set()
                 time.sleep(self.seconds_a_piece)
             else:
-                stop = {"refusal": "refusal", "cut off": "max_tokens"}.get(fault, "end_turn")
+                stops = {"refusal": "refusal", "cut off": "max_tokens", "unknown stop": "zzz"}
+                stop = stops.get(fault, "end_turn")
                 event("message_delta", delta={"stop_reason": stop}, usage={"output_tokens": 7})
                 event("message_stop")
             request.wfile.write(b"0\r\n\r\n")
@@ -138,14 +160,19 @@ class MessagesServer:
             request.close_connection = True  # the client has gone: that is what some tests are about
 
 
+ERRORS_IN_THE_STREAM = {"overloaded in the stream": "overloaded_error", "limited in the stream": "rate_limit_error"}
+
 ERRORS: dict[str, tuple[int, str, dict[str, str]]] = {
     "400": (400, "invalid_request_error", {}),
     "401": (401, "authentication_error", {}),
     "401 with the key": (401, "authentication_error", {}),
+    "401 with a header": (401, "authentication_error", {}),
     "403": (403, "permission_error", {}),
     "404": (404, "not_found_error", {}),
     "429": (429, "rate_limit_error", {"retry-after": "0"}),
     "spend": (429, "rate_limit_error", {}),
+    "contract": (429, "rate_limit_error", {}),
+    "429, come back in 2099": (429, "rate_limit_error", {"retry-after": "Wed, 01 Jan 2099 00:00:00 GMT"}),
     "500": (500, "api_error", {"retry-after": "0"}),
     "529": (529, "overloaded_error", {"retry-after": "0"}),
     "529, come back in a minute": (529, "overloaded_error", {"retry-after": "3600"}),

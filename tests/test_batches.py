@@ -18,13 +18,17 @@ import sqlalchemy as sa
 
 from tests.batch_server import BatchServer, errored, serve_batches, succeeded
 from workbench.definition.agent import Agent
-from workbench.errors import PlanError, SetupError
+from workbench.errors import BudgetError, PlanError, SetupError
 from workbench.trial import client as door
 from workbench.trial.batches import BatchProgress, Limits, Polling, ask_batch, split_trials
+from workbench.trial.budget import Budget, open_budget
+from workbench.trial.catalogue import find_price
 from workbench.trial.ledger import Ledger, open_ledger
 from workbench.trial.plan import plan_trials
+from workbench.trial.spending import Limit, Sum
 from workbench.trial.task import Task
 from workbench.trial.trial import Trial, Usage
+from workbench.trial.worst_case import most_of
 
 AT_ONCE = Polling(first_seconds=0.0, longest_seconds=0.0, settling_seconds=0.0)
 TASKS = tuple(Task(id=f"task-{number}", input=f"Question {number}") for number in range(5))
@@ -648,3 +652,139 @@ def test_replies_of_a_file_of_the_ledger_hold_through_a_new_one(
 
     assert len(settled) == 5
     assert len(server.batches) == 1
+
+
+TOKENS_EACH = 11 + 7 + 5 + 3
+
+
+def budgeted(trials: tuple[Trial, ...], agent: Agent, ledger: Ledger, limit: Sum, **settings: Any) -> dict[int, Trial]:
+    """The same as `ask`, within this budget; one for all that are asked for in this way."""
+    limits = (Limit(scope="batches", tokens=limit.tokens, picousd=limit.picousd),)
+
+    async def opened() -> Budget:
+        return await open_budget(ledger, trials, limits, deadline_seconds=60)
+
+    return ask(trials, agent, ledger, budget=asyncio.run(opened()), **settings)
+
+
+def worst_of(trials: tuple[Trial, ...]) -> Sum:
+    return sum((most_of(trial.request, via="batch").counted for trial in trials), Sum())
+
+
+def taken(ledger: Ledger) -> Sum:
+    engine = sa.create_engine(f"sqlite:///{ledger.name}")
+    with engine.connect() as connection:
+        tokens, picousd = connection.execute(sa.text("select tokens, picousd from budgets")).one()
+    engine.dispose()
+    return Sum(tokens=tokens, picousd=picousd)
+
+
+def opus(agent: Agent, repeats: int = 1) -> tuple[Trial, ...]:
+    return trials_of(agent.replace(model="claude-opus-5-5"), repeats)
+
+
+def test_worst_case_of_a_batch_is_set_aside_when_it_is_sent_and_settled_with_its_results(
+    agent: Agent, server: BatchServer, ledger: Ledger
+) -> None:
+    trials = opus(agent)
+    on_the_way: list[Sum] = []
+    server.fault = lambda call, _: on_the_way.append(taken(ledger)) or "ok" if call == "POST all" else "ok"
+
+    budgeted(trials, agent, ledger, worst_of(trials))
+
+    assert on_the_way == [worst_of(trials)]
+    assert taken(ledger).tokens == 5 * TOKENS_EACH
+    price = find_price("claude-opus-5-5")
+    assert price is not None
+    served = Usage(
+        input_tokens=11,
+        output_tokens=7,
+        cache_creation_input_tokens=5,
+        cache_creation_1h_input_tokens=5,
+        cache_read_input_tokens=3,
+        service_tier="batch",
+    )
+    assert taken(ledger).usd == 5 * (price.usd(served) or 0)
+
+
+def test_results_that_were_not_billed_give_everything_back(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
+    server.outcome = errored
+
+    budgeted(opus(agent), agent, ledger, worst_of(opus(agent)))
+
+    assert taken(ledger) == Sum()
+
+
+def test_result_that_says_nothing_of_its_tokens_leaves_the_worst_case_spent(
+    agent: Agent, server: BatchServer, ledger: Ledger
+) -> None:
+    server.outcome = lambda _: {"type": "succeeded", "message": {"usage": {}}}
+
+    budgeted(opus(agent), agent, ledger, worst_of(opus(agent)))
+
+    assert taken(ledger) == worst_of(opus(agent))
+
+
+def test_batch_of_an_earlier_run_is_not_paid_for_again(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
+    trials = opus(agent)
+    server.ends_at_once = False
+    with pytest.raises(_Crash):
+        budgeted(trials, agent, ledger, worst_of(trials), on_progress=crash)
+    set_aside = taken(ledger)
+    server.end()
+
+    settled = budgeted(trials, agent, ledger, worst_of(trials))
+
+    assert set_aside == worst_of(trials)
+    assert {trial.outcome for trial in settled.values()} == {"answered"}
+    assert taken(ledger).tokens == 5 * TOKENS_EACH
+
+
+def test_crash_before_the_results_were_settled_leaves_that_to_the_next_run(
+    agent: Agent, server: BatchServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = opus(agent)
+    with monkeypatch.context() as patched, pytest.raises(_Crash):
+        patched.setattr(Ledger, "close_batch_items", crash)
+        patched.setattr("workbench.trial.batches._Asking.tidy", lambda _: asyncio.sleep(0))
+        budgeted(trials, agent, ledger, worst_of(trials))
+    before = taken(ledger)
+
+    budgeted(trials, agent, ledger, worst_of(trials))
+
+    assert before == worst_of(trials)
+    assert taken(ledger).tokens == 5 * TOKENS_EACH
+
+
+def test_batch_that_was_never_created_gives_back_what_was_set_aside(
+    agent: Agent, server: BatchServer, ledger: Ledger
+) -> None:
+    server.fault = lambda call, _: "401" if call == "POST all" else "ok"
+
+    with pytest.raises(SetupError):
+        budgeted(opus(agent), agent, ledger, worst_of(opus(agent)))
+
+    assert taken(ledger) == Sum()
+
+
+def test_what_does_not_fit_is_sent_when_results_have_made_room(
+    agent: Agent, server: BatchServer, ledger: Ledger
+) -> None:
+    trials = opus(agent)
+
+    settled = budgeted(trials, agent, ledger, worst_of(trials[:3]))
+
+    assert {trial.outcome for trial in settled.values()} == {"answered"}
+    assert [len(batch.requests) for batch in server.batches] == [3, 2]
+
+
+def test_what_can_never_fit_ends_the_run_when_nothing_is_on_its_way(
+    agent: Agent, server: BatchServer, ledger: Ledger
+) -> None:
+    server.outcome = lambda _: {"type": "succeeded", "message": {"usage": {}}}
+
+    with pytest.raises(BudgetError, match="the budget is used up"):
+        budgeted(opus(agent), agent, ledger, worst_of(opus(agent)[:3]))
+
+    assert [len(batch.requests) for batch in server.batches] == [3]
+    assert ledger.count() == 3

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from workbench.errors import BudgetError
-from workbench.trial.budget import TOKENS_ADDED, Budget, Reservation, most_of, prompt_bytes
+from workbench.trial.budget import Budget, Reservation
 from workbench.trial.catalogue import find_price
 from workbench.trial.trial import CacheTime, Place, Request, Usage, Via
+from workbench.trial.worst_case import TOKENS_ADDED, most_of, prompt_bytes
 
 STAND_IN = Place(kind="offline", base_url="http://offline.invalid")
 
@@ -246,7 +247,7 @@ def test_too_small_a_budget_of_tokens_names_the_smallest_that_can_start() -> Non
 def test_what_was_spent_before_counts_and_is_said() -> None:
     request = request_of(max_tokens=1000)
     budget = Budget(usd=0.04)
-    budget.count(request, Usage(input_tokens=0, output_tokens=1000))
+    budget.settle(reserved(budget, request), Usage(input_tokens=0, output_tokens=1000))
 
     assert budget.spent_usd == pytest.approx(0.02)
     with pytest.raises(BudgetError, match=r"and 0\.0200 USD are spent already"):

@@ -7,16 +7,20 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
+from workbench.comparison.scores import scores_by_variant
 from workbench.definition.agent import Agent
 from workbench.errors import PlanError
 from workbench.trial import estimate
 from workbench.trial.budget import Budget
 from workbench.trial.plan import Plan, plan_trials
+from workbench.trial.power import ASSUMED, detectable_effect
 from workbench.trial.runner import run_trials
-from workbench.trial.task import Task
+from workbench.trial.task import GraderSpec, Task
+from workbench.trial.trial import Score
 
 TASKS = (Task(id="one", input="Design it"), Task(id="two", input="Build it"))
 Count = Callable[[dict[str, Any]], tuple[int, str]]
@@ -224,3 +228,83 @@ def test_names_of_variants_stay_text(agent: Agent) -> None:
 def test_concurrency_below_one_is_refused(agent: Agent) -> None:
     with pytest.raises(PlanError, match="concurrency is 0"):
         plan_of(agent).estimate(concurrency=0)
+
+
+WORDS = {"words": lambda: lambda task, reply: Score(value=crc32(reply.text.encode()) % 7 / 6, explanation="made up")}
+
+
+def graded_plan(agent: Agent, *, variants: int = 2, repeats: int = 2, tasks: int = 6, groups: int = 6) -> Plan:
+    asked = [
+        Task(
+            id=f"task-{index}",
+            input=f"Design {index}",
+            group=f"group-{index % groups}",
+            graders=(GraderSpec(name="words", label="words"),),
+        )
+        for index in range(tasks)
+    ]
+    agents = {
+        f"variant-{index}": agent.replace(prompt=agent.prompt * index or "Be brief.") for index in range(variants)
+    }
+    return plan_trials(agents, asked, repeats=repeats, graders=WORDS)
+
+
+@pytest.mark.usefixtures("nobody")
+def test_effect_that_a_plan_could_show_is_stated_before_anything_is_known(agent: Agent) -> None:
+    found = graded_plan(agent, variants=3).estimate()
+
+    assert found.power is not None
+    assert (found.power.tasks, found.power.repeats, found.power.comparisons) == (6, 2, 2)
+    assert found.power.variances == ASSUMED
+    for shown in (repr(found), found._repr_markdown_(), found._repr_html_()):
+        assert "points with 80 % power, at 5 % corrected for 2 comparisons with the baseline" in shown
+        assert "x2 tasks: " in shown
+        assert "assumed, for the ledger has too few graded replies" in shown
+
+
+def test_effect_that_a_plan_could_show_is_taken_from_graded_replies_in_the_ledger(agent: Agent) -> None:
+    run = run_trials(graded_plan(agent), progress=False)
+    found = graded_plan(agent, repeats=8).estimate()
+    scores = scores_by_variant(run)
+    differences = scores["variant-1"].means - scores["variant-0"].means
+
+    assert found.power is not None
+    assert found.power.variances.replies == 24
+    assert found.power.variances.of_difference(2) == pytest.approx(differences.var(ddof=1))
+    assert found.power.effect(repeats=2) == pytest.approx(detectable_effect(differences.var(ddof=1), 6))
+    assert "24 graded replies in the ledger: the differences between 2 variants over 6 tasks" in repr(found)
+    assert "made up by the OFFLINE STAND-IN" in repr(found)
+
+
+def test_one_variant_in_the_ledger_is_enough_for_a_guess(agent: Agent) -> None:
+    run_trials(graded_plan(agent, variants=1), progress=False)
+    found = graded_plan(agent, variants=2).estimate()
+
+    assert "12 graded replies in the ledger: one variant's scores on 6 tasks" in repr(found)
+
+
+def test_no_more_replies_are_graded_than_an_estimate_has_time_for(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_trials(graded_plan(agent), progress=False)
+    monkeypatch.setattr(estimate, "MOST_GRADED", 16)
+    found = graded_plan(agent).estimate()
+
+    assert found.power is not None
+    assert found.power.variances.replies == 16
+
+
+@pytest.mark.usefixtures("nobody")
+def test_tasks_without_graders_leave_nothing_to_show(agent: Agent) -> None:
+    found = plan_of(agent).estimate()
+
+    assert found.power is None
+    assert "none: no task names a grader" in repr(found)
+
+
+@pytest.mark.usefixtures("nobody")
+def test_groups_that_tasks_share_are_named(agent: Agent) -> None:
+    shared, own = (graded_plan(agent, groups=groups).estimate() for groups in (3, 6))
+
+    assert shared.power is not None and own.power is not None
+    assert (shared.power.groups, own.power.groups) == (3, None)

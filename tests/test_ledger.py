@@ -205,7 +205,7 @@ class LedgerRules:
             assert old[-1].key not in found
             write(ledger, agent, old[-1])
             assert ledger.find([old[-1].key]) == {old[-1].key: REPLY}
-        assert query(address, "select schema_version from about") == [(2,)]
+        assert query(address, "select schema_version from about") == [(3,)]
 
     def test_processes_that_migrate_at_once_keep_every_row(self, agent: Agent, address: str) -> None:
         make_version_1(address, [trial_of(agent, repeat) for repeat in range(10)], **self.types_of_version_1)
@@ -233,7 +233,7 @@ class LedgerRules:
         execute(address, "update about set schema_version = 99")
         execute(address, "drop table batches")
 
-        with pytest.raises(LedgerError, match="has schema 99, this workbench writes 2; upgrade"):
+        with pytest.raises(LedgerError, match="has schema 99, this workbench writes 3; upgrade"):
             open_ledger(address)
 
         with database(address) as connection:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -96,12 +97,12 @@ def test_retry_after_holds_back_the_whole_family_but_not_for_hours() -> None:
 def test_limit_that_is_nearly_reached_is_waited_for() -> None:
     pace = Pace(most=4)
 
-    pace.answered((RateLimit(kind="requests", limit=1000, remaining=51, seconds_to_reset=9.0),))
+    pace.told((RateLimit(kind="requests", limit=1000, remaining=51, seconds_to_reset=9.0),))
     assert pace.seconds_paused == 0
-    pace.answered((RateLimit(kind="requests", limit=1000, remaining=49, seconds_to_reset=9.0),))
+    pace.told((RateLimit(kind="requests", limit=1000, remaining=49, seconds_to_reset=9.0),))
 
     assert 8 < pace.seconds_paused <= 9
-    assert pace.reason == "waiting: 49 of 1,000 requests left"
+    assert re.fullmatch(r"waiting \d+ s: 49 of 1,000 requests left", pace.reason)
 
 
 def test_rate_limits_are_read_from_headers_and_illegible_ones_left_out() -> None:

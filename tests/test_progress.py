@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import re
 import sys
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from workbench.trial.progress import NotebookBar, TerminalBar, progress_bar
+from workbench.trial.progress import NotebookBar, Tally, TerminalBar, progress_bar
+from workbench.trial.trial import Failure, Place, Reply, Request, Trial, Usage
 
 
 def test_terminal_gets_a_line_with_what_became_of_the_trials(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,8 +33,8 @@ def test_bar_that_is_not_wanted_prints_nothing(capsys: pytest.CaptureFixture[str
 def test_kernel_shows_one_plain_output_that_is_updated_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[tuple[str, dict[str, Any]]] = []
     handle = SimpleNamespace(
-        display=lambda data, raw: shown.append(("display", data)),
-        update=lambda data, raw: shown.append(("update", data)),
+        display=lambda data, raw, metadata: shown.append(("display", data)),
+        update=lambda data, raw, metadata: shown.append(("update", data)),
     )
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=object())))
     monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(DisplayHandle=lambda: handle))
@@ -45,3 +47,64 @@ def test_kernel_shows_one_plain_output_that_is_updated_in_place(monkeypatch: pyt
     assert isinstance(bar, NotebookBar)
     assert [kind for kind, _ in shown] == ["display", "update", "update"]
     assert shown[-1][1] == {"text/plain": "████████████████████ 2/2 trials: 2 answered"}
+
+
+PLANNED = Trial(
+    variant="base",
+    task_id="t",
+    repeat=0,
+    request=Request(model="claude-haiku-5-5", system="", messages=(), max_tokens=10),
+    place=Place(kind="server", base_url="http://127.0.0.1:1"),
+)
+OVERLOADED = Failure(type="overloaded_error", message="later")
+
+
+def answered(model: str, *, seconds_to_first_token: float) -> Trial:
+    usage = Usage(input_tokens=1_000_000, output_tokens=0)
+    reply = Reply(
+        text="x", stop_reason="end_turn", model=model, usage=usage, seconds_to_first_token=seconds_to_first_token
+    )
+    return PLANNED.replace(reply=reply)
+
+
+def test_line_says_what_became_of_the_trials_what_waits_how_fast_and_the_cost() -> None:
+    tally = Tally(from_ledger=3)
+    tally.settled(answered("claude-haiku-5-5", seconds_to_first_token=0.5))
+    tally.settled(answered("nobody-s-model", seconds_to_first_token=1.5))
+    tally.settled(PLANNED.replace(failure=OVERLOADED))
+    tally.waits(7, OVERLOADED, 30.4)
+    tally.waits(8, OVERLOADED, 90.0)
+
+    line = tally.line(["4 of 8 at once after overloaded_error"])
+
+    assert tally.done == 6
+    assert re.fullmatch(
+        r"3 from the ledger, 2 answered, 1 failed, 2 retrying after overloaded_error \(next in 30 s\), "
+        r"4 of 8 at once after overloaded_error, \d+ a minute, first token after 1\.0 s, "
+        r"\d\.\d{4} USD \(1 of unknown cost\)",
+        line,
+    )
+
+
+def test_trial_that_is_being_tried_again_is_not_counted_down() -> None:
+    tally = Tally()
+    tally.waits(0, OVERLOADED, -1.0)
+
+    assert tally.line() == "1 retrying after overloaded_error (one is being tried)"
+    tally.waits_no_more(0)
+    assert tally.line() == ""
+
+
+def test_what_came_from_the_ledger_is_shown_the_same_each_time(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = []
+    for now in (1000.0, 5000.0):
+        monkeypatch.setattr("time.time", lambda now=now: now)
+        bar = progress_bar(8, timed=False)
+        bar.show(8, Tally(from_ledger=8).line())
+        bar.close()
+        shown.append(capsys.readouterr().err)
+
+    assert shown[0] == shown[1]
+    assert "8/8, 8 from the ledger" in shown[0]

@@ -10,12 +10,12 @@ from tests.messages_server import REPLY, MessagesServer
 from workbench.definition.agent import Agent
 from workbench.errors import BudgetError, PlanError, ReplayMiss, SetupError
 from workbench.trial import asker, batches
-from workbench.trial.budget import most_of
 from workbench.trial.ledger import open_ledger
 from workbench.trial.plan import Plan, plan_trials
 from workbench.trial.runner import run_trials
 from workbench.trial.task import Task
 from workbench.trial.trial import Run
+from workbench.trial.worst_case import most_of
 
 TASKS = tuple(Task(id=str(number), input=f"task {number}") for number in range(6))
 

@@ -90,5 +90,13 @@ class ParameterError(WorkbenchError):
     """A notebook parameter is unknown, of the wrong type, or looks like a secret."""
 
 
+class EstimateOnly(WorkbenchError):
+    """Nothing was run, because only the estimate was asked for."""
+
+
+class BatchFileError(FileError):
+    """The plan of a batch is missing or a field of it is wrong; says file and field."""
+
+
 class NotebookFailed(WorkbenchError):
     """A cell of a notebook raised; what ran before it is saved."""

@@ -4,9 +4,12 @@ corpus   how faithfully agent files are read and written, and how fast
 start    how long it takes to begin: imports, one trial
 trials   2,000 trials beside loops over the SDK: time, CPU, memory
 again    the same run with everything in the ledger
+tables   100,000 trials tabulated, and read back from a ledger as columns
 ledger   trials a second into the ledger, and 100,000 read back
 faults   2,000 trials while 15 % of the requests fail in every way
-kills    100 SIGKILLs at random moments of one run
+kills    100 SIGKILLs at random moments of one run within a budget
+budget   what a budget costs a trial
+statistics  coverage, false positives and power by simulation, beside their targets
 peers    the same trials in promptfoo and Inspect AI, where they are installed
 
 WORKBENCH_BENCH_ROUNDS sets how often each program is measured (3).
@@ -17,7 +20,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-NAMES = ("corpus", "start", "trials", "again", "ledger", "faults", "kills", "peers")
+NAMES = ("corpus", "start", "trials", "again", "tables", "ledger", "faults", "kills", "budget", "statistics", "peers")
 
 for name in sys.argv[1:] or NAMES:
     if name not in NAMES:

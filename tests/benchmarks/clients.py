@@ -54,9 +54,7 @@ def _made_up(_task: Any, reply: Any) -> Any:
 def again() -> None:
     import workbench as wb
 
-    comparison = wb.compare(ours(), baseline="persona 0")
-    print(*comparison.verdicts, sep="\n")
-    print(comparison.by_variant.to_string())
+    print(wb.compare(ours(), baseline="persona 0"))
     print("anthropic imported:", "anthropic" in sys.modules)
 
 

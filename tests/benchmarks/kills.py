@@ -1,9 +1,11 @@
-"""A run that is killed again and again, at any moment: what is asked for twice, and what the ledger holds."""
+"""A run within a budget that is killed again and again, at any moment: what is asked for twice, what the ledger holds,
+and what it says of the money beside what the server counted."""
 
 from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -12,15 +14,23 @@ import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
-from tests.benchmarks.measure import client
+from tests.benchmarks import workload
+from tests.benchmarks.measure import Program, client
 from tests.benchmarks.server import busy, counted, serve
+from workbench.trial.catalogue import find_price
+from workbench.trial.trial import Usage
 
 AT_ONCE = 20
 KILLS = 100
 REQUESTS_A_LIFE = 60
 """At most so many requests are let through between two kills."""
+SCOPE = "kills"
+_SERVED = Usage(input_tokens=500, output_tokens=150)
+"""What the server counts for each reply."""
+_FRAME_HEADER, _LOG_HEADER = 24, 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +45,15 @@ class Life:
     asked_again: int
     """Requests for trials that were in the ledger before it began."""
     torn: bool
-    """Whether half a write was left at the end of the ledger's log."""
+    """Whether there was a log, so that half a write could be put at its end."""
+    committed: int
+    """Whole replies that the database held when its process was killed, before half a write was put into it."""
+    kept: int
+    """Those that it holds afterwards."""
+    billed_usd: Decimal
+    """What all requests so far cost as the server counts them, those that nobody waited for to the end included."""
+    taken_usd: Decimal
+    """What the ledger says is taken of the budget."""
     integrity: str
     """What SQLite says of the file afterwards."""
 
@@ -54,10 +72,63 @@ def finished_trials(ledger: Path) -> Counter[str]:
     return Counter(f"{variant}/{task}#{repeat}" for variant, task, repeat in rows)
 
 
-def live_once(url: str, ledger: Path, trials: int, chance: random.Random) -> Life:
+def taken_usd(ledger: Path) -> Decimal:
+    """What a ledger says is taken of the budget; read without the workbench."""
+    if not ledger.exists():
+        return Decimal(0)
+    connection = sqlite3.connect(ledger)
+    try:
+        rows = connection.execute("select picousd from budgets where scope = ?", [SCOPE]).fetchall()
+    except sqlite3.OperationalError:
+        return Decimal(0)  # killed before it had made its tables
+    finally:
+        connection.close()
+    return Decimal(sum(picousd for (picousd,) in rows)).scaleb(-12)
+
+
+def billed_usd(requests: int) -> Decimal:
+    """What so many requests cost if the server answered and billed each of them."""
+    price = find_price(workload.MODEL)
+    usd = None if price is None else price.usd(_SERVED)
+    if usd is None:
+        sys.exit(f"there is no price of {workload.MODEL}")
+    return requests * usd
+
+
+def tear(log: Path, chance: random.Random) -> bool:
+    """Puts half a write behind the last of this log, as a loss of power would; False: there is none to go behind.
+
+    The write has the marks of a genuine one, so that only its checksum, or its missing end, tells that it is none.
+    """
+    content = log.read_bytes() if log.exists() else b""
+    if len(content) < _LOG_HEADER:
+        return False
+    size = _FRAME_HEADER + int.from_bytes(content[8:12], "big")
+    marks, end = content[16:24], _LOG_HEADER
+    while content[end + 8 : end + 16] == marks and end + size <= len(content):
+        end += size
+    write = b"".join(
+        number.to_bytes(4, "big") + (1000).to_bytes(4, "big") + marks + chance.randbytes(size - 16) for number in (2, 3)
+    )
+    with log.open("r+b") as file:
+        file.seek(end)
+        file.write(write[: chance.randrange(1, len(write))])
+        file.truncate()
+    return True
+
+
+def committed_trials(ledger: Path) -> int:
+    """The whole replies in a copy of the database as a killed process left it."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in (ledger.name, f"{ledger.name}-wal"):
+            if ledger.with_name(name).exists():
+                shutil.copy(ledger.with_name(name), folder)
+        return finished_trials(Path(folder) / ledger.name).total()
+
+
+def live_once(url: str, ledger: Path, program: Program, chance: random.Random) -> Life:
     """Starts the run, lets some requests through and kills it."""
     before, finished_before = counted(url), finished_trials(ledger)
-    program = client("ours", trials, AT_ONCE, url, ledger=ledger)
     process = subprocess.Popen(
         program.command, env=os.environ | dict(program.environment), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
@@ -71,22 +142,25 @@ def live_once(url: str, ledger: Path, trials: int, chance: random.Random) -> Lif
         sys.exit(f"the run ended by itself ({process.returncode}): {errors.decode()[-2000:]}")
     while busy(url)[1]:
         time.sleep(0.001)
-    log = ledger.with_name(ledger.name + "-wal")
-    torn = log.exists() and log.stat().st_size > 0
-    if torn:
-        with log.open("ab") as file:
-            file.write(chance.randbytes(2000))
+    committed = committed_trials(ledger)
+    torn = tear(ledger.with_name(ledger.name + "-wal"), chance)
     connection = sqlite3.connect(ledger)
     integrity = connection.execute("pragma integrity_check").fetchone()[0]
     connection.close()
-    asked = counted(url).arrivals - before.arrivals
-    finished = finished_trials(ledger) - finished_before
+    now = counted(url)
+    asked = now.arrivals - before.arrivals
+    kept = finished_trials(ledger)
+    finished = kept - finished_before
     return Life(
         asked=asked.total(),
         finished=finished.total(),
         in_flight=(asked - finished).total(),
         asked_again=sum(count for trial, count in asked.items() if trial in finished_before),
         torn=torn,
+        committed=committed,
+        kept=kept.total(),
+        billed_usd=billed_usd(now.requests),
+        taken_usd=taken_usd(ledger),
         integrity=integrity,
     )
 
@@ -98,29 +172,59 @@ class Found:
     lives: tuple[Life, ...]
     finished: Counter[str]
     requests: int
+    ended_with: str
+    """What the run that was left in peace printed last; empty: it came to its end."""
+    budget_usd: Decimal
+    billed_usd: Decimal
+    taken_usd: Decimal
 
 
-def kill_and_complete(kills: int, folder: Path, *, trials: int, seed: int = 20261123) -> Found:
-    """Kills a run so often, then lets it end."""
+def kill_and_complete(kills: int, folder: Path, *, trials: int, budget_usd: Decimal, seed: int = 20261123) -> Found:
+    """Kills a run within this budget so often, then lets it end."""
     chance, ledger = random.Random(seed), folder / "ledger.sqlite"
     with serve(seconds=0.02, counts=True) as url:
-        lives = tuple(live_once(url, ledger, trials, chance) for _ in range(kills))
-        program = client("ours", trials, AT_ONCE, url, ledger=ledger)
-        subprocess.run(
-            program.command, env=os.environ | dict(program.environment), check=True, stdout=subprocess.DEVNULL
+        asked = client("ours", trials, AT_ONCE, url, ledger=ledger)
+        budget = {"WORKBENCH_BUDGET_SCOPE": SCOPE, "WORKBENCH_BUDGET_USD": str(budget_usd)}
+        program = Program(command=asked.command, environment={**asked.environment, **budget})
+        lives = tuple(live_once(url, ledger, program, chance) for _ in range(kills))
+        ended = subprocess.run(
+            program.command,
+            env=os.environ | dict(program.environment),
+            check=False,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        return Found(lives=lives, finished=finished_trials(ledger), requests=counted(url).requests)
+        requests = counted(url).requests
+        return Found(
+            lives=lives,
+            finished=finished_trials(ledger),
+            requests=requests,
+            ended_with=ended.stderr.strip().rpartition("\n")[2] if ended.returncode else "",
+            budget_usd=budget_usd,
+            billed_usd=billed_usd(requests),
+            taken_usd=taken_usd(ledger),
+        )
 
 
 def main() -> None:
-    trials = KILLS * REQUESTS_A_LIFE
+    trials, budget = KILLS * REQUESTS_A_LIFE, Decimal("5")
     with tempfile.TemporaryDirectory() as folder:
-        found = kill_and_complete(KILLS, Path(folder), trials=trials)
+        found = kill_and_complete(KILLS, Path(folder), trials=trials, budget_usd=budget)
     lives = found.lives
-    print(f"{KILLS} SIGKILLs at random moments of a run of {trials} trials, {AT_ONCE} at once")
+    print(f"{KILLS} SIGKILLs at random moments of a run of {trials} trials, {AT_ONCE} at once, within {budget} USD")
     print(f"finished trials that were asked for again: {sum(life.asked_again for life in lives)}")
     print(f"in flight when killed, and so asked for twice: at most {max(life.in_flight for life in lives)}")
-    print(f"log left behind and half a write added to it: {sum(life.torn for life in lives)} times")
+    print(f"log left behind and half a write put at its end: {sum(life.torn for life in lives)} times")
     print(f"file found whole afterwards: {sum(life.integrity == 'ok' for life in lives)} times")
+    print(f"committed replies that were lost: {sum(life.committed - life.kept for life in lives)}")
     print(f"in the end {len(found.finished)} trials answered, {max(found.finished.values())} reply each")
     print(f"requests {found.requests} = {trials} + {sum(life.in_flight for life in lives)} in flight")
+    above = sum(not life.billed_usd <= life.taken_usd <= budget for life in lives)
+    print(f"billed more than the ledger said was taken, or that more than the budget: {above} times")
+    print(
+        f"in the end {found.billed_usd:.4f} USD billed at most, {found.taken_usd:.4f} taken, so that killed runs hold "
+        f"{found.taken_usd - found.billed_usd:.4f} for what was in flight"
+    )
+    if found.ended_with:
+        sys.exit(found.ended_with)

@@ -11,15 +11,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from workbench.definition.agent import Agent
-from workbench.errors import BudgetError, LedgerError, SetupError, WorkbenchError
+from workbench.errors import LedgerError, SetupError, WorkbenchError
 from workbench.trial import client as door
-from workbench.trial.budget import Budget, Reservation
+from workbench.trial.budget import Budget, Reservation, used_up
 from workbench.trial.ledger import Ledger
 from workbench.trial.pace import Pace, family_of
 from workbench.trial.trial import Failure, Request, Trial, Usage
+from workbench.trial.warming import Turn, Warming
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span
+    from opentelemetry.trace import Span, Tracer
 
 FIRST_WAIT_SECONDS = 0.5
 PATIENCE_SECONDS = 300.0
@@ -55,6 +56,7 @@ class Asker:
         deadline_seconds: float = door.DEADLINE_SECONDS,
     ) -> None:
         self.paces: dict[str, Pace] = {}
+        self.warming = Warming()
         self.errors: list[WorkbenchError] = []
         self._budget = budget
         self._deadline_seconds = deadline_seconds
@@ -62,6 +64,7 @@ class Asker:
         self._ledger = ledger
         self._most = most
         self._ending = asyncio.Event()
+        self._tracer = door.tracer()
 
     @property
     def is_ending(self) -> bool:
@@ -82,7 +85,9 @@ class Asker:
             LedgerError: the attempt is not on disk.
             SetupError: it failed in a way that every trial would.
         """
-        with _span(trial) as span:
+        if self._tracer is None:
+            return await self._tried(trial, agent, on_text, on_retry)
+        with _span(self._tracer, trial) as span:
             settled = await self._tried(trial, agent, on_text, on_retry)
             _describe(span, settled)
         return settled
@@ -90,17 +95,19 @@ class Asker:
     async def _tried(self, trial: Trial, agent: Agent, on_text: OnText | None, on_retry: OnRetry | None) -> Trial:
         began = time.monotonic()
         attempts = 0
-        settled = trial.replace(failure=_STOPPED)
+        settled = trial
         while True:
             attempts += 1
             try:
                 attempt = await self._attempt(trial, on_text, deadline=began + self._deadline_seconds)
             except asyncio.CancelledError:
                 return settled.replace(failure=_STOPPED)
-            reply = replace(attempt.reply, attempts=attempts) if attempt.reply else None
+            if attempt is None:
+                return settled.replace(failure=_STOPPED)
+            reply = replace(attempt.reply, attempts=attempts) if attempt.reply and attempts > 1 else attempt.reply
             settled = trial.replace(reply=reply, failure=attempt.failure)
             try:
-                await self._ledger.write(settled, agent)
+                await self._write(settled, agent)
             except LedgerError as error:
                 raise LedgerError(str(error), unsaved=(settled,)) from error
             if settled.failure is None or settled.failure.type == "stopped":
@@ -121,13 +128,25 @@ class Asker:
                 return settled.replace(failure=_STOPPED)
             return settled
 
-    async def _attempt(self, trial: Trial, on_text: OnText | None, *, deadline: float) -> door.Attempt:
+    async def _attempt(self, trial: Trial, on_text: OnText | None, *, deadline: float) -> door.Attempt | None:
         """One request, in its turn, to its end or to the deadline (by `time.monotonic`). Cancelled in flight, it gives
-        what had come; before that, it is not an attempt."""
+        what had come; before that, it is not an attempt. `None`: by then nothing more was to be asked."""
+        if trial.request.cache is None:
+            return await self._sent(trial, on_text, None, deadline)
+        async with self.warming.turn(trial.request) as turn:
+            return await self._sent(trial, on_text, turn, deadline)
+
+    async def _sent(
+        self, trial: Trial, on_text: OnText | None, turn: Turn | None, deadline: float
+    ) -> door.Attempt | None:
         pace = self.paces.setdefault(family_of(trial.request.model), Pace(self._most))
         async with pace.slot() as began:
+            if self.is_ending:
+                return None
             reservation = await self._reserved(trial.request)
-            progress = door.Progress()
+            progress = door.Progress(on_first_token=None if turn is None else turn.first_token_came)
+            if turn is not None:
+                turn.sent()
             usage: Usage | None = None
             try:
                 attempt = await door.ask(
@@ -136,6 +155,7 @@ class Asker:
                     draw=trial.draw,
                     on_text=on_text,
                     progress=progress,
+                    on_limits=pace.told,
                     deadline_seconds=max(0.0, deadline - began),
                 )
                 usage = NO_TOKENS if _is_free(attempt) else attempt.reply.usage if attempt.reply else None
@@ -146,10 +166,16 @@ class Asker:
                 if self._budget is not None and reservation is not None:
                     self._budget.settle(reservation, usage)
         if attempt.failure is None:
-            pace.answered(attempt.limits)
+            pace.answered()
         elif attempt.failure.status in _REFUSED_FOR_NOW or attempt.failure.type in _OVERLOAD:
             pace.refused(began, attempt.failure.type, attempt.retry_after_seconds)
         return attempt
+
+    async def _write(self, settled: Trial, agent: Agent) -> None:
+        """With the attempt, in one transaction, what it took of the budget."""
+        renewal = await self._ledger.write(settled, agent, also=self._budget.renew if self._budget else None)
+        if self._budget is not None and renewal is not None:
+            self._budget.renewed(renewal)
 
     async def _reserved(self, request: Request) -> Reservation | None:
         if self._budget is None:
@@ -160,13 +186,6 @@ class Asker:
         return reservation
 
 
-def used_up(budget: Budget) -> BudgetError:
-    return BudgetError(
-        f"the budget is used up: {budget!r}, and the worst case of the next request does not fit beside it. What was "
-        "answered is in the ledger: run the same again with a budget for the rest, and it goes on from there."
-    )
-
-
 def _is_free(attempt: door.Attempt) -> bool:
     """Refused with a status, or never sent: nothing is billed."""
     failure = attempt.failure
@@ -174,11 +193,9 @@ def _is_free(attempt: door.Attempt) -> bool:
 
 
 @contextmanager
-def _span(trial: Trial) -> Iterator[Span]:
-    """An OpenTelemetry span around the SDK's own; it goes nowhere unless the program set a tracer provider."""
-    from opentelemetry import trace
-
-    with trace.get_tracer("workbench").start_as_current_span("workbench.trial") as span:
+def _span(tracer: Tracer, trial: Trial) -> Iterator[Span]:
+    """An OpenTelemetry span around the SDK's own."""
+    with tracer.start_as_current_span("workbench.trial") as span:
         if span.is_recording():
             span.set_attributes(
                 {

@@ -17,14 +17,19 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from workbench.definition.agent import Agent
 from workbench.errors import PlanError, SetupError
 from workbench.trial import client as door
+from workbench.trial.budget import Budget, used_up
+from workbench.trial.catalogue import find_price
 from workbench.trial.ledger import Ledger, OpenBatch
+from workbench.trial.spending import NOTHING, Sum, Transaction
 from workbench.trial.trial import Failure, Reply, Trial, Usage
+from workbench.trial.worst_case import taken_in_batch
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -37,6 +42,7 @@ RESULTS_KEPT = timedelta(days=29)
 _sleep = asyncio.sleep
 _SAVED_AT_ONCE = 500
 _LISTED_AT_ONCE = 100
+_UNBILLED = {"batch_errored", "batch_expired", "batch_canceled"}
 _SAME_FOR_EVERY_BATCH = {400, 401, 402, 403, 404, 413}
 
 
@@ -95,6 +101,7 @@ async def ask_batch(
     *,
     ledger: Ledger,
     again: bool = False,
+    budget: Budget | None = None,
     limits: Limits = LIMITS,
     polling: Polling = POLLING,
     on_progress: Callable[[BatchProgress], None] | None = None,
@@ -105,6 +112,9 @@ async def ask_batch(
     is given. Whoever stops iterating stops waiting only: the batches go on, and the same call finds them again.
     With `again` a reply that the ledger holds already does not count; a batch that is on its way still does.
 
+    The worst case of a batch is set aside in the account of `budget` when it is about to be sent, and each request is
+    settled with its result, by whoever collects it. What does not fit is sent when results have made room.
+
     A request that ended without a reply is a trial whose failure is of the type "batch_errored", "batch_expired",
     "batch_canceled", "batch_missing" (the results lack it), "batch_archived" (they are gone) or "batch_malformed".
 
@@ -112,6 +122,7 @@ async def ask_batch(
         SetupError: no place that serves batches, a refused key or request, a spend limit, no server for
             `polling.patience_seconds`, a batch that this key cannot see.
         PlanError: a single request is larger than a batch may be.
+        BudgetError: some were not sent, and nothing that is on its way can make room for them.
         LedgerError: the ledger cannot be read or written.
     """
     if not trials:
@@ -123,13 +134,14 @@ async def ask_batch(
             "to go live"
         )
     async with door.open_client(place) as client:
-        asking = _Asking(trials, agents, client, ledger, again=again, limits=limits, polling=polling)
+        asking = _Asking(trials, agents, client, ledger, again=again, budget=budget, limits=limits, polling=polling)
         await asking.tidy()
         while True:
             async for settled in asking.look_and_send():
                 yield settled
             if not asking.remaining:
                 return
+            await asking.give_up_without_money()
             progress = asking.progress()
             if on_progress is not None:
                 on_progress(progress)
@@ -147,6 +159,7 @@ class _Asking:
         ledger: Ledger,
         *,
         again: bool,
+        budget: Budget | None,
         limits: Limits,
         polling: Polling,
     ) -> None:
@@ -156,6 +169,8 @@ class _Asking:
         self._client = client
         self._ledger = ledger
         self._again = again
+        self._budget = budget
+        self._unaffordable: list[Sum] = []
         self._limits = limits
         self._polling = polling
         self._interval = polling.first_seconds
@@ -170,9 +185,8 @@ class _Asking:
         if self._again:
             return
         for batch in await self._open_batches():
-            await asyncio.to_thread(
-                self._ledger.close_batch_items, await asyncio.to_thread(self._ledger.find, batch.keys)
-            )
+            found = await asyncio.to_thread(self._ledger.find, batch.keys)
+            await asyncio.to_thread(self._ledger.close_batch_items, found, partial(_billed, found))
 
     async def look_and_send(self) -> AsyncIterator[tuple[int, Trial]]:
         """One look at every batch that holds a remaining trial; then those that are in none are sent."""
@@ -189,7 +203,11 @@ class _Asking:
                 self._note(trouble)
         in_batches = frozenset[str]().union(*(batch.keys for batch in batches))
         unsent = [trial for key, (_, trial) in self.remaining.items() if key not in in_batches]
-        for part in split_trials(unsent, self._limits):
+        self._unaffordable = []
+        for whole_part in split_trials(unsent, self._limits):
+            part = await self._affordable(whole_part)
+            if not part:
+                break
             try:
                 async for settled in self._send(part):
                     yield settled
@@ -211,14 +229,49 @@ class _Asking:
             failure=self._trouble.failure if self._trouble else None,
         )
 
+    async def give_up_without_money(self) -> None:
+        """Passes while something is on its way, or others may give back enough for one of those that were not sent.
+
+        Raises:
+            BudgetError: nothing can be sent any more.
+        """
+        if self._budget is None or not self._unaffordable or self._on_their_way:
+            return
+        await self._budget.look()
+        if not any(self._budget.may_ever_fit(most) for most in self._unaffordable):
+            raise used_up(self._budget)
+
+    async def _affordable(self, part: Sequence[Trial]) -> list[Trial]:
+        """Those of them whose worst case fits now beside that of the others."""
+        if self._budget is None or not part:
+            return list(part)
+        await self._budget.look()
+        affordable, in_all = [], NOTHING
+        for trial in part:
+            most = self._budget.most_in_batch(trial)
+            if self._budget.may_fit(in_all + most):
+                affordable.append(trial)
+                in_all = in_all + most
+            else:
+                self._unaffordable.append(most)
+        return affordable
+
+    def _set_aside(self, part: Sequence[Trial]) -> Callable[[Transaction], bool] | None:
+        if self._budget is None or self._budget.account is None:
+            return None
+        account, amounts = self._budget.account, {trial.key: self._budget.most_in_batch(trial) for trial in part}
+        return lambda connection: account.set_aside(connection, amounts)
+
     async def _open_batches(self) -> tuple[OpenBatch, ...]:
         return await asyncio.to_thread(self._ledger.open_batches, place=self._place.base_url)
 
     async def _send(self, part: Sequence[Trial]) -> AsyncIterator[tuple[int, Trial]]:
         keys = [trial.key for trial in part]
-        number = await asyncio.to_thread(self._ledger.intend_batch, keys, place=self._place.base_url)
+        number = await asyncio.to_thread(
+            self._ledger.intend_batch, keys, place=self._place.base_url, also=self._set_aside(part)
+        )
         if number is None:
-            return  # another process was first with some of them: the next look finds its batch
+            return  # another process was first with some of them, or with the money: the next look finds out
         # Only now: until the intention was noted, another process might have asked and been answered.
         found = {} if self._again else await asyncio.to_thread(self._ledger.find, keys)
         if found:
@@ -363,7 +416,8 @@ class _Asking:
                 if key not in found
             )
         )
-        await asyncio.to_thread(self._ledger.close_batch_items, keys)
+        by_key = dict(zip(keys, settled, strict=True))
+        await asyncio.to_thread(self._ledger.close_batch_items, keys, lambda key: _taken(by_key[key]))
         return [(self.remaining.pop(key)[0], trial) for key, trial in zip(keys, settled, strict=True)]
 
     def _note(self, trouble: _Trouble) -> None:
@@ -423,6 +477,21 @@ def split_trials(trials: Sequence[Trial], limits: Limits = LIMITS) -> list[list[
 
 
 _ENVELOPE_BYTES = len('{"requests":[]}')
+
+
+def _taken(settled: Trial) -> Sum | None:
+    """What the result of a trial took; `None` where that is not known."""
+    if settled.failure is not None:
+        return NOTHING if settled.failure.type in _UNBILLED else None
+    return None if settled.reply is None else taken_in_batch(settled.request.model, settled.reply.usage)
+
+
+def _billed(found: Mapping[str, Reply], key: str) -> Sum | None:
+    """The same of a reply that was found in the ledger; `None` too where it was streamed, beside the batch."""
+    reply = found[key]
+    if reply.usage.service_tier != "batch" or find_price(reply.model) is None:
+        return None
+    return taken_in_batch(reply.model, reply.usage)
 
 
 def _item(trial: Trial) -> dict[str, Any]:
@@ -561,4 +630,5 @@ def _reply(message: Mapping[str, Any]) -> Reply:
             cache_creation_1h_input_tokens=(usage.get("cache_creation") or {}).get("ephemeral_1h_input_tokens"),
             service_tier=usage.get("service_tier"),
         ),
+        at=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )

@@ -1,32 +1,28 @@
-"""A limit on what a run may spend: the worst case is reserved before a call and settled after it."""
+"""A limit on what may be spent: the worst case is reserved before a call and settled after it.
+
+With an account in the ledger the limit holds for all runs of a scope together, whichever process they are in.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from decimal import ROUND_CEILING, Decimal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from workbench.errors import BudgetError
+from workbench.trial.budget_limits import limit_of
 from workbench.trial.catalogue import find_price
-from workbench.trial.trial import CacheTime, Place, Request, Usage, Via
+from workbench.trial.spending import NOTHING, Account, Limit, Standing, Sum, Transaction
+from workbench.trial.trial import Place, Request, Trial, Usage, Via
+from workbench.trial.worst_case import FREE, Amount, in_usd, most_of, rounded_up, taken_of
 
-TOKENS_ADDED = 512
-"""An allowance for what the API may put around a prompt."""
+if TYPE_CHECKING:
+    from workbench.trial.ledger import Ledger
 
-
-@dataclass(frozen=True, kw_only=True)
-class Amount:
-    """What is spent, or may be: tokens of all kinds, and USD; `None`: the price of the model is not known."""
-
-    tokens: int
-    usd: Decimal | None
-
-
-_NOTHING = Amount(tokens=0, usd=Decimal(0))
+SECONDS_BETWEEN_LOOKS = 0.5
+"""How often to look whether another process has given something back, while nothing else can be done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,56 +43,68 @@ class Budget:
     reply its `max_tokens`; a server that counts more than that is the one way past the limit. Nothing is spent where
     the offline stand-in answers. Use from any thread.
 
+    With an `account` (see `open_budget`) the limits are those of the account, and others may spend of them too.
+
     Raises:
         BudgetError: a limit is negative or not a number.
     """
 
-    def __init__(self, *, usd: float | None = None, tokens: int | None = None, place: Place | None = None) -> None:
-        for name, limit in (("budget_usd", usd), ("budget_tokens", tokens)):
-            if limit is not None and not (math.isfinite(limit) and limit >= 0):
-                raise BudgetError(f"{name} is {limit}; it must be 0 or more")
-        self._usd_limit = None if usd is None else Decimal(str(usd))
-        self._token_limit = tokens
+    def __init__(
+        self,
+        *,
+        usd: float | None = None,
+        tokens: int | None = None,
+        place: Place | None = None,
+        account: Account | None = None,
+    ) -> None:
+        self._limits = account.limits if account is not None else (limit_of("", usd=usd, tokens=tokens),)
+        self._in_usd = any(limit.picousd is not None for limit in self._limits)
         self._is_free = place is not None and place.is_stand_in
-        self._spent_usd = self._reserved_usd = Decimal(0)
-        self._spent_tokens = self._reserved_tokens = 0
+        self._account = account
+        self._standings: tuple[Standing, ...] = ()
+        self._granted = NOTHING
+        self._spent = self._reserved = NOTHING
         self._open: dict[int, Reservation] = {}
+        self._wanted: dict[int, Sum] = {}
         self._last = 0
+        self._renewal = Renewal(number=0, taken=NOTHING)
+        self._renewed_for: object = None
+        self._frozen_by = 0
         self._waiting: list[asyncio.Future[None]] = []
         self._lock = threading.Lock()
 
     @property
+    def account(self) -> Account | None:
+        """Where what is spent is kept; `None`: in this value alone."""
+        return self._account
+
+    @property
     def spent_usd(self) -> float:
-        """Of settled calls; of one with an unknown cost, its worst case. 0 where there is no limit in USD."""
-        return float(self._spent_usd)
+        """Of calls settled here; of one with an unknown cost, its worst case. 0 where there is no limit in USD."""
+        return float(self._spent.usd)
 
     @property
     def reserved_usd(self) -> float:
         """The worst case of the calls that are in flight. 0 where there is no limit in USD."""
-        return float(self._reserved_usd)
+        return float(self._reserved.usd)
 
     @property
     def spent_tokens(self) -> int:
-        """Of settled calls, cached ones included; of one that was not counted, its worst case."""
-        return self._spent_tokens
+        """Of calls settled here, cached ones included; of one that was not counted, its worst case."""
+        return self._spent.tokens
 
     @property
     def reserved_tokens(self) -> int:
         """The worst case of the calls that are in flight."""
-        return self._reserved_tokens
+        return self._reserved.tokens
 
     def __repr__(self) -> str:
-        limits = []
-        if self._usd_limit is not None:
-            spent, reserved = in_usd(self._spent_usd), in_usd(self._reserved_usd)
-            limits.append(f"{spent} of {in_usd(self._usd_limit)} spent, {reserved} reserved")
-        if self._token_limit is not None:
-            spent, reserved = f"{self._spent_tokens:,}", f"{self._reserved_tokens:,}"
-            limits.append(f"{spent} of {self._token_limit:,} tokens spent, {reserved} reserved")
-        return f"<Budget: {'; '.join(limits) or 'no limit'}>"
+        said = [text for limit, standing in self._seen() for text in self._said(limit, standing)]
+        return f"<Budget: {'; '.join(said) or 'no limit'}>"
 
     def check(self, requests: Iterable[Request], *, via: Via = "stream") -> None:
-        """Passes where at least one of these requests can be sent, or there is none.
+        """Passes where at least one of these requests can be sent, now or when others give something back, or there is
+        none.
 
         Raises:
             BudgetError: none of them can, and which is the smallest budget that can start; or a limit in USD cannot
@@ -105,34 +113,22 @@ class Budget:
         requests = list(requests)
         if self._is_free or not requests:
             return
-        if self._usd_limit is not None:
+        if self._in_usd:
             models = sorted({request.model for request in requests})
             if unpriced := [model for model in models if find_price(model) is None]:
                 raise _unpriced(unpriced)
-        most = [self._most(request, via) for request in requests]
-        smallest = min(amount.tokens for amount in most)
-        if self._token_limit is not None and self._spent_tokens + smallest > self._token_limit:
-            raise _too_small(
-                f"{self._token_limit:,} tokens",
-                f"{smallest:,} tokens",
-                f"{self._spent_tokens:,} tokens" if self._spent_tokens else "",
-                f"budget_tokens={self._spent_tokens + smallest}",
-                f"{self._spent_tokens + sum(amount.tokens for amount in most):,} tokens",
-            )
-        if self._usd_limit is None:
-            return
-        cheapest = min(amount.usd or Decimal(0) for amount in most if self._fits_in_tokens(amount))
-        if self._spent_usd + cheapest > self._usd_limit:
-            raise _too_small(
-                in_usd(self._usd_limit),
-                in_usd(cheapest),
-                in_usd(self._spent_usd) if self._spent_usd else "",
-                f"budget_usd={_rounded_up(self._spent_usd + cheapest)}",
-                in_usd(self._spent_usd + sum((amount.usd or Decimal(0) for amount in most), Decimal(0))),
-            )
+        most = [self._most(request, via).counted for request in requests]
+        for limit, standing in self._seen():
+            if standing is not None and standing.unpriced and limit.picousd is not None:
+                raise BudgetError(
+                    f"models without a known price were asked within {_named(limit)}, so a limit in USD cannot be "
+                    f"kept for it: set {limit.tokens_from} instead, or name another scope"
+                )
+            _refuse_if_too_small(limit, self._spent if standing is None else standing.for_good, most)
 
     def reserve(self, request: Request, *, via: Via = "stream") -> Reservation | None:
-        """Sets the worst case of this request aside; `None`: it does not fit beside what is spent and reserved now.
+        """Sets the worst case of this request aside; `None`: it does not fit beside what is spent and reserved now,
+        or not into what the account has granted so far.
 
         Raises:
             BudgetError: there is a limit in USD, and the price of the model is not known.
@@ -144,6 +140,7 @@ class Budget:
 
         Raises:
             BudgetError: there is a limit in USD, and the price of the model is not known.
+            LedgerError: it has an account, and the ledger cannot be written.
         """
         most = self._most(request, via)
         while True:
@@ -153,12 +150,14 @@ class Budget:
             try:
                 # Registered before the try, so that what is settled between the two wakes it all the same.
                 reservation = self._reserve(request, via, most)
+                if reservation is None and self._account is not None:
+                    await self._ask_for(most.counted, self._account)
+                    reservation = self._reserve(request, via, most)
                 if reservation is not None:
                     return reservation
-                with self._lock:
-                    if not self._fits(most, beside_reserved=False):
-                        return None
-                await settled
+                if not await self._may_fit_later(most.counted):
+                    return None
+                await asyncio.wait([settled], timeout=None if self._account is None else SECONDS_BETWEEN_LOOKS)
             finally:
                 with self._lock:
                     if settled in self._waiting:
@@ -179,119 +178,193 @@ class Budget:
         Raises:
             ValueError: this reservation is settled already.
         """
-        self._close(reservation, _NOTHING)
+        self._close(reservation, FREE)
 
-    def count(self, request: Request, usage: Usage | None, *, via: Via = "stream") -> None:
-        """Counts as spent what was spent without a reservation, such as by an earlier run of the same plan.
+    def renew(self, connection: Transaction) -> Renewal:
+        """Writes where this budget stands into its account, in a transaction of the ledger; nothing without one.
+
+        Whoever waited for that transaction then hands the result to `renewed`.
+        """
+        account = self._account
+        if account is None:
+            return self._renewal
+        with self._lock:
+            spent, reserved, wanted = self._spent, self._reserved, tuple(self._wanted.values())
+            state = (connection.get_transaction(), spent, wanted)
+            if state == self._renewed_for:
+                return self._renewal  # one for all whose attempts are written together
+            self._renewed_for = state
+            number = self._renewal.number + 1
+
+        def frozen() -> tuple[Sum, Sum]:
+            with self._lock:
+                self._frozen_by = number
+                self._granted = self._spent + self._reserved
+                return self._spent, self._reserved
+
+        taken = account.renew(connection, spent=spent, reserved=reserved, wanted=wanted, frozen=frozen)
+        self._renewal = Renewal(number=number, taken=taken)
+        return self._renewal
+
+    def renewed(self, renewal: Renewal) -> None:
+        """What was taken in a transaction that is committed now may be reserved."""
+        with self._lock:
+            # Another transaction may be giving back already what this one took.
+            if renewal.number < self._frozen_by:
+                return
+            self._granted = self._granted.at_least(renewal.taken)
+            waiting, self._waiting = self._waiting, []
+        _wake_all(waiting)
+
+    async def close(self) -> None:
+        """Gives back to the account what was set aside and not spent. Nothing may be in flight any more.
+
+        Raises:
+            LedgerError: the ledger cannot be written; what was set aside stays taken.
+        """
+        if self._account is not None:
+            account, spent = self._account, self._spent
+            await account.ledger.transact(lambda connection: account.close(connection, spent=spent))
+
+    async def look(self) -> None:
+        """Reads anew where the budgets of the account stand, for `check` and for what is said.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        if self._account is not None:
+            self._standings = await self._account.ledger.transact(self._account.standings)
+
+    def most_in_batch(self, trial: Trial) -> Sum:
+        """The worst case of a trial that is sent in a batch.
 
         Raises:
             BudgetError: there is a limit in USD, and the price of the model is not known.
         """
-        taken = self._taken(request, via, self._most(request, via), usage)
-        with self._lock:
-            self._spend(taken)
+        return self._most(trial.request, "batch").counted
+
+    def may_fit(self, most: Sum) -> bool:
+        """As far as is known since the last `look`: so much more fits within every limit."""
+        return all(
+            limit.allows((self._spent + self._reserved if standing is None else standing.taken) + most)
+            for limit, standing in self._seen()
+        )
+
+    def may_ever_fit(self, most: Sum) -> bool:
+        """The same once those that are still alive have given back what they hold."""
+        return all(limit.allows(standing.for_good + most) for limit, standing in self._seen() if standing is not None)
+
+    def _seen(self) -> Sequence[tuple[Limit, Standing | None]]:
+        if self._standings:
+            return [(standing.limit, standing) for standing in self._standings]
+        return [(limit, None) for limit in self._limits]
+
+    def _said(self, limit: Limit, standing: Standing | None) -> Iterable[str]:
+        spent, before = self._spent, NOTHING
+        if standing is not None:
+            before = standing.spent - standing.own_spent
+            spent = self._spent + before
+        beside = "" if standing is None else "".join(f", {text}" for text in _set_aside(standing, limit))
+        reserved = self._reserved
+        if limit.picousd is not None:
+            earlier = f" ({in_usd(before.usd)} of it not by this run)" if before.picousd else ""
+            most = in_usd(Sum(picousd=limit.picousd).usd)
+            yield f"{in_usd(spent.usd)} of {most} spent{earlier}, {in_usd(reserved.usd)} reserved{beside}"
+        if limit.tokens is not None:
+            earlier = f" ({before.tokens:,} of them not by this run)" if before.tokens else ""
+            yield f"{spent.tokens:,} of {limit.tokens:,} tokens spent{earlier}, {reserved.tokens:,} reserved{beside}"
 
     def _most(self, request: Request, via: Via) -> Amount:
-        most = most_of(request, via=via, free=self._is_free, priced=self._usd_limit is not None)
-        if self._usd_limit is not None and most.usd is None:
+        most = most_of(request, via=via, free=self._is_free, priced=self._is_priced)
+        if self._in_usd and most.usd is None:
             raise _unpriced([request.model])
         return most
 
+    @property
+    def _is_priced(self) -> bool:
+        # In an account others may have a limit in USD.
+        return self._in_usd or self._account is not None
+
     def _taken(self, request: Request, via: Via, most: Amount, usage: Usage | None) -> Amount:
-        if self._is_free:
-            return _NOTHING
-        if usage is None or usage.input_tokens is None:
-            return most
-        if usage.output_tokens is None:
-            usage = replace(usage, output_tokens=request.max_tokens)
-        if via == "batch" and usage.service_tier is None:
-            usage = replace(usage, service_tier="batch")
-        return _amount(request.model, usage, priced=self._usd_limit is not None)
+        return FREE if self._is_free else taken_of(request, usage, via=via, most=most, priced=self._is_priced)
 
-    def _fits(self, most: Amount, *, beside_reserved: bool) -> bool:
-        tokens = self._reserved_tokens if beside_reserved else 0
-        usd = self._spent_usd + (self._reserved_usd if beside_reserved else 0) + (most.usd or 0)
-        return self._fits_in_tokens(most, tokens) and (self._usd_limit is None or usd <= self._usd_limit)
+    def _fits(self, most: Sum) -> bool:
+        beside = self._spent + self._reserved + most
+        if self._account is not None:
+            return beside.within(self._granted)
+        return all(limit.allows(beside) for limit in self._limits)
 
-    def _fits_in_tokens(self, most: Amount, beside: int = 0) -> bool:
-        return self._token_limit is None or self._spent_tokens + beside + most.tokens <= self._token_limit
+    async def _ask_for(self, most: Sum, account: Account) -> None:
+        with self._lock:
+            self._last += 1
+            number = self._last
+            self._wanted[number] = most
+        try:
+            renewal = await account.ledger.transact(self.renew)
+        finally:
+            with self._lock:
+                del self._wanted[number]
+        self.renewed(renewal)
+
+    async def _may_fit_later(self, most: Sum) -> bool:
+        """Whether it fits beside what is spent for good, once all that is in flight gave back what it can."""
+        if self._account is None:
+            with self._lock:
+                return all(limit.allows(self._spent + most) for limit in self._limits)
+        await self.look()
+        return self.may_ever_fit(most)
 
     def _reserve(self, request: Request, via: Via, most: Amount) -> Reservation | None:
         with self._lock:
-            if not self._fits(most, beside_reserved=True):
+            if not self._fits(most.counted):
                 return None
             self._last += 1
             reservation = Reservation(number=self._last, request=request, via=via, most=most)
             self._open[self._last] = reservation
-            self._reserved_tokens += most.tokens
-            self._reserved_usd += most.usd or 0
+            self._reserved += most.counted
             return reservation
 
     def _close(self, reservation: Reservation, taken: Amount) -> None:
         with self._lock:
             if self._open.pop(reservation.number, None) is None:
                 raise ValueError("this reservation is settled already")
-            self._reserved_tokens -= reservation.most.tokens
-            self._reserved_usd -= reservation.most.usd or 0
-            self._spend(taken)
+            self._reserved -= reservation.most.counted
+            self._spent += taken.counted
             waiting, self._waiting = self._waiting, []
-        for settled in waiting:
-            settled.get_loop().call_soon_threadsafe(_wake, settled)
-
-    def _spend(self, taken: Amount) -> None:
-        self._spent_tokens += taken.tokens
-        self._spent_usd += taken.usd or 0
+        _wake_all(waiting)
 
 
-def most_of(request: Request, *, via: Via = "stream", free: bool = False, priced: bool = True) -> Amount:
-    """The most that one call of this request can take: a token for each byte of its prompt, since no token is
-    shorter, and `max_tokens` of output. A prompt that may be written into the cache costs what that costs.
+@dataclass(frozen=True, kw_only=True)
+class Renewal:
+    """What a budget wrote into its account: the how-manieth time, and what it has taken then in all."""
 
-    `free`: nothing. Without `priced`, no price is looked up and `usd` is `None`.
+    number: int
+    taken: Sum
+
+
+async def open_budget(
+    ledger: Ledger, trials: Iterable[Trial], limits: Sequence[Limit], *, deadline_seconds: float
+) -> Budget:
+    """A budget with these limits for a run of these trials, kept in the ledger. Close it when nothing is in flight.
+
+    Raises:
+        LedgerError: the ledger cannot be read or written.
     """
-    if free:
-        return _NOTHING
-    prompt = prompt_bytes(request) + TOKENS_ADDED
-    tier = "batch" if via == "batch" else None
-    read = Usage(input_tokens=prompt, output_tokens=request.max_tokens, service_tier=tier)
-    most = _amount(request.model, read, priced=priced)
-    kept = cache_time(request, via)
-    if kept is None or most.usd is None:
-        return most
-    written = replace(
-        read,
-        input_tokens=0,
-        cache_creation_input_tokens=prompt,
-        cache_creation_1h_input_tokens=prompt if kept == "1h" else 0,
+    account = Account(limits, ledger, deadline_seconds=deadline_seconds)
+    budget = Budget(account=account)
+    unpriced = any(find_price(model) is None for model in {trial.request.model for trial in trials})
+    is_refused = unpriced and any(limit.picousd is not None for limit in limits)
+    await ledger.transact(lambda connection: account.open(connection, unpriced=unpriced and not is_refused))
+    await budget.look()
+    return budget
+
+
+def used_up(budget: Budget) -> BudgetError:
+    """What to raise when the next request does not fit; says what is spent, since when, and who holds the rest."""
+    return BudgetError(
+        f"the budget is used up: {budget!r}, and the worst case of the next request does not fit beside it. What was "
+        "answered is in the ledger: run the same again with a budget for the rest, and it goes on from there."
     )
-    return max(most, _amount(request.model, written), key=lambda amount: amount.usd or 0)
-
-
-def cache_time(request: Request, via: Via) -> CacheTime | None:
-    """How long the persona is asked to be kept: in a batch always for an hour, since its calls may be far apart."""
-    return "1h" if request.cache is not None and via == "batch" else request.cache
-
-
-def prompt_bytes(request: Request) -> int:
-    """The bytes of all that the model is given to read, in UTF-8."""
-    texts = (request.system, json.dumps([dict(message) for message in request.messages], ensure_ascii=False))
-    return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
-
-
-def in_usd(amount: Decimal) -> str:
-    """The amount in words, rounded up to a hundredth of a cent."""
-    return f"{_rounded_up(amount)} USD"
-
-
-def _amount(model: str, usage: Usage, *, priced: bool = True) -> Amount:
-    counts = (
-        usage.input_tokens,
-        usage.cache_creation_input_tokens,
-        usage.cache_read_input_tokens,
-        usage.output_tokens,
-    )
-    price = find_price(model) if priced else None
-    return Amount(tokens=sum(count or 0 for count in counts), usd=None if price is None else price.usd(usage))
 
 
 def _unpriced(models: Sequence[str]) -> BudgetError:
@@ -301,20 +374,65 @@ def _unpriced(models: Sequence[str]) -> BudgetError:
     )
 
 
-def _too_small(limit: str, cheapest: str, spent: str, smallest: str, whole: str) -> BudgetError:
+def _refuse_if_too_small(limit: Limit, gone: Sum, most: Sequence[Sum]) -> None:
+    tokens = min(each.tokens for each in most)
+    if limit.tokens is not None and gone.tokens + tokens > limit.tokens:
+        raise _too_small(
+            f"{limit.tokens:,} tokens",
+            f"{tokens:,} tokens",
+            f"{gone.tokens:,} tokens" if gone.tokens else "",
+            f"{limit.tokens_from}={gone.tokens + tokens}",
+            f"{gone.tokens + sum(each.tokens for each in most):,} tokens",
+            limit,
+        )
+    if limit.picousd is None:
+        return
+    fitting = [each for each in most if limit.tokens is None or gone.tokens + each.tokens <= limit.tokens]
+    cheapest = min(fitting, key=lambda each: each.picousd)
+    if gone.picousd + cheapest.picousd > limit.picousd:
+        raise _too_small(
+            in_usd(Sum(picousd=limit.picousd).usd),
+            in_usd(cheapest.usd),
+            in_usd(gone.usd) if gone.picousd else "",
+            f"{limit.usd_from}={rounded_up((gone + cheapest).usd)}",
+            in_usd(sum(most, gone).usd),
+            limit,
+        )
+
+
+def _set_aside(standing: Standing, limit: Limit) -> Iterable[str]:
+    """What others have set aside, and who they are."""
+
+    def amount(of: Sum) -> str:
+        return in_usd(of.usd) if limit.picousd is not None else f"{of.tokens:,} tokens"
+
+    for hold in standing.holds:
+        if hold.amount == NOTHING:
+            continue
+        who = f"process {hold.process}, since {hold.since:%Y-%m-%d %H:%M} UTC"
+        state = ", ended before it settled them, so they may have been billed" if hold.is_over else ""
+        yield f"{amount(hold.amount)} set aside by {who}{state}"
+    if standing.in_batches != NOTHING:
+        yield f"{amount(standing.in_batches)} set aside for message batches whose results are to come"
+
+
+def _named(limit: Limit) -> str:
+    return f"the budget {limit.scope!r}"
+
+
+def _wake_all(waiting: Iterable[asyncio.Future[None]]) -> None:
+    for settled in waiting:
+        settled.get_loop().call_soon_threadsafe(_wake, settled)
+
+
+def _too_small(limit: str, cheapest: str, spent: str, smallest: str, whole: str, of: Limit) -> BudgetError:
     of_it = f", and {spent} are spent already" if spent else ""
+    whose = "" if not of.scope else " by this plan's runs" if of.scope.startswith("plan ") else f" within {of.scope!r}"
+    of_it += whose if spent else ""
     return BudgetError(
         f"a budget of {limit} cannot start any trial: the cheapest may take {cheapest}{of_it}. The smallest budget "
         f"that can start is {smallest}; {whole} are enough for all. A lower max_tokens lowers both"
     )
-
-
-def _rounded_up(usd: Decimal) -> Decimal:
-    """To a hundredth of a cent, or to three digits where it is less than that."""
-    if usd == 0:
-        return Decimal(0)
-    digits = max(4, 2 - usd.adjusted())
-    return usd.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_CEILING)
 
 
 def _wake(waiting: asyncio.Future[None]) -> None:

@@ -17,11 +17,13 @@ TOML file with a table for each model that has other prices, in USD per million 
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -151,6 +153,19 @@ def cache_minimum(model: str) -> int | None:
     return _of_model(_listed_minimums(), model)
 
 
+@lru_cache(maxsize=1024)
+def context_tokens(model: str) -> int | None:
+    """How many tokens a request to the model may have, by genai-prices; `None` where it does not say."""
+    from genai_prices import Usage as PricedUsage
+    from genai_prices import calc_price
+
+    usage = PricedUsage(input_tokens=0, output_tokens=0)
+    try:
+        return calc_price(usage, model_ref=model, provider_id="anthropic").model.context_window
+    except LookupError:
+        return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class _OwnModel:
     price: Price
@@ -176,19 +191,20 @@ def _listed_minimums() -> Mapping[str, int]:
 def _listed_price(model: str, today: date) -> Price | None:
     from importlib import metadata
 
-    from genai_prices import Usage as PricedUsage
-    from genai_prices import calc_price
-
     when = datetime(today.year, today.month, today.day, tzinfo=UTC)
-    try:
-        found = calc_price(
-            PricedUsage(input_tokens=0, output_tokens=0),
-            model_ref=model,
-            provider_id="anthropic",
-            genai_request_timestamp=when,
-        ).model_price
-    except LookupError:
-        return None
+    with _without_collecting():
+        from genai_prices import Usage as PricedUsage
+        from genai_prices import calc_price
+
+        try:
+            found = calc_price(
+                PricedUsage(input_tokens=0, output_tokens=0),
+                model_ref=model,
+                provider_id="anthropic",
+                genai_request_timestamp=when,
+            ).model_price
+        except LookupError:
+            return None
     if found.input_mtok is None or found.output_mtok is None:
         return None
     units = (found.input_mtok, found.output_mtok, found.cache_write_mtok, found.cache_read_mtok)
@@ -200,6 +216,19 @@ def _listed_price(model: str, today: date) -> Price | None:
         as_of=_known()["prices"]["compared"] if version == _known()["prices"]["genai_prices"] else None,
         source=f"list prices of genai-prices {version}",
     )
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """The prices are some 40,000 objects, none of them garbage: to look for some takes longer than to make
+    them."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _listed_rates(found: Any, prompt_tokens: int) -> Rates:

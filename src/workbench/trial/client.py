@@ -8,12 +8,16 @@ stream takes an early end for success and lets socket errors through untranslate
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
+import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,14 +26,18 @@ from urllib.parse import urlsplit, urlunsplit
 from workbench.errors import SetupError
 from workbench.trial.catalogue import OFFLINE_BASE_URL
 from workbench.trial.pace import RateLimit, rate_limits
-from workbench.trial.trial import Failure, Place, Reply, Request, Usage
+from workbench.trial.trial import Failure, Place, Reply, Request, Usage, shared
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic as AsyncAnthropic
+    from opentelemetry.trace import Tracer
 
 _API = "https://api.anthropic.com"
 _CREDENTIAL_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_PROFILE")
 _SECRET_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_IDENTITY_TOKEN")
+_HEADERS_VARIABLE = "ANTHROPIC_CUSTOM_HEADERS"
+_SHORTEST_SECRET = 8
+"""Shorter values of headers are words, found in any text."""
 _FEDERATION_VARIABLES = ("ANTHROPIC_FEDERATION_RULE_ID", "ANTHROPIC_ORGANIZATION_ID")
 
 SPEND_LIMITS = ("enforced_spend_limit_reached", "contract_spend_limit_reached")
@@ -49,8 +57,6 @@ class Attempt:
     reply: Reply | None = None
     failure: Failure | None = None
     retry_after_seconds: float | None = None
-    limits: tuple[RateLimit, ...] = ()
-    """The rate limits that the server told."""
 
 
 def choose_place(live: bool | None = None) -> Place:
@@ -145,10 +151,14 @@ async def open_client(place: Place, *, connections: int = 8) -> AsyncIterator[As
     Raises:
         SetupError: the SDK finds the credentials unusable.
     """
-    import anthropic
-    import httpx2
+    with _collector_at_rest():
+        import anthropic
+        import httpx2
 
+    # It points at whoever calls the SDK, which is us; `retirement_of` is how a run says it, once.
+    warnings.filterwarnings("ignore", r"The model '.*' is deprecated", DeprecationWarning)
     timeout = httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
+    telemetry: Literal[False] | None = None if tracer() else False  # None: as the environment says
     if place.is_stand_in:
         from workbench.trial.offline import OfflineTransport
 
@@ -156,6 +166,7 @@ async def open_client(place: Place, *, connections: int = 8) -> AsyncIterator[As
             api_key="offline",
             base_url=place.base_url,
             max_retries=0,
+            open_telemetry=telemetry,
             timeout=timeout,
             http_client=anthropic.DefaultAsyncHttpxClient(transport=OfflineTransport.from_environment()),
         )
@@ -167,6 +178,7 @@ async def open_client(place: Place, *, connections: int = 8) -> AsyncIterator[As
                 api_key="none" if asks_for_none else None,
                 base_url=place.base_url,
                 max_retries=0,
+                open_telemetry=telemetry,
                 timeout=timeout,
                 http_client=anthropic.DefaultAioHttpClient(limits=limits, timeout=timeout),
             )
@@ -176,6 +188,41 @@ async def open_client(place: Place, *, connections: int = 8) -> AsyncIterator[As
         yield client
 
 
+def tracer() -> Tracer | None:
+    """What makes the spans of trials; `None`: the program set no OpenTelemetry provider, and nobody would see them."""
+    from opentelemetry import trace
+
+    found = trace.get_tracer("workbench")
+    return None if isinstance(found, trace.ProxyTracer | trace.NoOpTracer) else found
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Spares an import the garbage collector, which would look again and again through what is there to stay.
+
+    The SDK has half a million such objects; they cost a third of its import, and once more at the program's end.
+    """
+    if "anthropic" in sys.modules or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        if gc.get_freeze_count() == 0:
+            gc.freeze()
+            if "ipykernel" in sys.modules:
+                gc.unfreeze()  # A notebook makes and drops much: what is there now may be garbage later.
+        gc.enable()
+
+
+def retirement_of(model: str) -> str | None:
+    """The day, in English, on which the API no longer answers as this model, by the SDK; `None`: it names none."""
+    from anthropic.resources.messages import DEPRECATED_MODELS
+
+    return DEPRECATED_MODELS.get(model)
+
+
 async def ask(
     client: AsyncAnthropic,
     request: Request,
@@ -183,12 +230,14 @@ async def ask(
     draw: int = 0,
     on_text: Callable[[str], None] | None = None,
     progress: Progress | None = None,
+    on_limits: Callable[[tuple[RateLimit, ...]], None] | None = None,
     deadline_seconds: float = DEADLINE_SECONDS,
 ) -> Attempt:
     """Sends one request and reads its stream to the end; `on_text` gets each piece of text as it comes.
 
     Never raises for what the network or the server does: that is the `failure` of the attempt. `progress` holds
-    the reply as far as it has come, for whoever cancels.
+    the reply as far as it has come, for whoever cancels; `on_limits` gets the rate limits that the server tells,
+    before the reply.
     """
     import anthropic
     import httpx2
@@ -200,7 +249,8 @@ async def ask(
     try:
         async with asyncio.timeout(deadline_seconds), call as response:
             progress.request_id = response.headers.get("request-id") or response.headers.get("x-request-id")
-            limits = rate_limits(response.headers)
+            if on_limits is not None:
+                on_limits(rate_limits(response.headers))
             content_type = response.headers.get("content-type", "")
             if not content_type.startswith("text/event-stream"):
                 body = await response.read()
@@ -213,15 +263,17 @@ async def ask(
                         request_id=progress.request_id,
                     )
                 )
-            async for event in _events(response.iter_bytes()):
-                failure = progress.take(event, on_text)
-                if failure is not None:
-                    return Attempt(reply=progress.partial(), failure=failure)
+            events = _Events()
+            async for chunk in response.iter_bytes():
+                for event in events.complete_with(chunk):
+                    failure = progress.take(event, on_text)
+                    if failure is not None:
+                        return Attempt(reply=progress.partial(), failure=failure)
     except anthropic.APIStatusError as error:
         headers = error.response.headers
-        return Attempt(
-            failure=status_failure(error), retry_after_seconds=retry_after(headers), limits=rate_limits(headers)
-        )
+        if on_limits is not None:
+            on_limits(rate_limits(headers))
+        return Attempt(failure=status_failure(error), retry_after_seconds=retry_after(headers))
     except (anthropic.APITimeoutError, httpx2.TimeoutException) as error:
         return _broken(progress, "unreachable" if _was_never_sent(error) else "timeout", describe_cause(error))
     except (anthropic.APIConnectionError, httpx2.TransportError) as error:
@@ -232,7 +284,7 @@ async def ask(
         return _broken(progress, "malformed_stream", describe_cause(error))
     if progress.stop_reason is None:
         return _broken(progress, "broken_stream", "the stream ended before the model did")
-    return Attempt(reply=progress.partial(), limits=limits)
+    return Attempt(reply=progress.partial())
 
 
 async def count_input_tokens(client: AsyncAnthropic, request: Request) -> int | None:
@@ -252,9 +304,10 @@ async def count_input_tokens(client: AsyncAnthropic, request: Request) -> int | 
 class Progress:
     """A reply while it comes: fed with the events of a stream, readable at any time."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_first_token: Callable[[], None] | None = None) -> None:
         self.request_id: str | None = None
         self.stop_reason: str | None = None
+        self._on_first_token = on_first_token
         self._pieces: list[str] = []
         self._stop_details: Mapping[str, Any] | None = None
         self._model = ""
@@ -269,6 +322,8 @@ class Progress:
         if kind == "content_block_delta":
             if self._first is None:
                 self._first = time.perf_counter()
+                if self._on_first_token is not None:
+                    self._on_first_token()
             if event["delta"].get("type") == "text_delta":
                 self._add(event["delta"]["text"], on_text)
         elif kind == "content_block_start" and event["content_block"].get("type") == "text":
@@ -296,9 +351,9 @@ class Progress:
         now = time.perf_counter()
         return Reply(
             text="".join(self._pieces),
-            stop_reason=self.stop_reason,
+            stop_reason=shared(self.stop_reason),
             stop_details=self._stop_details,
-            model=self._model,
+            model=shared(self._model),
             usage=Usage(
                 input_tokens=self._usage.get("input_tokens"),
                 output_tokens=self._usage.get("output_tokens") if self._output_is_final else None,
@@ -307,11 +362,12 @@ class Progress:
                 cache_creation_1h_input_tokens=(self._usage.get("cache_creation") or {}).get(
                     "ephemeral_1h_input_tokens"
                 ),
-                service_tier=self._usage.get("service_tier"),
+                service_tier=shared(self._usage.get("service_tier")),
             ),
             request_id=self.request_id,
             seconds_to_first_token=None if self._first is None else self._first - self._began,
             seconds=now - self._began,
+            at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
 
     def _add(self, text: str, on_text: Callable[[str], None] | None) -> None:
@@ -321,24 +377,29 @@ class Progress:
                 on_text(text)
 
 
-async def _events(chunks: AsyncIterator[bytes]) -> AsyncIterator[Mapping[str, Any]]:
+class _Events:
     """Server-sent events as their JSON data. Lines end in LF or CRLF only: U+2028 may stand inside the data."""
-    waiting = b""
-    data: list[bytes] = []
-    async for chunk in chunks:
-        *lines, waiting = (waiting + chunk).split(b"\n")
+
+    def __init__(self) -> None:
+        self._waiting = b""
+        self._data: list[bytes] = []
+
+    def complete_with(self, chunk: bytes) -> Iterator[Mapping[str, Any]]:
+        """The events that end in this chunk of the stream."""
+        *lines, self._waiting = (self._waiting + chunk).split(b"\n")
         for line in lines:
             line = line.removesuffix(b"\r")
             if line.startswith(b"data:"):
-                data.append(line[5:].removeprefix(b" "))
-            elif not line and data:
-                yield readable_json(b"\n".join(data))
-                data.clear()
+                self._data.append(line[5:].removeprefix(b" "))
+            elif not line and self._data:
+                data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+                self._data.clear()
+                yield readable_json(data)
 
 
 def readable_json(data: bytes) -> Any:
     """JSON without lone surrogates, which an escape such as `\\ud83d` may make and nothing can store."""
-    value = json.loads(data)
+    value = json.loads(data.decode())
     if b"\\u" in data and b"\\ud" in data.lower():
         return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     return value
@@ -370,8 +431,13 @@ def describe_cause(error: Exception) -> str:
 
 def without_credentials(text: str) -> str:
     """A server may repeat the key that it refuses; failures are stored and shown."""
-    for name in _SECRET_VARIABLES:
-        if secret := os.environ.get(name, "").strip():
+    secrets = [(name, os.environ.get(name, "").strip()) for name in _SECRET_VARIABLES]
+    for line in os.environ.get(_HEADERS_VARIABLE, "").splitlines():
+        value = line.partition(":")[2].strip()
+        parts = (value, value.partition(" ")[2].strip())
+        secrets += [(_HEADERS_VARIABLE, part) for part in parts if len(part) >= _SHORTEST_SECRET]
+    for name, secret in secrets:
+        if secret:
             text = text.replace(secret, f"[{name}]")
     return text
 

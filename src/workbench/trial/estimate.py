@@ -1,4 +1,4 @@
-"""What a run would take, before anything is spent."""
+"""What a run would take and what it could show, before anything is spent."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import PlanError
-from workbench.trial.budget import cache_time, most_of, prompt_bytes
 from workbench.trial.catalogue import Price, find_price
 from workbench.trial.client import choose_place, count_input_tokens, open_client
 from workbench.trial.ledger import Ledger, open_ledger
 from workbench.trial.loop import Started
+from workbench.trial.power import PlannedPower, pilot_variances
+from workbench.trial.runner import grade_trial
 from workbench.trial.trial import Place, Reply, Request, Trial, Usage, Via
+from workbench.trial.worst_case import cache_time, most_of, prompt_bytes
 
 if TYPE_CHECKING:
     from workbench.trial.plan import Plan
@@ -32,11 +35,14 @@ EXPECTED_OUTPUT_TOKENS = 1_500
 EXPECTED_TOKENS_PER_SECOND = 60.0
 EXPECTED_SECONDS_TO_FIRST_TOKEN = 2.0
 COUNTS_AT_ONCE = 8
+MOST_GRADED = 300
+"""Replies from the ledger, of the first tasks, that are graded for their variance: an estimate is to be quick."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Estimate:
-    """What a run would take. Shows itself as text, Markdown or HTML. Repeated calls are not in it."""
+    """What a run would take, and the smallest difference it could show. Shows itself as text, Markdown or HTML.
+    Repeated calls are not in it."""
 
     place: Place
     variants: int
@@ -71,6 +77,8 @@ class Estimate:
     """At `concurrency` calls at once; `None` for a batch, which may take up to a day."""
     caching: Mapping[str, str] = field(default_factory=dict)
     """By variant, whether its persona is kept in the prompt cache, and why."""
+    power: PlannedPower | None = None
+    """What the plan could show; `None` where no task names a grader, so that nothing is scored."""
 
     @property
     def calls(self) -> int:
@@ -86,6 +94,7 @@ class Estimate:
                 "trials",
                 f"{self.trials:,}: {self.variants:,} variants x {self.tasks:,} tasks x {self.repeats:,} repeats",
             ),
+            *self._power_in_words(),
             ("answered in the ledger", f"{self.answered:,} ({share})"),
             ("calls to make", f"{self.calls:,}" + (" in Message Batches" if self.via == "batch" else "")),
         ]
@@ -102,6 +111,11 @@ class Estimate:
         ]
         rows += [("prices", source) for source in self.prices]
         return rows + [(f"prompt cache, {variant}", reason) for variant, reason in self.caching.items()]
+
+    def _power_in_words(self) -> list[tuple[str, str]]:
+        if self.power is None:
+            return [("smallest difference", "none: no task names a grader, so nothing is scored")]
+        return self.power.rows()
 
     def _usd_in_words(self) -> str:
         if self.place.is_stand_in:
@@ -185,7 +199,37 @@ def estimate_plan(
         prices=tuple(sorted({str(price) for price in prices.values()})),
         minutes=None if via == "batch" and missing else _minutes(answered, lengths, concurrency, place),
         caching=plan.caching,
+        power=_planned_power(plan, answered, place),
     )
+
+
+def _planned_power(plan: Plan, answered: Sequence[tuple[Trial, Reply]], place: Place) -> PlannedPower | None:
+    graded = [task for task in plan.tasks if plan.graders[task.id]]
+    if not graded:
+        return None
+    variances = pilot_variances(list(_pilot_scores(plan, answered).values()))
+    if place.is_stand_in and variances.replies:
+        variances = replace(variances, source=f"{variances.source}, made up by the {place.label}")
+    groups = len({("task", task.id) if task.group is None else ("group", task.group) for task in graded})
+    return PlannedPower(
+        tasks=len(graded),
+        repeats=plan.repeats,
+        comparisons=max(1, len(plan.variants) - 1),
+        variances=variances,
+        groups=groups if groups < len(graded) else None,
+    )
+
+
+def _pilot_scores(plan: Plan, answered: Sequence[tuple[Trial, Reply]]) -> dict[str, dict[str, list[float]]]:
+    """By variant and task id, the scores of replies in the ledger."""
+    tasks = {task.id: task for task in plan.tasks if plan.graders[task.id]}
+    scores: dict[str, dict[str, list[float]]] = {variant: defaultdict(list) for variant in plan.variants}
+    of_graded = ((trial, reply) for trial, reply in answered if trial.task_id in tasks)
+    for trial, reply in islice(of_graded, MOST_GRADED):
+        found = grade_trial(trial.replace(reply=reply), tasks[trial.task_id], plan.graders[trial.task_id]).score
+        if found is not None:
+            scores[trial.variant][trial.task_id].append(found)
+    return scores
 
 
 def _total_usd(trials: Sequence[Trial], usages: Sequence[Usage], prices: Mapping[str, Price]) -> float:

@@ -7,18 +7,15 @@ own writes, in one transaction, whatever has gathered since its last one.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import os
-import threading
-from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -26,12 +23,16 @@ from workbench.definition.agent import Agent
 from workbench.definition.project import project_folder
 from workbench.errors import LedgerError
 from workbench.trial.difference import Difference, Recorded, difference_between, names_of_parts, nearness
+from workbench.trial.ledger_groups import GroupedWrites
 from workbench.trial.ledger_schema import SCHEMA_VERSION, bring_up_to_date, open_engine
 from workbench.trial.ledger_schema import attempts as _attempts
 from workbench.trial.ledger_schema import batch_items as _batch_items
 from workbench.trial.ledger_schema import batches as _batches
 from workbench.trial.ledger_schema import texts as _texts
+from workbench.trial.spending import NOTHING, Sum, settle_items
 from workbench.trial.trial import Reply, Trial, Usage
+
+T = TypeVar("T")
 
 _KEYS_A_QUERY = 500
 _ATTEMPTS_COMPARED = 200
@@ -54,12 +55,13 @@ def open_ledger(where: str | Path | None = None) -> Ledger:
     return Ledger(f"sqlite:///{path}")
 
 
-@dataclass
-class _Group:
-    """Attempts that are written in one transaction: those that come while the one before is being written."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Attempted:
+    """An attempt that is to be written, and what is to be done in the same transaction."""
 
-    committed: Future[None]
-    attempts: list[tuple[Trial, Agent]] = field(default_factory=list)
+    trial: Trial
+    agent: Agent
+    also: Callable[[sa.Connection], object] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,10 @@ class OpenBatch:
     """How many requests it was sent with."""
     keys: frozenset[str]
     """Those whose results are still to come; also their custom ids."""
+
+
+class _Declined(Exception):
+    """What is done beside noting a batch cannot be done: nothing is noted."""
 
 
 class Ledger:
@@ -101,9 +107,7 @@ class Ledger:
             raise
         self._agents: dict[int, tuple[Agent, str, bytes]] = {}
         self._known_texts: set[str] = set()
-        self._lock = threading.Lock()
-        self._gathering: _Group | None = None
-        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="workbench-ledger")
+        self._writes: GroupedWrites[_Attempted | Callable[[sa.Connection], Any]] = GroupedWrites(self._commit)
 
     def __enter__(self) -> Ledger:
         return self
@@ -113,21 +117,31 @@ class Ledger:
 
     def close(self) -> None:
         """Writes what is waiting and closes the database."""
-        self._writer.shutdown()
+        self._writes.close()
         self._engine.dispose()
 
-    async def write(self, trial: Trial, agent: Agent) -> None:
-        """Returns when the attempt is on disk.
+    async def write(self, trial: Trial, agent: Agent, *, also: Callable[[sa.Connection], T] | None = None) -> T | None:
+        """Returns when the attempt is on disk, and with it what `also` does, as in `transact`; what that returned.
 
         Raises:
             LedgerError: it is not, because the disk is full or the database gone.
         """
-        with self._lock:
-            group = self._gathering
-            if group is None:
-                group = self._gathering = _Group(self._writer.submit(self._commit_gathered))
-            group.attempts.append((trial, agent))
-        await asyncio.shield(asyncio.wrap_future(group.committed))
+        result: T | None = await self._writes.add(_Attempted(trial=trial, agent=agent, also=also))
+        return result
+
+    async def transact(self, work: Callable[[sa.Connection], T]) -> T:
+        """What `work` returns, once all that it wrote is on disk.
+
+        It is called in the ledger's own thread, in the transaction of whatever else is being written: in the order in
+        which things came, with the write lock held from the start in SQLite. What it raises undoes the whole
+        transaction, the attempts of others with it, so what it finds out it returns. Cancelling the wait does not
+        undo it.
+
+        Raises:
+            LedgerError: nothing was written, because the disk is full or the database gone.
+        """
+        result: T = await self._writes.add(work)
+        return result
 
     def find(self, keys: Iterable[str]) -> dict[str, Reply]:
         """The newest whole reply for each of these keys that has one."""
@@ -173,10 +187,13 @@ class Ledger:
         with self._translated("read"), self._engine.connect() as connection:
             return int(connection.scalar(query.where(_attempts.c.whole) if whole else query) or 0)
 
-    def intend_batch(self, keys: Collection[str], *, place: str) -> int | None:
+    def intend_batch(
+        self, keys: Collection[str], *, place: str, also: Callable[[sa.Connection], bool] | None = None
+    ) -> int | None:
         """Notes that a batch of these requests is about to be sent, and gives its number in this ledger.
 
-        `None`, and nothing is noted, if one of them is in an open batch already. Durable when it returns.
+        `None`, and nothing is noted, if one of them is in an open batch already, or if what is done `also`, in the
+        same transaction, returns False. Durable when it returns.
         """
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         intended = _batches.insert().values(place=place, at=at, size=len(keys))
@@ -188,7 +205,9 @@ class Ledger:
                     for start in range(0, len(rows), _KEYS_A_QUERY):
                         # As values: psycopg complains aloud of a conflict in many executions.
                         connection.execute(_batch_items.insert().values(rows[start : start + _KEYS_A_QUERY]))
-            except sa.exc.IntegrityError:
+                    if also is not None and not also(connection):
+                        raise _Declined
+            except (sa.exc.IntegrityError, _Declined):
                 return None
         return number
 
@@ -198,16 +217,23 @@ class Ledger:
             connection.execute(_batches.update().where(_batches.c.number == number).values(batch_id=batch_id))
 
     def drop_batch(self, number: int) -> None:
-        """Forgets a batch that was never created; its requests may be sent again. One that has a name is kept."""
+        """Forgets a batch that was never created; its requests may be sent again, and what was set aside for them is
+        given back. One that has a name is kept."""
         unnamed = _batches.delete().where(_batches.c.number == number, _batches.c.batch_id.is_(None))
         with self._translated("written"), self._engine.begin() as connection:
             if connection.execute(unnamed).rowcount:
+                keys = connection.scalars(sa.select(_batch_items.c.key).where(_batch_items.c.batch == number))
+                settle_items(connection, list(keys), lambda _: NOTHING)
                 connection.execute(_batch_items.delete().where(_batch_items.c.batch == number))
 
-    def close_batch_items(self, keys: Iterable[str]) -> None:
-        """Notes that the results of these requests are in the ledger; a batch is open while it has others."""
+    def close_batch_items(self, keys: Iterable[str], taken: Callable[[str], Sum | None] = lambda _: None) -> None:
+        """Notes that the results of these requests are in the ledger; a batch is open while it has others.
+
+        `taken` gives what one of them took of the budget in which it was set aside; `None`: its worst case.
+        """
         wanted = list(keys)
         with self._translated("written"), self._engine.begin() as connection:
+            settle_items(connection, wanted, taken)
             for start in range(0, len(wanted), _KEYS_A_QUERY):
                 part = wanted[start : start + _KEYS_A_QUERY]
                 connection.execute(_batch_items.delete().where(_batch_items.c.key.in_(part)))
@@ -252,25 +278,27 @@ class Ledger:
                 "upgrade the workbench or name another ledger in WORKBENCH_LEDGER"
             )
 
-    def _commit_gathered(self) -> None:
-        with self._lock:
-            group, self._gathering = self._gathering, None
-        if group is not None:
-            with self._translated("written"):
-                self._commit(group.attempts)
-
-    def _commit(self, attempts: list[tuple[Trial, Agent]]) -> None:
+    def _commit(self, gathered: Sequence[_Attempted | Callable[[sa.Connection], Any]]) -> list[Any]:
+        """Writes all of it in one transaction; what each returned, in the same order."""
+        attempts = [each for each in gathered if isinstance(each, _Attempted)]
         texts: dict[str, bytes] = {}
         rows = []
-        for trial, agent in attempts:
-            agent_sha256, file = self._text_of(agent)
-            system = _bytes(trial.request.system)
+        for each in attempts:
+            agent_sha256, file = self._text_of(each.agent)
+            system = _bytes(each.trial.request.system)
             system_sha256 = _sha256(system)
             texts[agent_sha256], texts[system_sha256] = file, system
-            rows.append(_row(trial, agent_sha256, system_sha256))
-        self._store_texts({sha256: body for sha256, body in texts.items() if sha256 not in self._known_texts})
-        with self._engine.begin() as connection:
-            connection.execute(_attempts.insert(), rows)
+            rows.append(_row(each.trial, agent_sha256, system_sha256))
+        with self._translated("written"):
+            self._store_texts({sha256: body for sha256, body in texts.items() if sha256 not in self._known_texts})
+            with self._engine.begin() as connection:
+                if self._engine.dialect.name == "sqlite":
+                    # Else two processes that both read before they write would refuse each other.
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                if rows:
+                    connection.execute(_attempts.insert(), rows)
+                works = [each.also if isinstance(each, _Attempted) else each for each in gathered]
+                return [work(connection) if work is not None else None for work in works]
 
     def _text_of(self, agent: Agent) -> tuple[str, bytes]:
         """The agent's file and its hash; made once, because an agent writes its file anew each time it is asked."""
@@ -309,7 +337,7 @@ def _row(trial: Trial, agent_sha256: str, system_sha256: str) -> dict[str, Any]:
     request = {name: value for name, value in trial.request.body().items() if name != "system"}
     row: dict[str, Any] = {
         "key": trial.key,
-        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "at": (reply.at if reply else None) or datetime.now(UTC).isoformat(timespec="milliseconds"),
         "variant": _storable(trial.variant),
         "task_id": _storable(trial.task_id),
         "repeat": trial.repeat,
@@ -375,7 +403,7 @@ def _recorded(row: Any) -> Recorded:
 
 def _reply(row: Any) -> Reply:
     """The reply in a row of the columns `_FOUND`."""
-    _, attempts, stop_details, text, stop_reason, model, request_id, first, seconds, *usage = row
+    _, at, attempts, stop_details, text, stop_reason, model, request_id, first, seconds, *usage = row
     return Reply(
         text=text,
         stop_reason=stop_reason,
@@ -386,12 +414,13 @@ def _reply(row: Any) -> Reply:
         seconds_to_first_token=first,
         seconds=seconds,
         attempts=attempts,
+        at=at,
     )
 
 
 _REPLY_COLUMNS = ("text", "stop_reason", "model", "request_id", "seconds_to_first_token", "seconds")
 _USAGE_COLUMNS = tuple(column.name for column in fields(Usage))
-_FOUND = [_attempts.c[name] for name in ("key", "attempts", "stop_details", *_REPLY_COLUMNS, *_USAGE_COLUMNS)]
+_FOUND = [_attempts.c[name] for name in ("key", "at", "attempts", "stop_details", *_REPLY_COLUMNS, *_USAGE_COLUMNS)]
 _COMPARED = [
     _attempts.c[name]
     for name in (

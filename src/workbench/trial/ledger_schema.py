@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 SECONDS_UNTIL_BUSY = 60
 """How long a SQLite ledger waits for another process to finish writing."""
@@ -99,9 +99,37 @@ batch_items = sa.Table(
     tables,
     sa.Column("key", sa.String(64), primary_key=True),  # unique: one request is in one open batch at most
     sa.Column("batch", sa.Integer, nullable=False, index=True),
+    sa.Column("scopes", sa.Text),  # JSON: the budgets of which this much is set aside until the request is settled
+    sa.Column("tokens", sa.BigInteger),
+    sa.Column("picousd", sa.BigInteger),
 )
 
-_COLUMNS_SINCE_2 = ("draw", "cache_creation_1h_input_tokens", "service_tier")
+budgets = sa.Table(
+    "budgets",
+    tables,
+    sa.Column("scope", sa.String(255), primary_key=True),
+    sa.Column("tokens", sa.BigInteger, nullable=False),  # all that is taken: spent, or set aside for what is in flight
+    sa.Column("picousd", sa.BigInteger, nullable=False),
+    sa.Column("unpriced", sa.Boolean, nullable=False),  # models without a price were asked, so picousd is too low
+)
+
+budget_holds = sa.Table(
+    "budget_holds",
+    tables,
+    sa.Column("holder", sa.String(32), primary_key=True),
+    sa.Column("scope", sa.String(255), primary_key=True),
+    sa.Column("process", sa.Integer, nullable=False),
+    sa.Column("machine", sa.String(16), nullable=False),
+    sa.Column("since", sa.String(32), nullable=False),
+    sa.Column("until", sa.String(32), nullable=False),
+    sa.Column("tokens", sa.BigInteger, nullable=False),  # of what is taken, the part that is not known to be spent
+    sa.Column("picousd", sa.BigInteger, nullable=False),
+)
+
+_COLUMNS_SINCE = {
+    2: (attempts, ("draw", "cache_creation_1h_input_tokens", "service_tier")),
+    3: (batch_items, ("scopes", "tokens", "picousd")),
+}
 
 
 def open_engine(url: str) -> sa.Engine:
@@ -136,7 +164,7 @@ def bring_up_to_date(engine: sa.Engine) -> int:
         if found is not None and found >= SCHEMA_VERSION:
             return found
         if found is not None:
-            _add_columns(connection)
+            _add_columns(connection, found)
         tables.create_all(connection)
         if found is None:
             connection.execute(about.insert().values(schema_version=SCHEMA_VERSION))
@@ -153,10 +181,14 @@ def _version(connection: sa.Connection) -> int | None:
     return version
 
 
-def _add_columns(connection: sa.Connection) -> None:
-    for name in _COLUMNS_SINCE_2:
-        column = sa.schema.CreateColumn(attempts.c[name]).compile(dialect=connection.dialect)
-        connection.exec_driver_sql(f"ALTER TABLE {attempts.name} ADD COLUMN {column}")
+def _add_columns(connection: sa.Connection, found: int) -> None:
+    """Those that came after the version found, in the tables that it had; the others are made whole."""
+    for version, (table, names) in _COLUMNS_SINCE.items():
+        if version <= found or not sa.inspect(connection).has_table(table.name):
+            continue
+        for name in names:
+            column = sa.schema.CreateColumn(table.c[name]).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {column}")
 
 
 def _add_indexes(connection: sa.Connection) -> None:

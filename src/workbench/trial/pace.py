@@ -8,6 +8,7 @@ once for all requests that were in flight together. It never exceeds what the us
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -66,8 +67,7 @@ class Pace:
         self.most = most
         self.limit = float(min(most, FIRST_LIMIT))
         self.in_flight = 0
-        self.reason = ""
-        """Why it is slower than allowed, in words; empty while it is not."""
+        self._shrunk_because = self._paused_because = ""
         self._has_been_refused = False
         self._shrunk_at = float("-inf")
         self._paused_until = float("-inf")
@@ -97,14 +97,24 @@ class Pace:
             async with self._changed:
                 self._changed.notify(2)
 
-    def answered(self, limits: tuple[RateLimit, ...] = ()) -> None:
-        """A reply came: grow, unless one of the server's limits is nearly reached."""
+    def answered(self) -> None:
+        """A reply came: grow."""
         step = 1.0 / self.limit if self._has_been_refused else 1.0
         self.limit = min(float(self.most), self.limit + step)
-        if self.limit >= self.most and self._paused_until <= time.monotonic():
-            self.reason = ""
+        if self.limit >= self.most:
+            self._shrunk_because = ""
+
+    def told(self, limits: tuple[RateLimit, ...]) -> None:
+        """A reply begins, and these are the server's limits now: wait for the reset of one that is nearly reached.
+
+        Those in flight may not have been counted yet, so as many requests are left for them.
+        """
         for limit in limits:
-            if limit.remaining < NEARLY_REACHED * limit.limit:
+            in_flight = 0
+            if limit.kind == "requests":
+                in_flight = self.in_flight
+                self.limit = max(1.0, min(self.limit, float(limit.limit)))
+            if limit.remaining < max(NEARLY_REACHED * limit.limit, in_flight):
                 self._pause(limit.seconds_to_reset, f"{limit.remaining:,} of {limit.limit:,} {limit.kind} left")
 
     def refused(self, began: float, what: str, retry_after_seconds: float | None) -> None:
@@ -113,9 +123,18 @@ class Pace:
         if began >= self._shrunk_at:
             self.limit = max(1.0, self.limit * SHRINK)
             self._shrunk_at = time.monotonic()
-        self.reason = f"{int(self.limit)} of {self.most} at once after {what}"
+        self._shrunk_because = what
         if retry_after_seconds:
             self._pause(retry_after_seconds, what)
+
+    @property
+    def reason(self) -> str:
+        """Why it is slower than allowed, in words, with the seconds that are left to wait; empty while it is not."""
+        if seconds := self.seconds_paused:
+            return f"waiting {math.ceil(seconds)} s: {self._paused_because}"
+        if self._shrunk_because:
+            return f"{int(self.limit)} of {self.most} at once after {self._shrunk_because}"
+        return ""
 
     @property
     def seconds_paused(self) -> float:
@@ -126,4 +145,4 @@ class Pace:
         until = time.monotonic() + min(seconds, LONGEST_PAUSE_SECONDS)
         if until > self._paused_until:
             self._paused_until = until
-            self.reason = f"waiting: {why}"
+            self._paused_because = why

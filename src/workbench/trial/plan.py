@@ -47,9 +47,10 @@ class Plan:
             asked: Counter[str] = Counter()
             for variant in self.variants:
                 request = self.requests[variant, task.id]
-                same = request.key(place=place, draw=0)
-                trials += [
-                    Trial(
+                key = request.keys(place=place)
+                same = key(0)
+                for repeat in range(self.repeats):
+                    trial = Trial(
                         variant=variant,
                         task_id=task.id,
                         repeat=repeat,
@@ -57,8 +58,7 @@ class Plan:
                         place=place,
                         twin=asked[same],
                     )
-                    for repeat in range(self.repeats)
-                ]
+                    trials.append(trial.with_key(key(trial.draw) if trial.draw else same))
                 asked[same] += 1
         return tuple(trials)
 
@@ -134,8 +134,9 @@ def plan_trials(
     for name, value in (("repeats", repeats), ("max_tokens", max_tokens)):
         if value < 1:
             raise PlanError(f"{name} is {value}; it must be 1 or more")
+    messages = {task.id: ({"role": "user", "content": task.message},) for task in tasks}
     requests = {
-        (name, task.id): replace(asked, messages=({"role": "user", "content": task.message},))
+        (name, task.id): replace(asked, messages=messages[task.id])
         for name, agent in variants.items()
         for asked in [make_request(agent, "", model=model, effort=effort, max_tokens=max_tokens)]
         for task in tasks

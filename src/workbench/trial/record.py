@@ -1,10 +1,10 @@
 """A run as a folder of plain files that a reviewer can read and load again, without a key or a ledger.
 
-    run.json        what the run was: place, repeats, variants, versions
+    run.json        what the run was: place, repeats, variants, versions that made it
     agents/*.md     the agent of each variant, byte for byte
     systems/*.txt   the system prompts as they were sent, named by their hash
     tasks.jsonl     one task a line, in the order of the run
-    trials.jsonl    one trial a line, in the order of the run: request, reply or failure, scores
+    trials.jsonl    one trial a line, in the order of the run: request, reply or failure, scores, key in the ledger
 
 The same run gives the same bytes, wherever and whenever it is exported.
 """
@@ -28,6 +28,8 @@ from workbench.trial.trial import Failure, Place, Reply, Request, Run, Score, Tr
 FORMAT = 1
 _UNFINISHED = "unfinished"
 """The format of a record while it is being written: one that was interrupted is not taken for a whole one."""
+_LONGEST_STEM = 60
+"""Characters of a variant's name in the name of its file: at four bytes each, what every file system takes."""
 _OWN = ("run.json", "agents", "systems", "tasks.jsonl", "trials.jsonl")
 
 
@@ -49,7 +51,7 @@ def export_record(run: Run, folder: str | Path) -> Path:
             {"name": name, "file": f"agents/{names[name]}", "sha256": agent.digest}
             for name, agent in run.variants.items()
         ],
-        "versions": {name: metadata.version(name) for name in ("agent-workbench", "anthropic")},
+        "versions": dict(run.versions or installed_versions()),
     }
     files: dict[str, bytes] = {
         "tasks.jsonl": _lines(_task_as_json(task) for task in run.tasks),
@@ -72,13 +74,26 @@ def export_record(run: Run, folder: str | Path) -> Path:
     return folder
 
 
+def installed_versions() -> dict[str, str]:
+    """The versions of the workbench and of the SDK that are installed here."""
+    return {name: metadata.version(name) for name in ("agent-workbench", "anthropic")}
+
+
+def record_folder(path: str | Path) -> Path:
+    """The folder of the record that this path names: itself, or where a file of it or an executed notebook lies."""
+    path = Path(path)
+    return path.parent if path.is_file() else path
+
+
 def load_run(folder: str | Path) -> Run:
     """The run that was exported to this folder; equal to it, but for what only its ledger knew.
+
+    The folder may also be named by a file in it, such as the executed notebook that left the record.
 
     Raises:
         RecordError: a file is missing, broken, or of a format this version does not know.
     """
-    folder = Path(folder)
+    folder = record_folder(folder)
     about = _json(folder / "run.json")
     if not isinstance(about, dict):
         raise RecordError("is not the run.json of a record", path=folder / "run.json")
@@ -108,6 +123,7 @@ def load_run(folder: str | Path) -> Run:
             repeats=about["repeats"],
             place=place,
             trials=tuple(_trial_from_json(line, place, systems) for line in _json_lines(folder / "trials.jsonl")),
+            versions=dict(about.get("versions", {})),
         )
     except OSError as error:
         raise RecordError(f"is part of the record and cannot be read: {error.strerror}", path=error.filename) from error
@@ -185,7 +201,7 @@ def _file_names(variants: Iterable[str]) -> dict[str, str]:
     """A file name for each variant: its letters and digits, numbered where two would be the same."""
     names: dict[str, str] = {}
     for variant in variants:
-        stem = re.sub(r"[^\w-]+", "-", variant).strip("-") or "variant"
+        stem = re.sub(r"[^\w-]+", "-", variant)[:_LONGEST_STEM].strip("-") or "variant"
         taken = {name.lower() for name in names.values()}
         number = 1
         name = f"{stem}.md"

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
 from workbench.definition.agent import Agent
 from workbench.errors import BudgetError, LedgerError, PlanError, ReplayMiss, SetupError, WorkbenchError
 from workbench.trial import client as door
-from workbench.trial.asker import NO_TOKENS, Asker, OnRetry, OnText, used_up
+from workbench.trial.asker import Asker, OnRetry, OnText
 from workbench.trial.batches import BatchProgress, ask_batch
-from workbench.trial.budget import Budget
-from workbench.trial.catalogue import price_usd
+from workbench.trial.budget import Budget, open_budget
+from workbench.trial.budget_limits import budget_limits, limits_from_environment
+from workbench.trial.estimate_only import is_estimate_only, write_estimate_and_end
 from workbench.trial.ledger import Ledger, open_ledger
 from workbench.trial.loop import Started
 from workbench.trial.plan import CONCURRENCY, Plan
-from workbench.trial.progress import progress_bar
+from workbench.trial.progress import Tally, progress_bar
 from workbench.trial.task import Task
-from workbench.trial.trial import Failure, Grader, Place, Request, Run, Trial, Via
+from workbench.trial.trial import Grader, Place, Request, Run, Trial, Via
 
 _SECONDS_BETWEEN_LOOKS = 0.1
-_UNBILLED_IN_BATCHES = {"batch_errored", "batch_expired", "batch_canceled"}
 
 Mode = Literal["top-up", "replay", "fresh"]
 
@@ -41,6 +40,7 @@ def run_trials(
     via: Via = "stream",
     budget_usd: float | None = None,
     budget_tokens: int | None = None,
+    budget_scope: str | None = None,
     deadline_seconds: float = door.DEADLINE_SECONDS,
 ) -> Run:
     """Asks for every trial of the plan that the ledger does not hold yet, and grades all of them.
@@ -51,8 +51,10 @@ def run_trials(
 
     `mode` is "top-up", "replay" (nothing is asked, wherever the answers came from) or "fresh" (all is asked anew,
     and the newest answers count from then on). `via="batch"` sends Message Batches, at half the price and within
-    a day. The budgets bound what this call spends: the worst case is reserved before each request. No trial takes
-    longer than `deadline_seconds`, retries and waiting for rate limits included.
+    a day. The budgets bound what all runs of this very plan spend in all, earlier and killed ones included, or what
+    all runs with this ledger and the same `budget_scope` spend: the worst case is reserved in the ledger before each
+    request. The environment may set another budget around it (`WORKBENCH_BUDGET_SCOPE`, see `budget_limits`). No trial
+    takes longer than `deadline_seconds`, retries and waiting for rate limits included.
 
     Raises:
         PlanError: a setting is out of range.
@@ -69,6 +71,8 @@ def run_trials(
     for name, value, known_values in (("mode", mode, get_args(Mode)), ("via", via, get_args(Via))):
         if value not in known_values:
             raise PlanError(f"{name} is {value!r}; it is one of {', '.join(known_values)}")
+    if is_estimate_only():
+        write_estimate_and_end(plan.estimate(ledger=ledger, live=live, concurrency=concurrency, via=via))
     with _opened(ledger) as opened:
         if mode == "replay":
             trials = _replayed(plan, opened, door.choose_place(live))
@@ -77,20 +81,26 @@ def run_trials(
         else:
             place = door.choose_place(live)
             print(door.describe_place(place), flush=True)
-            planned = plan.trials(place)
-            trials = list(planned) if mode == "fresh" else _known(planned, opened)
+            trials = list(plan.trials(place)) if mode == "fresh" else _known(plan.trials(place), opened)
         if via == "stream" and mode == "top-up":
             _refuse_what_is_in_batches(trials, opened, place)
         run = _AskingAll(plan, opened, trials, concurrency, deadline_seconds)
-        run.budget = _checked_budget(run, place, via, usd=budget_usd, tokens=budget_tokens)
-        _wait_for(run, place, via=via, again=mode == "fresh", shown=progress)
+        limits = budget_limits(trials, usd=budget_usd, tokens=budget_tokens, scope=budget_scope)
+        if limits and run.missing and not place.is_stand_in:
+            run.budget = Started(open_budget(opened, trials, limits, deadline_seconds=deadline_seconds)).result()
+        with _kept(run.budget):
+            if run.budget is not None:
+                run.budget.check(run.unsent(via), via=via)
+            _wait_for(run, place, via=via, again=mode == "fresh", shown=progress)
     tasks = {task.id: task for task in plan.tasks}
+    for index, trial in enumerate(trials):  # one by one, so that no trial is there twice at any time
+        trials[index] = grade_trial(trial, tasks[trial.task_id], plan.graders[trial.task_id])
     return Run(
         variants=plan.variants,
         tasks=plan.tasks,
         repeats=plan.repeats,
         place=place,
-        trials=tuple(grade_trial(trial, tasks[trial.task_id], plan.graders[trial.task_id]) for trial in run.trials),
+        trials=tuple(trials),
     )
 
 
@@ -134,12 +144,22 @@ def _refuse_what_is_in_batches(trials: Sequence[Trial], ledger: Ledger, place: P
         )
 
 
-def _checked_budget(run: _AskingAll, place: Place, via: Via, *, usd: float | None, tokens: int | None) -> Budget | None:
-    if usd is None and tokens is None:
-        return None
-    budget = Budget(usd=usd, tokens=tokens, place=place)
-    budget.check((run.trials[index].request for index in run.missing), via=via)
-    return budget
+@contextmanager
+def _kept(budget: Budget | None) -> Iterator[None]:
+    """Gives back in the end what was set aside, however it ended."""
+    try:
+        yield
+    except LedgerError:
+        raise  # nor could that be written: it stays taken
+    except BaseException:
+        _close(budget)
+        raise
+    _close(budget)
+
+
+def _close(budget: Budget | None) -> None:
+    if budget is not None:
+        Started(budget.close()).result()
 
 
 def start_trial(
@@ -161,15 +181,24 @@ def start_trial(
     this one is in the ledger before `result()` gives it.
 
     Raises:
-        SetupError: the way to the model is not set up. What would fail for every trial comes from `result()`.
+        SetupError: the way to the model is not set up. What would fail for every trial comes from `result()`, and a
+            `BudgetError` where the budget of the environment is used up.
     """
     where = place or door.choose_place()
     trial = Trial(variant=variant, task_id=task_id, repeat=repeat, request=request, place=where)
 
     async def one() -> Trial:
+        limits = () if where.is_stand_in else limits_from_environment()
         with _opened(ledger) as opened:
-            async with door.open_client(where) as client:
-                return await Asker(client, opened).until_settled(trial, agent, on_text=on_text, on_retry=on_retry)
+            deadline = door.DEADLINE_SECONDS
+            budget = await open_budget(opened, [trial], limits, deadline_seconds=deadline) if limits else None
+            try:
+                async with door.open_client(where) as client:
+                    asker = Asker(client, opened, budget=budget)
+                    return await asker.until_settled(trial, agent, on_text=on_text, on_retry=on_retry)
+            finally:
+                if budget is not None:
+                    await budget.close()
 
     return Started(one())
 
@@ -199,17 +228,22 @@ class _AskingAll:
         self.budget: Budget | None = None
         self._asker: Asker | None = None
         self._batches: BatchProgress | None = None
-        self._to_price: deque[Trial] = deque()
-        self._usd = 0.0
-        self._waiting: dict[int, tuple[Failure, float]] = {}
-        self._counts = Counter({"from the ledger": len(trials) - len(self.missing)})
-        self._began = time.monotonic()
+        self.tally = Tally(from_ledger=len(trials) - len(self.missing))
+
+    def unsent(self, via: Via) -> list[Request]:
+        """What is still to be sent; what is on its way in a batch was reserved when that was sent."""
+        trials = [self.trials[index] for index in self.missing]
+        if via == "batch" and trials:
+            open_batches = self._ledger.open_batches(place=trials[0].place.base_url)
+            on_their_way = frozenset[str]().union(*(batch.keys for batch in open_batches))
+            trials = [trial for trial in trials if trial.key not in on_their_way]
+        return [trial.request for trial in trials]
 
     async def ask(self, place: Place) -> None:
         queue = iter(self.missing)
-        self._began = time.monotonic()
         workers = min(self._concurrency, len(self.missing))
         async with door.open_client(place, connections=workers) as client:
+            self._say_what_retires(place)
             self._asker = asker = Asker(
                 client,
                 self._ledger,
@@ -223,88 +257,63 @@ class _AskingAll:
         if asker.errors:
             raise _one_of(asker.errors)
 
+    def _say_what_retires(self, place: Place) -> None:
+        if place.is_stand_in:
+            return
+        for model in sorted({self.trials[index].request.model for index in self.missing}):
+            if day := door.retirement_of(model):
+                print(f"{model} is deprecated: its provider retires it on {day}; choose a newer model.", flush=True)
+
     async def _ask_from(self, queue: Iterator[int], asker: Asker) -> None:
         for index in queue:
             trial = self.trials[index]
 
-            def waits(failure: Failure, seconds: float, index: int = index) -> None:
-                self._waiting[index] = (failure, time.monotonic() + seconds)
-
             try:
-                settled = await asker.until_settled(trial, self._plan.variants[trial.variant], on_retry=waits)
+                settled = await asker.until_settled(
+                    trial, self._plan.variants[trial.variant], on_retry=partial(self.tally.waits, index)
+                )
             except (LedgerError, SetupError, BudgetError) as error:
                 asker.end(error)
                 return
             finally:
-                self._waiting.pop(index, None)
+                self.tally.waits_no_more(index)
             self._settle(index, settled)
             if settled.outcome == "stopped" or asker.is_ending:
                 return
 
     async def ask_in_batches(self, *, again: bool) -> None:
-        """The same through Message Batches; a budget is reserved for all of them before they are sent."""
-        sent, reservations, refused = [], {}, None
-        for index in self.missing:
-            if self.budget is not None:
-                reservation = self.budget.reserve(self.trials[index].request, via="batch")
-                if reservation is None:
-                    refused = used_up(self.budget)
-                    break
-                reservations[index] = reservation
-            sent.append(index)
+        """The same through Message Batches."""
 
         def note(progress: BatchProgress) -> None:
             self._batches = progress
 
         asking = ask_batch(
-            [self.trials[index] for index in sent],
+            [self.trials[index] for index in self.missing],
             self._plan.variants,
             ledger=self._ledger,
             again=again,
+            budget=self.budget,
             on_progress=note,
         )
         async with aclosing(asking) as settling:
             async for position, settled in settling:
-                index = sent[position]
-                if self.budget is not None:
-                    failure = settled.failure
-                    unbilled = failure is not None and failure.type in _UNBILLED_IN_BATCHES
-                    usage = NO_TOKENS if unbilled else settled.reply.usage if settled.reply else None
-                    self.budget.settle(reservations[index], usage)
-                self._settle(index, settled)
+                self._settle(self.missing[position], settled)
         self._batches = None
-        if refused is not None:
-            raise refused
 
     def _settle(self, index: int, settled: Trial) -> None:
         self.trials[index] = settled
-        self._counts[settled.outcome.replace("_", " ")] += 1
-        if not settled.place.is_stand_in:
-            self._to_price.append(settled)
+        self.tally.settled(settled)
 
     def progress(self) -> tuple[int, str]:
         """How many are settled, and a line that says how, how fast, and why not faster."""
-        counts = dict(self._counts)
-        parts = [f"{count} {name}" for name, count in counts.items() if count]
-        waiting = list(self._waiting.values())
-        if waiting:
-            failure, until = min(waiting, key=lambda item: item[1])
-            seconds = max(0.0, until - time.monotonic())
-            parts.append(f"{len(waiting)} retrying after {failure.type} (next in {seconds:.0f} s)")
+        why_slow = []
         if self._asker is not None:
-            parts += [reason for pace in list(self._asker.paces.values()) if (reason := pace.reason)]
+            if waiting := self._asker.warming.waiting:
+                why_slow.append(f"{waiting} waiting for their persona to be cached")
+            why_slow += [reason for pace in list(self._asker.paces.values()) if (reason := pace.reason)]
         if self._batches is not None:
-            parts.append(self._batches.line)
-        done = sum(counts.values())
-        asked = done - counts["from the ledger"]
-        if asked and self.missing:
-            parts.append(f"{60 * asked / max(1e-3, time.monotonic() - self._began):.0f} a minute")
-        while self._to_price:
-            reply = self._to_price.popleft().reply
-            self._usd += (price_usd(reply.model, reply.usage) or 0.0) if reply is not None else 0.0
-        if self._usd:
-            parts.append(f"{self._usd:.4f} USD")
-        return done, ", ".join(parts)
+            why_slow.append(self._batches.line)
+        return self.tally.done, self.tally.line(why_slow)
 
 
 def _one_of(errors: list[WorkbenchError]) -> WorkbenchError:
@@ -317,7 +326,7 @@ def _one_of(errors: list[WorkbenchError]) -> WorkbenchError:
 
 
 def _wait_for(run: _AskingAll, place: Place, *, via: Via, again: bool, shown: bool) -> None:
-    bar = progress_bar(len(run.trials), shown=shown)
+    bar = progress_bar(len(run.trials), shown=shown, timed=bool(run.missing))
     if not run.missing:
         bar.show(*run.progress())
         bar.close()

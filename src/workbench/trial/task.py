@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping
@@ -40,6 +41,8 @@ class Task:
     context: str | None = None
     """Text that comes before the input in the same turn, such as a project's CLAUDE.md."""
     graders: tuple[GraderSpec, ...] = ()
+    file_sha256: str | None = field(default=None, compare=False)
+    """SHA-256 of the task file that it was read from, 64 hex digits; `None`: it was made without one."""
 
     @property
     def message(self) -> str:
@@ -80,7 +83,8 @@ def load_tasks(path: str | Path) -> tuple[Task, ...]:
     if reader is None:
         raise TaskFileError(f"a task file ends in {', '.join(readers)}, not in {path.suffix!r}", path=path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
+        text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig").read()
     except FileNotFoundError:
         raise TaskFileError("no such task file", path=path) from None
     except OSError as error:
@@ -93,8 +97,9 @@ def load_tasks(path: str | Path) -> tuple[Task, ...]:
 
     tasks: dict[str, Task] = {}
     first_lines: dict[str, int] = {}
+    file_sha256 = hashlib.sha256(content).hexdigest()
     for row in reader(text, path):
-        task = _task(row, path)
+        task = _task(row, path, file_sha256)
         if task.id in tasks:
             raise TaskFileError(
                 f"id: {task.id!r} stands at line {first_lines[task.id]} already; ids must differ",
@@ -207,7 +212,7 @@ def _csv_rows(text: str, path: Path) -> Iterator[_Row]:
         raise TaskFileError(f"is not CSV: {error}", path=path, line=reader.line_num) from None
 
 
-def _task(row: _Row, path: Path) -> Task:
+def _task(row: _Row, path: Path, file_sha256: str) -> Task:
     for name in row.values:
         if name not in FIELDS:
             raise _unknown_field(name, FIELDS, path, row.line_of(name))
@@ -240,6 +245,7 @@ def _task(row: _Row, path: Path) -> Task:
         variables=variables,
         context=filled("context"),
         graders=_grader_specs(row, path),
+        file_sha256=file_sha256,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -18,8 +19,15 @@ Outcome = Literal["answered", "refused", "cut_off", "empty", "failed", "stopped"
 Via = Literal["stream", "batch"]
 """How requests are sent: each as a stream, or all together as Message Batches at half the price."""
 
+_IDENTIFYING = {"request", "place", "repeat", "twin"}
+
 CacheTime = Literal["5m", "1h"]
 """How long a prompt cache keeps what was written into it, from its last use."""
+
+
+def shared(text: Any) -> Any:
+    """The same text, held once however many replies have it; what is no text, as it is."""
+    return sys.intern(text) if type(text) is str else text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,9 +78,20 @@ class Request:
         The cache marker is left out: it changes the price of a reply, not the reply, so what was answered with it
         is not asked for again without it.
         """
-        identity = {"body": self._asked(), "place": place.base_url, "draw": draw}
-        text = json.dumps(identity, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode("ascii")).hexdigest()
+        return self.keys(place=place)(draw)
+
+    def keys(self, *, place: Place) -> Callable[[int], str]:
+        """As `key`, by draw: what is the same for all draws is hashed once."""
+        body = json.dumps(self._asked(), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        hashed = hashlib.sha256(f'{{"body":{body},"draw":'.encode("ascii"))
+        rest = f',"place":{json.dumps(place.base_url)}}}'
+
+        def key(draw: int) -> str:
+            whole = hashed.copy()
+            whole.update(f"{draw}{rest}".encode("ascii"))
+            return whole.hexdigest()
+
+        return key
 
     def _asked(self) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -121,6 +140,8 @@ class Reply:
     seconds: float | None = None
     attempts: int = 1
     """Requests sent for this reply, retried ones included."""
+    at: str | None = field(default=None, compare=False)
+    """When it had come, in ISO 8601 and UTC; `None`: that is not recorded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,8 +170,15 @@ GraderFactory = Callable[..., Grader]
 """Makes a grader from the keyword options that a task gives it; raises `TypeError` or `ValueError` on bad ones."""
 
 
+class _Keyed:
+    """Room for a key that is hashed once: no field, so that no copy with another request can carry it."""
+
+    __slots__ = ("_key",)
+    _key: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trial:
+class Trial(_Keyed):
     """One attempt at one task by one variant."""
 
     variant: str
@@ -174,7 +202,15 @@ class Trial:
     @property
     def key(self) -> str:
         """What identifies the attempt in the ledger."""
-        return self.request.key(place=self.place, draw=self.draw)
+        try:
+            return self._key
+        except AttributeError:
+            return self.with_key(self.request.key(place=self.place, draw=self.draw))._key
+
+    def with_key(self, key: str) -> Trial:
+        """This very trial, which need not find its key out: it is this."""
+        object.__setattr__(self, "_key", key)
+        return self
 
     @property
     def outcome(self) -> Outcome:
@@ -196,7 +232,10 @@ class Trial:
 
     def replace(self, **changes: Any) -> Trial:
         """A copy with these fields changed."""
-        return replace(self, **changes)
+        copy = replace(self, **changes)
+        if not _IDENTIFYING.isdisjoint(changes) or not hasattr(self, "_key"):
+            return copy
+        return copy.with_key(self._key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,3 +248,5 @@ class Run:
     place: Place
     trials: tuple[Trial, ...]
     """Task by task, variant by variant, repeat by repeat; one for each planned attempt."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """By distribution, what the run was made with, where a record says so; empty: with what is installed here."""

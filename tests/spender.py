@@ -1,0 +1,75 @@
+"""One process that spends of a budget in a ledger, and prints what each call truly takes when it is sent.
+
+python -m tests.spender <address> <limit in USD> <calls> <seed>
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+from workbench.trial import budget as budgets
+from workbench.trial.budget import Budget, open_budget
+from workbench.trial.budget_limits import limit_of
+from workbench.trial.ledger import Ledger, open_ledger
+from workbench.trial.trial import Place, Request, Trial, Usage
+from workbench.trial.worst_case import amount_of
+
+AT_ONCE = 8
+SCOPE = "a batch"
+TRIAL = Trial(
+    variant="base",
+    task_id="t",
+    repeat=0,
+    request=Request(
+        model="claude-opus-5-5",
+        system="Be kind.",
+        messages=({"role": "user", "content": "Hello"},),
+        max_tokens=1000,
+    ),
+    place=Place(kind="server", base_url="http://127.0.0.1:1"),
+)
+
+
+def start_spender(address: str, usd: float, calls: int, seed: int) -> subprocess.Popen[str]:
+    """A process with a line of output for each call: what it takes in USD, and "used up" where no more fitted."""
+    command = [sys.executable, "-m", "tests.spender", address, str(usd), str(calls), str(seed)]
+    return subprocess.Popen(command, cwd=Path(__file__).parent.parent, stdout=subprocess.PIPE, text=True)
+
+
+async def _call(budget: Budget, ledger: Ledger, chance: random.Random) -> bool:
+    reservation = await budget.reserve_when_it_fits(TRIAL.request)
+    if reservation is None:
+        print("used up", flush=True)
+        return False
+    output = chance.choice([1, 300, 1000])
+    usage = Usage(input_tokens=chance.choice([1, 500]), output_tokens=output)
+    print(amount_of(TRIAL.request.model, usage).usd, flush=True)
+    await asyncio.sleep(chance.choice([0, 0.001, 0.01]))
+    known = chance.random() < 0.9
+    budget.settle(reservation, usage if known else Usage(input_tokens=usage.input_tokens, output_tokens=None))
+    budget.renewed(await ledger.transact(budget.renew))
+    return True
+
+
+async def _spend(address: str, usd: float, calls: int, seed: int) -> None:
+    budgets.SECONDS_BETWEEN_LOOKS = 0.02
+    chance, waiting = random.Random(seed), iter(range(calls))
+    with open_ledger(address) as ledger:
+        limits = (limit_of(SCOPE, usd=usd, tokens=None),)
+        budget = await open_budget(ledger, [TRIAL], limits, deadline_seconds=60)
+
+        async def call_in_turn() -> None:
+            for _ in waiting:
+                if not await _call(budget, ledger, chance):
+                    return
+
+        await asyncio.gather(*(call_in_turn() for _ in range(AT_ONCE)))
+        await budget.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(_spend(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))
