@@ -5,32 +5,48 @@ import math
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
 
-from tests.runs import GROUPS, PASSES_A, PASSES_B
-from workbench.comparison.statistics import (
-    DRAWS,
+from tests.runs import GROUPS, PASSES_A, PASSES_B, passes
+from workbench.comparison.corrections import alpha_spent, benjamini_hochberg, holm, looking_bounds
+from workbench.comparison.intervals import (
     Interval,
+    bootstrap_interval,
+    clopper_pearson,
+    constant_interval,
+    jeffreys,
+    t_interval,
+    wilson,
+)
+from workbench.comparison.permutation import DRAWS, mcnemar, sign_flip, wilcoxon
+from workbench.comparison.statistics import (
     case_means,
     clustered_standard_error,
-    constant_interval,
-    detectable_effect,
     detectable_effect_t,
     effect_size,
     group_sums,
-    holm,
     mean_interval,
     paired,
-    sign_flip,
+    pass_at_k,
+    pass_hat_k,
     standard_error,
-    tasks_needed,
     tasks_needed_t,
-    wilson,
+    variance_split,
 )
+from workbench.trial.power import detectable_effect, difference_variance, tasks_needed
 
 A = np.array(PASSES_A) / 4
 B = np.array(PASSES_B) / 4
 D = B - A
+TINY = 1e-9
 
 
 def near(value: float) -> object:
@@ -108,6 +124,15 @@ def test_convolution_gives_what_enumeration_gives() -> None:
     assert found.method == "exact"
 
 
+@pytest.mark.parametrize(("worse", "better"), [(0, 60), (10, 40), (4_900, 5_100), (5_000, 5_000)])
+def test_convolution_of_many_passes_is_mcnemar(worse: int, better: int) -> None:
+    found, exact = sign_flip([-1.0] * worse + [1.0] * better), mcnemar(worse, better)
+
+    assert (found.p, found.mid_p) == (pytest.approx(exact.p, abs=1e-11), pytest.approx(exact.mid_p, abs=1e-11))
+    assert found.method == "exact"
+    assert found.p >= 2.0 ** (1 - worse - better)
+
+
 def test_uneven_differences_of_many_tasks_are_drawn_and_repeatable() -> None:
     differences = np.random.default_rng(2).normal(0.2, 1.0, size=60)
     found = sign_flip(differences)
@@ -125,6 +150,45 @@ def test_drawn_p_is_never_zero() -> None:
 
 def test_differences_of_zero_have_a_p_of_one() -> None:
     assert sign_flip(np.zeros(30)).p == 1.0
+
+
+@settings(deadline=None)
+@given(st.integers(0, 40), st.integers(0, 40))
+def test_mcnemar_is_statsmodels_and_the_sign_flip_of_passes(worse: int, better: int) -> None:
+    found = mcnemar(worse, better)
+    flips = sign_flip([-1.0] * worse + [1.0] * better)
+
+    assert found.p == pytest.approx(statsmodels_mcnemar([[0, worse], [better, 0]], exact=True).pvalue, abs=TINY)
+    assert (found.p, found.mid_p) == (pytest.approx(flips.p, abs=TINY), pytest.approx(flips.mid_p, abs=TINY))
+
+
+def test_wilcoxon_is_exact_with_midranks_and_without_zeros() -> None:
+    found = wilcoxon(D)
+
+    assert (found.statistic, found.p) == (3.5, 14 / 256)
+    assert wilcoxon([0.0, 0.0]).p == 1.0
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 1000), min_size=1, max_size=12, unique=True), st.data())
+def test_wilcoxon_without_ties_is_scipys(sizes: list[int], data: st.DataObject) -> None:
+    signs = data.draw(st.lists(st.sampled_from([-1, 1]), min_size=len(sizes), max_size=len(sizes)))
+    values = np.array(sizes) * np.array(signs)
+    by_scipy = stats.wilcoxon(values, method="exact")
+
+    assert (wilcoxon(values).statistic, wilcoxon(values).p) == (by_scipy.statistic, pytest.approx(by_scipy.pvalue))
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-4, 4), max_size=30))
+def test_sign_flip_looks_at_neither_order_nor_scale_nor_direction(differences: list[int]) -> None:
+    values = np.array(differences, dtype=float) / 4
+    found = sign_flip(values)
+
+    assert found.floor <= found.p <= 1.0
+    assert 0 < found.mid_p <= found.p
+    for same in (-values, values[::-1], values * 2):
+        assert sign_flip(same).p == pytest.approx(found.p, abs=1e-9)
 
 
 def test_effect_sizes_are_those_of_the_reference() -> None:
@@ -160,6 +224,138 @@ def test_few_groups_leave_the_interval_to_tasks_and_many_take_it_over() -> None:
 
 def test_groups_of_one_task_each_are_no_groups() -> None:
     assert paired(D, groups=list(range(12))).groups is None
+
+
+def test_clustered_standard_error_is_that_of_statsmodels() -> None:
+    fitted = sm.OLS(D, np.ones(12)).fit(
+        cov_type="cluster", cov_kwds={"groups": [int(name[-1]) for name in GROUPS], "use_correction": True}
+    )
+
+    assert clustered_standard_error(D, GROUPS) == pytest.approx(float(fitted.bse[0]), abs=1e-12)
+
+
+def test_clustered_interval_of_few_groups_includes_zero() -> None:
+    found = t_interval(float(D.mean()), clustered_standard_error(D, GROUPS), 3)
+
+    assert bounds(found) == (near(-0.0498714), near(0.3832047))
+
+
+def test_variance_is_split_as_in_the_reference() -> None:
+    of_a, of_b = (variance_split(passes(counts)) for counts in (PASSES_A, PASSES_B))
+
+    assert (of_a.within, of_b.within) == (near(0.1597222), near(0.1875))
+    assert (of_a.between, of_b.between) == (near(0.1016414), near(0.0340909))
+
+
+def test_variance_without_repeats_or_tasks_is_unknown() -> None:
+    for scores in ([[1.0], [0.0]], [[1.0, 0.0]], np.empty((0, 4)), [[math.nan, 1.0], [0.0, math.nan]]):
+        assert math.isnan(variance_split(scores).within)
+    assert not math.isnan(variance_split([[1.0, math.nan], [0.0, 1.0], [math.nan, math.nan]]).within)
+
+
+@settings(deadline=None)
+@given(arrays(float, st.tuples(st.integers(2, 8), st.integers(2, 5)), elements=st.sampled_from([0.0, 1.0])))
+def test_variance_within_is_that_of_passes(scores: NDArray[np.float64]) -> None:
+    repeats = scores.shape[1]
+    means = scores.mean(axis=1)
+
+    found = variance_split(scores)
+    assert found.within == pytest.approx((repeats / (repeats - 1) * means * (1 - means)).mean())
+    assert found.between == pytest.approx(means.var(ddof=1) - found.within / repeats)
+
+
+def test_unpaired_standard_error_of_the_reference_is_twice_the_paired_one() -> None:
+    unpaired = math.hypot(standard_error(A), standard_error(B))
+
+    assert unpaired == near(0.1361794)
+    assert standard_error(D) == pytest.approx(math.sqrt(unpaired**2 - 2 * np.cov(A, B)[0, 1] / 12))
+    assert (np.corrcoef(A, B)[0, 1], np.cov(A, B)[0, 1]) == (near(0.8093147), near(0.0866477))
+
+
+def test_bootstrap_is_that_of_the_reference() -> None:
+    assert bounds(bootstrap_interval(D)) == (near(0.0416667), near(0.2916667))
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [1.0] * 5])
+def test_bootstrap_without_width_is_refused(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="has no width"):
+        bootstrap_interval(values)
+
+
+def test_exact_and_jeffreys_intervals_are_those_of_the_reference() -> None:
+    assert bounds(clopper_pearson(10, 12)) == (near(0.5158623), near(0.9791375))
+    assert bounds(jeffreys(10, 12)) == (near(0.5637521), near(0.9636622))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 200), st.data())
+def test_intervals_of_shares_hold_the_share_and_mirror(n: int, data: st.DataObject) -> None:
+    passed = data.draw(st.integers(0, n))
+
+    for interval in (wilson, clopper_pearson):
+        low, high = bounds(interval(passed, n))
+        assert 0 <= low <= passed / n <= high <= 1
+        assert bounds(interval(n - passed, n)) == (pytest.approx(1 - high), pytest.approx(1 - low))
+
+
+@pytest.mark.parametrize(("passed", "n"), [(0, 0), (3, 2), (-1, 2)])
+def test_intervals_of_counts_that_cannot_be_are_refused(passed: int, n: int) -> None:
+    for interval in (wilson, clopper_pearson, jeffreys):
+        with pytest.raises(ValueError, match="no interval"):
+            interval(passed, n)
+
+
+def test_pass_at_k_and_pass_hat_k_are_those_of_the_reference() -> None:
+    assert [pass_at_k(10, 7, k) for k in (1, 3, 5)] == [near(0.7), near(0.9916667), 1.0]
+    assert [pass_hat_k(10, 7, k) for k in (1, 3, 5)] == [near(0.7), near(0.2916667), near(0.0833333)]
+
+
+@settings(deadline=None)
+@given(st.integers(1, 30), st.data())
+def test_pass_at_k_rises_and_pass_hat_k_falls_with_k(n: int, data: st.DataObject) -> None:
+    c = data.draw(st.integers(0, n))
+    at = [pass_at_k(n, c, k) for k in range(1, n + 1)]
+    hat = [pass_hat_k(n, c, k) for k in range(1, n + 1)]
+
+    assert at == sorted(at)
+    assert hat == sorted(hat, reverse=True)
+    assert at[0] == pytest.approx(hat[0]) == pytest.approx(c / n)
+    assert at[0] == pytest.approx(1 - pass_hat_k(n, n - c, 1))
+
+
+@pytest.mark.parametrize(("n", "c", "k"), [(3, 4, 1), (3, 2, 4), (3, 2, 0), (3, -1, 1)])
+def test_passes_that_cannot_be_are_refused(n: int, c: int, k: int) -> None:
+    for estimate in (pass_at_k, pass_hat_k):
+        with pytest.raises(ValueError, match="1 <= k <= n"):
+            estimate(n, c, k)
+
+
+def test_what_is_missing_is_refused_rather_than_counted() -> None:
+    for judge in (sign_flip, wilcoxon, paired, effect_size, bootstrap_interval):
+        with pytest.raises(ValueError, match="1 of 3 values are NaN"):
+            judge([0.5, math.nan, 0.25])
+    with pytest.raises(ValueError, match="1 of 2 values are NaN"):
+        mean_interval([0.5, math.nan], repeats=2)
+
+
+def test_one_task_has_neither_standard_error_nor_effect_size() -> None:
+    assert math.isnan(standard_error([0.5]))
+    assert math.isnan(clustered_standard_error([0.5, 0.5], ["same", "same"]))
+    with pytest.raises(ValueError, match="do not vary"):
+        effect_size([0.5])
+    with pytest.raises(ValueError, match="do not vary"):
+        effect_size([0.5, 0.5, 0.5])
+
+
+@settings(deadline=None)
+@given(arrays(float, st.integers(2, 30), elements=st.integers(-8, 8).map(lambda value: value / 8)))
+def test_a_paired_comparison_turned_round_is_the_same_with_the_sign_changed(differences: NDArray[np.float64]) -> None:
+    found, turned = paired(differences), paired(-differences)
+
+    assert turned.effect == pytest.approx(-found.effect)
+    assert bounds(turned.interval) == (pytest.approx(-found.interval.high), pytest.approx(-found.interval.low))
+    assert (turned.t_p, turned.sign_flip.p) == (pytest.approx(found.t_p), pytest.approx(found.sign_flip.p))
+    assert found.interval.low <= found.effect <= found.interval.high
 
 
 def test_wilson_intervals_are_those_of_the_reference() -> None:
@@ -228,10 +424,31 @@ def test_power_is_that_of_the_reference() -> None:
 def test_repeats_shrink_only_the_spread_within_tasks() -> None:
     between, within = 1 / 9, 1 / 6
 
-    needed = [round(tasks_needed(between + 2 * within / repeats, 0.03)) for repeats in (1, 10)]
-    assert [*needed, round(tasks_needed(between, 0.03))] == [3876, 1260, 969]
-    assert detectable_effect(between + 2 * within, 198) == pytest.approx(0.1327, abs=5e-5)
-    assert detectable_effect(between + 2 * within / 10, 198) == pytest.approx(0.0757, abs=5e-5)
+    spread = {repeats: difference_variance(between, 2 * within, repeats) for repeats in (1, 10)}
+    needed = [round(tasks_needed(variance, 0.03)) for variance in (*spread.values(), between)]
+    assert needed == [3876, 1260, 969]
+    assert detectable_effect(spread[1], 198) == pytest.approx(0.1327, abs=5e-5)
+    assert detectable_effect(spread[10], 198) == pytest.approx(0.0757, abs=5e-5)
+
+
+def test_power_by_t_is_that_of_statsmodels() -> None:
+    variance = float(D.var(ddof=1))
+
+    for effect, n in ((0.1, 30), (0.2, 12)):
+        power = TTestPower().power(effect / math.sqrt(variance), n, 0.05)
+        assert detectable_effect_t(variance, n) == pytest.approx(
+            TTestPower().solve_power(nobs=n, alpha=0.05, power=0.8) * math.sqrt(variance), rel=1e-6
+        )
+        assert (tasks_needed_t(variance, effect) <= n) == (power >= 0.8)
+
+
+def test_more_comparisons_take_more_tasks() -> None:
+    needed = [tasks_needed(0.04, 0.1, comparisons=comparisons) for comparisons in (1, 2, 5)]
+    by_t = [tasks_needed_t(0.04, 0.1, comparisons=comparisons) for comparisons in (1, 2, 5)]
+
+    assert needed == sorted(needed)
+    assert by_t == sorted(by_t)
+    assert needed[2] == pytest.approx((stats.norm.isf(0.005) + stats.norm.isf(0.2)) ** 2 * 4)
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 50, 5000])
@@ -250,6 +467,60 @@ def test_holm_is_that_of_the_reference_in_any_order() -> None:
 
     for order in itertools.permutations(p_values):
         assert holm(order) == pytest.approx([corrected[p] for p in order])
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_holm_keeps_the_order_and_never_makes_a_p_smaller(p_values: list[float]) -> None:
+    corrected = holm(p_values)
+
+    assert all(p <= found <= 1 for p, found in zip(p_values, corrected, strict=True))
+    by_p = sorted(zip(p_values, corrected, strict=True))
+    assert [found for _, found in by_p] == sorted(corrected)
+
+
+def test_benjamini_hochberg_is_that_of_the_reference() -> None:
+    assert benjamini_hochberg((0.001, 0.012, 0.021, 0.04, 0.30)) == pytest.approx([0.005, 0.030, 0.035, 0.050, 0.30])
+    assert benjamini_hochberg((0.30, 0.001)) == pytest.approx((0.30, 0.002))
+    assert benjamini_hochberg(()) == ()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_is_never_below_benjamini_hochberg_and_agrees_with_statsmodels(p_values: list[float]) -> None:
+    found = holm(p_values)
+
+    assert np.all(np.array(found) >= np.array(benjamini_hochberg(p_values)) - TINY)
+    np.testing.assert_allclose(found, multipletests(p_values, method="holm")[1], atol=TINY)
+
+
+def test_corrections_of_a_p_that_is_missing_are_refused() -> None:
+    for correct in (holm, benjamini_hochberg):
+        with pytest.raises(ValueError, match="1 of 2 values are NaN"):
+            correct([0.01, math.nan])
+
+
+def test_alpha_is_spent_late_and_wholly() -> None:
+    spent = [alpha_spent(share) for share in (0.1, 0.5, 0.9, 1.0)]
+
+    assert spent == sorted(spent)
+    assert spent[0] < 1e-6
+    assert spent[-1] == near(0.05)
+
+
+def test_bounds_of_looks_are_those_of_published_tables() -> None:
+    published = {2: (2.9626, 1.9686), 4: (4.3326, 2.9631, 2.3590, 2.0141), 5: (4.8769, 3.3570, 2.6803, 2.2898, 2.0310)}
+
+    for looks, bounds_of_z in published.items():
+        found = looking_bounds([(look + 1) / looks for look in range(looks)])
+        assert [-stats.norm.ppf(p / 2) for p in found] == pytest.approx(bounds_of_z, abs=2e-4)
+    assert looking_bounds([1.0]) == (near(0.05),)
+
+
+@pytest.mark.parametrize("shares", [[], [0.5, 0.5], [1.0, 0.5], [0.0, 1.0], [0.5, 1.5]])
+def test_looks_that_are_no_plan_are_refused(shares: list[float]) -> None:
+    with pytest.raises(ValueError, match="share"):
+        looking_bounds(shares)
 
 
 def test_false_positives_of_both_tests_together_stay_below_five_percent() -> None:

@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
 import pytest
 
 from tests.runs import GROUPS, LIVE, PASSES_A, PASSES_B, STAND_IN, make_run, passes
-from workbench.comparison.verdict import Verdict, reach_verdicts
+from workbench.comparison.permutation import mcnemar
+from workbench.comparison.scores import scores_by_variant
+from workbench.comparison.verdict import Kind, Verdict, reach_verdicts
 from workbench.errors import ComparisonError
-from workbench.trial.trial import Run, Score
+from workbench.trial.trial import Failure, Run, Score
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "verdict.md"
 
 
 def only(run: Run, baseline: str = "A") -> Verdict:
@@ -100,12 +110,31 @@ def test_more_than_five_percent_missing_gives_no_verdict() -> None:
     assert (verdict.effect, verdict.interval, verdict.t_p) == (None, None, None)
 
 
-def test_unequally_missing_trials_give_no_verdict_however_few() -> None:
+def test_unequally_missing_trials_give_no_verdict() -> None:
     whole = [[1.0, 0.5]] * 30
     verdict = only(make_run({"A": whole, "B": [[None, 0.5], *whole[1:]]}))
 
     assert verdict.kind == "no verdict"
-    assert "not the same number is missing" in verdict.text
+    assert "not the same share is missing" in verdict.text
+
+
+def test_one_in_a_hundred_missing_in_one_variant_leaves_a_verdict_that_says_so() -> None:
+    whole = [[1.0, 0.5]] * 50
+    verdict = only(make_run({"A": whole, "B": [[None, 0.5], *whole[1:]]}))
+
+    assert verdict.kind == "no difference shown"
+    assert "1 of 200 attempts have no score" in verdict.text
+    assert verdict.missing == 1
+
+
+def test_missing_in_one_variant_only_beyond_chance_gives_no_verdict_however_small_the_share() -> None:
+    whole: list[list[float | None]] = [[1.0, 1.0]] * 400
+    holes: list[list[float | None]] = [[None, 1.0]]
+
+    five, six = (only(make_run({"A": whole, "B": [*holes * count, *whole[count:]]})) for count in (5, 6))
+    assert five.kind == "no difference shown"
+    assert six.kind == "no verdict"
+    assert "not the same share is missing" in six.text
 
 
 def test_few_and_equally_missing_trials_leave_a_verdict() -> None:
@@ -153,6 +182,86 @@ def test_two_variants_that_send_the_same_requests_are_labelled_and_never_differ(
     assert verdict.kind == "no difference shown"
     assert "(A/A: both send the same requests)" in verdict.text
     assert "noise" in verdict.text
+
+
+def test_a_run_looked_at_before_its_end_is_labelled_exploratory() -> None:
+    run = shifted(+0.2, tasks=200)
+    stopped = run.trials[1].replace(reply=None, failure=Failure(type="stopped", message="stopped"), scores={})
+    for unfinished in (run.trials[2:], (run.trials[0], stopped, *run.trials[2:])):
+        verdict = only(Run(**{**vars(run), "trials": unfinished}))
+
+        assert verdict.kind == "better"
+        assert verdict.exploratory
+        assert verdict.text.startswith("EXPLORATORY, looked at before the end: ")
+        assert "of 400 attempts were stopped or not made yet" in verdict.text
+
+
+def test_a_finished_run_with_a_failure_is_not_exploratory() -> None:
+    whole = [[1.0, 0.5]] * 50
+    verdict = only(make_run({"A": whole, "B": [[None, 0.5], *whole[1:]]}))
+
+    assert not verdict.exploratory
+    assert "EXPLORATORY" not in verdict.text
+
+
+def test_an_unfinished_run_without_a_verdict_is_labelled_too() -> None:
+    run = make_run({"A": [[1.0]] * 10, "B": [[1.0]] * 10})
+    verdict = only(Run(**{**vars(run), "trials": run.trials[:-4]}))
+
+    assert (verdict.kind, verdict.exploratory) == ("no verdict", True)
+    assert "4 of 20 attempts were stopped or not made yet" in verdict.text
+
+
+def test_one_repeat_of_pass_and_fail_is_tested_by_mcnemar() -> None:
+    base = [[0.0]] * 15 + [[1.0]] * 6
+    gain = [[1.0]] * 14 + [[0.0]] + [[1.0]] * 5 + [[0.0]]
+    verdict = only(make_run({"A": base, "B": gain}))
+
+    assert verdict.kind == "better"
+    assert "exact McNemar p < 0.001" in verdict.text
+    assert verdict.sign_flip_p == mcnemar(1, 14).p
+
+
+def test_what_would_settle_it_is_corrected_for_the_comparisons_too() -> None:
+    scores = {"A": passes(PASSES_A), "B": passes(PASSES_B)}
+    alone = only(make_run(scores))
+    among = reach_verdicts(make_run({**scores, "C": passes(PASSES_A[::-1])}), baseline="A")[0]
+
+    assert alone.more_tasks is not None and among.more_tasks is not None
+    assert alone.detectable is not None and among.detectable is not None
+    assert among.more_tasks > alone.more_tasks
+    assert among.detectable > alone.detectable
+
+
+def test_scores_at_hand_lead_to_the_same_verdict() -> None:
+    run = make_run({"A": passes(PASSES_A), "B": passes(PASSES_B)}, groups=GROUPS)
+
+    assert reach_verdicts(run, baseline="A", scores=scores_by_variant(run)) == reach_verdicts(run, baseline="A")
+
+
+def test_a_verdict_and_an_estimate_load_no_library_that_takes_long() -> None:
+    code = (
+        "import sys; from tests.runs import *; from workbench.comparison.verdict import reach_verdicts;"
+        "import workbench.trial.estimate;"
+        "run = make_run({'A': passes(PASSES_A), 'B': passes(PASSES_B)}, groups=GROUPS);"
+        "print(reach_verdicts(run, baseline='A')[0].kind);"
+        "print([name for name in ('scipy.stats', 'statsmodels', 'pandas', 'matplotlib') if name in sys.modules])"
+    )
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=DOCUMENT.parents[1])
+
+    assert printed.split("\n")[:2] == ["promising, not established", "[]"]
+
+
+def test_power_needs_no_array_library() -> None:
+    code = "import sys, workbench.trial.power; print([name for name in ('numpy', 'scipy') if name in sys.modules])"
+
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_every_verdict_that_is_documented_can_be_reached_and_no_other() -> None:
+    documented = re.findall(r"^\| \*\*([^*]+)\*\* \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert sorted(documented) == sorted(get_args(Kind))
 
 
 def test_equal_scores_everywhere_are_no_difference_with_a_width() -> None:

@@ -1,11 +1,15 @@
-"""Means, intervals and tests over arrays of task means.
+"""Means, standard errors and paired differences over arrays of task means.
 
 The unit is the task: the repeats of a task are averaged first (`case_means`), and everything else counts
 tasks, never trials. Pooling tasks times repeats as if they were independent gives intervals far too narrow.
 Scores are in 0..1, differences in -1..1; levels are 95 % and two-sided.
 
+Beside it: `intervals`, `permutation` (the exact tests), `corrections` (many comparisons, looking early),
+`agreement`, `judge`, `routing`, `pairwise`; power by z is in `workbench.trial.power`.
+
 Sources: E. Miller, "Adding Error Bars to Evals" (arXiv 2411.00640), for task means, paired and clustered
-standard errors and power; Wilson 1927; Holm 1979; Hedges 1981.
+standard errors and power; Hedges 1981; M. Chen et al. (arXiv 2107.03374) for pass@k; S. Yao et al.
+(arXiv 2406.12045) for pass^k.
 """
 
 from __future__ import annotations
@@ -13,54 +17,30 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy import special
+from numpy.typing import ArrayLike
 
-LEVEL = 0.95
-ALPHA = 0.05
-POWER = 0.80
-ENUMERATED_UP_TO = 20
-"""Tasks up to which the sign-flip test goes through all 2^n patterns."""
-DRAWS = 10_000
-SEED = 20261123
+from workbench.comparison.intervals import Floats as Floats
+from workbench.comparison.intervals import Interval as Interval
+from workbench.comparison.intervals import constant_interval, t_factor, t_interval, wilson, without_gaps
+from workbench.comparison.permutation import TIE, SignFlip, sign_flip
+from workbench.comparison.student_t import normal_cdf, t_cdf, t_quantile, t_test_power
+from workbench.trial.power import ALPHA, POWER, detectable_effect, tasks_needed
+
 FEWEST_GROUPS = 10
 """Groups from which on standard errors are clustered; fewer give a standard error that is itself a guess."""
 
-_TIE = 1e-12
-_Z = float(special.ndtri((1 + LEVEL) / 2))
-_COARSEST_FRACTION = 5_040
-_CONVOLUTION_LIMIT = 200_000_000
-
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True, kw_only=True)
-class Interval:
-    """A 95 % confidence interval in units of the score."""
+class VarianceSplit:
+    """What the spread of one variant's task means is made of."""
 
-    low: float
-    high: float
-
-    @property
-    def excludes_zero(self) -> bool:
-        return self.low > 0 or self.high < 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class SignFlip:
-    """What the sign-flip test found."""
-
-    p: float
-    """Two-sided; the share of sign patterns whose sum is at least as far from 0 as the one that was seen."""
-    mid_p: float
-    """The same with ties counted half: less conservative on few, coarse scores; secondary."""
-    floor: float
-    """The least p that so many values can give: 2 / 2^n."""
-    method: str
-    """ "exact" or "10,000 draws"."""
+    within: float
+    """sigma^2: mean over tasks of the variance of the repeats, K/(K-1) s(1-s) for pass and fail. More repeats shrink
+    only this one, as sigma^2 / K."""
+    between: float
+    """omega^2: variance over tasks of the true score; an estimate, and below 0 where chance has it so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +82,27 @@ def case_means(scores: ArrayLike) -> Floats:
     return means
 
 
+def variance_split(scores: ArrayLike) -> VarianceSplit:
+    """sigma^2 within and omega^2 = Var(s_i) - sigma^2/K between tasks, from tasks by repeats where NaN is missing.
+
+    Where repeats are missing, sigma^2 is the mean over the tasks that have two, and 1/K the mean over all. NaN for
+    fewer than two tasks, or no task with two repeats.
+    """
+    table = np.asarray(scores, dtype=np.float64)
+    means = case_means(table)
+    table, means = table[~np.isnan(means)], means[~np.isnan(means)]
+    counts = (~np.isnan(table)).sum(axis=1)
+    repeated = counts > 1
+    if len(means) < 2 or not repeated.any():
+        return VarianceSplit(within=math.nan, between=math.nan)
+    squares = np.nansum((table - means[:, None]) ** 2, axis=1)
+    within = float((squares[repeated] / (counts[repeated] - 1)).mean())
+    between = float(means.var(ddof=1)) - within * float((1 / counts).mean())
+    return VarianceSplit(within=within, between=between)
+
+
 def standard_error(values: ArrayLike) -> float:
-    """sqrt( sum (s_i - mean)^2 / (n (n - 1)) ) over task means; NaN for fewer than two."""
+    """sqrt( sum (s_i - mean)^2 / (n (n - 1)) ) over task means; NaN for fewer than two, or where one is NaN."""
     cases = np.asarray(values, dtype=np.float64)
     if len(cases) < 2:
         return math.nan
@@ -113,13 +112,17 @@ def standard_error(values: ArrayLike) -> float:
 def clustered_standard_error(values: ArrayLike, groups: Sequence[Hashable]) -> float:
     """sqrt( C/(C-1) sum_g ( sum_{i in g} (s_i - mean) )^2 ) / n over task means in C groups.
 
-    Miller's formula with the correction for few groups; NaN for fewer than two groups.
+    Miller's formula with the correction for few groups, as statsmodels has it for an intercept alone; to be read with
+    C-1 degrees of freedom. NaN for fewer than two groups.
+
+    Raises:
+        ValueError: not as many groups as values.
     """
     cases = np.asarray(values, dtype=np.float64)
+    if len(set(groups)) < 2:
+        return math.nan
     sums = group_sums(cases - cases.mean(), groups)
     count = len(sums)
-    if count < 2:
-        return math.nan
     return float(math.sqrt(count / (count - 1) * float((sums**2).sum())) / len(cases))
 
 
@@ -131,43 +134,16 @@ def group_sums(values: ArrayLike, groups: Sequence[Hashable]) -> Floats:
     return np.array(list(sums.values()), dtype=np.float64)
 
 
-def t_interval(mean: float, error: float, degrees: int) -> Interval:
-    """mean ± t SE with this many degrees of freedom."""
-    reach = t_factor(degrees) * error
-    return Interval(low=mean - reach, high=mean + reach)
-
-
-def t_factor(degrees: int) -> float:
-    """The 97.5 % point of Student's t."""
-    return float(special.stdtrit(degrees, (1 + LEVEL) / 2))
-
-
-def wilson(successes: float, n: int) -> Interval:
-    """Wilson's interval for `successes` of `n` tasks."""
-    p = successes / n
-    middle = p + _Z**2 / (2 * n)
-    reach = _Z * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
-    scale = 1 + _Z**2 / n
-    return Interval(low=max(0.0, (middle - reach) / scale), high=min(1.0, (middle + reach) / scale))
-
-
-def constant_interval(value: float, n: int, *, low: float, high: float) -> Interval:
-    """The interval where all `n` tasks have the same value, so that SE is 0 and t would have no width.
-
-    By Wilson no more than a share u of all tasks can have another value, when none of n has; at worst those
-    lie at an end of the scale `low`..`high`. For all passed and all failed this is Wilson's own interval.
-    """
-    share = wilson(0, n).high
-    return Interval(low=value - share * (value - low), high=value + share * (high - value))
-
-
 def mean_interval(values: ArrayLike, *, repeats: int, groups: Sequence[Hashable] | None = None) -> Interval | None:
     """The interval for the mean score over tasks; `None` without a task.
 
     Wilson for one repeat of scores that are 0 or 1, t otherwise, clustered from `FEWEST_GROUPS` groups on,
     `constant_interval` where all tasks are equal. Not beyond 0..1.
+
+    Raises:
+        ValueError: NaN among the values; tasks without a score are left out before.
     """
-    cases = np.asarray(values, dtype=np.float64)
+    cases = without_gaps(values)
     n = len(cases)
     if n == 0:
         return None
@@ -184,33 +160,6 @@ def mean_interval(values: ArrayLike, *, repeats: int, groups: Sequence[Hashable]
     return Interval(low=max(0.0, found.low), high=min(1.0, found.high))
 
 
-def sign_flip(differences: ArrayLike) -> SignFlip:
-    """The sign-flip permutation test of a mean difference of 0.
-
-    Exact up to 20 tasks by all 2^n sign patterns, and beyond that wherever the differences have a common
-    denominator (as with equal repeats of pass and fail) by convolution; else 10,000 draws with a fixed seed
-    and p = (1 + hits) / (1 + draws). Sums that differ by less than 1e-12 are ties. For one repeat of pass and
-    fail this is McNemar's exact test.
-    """
-    values = np.asarray(differences, dtype=np.float64)
-    floor = min(1.0, 2.0 / 2.0 ** min(len(values), 1000))
-    moved = values[np.abs(values) > _TIE]  # a difference of 0 is the same under either sign
-    if len(moved) <= ENUMERATED_UP_TO:
-        beyond, ties = _enumerated(moved)
-        return SignFlip(p=beyond + ties, mid_p=beyond + ties / 2, floor=floor, method="exact")
-    whole = _common_integers(moved)
-    if whole is not None:
-        beyond, ties = _convolved(whole)
-        return SignFlip(p=beyond + ties, mid_p=beyond + ties / 2, floor=floor, method="exact")
-    hits, tied = _drawn(moved)
-    return SignFlip(
-        p=(1 + hits + tied) / (1 + DRAWS),
-        mid_p=(1 + hits + tied / 2) / (1 + DRAWS),
-        floor=floor,
-        method=f"{DRAWS:,} draws",
-    )
-
-
 def paired(differences: ArrayLike, *, groups: Sequence[Hashable] | None = None) -> Paired:
     """The paired comparison from the difference of each task, variant minus baseline, in -1..1.
 
@@ -219,9 +168,9 @@ def paired(differences: ArrayLike, *, groups: Sequence[Hashable] | None = None) 
     interval would reach 0.
 
     Raises:
-        ValueError: fewer than two differences.
+        ValueError: fewer than two differences, or NaN among them; tasks that lack either score are left out before.
     """
-    values = np.asarray(differences, dtype=np.float64)
+    values = without_gaps(differences)
     n = len(values)
     if n < 2:
         raise ValueError(f"a paired comparison takes at least two tasks, found {n}")
@@ -231,14 +180,14 @@ def paired(differences: ArrayLike, *, groups: Sequence[Hashable] | None = None) 
     clustered = count is not None and count >= FEWEST_GROUPS
     units = count if clustered and count is not None else n
     error = clustered_standard_error(values, groups) if clustered and groups is not None else standard_error(values)
-    if _is_constant(values) or error <= _TIE:
+    if _is_constant(values) or error <= TIE:
         error = 0.0
         interval = constant_interval(effect, units, low=-1.0, high=1.0)
-        t_p = float(2 * special.ndtr(-math.sqrt(units * abs(effect))))
+        t_p = 2 * normal_cdf(-math.sqrt(units * abs(effect)))
         noise_floor = (interval.high - interval.low) / 2
     else:
         interval = t_interval(effect, error, units - 1)
-        t_p = float(2 * special.stdtr(units - 1, -abs(effect) / error))
+        t_p = 2 * t_cdf(-abs(effect) / error, units - 1)
         noise_floor = t_factor(units - 1) * error
     group_flip = None if by_group is None else sign_flip(by_group)
     return Paired(
@@ -256,69 +205,77 @@ def paired(differences: ArrayLike, *, groups: Sequence[Hashable] | None = None) 
 
 
 def effect_size(differences: ArrayLike) -> tuple[float, float]:
-    """d_z = mean / sd of the differences, and Hedges' g_z = d_z (1 - 3 / (4 (n - 1) - 1))."""
-    values = np.asarray(differences, dtype=np.float64)
+    """d_z = mean / sd of the differences, and Hedges' g_z = d_z (1 - 3 / (4 (n - 1) - 1)).
+
+    Raises:
+        ValueError: fewer than two differences, all of them equal, or NaN among them.
+    """
+    values = without_gaps(differences)
+    if len(values) < 2 or _is_constant(values):
+        raise ValueError(f"{len(values)} differences that do not vary have no standardised effect size")
     d_z = float(values.mean() / values.std(ddof=1))
     return d_z, d_z * (1 - 3 / (4 * (len(values) - 1) - 1))
 
 
-def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """The p values corrected for their number by Holm's step-down, in the given order."""
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = largest
-    return tuple(adjusted)
-
-
-def detectable_effect(variance: float, n: int) -> float:
-    """The difference that n tasks show with 80 % power: (z_{.025} + z_{.20}) sqrt( variance / n ).
-
-    `variance` is that of a task's difference; in a plan, between-task variance of the true difference plus
-    within-task variance over repeats, summed over both variants.
-    """
-    return _power_factor() * math.sqrt(variance / n)
-
-
-def tasks_needed(variance: float, difference: float) -> float:
-    """The tasks that show this difference with 80 % power: (z_{.025} + z_{.20})^2 variance / d^2."""
-    return _power_factor() ** 2 * variance / difference**2
-
-
-def detectable_effect_t(variance: float, n: int) -> float:
+def detectable_effect_t(variance: float, n: int, *, comparisons: int = 1) -> float:
     """`detectable_effect` by the noncentral t distribution, somewhat larger for few tasks."""
-    guess = detectable_effect(variance, n)
-    return _where(lambda effect: _t_power(effect**2 / variance, n) >= POWER, guess / 2, guess * 10)
+    guess = detectable_effect(variance, n, comparisons=comparisons)
+    return _where(lambda effect: _t_power(effect**2 / variance, n, comparisons) >= POWER, guess / 2)
 
 
-def tasks_needed_t(variance: float, difference: float) -> float:
+def tasks_needed_t(variance: float, difference: float, *, comparisons: int = 1) -> float:
     """`tasks_needed` by the noncentral t distribution; at least 2."""
     ratio = difference**2 / variance
-    if _t_power(ratio, 2.0) >= POWER:
+    if _t_power(ratio, 2.0, comparisons) >= POWER:
         return 2.0
-    guess = tasks_needed(variance, difference)
-    return _where(lambda n: _t_power(ratio, n) >= POWER, 2.0, guess + 10)
+    guess = tasks_needed(variance, difference, comparisons=comparisons)
+    return _where(lambda n: _t_power(ratio, n, comparisons) >= POWER, max(2.0, guess / 2))
 
 
-def _where(is_enough: Callable[[float], bool], low: float, high: float) -> float:
-    """The least number in low..high that is enough, to 1e-12 of it; `high` is, and so is all above one that is."""
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """pass@k: the chance that at least one of k repeats passes, from c passes in n: 1 - C(n-c, k) / C(n, k).
+
+    Unbiased (Chen et al.). For a score, the mean over tasks.
+
+    Raises:
+        ValueError: k is not in 1..n, or c not in 0..n.
+    """
+    _check_passes(n, c, k)
+    return 1 - math.comb(n - c, k) / math.comb(n, k)
+
+
+def pass_hat_k(n: int, c: int, k: int) -> float:
+    """pass^k: the chance that all of k repeats pass, from c passes in n: C(c, k) / C(n, k).
+
+    Unbiased (Yao et al.), where (c/n)^k is too high. For a score, the mean over tasks.
+
+    Raises:
+        ValueError: k is not in 1..n, or c not in 0..n.
+    """
+    _check_passes(n, c, k)
+    return math.comb(c, k) / math.comb(n, k)
+
+
+def _check_passes(n: int, c: int, k: int) -> None:
+    if not (1 <= k <= n and 0 <= c <= n):
+        raise ValueError(f"pass@k and pass^k take 1 <= k <= n and 0 <= c <= n, found n = {n}, c = {c}, k = {k}")
+
+
+def _where(is_enough: Callable[[float], bool], low: float) -> float:
+    """The least number above `low` that is enough, to 1e-12 of it; `low` is not, and all above one that is are."""
+    high = 2 * low
+    while not is_enough(high):
+        low, high = high, 2 * high
     while high - low > 1e-12 * high:
         middle = (low + high) / 2
         low, high = (low, middle) if is_enough(middle) else (middle, high)
     return high
 
 
-def _power_factor() -> float:
-    return _Z + float(special.ndtri(POWER))
-
-
-def _t_power(squared_effect_size: float, n: float) -> float:
+def _t_power(squared_effect_size: float, n: float, comparisons: int) -> float:
+    """Power of the two-sided t test at 5 % over all comparisons, as `TTestPower` of statsmodels has it."""
     shift = math.sqrt(squared_effect_size * n)
-    bound = float(special.stdtrit(n - 1, (1 + LEVEL) / 2))
-    # scipy loses the far tail to NaN where it is smaller than anything that counts here.
-    other_side = np.nan_to_num(special.nctdtr(n - 1, shift, -bound))
-    return float(1 - special.nctdtr(n - 1, shift, bound) + other_side)
+    return t_test_power(shift, n - 1, t_quantile(1 - ALPHA / comparisons / 2, n - 1))
 
 
 def _group_count(groups: Sequence[Hashable] | None, n: int) -> int | None:
@@ -329,54 +286,4 @@ def _group_count(groups: Sequence[Hashable] | None, n: int) -> int | None:
 
 
 def _is_constant(values: Floats) -> bool:
-    return float(np.ptp(values)) <= _TIE
-
-
-def _enumerated(values: Floats) -> tuple[float, float]:
-    """The shares of sign patterns whose sum is further from 0 than the one seen, and as far."""
-    sums = np.zeros(1)
-    for value in values:
-        sums = np.concatenate([sums + value, sums - value])
-    excess = np.abs(sums) - abs(float(values.sum()))
-    ties = int((np.abs(excess) <= _TIE).sum())
-    beyond = int((excess > _TIE).sum())
-    return beyond / len(sums), ties / len(sums)
-
-
-def _common_integers(values: Floats) -> list[int] | None:
-    """The values times their common denominator, or `None` where that is too fine to convolve."""
-    fractions = [Fraction(value).limit_denominator(_COARSEST_FRACTION) for value in values.tolist()]
-    if any(abs(float(found) - value) > _TIE for found, value in zip(fractions, values.tolist(), strict=True)):
-        return None
-    denominator = math.lcm(*(found.denominator for found in fractions))
-    whole = [int(found * denominator) for found in fractions]
-    size = sum(abs(value) for value in whole)
-    return whole if size * len(whole) <= _CONVOLUTION_LIMIT else None
-
-
-def _convolved(whole: Sequence[int]) -> tuple[float, float]:
-    """As `_enumerated`, from the distribution of the sum of ±values."""
-    reach = sum(abs(value) for value in whole)
-    chances = np.zeros(2 * reach + 1)
-    chances[reach] = 1.0
-    for value in whole:
-        step = abs(value)
-        chances = (np.roll(chances, step) + np.roll(chances, -step)) / 2
-    distance = np.abs(np.arange(-reach, reach + 1))
-    seen = abs(sum(whole))
-    return float(chances[distance > seen].sum()), float(chances[distance == seen].sum())
-
-
-def _drawn(values: Floats) -> tuple[int, int]:
-    """How many of the draws are further from 0 than the sum seen, and how many as far."""
-    generator = np.random.default_rng(SEED)
-    seen = abs(float(values.sum()))
-    tolerance = _TIE * max(1.0, float(np.abs(values).sum()))
-    hits = ties = 0
-    rows = max(1, 2_000_000 // len(values))
-    for start in range(0, DRAWS, rows):
-        signs = generator.integers(0, 2, size=(min(rows, DRAWS - start), len(values))) * 2 - 1
-        excess = np.abs(signs @ values) - seen
-        ties += int((np.abs(excess) <= tolerance).sum())
-        hits += int((excess > tolerance).sum())
-    return hits, ties
+    return float(np.ptp(values)) <= TIE

@@ -2,8 +2,9 @@
 
 Each variant is compared with the baseline over the tasks that both have a score for, on task means, paired.
 
-- "no verdict": more than 5 % of the attempts of either variant have no score, or not the same number of both
-  (what is missing is rarely missing at random), or fewer than two tasks have scores of both.
+- "no verdict": more than 5 % of the attempts of either variant have no score; or their shares differ, by more than
+  one point or by more than chance would have it (exact test of an equal split, p <= 0.05), for what is missing is
+  rarely missing at random; or fewer than two tasks have scores of both. What is missing within these bounds is named.
 - "better", "worse": the paired t interval excludes 0, and both the t test and the sign-flip test have
   p <= 0.05 after Holm's correction for the number of variants compared with the baseline.
 - "promising, not established": not that, but one of the two tests alone has an uncorrected p <= 0.05, for or
@@ -15,41 +16,40 @@ Where tasks fall into 10 groups or more, standard error and sign flips are by gr
 are by task, and the sentence says that nothing is claimed beyond these groups. Two variants that send the
 same requests (A/A) are labelled: whatever lies between them is noise, so they end in "no difference shown"
 whatever the tests say. Replies of the offline stand-in lead to a verdict by the same rules, with a label
-before it.
+before it, and so does a run that was looked at before its end: p values are for a number of tasks fixed beforehand.
+
+`docs/verdict.md` says the same to those who read verdicts.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from workbench.comparison.corrections import holm
+from workbench.comparison.intervals import Floats, Interval
 from workbench.comparison.markup import visible
+from workbench.comparison.permutation import mcnemar
 from workbench.comparison.scores import Scores, groups_of, is_stand_in, scores_by_variant
-from workbench.comparison.statistics import (
-    ALPHA,
-    Interval,
-    Paired,
-    detectable_effect,
-    detectable_effect_t,
-    effect_size,
-    holm,
-    paired,
-    tasks_needed,
-    tasks_needed_t,
-)
+from workbench.comparison.statistics import Paired, detectable_effect_t, effect_size, paired, tasks_needed_t
 from workbench.errors import ComparisonError
-from workbench.trial.trial import Run
+from workbench.trial.power import ALPHA, detectable_effect, tasks_needed
+from workbench.trial.trial import Request, Run
 
 Kind = Literal["better", "worse", "promising, not established", "no difference shown", "no verdict"]
 
 MOST_MISSING = 0.05
 """The share of attempts without a score above which there is no verdict."""
+MOST_APART = 0.01
+"""The difference between two variants' shares without a score above which there is no verdict."""
 TARGET = 0.10
 """The difference that "how many more tasks" is about."""
 STAND_IN_LABEL = "OFFLINE STAND-IN, not a model: says nothing about any agent."
+EXPLORATORY_LABEL = "EXPLORATORY, looked at before the end:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +74,10 @@ class Verdict:
     """True in an A/A comparison."""
     stand_in: bool
     """True where the offline stand-in answered."""
+    exploratory: bool = False
+    """True where attempts of either variant were stopped or not yet made."""
+    missing: int = 0
+    """Attempts of both variants without a score."""
     effect: float | None = None
     interval: Interval | None = None
     """95 %, not corrected."""
@@ -85,9 +89,9 @@ class Verdict:
     """Secondary, not corrected."""
     hedges_g: float | None = None
     detectable: float | None = None
-    """The difference that these tasks show with 80 % power."""
+    """The difference that these tasks show with 80 % power at 5 %, corrected for the number of comparisons."""
     more_tasks: int | None = None
-    """How many tasks more would show 10 points with 80 % power; 0: these do."""
+    """How many tasks more would show 10 points at the same power and level; 0: these do."""
 
     def __str__(self) -> str:
         return self.text
@@ -101,13 +105,21 @@ class _Pair:
     obstacle: str
     """Why there can be no verdict; "" where there can."""
     tasks: int
+    missing: int
+    planned: int
+    unfinished: int
+    """Attempts that were stopped or not made."""
     same_requests: bool
+    one_pass_or_fail: bool
+    """One repeat, scored 0 or 1."""
     paired: Paired | None
     hedges_g: float | None
 
 
-def reach_verdicts(run: Run, *, baseline: str) -> tuple[Verdict, ...]:
+def reach_verdicts(run: Run, *, baseline: str, scores: Mapping[str, Scores] | None = None) -> tuple[Verdict, ...]:
     """A verdict for every other variant, in the order of the run.
+
+    `scores` are those of `scores_by_variant(run)`, where they are at hand.
 
     Raises:
         ComparisonError: the baseline is not a variant of the run.
@@ -115,12 +127,23 @@ def reach_verdicts(run: Run, *, baseline: str) -> tuple[Verdict, ...]:
     if baseline not in run.variants:
         known = ", ".join(repr(name) for name in run.variants) or "none"
         raise ComparisonError(f"there is no variant {baseline!r} to compare with; the run has {known}")
-    scores = scores_by_variant(run)
-    pairs = [_pair(run, scores, baseline, name) for name in run.variants if name != baseline]
+    found = scores_by_variant(run) if scores is None else scores
+    asked = _requests(run)
+    others = [name for name in run.variants if name != baseline]
+    pairs = [_pair(run, found, baseline, name, same_requests=_are_same(asked, baseline, name)) for name in others]
     t_p = holm([1.0 if pair.paired is None else pair.paired.t_p for pair in pairs])
     flip_p = holm([1.0 if pair.paired is None else pair.paired.sign_flip.p for pair in pairs])
+    stand_in = bool(pairs) and is_stand_in(run)
     return tuple(
-        _verdict(run, baseline, pair, t_p=t_p[index], sign_flip_p=flip_p[index], comparisons=len(pairs))
+        _verdict(
+            run,
+            baseline,
+            pair,
+            t_p=t_p[index],
+            sign_flip_p=flip_p[index],
+            comparisons=len(pairs),
+            stand_in=stand_in,
+        )
         for index, pair in enumerate(pairs)
     )
 
@@ -133,33 +156,42 @@ def points(value: float, *, sign: bool = True) -> str:
     return f"{rounded:+.1f}" if sign else f"{rounded:.1f}"
 
 
-def _pair(run: Run, scores: dict[str, Scores], baseline: str, name: str) -> _Pair:
-    differences = scores[name].means - scores[baseline].means
-    both = ~np.isnan(differences)
-    count = int(both.sum())
-    obstacle = _obstacle(name, scores[name], baseline, scores[baseline], tasks=count)
+def _pair(run: Run, scores: Mapping[str, Scores], baseline: str, name: str, *, same_requests: bool) -> _Pair:
+    own, base = scores[name], scores[baseline]
+    of_variant, of_baseline = own.means, base.means
+    both = ~np.isnan(of_variant - of_baseline)
+    differences = of_variant[both] - of_baseline[both]
+    obstacle = _obstacle(name, own, baseline, base, tasks=len(differences))
     found = None
     g_z = None
     if not obstacle:
         groups = groups_of(run)
         present = None if groups is None else [group for group, is_in in zip(groups, both, strict=True) if is_in]
-        found = paired(differences[both], groups=present)
-        g_z = effect_size(differences[both])[1] if found.standard_error > 0 else None
+        found = paired(differences, groups=present)
+        g_z = effect_size(differences)[1] if found.standard_error > 0 else None
     return _Pair(
         name=name,
         obstacle=obstacle,
-        tasks=count,
-        same_requests=_send_the_same(run, baseline, name),
+        tasks=len(differences),
+        missing=own.missing + base.missing,
+        planned=own.planned + base.planned,
+        unfinished=sum(side.statuses[status] for side in (own, base) for status in ("stopped", "not_run")),
+        same_requests=same_requests,
+        one_pass_or_fail=run.repeats == 1 and _are_passes(of_variant[both]) and _are_passes(of_baseline[both]),
         paired=found,
         hedges_g=g_z,
     )
 
 
+def _are_passes(scores: Floats) -> bool:
+    return bool(np.isin(scores, (0.0, 1.0)).all())
+
+
 def _obstacle(name: str, scores: Scores, baseline: str, base: Scores, *, tasks: int) -> str:
-    unequal = scores.missing != base.missing
     too_many = max(scores.missing, base.missing) > MOST_MISSING * scores.planned
-    if unequal or too_many:
-        reason = "more than 5 % are missing" if too_many else "not the same number is missing"
+    apart = abs(scores.missing - base.missing) > MOST_APART * scores.planned
+    if too_many or apart or mcnemar(scores.missing, base.missing).p <= ALPHA:
+        reason = "more than 5 % are missing" if too_many else "not the same share is missing"
         return f"{_missing(name, scores)}, {_missing(baseline, base)}: {reason}. {_remedy(scores, base)}"
     if tasks < 2:
         return f"{tasks} task{'' if tasks == 1 else 's'} with scores of both; it takes at least 2."
@@ -191,19 +223,30 @@ def _remedy(scores: Scores, base: Scores) -> str:
     return sentence[0].upper() + sentence[1:] + "."
 
 
-def _send_the_same(run: Run, baseline: str, name: str) -> bool:
-    asked = {
-        variant: {(t.task_id, t.repeat): t.request for t in run.trials if t.variant == variant}
-        for variant in (baseline, name)
-    }
+def _requests(run: Run) -> dict[str, dict[str, Request]]:
+    """By variant and task id; the repeats of a task send the same."""
+    asked: dict[str, dict[str, Request]] = {name: {} for name in run.variants}
+    for trial in run.trials:
+        asked[trial.variant].setdefault(trial.task_id, trial.request)
+    return asked
+
+
+def _are_same(asked: Mapping[str, Mapping[str, Request]], baseline: str, name: str) -> bool:
     common = asked[baseline].keys() & asked[name].keys()
-    return bool(common) and all(asked[baseline][attempt] == asked[name][attempt] for attempt in common)
+    return bool(common) and all(asked[baseline][task] == asked[name][task] for task in common)
 
 
-def _verdict(run: Run, baseline: str, pair: _Pair, *, t_p: float, sign_flip_p: float, comparisons: int) -> Verdict:
-    stand_in = is_stand_in(run)
-    label = f"{STAND_IN_LABEL} " if stand_in else ""
-    heading = f"{label}{_named(pair.name)} against {_named(baseline)}"
+def _verdict(
+    run: Run,
+    baseline: str,
+    pair: _Pair,
+    *,
+    t_p: float,
+    sign_flip_p: float,
+    comparisons: int,
+    stand_in: bool,
+) -> Verdict:
+    heading = f"{_labels(pair, stand_in=stand_in)}{_named(pair.name)} against {_named(baseline)}"
     found = pair.paired
     if found is None:
         return Verdict(
@@ -217,9 +260,11 @@ def _verdict(run: Run, baseline: str, pair: _Pair, *, t_p: float, sign_flip_p: f
             comparisons=comparisons,
             same_requests=pair.same_requests,
             stand_in=stand_in,
+            exploratory=pair.unfinished > 0,
+            missing=pair.missing,
         )
     kind = _kind(found, t_p, sign_flip_p, same_requests=pair.same_requests)
-    more_tasks = _more_tasks(found)
+    more_tasks = _more_tasks(found, comparisons)
     if pair.same_requests:
         heading += " (A/A: both send the same requests)"
     against_variant = kind == "promising, not established" and found.effect < 0
@@ -229,9 +274,10 @@ def _verdict(run: Run, baseline: str, pair: _Pair, *, t_p: float, sign_flip_p: f
         [
             f"{points(found.effect)} points, 95 % CI [{low}, {high}], {_size(found, run.repeats)}",
             f"noise floor ±{points(found.noise_floor, sign=False)}",
-            *_tests(found, t_p, sign_flip_p, comparisons),
+            *_tests(found, t_p, sign_flip_p, comparisons, flip_name=_flip_name(pair, found)),
             *_group_limits(found),
-            *_what_settles(found, kind, more_tasks, same_requests=pair.same_requests),
+            *_left_out(pair),
+            *_what_settles(found, kind, more_tasks, comparisons, same_requests=pair.same_requests),
         ]
     )
     return Verdict(
@@ -245,6 +291,8 @@ def _verdict(run: Run, baseline: str, pair: _Pair, *, t_p: float, sign_flip_p: f
         comparisons=comparisons,
         same_requests=pair.same_requests,
         stand_in=stand_in,
+        exploratory=pair.unfinished > 0,
+        missing=pair.missing,
         effect=found.effect,
         interval=found.interval,
         noise_floor=found.noise_floor,
@@ -252,9 +300,17 @@ def _verdict(run: Run, baseline: str, pair: _Pair, *, t_p: float, sign_flip_p: f
         sign_flip_p=sign_flip_p,
         sign_flip_mid_p=found.sign_flip.mid_p,
         hedges_g=pair.hedges_g,
-        detectable=detectable_effect(found.variance, found.tasks) if found.standard_error > 0 else None,
+        detectable=_detectable(found, comparisons),
         more_tasks=more_tasks,
     )
+
+
+def _labels(pair: _Pair, *, stand_in: bool) -> str:
+    labels = f"{STAND_IN_LABEL} " if stand_in else ""
+    if not pair.unfinished:
+        return labels
+    of = f"{pair.unfinished:,} of {pair.planned:,} attempts were stopped or not made yet"
+    return f"{labels}{EXPLORATORY_LABEL} {of}, and p values are for a run that is looked at once. "
 
 
 def _kind(found: Paired, t_p: float, sign_flip_p: float, *, same_requests: bool) -> Kind:
@@ -267,10 +323,17 @@ def _kind(found: Paired, t_p: float, sign_flip_p: float, *, same_requests: bool)
     return "no difference shown"
 
 
-def _more_tasks(found: Paired) -> int | None:
+def _detectable(found: Paired, comparisons: int) -> float | None:
     if found.standard_error == 0:
         return None
-    return max(0, math.ceil(tasks_needed(found.variance, TARGET)) - found.tasks)
+    return detectable_effect(found.variance, found.tasks, comparisons=comparisons)
+
+
+def _more_tasks(found: Paired, comparisons: int) -> int | None:
+    if found.standard_error == 0:
+        return None
+    needed = tasks_needed(found.variance, TARGET, comparisons=comparisons)
+    return max(0, math.ceil(needed) - found.tasks)
 
 
 def _size(found: Paired, repeats: int) -> str:
@@ -278,11 +341,16 @@ def _size(found: Paired, repeats: int) -> str:
     return f"n = {found.tasks} tasks{grouped} x {repeats} repeat{'' if repeats == 1 else 's'}"
 
 
-def _tests(found: Paired, t_p: float, sign_flip_p: float, comparisons: int) -> list[str]:
+def _flip_name(pair: _Pair, found: Paired) -> str:
+    if found.sign_flip.method != "exact":
+        return f"sign-flip ({found.sign_flip.method})"
+    return "exact McNemar" if pair.one_pass_or_fail and not found.clustered else "exact sign-flip"
+
+
+def _tests(found: Paired, t_p: float, sign_flip_p: float, comparisons: int, *, flip_name: str) -> list[str]:
     by = " by group" if found.clustered else ""
-    flip = "exact sign-flip" if found.sign_flip.method == "exact" else f"sign-flip ({found.sign_flip.method})"
     t_name = "paired t" if found.standard_error > 0 else "Wilson bound on equal differences"
-    tests = f"{t_name}{by} p {_p(t_p)}, {flip}{by} p {_p(sign_flip_p)}"
+    tests = f"{t_name}{by} p {_p(t_p)}, {flip_name}{by} p {_p(sign_flip_p)}"
     mid_p = f"mid-p {_p(found.sign_flip.mid_p)}"
     if comparisons == 1:
         return [f"{tests} ({mid_p})", "1 comparison, nothing to correct for"]
@@ -300,18 +368,24 @@ def _group_limits(found: Paired) -> list[str]:
     ]
 
 
-def _what_settles(found: Paired, kind: Kind, more_tasks: int | None, *, same_requests: bool) -> list[str]:
+def _left_out(pair: _Pair) -> Sequence[str]:
+    return [f"{pair.missing:,} of {pair.planned:,} attempts have no score"] if pair.missing else []
+
+
+def _what_settles(
+    found: Paired, kind: Kind, more_tasks: int | None, comparisons: int, *, same_requests: bool
+) -> list[str]:
     if same_requests:
         return ["whatever lies between them is noise"]
     if more_tasks is None:
         return ["all differences are equal, so only other tasks or finer graders can tell more"]
-    z = points(detectable_effect(found.variance, found.tasks), sign=False)
-    t = points(detectable_effect_t(found.variance, found.tasks), sign=False)
+    z = points(detectable_effect(found.variance, found.tasks, comparisons=comparisons), sign=False)
+    t = points(detectable_effect_t(found.variance, found.tasks, comparisons=comparisons), sign=False)
     power = f"these tasks show {z} points with 80 % power ({t} by t)"
     if kind in ("better", "worse") or more_tasks == 0:
         return [power]
     goal = points(math.copysign(TARGET, found.effect)).removesuffix(".0")
-    by_t = max(1, math.ceil(tasks_needed_t(found.variance, TARGET)) - found.tasks)
+    by_t = max(1, math.ceil(tasks_needed_t(found.variance, TARGET, comparisons=comparisons)) - found.tasks)
     needed = (
         f"about {more_tasks} more task{'' if more_tasks == 1 else 's'} would detect {goal} points"
         f" with 80 % power ({by_t} by t)"
