@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 # Controls, direction overrides, separators that break lines, and surrogates, which no encoding can write.
@@ -34,6 +34,16 @@ def visible(text: str) -> str:
     return _INVISIBLE.sub(lambda found: f"<U+{ord(found.group()):04X}>", re.sub(r"[ \t\r\n]+", " ", text))
 
 
+def visible_lines(text: str) -> str:
+    """The text with its blanks, tabs and line breaks, every other character that would not be seen named."""
+    return visible_as_written(text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def visible_as_written(text: str) -> str:
+    """As `visible_lines`, with carriage returns named too, so that two kinds of line ends can be told apart."""
+    return _INVISIBLE.sub(lambda found: found[0] if found[0] in "\t\n" else f"<U+{ord(found[0]):04X}>", text)
+
+
 def html_text(text: str) -> str:
     """The text as HTML that shows it."""
     return html.escape(visible(text))
@@ -45,14 +55,20 @@ def markdown_text(text: str) -> str:
     return "&#92;".join(parts)
 
 
-def html_table(table: Table) -> str:
-    """The table as a plain HTML table with a caption and header cells."""
-    heading = "".join(f'<th scope="col">{html_text(cell)}</th>' for cell in table.headings)
+def html_table(table: Table, *, cell: Callable[[str, int, int], str] | None = None) -> str:
+    """The table as a plain HTML table with a caption and header cells.
+
+    `cell` gives the HTML of the text in a row and column that is not the first, where it is not just that text.
+    """
+    heading = "".join(f'<th scope="col">{html_text(text)}</th>' for text in table.headings)
     body = "".join(
         f'<tr><th scope="row">{html_text(row[0])}</th>'
-        + "".join(f"<td>{html_text(cell)}</td>" for cell in row[1:])
+        + "".join(
+            f"<td>{html_text(text) if cell is None else cell(text, number, column)}</td>"
+            for column, text in enumerate(row[1:], start=1)
+        )
         + "</tr>\n"
-        for row in table.rows
+        for number, row in enumerate(table.rows)
     )
     note = f"<p>{html_text(table.note)}</p>\n" if table.note else ""
     caption = html_text(table.title)

@@ -1,0 +1,178 @@
+"""What every picture stands on: its colours by theme, names that any font can draw, and its bytes.
+
+Figures are made without pyplot, whose state is global, and with their own colours and font instead of the
+reader's settings, so that a picture is the same everywhere and may be drawn in any thread. Each has an opaque
+background: it reads on a white page and on a black one.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
+
+from workbench.comparison.markup import visible
+
+Theme = Literal["light", "dark"]
+
+DOTS_PER_INCH = 150
+_SHOWN_PER_INCH = 100
+_FONT = "DejaVu Sans"  # comes with matplotlib, so that the picture is the same everywhere
+_LONGEST_NAME = 28
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Palette:
+    """The colours of a theme. Series are Okabe and Ito's, told apart without colour vision."""
+
+    paper: str
+    ink: str
+    faint: str
+    band: str
+    baseline: str
+    variant: str
+    series: tuple[str, ...]
+    """For the variants beside the baseline, over and over."""
+
+
+PALETTES: Mapping[Theme, Palette] = MappingProxyType(
+    {
+        "light": Palette(
+            paper="#ffffff",
+            ink="#1a1a1a",
+            faint="#d0d0d0",
+            band="#e4e4e4",
+            baseline="#D55E00",
+            variant="#0072B2",
+            series=("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"),
+        ),
+        "dark": Palette(
+            paper="#111111",
+            ink="#ececec",
+            faint="#444444",
+            band="#303030",
+            baseline="#E69F00",
+            variant="#56B4E9",
+            series=("#56B4E9", "#2BC49A", "#CC79A7", "#F0E442", "#E8743B"),
+        ),
+    }
+)
+MARKERS = ("o", "D", "^", "v", "P", "X", "p", "*")
+"""For the variants beside the baseline, whose marker is "s"; a different one for each of the first eight."""
+
+
+class Plot(Figure):
+    """A figure that notebooks show as PNG with its description, also where pyplot was never imported."""
+
+    def __init__(self, *, inches: tuple[float, float], theme: Theme, alt: str) -> None:
+        self.palette = PALETTES[theme]
+        self.alt = alt
+        """What the picture shows, with its numbers, for who does not see it."""
+        super().__init__(figsize=inches, dpi=DOTS_PER_INCH, layout="constrained", facecolor=self.palette.paper)
+
+    def _repr_png_(self) -> bytes:
+        return png(self)
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        data = {"image/png": base64.b64encode(png(self)).decode("ascii"), "text/plain": self.alt}
+        return data, {"image/png": {"alt": self.alt, "width": shown_width(self)}}
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file, the same bytes each time."""
+    buffer = BytesIO()
+    # Not savefig, which reads the reader's settings for margins and background.
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.print_png(buffer, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def shown_width(figure: Figure) -> int:
+    """The width in CSS pixels at which the text of the figure has the size of the text around it."""
+    return round(figure.get_figwidth() * _SHOWN_PER_INCH)
+
+
+def finish(figure: Plot, *, title: str) -> Plot:
+    """The figure with its title, and all text in one font and colour, never read as a formula."""
+    figure.suptitle(title, fontsize=10, fontweight="bold", color=figure.palette.ink)
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+        text.set_usetex(False)
+        text.set_fontfamily(_FONT)
+        text.set_text(drawable(text.get_text()))
+    return figure
+
+
+def style(axes: Axes, palette: Palette, *, title: str, grid: Literal["x", "y", "both"] | None) -> None:
+    """Axes in the colours of the theme."""
+    axes.set_facecolor(palette.paper)
+    axes.set_title(title, fontsize=9, color=palette.ink)
+    axes.tick_params(colors=palette.ink, labelsize=8, length=3)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set_color(palette.ink)
+        label.set_fontsize(8)
+    for spine in axes.spines.values():
+        spine.set_color(palette.ink)
+        spine.set_linewidth(0.6)
+    axes.grid(False)
+    if grid is not None:
+        axes.grid(visible=True, axis=grid, color=palette.faint, linewidth=0.6, linestyle="-")
+    axes.set_axisbelow(True)
+
+
+def number_axis(axis: Axis) -> None:
+    """Round numbers along an axis, within its limits and written the same whatever the reader's settings."""
+    low, high = axis.get_view_interval()
+    ticks = [
+        tick for tick in MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high) if low <= tick <= high
+    ]
+    decimals = next(
+        (places for places in range(6) if np.allclose(ticks, np.round(ticks, places), rtol=0, atol=1e-9)), 6
+    )
+    axis.set_ticks(ticks, labels=[f"{tick + 0.0:.{decimals}f}".replace("-", "−") for tick in ticks])
+
+
+def name_rows(axes: Axes, names: Sequence[str], palette: Palette, *, size: float = 9) -> None:
+    """The rows 0, 1, ... of axes from the top, named."""
+    axes.set_yticks(range(len(names)))
+    axes.set_yticklabels(names, fontsize=size, color=palette.ink)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+
+
+def short_names(names: Sequence[str], *, longest: int = _LONGEST_NAME) -> list[str]:
+    """Each name on one line and short enough to draw. Names that would read alike, or not at all, get a number."""
+    shown = [drawable(shortened(name, longest)) for name in names]
+    unreadable = {name for name in shown if shown.count(name) > 1 or "?" in name}
+    return [
+        f"#{number} {drawable(shortened(name, longest - 4))}" if short in unreadable and short != name else short
+        for number, (name, short) in enumerate(zip(names, shown, strict=True), start=1)
+    ]
+
+
+def shortened(name: str, longest: int = _LONGEST_NAME) -> str:
+    """The name on one line; a long one without its middle."""
+    shown = visible(name)
+    if len(shown) <= longest:
+        return shown
+    tail = (longest - 1) // 3
+    return f"{shown[: longest - 1 - tail]}…{shown[-tail:]}"
+
+
+def drawable(text: str) -> str:
+    """The text with a question mark for every character that the font cannot draw."""
+    font = get_font(findfont(FontProperties(family=_FONT)))
+    return "".join(character if character == "\n" or font.get_char_index(ord(character)) else "?" for character in text)

@@ -1,0 +1,210 @@
+"""A difference as HTML, Markdown and plain text, in which what was compared can become nothing but text.
+
+What was added and removed has "+" and "-" beside its colour, which are blue and orange instead of green and
+red. The HTML has inline styles only, with both text and background colour, so that it reads on any page.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator, Sequence
+
+from workbench.comparison.differences import Kind, Line, Span
+from workbench.comparison.markup import visible_as_written
+
+CONTEXT = 3
+"""Equal lines shown around a change; more are folded."""
+MOST_CHARACTERS = 20_000
+"""Characters of a difference that are shown."""
+MOST_LINES = 400
+"""Lines of a difference by lines that are shown."""
+
+_SIGNS: dict[Kind, str] = {"equal": "  ", "removed": "- ", "added": "+ "}
+_PAGE = (
+    "white-space:pre-wrap;overflow-wrap:anywhere;margin:0;padding:0.5em;border:1px solid #888888;"
+    "font-family:monospace;font-size:0.9em;line-height:1.4;text-align:left"
+)
+_LINE_COLOURS = {"removed": "color:#4a1e00;background:#fdf0e3", "added": "color:#002a45;background:#e6f2fb"}
+_WORD_COLOURS = {
+    "removed": "color:#4a1e00;background:#f8c99a;text-decoration:line-through 1px #a0521a",
+    "added": "color:#002a45;background:#a9d4f2;text-decoration:underline",
+}
+_TAGS = {"removed": "del", "added": "ins"}
+_BRACKETS = {"removed": ("[-", "-]"), "added": ("{+", "+}")}
+_LINE_BREAK = "↵"
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+
+
+def html_words(spans: Sequence[Span]) -> str:
+    """The text with what was removed in `<del>` and what was added in `<ins>`, a sign before each."""
+    parts = []
+    for kind, text in _clipped(_folded_spans(spans)):
+        if kind == "fold":
+            parts.append(_html_fold(text))
+        elif kind == "equal":
+            parts.append(html.escape(visible_as_written(text)))
+        else:
+            parts.append(_html_sign(kind) + _html_marked(kind, text))
+    return f'<pre style="{_PAGE}">{"".join(parts)}</pre>\n'
+
+
+def html_lines(lines: Sequence[Line]) -> str:
+    """The lines with "+" and "-" before those that changed, and their changed words marked in them."""
+    parts = []
+    for line in _clipped_lines(_folded_lines(lines)):
+        if isinstance(line, str):
+            parts.append(f"{_html_fold(line)}\n")
+            continue
+        sign = _SIGNS[line.kind]
+        whole = all(marked for _, marked in line.parts)
+        shown = "".join(
+            _html_marked(line.kind, text) if marked and not whole else html.escape(visible_as_written(text))
+            for text, marked in line.parts
+        )
+        shown = f"{sign}{shown}{_no_line_end(line)}"
+        colours = _LINE_COLOURS.get(line.kind)
+        parts.append(f'<span style="{colours}">{shown}</span>\n' if colours else f"{shown}\n")
+    return f'<pre style="{_PAGE}">{"".join(parts)}</pre>\n'
+
+
+def plain_words(spans: Sequence[Span]) -> str:
+    """The text with what was removed as "[-so-]" and what was added as "{+so+}"."""
+    parts = []
+    for kind, text in _clipped(_folded_spans(spans)):
+        if kind == "fold":
+            parts.append(f"({text})")
+        elif kind == "equal":
+            parts.append(visible_as_written(text))
+        else:
+            parts.append(_plain_marked(kind, text))
+    shown = "".join(parts)
+    return shown if shown.endswith("\n") else f"{shown}\n"
+
+
+def plain_lines(lines: Sequence[Line]) -> str:
+    """The lines with "+" and "-" before those that changed, changed words as "[-so-]" and "{+so+}" in them."""
+    parts = []
+    for line in _clipped_lines(_folded_lines(lines)):
+        if isinstance(line, str):
+            parts.append(f"  ({line})\n")
+            continue
+        whole = all(marked for _, marked in line.parts)
+        shown = "".join(
+            _plain_marked(line.kind, text) if marked and not whole else visible_as_written(text)
+            for text, marked in line.parts
+        )
+        parts.append(f"{_SIGNS[line.kind]}{shown}{_no_line_end(line)}\n")
+    return "".join(parts)
+
+
+def markdown_fence(text: str, language: str = "") -> str:
+    """The text as a block of code that nothing in it can end."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}{language}\n{text.removesuffix(chr(10))}\n{fence}\n"
+
+
+def _html_marked(kind: str, text: str) -> str:
+    shown = html.escape(_with_blanks_seen(visible_as_written(text)))
+    return f'<{_TAGS[kind]} style="{_WORD_COLOURS[kind]}">{shown}</{_TAGS[kind]}>'
+
+
+def _html_sign(kind: str) -> str:
+    return f'<b style="{_LINE_COLOURS[kind]}">{"-" if kind == "removed" else "+"}</b>'
+
+
+def _html_fold(text: str) -> str:
+    return f'<i style="opacity:0.75">({html.escape(text)})</i>'
+
+
+def _plain_marked(kind: str, text: str) -> str:
+    opening, closing = _BRACKETS[kind]
+    return f"{opening}{_with_blanks_seen(visible_as_written(text))}{closing}"
+
+
+def _with_blanks_seen(text: str) -> str:
+    """Changed text in which a changed line break is seen, and blanks where there is nothing else."""
+    if not text.strip():
+        text = text.replace(" ", "·").replace("\t", "→\t")
+    return text.replace("\n", f"{_LINE_BREAK}\n")
+
+
+def _no_line_end(line: Line) -> str:
+    return "" if line.ended or line.kind == "equal" else " (no line end)"
+
+
+def _folded_spans(spans: Sequence[Span]) -> Iterator[tuple[str, str]]:
+    """Kinds and texts, long equal ones cut to the lines next to a change and a "fold" between."""
+    for index, span in enumerate(spans):
+        lines = _LINE.findall(span.text) if span.kind == "equal" else []
+        head = CONTEXT + 1 if index > 0 else 0
+        tail = CONTEXT + 1 if index < len(spans) - 1 else 0
+        hidden = len(lines) - head - tail
+        if hidden <= 1 or len(spans) == 1:
+            yield span.kind, span.text
+            continue
+        if head:
+            yield "equal", "".join(lines[:head])
+        yield "fold", f"{hidden} equal lines"
+        yield "equal", "\n" + "".join(lines[len(lines) - tail :] if tail else [])
+
+
+def _folded_lines(lines: Sequence[Line]) -> Iterator[Line | str]:
+    """The lines next to a change, and in place of the others how many they are."""
+    near = [False] * len(lines)
+    for at, line in enumerate(lines):
+        if line.kind != "equal":
+            start, end = max(0, at - CONTEXT), min(len(lines), at + CONTEXT + 1)
+            near[start:end] = [True] * (end - start)
+    hidden = 0
+    for line, is_near in zip(lines, near, strict=True):
+        if not is_near:
+            hidden += 1
+            continue
+        if hidden:
+            yield _equal_lines(hidden)
+            hidden = 0
+        yield line
+    if hidden:
+        yield _equal_lines(hidden)
+
+
+def _equal_lines(count: int) -> str:
+    return f"{count} equal line{'' if count == 1 else 's'}"
+
+
+def _clipped(parts: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    left = MOST_CHARACTERS
+    hidden = 0
+    for kind, text in parts:
+        if left > 0:
+            yield kind, text[:left]
+        hidden += max(0, len(text) - max(0, left))
+        left -= len(text)
+    if hidden:
+        yield "fold", f"{hidden:,} more characters"
+
+
+def _clipped_lines(lines: Iterator[Line | str]) -> Iterator[Line | str]:
+    left = MOST_CHARACTERS
+    hidden = 0
+    for number, line in enumerate(lines):
+        size = len(line) if isinstance(line, str) else len(line.text)
+        if left <= 0 or number >= MOST_LINES:
+            hidden += 1
+        elif isinstance(line, str) or size <= left:
+            yield line
+        else:
+            yield Line(line.kind, tuple(_cut(line.parts, left)))
+            yield f"{size - left:,} more characters of this line"
+        left -= size
+    if hidden:
+        yield f"{hidden:,} more lines"
+
+
+def _cut(parts: Sequence[tuple[str, bool]], size: int) -> Iterator[tuple[str, bool]]:
+    for text, marked in parts:
+        if size > 0:
+            yield text[:size], marked
+        size -= len(text)

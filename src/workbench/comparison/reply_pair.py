@@ -1,0 +1,230 @@
+"""`compare_replies`: what two variants answered to one task, word by word, beside what differs in their personas."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from workbench.comparison.difference_views import (
+    html_lines,
+    html_words,
+    markdown_fence,
+    plain_lines,
+    plain_words,
+)
+from workbench.comparison.differences import Line, Span, changed_words, diff_words, lines_of_difference
+from workbench.comparison.markup import (
+    Table,
+    html_table,
+    html_text,
+    markdown_table,
+    markdown_text,
+    plain_table,
+    visible,
+    visible_lines,
+)
+from workbench.comparison.verdict import STAND_IN_LABEL, points
+from workbench.definition.agent import Agent
+from workbench.errors import ComparisonError
+from workbench.trial.task import Task
+from workbench.trial.trial import Run, Score, Trial
+
+_LONGEST_EXPLANATION = 200
+_LONGEST_INPUT = 5_000
+_COLUMN = "flex:1 1 26em;min-width:0"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReplyPair:
+    """One attempt of two variants at the same task. Shows the persona diff, the word diff of the replies, the scores.
+
+    In a notebook the two stand side by side. A trial without a reply is compared as if it had replied with nothing,
+    and says why under "Outcome".
+    """
+
+    task: Task
+    before: Trial
+    """The baseline's."""
+    after: Trial
+    """The variant's."""
+    persona: tuple[Span, ...] = field(repr=False)
+    """From the baseline's definition file to the variant's."""
+    words: tuple[Span, ...] = field(repr=False)
+    """From the baseline's reply to the variant's."""
+
+    @property
+    def persona_lines(self) -> list[Line]:
+        """The persona diff by lines."""
+        return lines_of_difference(self.persona)
+
+    def scores(self) -> Table:
+        """How both were scored, a row for each grader, and how their replies ended."""
+        return _scores(self)
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, Any]:
+        return {"text/html": _html(self), "text/markdown": _markdown(self), "text/plain": _plain(self)}
+
+
+def compare_replies(run: Run, task_id: str, *, baseline: str, variant: str | None = None, repeat: int = 0) -> ReplyPair:
+    """What `variant` replied to a task beside what `baseline` did, in the same repeat.
+
+    `variant` may be left out where the run has two variants.
+
+    Raises:
+        ComparisonError: the run has no such task, variant or repeat, or `variant` is left out among several.
+    """
+    task = _task(run, task_id)
+    other = _other(run, baseline, variant)
+    before, after = (_trial(run, task, name, repeat) for name in (baseline, other))
+    return ReplyPair(
+        task=task,
+        before=before,
+        after=after,
+        persona=diff_personas(run.variants[baseline], run.variants[other]),
+        words=diff_words(_text(before), _text(after)),
+    )
+
+
+def diff_personas(before: Agent, after: Agent) -> tuple[Span, ...]:
+    """The spans that lead from one definition file to the other; one equal span or none where they are the same."""
+    return diff_words(before.text, after.text)
+
+
+def _task(run: Run, task_id: str) -> Task:
+    found = next((task for task in run.tasks if task.id == task_id), None)
+    if found is None:
+        near = get_close_matches(task_id, [task.id for task in run.tasks], n=3)
+        hint = f"; near it are {', '.join(map(repr, near))}" if near else ""
+        raise ComparisonError(f"the run has no task {task_id!r} among its {len(run.tasks)}{hint}")
+    return found
+
+
+def _other(run: Run, baseline: str, variant: str | None) -> str:
+    known = ", ".join(repr(name) for name in run.variants) or "none"
+    for name in (baseline, variant):
+        if name is not None and name not in run.variants:
+            raise ComparisonError(f"the run has no variant {name!r}; it has {known}")
+    others = [name for name in run.variants if name != baseline]
+    if variant is None and len(others) != 1:
+        raise ComparisonError(f"say which variant to set beside {baseline!r}: the run has {known}")
+    return others[0] if variant is None else variant
+
+
+def _trial(run: Run, task: Task, variant: str, repeat: int) -> Trial:
+    for trial in run.trials:
+        if (trial.task_id, trial.variant, trial.repeat) == (task.id, variant, repeat):
+            return trial
+    last = run.repeats - 1
+    raise ComparisonError(
+        f"the run holds no trial of task {task.id!r}, variant {variant!r}, repeat {repeat}; repeats are 0 to {last}"
+    )
+
+
+def _text(trial: Trial) -> str:
+    return "" if trial.reply is None else trial.reply.text
+
+
+def _scores(pair: ReplyPair) -> Table:
+    trials = (pair.before, pair.after)
+    rows = [("Outcome", *(_outcome(trial) for trial in trials), "")]
+    values = [trial.score for trial in trials]
+    rows.append(("Score in points", *(_points(value) for value in values), _change(*values)))
+    for label in dict.fromkeys(label for trial in trials for label in trial.scores):
+        found = [trial.scores.get(label) for trial in trials]
+        numbers = [None if score is None else score.value for score in found]
+        rows.append((label, *(_found(score) for score in found), _change(*numbers)))
+    tokens = [None if trial.reply is None else trial.reply.usage.output_tokens for trial in trials]
+    if tokens != [None, None]:
+        change = "" if tokens[0] is None or tokens[1] is None else f"{tokens[1] - tokens[0]:+,}".replace("+0", "0")
+        rows.append(("Output tokens", *("-" if count is None else f"{count:,}" for count in tokens), change))
+    return Table(
+        title=_title(pair),
+        headings=("", f"{pair.before.variant} (baseline)", pair.after.variant, "Change"),
+        rows=tuple(rows),
+    )
+
+
+def _title(pair: ReplyPair) -> str:
+    names = f'"{visible(pair.after.variant)}" against "{visible(pair.before.variant)}"'
+    return f'Task "{visible(pair.task.id)}", repeat {pair.before.repeat}: {names}'
+
+
+def _outcome(trial: Trial) -> str:
+    failure = trial.failure
+    ending = trial.outcome.replace("_", " ")
+    return ending if failure is None else f"{ending}: {_short(f'{failure.type}: {failure.message}')}"
+
+
+def _found(score: Score | None) -> str:
+    return "-" if score is None else f"{_points(score.value)}, {_short(score.explanation)}"
+
+
+def _points(value: float | None) -> str:
+    return "-" if value is None else points(value, sign=False)
+
+
+def _change(before: float | None, after: float | None) -> str:
+    return "" if before is None or after is None else points(after - before)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_EXPLANATION else f"{text[: _LONGEST_EXPLANATION - 1]}…"
+
+
+def _banner(pair: ReplyPair) -> str:
+    return STAND_IN_LABEL if pair.before.place.is_stand_in or pair.after.place.is_stand_in else ""
+
+
+def _heading(what: str, spans: Sequence[Span]) -> str:
+    if all(span.kind == "equal" for span in spans):
+        return f"{what}: the same in both"
+    removed, added = changed_words(spans)
+    return f"{what}: {removed} word{'' if removed == 1 else 's'} removed, {added} added"
+
+
+def _input(pair: ReplyPair) -> str:
+    text = pair.task.message
+    more = len(text) - _LONGEST_INPUT
+    return text if more <= 0 else f"{text[:_LONGEST_INPUT]}\n({more:,} more characters)"
+
+
+def _html(pair: ReplyPair) -> str:
+    banner = f"<p><strong>{html_text(_banner(pair))}</strong></p>\n" if _banner(pair) else ""
+    asked = html.escape(visible_lines(_input(pair)))
+    given = (
+        "<details><summary>What was asked</summary>\n"
+        f'<pre style="white-space:pre-wrap;text-align:left">{asked}</pre></details>\n'
+    )
+    persona = f"<p><strong>{_heading('Persona', pair.persona)}</strong></p>\n{html_lines(pair.persona_lines)}"
+    reply = f"<p><strong>{_heading('Reply', pair.words)}</strong></p>\n{html_words(pair.words)}"
+    # The classes keep MathJax from reading dollar signs in replies and personas as formulas.
+    return (
+        f'<div class="tex2jax_ignore mathjax_ignore">\n{banner}{html_table(pair.scores())}{given}'
+        f'<div style="display:flex;flex-wrap:wrap;gap:1em">\n'
+        f'<div style="{_COLUMN}">{persona}</div>\n<div style="{_COLUMN}">{reply}</div>\n</div>\n</div>\n'
+    )
+
+
+def _markdown(pair: ReplyPair) -> str:
+    banner = [f"**{markdown_text(_banner(pair))}**"] if _banner(pair) else []
+    return "\n\n".join(
+        [
+            *banner,
+            markdown_table(pair.scores()),
+            f"**{_heading('Persona', pair.persona)}**",
+            markdown_fence(plain_lines(pair.persona_lines), "diff"),
+            f"**{_heading('Reply', pair.words)}**",
+            markdown_fence(plain_words(pair.words)),
+        ]
+    )
+
+
+def _plain(pair: ReplyPair) -> str:
+    parts = [_banner(pair)] if _banner(pair) else []
+    parts += [plain_table(pair.scores()), _heading("Persona", pair.persona), plain_lines(pair.persona_lines)]
+    return "\n".join([*parts, _heading("Reply", pair.words), plain_words(pair.words)])
