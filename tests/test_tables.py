@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import pandas as pd
@@ -10,7 +13,9 @@ from bs4 import BeautifulSoup
 from mistune import create_markdown
 
 from tests.runs import GROUPS, LIVE, PASSES_A, PASSES_B, STAND_IN, make_run, passes
+from workbench.comparison.columns import preview_columns, trial_columns
 from workbench.comparison.markup import Table, html_text, markdown_table, markdown_text, plain_table, visible
+from workbench.comparison.static_tables import ranking_table, tasks_table
 from workbench.comparison.tables import compare
 from workbench.errors import ComparisonError
 from workbench.trial.trial import Failure, Reply, Run, Score, Usage
@@ -141,7 +146,7 @@ def test_html_is_plain_tables_with_an_embedded_picture_that_has_a_description() 
     assert str(image["src"]).startswith("data:image/png;base64,")
     assert base64.b64decode(str(image["src"]).partition(",")[2]).startswith(b"\x89PNG")
     assert comparison.verdict is not None
-    assert comparison.verdict.text in str(image["alt"])
+    assert str(image["alt"]) == comparison.plot().alt
     assert not page.find_all(["script", "style", "link", "iframe"])
     assert len(page.find_all("caption")) == len(page.find_all("table")) == 3
 
@@ -209,9 +214,184 @@ def test_long_runs_are_shown_in_part_and_say_so() -> None:
     run = make_run({"A": [[1.0]] * 250, "B": [[0.5]] * 250})
     page = BeautifulSoup(bundle(run)["text/html"], "html.parser")
 
-    assert "200 of 250 tasks; all are in .by_task." in page.get_text()
-    assert "200 of 500 trials; all are in .trials." in page.get_text()
+    assert "50 of 250 tasks; the largest changes first; all are in .by_task." in page.get_text()
+    assert "50 of 500 trials; all are in .trials." in page.get_text()
+    assert [len(table.find_all("tr")) for table in page.find_all("table")] == [3, 51, 51]
     assert len(compare(run, baseline="A").by_task) == 250
+
+
+def test_a_long_run_shows_the_tasks_that_changed_most() -> None:
+    variant: list[list[float | None]] = [[0.5]] * 250
+    variant[199] = [0.0]
+    variant[120] = [0.1]
+    shown = tasks_table(compare(make_run({"A": [[0.5]] * 250, "B": variant}), baseline="A"))
+
+    assert [row[0] for row in shown.rows[:3]] == ["task-199", "task-120", "task-0"]
+
+
+def test_a_page_of_thousands_of_long_replies_stays_small() -> None:
+    run = make_run({"A": [[1.0] * 5] * 500, "B": [[0.0] * 5] * 500}, text="word " * 5_000)
+
+    assert {name: len(text) < 400_000 for name, text in bundle(run).items()} == dict.fromkeys(bundle(run), True)
+
+
+def test_a_change_is_marked_by_sign_shape_and_colour() -> None:
+    run = make_run({"A": [[0.2], [0.9], [0.5]], "B": [[0.8], [0.4], [0.5]]})
+    page = BeautifulSoup(bundle(run)["text/html"], "html.parser")
+    marked = [(span.get_text(), span["style"]) for span in page.find_all("span")]
+
+    assert [text for text, _ in marked] == ["▲ +60.0 now passes", "▼ -50.0 now fails"]
+    assert len({style for _, style in marked}) == 2
+    assert "▲ +60.0 now passes" in bundle(run)["text/plain"]
+    assert "▼ -50.0 now fails" in bundle(run)["text/markdown"]
+
+
+def test_colour_is_for_changes_only() -> None:
+    run = make_run({"A": [[1.0]] * 2, "▲ B": [[1.0]] * 2}, groups=["▼ group"] * 2)
+
+    assert not BeautifulSoup(bundle(run)["text/html"], "html.parser").find_all("span")
+
+
+def test_a_reply_opens_without_a_script_and_is_shown_as_text() -> None:
+    run = make_run({"A": [[1.0]]}, text=f"<b>first</b> line\n{HOSTILE}\n" + "word " * 1_000)
+    page = BeautifulSoup(bundle(run)["text/html"], "html.parser")
+    [reply] = [found for found in page.find_all("details") if found.find("pre") and not found.find("table")]
+
+    assert reply.summary is not None and reply.summary.get_text().startswith("<b>first</b> line <script>alert(1)")
+    assert reply.pre is not None and reply.pre.get_text().startswith("<b>first</b> line\n<script>alert(1)")
+    assert reply.pre.get_text().endswith("…")
+    assert "\x1b" not in reply.pre.get_text()
+
+
+def test_what_flipped_is_told_either_way() -> None:
+    run = make_run({"A": passes((4, 0, 2, 4)), "B": passes((0, 4, 2, 4))})
+    flipped = compare(run, baseline="A").flipped.flipped
+
+    assert [(change.task_id, change.flip) for change in flipped] == [
+        ("task-0", "now fails"),
+        ("task-1", "now passes"),
+    ]
+
+
+def test_repeats_that_pass_or_fail_have_pass_at_k_and_pass_hat_k() -> None:
+    comparison = compare(make_run({"A": passes((4, 2, 0)), "B": passes((4, 4, 1))}), baseline="A")
+
+    assert comparison.by_variant["pass_at_k"].tolist() == [pytest.approx(2 / 3), 1.0]
+    assert comparison.by_variant["pass_hat_k"].tolist() == [pytest.approx(1 / 3), pytest.approx(2 / 3)]
+    assert "pass@4" in str(comparison)
+    assert "pass^4" in str(comparison)
+
+
+@pytest.mark.parametrize("scores", [[[1.0], [0.0]], [[1.0, 0.5], [0.0, 1.0]], [[1.0, None], [None, 0.0]]])
+def test_there_is_no_pass_at_k_without_whole_repeats_that_pass_or_fail(scores: list[list[float | None]]) -> None:
+    comparison = compare(make_run({"A": scores}), baseline="A")
+
+    assert comparison.by_variant["pass_at_k"].isna().all()
+    assert "pass@" not in str(comparison)
+
+
+def test_a_variant_has_its_waiting_times() -> None:
+    run = make_run({"A": [[1.0]] * 20})
+    replies = [replace(trial.reply, seconds=float(number)) for number, trial in enumerate(run.trials) if trial.reply]
+    timed = [trial.replace(reply=reply) for trial, reply in zip(run.trials, replies, strict=True)]
+    comparison = compare(with_trials(run, *timed), baseline="A")
+    row = comparison.by_variant.loc["A"]
+
+    assert (row["seconds"], row["seconds_median"]) == (9.5, 9.5)
+    assert row["seconds_p95"] == pytest.approx(18.05)
+    assert row["seconds_to_first_token"] == 0.5
+    assert "9.50 (18.05)" in str(comparison)
+
+
+def test_several_variants_are_ranked_with_what_is_established() -> None:
+    run = make_run({"A": [[0.5]] * 12, "B": [[0.9], [0.8]] * 6, "C": [[0.1], [0.2]] * 6})
+    table = ranking_table(compare(run, baseline="A"))
+
+    assert table is not None
+    assert [(row[0], row[1], row[-1]) for row in table.rows] == [
+        ("1", "B", "better"),
+        ("2", "A", "baseline"),
+        ("3", "C", "worse"),
+    ]
+    assert "Ranking of 3 variants" in bundle(run)["text/html"]
+    assert ranking_table(compare(make_run({"A": [[1.0]], "B": [[1.0]]}), baseline="A")) is None
+
+
+def test_variants_of_one_score_share_a_rank() -> None:
+    run = make_run({"A": [[0.1]] * 3, "B": [[0.7]] * 3, "C": [[0.7]] * 3})
+    table = ranking_table(compare(run, baseline="A"))
+
+    assert table is not None
+    assert [(row[0], row[1]) for row in table.rows] == [("1", "B"), ("1", "C"), ("3", "A")]
+
+
+def test_a_variant_without_a_score_is_ranked_last_and_without_a_rank() -> None:
+    run = make_run({"A": [[0.5]] * 3, "B": [[None]] * 3, "C": [[0.1]] * 3})
+    table = ranking_table(compare(run, baseline="A"))
+
+    assert table is not None
+    assert table.rows[-1] == ("-", "B", "-", "-", "-", "no verdict")
+
+
+def test_a_run_with_two_trials_of_one_attempt_is_refused() -> None:
+    run = make_run({"A": [[1.0, 1.0]]})
+
+    with pytest.raises(ComparisonError, match="two trials of task 'task-0', variant 'A', repeat 1"):
+        compare(with_trials(run, run.trials[0], run.trials[1], run.trials[1]), baseline="A")
+
+
+def test_a_run_with_a_trial_that_was_not_planned_is_refused() -> None:
+    run = make_run({"A": [[1.0]]})
+
+    with pytest.raises(ComparisonError, match="did not plan: task 'task-0', variant 'Z'"):
+        compare(with_trials(run, run.trials[0].replace(variant="Z")), baseline="A")
+
+
+def test_printing_takes_no_heavy_library() -> None:
+    code = """
+import sys
+from tests.runs import make_run
+from workbench.comparison.static_tables import ranking_table, tasks_table
+from workbench.comparison.tables import compare
+comparison = compare(make_run({"A": [[1.0], [0.0]], "B": [[0.5], [0.0]]}), baseline="A")
+assert comparison.verdict.text in str(comparison)
+comparison._markdown()
+print([name for name in ("pandas", "matplotlib", "scipy", "anthropic", "sqlalchemy") if name in sys.modules])
+"""
+
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_previews_are_short_rows_for_a_screen_ready_for_json() -> None:
+    run = make_run({"A": [[1.0, None]]}, groups=["g"], text=f"{HOSTILE} " + "word " * 1_000)
+    columns = preview_columns(trial_columns(run))
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+    assert json.loads(json.dumps(columns)) == columns
+    assert rows[0] == {
+        "variant": "A",
+        "task": "task-0",
+        "group": "g",
+        "repeat": 0,
+        "outcome": "answered",
+        "score": 1.0,
+        "score: grade": 1.0,
+        "input_tokens": 1500,
+        "output_tokens": 200,
+        "usd": pytest.approx(0.00205),
+        "seconds": 2.0,
+        "preview": rows[0]["preview"],
+        "key": run.trials[0].key,
+    }
+    assert len(rows[0]["preview"]) == 90
+    assert rows[0]["preview"].startswith("<script>alert(1)</script> | a b<U+001B>[31m")
+    assert [rows[1][name] for name in ("outcome", "score", "score: grade", "usd", "preview")] == [
+        "failed",
+        None,
+        None,
+        None,
+        "overloaded_error: Overloaded",
+    ]
 
 
 def test_a_cell_keeps_its_text_in_every_form() -> None:

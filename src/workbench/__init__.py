@@ -9,6 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.comparison.flips import what_flipped as what_flipped
+    from workbench.comparison.gate import gate as gate
+    from workbench.comparison.reply_pair import compare_replies as compare_replies
+    from workbench.comparison.report import write_report as write_report
+    from workbench.comparison.review import review_runs as review_runs
     from workbench.comparison.tables import Comparison as Comparison
     from workbench.comparison.tables import compare as compare
     from workbench.definition.agent import Agent as Agent
@@ -27,10 +32,12 @@ if TYPE_CHECKING:
     from workbench.headless.notebook import run_notebook as run_notebook
     from workbench.trial.client import choose_place as choose_place
     from workbench.trial.ledger import open_ledger as open_ledger
+    from workbench.trial.ledger_columns import read_attempts as read_attempts
     from workbench.trial.plan import make_request as make_request
     from workbench.trial.plan import plan_trials as plan_trials
     from workbench.trial.record import export_record as export_record
     from workbench.trial.record import load_run as load_run
+    from workbench.trial.regrade import regrade as regrade
     from workbench.trial.runner import run_trials as run_trials
     from workbench.trial.runner import start_trial as start_trial
     from workbench.trial.task import Task as Task
@@ -54,8 +61,15 @@ _ROOMS = {
     "trial.plan": ("make_request", "plan_trials"),
     "trial.client": ("choose_place",),
     "trial.ledger": ("open_ledger",),
+    "trial.ledger_columns": ("read_attempts",),
+    "trial.regrade": ("regrade",),
     "trial.runner": ("run_trials", "start_trial"),
     "trial.record": ("export_record", "load_run"),
+    "comparison.gate": ("gate",),
+    "comparison.report": ("write_report",),
+    "comparison.review": ("review_runs",),
+    "comparison.flips": ("what_flipped",),
+    "comparison.reply_pair": ("compare_replies",),
     "comparison.tables": ("Comparison", "compare"),
     "headless.notebook": ("run_notebook",),
     "widgets.editor": ("AgentEditor",),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from workbench.comparison.statistics import Floats, case_means
 from workbench.errors import ComparisonError
@@ -14,6 +15,24 @@ from workbench.trial.trial import Run, Trial
 
 STATUSES = ("scored", "declined", "refused", "cut_off", "empty", "failed", "stopped", "not_run")
 """How an attempt counts: scored, answered but every grader declined, another outcome, or never made."""
+
+_CODES = {status: code for code, status in enumerate(STATUSES)} | {"answered": STATUSES.index("declined")}
+_SCORED = STATUSES.index("scored")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Attempts:
+    """Where each trial stands in its plan and how it ended, in the order of `Run.trials`."""
+
+    task: NDArray[np.intp]
+    """Its place in `Run.tasks`."""
+    variant: NDArray[np.intp]
+    """Its place in `Run.variants`."""
+    repeat: NDArray[np.intp]
+    status: NDArray[np.intp]
+    """Its place in `STATUSES`."""
+    score: Floats
+    """0..1; NaN where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,31 +59,54 @@ class Scores:
         return self.planned - self.statuses["scored"]
 
 
-def scores_by_variant(run: Run) -> dict[str, Scores]:
-    """The scores of every variant, in the order of `Run.variants`.
+def attempts_of(run: Run) -> Attempts:
+    """The place, ending and score of every trial.
 
     Raises:
         ComparisonError: the run holds a trial that it did not plan, or two of one.
     """
     rows = {task.id: row for row, task in enumerate(run.tasks)}
-    shape = (len(run.tasks), run.repeats)
-    tables = {name: np.full(shape, np.nan) for name in run.variants}
-    counts = {name: Counter(dict.fromkeys(STATUSES, 0)) for name in run.variants}
-    seen = {name: np.zeros(shape, dtype=bool) for name in run.variants}
+    numbers = {name: number for number, name in enumerate(run.variants)}
+    places: list[tuple[int, int, int, int]] = []
+    scores: list[float] = []
     for trial in run.trials:
-        row = rows.get(trial.task_id)
-        if row is None or trial.variant not in tables or not 0 <= trial.repeat < run.repeats:
+        row, number = rows.get(trial.task_id), numbers.get(trial.variant)
+        if row is None or number is None or not 0 <= trial.repeat < run.repeats:
             raise ComparisonError(f"the run holds a trial that it did not plan: {_place(trial)}")
-        if seen[trial.variant][row, trial.repeat]:
-            raise ComparisonError(f"the run holds two trials of {_place(trial)}")
-        seen[trial.variant][row, trial.repeat] = True
-        score = trial.score
-        counts[trial.variant][_status(trial, score)] += 1
-        if score is not None:
-            tables[trial.variant][row, trial.repeat] = score
-    for name, counted in counts.items():
-        counted["not_run"] = int((~seen[name]).sum())
-    return {name: Scores(by_repeat=tables[name], statuses=counts[name]) for name in run.variants}
+        outcome = trial.outcome
+        score = trial.score if outcome == "answered" else None
+        places.append((row, number, trial.repeat, _CODES[outcome] if score is None else _SCORED))
+        scores.append(np.nan if score is None else score)
+    table = np.array(places, dtype=np.intp).reshape(-1, 4)
+    found = Attempts(
+        task=table[:, 0],
+        variant=table[:, 1],
+        repeat=table[:, 2],
+        status=table[:, 3],
+        score=np.array(scores, dtype=np.float64),
+    )
+    _refuse_doubles(run, found)
+    return found
+
+
+def scores_by_variant(run: Run, attempts: Attempts | None = None) -> dict[str, Scores]:
+    """The scores of every variant, in the order of `Run.variants`.
+
+    `attempts` are those of `attempts_of(run)`, where they are at hand.
+
+    Raises:
+        ComparisonError: the run holds a trial that it did not plan, or two of one.
+    """
+    found = attempts_of(run) if attempts is None else attempts
+    tables = np.full((len(run.variants), len(run.tasks), run.repeats), np.nan)
+    tables[found.variant, found.task, found.repeat] = found.score
+    scores = {}
+    for number, name in enumerate(run.variants):
+        counts = np.bincount(found.status[found.variant == number], minlength=len(STATUSES)).tolist()
+        statuses = dict(zip(STATUSES, counts, strict=True))
+        statuses["not_run"] = len(run.tasks) * run.repeats - sum(counts)
+        scores[name] = Scores(by_repeat=tables[number], statuses=statuses)
+    return scores
 
 
 def groups_of(run: Run) -> tuple[Hashable, ...] | None:
@@ -79,12 +121,13 @@ def is_stand_in(run: Run) -> bool:
     return run.place.is_stand_in or any(trial.place.is_stand_in for trial in run.trials)
 
 
+def _refuse_doubles(run: Run, found: Attempts) -> None:
+    cells: NDArray[Any] = (found.variant * len(run.tasks) + found.task) * run.repeats + found.repeat
+    _, first = np.unique(cells, return_index=True)
+    if len(first) < len(cells):
+        double = min(set(range(len(cells))) - set(first.tolist()))
+        raise ComparisonError(f"the run holds two trials of {_place(run.trials[double])}")
+
+
 def _place(trial: Trial) -> str:
     return f"task {trial.task_id!r}, variant {trial.variant!r}, repeat {trial.repeat}"
-
-
-def _status(trial: Trial, score: float | None) -> str:
-    if score is not None:
-        return "scored"
-    outcome = trial.outcome
-    return "declined" if outcome == "answered" else outcome

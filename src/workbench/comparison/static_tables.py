@@ -1,0 +1,263 @@
+"""The tables of a comparison as they are shown: a row a variant, a row a task, a row a trial."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.comparison.columns import explanation, preview
+from workbench.comparison.flips import Flip, changes_between
+from workbench.comparison.intervals import Interval
+from workbench.comparison.markup import Table, html_table, html_text, visible_lines
+from workbench.comparison.scores import is_stand_in
+from workbench.comparison.summaries import VariantSummary
+from workbench.comparison.verdict import points
+from workbench.trial.trial import Trial
+
+if TYPE_CHECKING:
+    from workbench.comparison.tables import Comparison
+
+MOST_TASKS_SHOWN = 50
+MOST_TRIALS_SHOWN = 50
+_TIE = 1e-12
+_LONGEST_CELL = 300
+_LONGEST_REPLY = 1_500
+
+# Blue and orange are told apart without colour vision; these two are legible on white and on near-black.
+_COLOURS = {"▲": "#1f80c7", "▼": "#c8601a"}
+_FIRST_CHANGE = 3
+"""The columns before it hold names, which may begin with any sign."""
+
+_ENDINGS = {
+    "declined": "Declined by all graders",
+    "refused": "Refused",
+    "cut_off": "Cut off",
+    "empty": "Empty",
+    "failed": "Failed",
+    "stopped": "Stopped",
+    "not_run": "Not run",
+}
+
+
+def size_in_words(comparison: Comparison) -> str:
+    """ "12 tasks x 4 repeats"."""
+    tasks, repeats = len(comparison.run.tasks), comparison.run.repeats
+    return f"{tasks} task{'' if tasks == 1 else 's'} x {repeats} repeat{'' if repeats == 1 else 's'}"
+
+
+def variants_table(comparison: Comparison) -> Table:
+    """A row a variant; of the ways not to be scored, and of pass@k and times, those that occurred."""
+    summaries = comparison.summaries
+    repeats = comparison.run.repeats
+    occurred = {name: heading for name, heading in _ENDINGS.items() if any(s.scores.statuses[name] for s in summaries)}
+    is_binary = any(not math.isnan(summary.pass_at_k) for summary in summaries)
+    headings = (
+        "Variant",
+        "Trials",
+        "Answered",
+        *occurred.values(),
+        "Score in points [95 % interval]",
+        *((f"pass@{repeats}", f"pass^{repeats}") if is_binary else ()),
+        "Input tokens",
+        "Output tokens",
+        "Cost in USD",
+        "Seconds: median (p95)",
+        "First token after",
+    )
+    stand_in = is_stand_in(comparison.run)
+    rows = []
+    for summary in summaries:
+        statuses = summary.scores.statuses
+        answered = statuses["scored"] + statuses["declined"]
+        counts = (summary.scores.planned, answered, *(statuses[name] for name in occurred))
+        passes = (summary.pass_at_k, summary.pass_hat_k) if is_binary else ()
+        at_least = ">= " if summary.uncounted else ""
+        rows.append(
+            (
+                f"{summary.name} (baseline)" if summary.name == comparison.baseline else summary.name,
+                *(str(count) for count in counts),
+                _score(summary.score, summary.interval),
+                *(_points_or_dash(chance, sign=False) for chance in passes),
+                f"{at_least}{summary.input_tokens:,}",
+                f"{at_least}{summary.output_tokens:,}",
+                "none" if stand_in else _cost(summary),
+                _latency(summary),
+                "-" if math.isnan(summary.seconds_to_first_token) else f"{summary.seconds_to_first_token:.2f}",
+            )
+        )
+    missing = "" if occurred else " Every trial was answered."
+    title = f"Variants ({size_in_words(comparison)}).{missing}"
+    note = (
+        f"pass@{repeats}: chance in percent that at least one of {repeats} repeats passes; pass^{repeats}: that all do."
+        if is_binary
+        else ""
+    )
+    return Table(title=title, headings=headings, rows=tuple(rows), note=note)
+
+
+def ranking_table(comparison: Comparison) -> Table | None:
+    """The variants by mean score with what is established of each against the baseline; `None` for two or fewer."""
+    if len(comparison.verdicts) < 2:
+        return None
+    verdicts = {verdict.variant: verdict for verdict in comparison.verdicts}
+    scored = sorted(comparison.summaries, key=lambda s: -math.inf if math.isnan(s.score) else s.score, reverse=True)
+    rows = []
+    for summary in scored:
+        verdict = verdicts.get(summary.name)
+        better = sum(other.score > summary.score + _TIE for other in scored)
+        shown = "-" if math.isnan(summary.score) else str(1 + better)
+        score = _points_or_dash(summary.score, sign=False)
+        if verdict is None:
+            rows.append((shown, summary.name, score, "-", "-", "baseline"))
+            continue
+        difference, p = "-", "-"
+        if verdict.effect is not None and verdict.interval is not None:
+            low, high = points(verdict.interval.low), points(verdict.interval.high)
+            difference = f"{_marked(verdict.effect)} [{low}, {high}]"
+            values = [value for value in (verdict.t_p, verdict.sign_flip_p) if value is not None]
+            p = f"{max(values):.3f}"
+        rows.append((shown, summary.name, score, difference, p, verdict.kind))
+    headings = (
+        "Rank",
+        "Variant",
+        "Score in points",
+        f"Difference to {comparison.baseline} [95 % interval]",
+        "p (larger of both tests, Holm)",
+        "Verdict",
+    )
+    note = "Ranked by mean score; two neighbours need not differ. Only a verdict says what is established."
+    return Table(title=f"Ranking of {len(rows)} variants", headings=headings, rows=tuple(rows), note=note)
+
+
+def tasks_table(comparison: Comparison, *, most: int = MOST_TASKS_SHOWN) -> Table:
+    """A row a task, the variants side by side, each change marked by its sign and shape, and where it flipped."""
+    run, baseline = comparison.run, comparison.baseline
+    others = [name for name in run.variants if name != baseline]
+    names = [baseline, *others]
+    means = {name: comparison.scores[name].means for name in names}
+    shown = _largest_changes(comparison, others, most)
+    flips = {name: _flips(comparison, name) for name in others}
+    rows = []
+    for row in shown:
+        task = run.tasks[row]
+        scores = [_points_or_dash(float(means[name][row]), sign=False) for name in names]
+        changes = [
+            _with_flip(_marked(float(means[name][row] - means[baseline][row])), flips[name][row]) for name in others
+        ]
+        rows.append((task.id, task.group or "", *scores, *changes))
+    note = ""
+    if len(rows) < len(run.tasks):
+        chosen = "the largest changes first; " if others else ""
+        note = f"{len(rows)} of {len(run.tasks)} tasks; {chosen}all are in .by_task."
+    headings = ("Task", "Group", *names, *(f"{name} - {baseline}" for name in others))
+    return Table(title="Tasks (mean score in points)", headings=headings, rows=tuple(rows), note=note)
+
+
+def trials_table(comparison: Comparison, *, most: int = MOST_TRIALS_SHOWN) -> Table:
+    """A row a trial, the first ones of the run, with the beginning of each reply."""
+    trials = comparison.run.trials[:most]
+    rows = tuple(
+        (
+            trial.task_id,
+            trial.variant,
+            str(trial.repeat),
+            trial.outcome.replace("_", " "),
+            _points_or_dash(math.nan if trial.score is None else trial.score, sign=False),
+            _clipped(explanation(trial).replace("\n", "; "), _LONGEST_CELL),
+            preview(trial),
+        )
+        for trial in trials
+    )
+    total = len(comparison.run.trials)
+    note = f"{len(rows)} of {total} trials; all are in .trials." if len(rows) < total else ""
+    headings = ("Task", "Variant", "Repeat", "Outcome", "Score in points", "Explanations", "Reply")
+    return Table(title="Trials", headings=headings, rows=rows, note=note)
+
+
+def coloured_html(table: Table) -> str:
+    """The table as HTML in which a marked change also has a colour, by inline styles: code hosts drop style sheets."""
+    return html_table(table, cell=_coloured_cell)
+
+
+def trials_html(comparison: Comparison, *, most: int = MOST_TRIALS_SHOWN) -> str:
+    """The trials as HTML; each reply opens on a click, without a script."""
+    table = trials_table(comparison, most=most)
+    last = len(table.headings) - 1
+
+    def cell(text: str, row: int, column: int) -> str:
+        return _opening(text, comparison.run.trials[row]) if column == last else html_text(text)
+
+    return html_table(table, cell=cell)
+
+
+def _opening(text: str, trial: Trial) -> str:
+    reply = "" if trial.reply is None else visible_lines(trial.reply.text)
+    if reply == text:
+        return html_text(text)
+    shown = html.escape(_clipped(reply, _LONGEST_REPLY))
+    pre = f'<pre style="white-space: pre-wrap; text-align: left">{shown}</pre>'
+    return f"<details><summary>{html_text(text)}</summary>{pre}</details>"
+
+
+def _coloured_cell(text: str, _row: int, column: int) -> str:
+    colour = _COLOURS.get(text[:1]) if column >= _FIRST_CHANGE else None
+    return f'<span style="color: {colour}">{html_text(text)}</span>' if colour else html_text(text)
+
+
+def _largest_changes(comparison: Comparison, others: Sequence[str], most: int) -> list[int]:
+    """The rows of the tasks to show: all in their order where there is room, else the largest changes first."""
+    count = len(comparison.run.tasks)
+    if count <= most or not others:
+        return list(range(min(count, most)))
+    base = comparison.scores[comparison.baseline].means
+    changes = np.abs([comparison.scores[name].means - base for name in others])
+    largest = np.nan_to_num(changes, nan=-1.0).max(axis=0)
+    return [int(row) for row in np.argsort(-largest, kind="stable")[:most]]
+
+
+def _flips(comparison: Comparison, variant: str) -> list[Flip | None]:
+    before, after = comparison.scores[comparison.baseline], comparison.scores[variant]
+    return [change.flip for change in changes_between(comparison.run, before, after, variant=variant)]
+
+
+def _with_flip(change: str, flip: Flip | None) -> str:
+    return change if flip is None else f"{change} {flip}"
+
+
+def _marked(change: float) -> str:
+    """A change in points, its direction also as a shape."""
+    text = _points_or_dash(change, sign=True)
+    return f"{'▲' if change > 0 else '▼'} {text}" if text not in ("-", "0.0") else text
+
+
+def _score(score: float, interval: Interval | None) -> str:
+    if interval is None:
+        return "-"
+    low, high = points(interval.low, sign=False), points(interval.high, sign=False)
+    return f"{points(score, sign=False)} [{low}, {high}]"
+
+
+def _cost(summary: VariantSummary) -> str:
+    if math.isnan(summary.cost_usd):
+        return "unknown"
+    if summary.unpriced:
+        return f">= {summary.cost_usd:.4f} ({summary.unpriced} of {summary.replies} unpriced)"
+    return f"{summary.cost_usd:.4f}"
+
+
+def _latency(summary: VariantSummary) -> str:
+    if math.isnan(summary.seconds_median):
+        return "-"
+    return f"{summary.seconds_median:.2f} ({summary.seconds_p95:.2f})"
+
+
+def _points_or_dash(value: float, *, sign: bool) -> str:
+    return "-" if math.isnan(value) else points(value, sign=sign)
+
+
+def _clipped(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"

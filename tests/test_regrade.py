@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import workbench as wb
+from tests.runs import make_run
+from workbench.errors import PlanError, UnknownGrader
+from workbench.trial.regrade import regrade
+from workbench.trial.task import GraderSpec, Task
+from workbench.trial.trial import GraderFactory, Run
+
+ASKS_FOR_REPLY = GraderSpec(name="mentions", label="says it", options={"any": ["reply"]})
+ASKS_FOR_MORE = GraderSpec(name="mentions", label="says more", options={"all": ["JWT"]})
+
+
+def recorded(*graders: GraderSpec) -> Run:
+    """Two tasks of two repeats, the last of which failed."""
+    run = make_run({"A": [[1.0, 1.0], [0.0, None]]})
+    return replace(run, tasks=tuple(replace(task, graders=graders) for task in run.tasks))
+
+
+def catalogue() -> dict[str, GraderFactory]:
+    return wb.graders.standard()
+
+
+def test_every_answered_trial_is_graded_again_by_its_task() -> None:
+    graded = regrade(recorded(ASKS_FOR_REPLY), catalogue())
+
+    assert [{label: score.value for label, score in trial.scores.items()} for trial in graded.trials] == [
+        {"says it": 1.0},
+        {"says it": 1.0},
+        {"says it": 1.0},
+        {},
+    ]
+
+
+def test_replies_and_failures_stay_as_they_are() -> None:
+    run = recorded(ASKS_FOR_REPLY)
+    graded = regrade(run, catalogue())
+
+    assert [trial.replace(scores={}) for trial in graded.trials] == [trial.replace(scores={}) for trial in run.trials]
+    assert [trial.key for trial in graded.trials] == [trial.key for trial in run.trials]
+    assert (graded.variants, graded.repeats, graded.place) == (run.variants, run.repeats, run.place)
+
+
+def test_grading_twice_the_same_gives_the_same() -> None:
+    once = regrade(recorded(ASKS_FOR_REPLY), catalogue())
+
+    assert regrade(once, catalogue()) == once
+
+
+def test_tasks_with_other_graders_take_the_place_of_those_of_the_run() -> None:
+    run = recorded(ASKS_FOR_REPLY)
+    changed = replace(run.tasks[1], graders=(ASKS_FOR_MORE,), group="new")
+    graded = regrade(run, catalogue(), tasks=[changed])
+
+    assert graded.tasks == (run.tasks[0], changed)
+    assert [list(trial.scores) for trial in graded.trials] == [["says it"], ["says it"], ["says more"], []]
+    assert graded.trials[2].score == 0.0
+
+
+def test_a_task_that_asks_something_else_is_refused() -> None:
+    run = recorded(ASKS_FOR_REPLY)
+
+    with pytest.raises(PlanError, match="'task-1' asks something else than it did"):
+        regrade(run, catalogue(), tasks=[replace(run.tasks[1], input="Another question")])
+
+
+def test_a_task_that_the_run_does_not_have_is_refused() -> None:
+    with pytest.raises(PlanError, match="no task 'new' to grade anew; it has 'task-0', 'task-1'"):
+        regrade(recorded(), catalogue(), tasks=[Task(id="new", input="?")])
+
+
+def test_a_task_that_is_given_twice_is_refused() -> None:
+    run = recorded()
+
+    with pytest.raises(PlanError, match="two tasks have the id 'task-0'"):
+        regrade(run, catalogue(), tasks=[run.tasks[0], run.tasks[0]])
+
+
+def test_an_unknown_grader_is_refused() -> None:
+    with pytest.raises(UnknownGrader, match="there is no grader 'mentions'"):
+        regrade(recorded(ASKS_FOR_REPLY), {"other": catalogue()["mentions"]})
+
+
+def test_a_record_is_graded_again_without_the_sdk(tmp_path: Path) -> None:
+    wb.export_record(recorded(ASKS_FOR_REPLY), tmp_path / "record")
+    code = f"""
+import sys
+import workbench as wb
+run = wb.regrade(wb.load_run({str(tmp_path / "record")!r}), wb.graders.standard())
+print([trial.score for trial in run.trials], "anthropic" in sys.modules)
+"""
+
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[1.0, 1.0, 1.0, None] False"
