@@ -62,7 +62,7 @@ def test_one_that_waits_no_more_is_written_all_the_same() -> None:
         gone, stays = writes.add(1), writes.add(2)
         gone.cancel()
         disk.go.set()
-        return int(await stays)
+        return int(await asyncio.wait_for(stays, 30))
 
     writes = GroupedWrites((disk := Disk()).commit)
 

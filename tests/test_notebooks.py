@@ -124,7 +124,7 @@ def test_page_of_a_comparison_loads_nothing(compared: NotebookRun) -> None:
 
     assert not re.findall(r"<(?:script|link|iframe)\b", page)
     assert not re.findall(r"""<[^>]*\s(?:src|srcset|data)\s*=\s*["'](?!data:)[^>]*>""", page)
-    assert page.count('src="data:image/png;base64,') == 1
+    assert page.count('src="data:image/png;base64,') == 2
 
 
 def test_review_needs_only_the_record_and_comes_to_the_same_verdict(

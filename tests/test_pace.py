@@ -5,7 +5,7 @@ import re
 import time
 from datetime import UTC, datetime, timedelta
 
-from workbench.trial.pace import LONGEST_PAUSE_SECONDS, Pace, RateLimit, rate_limits
+from workbench.trial.pace import FIRST_LIMIT, LONGEST_PAUSE_SECONDS, Pace, RateLimit, rate_limits
 
 
 def headers(**values: str) -> dict[str, str]:
@@ -15,9 +15,9 @@ def headers(**values: str) -> dict[str, str]:
 def test_limit_doubles_with_each_round_until_the_user_s_most() -> None:
     pace = Pace(most=100)
 
-    for _ in range(16):
+    for _ in range(FIRST_LIMIT):
         pace.answered()
-    assert pace.limit == 32
+    assert pace.limit == 2 * FIRST_LIMIT
     for _ in range(200):
         pace.answered()
 

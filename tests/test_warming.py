@@ -25,18 +25,24 @@ def plan_of(agent: Agent, *, caching: bool = True) -> Plan:
 
 
 class Arrivals:
-    """Whether a first token was out when each request came; the first requests get `faults`."""
+    """Whether a first token was out when each request came; the first requests get `faults`.
+
+    Before any token, each is kept waiting a moment for another to come.
+    """
 
     def __init__(self, *faults: str) -> None:
         self.after_a_token: list[bool] = []
         self.server: MessagesServer | None = None
         self._faults = list(faults)
-        self._lock = threading.Lock()
+        self._another_came = threading.Condition()
 
     def __call__(self, _body: dict[str, Any], _before: int) -> str:
         assert self.server is not None
-        with self._lock:
+        with self._another_came:
             self.after_a_token.append(self.server.answered.is_set())
+            self._another_came.notify_all()
+            if not self.server.answered.is_set():
+                self._another_came.wait(0.3)
             return self._faults.pop(0) if self._faults else "ok"
 
 
@@ -140,8 +146,9 @@ def test_after_some_failures_nobody_waits_any_more() -> None:
             await go_ahead(turns, [], "fails", now)
         order: list[str] = []
         at_once = [asyncio.create_task(go_ahead(turns, order, "any", never)) for _ in range(5)]
-        while len(order) < 5:
-            await asyncio.sleep(0)
+        async with asyncio.timeout(30):
+            while len(order) < 5:
+                await asyncio.sleep(0)
         for task in at_once:
             task.cancel()
         await asyncio.wait(at_once)

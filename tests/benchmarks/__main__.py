@@ -8,6 +8,7 @@ tables   100,000 trials tabulated, and read back from a ledger as columns
 ledger   trials a second into the ledger, and 100,000 read back
 faults   2,000 trials while 15 % of the requests fail in every way
 kills    100 SIGKILLs at random moments of one run within a budget
+notebooks  20 notebooks without a browser, beside papermill; one killed 20 times and continued
 budget   what a budget costs a trial
 statistics  coverage, false positives and power by simulation, beside their targets
 peers    the same trials in promptfoo and Inspect AI, where they are installed
@@ -20,7 +21,20 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-NAMES = ("corpus", "start", "trials", "again", "tables", "ledger", "faults", "kills", "budget", "statistics", "peers")
+NAMES = (
+    "corpus",
+    "start",
+    "trials",
+    "again",
+    "tables",
+    "ledger",
+    "faults",
+    "kills",
+    "notebooks",
+    "budget",
+    "statistics",
+    "peers",
+)
 
 for name in sys.argv[1:] or NAMES:
     if name not in NAMES:

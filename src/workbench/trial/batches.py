@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from workbench.definition.agent import Agent
 from workbench.errors import PlanError, SetupError
+from workbench.secrets import without_secrets
 from workbench.trial import client as door
 from workbench.trial.budget import Budget, used_up
 from workbench.trial.catalogue import find_price
@@ -618,7 +619,7 @@ def _reply(message: Mapping[str, Any]) -> Reply:
     if not isinstance(message["stop_reason"], str):
         raise TypeError("no stop_reason")
     return Reply(
-        text="".join(block["text"] for block in message["content"] if block["type"] == "text"),
+        text=without_secrets("".join(block["text"] for block in message["content"] if block["type"] == "text")),
         stop_reason=message["stop_reason"],
         stop_details=message.get("stop_details"),
         model=message["model"],

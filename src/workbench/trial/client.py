@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from workbench.errors import SetupError
+from workbench.secrets import without_secrets
 from workbench.trial.catalogue import OFFLINE_BASE_URL
 from workbench.trial.pace import RateLimit, rate_limits
 from workbench.trial.trial import Failure, Place, Reply, Request, Usage, shared
@@ -350,7 +351,7 @@ class Progress:
         """The reply as far as it has come. Output tokens are unknown until the stream says them at its end."""
         now = time.perf_counter()
         return Reply(
-            text="".join(self._pieces),
+            text=without_secrets("".join(self._pieces)),  # here, so that what is replayed is what was seen
             stop_reason=shared(self.stop_reason),
             stop_details=self._stop_details,
             model=shared(self._model),
@@ -430,16 +431,11 @@ def describe_cause(error: Exception) -> str:
 
 
 def without_credentials(text: str) -> str:
-    """A server may repeat the key that it refuses; failures are stored and shown."""
-    secrets = [(name, os.environ.get(name, "").strip()) for name in _SECRET_VARIABLES]
-    for line in os.environ.get(_HEADERS_VARIABLE, "").splitlines():
-        value = line.partition(":")[2].strip()
-        parts = (value, value.partition(" ")[2].strip())
-        secrets += [(_HEADERS_VARIABLE, part) for part in parts if len(part) >= _SHORTEST_SECRET]
-    for name, secret in secrets:
-        if secret:
+    """A server may repeat the key that it refuses, however short; failures are stored and shown."""
+    for name in _SECRET_VARIABLES:
+        if secret := os.environ.get(name, "").strip():
             text = text.replace(secret, f"[{name}]")
-    return text
+    return without_secrets(text)
 
 
 def status_failure(error: Any) -> Failure:

@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from workbench.definition.agent import Agent
 from workbench.definition.project import project_folder
 from workbench.errors import LedgerError
+from workbench.secrets import bytes_without_secrets, scrubber
 from workbench.trial.difference import Difference, Recorded, difference_between, names_of_parts, nearness
 from workbench.trial.ledger_groups import GroupedWrites
 from workbench.trial.ledger_schema import SCHEMA_VERSION, bring_up_to_date, open_engine
@@ -30,7 +31,7 @@ from workbench.trial.ledger_schema import batch_items as _batch_items
 from workbench.trial.ledger_schema import batches as _batches
 from workbench.trial.ledger_schema import texts as _texts
 from workbench.trial.spending import NOTHING, Sum, settle_items
-from workbench.trial.trial import Reply, Trial, Usage
+from workbench.trial.trial import Reply, Trial, Usage, shared
 
 T = TypeVar("T")
 
@@ -283,12 +284,13 @@ class Ledger:
         attempts = [each for each in gathered if isinstance(each, _Attempted)]
         texts: dict[str, bytes] = {}
         rows = []
+        scrub = scrubber()
         for each in attempts:
             agent_sha256, file = self._text_of(each.agent)
             system = _bytes(each.trial.request.system)
             system_sha256 = _sha256(system)
             texts[agent_sha256], texts[system_sha256] = file, system
-            rows.append(_row(each.trial, agent_sha256, system_sha256))
+            rows.append(_row(each.trial, agent_sha256, system_sha256, scrub))
         with self._translated("written"):
             self._store_texts({sha256: body for sha256, body in texts.items() if sha256 not in self._known_texts})
             with self._engine.begin() as connection:
@@ -311,7 +313,8 @@ class Ledger:
         for sha256, body in new.items():
             try:
                 with self._engine.begin() as connection:
-                    connection.execute(_texts.insert().values(sha256=sha256, body=body))
+                    # Under the hash of what was sent: a secret in it is taken out, and a replay still finds its replies.
+                    connection.execute(_texts.insert().values(sha256=sha256, body=bytes_without_secrets(body)))
             except sa.exc.IntegrityError:
                 continue  # this very text is stored already, from another run or process
         self._known_texts.update(new)
@@ -332,7 +335,7 @@ def _sha256(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
-def _row(trial: Trial, agent_sha256: str, system_sha256: str) -> dict[str, Any]:
+def _row(trial: Trial, agent_sha256: str, system_sha256: str, scrub: Callable[[str], str]) -> dict[str, Any]:
     reply, failure = trial.reply, trial.failure
     request = {name: value for name, value in trial.request.body().items() if name != "system"}
     row: dict[str, Any] = {
@@ -345,7 +348,7 @@ def _row(trial: Trial, agent_sha256: str, system_sha256: str) -> dict[str, Any]:
         "place": trial.place.base_url,
         "agent_sha256": agent_sha256,
         "system_sha256": system_sha256,
-        "request": json.dumps(request, sort_keys=True),
+        "request": scrub(json.dumps(request, sort_keys=True)),
         "whole": reply is not None and failure is None,
         "attempts": reply.attempts if reply else 1,
     }
@@ -353,7 +356,7 @@ def _row(trial: Trial, agent_sha256: str, system_sha256: str) -> dict[str, Any]:
     row |= {name: getattr(reply.usage, name) if reply else None for name in _USAGE_COLUMNS}
     row["stop_details"] = json.dumps(reply.stop_details) if reply and reply.stop_details is not None else None
     row["failure_type"] = failure.type if failure else None
-    row["failure_message"] = _storable(failure.message) if failure else None
+    row["failure_message"] = _storable(scrub(failure.message)) if failure else None
     row["failure_status"] = failure.status if failure else None
     if failure and failure.request_id:
         row["request_id"] = failure.request_id
@@ -406,9 +409,9 @@ def _reply(row: Any) -> Reply:
     _, at, attempts, stop_details, text, stop_reason, model, request_id, first, seconds, *usage = row
     return Reply(
         text=text,
-        stop_reason=stop_reason,
+        stop_reason=shared(stop_reason),
         stop_details=None if stop_details is None else json.loads(stop_details),
-        model=model,
+        model=shared(model),
         usage=Usage(**dict(zip(_USAGE_COLUMNS, usage, strict=True))),
         request_id=request_id,
         seconds_to_first_token=first,

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-FIRST_LIMIT = 16
+FIRST_LIMIT = 32
 SHRINK = 0.7
 NEARLY_REACHED = 0.05
 """The share of a rate limit that is left when we wait for its reset instead of running into it."""

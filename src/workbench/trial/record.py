@@ -22,6 +22,7 @@ from typing import Any
 
 from workbench.definition.agent import parse_agent
 from workbench.errors import RecordError
+from workbench.secrets import bytes_without_secrets
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Failure, Place, Reply, Request, Run, Score, Trial, Usage
 
@@ -42,14 +43,15 @@ def export_record(run: Run, folder: str | Path) -> Path:
     folder = Path(folder)
     _refuse_files_of_others(folder)
     names = _file_names(run.variants)
+    agents = {name: bytes_without_secrets(agent.to_bytes()) for name, agent in run.variants.items()}
     about = {
         "format": FORMAT,
         "answered_by": run.place.label,
         "place": asdict(run.place),
         "repeats": run.repeats,
         "variants": [
-            {"name": name, "file": f"agents/{names[name]}", "sha256": agent.digest}
-            for name, agent in run.variants.items()
+            {"name": name, "file": f"agents/{names[name]}", "sha256": hashlib.sha256(agents[name]).hexdigest()}
+            for name in run.variants
         ],
         "versions": dict(run.versions or installed_versions()),
     }
@@ -57,7 +59,7 @@ def export_record(run: Run, folder: str | Path) -> Path:
         "tasks.jsonl": _lines(_task_as_json(task) for task in run.tasks),
         "trials.jsonl": _lines(_trial_as_json(trial) for trial in run.trials),
     }
-    files |= {f"agents/{names[name]}": agent.to_bytes() for name, agent in run.variants.items()}
+    files |= {f"agents/{names[name]}": content for name, content in agents.items()}
     files |= {_system_file(trial.request.system): _bytes(trial.request.system) for trial in run.trials}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +69,7 @@ def export_record(run: Run, folder: str | Path) -> Path:
                 stale.unlink()
         for name, content in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(content)
+            (folder / name).write_bytes(bytes_without_secrets(content))
         (folder / "run.json").write_bytes(_indented(about))
     except OSError as error:
         raise RecordError(f"the record cannot be written: {error.strerror}", path=folder) from error

@@ -170,6 +170,7 @@ def start_trial(
     variant: str = "draft",
     task_id: str = "typed",
     repeat: int = 0,
+    twin: int = 0,
     on_text: OnText | None = None,
     on_retry: OnRetry | None = None,
     ledger: Ledger | str | Path | None = None,
@@ -185,7 +186,7 @@ def start_trial(
             `BudgetError` where the budget of the environment is used up.
     """
     where = place or door.choose_place()
-    trial = Trial(variant=variant, task_id=task_id, repeat=repeat, request=request, place=where)
+    trial = Trial(variant=variant, task_id=task_id, repeat=repeat, request=request, place=where, twin=twin)
 
     async def one() -> Trial:
         limits = () if where.is_stand_in else limits_from_environment()

@@ -1,0 +1,67 @@
+"""`write_report`: a comparison as files for people, spreadsheets, programs, CI servers and pull requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from workbench.comparison.provenance import Provenance, provenance
+from workbench.comparison.report_data import write_csv, write_jsonl, write_parquet
+from workbench.comparison.report_junit import write_junit
+from workbench.comparison.report_page import write_page
+from workbench.comparison.report_summary import write_summary
+from workbench.comparison.tables import Comparison, compare
+from workbench.errors import ComparisonError, FileError
+from workbench.trial.trial import Run
+
+_FORMS: Mapping[str, Callable[[Comparison, Provenance, Path], list[Path]]] = {
+    "html": write_page,
+    "csv": write_csv,
+    "parquet": write_parquet,
+    "jsonl": write_jsonl,
+    "junit": write_junit,
+    "md": write_summary,
+}
+FORMATS = tuple(_FORMS)
+
+
+def write_report(
+    run: Run | Comparison,
+    folder: str | Path,
+    *,
+    formats: Iterable[str] = FORMATS,
+    baseline: str | None = None,
+) -> tuple[Path, ...]:
+    """Writes the report into this folder, which is made if it is not there, and returns its files.
+
+    "html" is one page that needs nothing else (`report.html`); "csv" and "parquet" are `trials`, `tasks` and
+    `variants`; "jsonl" has all of every trial; "junit" is `junit.xml`; "md" is `summary.md`, for a pull request. Files
+    of these names are overwritten. The same run gives the same bytes, as long as prices and versions are the same.
+
+    Args:
+        baseline: the variant of a run that the others are compared with; the first one unless given.
+
+    Raises:
+        ComparisonError: a format or the baseline is unknown, or the run cannot be compared.
+        FileError: the folder cannot be written.
+    """
+    chosen = tuple(dict.fromkeys(formats))
+    unknown = [name for name in chosen if name not in _FORMS]
+    if unknown or not chosen:
+        wrong = repr(unknown[0]) if unknown else "nothing"
+        raise ComparisonError(f"{wrong} is no format of a report; there are {', '.join(FORMATS)}")
+    comparison = run if isinstance(run, Comparison) else compared(run, baseline)
+    found = provenance(comparison.run)
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return tuple(path for name in chosen for path in _FORMS[name](comparison, found, folder))
+    except OSError as error:
+        raise FileError(f"cannot be written: {error.strerror}", path=error.filename or folder) from error
+
+
+def compared(run: Run, baseline: str | None) -> Comparison:
+    """The run compared with this variant, or with its first one."""
+    if not run.variants:
+        raise ComparisonError("the run has no variant; there is nothing to report")
+    return compare(run, baseline=next(iter(run.variants)) if baseline is None else baseline)

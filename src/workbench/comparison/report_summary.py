@@ -1,0 +1,96 @@
+"""A report for a pull request: verdict, variants, what flipped and what it cost, in Markdown as code hosts show it.
+
+Nothing in it can mention anybody, close an issue, link, or become markup: beside Markdown's own escapes, a WORD JOINER
+(U+2060, not seen) stands behind every `@`, `#`, `:` and `GH-` of a text that is not ours, for code hosts look for
+mentions and references in what is left after Markdown was rendered.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from workbench.comparison.flips import Changes
+from workbench.comparison.markup import Table, markdown_table, markdown_text
+from workbench.comparison.provenance import NOT_RECORDED, Provenance
+from workbench.comparison.scores import is_stand_in
+from workbench.comparison.static_tables import variants_table
+from workbench.comparison.tables import STAND_IN_NOTE, Comparison
+
+MOST_FLIPS = 10
+
+_REFERENCE = re.compile(r"([@#:]|\bgh-)(?=\w)|(?<=\w)(?=@)", re.IGNORECASE)
+_JOINER = "\u2060"
+
+
+def write_summary(comparison: Comparison, found: Provenance, folder: Path) -> list[Path]:
+    """`summary.md`."""
+    path = folder / "summary.md"
+    path.write_text(summary(comparison, found), encoding="utf-8", errors="backslashreplace", newline="\n")
+    return [path]
+
+
+def summary(comparison: Comparison, found: Provenance) -> str:
+    """The report as Markdown, short enough for a comment."""
+    parts = [f"### {_headline(comparison)}"]
+    parts += [unlinked(sentence) for sentence in comparison.sentences]
+    if is_stand_in(comparison.run):
+        parts.append(unlinked(STAND_IN_NOTE))
+    parts.append(markdown_table(unlinked_table(variants_table(comparison))).rstrip())
+    if comparison.verdicts:
+        parts.append(_flips(comparison.flipped))
+    parts.append(_provenance(found))
+    return "\n\n".join(parts) + "\n"
+
+
+def unlinked(text: str) -> str:
+    """The text as Markdown that shows it, and that no code host makes a mention, a reference or a smiley of."""
+    return markdown_text(_REFERENCE.sub(rf"\g<0>{_JOINER}", text))
+
+
+def unlinked_table(table: Table) -> Table:
+    """The table, its texts such that `markdown_table` writes them as `unlinked` does."""
+
+    def joined(cells: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_REFERENCE.sub(rf"\g<0>{_JOINER}", cell) for cell in cells)
+
+    return Table(
+        title=joined((table.title,))[0],
+        headings=joined(table.headings),
+        rows=tuple(joined(row) for row in table.rows),
+        note=joined((table.note,))[0],
+    )
+
+
+def _headline(comparison: Comparison) -> str:
+    kinds = [verdict.kind for verdict in comparison.verdicts]
+    if not kinds:
+        found = "scores of one variant"
+    elif len(kinds) == 1:
+        found = kinds[0]
+    else:
+        found = "; ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    return f"Offline stand-in: {found}" if is_stand_in(comparison.run) else f"{found[0].upper()}{found[1:]}"
+
+
+def _flips(changes: Changes) -> str:
+    if not changes.flipped:
+        return "No task flipped."
+    return markdown_table(unlinked_table(changes.table(most=MOST_FLIPS))).rstrip()
+
+
+def _provenance(found: Provenance) -> str:
+    agents = ", ".join(f"{unlinked(name)} `{digest[:12]}`" for name, digest in found.agents.items())
+    tasks = ", ".join(
+        f"{NOT_RECORDED} ({count} tasks)" if digest == NOT_RECORDED else f"`{digest[:12]}`"
+        for digest, count in found.task_files.items()
+    )
+    models = ", ".join(dict.fromkeys(model for counts in found.models.values() for model in counts)) or "none"
+    day = NOT_RECORDED if found.last_answer is None else found.last_answer[:10]
+    made = ", ".join(f"{name} {version}" for name, version in found.versions.items())
+    prices = "; ".join(dict.fromkeys(found.prices.values())) or "none"
+    return (
+        f"<sub>Agents {agents}; task file {tasks}; answered by {unlinked(models)} ({unlinked(found.place)}), last on "
+        f"{day}; prices: {unlinked(prices)}; made with {unlinked(made)}. Ledger keys and full texts are in the "
+        "report.</sub>"
+    )

@@ -1,0 +1,266 @@
+"""`review_runs`: what changed from one run to another, in the agents and in what they did."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from workbench.comparison.difference_views import markdown_fence, plain_lines
+from workbench.comparison.differences import Line, lines_of_difference
+from workbench.comparison.intervals import Floats, Interval, t_interval
+from workbench.comparison.markup import Table, html_table, html_text, markdown_table, plain_table, visible
+from workbench.comparison.reply_pair import diff_personas
+from workbench.comparison.report_page import agents_difference, html_document
+from workbench.comparison.report_summary import unlinked, unlinked_table
+from workbench.comparison.scores import groups_of
+from workbench.comparison.shared import AFTER, BEFORE, chosen_variant, share
+from workbench.comparison.statistics import FEWEST_GROUPS, clustered_standard_error, standard_error
+from workbench.comparison.tables import Comparison, compare
+from workbench.comparison.verdict import Verdict
+from workbench.definition.agent import Agent
+from workbench.errors import ComparisonError
+from workbench.trial.trial import Run
+
+MOST_FLIPS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanChange:
+    """How a mean over tasks changed: USD or seconds a reply."""
+
+    unit: str
+    before: float
+    after: float
+    interval: Interval | None
+    """95 % of the change, paired by task; `None` with fewer than two tasks."""
+    tasks: int
+    """Tasks for which both know it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantReview:
+    """What became of one variant from the earlier run to the later."""
+
+    before: str
+    """Its name in the earlier run."""
+    after: str
+    agent_before: Agent = field(repr=False)
+    agent_after: Agent = field(repr=False)
+    comparison: Comparison | None
+    """Of "after" against "before" over what both runs share; `None` where nothing can be compared."""
+    notes: tuple[str, ...]
+    """What the two do not share."""
+    same_attempts: int
+    """Attempts that are the very same in both runs."""
+    usd: MeanChange | None
+    """`None` where no reply has a price, or nothing was paid."""
+    seconds: MeanChange | None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        return None if self.comparison is None else self.comparison.verdict
+
+    @property
+    def persona(self) -> list[Line]:
+        """The lines of the two agent files, those that differ marked."""
+        return lines_of_difference(diff_personas(self.agent_before, self.agent_after))
+
+    @property
+    def same_agent(self) -> bool:
+        return all(line.kind == "equal" for line in self.persona)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Review:
+    """Two runs side by side. Shows itself in a notebook as static HTML or Markdown; printed, as plain text."""
+
+    variants: tuple[VariantReview, ...]
+    names: tuple[str, str]
+    """What the earlier and the later run are called."""
+
+    def __str__(self) -> str:
+        return "\n".join(_plain(self, found) for found in self.variants)
+
+    def markdown(self) -> str:
+        """For a pull request: nothing in it mentions anybody, links, or becomes markup."""
+        return "\n\n".join(_markdown(self, found) for found in self.variants) + "\n"
+
+    def html(self) -> str:
+        """One page that needs no network and no script."""
+        title = f"Review: {self.names[0]} and {self.names[1]}"
+        return html_document(title, f"<h1>{html_text(title)}</h1>\n{self._sections()}")
+
+    def _sections(self) -> str:
+        return "\n".join(_html(self, found) for found in self.variants)
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, Any]:
+        shown = f'<div class="tex2jax_ignore mathjax_ignore">\n{self._sections()}</div>\n'
+        return {"text/html": shown, "text/markdown": self.markdown(), "text/plain": str(self)}
+
+
+def review_runs(
+    before: Run,
+    after: Run,
+    *,
+    variants: tuple[str, str] | None = None,
+    names: tuple[str, str] = (BEFORE, AFTER),
+) -> Review:
+    """What changed from one run to another, over the tasks that both were asked alike.
+
+    Variants of the same name are set side by side; where no name is in both, the only variant of each; `variants`
+    names one of each instead.
+
+    Raises:
+        ComparisonError: the variants to compare are not there, or not named where there are several.
+    """
+    if variants is not None:
+        old, new = variants
+        pairs = [
+            (
+                chosen_variant(before, old, what="the earlier run"),
+                chosen_variant(after, new, what="the later run"),
+            )
+        ]
+    else:
+        pairs = [(name, name) for name in before.variants if name in after.variants] or [_only_ones(before, after)]
+    return Review(variants=tuple(_review(before, after, pair) for pair in pairs), names=names)
+
+
+def _only_ones(before: Run, after: Run) -> tuple[str, str]:
+    try:
+        return (
+            chosen_variant(before, None, what="the earlier run"),
+            chosen_variant(after, None, what="the later run"),
+        )
+    except ComparisonError as error:
+        raise ComparisonError(f"the two runs have no variant of the same name, and {error}") from None
+
+
+def _review(before: Run, after: Run, pair: tuple[str, str]) -> VariantReview:
+    shared = share(before, after, variants=pair)
+    comparison = None if shared.run is None else compare(shared.run, baseline=BEFORE)
+    paid = comparison is not None and not comparison.run.place.is_stand_in
+    return VariantReview(
+        before=pair[0],
+        after=pair[1],
+        agent_before=before.variants[pair[0]],
+        agent_after=after.variants[pair[1]],
+        comparison=comparison,
+        notes=shared.notes,
+        same_attempts=shared.same_attempts,
+        usd=_mean_change(comparison, comparison.columns.usd, "USD") if comparison is not None and paid else None,
+        seconds=None if comparison is None else _mean_change(comparison, comparison.columns.seconds, "seconds"),
+    )
+
+
+def _mean_change(comparison: Comparison, values: Floats, unit: str) -> MeanChange | None:
+    attempts, count = comparison.columns.attempts, len(comparison.run.tasks)
+    means = []
+    for number in range(2):
+        known = (attempts.variant == number) & ~np.isnan(values)
+        sums = np.bincount(attempts.task[known], weights=values[known], minlength=count)
+        counts = np.bincount(attempts.task[known], minlength=count)
+        means.append(np.divide(sums, counts, out=np.full(count, np.nan), where=counts > 0))
+    both = ~np.isnan(means[0]) & ~np.isnan(means[1])
+    tasks = int(both.sum())
+    if tasks == 0:
+        return None
+    old, new = means[0][both], means[1][both]
+    groups = groups_of(comparison.run)
+    present = [] if groups is None else [group for group, is_in in zip(groups, both, strict=True) if is_in]
+    clusters = len(set(present))
+    interval = None
+    if FEWEST_GROUPS <= clusters < tasks:
+        interval = t_interval(float((new - old).mean()), clustered_standard_error(new - old, present), clusters - 1)
+    elif tasks > 1:
+        interval = t_interval(float((new - old).mean()), standard_error(new - old), tasks - 1)
+    return MeanChange(unit=unit, before=float(old.mean()), after=float(new.mean()), interval=interval, tasks=tasks)
+
+
+def _heading(review: Review, found: VariantReview) -> str:
+    one = found.before if found.before == found.after else f"{found.before} and {found.after}"
+    return f"{one}: {review.names[0]} (before) and {review.names[1]} (after)"
+
+
+def _sentences(found: VariantReview) -> list[str]:
+    """The verdict, and what is shared."""
+    if found.comparison is None or found.verdict is None:
+        sentences = ["The replies are not compared."]
+    else:
+        sentences = [found.verdict.text]
+        run = found.comparison.run
+        attempts = len(run.tasks) * run.repeats
+        tasks = f"{len(run.tasks)} task{'' if len(run.tasks) == 1 else 's'}"
+        repeats = f"{run.repeats} repeat{'' if run.repeats == 1 else 's'}"
+        same = f"; {found.same_attempts} of {attempts} attempts are the very same in both" * (found.same_attempts > 0)
+        sentences.append(f"Compared over {tasks} x {repeats} that both share{same}.")
+    sentences += [f"Not shared: {note}." for note in found.notes]
+    if found.same_agent:
+        sentences.append("The two agent files are the same.")
+    return sentences
+
+
+def _changes_table(found: VariantReview) -> Table | None:
+    changes = [change for change in (found.usd, found.seconds) if change is not None]
+    if not changes:
+        return None
+    rows = tuple(
+        (
+            f"{change.unit} a reply",
+            _number(change.before),
+            _number(change.after),
+            _number(change.after - change.before, sign=True),
+            "-"
+            if change.interval is None
+            else f"[{_number(change.interval.low, sign=True)}, {_number(change.interval.high, sign=True)}]",
+            str(change.tasks),
+        )
+        for change in changes
+    )
+    return Table(
+        title="Cost and time (means over tasks)",
+        headings=("What", "Before", "After", "Change", "95 % interval", "Tasks"),
+        rows=rows,
+    )
+
+
+def _number(value: float, *, sign: bool = False) -> str:
+    return f"{value:+.4g}" if sign else f"{value:.4g}"
+
+
+def _tables(found: VariantReview) -> list[Table]:
+    flips = [] if found.comparison is None else [found.comparison.flipped.table(most=MOST_FLIPS)]
+    changes = _changes_table(found)
+    return [*flips, *([] if changes is None else [changes])]
+
+
+def _plain(review: Review, found: VariantReview) -> str:
+    parts = [visible(_heading(review, found)), "\n".join(_sentences(found))]
+    parts += [plain_table(table).rstrip("\n") for table in _tables(found)]
+    if not found.same_agent:
+        parts.append(f"What differs between the agents\n{plain_lines(found.persona)}".rstrip("\n"))
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown(review: Review, found: VariantReview) -> str:
+    parts = [f"### {unlinked(_heading(review, found))}", *map(unlinked, _sentences(found))]
+    parts += [markdown_table(unlinked_table(table)).rstrip("\n") for table in _tables(found)]
+    if not found.same_agent:
+        parts.append("**What differs between the agents**")
+        parts.append(markdown_fence(plain_lines(found.persona), "diff").rstrip("\n"))
+    return "\n\n".join(parts)
+
+
+def _html(review: Review, found: VariantReview) -> str:
+    first, *others = _sentences(found)
+    parts = [f"<h2>{html_text(_heading(review, found))}</h2>", f'<p class="verdict">{html_text(first)}</p>']
+    parts += [f"<p>{html_text(sentence)}</p>" for sentence in others]
+    parts += [f'<div class="wide">{html_table(table)}</div>' for table in _tables(found)]
+    if not found.same_agent:
+        parts += ["<h3>What differs between the agents</h3>", agents_difference(found.agent_before, found.agent_after)]
+    return "\n".join(parts)

@@ -1,0 +1,179 @@
+"""Two variants, often of two runs, as one run over what both were asked alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from workbench.comparison.markup import visible
+from workbench.errors import ComparisonError
+from workbench.trial.task import Task
+from workbench.trial.trial import Run, Trial
+
+BEFORE = "before"
+AFTER = "after"
+
+_NAMED_UP_TO = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What two variants share, and in words what they do not."""
+
+    run: Run | None
+    """The variants `BEFORE` and `AFTER` over the tasks that both were asked alike, in the order of the later run, and
+    over the repeats that both have; `None` where nothing can be compared."""
+    notes: tuple[str, ...]
+    """A sentence for each thing that is not shared, and for what became of it."""
+    same_attempts: int
+    """Attempts that are the very same in both: one key of the ledger, one reply."""
+
+
+def chosen_variant(run: Run, name: str | None, *, what: str) -> str:
+    """The variant of this name; without a name the only one there is.
+
+    Raises:
+        ComparisonError: there is none, or there are several; `what` says of which run.
+    """
+    known = ", ".join(repr(variant) for variant in run.variants)
+    if name is None:
+        if len(run.variants) == 1:
+            return next(iter(run.variants))
+        raise ComparisonError(f"{what} has {len(run.variants)} variants, name one of them: {known}")
+    if name not in run.variants:
+        raise ComparisonError(f"{what} has no variant {name!r}; it has {known or 'none'}")
+    return name
+
+
+def share(before: Run, after: Run, *, variants: tuple[str, str]) -> Shared:
+    """One variant of each run as one run. The two may be one run.
+
+    A task is shared where both runs have its id, with the same message, target and graders, and asked the same model
+    for it, unless the agents themselves name different ones. Replies of the offline stand-in are never compared with
+    those of a model.
+    """
+    old, new = variants
+    notes = _places(before, after)
+    if before.place.is_stand_in != after.place.is_stand_in:
+        return Shared(run=None, notes=tuple(notes), same_attempts=0)
+    tasks, left_out = _tasks(before, after)
+    asked_old, asked_new = _models(before, old), _models(after, new)
+    if before.variants[old].model == after.variants[new].model:
+        both = asked_old.keys() & asked_new.keys()
+        others = [task.id for task in tasks if task.id in both and asked_old[task.id] != asked_new[task.id]]
+        if others:
+            tasks = [task for task in tasks if task.id not in set(others)]
+            left_out.append(
+                "left out, because another model was asked than before, though the agent names the same one: "
+                f"{_tasks_named(others)}"
+            )
+    notes += left_out
+    notes += _answering(before, old, after, new)
+    repeats = min(before.repeats, after.repeats)
+    if before.repeats != after.repeats:
+        notes.append(f"{before.repeats} repeats before, {after.repeats} after: the first {repeats} of each count")
+    if not tasks:
+        return Shared(run=None, notes=(*notes, "no task is shared, so nothing is compared"), same_attempts=0)
+    kept = {task.id for task in tasks}
+    attempts = {
+        BEFORE: _attempts(before, old, kept, repeats, as_variant=BEFORE),
+        AFTER: _attempts(after, new, kept, repeats, as_variant=AFTER),
+    }
+    trials = [
+        attempts[variant][task.id, repeat]
+        for task in tasks
+        for variant in (BEFORE, AFTER)
+        for repeat in range(repeats)
+        if (task.id, repeat) in attempts[variant]
+    ]
+    same = _same_attempts(attempts[BEFORE], attempts[AFTER])
+    regraded = sum(attempts[BEFORE][attempt].score != attempts[AFTER][attempt].score for attempt in same)
+    if regraded:
+        notes.append(f"{regraded} replies are the very same but were scored otherwise: the graders changed")
+    return Shared(
+        run=Run(
+            variants={BEFORE: before.variants[old], AFTER: after.variants[new]},
+            tasks=tuple(tasks),
+            repeats=repeats,
+            place=after.place,
+            trials=tuple(trials),
+            versions=after.versions,
+        ),
+        notes=tuple(notes),
+        same_attempts=len(same),
+    )
+
+
+def _places(before: Run, after: Run) -> list[str]:
+    if before.place == after.place:
+        return []
+    note = f"answered at different places: {visible(before.place.label)} before, {visible(after.place.label)} after"
+    if before.place.is_stand_in != after.place.is_stand_in:
+        return [f"{note}; made-up replies are not compared with a model's"]
+    return [note]
+
+
+def _tasks(before: Run, after: Run) -> tuple[list[Task], list[str]]:
+    old = {task.id: task for task in before.tasks}
+    new = {task.id: task for task in after.tasks}
+    notes = []
+    for ids, where in (
+        ([name for name in old if name not in new], "only before"),
+        ([name for name in new if name not in old], "only after"),
+    ):
+        if ids:
+            notes.append(f"asked {where}, left out: {_tasks_named(ids)}")
+    changed = [name for name in new if name in old and _asks(new[name]) != _asks(old[name])]
+    if changed:
+        notes.append(f"changed in input, context, target or graders, left out: {_tasks_named(changed)}")
+    return [task for task in after.tasks if task.id in old and _asks(task) == _asks(old[task.id])], notes
+
+
+def _asks(task: Task) -> tuple[object, ...]:
+    """What makes the score of a task what it is; where a grader was written down does not."""
+    return task.message, task.target, [(spec.name, spec.label, spec.options) for spec in task.graders]
+
+
+def _tasks_named(ids: list[str]) -> str:
+    shown = ", ".join(f'"{visible(name)}"' for name in ids[:_NAMED_UP_TO])
+    more = f" and {len(ids) - _NAMED_UP_TO} more" if len(ids) > _NAMED_UP_TO else ""
+    return f"{len(ids)} task{'' if len(ids) == 1 else 's'} ({shown}{more})"
+
+
+def _models(run: Run, variant: str) -> dict[str, str]:
+    """By task, the model that was asked."""
+    return {trial.task_id: trial.request.model for trial in run.trials if trial.variant == variant}
+
+
+def _answering(before: Run, old: str, after: Run, new: str) -> list[str]:
+    models = [
+        sorted({t.reply.model for t in run.trials if t.variant == name and t.reply is not None and t.reply.model})
+        for run, name in ((before, old), (after, new))
+    ]
+    if models[0] == models[1] or not all(models):
+        return []
+    then, now = (visible(", ".join(found)) for found in models)
+    return [f"answered by different models: {then} before, {now} after; what changed may be the model"]
+
+
+def _attempts(
+    run: Run, variant: str, tasks: set[str], repeats: int, *, as_variant: str
+) -> dict[tuple[str, int], Trial]:
+    return {
+        (trial.task_id, trial.repeat): trial.replace(variant=as_variant)
+        for trial in run.trials
+        if trial.variant == variant and trial.task_id in tasks and trial.repeat < repeats
+    }
+
+
+def _same_attempts(
+    before: Mapping[tuple[str, int], Trial], after: Mapping[tuple[str, int], Trial]
+) -> list[tuple[str, int]]:
+    return [
+        attempt
+        for attempt, trial in after.items()
+        if trial.reply is not None
+        and attempt in before
+        and trial.reply == before[attempt].reply
+        and trial.key == before[attempt].key
+    ]

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from bs4 import BeautifulSoup
+
+from tests.runs import GROUPS, PASSES_A, PASSES_B, STAND_IN, make_run, passes
+from workbench.comparison.report import FORMATS, write_report
+from workbench.comparison.report_data import cell_text
+from workbench.comparison.report_page import MOST_TRIALS
+from workbench.comparison.tables import compare
+from workbench.errors import ComparisonError, FileError
+from workbench.trial.record import export_record, load_run
+from workbench.trial.trial import Run
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    made = make_run({"base": passes(PASSES_A), "draft": passes(PASSES_B)}, groups=GROUPS)
+    tasks = tuple(replace(task, file_sha256="a" * 64) for task in made.tasks)
+    trials = tuple(
+        trial.replace(reply=replace(trial.reply, at=f"2026-11-{20 + trial.repeat}T08:00:00.000+00:00"))
+        for trial in made.trials
+        if trial.reply is not None
+    )
+    return replace(made, tasks=tasks, trials=trials, versions={"agent-workbench": "9.8", "anthropic": "7.6"})
+
+
+@pytest.fixture(scope="module")
+def folder(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    write_report(run, folder)
+    return folder
+
+
+def soup_of(folder: Path) -> BeautifulSoup:
+    return BeautifulSoup((folder / "report.html").read_text(encoding="utf-8"), "html.parser")
+
+
+def test_every_form_is_written_and_named(run: Run, tmp_path: Path) -> None:
+    files = write_report(run, tmp_path / "new" / "folder")
+
+    assert {file.name for file in files} == {
+        "report.html",
+        *(f"{table}.{form}" for table in ("trials", "tasks", "variants") for form in ("csv", "parquet")),
+        "trials.jsonl",
+        "junit.xml",
+        "summary.md",
+    }
+    assert all(file.stat().st_size for file in files)
+
+
+def test_same_run_gives_the_same_bytes_also_from_its_record(run: Run, folder: Path, tmp_path: Path) -> None:
+    loaded = load_run(export_record(run, tmp_path / "record"))
+
+    for file in write_report(loaded, tmp_path / "again"):
+        assert file.read_bytes() == (folder / file.name).read_bytes(), file.name
+
+
+def test_page_needs_no_network_and_no_script(folder: Path) -> None:
+    soup = soup_of(folder)
+
+    policy = soup.find("meta", attrs={"http-equiv": "Content-Security-Policy"})
+    assert policy is not None and "default-src 'none'" in str(policy["content"])
+    assert "script-src" not in str(policy["content"])
+    assert soup.find_all(["script", "link", "iframe", "form"]) == []
+    assert {str(image["src"])[:22] for image in soup.find_all("img")} == {"data:image/png;base64,"}
+    assert all(str(link["href"]).startswith("#") for link in soup.find_all("a"))
+
+
+def test_page_begins_with_the_verdict_and_has_a_dark_form_of_each_described_picture(run: Run, folder: Path) -> None:
+    soup = soup_of(folder)
+    verdict = compare(run, baseline="base").verdict
+
+    first = soup.select_one("main > h1 ~ *")
+    assert verdict is not None and first is not None and verdict.text in first.get_text()
+    pictures = soup.find_all("picture")
+    assert len(pictures) == 4
+    for picture in pictures:
+        assert "prefers-color-scheme: dark" in str(picture.find("source")["media"])
+        assert len(str(picture.find("img")["alt"])) > 40
+
+
+def test_page_links_lead_somewhere_and_what_flipped_comes_first(folder: Path) -> None:
+    soup = soup_of(folder)
+
+    assert all(soup.find(id=str(link["href"])[1:]) for link in soup.select("nav a"))
+    assert soup.select_one("#trials ~ details summary strong").get_text() == "task-11"
+
+
+def test_page_is_bounded_and_says_where_the_rest_is(tmp_path: Path) -> None:
+    big = make_run({name: passes([2] * 100, 4) for name in ("base", "draft")})
+
+    write_report(big, tmp_path, formats=["html", "jsonl"])
+
+    soup = soup_of(tmp_path)
+    assert len(soup.select("details details")) == MOST_TRIALS
+    assert f"{MOST_TRIALS} of 800 trials; all are in trials.jsonl." in soup.get_text()
+    assert len((tmp_path / "trials.jsonl").read_text().splitlines()) == 800
+
+
+def test_every_form_says_where_its_numbers_come_from(run: Run, folder: Path) -> None:
+    agents = [agent.digest for agent in run.variants.values()]
+    known = [*agents, "a" * 64, "claude-haiku-4-5-20251001", "9.8", "7.6", "genai-prices", "https://api.anthropic.com"]
+    page = soup_of(folder).get_text()
+    line = (folder / "trials.jsonl").read_text().splitlines()[0]
+    junit = (folder / "junit.xml").read_text()
+
+    assert [fact for fact in (*known, "2026-11-20 08:00", run.trials[0].key) if fact not in page] == []
+    for text in (line, junit):
+        assert [fact for fact in [*known[:1], *known[2:]] if fact not in text] == []
+    summary = (folder / "summary.md").read_text()
+    assert all(digest[:12] in summary for digest in [*agents, "a" * 64])
+    assert "2026-11-23" in summary and "9.8" in summary and "7.6" in summary
+
+
+def test_what_a_run_does_not_record_is_said_to_be_not_recorded(tmp_path: Path) -> None:
+    write_report(make_run({"base": passes(PASSES_A)}), tmp_path, formats=["html"])
+
+    cells = {row.th.get_text(): row.td.get_text() for row in soup_of(tmp_path).select(".provenance tbody tr")}
+    assert cells["Task file"] == "not recorded (12 tasks)"
+    assert cells["Answered between"] == "not recorded"
+
+
+def test_tables_for_programs_hold_every_trial_with_its_key(run: Run, folder: Path) -> None:
+    from pyarrow import parquet
+
+    table = parquet.read_table(folder / "trials.parquet")
+    about = json.loads(table.schema.metadata[b"workbench"])
+    rows = list(csv.DictReader(io.StringIO((folder / "trials.csv").read_text(encoding="utf-8"))))
+    lines = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+
+    keys = [trial.key for trial in run.trials]
+    assert table.column("key").to_pylist() == [row["key"] for row in rows] == [line["key"] for line in lines] == keys
+    assert table.column("score").to_pylist() == [line["score"] for line in lines] == [float(r["score"]) for r in rows]
+    assert about["agents"] == {name: agent.digest for name, agent in run.variants.items()}
+    assert lines[0]["reply"]["text"] == "A reply." == rows[0]["reply"]
+    assert lines[0]["cost_usd"] == pytest.approx(0.00205)
+
+
+def test_missing_numbers_are_empty_in_every_table(tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    write_report(make_run({"base": [[1.0], [None]]}), tmp_path, formats=["csv", "parquet", "jsonl"])
+
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "trials.csv").read_text())))
+    assert (rows[1]["score"], rows[1]["reply"], rows[1]["explanation"]) == ("", "", "overloaded_error: Overloaded")
+    assert parquet.read_table(tmp_path / "trials.parquet").column("reply").to_pylist() == ["A reply.", None]
+    assert json.loads((tmp_path / "trials.jsonl").read_text().splitlines()[1])["cost_usd"] is None
+
+
+def test_junit_has_a_case_for_each_task_and_variant(tmp_path: Path) -> None:
+    run = make_run({"base": [[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [None] * 3, [1.0] * 3], "b": [[1.0] * 3] * 4})
+    run = replace(run, trials=tuple(trial for trial in run.trials if (trial.task_id, trial.variant) != ("task-3", "b")))
+
+    write_report(run, tmp_path, formats=["junit"])
+
+    base, other = ElementTree.parse(tmp_path / "junit.xml").getroot().findall("testsuite")
+    found = {
+        case.get("name"): [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
+        for case in base.findall("testcase")
+    }
+    assert found == {"task-0": [], "task-1": ["failure"], "task-2": ["error"], "task-3": []}
+    assert [base.get(name) for name in ("tests", "failures", "errors", "skipped")] == ["4", "1", "1", "0"]
+    assert (other.get("skipped"), base.findall("testcase")[0].get("classname")) == ("1", "base")
+    assert [child.tag for child in base] == ["properties", *["testcase"] * 4, "system-out", "system-err"]
+
+
+def test_summary_is_short_and_says_verdict_flips_and_cost(folder: Path) -> None:
+    summary = (folder / "summary.md").read_text(encoding="utf-8")
+
+    assert summary.startswith("### Promising, not established\n")
+    assert "| task-11 | group 3 | draft | 25.0 | 75.0 | +50.0 | now passes |" in summary
+    assert "| 0.0984 |" in summary
+    assert len(summary) < 4_000
+
+
+def test_more_than_two_variants_are_ranked_and_counted(tmp_path: Path) -> None:
+    run = make_run({name: passes(counts) for name, counts in (("a", PASSES_A), ("b", PASSES_B), ("c", PASSES_A))})
+
+    write_report(run, tmp_path, formats=["html", "md"], baseline="c")
+
+    assert "1 promising, not established" in (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert "Ranking of 3 variants" in soup_of(tmp_path).get_text()
+
+
+def test_stand_in_is_named_before_anything_else(tmp_path: Path) -> None:
+    run = make_run({"base": passes(PASSES_A), "draft": passes(PASSES_B)}, place=STAND_IN, model="offline-stand-in")
+
+    write_report(run, tmp_path)
+
+    assert "OFFLINE STAND-IN" in soup_of(tmp_path).select_one(".banner").get_text()
+    assert (tmp_path / "summary.md").read_text(encoding="utf-8").startswith("### Offline stand-in: promising")
+    assert "nothing was paid" in (tmp_path / "variants.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"formats": ["pdf"]}, r"'pdf' is no format of a report; there are html, csv"),
+        ({"formats": []}, "nothing is no format"),
+        ({"baseline": "nosuch"}, "nosuch"),
+    ],
+)
+def test_what_cannot_be_reported_is_refused_before_anything_is_written(
+    run: Run, tmp_path: Path, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ComparisonError, match=message):
+        write_report(run, tmp_path / "out", **options)  # type: ignore[arg-type]
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_folder_that_cannot_be_written_is_named(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(FileError, match=r"file.*cannot be written"):
+        write_report(run, tmp_path / "file", formats=["md"])
+
+
+def test_formats_are_those_that_the_command_names() -> None:
+    assert FORMATS == ("html", "csv", "parquet", "jsonl", "junit", "md")
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("  @SUM(A1)", "  '@SUM(A1)"),
+        ("\t=1", "'\t'=1"),
+        ("\r-1", "'\n'-1"),
+        ("a;=1", "a;'=1"),
+        ('x",+1', "x\",'+1"),
+        ("line\n- item", "line\n'- item"),
+        ("＝1", "'＝1"),
+        ("\x1b[31m=1", "<U+001B>[31m=1"),
+        ("\x00=1", "<U+0000>=1"),
+        ("a - b = c, d", "a - b = c, d"),
+        ("x=1", "x=1"),
+    ],
+)
+def test_no_cell_begins_a_formula(text: str, cell: str) -> None:
+    assert cell_text(text) == cell
