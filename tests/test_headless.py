@@ -15,7 +15,7 @@ from workbench.errors import FileError, NotebookFailed, ParameterError
 from workbench.headless import notebook as headless
 from workbench.headless.notebook import load_notebook, run_notebook
 from workbench.headless.parameters import declared_parameters, parameters_from_text
-from workbench.headless.secrets import is_key_like, looks_secret, without_keys
+from workbench.secrets import is_key_like, looks_secret, without_secrets
 
 QUICK = Path(__file__).parent / "fixtures" / "quick.ipynb"
 
@@ -87,8 +87,8 @@ def test_name_of_a_parameter_makes_its_text_a_secret_but_not_its_number() -> Non
 def test_talk_about_keys_is_not_removed_from_outputs() -> None:
     text = "Use Bearer tokens; run npm_config_registry or sk-learn-contrib-extras."
 
-    assert without_keys(text) == text
-    assert without_keys(f"ANTHROPIC_API_KEY={KEYS[0]}") == "ANTHROPIC_API_KEY=[key removed]"
+    assert without_secrets(text) == text
+    assert without_secrets(f"ANTHROPIC_API_KEY={KEYS[0]}") == "ANTHROPIC_API_KEY=[key removed]"
 
 
 @pytest.mark.usefixtures("no_kernel")

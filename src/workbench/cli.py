@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from dataclasses import asdict
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.errors import NotebookFailed, WorkbenchError
+from workbench.errors import FileError, NotebookFailed, WorkbenchError
 
 if TYPE_CHECKING:
     from workbench.definition.agent import Agent
@@ -21,6 +22,10 @@ EXIT_FAILED = 1
 """A cell failed, or a file could not be read."""
 EXIT_REFUSED = 2
 """Nothing was done: a wrong parameter, a missing key, a file that is not there."""
+EXIT_WORSE = 3
+"""The gate: the run is shown to be worse."""
+EXIT_UNDECIDED = 4
+"""The gate: there is not enough data to say."""
 EXIT_INTERRUPTED = 130
 
 
@@ -69,12 +74,32 @@ def main() -> None:
     default=None,
     help="Ask a model or fail; or never ask one. Default: as the environment says.",
 )
-def run_command(notebook: Path, out: Path, texts: tuple[tuple[str, str], ...], live: bool | None) -> None:
+@click.option(
+    "--continue",
+    "go_on",
+    is_flag=True,
+    help="Go on with a run that did not come to its end: its parameters, and what the ledger holds is not paid again.",
+)
+@click.option("--deadline", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="For the notebook.")
+@click.option("--cell-deadline", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="For each cell.")
+def run_command(
+    notebook: Path,
+    out: Path,
+    texts: tuple[tuple[str, str], ...],
+    live: bool | None,
+    go_on: bool,
+    deadline: float | None,
+    cell_deadline: float | None,
+) -> None:
     """Run NOTEBOOK without a browser; leave it, a page and the record of its run in a folder.
 
     Paths in parameters start at the project folder: the nearest one, from here upwards, with `agents`, `.git`
     or `pyproject.toml` in it.
     """
+    from workbench.headless.ready import kernel_environment, start_ready_interpreter
+
+    # First of all: it imports what the notebook will, while this process imports what it needs itself.
+    start_ready_interpreter(kernel_environment(os.environ), once=True)
     from workbench.headless.notebook import load_notebook, run_notebook
     from workbench.headless.parameters import declared_parameters, parameters_from_text
     from workbench.trial.client import choose_place
@@ -83,7 +108,14 @@ def run_command(notebook: Path, out: Path, texts: tuple[tuple[str, str], ...], l
     if live is not None:
         choose_place(live)
         parameters["live"] = live
-    run = run_notebook(notebook, out=out, parameters=parameters)
+    run = run_notebook(
+        notebook,
+        out=out,
+        parameters=parameters,
+        go_on=go_on,
+        deadline_seconds=deadline,
+        cell_deadline_seconds=cell_deadline,
+    )
     if run.verdict:
         click.echo(f"{run.verdict}\n")
     click.echo(f"page      {run.page}")
@@ -103,6 +135,25 @@ def run_command(notebook: Path, out: Path, texts: tuple[tuple[str, str], ...], l
             str(run.record),
         ]
         click.echo(f"or review the record, without a key:\n  {shlex.join(again)}")
+
+
+@main.command("check-notebooks")
+@click.argument("notebooks", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="NOTEBOOK...")
+@click.option("--fix", is_flag=True, help="Write them clean, and say what is left to mend by hand.")
+def check_notebooks_command(notebooks: tuple[Path, ...], fix: bool) -> None:
+    """Check that stored NOTEBOOKs (files or folders) are clean: no outputs, counts, state; ids that stay; parameters.
+
+    Exits with 1 where something is left to mend.
+    """
+    from workbench.headless.stored import check_notebook, write_clean_notebook
+
+    paths = [path for each in notebooks for path in (sorted(each.rglob("*.ipynb")) if each.is_dir() else [each])]
+    faults = [fault for path in paths for fault in (write_clean_notebook(path) if fix else check_notebook(path))]
+    for fault in faults:
+        click.echo(fault)
+    click.echo(f"{len(paths)} notebook{'' if len(paths) == 1 else 's'}, {len(faults) or 'no'} left to mend", err=True)
+    if faults:
+        sys.exit(EXIT_FAILED)
 
 
 @main.command("read")
@@ -196,3 +247,100 @@ def open_command(file: Path) -> None:
     from workbench.widgets.opening import open_agent
 
     sys.exit(open_agent(file))
+
+
+@main.command("batch")
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option(
+    "--at-once", type=click.IntRange(min=1), help="How many notebooks run at a time. Default: as PLAN says, or 2."
+)
+@click.option("--continue", "go_on", is_flag=True, help="Go on with a batch that did not come to its end.")
+@click.option("--estimate", is_flag=True, help="Only say what all of it would take; nothing is asked.")
+@click.option(
+    "--dask", metavar="ADDRESS", help="Let the workers of a Dask cluster run it, such as tcp://10.0.0.1:8786."
+)
+def batch_command(plan: Path, at_once: int | None, go_on: bool, estimate: bool, dask: str | None) -> None:
+    """Run all notebooks of a PLAN (a YAML file) within one budget; leave a page that names the verdict of each.
+
+    A notebook that fails does not stop the others; then the exit code is 1.
+    """
+    from workbench.headless.batch import estimate_batch, run_batch
+    from workbench.headless.batch_index import summary
+    from workbench.headless.batch_plan import load_batch
+
+    loaded = load_batch(plan)
+    if estimate:
+        click.echo(estimate_batch(loaded, say=_say))
+        return
+    batch = run_batch(loaded, at_once=at_once, go_on=go_on, dask=dask, say=_say)
+    click.echo(f"\n{summary(batch.outcomes)}\nindex     {batch.index}")
+    if not batch.is_complete:
+        click.echo(f"to go on: {shlex.join(['workbench', 'batch', str(plan), '--continue'])}")
+        sys.exit(EXIT_FAILED)
+
+
+def _say(line: str) -> None:
+    click.echo(_printable(line))
+
+
+@main.command("report")
+@click.argument("record", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--baseline", metavar="NAME", help="The variant that the others are compared with. Default: the first.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Default: the folder `report` in RUN.")
+@click.option("--format", "formats", metavar="LIST", help="Of html,csv,parquet,jsonl,junit,md. Default: all of them.")
+def report_command(record: Path, baseline: str | None, out: Path | None, formats: str | None) -> None:
+    """Report on RUN, the folder of a record: a page, data files, JUnit XML, and a summary for a pull request."""
+    from workbench.comparison.report import FORMATS, compared, write_report
+    from workbench.trial.record import load_run, record_folder
+
+    comparison = compared(load_run(record), baseline)
+    chosen = FORMATS if formats is None else [name.strip() for name in formats.split(",")]
+    files = write_report(comparison, out or record_folder(record) / "report", formats=chosen)
+    for line in (*comparison.sentences, "", *map(str, files)):
+        _say(line)
+
+
+@main.command("gate")
+@click.argument("record", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--baseline", "other", metavar="OTHER", required=True, help="A variant of RUN, or another record.")
+@click.option("--margin", type=float, default=0.05, show_default=True, help="The loss that is put up with, in 0..1.")
+@click.option("--variant", metavar="NAME", help="The variant of RUN to hold against it, where there are several.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON instead of a sentence.")
+def gate_command(record: Path, other: str, margin: float, variant: str | None, as_json: bool) -> None:
+    """Exit with 0 if RUN is shown to be no worse than OTHER by more than the margin.
+
+    With 3 if it is shown to be worse, with 4 if there is not enough data to say, with 2 if the two cannot be compared.
+    """
+    from workbench.comparison.gate import gate
+    from workbench.trial.record import load_run
+
+    run = load_run(record)
+    found = gate(run, other if other in run.variants else load_run(other), margin=margin, variant=variant)
+    if as_json:
+        click.echo(json.dumps(asdict(found)))
+    else:
+        _say(found.text)
+    sys.exit({"passes": 0, "fails": EXIT_WORSE, "not enough data": EXIT_UNDECIDED}[found.decision])
+
+
+@main.command("review")
+@click.argument("before", metavar="A", type=click.Path(path_type=Path))
+@click.argument("after", metavar="B", type=click.Path(path_type=Path))
+@click.option("--variants", type=(str, str), metavar="NAME NAME", help="A variant of A and one of B.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="For a pull request.")
+@click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write a page to this file.")
+def review_command(
+    before: Path, after: Path, variants: tuple[str, str] | None, as_markdown: bool, page: Path | None
+) -> None:
+    """Show what changed from A to B: two records, or the executed notebooks that left them."""
+    from workbench.comparison.review import review_runs
+    from workbench.trial.record import load_run
+
+    found = review_runs(load_run(before), load_run(after), variants=variants, names=(str(before), str(after)))
+    if page is not None:
+        try:
+            page.parent.mkdir(parents=True, exist_ok=True)
+            page.write_text(found.html(), encoding="utf-8", errors="backslashreplace", newline="\n")
+        except OSError as error:
+            raise FileError(f"cannot be written: {error.strerror}", path=page) from error
+    click.echo((found.markdown() if as_markdown else str(found)).rstrip("\n"))

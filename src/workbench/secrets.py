@@ -11,7 +11,7 @@ import base64
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -31,8 +31,9 @@ _KEY = re.compile(
     r"|\bA[KS]IA[A-Z0-9]{16}\b"
     r"|\bAIza[\w-]{35}"
     r"|\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]+)?"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:.*?-----END [A-Z ]*PRIVATE KEY-----|[\s\w+/=\\-]*)",
-    re.DOTALL,
+    # The lines of a private key, with line breaks as they are or as JSON spells them; no more where its end is missing.
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"(?:[\w+/=\s\\:,.-]*?-----END [A-Z ]*PRIVATE KEY-----|(?:\s|\\[nr])*(?:[\w+/=]{16,}(?:\s|\\[nr])*)*)"
 )
 _AWS_SECRET = re.compile(r"(?i)(aws_?secret_?(?:access_?)?key\W{1,6})[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])")
 _PASSWORD_IN_URL = re.compile(r"(?<=://)[^/\s:@\"'<>]*:[^/\s@\"'<>]+(?=@)")
@@ -50,6 +51,8 @@ _SECRET_VARIABLE = re.compile(
     r"|CREDENTIALS?|PAT)$",
     re.IGNORECASE,
 )
+_HEADERS = "_HEADERS"
+"""Variables whose names end so hold a header a line, such as ANTHROPIC_CUSTOM_HEADERS."""
 _SHORTEST = 8
 """Values of variables shorter than this are words such as "none" or "ollama", found in any text."""
 
@@ -80,17 +83,34 @@ def is_key_like(text: str) -> bool:
 def without_secrets(text: str, environment: Mapping[str, str] | None = None) -> str:
     """The text with every secret taken out; the same text, and idempotent, where there is none.
 
-    Taken out are the values of variables of the environment (default: of this process) that hold keys, tokens and
-    passwords, the passwords in its addresses, both also quoted and in base64, and whatever has the form of a known
-    kind of key. A variable's value is replaced by its name in brackets, anything else by `REMOVED`.
+    Taken out are the values of variables of the environment (default: of this process) that hold keys, tokens,
+    passwords or headers, the passwords in its addresses, all of them also quoted and in base64, and whatever has the
+    form of a known kind of key. A variable's value is replaced by its name in brackets, anything else by `REMOVED`.
     """
-    for secret, name in secrets_of(os.environ if environment is None else environment):
-        if secret in text:
-            text = text.replace(secret, name)
-    if not any(mark in text for mark in _MARKS):
-        return text
-    text = _AWS_SECRET.sub(rf"\1{REMOVED}", text)
-    return _PASSWORD_IN_URL.sub(REMOVED, _KEY.sub(REMOVED, text))
+    return scrubber(environment)(text)
+
+
+def bytes_without_secrets(content: bytes, environment: Mapping[str, str] | None = None) -> bytes:
+    """The same for the bytes of a text file, whatever else is in them."""
+    text = content.decode("utf-8", "surrogateescape")
+    clean = without_secrets(text, environment)
+    return content if clean == text else clean.encode("utf-8", "surrogateescape")
+
+
+def scrubber(environment: Mapping[str, str] | None = None) -> Callable[[str], str]:
+    """`without_secrets` for many texts: the environment is read once."""
+    secrets = secrets_of(os.environ if environment is None else environment)
+
+    def scrub(text: str) -> str:
+        for secret, name in secrets:
+            if secret in text:
+                text = text.replace(secret, name)
+        if not any(mark in text for mark in _MARKS):
+            return text
+        text = _AWS_SECRET.sub(rf"\1{REMOVED}", text)
+        return _PASSWORD_IN_URL.sub(REMOVED, _KEY.sub(REMOVED, text))
+
+    return scrub
 
 
 def value_without_secrets(value: Any, environment: Mapping[str, str] | None = None) -> Any:
@@ -118,21 +138,30 @@ def _may_hold_secret(name: str, value: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _names_secret(name: str) -> bool:
-    return _SECRET_VARIABLE.search(name) is not None
+    return name.endswith(_HEADERS) or _SECRET_VARIABLE.search(name) is not None
 
 
 @lru_cache(maxsize=64)
 def _secrets_of(variables: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     found: dict[str, str] = {}
     for name, value in variables:
-        secret = value.strip()
-        if not _names_secret(name):
-            secret = _password_in(secret)
-        if len(secret) < _SHORTEST or secret.startswith(("/", "./", "~")) or REMOVED in secret:
-            continue  # a variable such as SSL_KEY names a file
-        for form in _forms(secret):
-            found.setdefault(form, f"[{name}]")
+        for secret in _values_in(name, value.strip()):
+            if len(secret) < _SHORTEST or secret.startswith(("/", "./", "~")) or REMOVED in secret:
+                continue  # a variable such as SSL_KEY names a file
+            for form in _forms(secret):
+                found.setdefault(form, f"[{name}]")
     return tuple(sorted(found.items(), key=lambda item: (-len(item[0]), item)))
+
+
+def _values_in(name: str, value: str) -> Iterator[str]:
+    if name.endswith(_HEADERS):
+        for line in value.splitlines():
+            header = line.partition(":")[2].strip()
+            yield from (header, header.rpartition(" ")[2])
+    elif _names_secret(name):
+        yield value
+    if "://" in value:
+        yield _password_in(value)
 
 
 def _password_in(address: str) -> str:

@@ -1,12 +1,11 @@
-"""A notebook without a browser: run by papermill, left as a notebook and a page fit to be handed on.
-
-What is left carries no key, no widget state and no folder of this machine.
-"""
+"""A notebook without a browser: run by papermill, left as a notebook and a page fit to be handed on."""
 
 from __future__ import annotations
 
 import copy
-import re
+import os
+import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,26 +15,26 @@ from typing import Any
 
 import nbformat
 import papermill
-from ipykernel.kernelspec import get_kernel_dict
-from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
-from nbclient.exceptions import DeadKernelError
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
-from papermill.clientwrap import PapermillNotebookClient
-from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
+from papermill.engines import papermill_engines
 from papermill.exceptions import PapermillExecutionError
-from traitlets import default
 
 from workbench.definition.project import project_folder
 from workbench.errors import FileError, NotebookFailed, ParameterError
-from workbench.headless.page import html_page
+from workbench.headless.papermill_engine import WorkbenchEngine
 from workbench.headless.parameters import check_parameters, declared_parameters
-from workbench.headless.secrets import without_keys
+from workbench.headless.published import (
+    ABOUT,
+    COMPLETED,
+    as_text,
+    seen_from,
+    without_papermills_marks,
+    write_whole,
+)
+from workbench.headless.ready import kernel_environment, start_ready_interpreter
+from workbench.secrets import without_secrets
 
-HEADLESS = "WORKBENCH_HEADLESS"
-"""Set to "1" in the kernel of a notebook that runs here, so that views show tables instead of widgets."""
-
-_WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 _RECORD_FILE = "run.json"
 
 
@@ -60,6 +59,9 @@ def run_notebook(
     out: str | Path,
     parameters: Mapping[str, Any] | None = None,
     progress: bool = True,
+    go_on: bool = False,
+    deadline_seconds: float | None = None,
+    cell_deadline_seconds: float | None = None,
 ) -> NotebookRun:
     """Run a notebook from top to bottom and leave `<name>.ipynb` and `<name>.html` in the folder `out`.
 
@@ -67,44 +69,64 @@ def run_notebook(
     `project_folder`), with WORKBENCH_HEADLESS=1. A notebook that declares a parameter `out` is given the
     folder, so that its record lies there too. `progress` draws a bar on a terminal, one step a cell.
 
+    While it runs, `<name>.partial.ipynb` holds it as far as it got. With `go_on`, a run that did not come to its
+    end is run again with the parameters that it had, but for those that are given: what the ledger holds is not
+    asked for again. One that did come to its end is left as it is; where there is none, a first one begins.
+
+    Several threads and processes may call this at once, for different folders; the threads of one process share the
+    interpreter that their kernels are forked from.
+
     Raises:
         ParameterError: A parameter is unknown, of the wrong type, or looks like a key. Nothing was started.
-        NotebookFailed: A cell raised or the kernel died. What ran is saved in `out`.
+        NotebookFailed: A cell raised, a deadline passed or the kernel died. What ran is saved in `out`.
         FileError: The notebook cannot be read, or the folder not written.
     """
     source, folder = Path(notebook), Path(out)
+    start_ready_interpreter(kernel_environment(os.environ))
     document = load_notebook(source)
     declared = declared_parameters(document)
-    values = check_parameters(declared, parameters or {}, notebook=source)
-    if "out" in values:
-        raise ParameterError(f"{source}: give the folder as `out`, not as a parameter: {values['out']!r}")
+    if "out" in (parameters or {}):
+        raise ParameterError(f"{source}: give the folder as `out`, not as a parameter: {(parameters or {})['out']!r}")
+    values, before = dict(parameters or {}), _earlier_run(folder, source.stem) if go_on else None
+    if before is not None:
+        same = values.items() <= _parameters_of(before).items()
+        values = _parameters_of(before) | values
+        if same and before.metadata[ABOUT].get("outcome") == COMPLETED:
+            return _left_behind(before, folder, source.stem, declares_out="out" in declared, seconds=0.0)
+        before = before if same else None
+    values = check_parameters(declared, values, notebook=source)
     project = project_folder()
     if "out" in declared:
-        values["out"] = _seen_from(project, folder)
+        values["out"] = seen_from(project, folder)
 
     started = time.monotonic()
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         partial = folder / f"{source.stem}.partial.ipynb"
         try:
-            _execute(document, partial, values, project=project, progress=progress)
-        except (PapermillExecutionError, DeadKernelError) as error:
-            _publish(partial, folder, source.stem, project=project)
+            executed = _execute(
+                document,
+                partial,
+                values,
+                folder=str(project),
+                progress_bar={"desc": source.stem, "disable": None} if progress else False,
+                notebook_timeout=deadline_seconds,
+                cell_timeout=cell_deadline_seconds,
+                when_started=_get_ready_for_pages,
+                earlier=before,
+            )
+        except (PapermillExecutionError, CellTimeoutError, DeadKernelError) as error:
+            _publish(_unfinished(partial), partial)
             raise NotebookFailed(
-                f"{source}: {without_keys(_reason(error))}\n"
-                f"What ran before it is saved in {folder / f'{source.stem}.ipynb'}"
-            ) from error
-        except KeyboardInterrupt:
-            _publish(partial, folder, source.stem, project=project)
+                f"{source}: {without_secrets(_reason(error))}\n"
+                f"What ran before it is saved in {folder / f'{source.stem}.ipynb'}; to go on, run it with --continue"
+            ) from None
+        except (KeyboardInterrupt, SystemExit):
+            _publish(_unfinished(partial), partial)
             raise
-        executed = _publish(partial, folder, source.stem, project=project)
-    return NotebookRun(
-        notebook=folder / f"{source.stem}.ipynb",
-        page=folder / f"{source.stem}.html",
-        record=folder if "out" in declared and (folder / _RECORD_FILE).exists() else None,
-        verdict=_printed_by(executed, tag="verdict"),
-        seconds=time.monotonic() - started,
-    )
+        _publish(executed, partial)
+    seconds = time.monotonic() - started
+    return _left_behind(executed, folder, source.stem, declares_out="out" in declared, seconds=seconds)
 
 
 def load_notebook(path: str | Path) -> NotebookNode:
@@ -128,132 +150,74 @@ def load_notebook(path: str | Path) -> NotebookNode:
     return document
 
 
-class _Kernel(AsyncKernelManager):
-    """Starts the interpreter that runs this code, even where no or another "python3" kernel is installed."""
-
-    @property
-    def kernel_spec(self) -> KernelSpec:
-        return KernelSpec(resource_dir="", env={HEADLESS: "1"}, **get_kernel_dict())
-
-    @default("transport_encryption")
-    def _encrypt(self) -> str:
-        return "auto"  # in the clear, the kernel would print a warning at each start
-
-
-class _Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill has no types
-    """Shows behind the bar what a cell updates in place, such as how far its trials are."""
-
-    def process_message(self, msg: Mapping[str, Any], cell: NotebookNode, cell_index: int) -> Any:
-        bar = self.nb_man.pbar
-        if bar and msg["msg_type"] == "execute_input":
-            bar.set_postfix_str("")
-        elif bar and msg["msg_type"] == "update_display_data":
-            bar.set_postfix_str(msg["content"]["data"].get("text/plain", "").partition("\n")[0])
-        return super().process_message(msg, cell, cell_index)
-
-
-class _Engine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
-    @classmethod
-    def execute_managed_notebook(
-        cls, nb_man: NotebookExecutionManager, kernel_name: str, *, folder: str, **options: Any
-    ) -> None:
-        _Client(
-            nb_man,
-            kernel_manager_class=_Kernel,
-            kernel_name=kernel_name,
-            startup_timeout=options["start_timeout"],
-            timeout=None,
-            store_widget_state=False,
-            resources={"metadata": {"path": folder}},
-        ).execute()
-
-
-def _execute(
-    document: NotebookNode, partial: Path, values: Mapping[str, Any], *, project: Path, progress: bool
-) -> None:
+def _execute(document: NotebookNode, partial: Path, values: Mapping[str, Any], **options: Any) -> NotebookNode:
     """Run the notebook; `partial` holds it as far as it got, after every cell."""
-    papermill_engines.register("workbench", _Engine)
-    papermill.execute_notebook(
+    papermill_engines.register("workbench", WorkbenchEngine)
+    executed: NotebookNode = papermill.execute_notebook(
         copy.deepcopy(document),
         str(partial).replace("{", "{{").replace("}", "}}"),  # papermill formats its paths
         parameters=dict(values),
         engine_name="workbench",
-        progress_bar={
-            "desc": partial.name.removesuffix(".partial.ipynb"),
-            "disable": None if progress else True,
-        },
-        folder=str(project),
+        **options,
     )
-
-
-def _publish(partial: Path, folder: Path, name: str, *, project: Path) -> NotebookNode:
-    """Turn what papermill left into the notebook and the page for others; both appear whole or not at all."""
-    executed = _for_others(nbformat.read(partial, as_version=4), _names_of_places(folder, project))
-    for target, text in (
-        (folder / f"{name}.ipynb", nbformat.writes(executed) + "\n"),
-        (folder / f"{name}.html", html_page(executed, title=name)),
-    ):
-        unfinished = target.with_name(f"{target.name}.unfinished")
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(target)
-    partial.unlink()
     return executed
 
 
-def _for_others(document: NotebookNode, names_of_places: Mapping[str, str]) -> NotebookNode:
-    """The executed notebook without what belongs to this machine or needs a kernel."""
-    parameters = document.metadata.get("papermill", {}).get("parameters", {})
-    document.metadata.pop("widgets", None)
-    document.metadata["papermill"] = {"parameters": parameters}
-    for cell in document.cells:
-        cell.metadata.pop("papermill", None)
-        cell.metadata.pop("execution", None)
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell["id"] = "injected-parameters"  # the same at every run, so that two runs can be compared by diff
-        for output in cell.get("outputs", []):
-            if output.output_type == "stream":
-                output["text"] = _as_a_terminal_ends(output["text"])
-            for kind in (_WIDGET_VIEW, "application/javascript"):
-                output.get("data", {}).pop(kind, None)
-        if "outputs" in cell:
-            cell["outputs"] = [output for output in cell.outputs if output.get("data") != {}]
-    cleaned: NotebookNode = nbformat.from_dict(_in_texts(document, names_of_places))
-    return cleaned
+def _publish(executed: NotebookNode, partial: Path) -> None:
+    """Leave the notebook and the page for others; each appears whole or not at all."""
+    from workbench.headless.page import html_page
+
+    name = partial.name.removesuffix(".partial.ipynb")
+    write_whole(partial.with_name(f"{name}.html"), html_page(executed, title=name))
+    write_whole(partial.with_name(f"{name}.ipynb"), as_text(executed))
+    partial.unlink()
 
 
-def _in_texts(value: Any, names_of_places: Mapping[str, str]) -> Any:
-    """The same value, with keys taken out of every text and the places of this machine given other names."""
-    if isinstance(value, Mapping):
-        return {key: _in_texts(item, names_of_places) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_in_texts(item, names_of_places) for item in value]
-    if not isinstance(value, str):
-        return value
-    for place, name in names_of_places.items():
-        value = re.sub(rf"{re.escape(place)}(?![\w-])", name.replace("\\", r"\\"), value)
-    return without_keys(value)
+def _get_ready_for_pages() -> None:
+    """In a thread, while the kernel works: it takes as long as a short notebook does."""
+    if "workbench.headless.page" not in sys.modules:
+        threading.Thread(target=_load_page, name="workbench-page", daemon=True).start()
 
 
-def _names_of_places(folder: Path, project: Path) -> dict[str, str]:
-    """What to call the folders of this machine, the innermost first; a root keeps its name."""
-    places = {
-        folder.resolve(): _seen_from(project, folder, otherwise=folder.name),
-        project: ".",
-        Path.home(): "~",
+def _load_page() -> None:
+    from workbench.headless.page import get_ready_for_pages
+
+    get_ready_for_pages()
+
+
+def _unfinished(partial: Path) -> NotebookNode:
+    return without_papermills_marks(nbformat.read(partial, as_version=4))
+
+
+def _earlier_run(folder: Path, name: str) -> NotebookNode | None:
+    """What an earlier run left in the folder: that which was killed first."""
+    for path in (folder / f"{name}.partial.ipynb", folder / f"{name}.ipynb"):
+        if path.exists():
+            found = load_notebook(path)
+            if ABOUT not in found.metadata:
+                raise FileError("is not what `workbench run` left: it says nothing of its run", path=path)
+            return found
+    return None
+
+
+def _parameters_of(executed: NotebookNode) -> dict[str, Any]:
+    """Those that the run was given; `~` in a kept notebook stands for the home folder."""
+    given = executed.metadata.get("papermill", {}).get("parameters", {})
+    return {
+        name: str(Path(value).expanduser()) if isinstance(value, str) and value.startswith("~/") else value
+        for name, value in given.items()
+        if name != "out"
     }
-    return {str(place): name for place, name in places.items() if place != Path(place.anchor)}
 
 
-def _seen_from(project: Path, folder: Path, *, otherwise: str | None = None) -> str:
-    absolute = folder.resolve()
-    if absolute.is_relative_to(project):
-        return absolute.relative_to(project).as_posix()
-    return str(absolute) if otherwise is None else otherwise
-
-
-def _as_a_terminal_ends(text: str) -> str:
-    """The text as it stands on a terminal in the end: what a carriage return went back over is gone."""
-    return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
+def _left_behind(executed: NotebookNode, folder: Path, name: str, *, declares_out: bool, seconds: float) -> NotebookRun:
+    return NotebookRun(
+        notebook=folder / f"{name}.ipynb",
+        page=folder / f"{name}.html",
+        record=folder if declares_out and (folder / _RECORD_FILE).exists() else None,
+        verdict=_printed_by(executed, tag="verdict"),
+        seconds=seconds,
+    )
 
 
 def _printed_by(document: NotebookNode, *, tag: str) -> str | None:
@@ -265,10 +229,10 @@ def _printed_by(document: NotebookNode, *, tag: str) -> str | None:
     return None
 
 
-def _reason(error: PapermillExecutionError | DeadKernelError) -> str:
-    if isinstance(error, DeadKernelError):
-        return "the kernel died"
-    return f"In [{error.exec_count}] raised {error.ename}: {error.evalue}"
+def _reason(error: PapermillExecutionError | CellTimeoutError | DeadKernelError) -> str:
+    if isinstance(error, PapermillExecutionError):
+        return f"In [{error.exec_count}] raised {error.ename}: {error.evalue}"
+    return "the kernel died" if isinstance(error, DeadKernelError) else str(error)
 
 
 @contextmanager

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import html
 import logging
+import threading
+from functools import cache
 
+import nbformat
 from bs4 import BeautifulSoup
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 
+from workbench.headless.published import ABOUT, COMPLETED
+
 # Outputs may hold anything; the policy sees to it that none of it runs or loads.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+_OUTCOMES = {
+    "running": "was running when this was made",
+    "failed": "failed",
+    "stopped": "ended itself",
+    "timed out": "was stopped",
+    "kernel died": "lost its kernel",
+    "interrupted": "was interrupted",
+    "terminated": "was told to end",
+}
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -36,9 +51,9 @@ img { max-width: 100%; height: auto; }
 
 
 def html_page(document: NotebookNode, *, title: str) -> str:
-    """One self-contained page: markdown, code, and of every output its static form."""
-    exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True, log=_quiet())
-    body, _ = exporter.from_notebook_node(document)
+    """One self-contained page: markdown, code, and its outputs in static form; first, where it did not complete."""
+    with _one_at_a_time:
+        body, _ = _exporter().from_notebook_node(document)
     body = _without_what_loads(body)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -46,8 +61,35 @@ def html_page(document: NotebookNode, *, title: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{html.escape(title)}</title>\n"
         f"<style>{_STYLE}{HtmlFormatter(style='default').get_style_defs('.highlight')}</style>\n"
-        f"</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+        f"</head>\n<body>\n<main>\n{_note(document)}{body}\n</main>\n</body>\n</html>\n"
     )
+
+
+def get_ready_for_pages() -> None:
+    """Compiles the templates, which takes longer than a page."""
+    html_page(
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1"), nbformat.v4.new_markdown_cell("1")]), title=""
+    )
+
+
+_one_at_a_time = threading.Lock()
+"""An exporter keeps what belongs to the page that it makes."""
+
+
+@cache
+def _exporter() -> HTMLExporter:
+    return HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True, log=_quiet())
+
+
+def _note(document: NotebookNode) -> str:
+    """What became of a notebook that did not come to its end."""
+    about = document.metadata.get(ABOUT, {})
+    if about.get("outcome", COMPLETED) == COMPLETED:
+        return ""
+    where = f" in the cell {about['cell']!r}" if about.get("cell") else ""
+    why = f": {about['error']}" if about.get("error") else ""
+    text = html.escape(f"This notebook did not come to its end. It {_OUTCOMES[about['outcome']]}{where}{why}")
+    return f'<p class="output_error" role="status">{text}</p>\n'
 
 
 def _without_what_loads(body: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import ast
 import json
 import re
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import papermill
 from nbformat import NotebookNode
+from papermill.translators import PythonTranslator
 
 from workbench.errors import ParameterError
-from workbench.headless.secrets import is_key_like, looks_secret
+from workbench.secrets import is_key_like, looks_secret, without_secrets
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "str": (str,),
@@ -48,17 +48,29 @@ class Parameter:
         inner = self.type.removeprefix("Optional[").removesuffix("]") if self.optional else self.type
         return re.split(r"\[", inner, maxsplit=1)[0].strip()
 
+    @property
+    def literal(self) -> Any:
+        """The default as a value; `None` where its source is more than a literal."""
+        try:
+            return ast.literal_eval(self.default)
+        except (ValueError, SyntaxError, TypeError, MemoryError):
+            return None
+
     def __str__(self) -> str:
         return f"{self.name}: {self.type} = {self.default}" + (f"  # {self.help}" if self.help else "")
 
 
 def declared_parameters(document: NotebookNode) -> dict[str, Parameter]:
     """What the notebook's cell tagged `parameters` declares, by name; empty without such a cell."""
-    found = papermill.inspect_notebook(copy.deepcopy(document))
-    return {
-        name: Parameter(name=name, type=item["inferred_type_name"], default=item["default"], help=item["help"])
-        for name, item in found.items()
-    }
+    for cell in document.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            return {
+                found.name: Parameter(
+                    name=found.name, type=found.inferred_type_name, default=found.default, help=found.help
+                )
+                for found in PythonTranslator.inspect(cell)
+            }
+    return {}
 
 
 def check_parameters(declared: Mapping[str, Parameter], given: Mapping[str, Any], *, notebook: Path) -> dict[str, Any]:
@@ -74,14 +86,14 @@ def check_parameters(declared: Mapping[str, Parameter], given: Mapping[str, Any]
                 "notebook and on the page; set it in the environment instead (export ANTHROPIC_API_KEY=...)"
             )
         if name not in declared:
-            listing = "\n".join(f"  {parameter}" for parameter in declared.values())
             raise ParameterError(
                 f"{notebook}: no parameter {name!r}; "
-                + (f"it has\n{listing}" if declared else "it has no cell tagged `parameters`")
+                + (f"it has\n{_listing(declared)}" if declared else "it has no cell tagged `parameters`")
             )
         if not _fits(declared[name], value):
             raise ParameterError(
-                f"{notebook}: parameter {name!r} must be {declared[name].type}, not {value!r} ({type(value).__name__})"
+                f"{notebook}: parameter {name!r} must be {declared[name].type}, not {value!r} "
+                f"({type(value).__name__}); it has\n{_listing(declared)}"
             )
     for parameter in declared.values():
         if parameter.name not in given and is_key_like(parameter.default):
@@ -99,6 +111,10 @@ def parameters_from_text(declared: Mapping[str, Parameter], texts: Mapping[str, 
     read as the type that is wanted: `check_parameters` then says so.
     """
     return {name: _read(declared[name], text) if name in declared else text for name, text in texts.items()}
+
+
+def _listing(declared: Mapping[str, Parameter]) -> str:
+    return without_secrets("\n".join(f"  {parameter}" for parameter in declared.values()))
 
 
 def _fits(parameter: Parameter, value: Any) -> bool:

@@ -1,0 +1,302 @@
+"""Many notebooks, some at a time, within one budget; one that fails does not stop the others."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import tempfile
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tqdm import tqdm
+
+from workbench.definition.project import project_folder
+from workbench.errors import BudgetError, NotebookFailed, SetupError, WorkbenchError
+from workbench.headless.batch_index import write_index
+from workbench.headless.batch_plan import BatchPlan, Job
+from workbench.headless.notebook import run_notebook
+from workbench.headless.published import seen_from, write_whole
+from workbench.secrets import without_secrets
+from workbench.trial.estimate_only import ESTIMATE_FILE, Take, read_take
+
+STATE_FILE = "batch.json"
+"""In the folder of a batch: whose budget it is. The only file there that two equal batches do not share."""
+
+JobEnd = Literal["completed", "failed", "refused", "not run"]
+
+_TIMES_A_WORKER_MAY_DIE = 3
+_SECONDS_BETWEEN_LOOKS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOutcome:
+    """What became of one notebook of a batch."""
+
+    job: Job
+    end: JobEnd
+    verdict: str | None = None
+    error: str | None = None
+    page: Path | None = None
+    """Its page, also of one that failed in the middle; `None` where nothing ran."""
+    record: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What a batch left behind."""
+
+    outcomes: tuple[JobOutcome, ...]
+    """In the order of the plan."""
+    index: Path
+    """A page that names every notebook with its verdict."""
+
+    @property
+    def is_complete(self) -> bool:
+        return all(outcome.end == "completed" for outcome in self.outcomes)
+
+
+def run_batch(
+    plan: BatchPlan,
+    *,
+    at_once: int | None = None,
+    go_on: bool = False,
+    dask: str | None = None,
+    progress: bool = True,
+    say: Callable[[str], None] = print,
+) -> Batch:
+    """Runs every notebook of the plan, each into its own folder, and leaves `index.html` and `index.md` beside them.
+
+    `at_once` notebooks run at a time (the plan's number unless given), each in a process that runs one after the
+    other; `dask` is the address of a Dask scheduler whose workers run them instead, which need this project, the
+    ledger and the key where they are. With `go_on`, a batch that did not come to its end goes on: finished notebooks
+    are left as they are, and what was spent counts. The budget of the plan bounds all notebooks together, over all
+    workers and restarts. `say` gets a line for every notebook that ends; `progress` draws a bar on a terminal.
+
+    Raises:
+        BudgetError: the environment bounds this process already, so the plan cannot have a budget of its own.
+        SetupError: Dask is not installed, or the scheduler not there.
+        FileError: the folder cannot be written.
+    """
+    plan.out.mkdir(parents=True, exist_ok=True)
+    environment = _budget_environment(plan, go_on=go_on)
+    project = project_folder()
+
+    def start(executor: Executor, job: Job) -> Future[JobOutcome]:
+        return executor.submit(run_job, job, plan, project=project, environment=environment, go_on=go_on)
+
+    outcomes: dict[str, JobOutcome] = {}
+    left = list(plan.jobs)
+    for time in range(1, _TIMES_A_WORKER_MAY_DIE + 1):
+        with _executor(dask, at_once or plan.at_once) as executor:
+            futures = {start(executor, job): job for job in left}
+            with _stopped_on_interrupt(futures):
+                for job, outcome in _as_they_end(futures, plan, total=len(plan.jobs), progress=progress):
+                    if outcome is None and time < _TIMES_A_WORKER_MAY_DIE:
+                        continue
+                    outcomes[job.name] = outcome or _died(job)
+                    say(_line(outcomes[job.name], done=len(outcomes), total=len(plan.jobs)))
+                    write_index(plan.out, _in_order(plan, outcomes))
+        left = [job for job in left if job.name not in outcomes]
+        if not left:
+            break
+    return Batch(outcomes=_in_order(plan, outcomes), index=write_index(plan.out, _in_order(plan, outcomes)))
+
+
+def estimate_batch(plan: BatchPlan, *, say: Callable[[str], None] = print) -> Take:
+    """What the whole batch would take, by running every notebook up to where it would ask for its first trial.
+
+    Nothing is asked, and nothing is left in the folder of the batch. A trial that two notebooks ask for counts twice;
+    a notebook that cannot be run counts as nothing, and `say` tells why. `say` gets a line for every notebook.
+    """
+    total = Take()
+    for number, job in enumerate(plan.jobs, 1):
+        place = f"[{number}/{len(plan.jobs)}] {job.name}"
+        try:
+            take = _take_of(job)
+        except WorkbenchError as error:
+            say(f"{place}: {str(error).splitlines()[0]}")
+        else:
+            say(f"{place}: {take.trials - take.answered:,} calls to make")
+            total += take
+    return total
+
+
+def _take_of(job: Job) -> Take:
+    """With `WORKBENCH_ESTIMATE_FILE` set in this process while the notebook runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder, "estimate.json")
+        os.environ[ESTIMATE_FILE] = str(written)
+        try:
+            run_notebook(project_folder() / job.notebook, out=folder, parameters=job.parameters, progress=False)
+        except NotebookFailed:
+            if not written.exists():
+                raise
+        finally:
+            del os.environ[ESTIMATE_FILE]
+        return read_take(written) if written.exists() else Take()
+
+
+def run_job(job: Job, plan: BatchPlan, *, project: Path, environment: Mapping[str, str], go_on: bool) -> JobOutcome:
+    """Runs one notebook of a batch in this process, whose working directory and environment become the batch's."""
+    os.chdir(project)
+    os.environ.update(environment)
+    folder = Path(seen_from(project, plan.out / job.name))
+    try:
+        run = run_notebook(
+            job.notebook,
+            out=folder,
+            parameters=job.parameters,
+            progress=False,
+            go_on=go_on,
+            deadline_seconds=plan.deadline_seconds,
+            cell_deadline_seconds=plan.cell_deadline_seconds,
+        )
+    except NotebookFailed as error:
+        page = plan.out / job.name / f"{job.notebook.stem}.html"
+        return JobOutcome(job=job, end="failed", error=str(error), page=page if page.exists() else None)
+    except WorkbenchError as error:
+        return JobOutcome(job=job, end="refused", error=without_secrets(str(error)))
+    return JobOutcome(
+        job=job,
+        end="completed",
+        verdict=run.verdict,
+        page=run.page.resolve(),
+        record=run.record and run.record.resolve(),
+    )
+
+
+def _budget_environment(plan: BatchPlan, *, go_on: bool) -> dict[str, str]:
+    """The variables by which every kernel stays within the batch's budget, on whatever machine."""
+    if plan.budget_usd is None and plan.budget_tokens is None:
+        return {}
+    if os.environ.get("WORKBENCH_BUDGET_SCOPE"):
+        raise BudgetError(
+            "WORKBENCH_BUDGET_SCOPE is set, so a budget bounds this process already: take it out of the environment, "
+            "or the budget out of the plan"
+        )
+    limits = {"WORKBENCH_BUDGET_USD": plan.budget_usd, "WORKBENCH_BUDGET_TOKENS": plan.budget_tokens}
+    given = {name: f"{limit}" for name, limit in limits.items() if limit is not None}
+    return {"WORKBENCH_BUDGET_SCOPE": _scope(plan.out / STATE_FILE, go_on=go_on), **given}
+
+
+def _scope(state: Path, *, go_on: bool) -> str:
+    """One for each batch, kept while it goes on: a batch that begins anew has its whole budget."""
+    if go_on and state.exists():
+        return str(json.loads(state.read_text(encoding="utf-8"))["budget_scope"])
+    scope = f"batch {uuid.uuid4().hex}"
+    write_whole(state, json.dumps({"budget_scope": scope}) + "\n")
+    return scope
+
+
+@contextmanager
+def _executor(dask: str | None, at_once: int) -> Iterator[Executor]:
+    if dask is not None:
+        with _dask_executor(dask) as executor:
+            yield executor
+        return
+    with ProcessPoolExecutor(
+        max_workers=at_once, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
+    ) as executor:
+        yield executor
+
+
+@contextmanager
+def _dask_executor(address: str) -> Iterator[Executor]:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise SetupError("Dask is not installed: pip install 'agent-workbench[dask]'") from error
+    try:
+        client = Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        raise SetupError(f"no Dask scheduler answers at {without_secrets(address)}: {error}") from error
+    with client:
+        yield client.get_executor(retries=_TIMES_A_WORKER_MAY_DIE, pure=False)
+
+
+def _end_with_parent() -> None:
+    """A worker whose batch is gone ends too, and saves how far its notebook is, so that two never run the same."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="workbench-parent", daemon=True).start()
+
+
+def _as_they_end(
+    futures: Mapping[Future[JobOutcome], Job], plan: BatchPlan, *, total: int, progress: bool
+) -> Iterator[tuple[Job, JobOutcome | None]]:
+    """Each job with its outcome as it ends; `None`: its worker died."""
+    pending = set(futures)
+    with tqdm(total=total, initial=total - len(pending), unit="notebook", disable=None if progress else True) as bar:
+        while pending:
+            done, pending = wait(pending, timeout=_SECONDS_BETWEEN_LOOKS)
+            for future in done:
+                bar.update()
+                yield futures[future], _outcome(future, futures[future])
+            if not bar.disable:
+                bar.set_postfix_str("; ".join(_doing(plan, futures[future]) for future in pending if future.running()))
+
+
+def _outcome(future: Future[JobOutcome], job: Job) -> JobOutcome | None:
+    if future.cancelled():
+        return JobOutcome(job=job, end="not run")
+    error = future.exception()
+    if error is None:
+        return future.result()
+    if isinstance(error, BrokenProcessPool):
+        return None
+    return JobOutcome(job=job, end="failed", error=without_secrets(f"{type(error).__name__}: {error}"))
+
+
+def _doing(plan: BatchPlan, job: Job) -> str:
+    """How far a job is, by what it has saved."""
+    partial = plan.out / job.name / f"{job.notebook.stem}.partial.ipynb"
+    try:
+        cells = json.loads(partial.read_text(encoding="utf-8"))["cells"]
+    except (OSError, ValueError):
+        return f"{job.name} begins"
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    ran = sum(cell.get("execution_count") is not None for cell in code)
+    return f"{job.name} {ran} of {len(code)} cells"
+
+
+@contextmanager
+def _stopped_on_interrupt(futures: Mapping[Future[JobOutcome], Job]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        raise
+
+
+def _died(job: Job) -> JobOutcome:
+    return JobOutcome(
+        job=job,
+        end="failed",
+        error=f"the process that ran it died {_TIMES_A_WORKER_MAY_DIE} times; memory may be short: run fewer at once",
+    )
+
+
+def _in_order(plan: BatchPlan, outcomes: Mapping[str, JobOutcome]) -> tuple[JobOutcome, ...]:
+    return tuple(outcomes.get(job.name) or JobOutcome(job=job, end="not run") for job in plan.jobs)
+
+
+def _line(outcome: JobOutcome, *, done: int, total: int) -> str:
+    said: Sequence[Any] = (outcome.error or outcome.verdict or "").splitlines()
+    return f"[{done}/{total}] {outcome.job.name}: {outcome.end}" + (f". {said[0]}" if said else "")

@@ -1,0 +1,209 @@
+"""What a batch runs: the notebooks that a plan file names, each with its parameters and a folder of its own."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from workbench.definition.project import project_folder
+from workbench.errors import BatchFileError, ParameterError
+from workbench.headless.notebook import load_notebook
+from workbench.headless.parameters import check_parameters, declared_parameters
+
+_OF_BATCH = {"out", "budget_usd", "budget_tokens", "at_once", "deadline_seconds", "cell_deadline_seconds", "notebooks"}
+_OF_ENTRY = {"notebook", "name", "parameters", "grid", "agents"}
+_LONGEST_NAME = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One notebook of a batch with its parameters."""
+
+    name: str
+    """Unlike that of every other job, and fit to be the name of a folder."""
+    notebook: Path
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchPlan:
+    """The jobs of a batch in the order of its file, and the bounds within which all of them stay."""
+
+    jobs: tuple[Job, ...]
+    out: Path
+    """The folder in which each job has one by its name."""
+    at_once: int = 2
+    """How many notebooks run at the same time."""
+    budget_usd: float | None = None
+    """What all of them together may spend; `None`: no limit."""
+    budget_tokens: int | None = None
+    deadline_seconds: float | None = None
+    """For each notebook."""
+    cell_deadline_seconds: float | None = None
+
+
+def load_batch(path: str | Path) -> BatchPlan:
+    """The plan that a YAML file holds, with every parameter checked against its notebook.
+
+    The file is a mapping: `notebooks`, a list of entries, and optionally `out`, `budget_usd`, `budget_tokens`,
+    `at_once`, `deadline_seconds` and `cell_deadline_seconds`. An entry names a `notebook`, and optionally its
+    `parameters`; a `grid` of lists, of which every combination is a job; `agents`, a folder or pattern, of which every
+    agent file is a job (as the parameter `agent`; a parameter `tasks` that is not given is the file of tasks beside the
+    agent); a `name`, with the parameters in braces. Paths start at the project folder.
+
+    Raises:
+        BatchFileError: the file is missing or a field of it is wrong; says which.
+        ParameterError: a parameter is unknown to its notebook, of the wrong type, or looks like a key.
+        FileError: a notebook cannot be read.
+    """
+    file = Path(path)
+    found = _read(file)
+    _refuse_unknown(found, _OF_BATCH, file, "")
+    entries = found.get("notebooks")
+    if not isinstance(entries, list) or not entries:
+        raise BatchFileError("notebooks: must be a list with at least one notebook", path=file)
+    jobs = [job for number, entry in enumerate(entries, 1) for job in _jobs(entry, file, f"notebooks[{number}]")]
+    twice = sorted({job.name for job in jobs if sum(other.name == job.name for other in jobs) > 1})
+    if twice:
+        raise BatchFileError(f"two jobs are called {twice[0]!r}: put what differs into `name`", path=file)
+    at_once = _number(found, "at_once", file, whole=True)
+    tokens = _number(found, "budget_tokens", file, whole=True, least=0)
+    return BatchPlan(
+        jobs=tuple(jobs),
+        out=project_folder() / _text(found, "out", file, f"outputs/{file.stem}"),
+        at_once=2 if at_once is None else int(at_once),
+        budget_usd=_number(found, "budget_usd", file, least=0),
+        budget_tokens=None if tokens is None else int(tokens),
+        deadline_seconds=_number(found, "deadline_seconds", file),
+        cell_deadline_seconds=_number(found, "cell_deadline_seconds", file),
+    )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise BatchFileError(f"cannot be read: {reason}", path=file) from error
+    except yaml.YAMLError as error:
+        raise BatchFileError(f"is not YAML: {error}", path=file) from error
+    if not isinstance(found, dict):
+        raise BatchFileError("must be a mapping with `notebooks`", path=file)
+    return found
+
+
+def _jobs(entry: Any, file: Path, where: str) -> list[Job]:
+    if isinstance(entry, str):
+        entry = {"notebook": entry}
+    if not isinstance(entry, dict):
+        raise BatchFileError(f"{where}: must be a mapping with `notebook`, or the path of one", path=file)
+    _refuse_unknown(entry, _OF_ENTRY, file, f"{where}.")
+    notebook = Path(_text(entry, "notebook", file, None, where=f"{where}."))
+    given = _mapping(entry, "parameters", file, where)
+    grid = _mapping(entry, "grid", file, where)
+    for name, values in grid.items():
+        if not isinstance(values, list) or not values:
+            raise BatchFileError(f"{where}.grid.{name}: must be a list with at least one value", path=file)
+    declared = declared_parameters(load_notebook(project_folder() / notebook))
+    agents = _agents(entry, file, where)
+    if agents and "agent" not in declared:
+        raise ParameterError(f"{notebook}: has no parameter `agent`, so it cannot be run for every agent of a folder")
+    jobs = []
+    choices: list[str | None] = [*agents] or [None]
+    for agent in choices:
+        of_agent = {} if agent is None else _of_agent(agent, given, takes_tasks="tasks" in declared)
+        for values in itertools.product(*grid.values()):
+            parameters = {**given, **of_agent, **dict(zip(grid, values, strict=True))}
+            check_parameters(declared, parameters, notebook=notebook)
+            varied = [*([Path(agent).stem] if agent else []), *map(str, values)]
+            name = _name(entry, notebook, parameters, varied, file, where)
+            jobs.append(Job(name=name, notebook=notebook, parameters=parameters))
+    return jobs
+
+
+def _agents(entry: Mapping[str, Any], file: Path, where: str) -> list[str]:
+    """The agent files of the entry's folder or pattern, seen from the project folder, in the order of their names."""
+    if "agents" not in entry:
+        return []
+    project, wanted = project_folder(), _text(entry, "agents", file, None, where=f"{where}.")
+    pattern = f"{wanted.rstrip('/')}/*.md" if (project / wanted).is_dir() else wanted
+    if Path(pattern).is_absolute():
+        raise BatchFileError(f"{where}.agents: {wanted!r} must start at the project folder", path=file)
+    found = sorted(path.relative_to(project).as_posix() for path in project.glob(pattern) if path.is_file())
+    if not found:
+        raise BatchFileError(f"{where}.agents: no file matches {pattern!r} in the project folder", path=file)
+    return found
+
+
+def _of_agent(agent: str, given: Mapping[str, Any], *, takes_tasks: bool) -> dict[str, Any]:
+    beside = Path(agent).with_suffix(".tasks.yaml")
+    has_own = takes_tasks and "tasks" not in given and (project_folder() / beside).is_file()
+    return {"agent": agent, "tasks": beside.as_posix()} if has_own else {"agent": agent}
+
+
+def _name(
+    entry: Mapping[str, Any],
+    notebook: Path,
+    parameters: Mapping[str, Any],
+    varied: Sequence[str],
+    file: Path,
+    where: str,
+) -> str:
+    if "name" not in entry:
+        name = "-".join([notebook.stem, *varied])
+    else:
+        pattern = _text(entry, "name", file, None, where=f"{where}.")
+        try:
+            name = pattern.format_map({key: Path(str(value)).stem for key, value in parameters.items()})
+        except (KeyError, ValueError, IndexError, AttributeError) as error:
+            raise BatchFileError(
+                f"{where}.name: {pattern!r} cannot be filled in ({error}); in braces stand names of parameters that "
+                "the entry sets",
+                path=file,
+            ) from error
+    name = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:_LONGEST_NAME]
+    if not name:
+        raise BatchFileError(f"{where}.name: leaves no letter or digit to name a folder with", path=file)
+    return name
+
+
+def _refuse_unknown(found: Mapping[Any, Any], known: set[str], file: Path, where: str) -> None:
+    for name in found:
+        if name not in known:
+            raise BatchFileError(f"{where}{name}: no such field; there are {', '.join(sorted(known))}", path=file)
+
+
+def _mapping(entry: Mapping[str, Any], name: str, file: Path, where: str) -> dict[str, Any]:
+    found = entry.get(name) or {}
+    if not isinstance(found, dict):
+        raise BatchFileError(f"{where}.{name}: must be a mapping, not {found!r}", path=file)
+    return {str(key): value for key, value in found.items()}
+
+
+def _text(found: Mapping[str, Any], name: str, file: Path, otherwise: str | None, *, where: str = "") -> str:
+    value = found.get(name, otherwise)
+    if not isinstance(value, str) or not value.strip():
+        raise BatchFileError(f"{where}{name}: must be a text, not {value!r}", path=file)
+    return value
+
+
+def _number(
+    found: Mapping[str, Any], name: str, file: Path, *, whole: bool = False, least: float | None = None
+) -> float | None:
+    """`None` where the field is not there; without `least`, it has to be more than 0."""
+    value = found.get(name)
+    if value is None:
+        return None
+    fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not fits or (value <= 0 if least is None else value < least):
+        kind = "a whole number" if whole else "a number"
+        bound = "more than 0" if least is None else f"{least:g} or more"
+        raise BatchFileError(f"{name}: must be {kind} of {bound}, not {value!r}", path=file)
+    return float(value)

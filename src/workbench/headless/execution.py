@@ -1,0 +1,432 @@
+"""One notebook, executed: checked before a kernel starts, saved whole after every cell, within its deadlines.
+
+It is saved in the form in which it is kept, and says truly what became of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NotebookExecutionManager
+from papermill.iorw import LocalHandler, papermill_io, write_ipynb
+
+from workbench.definition.project import project_folder
+from workbench.headless.kernel import HeadlessKernelManager, wait_until_ready
+from workbench.headless.parameters import check_parameters, declared_parameters
+from workbench.headless.published import (
+    ABOUT,
+    COMPLETED,
+    KEEP_OUTPUT,
+    RUNNING,
+    about_notebook,
+    as_text,
+    names_of_places,
+    published,
+    write_whole,
+)
+from workbench.secrets import value_without_secrets, without_secrets
+
+_log = logging.getLogger(__name__)
+
+_OF_PAPERMILL = ("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")
+"""Parameters that papermill itself adds when it is asked to."""
+_SECONDS_TO_SAY_WHERE = 2.0
+"""How long an interrupted cell has to show where it was."""
+_SHARE_OF_TIME_TO_SAVE = 0.1
+
+
+@dataclass(kw_only=True)
+class _State:
+    """How far a notebook is, and all that is needed to write it down."""
+
+    document: NotebookNode
+    about: dict[str, Any]
+    places: Mapping[str, str]
+    outcome: str = RUNNING
+    cell: str | None = None
+    """Where it ended, if not at its end."""
+    error: str | None = None
+    cells_done: int = 0
+    published_at_end: NotebookNode | None = field(default=None)
+
+    def published(self) -> NotebookNode:
+        if self.published_at_end is not None:
+            return self.published_at_end
+        said = {"outcome": self.outcome, "cell": self.cell, "error": self.error}
+        known: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+        if self.outcome != COMPLETED:
+            known["cells_done"] = self.cells_done
+        return published(self.document, {**self.about, **known}, self.places)
+
+    def end(self, outcome: str, error: str | None = None) -> None:
+        self.outcome, self.error = outcome, error
+
+
+def execute_notebook(
+    nb: NotebookNode,
+    output_path: str | None = None,
+    progress_bar: bool | dict[str, Any] = True,
+    log_output: bool = False,
+    autosave_cell_every: int = 30,
+    *,
+    input_path: Any = None,
+    start_timeout: float = 60,
+    execution_timeout: float | None = None,
+    cell_timeout: float | None = None,
+    notebook_timeout: float | None = None,
+    folder: str | None = None,
+    stdout_file: Any = None,
+    stderr_file: Any = None,
+    when_started: Callable[[], None] | None = None,
+    earlier: NotebookNode | None = None,
+) -> NotebookNode:
+    """The notebook as it is kept, executed as far as it got.
+
+    `cell_timeout` (papermill calls it `execution_timeout`) and `notebook_timeout` are seconds. The kernel is this
+    very Python, in `folder` or the working directory. `when_started` is called once it is up. `earlier` is
+    how far an earlier run of the same notebook got, whose outputs are kept where a cell asks for it (`KEEP_OUTPUT`).
+
+    Raises:
+        ParameterError: A parameter is unknown, of the wrong type, or looks like a key. Nothing was started.
+        CellTimeoutError: A deadline passed.
+        DeadKernelError: The kernel died.
+    """
+    given = nb.metadata.papermill.get("parameters", {})
+    given = {name: value for name, value in given.items() if name not in _OF_PAPERMILL}
+    source = Path(input_path if isinstance(input_path, str) else "notebook")
+    check_parameters(declared_parameters(nb), given, notebook=source)
+    project = project_folder(folder)
+    local = _written_whole_from_now_on(output_path) if output_path and _is_local(output_path) else None
+    manager = HeadlessKernelManager()
+    about = about_notebook(nb, given, project=project)
+    state = _State(
+        document=nb,
+        about=about,
+        places=names_of_places(local.parent if local else project, project, (manager.temporary_folder, "$TMPDIR")),
+    )
+    progress = _Progress(
+        state,
+        local,
+        output_path=output_path,
+        log_output=log_output,
+        progress_bar=progress_bar,
+        autosave_cell_every=autosave_cell_every,
+    )
+    progress.notebook_start()
+    client = _Client(
+        progress,
+        km=manager,
+        folder=folder or str(Path.cwd()),
+        deadlines=_Deadlines(cell=cell_timeout or execution_timeout, notebook=notebook_timeout),
+        when_started=when_started,
+        kept={} if earlier is None else _kept_outputs(earlier, nb, about),
+        startup_timeout=start_timeout,
+        log_output=log_output,
+        stdout_file=stdout_file,
+        stderr_file=stderr_file,
+    )
+    try:
+        client.execute()
+    finally:
+        progress.cleanup_pbar()
+        progress.notebook_complete()
+    return state.published()
+
+
+class _Progress(NotebookExecutionManager):  # type: ignore[misc]
+    """Saves the notebook as it is kept; notes no times."""
+
+    def __init__(self, state: _State, local: Path | None, **options: Any) -> None:
+        self.state = state
+        self._local = local
+        self._saved_at = self._save_seconds = 0.0
+        super().__init__(state.document, **options)
+
+    def notebook_start(self, **_: Any) -> None:
+        for cell in self.nb.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+        self.save()
+
+    def cell_start(self, cell: NotebookNode, cell_index: int | None = None, **_: Any) -> None:
+        self.state.cell = cell.get("id")
+
+    def cell_exception(self, cell: NotebookNode, cell_index: int | None = None, **_: Any) -> None:
+        """Nothing more: the error is the cell's output."""
+
+    def cell_complete(self, cell: NotebookNode, cell_index: int | None = None, **_: Any) -> None:
+        # A notebook that takes long to write is written less often than after every cell.
+        due = time.monotonic() - self._saved_at > self._save_seconds / _SHARE_OF_TIME_TO_SAVE
+        if due or KEEP_OUTPUT in cell.metadata.get("tags", []):
+            self.save()
+        if self.pbar:
+            self.pbar.update(1)
+
+    def autosave_cell(self, **_: Any) -> None:
+        if self.autosave_cell_every and time.monotonic() - self._saved_at >= self.autosave_cell_every:
+            self.save()
+
+    def notebook_complete(self, **_: Any) -> None:
+        self.state.published_at_end = self.state.published()
+        self.save()
+
+    def save(self, **_: Any) -> None:
+        started = time.monotonic()
+        if self._local:
+            write_whole(self._local, as_text(self.state.published()))
+        elif self.output_path:
+            write_ipynb(self.state.published(), self.output_path)
+        self._saved_at = time.monotonic()
+        self._save_seconds = self._saved_at - started
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Deadlines:
+    """Seconds; `None` for none."""
+
+    cell: float | None
+    notebook: float | None
+
+
+class _Client(PapermillNotebookClient):  # type: ignore[misc]
+    """Runs the cells of one notebook, in one event loop from the kernel's start to its end."""
+
+    def __init__(
+        self,
+        progress: _Progress,
+        *,
+        km: HeadlessKernelManager,
+        folder: str,
+        deadlines: _Deadlines,
+        when_started: Callable[[], None] | None,
+        kept: Mapping[str, list[Any]],
+        startup_timeout: float,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            progress,
+            km=km,
+            store_widget_state=False,
+            record_timing=False,
+            iopub_timeout=60,
+            timeout_func=self._seconds_for,
+            **options,
+        )
+        self._state = progress.state
+        self._folder = folder
+        self._deadlines = deadlines
+        self._when_started = when_started
+        self._kept = kept
+        self._start_seconds = startup_timeout
+        self._ends = float("inf") if deadlines.notebook is None else time.monotonic() + deadlines.notebook
+        self._idle = asyncio.Event()
+        self._terminated = False
+
+    def execute(self, **_: Any) -> NotebookNode:
+        """Runs to the end, or as far as it gets; `self.nb` holds it.
+
+        Raises:
+            CellTimeoutError, DeadKernelError: as the names say.
+            KeyboardInterrupt: Ctrl-C.
+            SystemExit: SIGTERM, with the exit code that a shell gives it.
+        """
+        state = self._state
+        try:
+            _run_in_own_loop(self._run)
+        except CellTimeoutError as error:
+            state.end("timed out", str(error))
+            raise
+        except DeadKernelError:
+            state.end("kernel died")
+            raise
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            state.end("terminated" if self._terminated else "interrupted")
+            if self._terminated:
+                raise SystemExit(128 + signal.SIGTERM) from None
+            raise
+        except BaseException as error:
+            state.end("failed", f"{type(error).__name__}: {error}")
+            raise
+        if state.outcome == RUNNING:
+            state.cell = None
+            state.end(COMPLETED)
+        executed: NotebookNode = self.nb
+        return executed
+
+    async def _run(self) -> None:
+        with self._terminable():
+            try:
+                await self.km.start_kernel(
+                    cwd=self._folder, extra_arguments=[f"--HistoryManager.hist_file={self.ipython_hist_file}"]
+                )
+                self.kc = self.km.client()
+                self.kc.start_channels()
+                self.kc.allow_stdin = False
+                info = await wait_until_ready(self.kc, seconds=min(self._start_seconds, self._left()))
+                self.nb.metadata["language_info"] = info["language_info"]
+                if self._when_started:
+                    self._when_started()
+                await self._run_cells()
+            finally:
+                await self._async_cleanup_kernel()
+
+    async def _run_cells(self) -> None:
+        for index, cell in enumerate(self.nb.cells):
+            self.nb_man.cell_start(cell, index)
+            try:
+                await self.async_execute_cell(cell, index)
+                if cell.get("id") in self._kept:
+                    cell.outputs = copy.deepcopy(self._kept[cell.id])
+                self._state.cells_done = index + 1
+            except CellExecutionError as error:
+                left_by_itself = error.ename == "SystemExit" and error.evalue in ("", "0")
+                self._state.end("stopped" if left_by_itself else "failed", f"{error.ename}: {error.evalue}")
+                return
+            except DeadKernelError:
+                # So says the client also of a cell that is cancelled.
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise asyncio.CancelledError from None
+                raise
+            finally:
+                self.nb_man.cell_complete(cell, index)
+
+    def _left(self) -> float:
+        return max(0.0, self._ends - time.monotonic())
+
+    def _seconds_for(self, cell: NotebookNode) -> float | None:
+        seconds = min(self._deadlines.cell or float("inf"), self._left())
+        return None if seconds == float("inf") else max(seconds, 0.001)
+
+    async def _async_handle_timeout(self, timeout: float, cell: NotebookNode | None = None) -> None:
+        """Has the cell show where it is, and gives up."""
+        await self.km.interrupt_kernel()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), _SECONDS_TO_SAY_WHERE)
+        whose, seconds = ("cell", self._deadlines.cell)
+        if self._left() <= 0:
+            whose, seconds = ("notebook", self._deadlines.notebook)
+        raise CellTimeoutError(f"the deadline of {seconds:g} s for the {whose} passed")
+
+    def process_message(self, msg: Mapping[str, Any], cell: NotebookNode, cell_index: int) -> Any:
+        """Shows behind the bar what a cell updates in place, such as how far its trials are."""
+        kind, content, bar = msg["msg_type"], msg["content"], self.nb_man.pbar
+        if kind == "execute_input":
+            self._idle.clear()
+        elif kind == "status" and content["execution_state"] == "idle":
+            self._idle.set()
+        if bar and kind == "execute_input":
+            bar.set_postfix_str("")
+        elif bar and kind == "update_display_data":
+            bar.set_postfix_str(without_secrets(content["data"].get("text/plain", "").partition("\n")[0]))
+        return super().process_message(msg, cell, cell_index)
+
+    def log_output_message(self, output: NotebookNode) -> None:
+        clean: NotebookNode = NotebookNode(value_without_secrets(output))
+        if "data" in clean:
+            clean["data"] = NotebookNode(clean["data"])
+        super().log_output_message(clean)
+
+    @contextlib.contextmanager
+    def _terminable(self) -> Any:
+        """SIGTERM ends the run as Ctrl-C does: with what was executed saved, and the kernel ended."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        before = signal.getsignal(signal.SIGTERM)
+
+        def stop() -> None:
+            self._terminated = True
+            assert task is not None
+            task.cancel()
+
+        loop.add_signal_handler(signal.SIGTERM, stop)
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGTERM)
+            signal.signal(signal.SIGTERM, before)
+
+
+class _WholeFiles(LocalHandler):  # type: ignore[misc]
+    """Papermill's own writing of local files, at once."""
+
+    def write(self, buf: str, path: str) -> None:
+        write_whole(Path(self._cwd, path), buf)
+
+
+def _written_whole_from_now_on(path: str) -> Path:
+    """Where papermill will write it, once more itself, when the notebook has ended or a cell has raised.
+
+    Papermill reads and writes relative to where it was called, and runs the notebook elsewhere if it is told to.
+    """
+    called_in = papermill_io.get_handler("local")._cwd or str(Path.cwd())
+    if not any(known == path for known, _ in papermill_io._handlers):
+        handler = _WholeFiles()
+        handler.cwd(called_in)
+        papermill_io.register(path, handler)
+    return Path(called_in, path)
+
+
+def _is_local(path: str) -> bool:
+    return path != "-" and "://" not in path
+
+
+def _kept_outputs(earlier: NotebookNode, document: NotebookNode, about: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """By cell, the outputs of an earlier run that stay: of cells that ask for it, ran to their end and are the same.
+
+    None where the agents, tasks or versions are others.
+    """
+    before = earlier.metadata[ABOUT]
+    if _hashes(before) != _hashes(about) or before.get("versions") != about["versions"]:
+        return {}
+    sources = {cell.get("id"): cell.source for cell in document.cells}
+    return {
+        cell.id: cell.outputs
+        for cell in earlier.cells[: before.get("cells_done", 0)]
+        if KEEP_OUTPUT in cell.metadata.get("tags", []) and sources.get(cell.id) == cell.source
+    }
+
+
+def _hashes(about: Mapping[str, Any]) -> dict[str, str]:
+    return {name: file["sha256"] for name, file in about.get("files", {}).items()}
+
+
+def _run_in_own_loop(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Runs it in an event loop of its own, in another thread where this one has a loop already."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        with asyncio.Runner() as runner:
+            runner.run(run())
+        return
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="workbench-notebook") as thread:
+        stop: list[Callable[[], None]] = []
+
+        async def stoppable() -> None:
+            task, loop = asyncio.current_task(), asyncio.get_running_loop()
+            assert task is not None
+            stop.append(lambda: (loop.call_soon_threadsafe(task.cancel), None)[1])
+            await run()
+
+        running = thread.submit(asyncio.run, stoppable())
+        try:
+            running.result()
+        except KeyboardInterrupt:
+            for each in stop:
+                each()
+            raise

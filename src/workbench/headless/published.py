@@ -1,0 +1,174 @@
+"""An executed notebook in the form in which it is kept: for others, without a kernel, and the same at every replay.
+
+No secret, no widget state, nothing that needs a script; no folder of this machine, no time, no process number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from workbench.headless.parameters import declared_parameters
+from workbench.secrets import without_secrets
+
+ABOUT = "workbench"
+"""The name in a notebook's metadata under which it says what it ran with and what became of it."""
+
+COMPLETED = "completed"
+RUNNING = "running"
+
+KEEP_OUTPUT = "keep-output"
+"""The tag of a cell whose output belongs to the moment at which it first ran, such as an estimate: a run that goes on
+keeps it."""
+
+_PASSING = "passing"
+"""Marks an output, in its metadata under `ABOUT`, that is of no use once the notebook is at its end."""
+
+_ONLY_WITH_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")
+_PIXELS = ("image/png", "image/jpeg", "image/gif", "image/webp")
+"""Kinds whose text is no text: in enough of it, any short name comes up by chance."""
+_CELL_FILE = re.compile(r"[^\s\"'<>|:]*[/\\]ipykernel_\d+[/\\](\d+\.py)")
+_ERROR_MARK = "papermill-error-cell-tag"
+_HASHED = (".md", ".yaml", ".yml")
+
+
+def about_notebook(document: NotebookNode, parameters: Mapping[str, Any], *, project: Path) -> dict[str, Any]:
+    """What a notebook runs with: the versions, and the hashes of the agent and task files that its parameters name.
+
+    A file is named as the parameter names it; `parameters` stand above the notebook's own defaults.
+    """
+    declared = declared_parameters(document)
+    values = {name: parameter.literal for name, parameter in declared.items()} | dict(parameters)
+    files = {}
+    for name, value in values.items():
+        if isinstance(value, str) and value.endswith(_HASHED) and (project / value).is_file():
+            files[name] = {"file": value, "sha256": hashlib.sha256((project / value).read_bytes()).hexdigest()}
+    versions = {name: metadata.version(name) for name in ("agent-workbench", "anthropic")}
+    return {"files": files, "versions": versions | {"python": platform.python_version()}}
+
+
+def published(document: NotebookNode, about: Mapping[str, Any], names_of_places: Mapping[str, str]) -> NotebookNode:
+    """A copy of a notebook that is running or has run, in the form in which it is kept."""
+    kept = {name: document.metadata[name] for name in ("kernelspec", "language_info") if name in document.metadata}
+    parameters = document.metadata.get("papermill", {}).get("parameters", {})
+    clean: dict[str, Any] = {
+        "cells": [_cell(cell, at_end=about.get("outcome") == COMPLETED) for cell in document.cells],
+        "metadata": {**kept, "papermill": {"parameters": parameters}, ABOUT: dict(about)},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    cleaned: NotebookNode = nbformat.from_dict(_in_texts(clean, names_of_places))
+    return cleaned
+
+
+def without_papermills_marks(document: NotebookNode) -> NotebookNode:
+    """The same without the red cells that papermill puts before one that raised: the kept notebook says it itself."""
+    document.cells = [cell for cell in document.cells if _ERROR_MARK not in cell.metadata.get("tags", [])]
+    return document
+
+
+def as_text(document: NotebookNode) -> str:
+    """The file that a notebook is kept in; the same notebook gives the same text."""
+    text: str = nbformat.v4.writes(document)
+    return text + "\n"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text file so that whoever opens it finds the old one or the new one."""
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
+    unfinished.replace(path)
+
+
+def names_of_places(folder: Path, project: Path, *others: tuple[Path, str]) -> dict[str, str]:
+    """What to call the folders of this machine, the innermost first; a root keeps its name."""
+    places = {
+        **dict(others),
+        folder.resolve(): seen_from(project, folder, otherwise=folder.name),
+        project: ".",
+        Path.home(): "~",
+    }
+    return {str(place): name for place, name in places.items() if place != Path(place.anchor)}
+
+
+def seen_from(project: Path, folder: Path, *, otherwise: str | None = None) -> str:
+    """A folder's path from the project; where it is not in the project, `otherwise` or its whole path."""
+    absolute = folder.resolve()
+    if absolute.is_relative_to(project):
+        return absolute.relative_to(project).as_posix()
+    return str(absolute) if otherwise is None else otherwise
+
+
+def _cell(cell: NotebookNode, *, at_end: bool) -> dict[str, Any]:
+    clean = {name: value for name, value in cell.items() if name not in ("metadata", "outputs")}
+    clean["metadata"] = {
+        name: value
+        for name, value in cell.metadata.items()
+        if name not in ("papermill", "execution") and (name != "tags" or value)
+    }
+    if "injected-parameters" in cell.metadata.get("tags", []):
+        clean["id"] = "injected-parameters"  # papermill draws another at every run
+    if "outputs" in cell:
+        clean["outputs"] = _outputs(
+            [output for output in cell.outputs if not (at_end and output.get("metadata", {}).get(ABOUT) == _PASSING)]
+        )
+    return clean
+
+
+def _outputs(outputs: Sequence[NotebookNode]) -> list[dict[str, Any]]:
+    """What a cell left, with its streams joined: into how many pieces they come is a matter of timing."""
+    clean: list[dict[str, Any]] = []
+    streams: dict[str, dict[str, Any]] = {}
+    for output in outputs:
+        kept = dict(output)
+        if output.output_type == "stream":
+            if output.name in streams:
+                streams[output.name]["text"] += output.text
+                continue
+            streams[output.name] = kept
+            if output.name == "stdout" and clean and clean[-1] is streams.get("stderr"):
+                clean.insert(-1, kept)
+                continue
+        else:
+            streams = {}
+        if "data" in output:
+            kept["data"] = {kind: data for kind, data in output.data.items() if kind not in _ONLY_WITH_A_KERNEL}
+            if not kept["data"]:
+                continue
+        clean.append(kept)
+    for kept in clean:
+        if kept["output_type"] == "stream":
+            kept["text"] = _as_a_terminal_ends(kept["text"])
+    return clean
+
+
+def _as_a_terminal_ends(text: str) -> str:
+    """The text as it stands on a terminal in the end: what a carriage return went back over is gone."""
+    return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
+
+
+def _in_texts(value: Any, names: Mapping[str, str]) -> Any:
+    """The same value, with secrets taken out of every text and the places of this machine given other names."""
+    if isinstance(value, Mapping):
+        return {
+            _in_texts(key, names): item if key.startswith(_PIXELS) and isinstance(item, str) else _in_texts(item, names)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_in_texts(item, names) for item in value]
+    if not isinstance(value, str):
+        return value
+    for place, name in names.items():
+        if place in value:
+            value = re.sub(rf"{re.escape(place)}(?![\w-])", name.replace("\\", r"\\"), value)
+    if "ipykernel_" in value:
+        value = _CELL_FILE.sub(r"ipykernel/\1", value)
+    return without_secrets(value)

@@ -1,0 +1,240 @@
+"""Kernels without the wait: a ready interpreter of this process, and the kernels that it forks.
+
+One ready interpreter serves every thread of its owner. It is started once, in the background, and ends with its
+owner. Where a fork is not possible, `fork` says why, and the caller starts a kernel in the ordinary way.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+READY_MODULES = (
+    "ipykernel.debugger",
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.extensions.storemagic",
+    "tornado.platform.asyncio",
+    "tornado.locks",
+    "faulthandler",
+    "cProfile",
+    "encodings.idna",
+    "numpy",
+    "pandas",
+    "IPython.display",
+    "workbench.comparison.tables",
+    "workbench.definition.agent",
+    "workbench.trial.runner",
+    "workbench.trial.record",
+    "workbench.grading.catalogue",
+    "anthropic",
+    "anthropic.resources.messages",
+    "workbench.trial.offline",
+    "scipy.stats",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "workbench.comparison.plots",
+    "sqlalchemy.dialects.sqlite",
+    "sqlite3",
+    "ipywidgets",
+    "anywidget",
+    "tqdm.auto",
+)
+"""What a kernel imports while it starts, then what the notebooks of a project do, most often needed first."""
+
+HEADLESS = "WORKBENCH_HEADLESS"
+"""Set to "1" in the kernel of a notebook that runs here, so that views show tables instead of widgets."""
+
+DISABLED = "WORKBENCH_ORDINARY_KERNELS"
+"""Set to "1" to start each kernel in the ordinary way."""
+
+READ_AT_START = ("PYTHON", "LD_", "DYLD_", "LC_", "LANG", "MPL", "OPENBLAS_", "OMP_", "MKL_", "NUMEXPR_")
+"""Variables whose names begin so are read while an interpreter starts or a library is imported."""
+
+_ANSWER_SECONDS = 60.0
+
+
+def kernel_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment that a kernel gets: the given one, headless, and so that a run can be repeated to the byte.
+
+    Sets are shown in an order that follows the hash seed, so it is fixed unless the environment fixes it.
+    """
+    return {
+        "PYTHONHASHSEED": "0",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        **environment,
+        HEADLESS: "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+
+
+class CannotFork(Exception):
+    """No kernel came of the ready interpreter; the message says why."""
+
+
+class ForkedKernel:
+    """A kernel that the ready interpreter forked, in the form of a `subprocess.Popen`."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, pid: int, fate: socket.socket) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        fate.setblocking(False)
+        self._fate = fate
+        self._told = b""
+
+    def poll(self) -> int | None:
+        """The exit code, as of `subprocess`: negative for a signal; `None` while it runs."""
+        if self.returncode is None:
+            try:
+                while piece := self._fate.recv(4096):
+                    self._told += piece
+            except BlockingIOError:
+                return None
+            except OSError:
+                self._told = b""
+            # Closed without a word: the ready interpreter is gone, and its kernels with it.
+            self.returncode = json.loads(self._told)["status"] if self._told else -signal.SIGKILL
+            self._fate.close()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, when it has ended.
+
+        Raises:
+            subprocess.TimeoutExpired: it did not end in so many seconds.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        while self.poll() is None:
+            left = None if until is None else max(0.0, until - time.monotonic())
+            if not select.select([self._fate], [], [], left)[0]:
+                raise subprocess.TimeoutExpired("a forked kernel", timeout or 0)
+        assert self.returncode is not None
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Does nothing where it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+class ReadyInterpreter:
+    """A running `ready_interpreter.py`; thread-safe."""
+
+    def __init__(self, environment: Mapping[str, str], *, once: bool = False) -> None:
+        self._environment = _read_at_start(environment)
+        self._lock = threading.Lock()
+        self._door, theirs = socket.socketpair()
+        with theirs:
+            script = Path(__file__).with_name("ready_interpreter.py")
+            options = ["--once"] if once else []
+            self._process = subprocess.Popen(
+                [sys.executable, str(script), str(theirs.fileno()), *options, *READY_MODULES],
+                stdin=subprocess.DEVNULL,
+                env={name: value for name, value in environment.items() if name != "TMPDIR"},
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def fork(
+        self, argv: Sequence[str], *, cwd: str, environment: Mapping[str, str], stdout: int = 1, stderr: int = 2
+    ) -> ForkedKernel:
+        """A new kernel; `argv` is its `sys.argv`, `stdout` and `stderr` are file descriptors.
+
+        Raises:
+            CannotFork: the interpreter is gone, refuses, or was started in an environment that would matter.
+        """
+        if _read_at_start(environment) != self._environment:
+            differing = dict(set(_read_at_start(environment)) ^ set(self._environment))
+            raise CannotFork(f"the kernel is to start with another {', '.join(sorted(differing))}")
+        content = json.dumps({"argv": list(argv), "cwd": cwd, "environment": dict(environment)}).encode()
+        fate, theirs = socket.socketpair()
+        try:
+            with theirs, self._lock:
+                socket.send_fds(self._door, [len(content).to_bytes(8, "big")], [theirs.fileno(), stdout, stderr])
+                self._door.sendall(content)
+            fate.settimeout(_ANSWER_SECONDS)
+            answer = b""
+            while not answer.endswith(b"\n"):
+                piece = fate.recv(1)
+                if not piece:
+                    raise CannotFork("the ready interpreter ended")
+                answer += piece
+        except OSError as error:
+            fate.close()
+            raise CannotFork(f"the ready interpreter does not answer: {error}") from error
+        except CannotFork:
+            fate.close()
+            raise
+        told = json.loads(answer)
+        if "pid" not in told:
+            fate.close()
+            raise CannotFork(f"the ready interpreter refuses: {told['refused']}")
+        return ForkedKernel(told["pid"], fate)
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        """Ends it, and the kernels that still run."""
+        self._door.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+_own: dict[int, ReadyInterpreter] = {}
+_own_lock = threading.Lock()
+
+
+def start_ready_interpreter(environment: Mapping[str, str], *, once: bool = False) -> ReadyInterpreter | None:
+    """The ready interpreter of this process, started if there is none; returns at once, it imports meanwhile.
+
+    `once`: only one kernel will be asked for, so it stops importing as soon as that one is there. `None` where the
+    platform has no fork or `WORKBENCH_ORDINARY_KERNELS` is set.
+    """
+    if not hasattr(os, "fork") or sys.platform == "win32" or os.environ.get(DISABLED) == "1":
+        return None
+    with _own_lock:
+        found = _own.get(os.getpid())
+        if found is None or not found.is_alive():
+            _own.clear()  # those of the process that this one was forked from are not its own
+            found = _own[os.getpid()] = ReadyInterpreter(environment, once=once)
+            atexit.unregister(end_ready_interpreter)
+            atexit.register(end_ready_interpreter)
+        return found
+
+
+def end_ready_interpreter() -> None:
+    """Ends the ready interpreter of this process; the next kernel starts a new one."""
+    with _own_lock:
+        found = _own.pop(os.getpid(), None)
+    if found is not None:
+        found.close()
+
+
+def _read_at_start(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, value) for name, value in environment.items() if name.startswith(READ_AT_START)))

@@ -1,0 +1,199 @@
+"""A Python that has imported what notebooks use, and forks itself into a kernel whenever it is asked to.
+
+Run as a script by `ready.py`, which owns it: `python ready_interpreter.py SOCKET [--once] MODULE...`. It has one
+thread, no event loop and no ZeroMQ context, so that a fork is a whole interpreter: one that holds more refuses. It
+ends, and its kernels with it, as soon as its owner does.
+
+Over the socket comes, for each kernel, a length and a JSON object (argv, cwd, environment), with three files: where
+the kernel's fate is told, and its stdout and stderr. The fate is JSON lines: `{"pid": 1}`, then `{"status": 0}`; or
+`{"refused": "..."}`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import importlib
+import io
+import json
+import os
+import random
+import select
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+_LOOK_AT_OWNER_SECONDS = 1.0
+
+
+def main(arguments: list[str]) -> None:
+    """Imports, and serves until the owner is gone; returns in each kernel, when it has ended."""
+    sys.path[:] = [place for place in sys.path if place and Path(place).resolve() != Path(__file__).parent]
+    owner = os.getppid()
+    door = socket.socket(fileno=int(arguments[0]))
+    once = "--once" in arguments
+    left = [name for name in arguments[1:] if not name.startswith("--")]
+    left.reverse()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    wake, woken = socket.socketpair()
+    wake.setblocking(False)
+    woken.setblocking(False)
+    signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    kernels: dict[int, socket.socket] = {}
+    importlib.import_module("ipykernel.kernelapp")
+    while os.getppid() == owner:
+        busy = bool(left) and not (once and kernels)
+        asked, _, _ = select.select([door, wake], [], [], 0 if busy else _LOOK_AT_OWNER_SECONDS)
+        if wake in asked:
+            with contextlib.suppress(BlockingIOError):
+                wake.recv(4096)
+            _tell_ends(kernels)
+        if door in asked:
+            request, files = _received(door)
+            if request is None:
+                break
+            fate = socket.socket(fileno=files[0])
+            if reason := _why_not():
+                fate.sendall(_line(refused=reason))
+                pid = -1
+            else:
+                gc.freeze()
+                pid = os.fork()
+            if pid == 0:
+                for mine in (door, wake, woken, *kernels.values()):
+                    signal.set_wakeup_fd(-1)
+                    mine.close()
+                _become_kernel(request, fate, files[1:])
+                return
+            for file in files[1:]:
+                os.close(file)
+            if pid > 0:
+                kernels[pid] = fate
+            else:
+                fate.close()
+        elif busy:
+            with contextlib.suppress(ImportError):  # then the notebook's own import says what is missing
+                importlib.import_module(left.pop())
+    for pid in kernels:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+    os._exit(0)
+
+
+def _received(door: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+    """The next request and its files; `None` where the owner has closed the socket."""
+    head, files, _, _ = socket.recv_fds(door, 8, 3)
+    while 0 < len(head) < 8:
+        head += door.recv(8 - len(head))
+    if not head:
+        return None, []
+    content = bytearray()
+    while len(content) < int.from_bytes(head, "big"):
+        piece = door.recv(int.from_bytes(head, "big") - len(content))
+        if not piece:
+            return None, []
+        content += piece
+    request: dict[str, Any] = json.loads(content)
+    return request, files
+
+
+def _tell_ends(kernels: dict[int, socket.socket]) -> None:
+    for pid in list(kernels):
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            with kernels.pop(pid) as fate, contextlib.suppress(OSError):
+                fate.sendall(_line(status=os.waitstatus_to_exitcode(status)))
+
+
+def _why_not() -> str:
+    """Why a fork would not be a whole interpreter; empty where it would."""
+    if _threads() > 1:
+        _fork_and_end()
+    if (threads := _threads()) > 1:
+        return f"a library that it imported has started threads ({threads})"
+    zmq = sys.modules.get("zmq")
+    if zmq is not None and zmq.Context._instance is not None:
+        return "a library that it imported has opened a ZeroMQ context"
+    return ""
+
+
+def _fork_and_end() -> None:
+    """The threads of BLAS, which hold no work, end by themselves before a fork and begin anew when they are used."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def _threads() -> int:
+    try:
+        return sum(1 for _ in Path("/proc/self/task").iterdir())
+    except OSError:
+        return threading.active_count()
+
+
+def _become_kernel(request: dict[str, Any], fate: socket.socket, files: list[int]) -> None:
+    """Makes this process what an ordinary start would have made it, and runs the kernel to its end."""
+    parent = os.getppid()
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for file, number in zip((nothing, *files), (0, 1, 2), strict=True):
+        os.dup2(file, number)
+        os.close(file)
+    os.environ.clear()
+    os.environ.update(request["environment"], JPY_PARENT_PID=str(parent))
+    time.tzset()
+    os.chdir(request["cwd"])
+    tempfile.tempdir = None
+    random.seed()
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
+    fate.sendall(_line(pid=os.getpid()))
+    fate.close()
+    sys.argv = request["argv"]
+    kernelapp = sys.modules["ipykernel.kernelapp"]
+    app = kernelapp.IPKernelApp.instance(parent_handle=parent)
+    code = 0
+    try:
+        app.initialize(sys.argv[1:])
+        app.start()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    _end(app, code)
+
+
+def _end(app: Any, code: int) -> None:
+    """Ends as an interpreter does, but for taking apart every module: that would copy the memory that is shared.
+
+    Threads are waited for, exit functions run, what the notebook made is let go, and files are written out.
+    """
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.current_thread():
+            thread.join()
+    if app.shell is not None:
+        app.shell.user_ns.clear()
+        app.shell.user_module.__dict__.clear()
+    gc.collect()
+    atexit._run_exitfuncs()
+    for thing in gc.get_objects():
+        if isinstance(thing, io.IOBase) and not thing.closed:
+            with contextlib.suppress(OSError, ValueError):
+                thing.flush()
+    os._exit(code)
+
+
+def _line(**said: object) -> bytes:
+    return json.dumps(said).encode() + b"\n"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,272 @@
+"""Many notebooks: what a plan means, one budget for all, and what a failure or a killed worker costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.messages_server import MessagesServer, serve
+from tests.postgres_server import postgres_server
+from workbench.cli import main
+from workbench.errors import BatchFileError, BudgetError, ParameterError
+from workbench.headless.batch import Batch, estimate_batch, run_batch
+from workbench.headless.batch_plan import BatchPlan, load_batch
+
+TRY = """
+import workbench as wb
+tasks = [wb.Task(id=f"{topic}-{n}", input=f"{topic} {n}") for n in range(count)]
+plan = wb.plan_trials({"base": wb.load_agent(agent)}, tasks, max_tokens=100, model="claude-haiku-4-5")
+run = wb.run_trials(plan, progress=False, concurrency=2)
+"""
+PARAMETERS = 'agent: str = "agents/one.md"\ntopic: str = "a"\ncount: int = 4\nfails: bool = False'
+PLANS = "plan.yaml"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with two agents and a notebook that tries one; the working directory."""
+    (tmp_path / "agents").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "agents" / f"{name}.md").write_text(f"---\nname: {name}\ndescription: D.\n---\nYou are {name}.\n")
+    cells = {
+        "parameters": PARAMETERS,
+        "fail": "assert not fails, 'asked to fail'",
+        "try": TRY,
+        "verdict": "print('fine:', topic)",
+    }
+    (tmp_path / "try.ipynb").write_text(json.dumps(_notebook(cells)))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORKBENCH_LEDGER", str(tmp_path / "ledger.sqlite"))
+    return tmp_path
+
+
+def test_grid_and_agents_make_one_job_each(project: Path) -> None:
+    plan = _plan(project, {"notebook": "try.ipynb", "agents": "agents", "grid": {"count": [1, 2]}})
+
+    assert [(job.name, dict(job.parameters)) for job in plan.jobs] == [
+        (f"try-{name}-{count}", {"agent": f"agents/{name}.md", "count": count})
+        for name in ("one", "two")
+        for count in (1, 2)
+    ]
+
+
+def test_name_is_filled_in_from_the_parameters(project: Path) -> None:
+    plan = _plan(
+        project,
+        {"notebook": "try.ipynb", "name": "{agent} of/{count}", "agents": "agents/t*.md", "parameters": {"count": 3}},
+    )
+
+    assert [job.name for job in plan.jobs] == ["two-of-3"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"notebook": "try.ipynb", "grid": {"count": []}}, r"plan.yaml: notebooks\[1\].grid.count: must be a list"),
+        ({"notebook": "try.ipynb", "agent": "x"}, r"notebooks\[1\].agent: no such field; there are agents, grid"),
+        ({"notebook": "try.ipynb", "agents": "nowhere"}, "no file matches 'nowhere'"),
+        ({"notebook": "try.ipynb", "name": "{nothing}"}, "cannot be filled in"),
+        ({"notebook": "try.ipynb", "name": "same", "grid": {"count": [1, 2]}}, "two jobs are called 'same'"),
+        ({}, r"notebooks\[1\].notebook: must be a text"),
+    ],
+)
+def test_wrong_plan_is_refused_with_its_field(project: Path, entry: dict[str, Any], said: str) -> None:
+    with pytest.raises(BatchFileError, match=said):
+        _plan(project, entry)
+
+
+@pytest.mark.parametrize("given", [{"repeats": 1}, {"count": "many"}, {"topic": "sk-ant-api03-Zx8Qw2Lm9RtY4uPa7KdF"}])
+def test_wrong_parameter_is_refused_before_anything_runs(project: Path, given: dict[str, Any]) -> None:
+    with pytest.raises(ParameterError, match=r"try.ipynb"):
+        _plan(project, {"notebook": "try.ipynb", "parameters": given})
+
+
+@pytest.mark.parametrize(
+    "field", [{"at_once": 0}, {"budget_usd": -1}, {"budget_tokens": 1.5}, {"deadline_seconds": "soon"}]
+)
+def test_wrong_bound_is_refused(project: Path, field: dict[str, Any]) -> None:
+    with pytest.raises(BatchFileError, match=next(iter(field))):
+        _plan(project, {"notebook": "try.ipynb"}, **field)
+
+
+def test_failing_notebook_does_not_stop_the_rest_and_goes_on_later(project: Path, server: MessagesServer) -> None:
+    entries = [
+        {"notebook": "try.ipynb", "name": "bad", "parameters": {"fails": True}},
+        {"notebook": "try.ipynb", "grid": {"topic": ["a", "b"]}},
+    ]
+    batch = _run(_plan(project, *entries))
+    again = _run(_plan(project, {**entries[0], "parameters": {"fails": False, "topic": "c"}}, entries[1]), go_on=True)
+
+    assert [outcome.end for outcome in batch.outcomes] == ["failed", "completed", "completed"]
+    assert [outcome.verdict for outcome in batch.outcomes] == [None, "fine: a", "fine: b"]
+    assert "asked to fail" in (batch.outcomes[0].error or "")
+    assert again.is_complete
+    assert set(server.asked().values()) == {1}
+    assert len(server.bodies) == 12
+
+
+def test_index_links_every_page_and_shows_text_as_text(project: Path, server: MessagesServer) -> None:
+    batch = _run(
+        _plan(project, {"notebook": "try.ipynb", "grid": {"topic": ["<b>x", "y"]}, "parameters": {"count": 1}})
+    )
+    page = batch.index.read_text()
+
+    assert "fine: &lt;b&gt;x" in page and "<b>x" not in page
+    assert all((batch.index.parent / f"{outcome.job.name}/try.html").is_file() for outcome in batch.outcomes)
+    assert all(f'href="{outcome.job.name}/try.html"' in page for outcome in batch.outcomes)
+    assert "/tmp" not in page and str(project) not in page
+
+
+def test_two_equal_batches_leave_equal_files(project: Path, server: MessagesServer) -> None:
+    first = _files(_run(_plan(project, {"notebook": "try.ipynb", "agents": "agents"})))
+    _run(_plan(project, {"notebook": "try.ipynb", "agents": "agents"}))
+    second = _files(_run(_plan(project, {"notebook": "try.ipynb", "agents": "agents"})))
+
+    assert set(first) == set(second)
+    assert len(server.bodies) == 8
+    assert second == _files(_run(_plan(project, {"notebook": "try.ipynb", "agents": "agents"}), go_on=True))
+
+
+def test_estimate_of_all_asks_nothing_and_leaves_nothing(project: Path, server: MessagesServer) -> None:
+    plan = _plan(project, {"notebook": "try.ipynb", "agents": "agents"})
+    take = estimate_batch(plan, say=lambda _: None)
+
+    assert (take.trials, take.answered) == (8, 0)
+    assert [body for body in server.bodies if "max_tokens" in body] == []  # but tokens were counted
+    assert not plan.out.exists()
+
+
+def test_one_budget_bounds_all_notebooks_together_and_over_restarts(project: Path, server: MessagesServer) -> None:
+    plan = _plan(project, {"notebook": "try.ipynb", "grid": {"topic": ["a", "b", "c"]}}, budget_tokens=900)
+    stopped = _run(plan, at_once=2)
+    asked = len(server.bodies)
+    _run(plan, go_on=True)
+
+    assert not stopped.is_complete
+    assert 0 < asked < 12
+    assert all("budget" in (outcome.error or "") for outcome in stopped.outcomes if outcome.end != "completed")
+    assert len(server.bodies) - asked <= asked
+
+
+def test_budget_around_a_budget_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_BUDGET_SCOPE", "outer")
+
+    with pytest.raises(BudgetError, match="WORKBENCH_BUDGET_SCOPE"):
+        _run(_plan(project, {"notebook": "try.ipynb"}, budget_usd=1))
+
+
+def test_exit_code_says_whether_all_came_to_their_end(project: Path, server: MessagesServer) -> None:
+    from click.testing import CliRunner
+
+    _plan(project, {"notebook": "try.ipynb", "parameters": {"fails": True}})
+    failed = CliRunner().invoke(main, ["batch", PLANS])
+    _plan(project, {"notebook": "try.ipynb"})
+    completed = CliRunner().invoke(main, ["batch", PLANS])
+    refused = CliRunner().invoke(main, ["batch", "nothing.yaml"])
+
+    assert (failed.exit_code, completed.exit_code, refused.exit_code) == (1, 0, 2)
+    assert "1 notebooks: 1 completed" in completed.output
+
+
+def test_dask_workers_share_the_ledger_and_one_budget(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with postgres_server() as ledger, serve() as server:
+        monkeypatch.setenv("WORKBENCH_LEDGER", ledger)
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        with _cluster() as (address, _):
+            entry = {"notebook": "try.ipynb", "grid": {"topic": ["a", "b", "c"]}}
+            within = _run(_plan(project, entry, budget_tokens=1_000_000), dask=address)
+            beyond = _run(
+                _plan(project, {**entry, "grid": {"topic": ["d", "e", "f"]}}, budget_tokens=900), dask=address
+            )
+
+    assert within.is_complete
+    assert set(server.asked().values()) == {1}
+    assert not beyond.is_complete
+    assert 12 <= len(server.bodies) < 24
+
+
+def test_dask_worker_killed_in_mid_notebook_costs_no_answered_trial(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve(seconds_a_piece=0.05) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        plan = _plan(project, {"notebook": "try.ipynb", "parameters": {"count": 16}})
+        with _cluster() as (address, cluster):
+            killed: list[int] = []
+
+            def kill_the_worker(body: dict[str, Any], before: int) -> str:
+                if len(server.bodies) == 8 and not killed:
+                    busy = [worker.pid for worker in cluster.workers.values() if _has_kernel(worker.pid)]
+                    killed.extend(busy)
+                    for pid in busy:
+                        os.kill(pid, signal.SIGKILL)
+                return "ok"
+
+            server.fault = kill_the_worker
+            batch = _run(plan, dask=address)
+
+    assert killed
+    assert batch.is_complete
+    assert len(server.asked()) == 16
+    assert len(server.bodies) <= 16 + 2  # those that were in flight
+
+
+def _has_kernel(pid: int) -> bool:
+    """Whether the worker has processes of its own, such as the one that its kernels come from."""
+    return any(
+        Path(f"/proc/{pid}/task/{task.name}/children").read_text().split()
+        for task in Path(f"/proc/{pid}/task").iterdir()
+    )
+
+
+@contextmanager
+def _cluster() -> Iterator[tuple[str, Any]]:
+    """The address of a Dask cluster of two worker processes on 127.0.0.1, and the cluster."""
+    import warnings
+
+    from distributed import LocalCluster
+
+    if sys.platform != "linux":
+        pytest.skip("looks for processes in /proc")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Dask's own, when a worker is gone
+        with LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
+            yield cluster.scheduler_address, cluster
+
+
+def _plan(project: Path, *entries: dict[str, Any], **fields: Any) -> BatchPlan:
+    (project / PLANS).write_text(json.dumps({"out": "outputs/batch", "notebooks": list(entries), **fields}))
+    return load_batch(PLANS)
+
+
+def _run(plan: BatchPlan, **options: Any) -> Batch:
+    return run_batch(plan, **{"at_once": 1, "progress": False, "say": lambda _: None} | options)
+
+
+def _files(batch: Batch) -> dict[str, bytes]:
+    folder = batch.index.parent
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def _notebook(cells: dict[str, str]) -> dict[str, Any]:
+    """Each cell is tagged with its id."""
+    made = [
+        {
+            "cell_type": "code",
+            "id": name,
+            "metadata": {"tags": [name]},
+            "source": source,
+            "outputs": [],
+            "execution_count": None,
+        }
+        for name, source in cells.items()
+    ]
+    return {"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
