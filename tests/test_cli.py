@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.runs import PASSES_A, PASSES_B, make_run, passes
 from workbench import cli
 from workbench.errors import SetupError
+from workbench.trial.record import export_record
 
 QUICK = str(Path(__file__).parent / "fixtures" / "quick.ipynb")
 
@@ -39,7 +41,7 @@ def repaired(tmp_path: Path) -> Path:
 
 
 def test_importing_the_command_loads_no_heavy_library() -> None:
-    heavy = "{'anthropic', 'pandas', 'papermill', 'ipywidgets', 'nbformat', 'matplotlib', 'sqlalchemy'}"
+    heavy = "{'anthropic', 'pandas', 'papermill', 'ipywidgets', 'nbformat', 'matplotlib', 'sqlalchemy', 'pyarrow'}"
     code = f"import sys, workbench.cli; sys.exit(str(loaded) if (loaded := {heavy} & set(sys.modules)) else 0)"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -181,4 +183,73 @@ def test_command_is_installed_beside_this_python() -> None:
     done = subprocess.run([command, "--help"], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0
-    assert {"read", "run"} <= set(done.stdout.split())
+    assert {"read", "run", "report", "gate", "review"} <= set(done.stdout.split())
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> str:
+    run = make_run({"base": passes(PASSES_A), "draft": passes(PASSES_B)})
+    return str(export_record(run, tmp_path / "record"))
+
+
+def test_report_says_the_verdict_and_names_its_files(record: str, tmp_path: Path) -> None:
+    result = workbench("report", record, "--out", str(tmp_path / "out"), "--format", "md, junit")
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith('"draft" against "base": promising, not established.')
+    assert result.stdout.splitlines()[-2:] == [str(tmp_path / "out" / name) for name in ("summary.md", "junit.xml")]
+
+
+def test_report_lies_in_the_record_unless_a_folder_is_named_and_the_record_still_loads(record: str) -> None:
+    (Path(record) / "compare.ipynb").write_text("{}")
+
+    result = workbench("report", f"{record}/compare.ipynb", "--baseline", "draft", "--format", "md")
+
+    assert result.exit_code == 0, result.output
+    assert (Path(record) / "report" / "summary.md").is_file()
+    assert '"base" against "draft"' in result.stdout
+    assert workbench("report", record, "--format", "md").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--baseline", "base"], 0, "Gate passes"),
+        (["--baseline", "draft"], 3, "Gate fails"),
+        (["--baseline", "RECORD", "--variant", "draft"], 0, "Both send the same requests"),
+        (["--baseline", "RECORD"], 2, "the run has 2 variants, name one of them"),
+        (["--baseline", "nosuch"], 2, "there is no record of a run here"),
+        (["--baseline", "base", "--margin", "7"], 2, "the margin is 7"),
+    ],
+)
+def test_gate_ends_with_a_code_for_each_decision(record: str, arguments: list[str], code: int, message: str) -> None:
+    result = workbench("gate", record, *(argument.replace("RECORD", record) for argument in arguments))
+
+    assert (result.exit_code, message in result.output) == (code, True), result.output
+
+
+def test_gate_has_a_code_of_its_own_for_too_little_data_and_says_it_as_json(tmp_path: Path) -> None:
+    run = make_run({"base": passes([2, 3]), "draft": passes([3, 2])})
+
+    result = workbench("gate", str(export_record(run, tmp_path)), "--baseline", "base", "--json")
+
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["decision"], found["tasks"]) == (4, "not enough data", 2)
+
+
+def test_review_shows_what_changed_as_text_markdown_and_page(record: str, tmp_path: Path) -> None:
+    page = tmp_path / "deep" / "review.html"
+
+    text = workbench("review", record, record)
+    markdown = workbench("review", record, record, "--variants", "base", "draft", "--markdown", "--html", str(page))
+
+    assert (text.exit_code, markdown.exit_code) == (0, 0), text.output + markdown.output
+    assert "48 of 48 attempts are the very same in both" in text.stdout
+    assert markdown.stdout.startswith("### base and draft: ")
+    assert "Content-Security-Policy" in page.read_text(encoding="utf-8")
+
+
+def test_review_of_what_is_no_record_ends_with_2(record: str, tmp_path: Path) -> None:
+    result = workbench("review", record, str(tmp_path))
+
+    assert (result.exit_code, "there is no record of a run here" in result.stderr) == (2, True)

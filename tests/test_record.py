@@ -9,7 +9,7 @@ import pytest
 from workbench.definition.agent import Agent
 from workbench.errors import RecordError
 from workbench.trial.plan import plan_trials
-from workbench.trial.record import export_record, load_run
+from workbench.trial.record import export_record, installed_versions, load_run
 from workbench.trial.runner import run_trials
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Failure, Reply, Run, Score, Usage
@@ -166,3 +166,62 @@ def test_record_keeps_every_field_of_a_request_and_a_reply(run: Run, tmp_path: P
     odd_run = Run(variants=run.variants, tasks=run.tasks, repeats=1, place=run.place, trials=(odd, *run.trials[1:]))
 
     assert load_run(export_record(odd_run, tmp_path)).trials[0] == odd.replace(from_ledger=True)
+
+
+def test_record_keeps_what_every_number_rests_on(run: Run, tmp_path: Path) -> None:
+    tasks = tuple(replace(task, file_sha256="ab" * 32) for task in run.tasks)
+    made = replace(run, tasks=tasks, versions={"agent-workbench": "0.0.9", "anthropic": "2.0"})
+
+    loaded = load_run(export_record(made, tmp_path))
+
+    assert [task.file_sha256 for task in loaded.tasks] == ["ab" * 32] * 2
+    assert loaded.versions == {"agent-workbench": "0.0.9", "anthropic": "2.0"}
+    first, known = loaded.trials[0].reply, run.trials[0].reply
+    assert first is not None and known is not None and known.at is not None
+    assert first.at == known.at
+
+
+def test_new_run_is_recorded_with_the_versions_that_made_it(run: Run, tmp_path: Path) -> None:
+    assert load_run(export_record(run, tmp_path)).versions == installed_versions()
+
+
+def test_record_of_an_older_workbench_loads_without_what_it_does_not_say(run: Run, tmp_path: Path) -> None:
+    folder = export_record(run, tmp_path)
+    about = json.loads((folder / "run.json").read_text())
+    del about["versions"]
+    (folder / "run.json").write_text(json.dumps(about))
+    lines = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+    for line in lines:
+        if line["reply"] is not None:
+            del line["reply"]["at"]
+    (folder / "trials.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    loaded = load_run(folder)
+
+    assert (loaded.versions, loaded.tasks[0].file_sha256, loaded.trials) == ({}, None, load_run(folder).trials)
+    assert loaded.trials[0].reply is not None and loaded.trials[0].reply.at is None
+
+
+def test_replayed_run_is_recorded_byte_for_byte_as_the_run_that_asked(agent: Agent, tmp_path: Path) -> None:
+    plan = plan_trials({"base": agent}, [Task(id="one", input="Design an API")])
+    ledger = tmp_path / "ledger.sqlite"
+
+    asked = export_record(run_trials(plan, ledger=ledger, progress=False), tmp_path / "asked")
+    replayed = export_record(run_trials(plan, ledger=ledger, mode="replay", progress=False), tmp_path / "replayed")
+
+    assert content(asked) == content(replayed)
+
+
+def test_file_in_the_folder_names_its_record(run: Run, tmp_path: Path) -> None:
+    export_record(run, tmp_path)
+    (tmp_path / "compare.ipynb").write_text("{}")
+
+    assert load_run(tmp_path / "compare.ipynb").tasks == run.tasks
+    assert load_run(tmp_path / "run.json").tasks == run.tasks
+
+
+def test_long_name_of_a_variant_still_makes_a_file(run: Run, agent: Agent, tmp_path: Path) -> None:
+    long = {f"{'ö' * 300} {number}": agent for number in range(2)}
+    trials = tuple(trial.replace(variant=next(iter(long))) for trial in run.trials if trial.variant == "base")
+
+    assert load_run(export_record(replace(run, variants=long, trials=trials), tmp_path)).variants.keys() == long.keys()

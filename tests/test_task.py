@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,10 @@ def test_missing_unreadable_and_unknown_files_are_named(tmp_path: Path) -> None:
 def test_deep_nesting_is_refused_instead_of_crashing(tmp_path: Path) -> None:
     with pytest.raises(TaskFileError):
         load_tasks(written(tmp_path, "- id: a\n  input: " + "[" * 5000 + "\n"))
+
+
+def test_each_task_knows_the_hash_of_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "t.yaml"
+    path.write_bytes(b"- id: one\r\n  input: Ask\r\n- {id: two, input: Ask}\r\n")
+
+    assert {task.file_sha256 for task in load_tasks(path)} == {hashlib.sha256(path.read_bytes()).hexdigest()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,14 +13,19 @@ import ipywidgets
 import pytest
 
 from workbench.definition.agent import FIELDS, Agent, load_agent, parse_agent
-from workbench.errors import AgentChangedOnDisk, PlanError, SetupError
+from workbench.definition.claude_code import facts
+from workbench.errors import AgentChangedOnDisk, PlanError, SetupError, WorkbenchError
+from workbench.trial.ledger import open_ledger
 from workbench.trial.loop import Started
+from workbench.trial.plan import plan_trials
+from workbench.trial.runner import run_trials
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Failure, Place, Reply, Request, Trial, Usage
 from workbench.widgets.editor import AgentEditor
-from workbench.widgets.fields import ABSENT, FORMS, text_of, value_of
+from workbench.widgets.fields import forms, text_of, value_of
 from workbench.widgets.reply import ReplyView
 from workbench.widgets.trials import TrialPanel
+from workbench.widgets.work import works
 
 HOSTILE = "<script>alert(1)</script> <img src=x onerror=alert(2)> [link](javascript:alert(3)) ```"
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -49,8 +56,8 @@ def editor(path: Path) -> AgentEditor:
 
 
 def controls(view: Any) -> dict[str, Any]:
-    """The controls of a view, or of the view of an editor or a panel, by label."""
-    view = view._open_view() if isinstance(view, (AgentEditor, TrialPanel)) else view
+    """The controls of a view, or of the view of a panel, by label."""
+    view = view._open_view() if isinstance(view, TrialPanel) else view
     found = {getattr(view, "description", "") or getattr(view, "tooltip", None): view}
     for child in getattr(view, "children", ()):
         found.update(controls(child))
@@ -59,15 +66,74 @@ def controls(view: Any) -> dict[str, Any]:
 
 def texts(view: Any) -> str:
     """All that a view shows as HTML."""
-    view = view._open_view() if isinstance(view, (AgentEditor, TrialPanel)) else view
+    view = view._open_view() if isinstance(view, TrialPanel) else view
     here = view.value if isinstance(view, ipywidgets.HTML) else ""
     return here + "".join(texts(child) for child in getattr(view, "children", ()))
 
 
+class Page:
+    """What a page does: it hears the view and answers it, one message after the other."""
+
+    def __init__(self, editor: AgentEditor) -> None:
+        self.view = editor._open_view()
+        self.heard: list[dict[str, Any]] = []
+        self.view.send = lambda content, buffers=None: self.heard.append(content)
+        self._sent = 0
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the view shows now."""
+        state: dict[str, Any] = self.view.get_state("snapshot")["snapshot"]["state"]
+        return state
+
+    def text(self, name: str) -> str:
+        return str(self.view.get_state("snapshot")["snapshot"]["texts"][name]["text"])
+
+    def field(self, name: str, value: str | None) -> None:
+        self._sent += 1
+        self.view._hear({"type": "field", "field": name, "value": value, "client": "page", "seq": self._sent})
+
+    def type(self, name: str, changes: list[Any], *, version: int | None = None) -> None:
+        now = self.view._texts[name].version if version is None else version
+        self.view._hear({"type": "push", "text": name, "version": now, "client": "page", "updates": [changes]})
+
+    def type_at_end(self, name: str, text: str) -> None:
+        length = len(self.text(name).encode("utf-16-le")) // 2
+        self.type(name, [length, [0, *text.split("\n")]])
+
+    def act(self, name: str, **given: Any) -> None:
+        self.view._hear({"type": "act", "act": name, "with": given})
+
+    def look(self) -> None:
+        self.view._hear({"type": "look"})
+
+
+@pytest.fixture
+def page(editor: AgentEditor) -> Page:
+    return Page(editor)
+
+
+@pytest.fixture(autouse=True)
+def drafts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Drafts are kept in a folder of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    return tmp_path / "outputs" / "drafts"
+
+
 class TestFields:
     def test_every_field_of_the_format_has_a_form(self) -> None:
-        assert set(FORMS) == set(FIELDS)
-        assert len(FORMS) == 16
+        assert set(forms()) == set(FIELDS)
+        assert len(forms()) == 16
+
+    @pytest.mark.parametrize("field", ["color", "effort", "permission_mode", "isolation", "memory"])
+    def test_choices_are_those_of_the_data_file(self, field: str) -> None:
+        known = facts()[{"memory": "memories"}.get(field, f"{field}s")]
+
+        assert forms()[field].values == tuple(known)
+
+    def test_every_tool_says_what_it_grants(self) -> None:
+        assert all(tool["grants"] and tool["group"] in facts()["tool_groups"] for tool in facts()["tools"].values())
 
     @pytest.mark.parametrize(
         ("field", "value"),
@@ -80,6 +146,7 @@ class TestFields:
             ("skills", ("one",)),
             ("model", "claude-opus-5"),
             ("max_turns", 12),
+            ("background", True),
             ("hooks", {"Stop": [{"hooks": [{"type": "command", "command": "ls"}]}]}),
             ("hooks", {}),
             ("mcp_servers", ["github", {"own": {"type": "stdio"}}]),
@@ -87,18 +154,20 @@ class TestFields:
         ],
     )
     def test_text_of_a_value_reads_back_as_the_value(self, field: str, value: Any) -> None:
-        text = text_of(FORMS[field], value)
+        text = text_of(forms()[field], value)
 
-        assert value_of(FORMS[field], text) == value
+        assert value_of(forms()[field], text) == value
 
-    @pytest.mark.parametrize(("field", "text"), [("max_turns", "many"), ("max_turns", "-1"), ("hooks", "a: [b")])
+    @pytest.mark.parametrize(
+        ("field", "text"), [("max_turns", "many"), ("max_turns", "-1"), ("hooks", "a: [b"), ("background", "maybe")]
+    )
     def test_text_that_is_no_value_yet_says_why(self, field: str, text: str) -> None:
-        with pytest.raises(ValueError, match=r"not (a whole number|YAML)"):
-            value_of(FORMS[field], text)
+        with pytest.raises(ValueError, match=r"not (a whole number|YAML)|neither true nor false"):
+            value_of(forms()[field], text)
 
-    @pytest.mark.parametrize("field", [name for name, form in FORMS.items() if not form.keeps_empty])
+    @pytest.mark.parametrize("field", [name for name, form in forms().items() if not form.keeps_empty])
     def test_emptying_a_control_without_an_empty_value_removes_the_key(self, field: str) -> None:
-        assert value_of(FORMS[field], " ") is None
+        assert value_of(forms()[field], " ") is None
 
 
 class TestEditor:
@@ -116,7 +185,7 @@ class TestEditor:
             ("mcp_servers", "- github", ["github"]),
             ("hooks", "Stop: []", {"Stop": []}),
             ("memory", "user", "user"),
-            ("background", True, True),
+            ("background", "true", True),
             ("effort", "high", "high"),
             ("isolation", "worktree", "worktree"),
             ("color", "cyan", "cyan"),
@@ -124,190 +193,179 @@ class TestEditor:
         ],
     )
     def test_a_control_changes_its_field_and_no_other(
-        self, editor: AgentEditor, field: str, shown: Any, value: Any
+        self, editor: AgentEditor, page: Page, field: str, shown: str, value: Any
     ) -> None:
         before = editor.agent
-        controls(editor)[FIELDS[field]].value = shown
+        page.field(field, shown)
 
         assert editor.agent == before.replace(**{field: value})
         assert editor.edited == (field,)
         assert editor.saved == before
 
-    def test_typing_in_the_prompt_changes_the_prompt_only(self, editor: AgentEditor) -> None:
-        controls(editor)["Prompt"].value += "Be kind.\n"
+    def test_a_value_of_another_type_that_is_shown_again_stays_what_it_is(self, path: Path) -> None:
+        path.write_text(FILE.replace("model: sonnet", "effort: 3"))
+        editor = AgentEditor(load_agent(path))
+        page = Page(editor)
+        page.field("effort", "3")
+
+        assert editor.agent.effort == 3
+        assert not editor.is_edited
+
+    def test_what_is_being_typed_is_not_taken_away(self, editor: AgentEditor, page: Page) -> None:
+        page.field("tools", "Read, ")
+        page.field("mcp_servers", "-   github # ours\n")
+        shown = [page.state["fields"][name]["text"] for name in ("tools", "mcp_servers")]
+        editor.edit(tools=("Grep",))
+
+        assert shown == ["Read, ", "-   github # ours\n"]
+        assert page.state["fields"]["tools"]["text"] == "Grep"
+
+    def test_typing_in_the_prompt_changes_the_prompt_only(self, editor: AgentEditor, page: Page) -> None:
+        page.type_at_end("prompt", "Be kind.\n")
 
         assert editor.agent.prompt.endswith("You read code.\nBe kind.\n")
         assert editor.edited == ("prompt",)
 
-    def test_an_edit_taken_back_leaves_no_trace_in_the_text(self, editor: AgentEditor) -> None:
-        description = controls(editor)["description"]
-        before, description.value = description.value, "something else"
-        description.value = before
+    def test_an_edit_taken_back_leaves_no_trace_in_the_text(self, editor: AgentEditor, page: Page) -> None:
+        before = page.state["fields"]["description"]["text"]
+        page.field("description", "something else")
+        page.field("description", before)
 
         assert editor.edited == ()
         assert editor.agent.text == FILE
+        assert not editor.is_edited
 
-    def test_an_absent_key_differs_from_an_empty_one(self, editor: AgentEditor) -> None:
-        shown = controls(editor)
-        shown["tools"].value = ""
-        empty, hint_of_empty = editor.agent.tools, shown["tools"].placeholder
-        shown["Remove tools from the file"].click()
+    def test_an_absent_key_differs_from_an_empty_one(self, editor: AgentEditor, page: Page) -> None:
+        page.field("tools", "")
+        empty, shown_empty = editor.agent.tools, page.state["fields"]["tools"]["text"]
+        page.field("tools", None)
 
-        assert empty == ()
-        assert editor.agent.tools is None
-        assert hint_of_empty != shown["tools"].placeholder
+        assert (empty, shown_empty) == ((), "")
+        assert (editor.agent.tools, page.state["fields"]["tools"]["text"]) == (None, None)
 
-    def test_typing_and_deleting_in_an_absent_field_leaves_it_written_but_empty(self, editor: AgentEditor) -> None:
-        prompt = controls(editor)["initialPrompt"]
-        prompt.value = "x"
-        prompt.value = ""
-
-        assert editor.agent.initial_prompt == ""
-
-    def test_an_edit_by_a_cell_shows_in_the_control(self, editor: AgentEditor) -> None:
-        shown = controls(editor)
+    def test_an_edit_by_a_cell_shows_in_every_view(self, editor: AgentEditor, page: Page) -> None:
         editor.edit(color="pink", tools=("Read",), prompt="New.\n")
 
-        assert (shown["color"].value, shown["tools"].value, shown["Prompt"].value) == (
-            "pink",
-            "Read",
-            "New.\n",
-        )
+        assert page.state["fields"]["color"]["text"] == "pink"
+        assert page.state["fields"]["tools"]["items"] == ["Read"]
+        assert page.text("prompt") == "New.\n"
+        assert page.text("raw") == editor.text
 
     def test_an_unknown_field_is_refused_by_name(self, editor: AgentEditor) -> None:
         with pytest.raises(TypeError, match="colour"):
             editor.edit(colour="pink")
 
-    def test_a_value_that_nobody_knows_is_kept_and_offered(self, path: Path) -> None:
+    def test_a_value_that_nobody_knows_is_kept_and_shown(self, path: Path) -> None:
         path.write_text(FILE.replace("model: sonnet", 'model: sonnet\ncolor: "#2196F3"'))
         editor = AgentEditor(load_agent(path))
 
-        assert controls(editor)["color"].value == "#2196F3"
+        assert Page(editor).state["fields"]["color"]["text"] == "#2196F3"
         assert editor.agent.text == path.read_text()
 
-    def test_text_that_is_no_value_keeps_the_value_before_and_is_not_saved(self, editor: AgentEditor) -> None:
-        shown = controls(editor)
-        shown["maxTurns"].value = "5"
-        shown["maxTurns"].value = "5x"
-        shown["Save"].click()
+    def test_keys_that_claude_code_does_not_know_are_shown(self, page: Page) -> None:
+        assert page.state["unknown"] == [{"key": "priority", "text": "priority: high"}]
+
+    def test_text_that_is_no_value_keeps_the_value_before_and_is_not_saved(
+        self, editor: AgentEditor, page: Page, path: Path
+    ) -> None:
+        page.field("max_turns", "5")
+        page.field("max_turns", "5x")
+        page.act("save")
 
         assert editor.agent.max_turns == 5
-        assert "not a whole number" in texts(editor)
-        assert "maxTurns" not in (editor.saved.path or Path()).read_text()
+        assert page.state["fields"]["max_turns"] == {"text": "5x", "why": "'5x' is not a whole number"}
+        assert "not a whole number" in page.state["note"]
+        assert "maxTurns" not in path.read_text()
 
-    def test_save_changes_the_edited_lines_only(self, editor: AgentEditor, path: Path) -> None:
-        shown = controls(editor)
-        shown["model"].value = "opus"
-        shown["Save"].click()
+    def test_save_changes_the_edited_lines_only(self, editor: AgentEditor, page: Page, path: Path) -> None:
+        page.field("model", "opus")
+        page.act("save")
 
         assert path.read_text() == FILE.replace("model: sonnet", "model: opus")
         assert editor.edited == ()
         assert editor.saved.model == "opus"
 
-    def test_a_file_changed_meanwhile_is_not_overwritten_and_the_draft_is_kept(
-        self, editor: AgentEditor, path: Path
-    ) -> None:
-        shown = controls(editor)
-        shown["model"].value = "opus"
-        path.write_text(FILE.replace("You read code.", "You read <b>prose</b>."))
-        shown["Save"].click()
+    def test_a_message_goes_with_the_next_edit(self, page: Page) -> None:
+        page.field("model", "opus")
+        page.act("save")
+        said = page.state["note"]
+        page.field("model", "haiku")
 
-        assert "model: sonnet" in path.read_text()
-        assert editor.agent.model == "opus"
-        assert path.name in texts(editor)
-        with pytest.raises(AgentChangedOnDisk):
-            editor.save()
+        assert said == "Saved."
+        assert page.state["note"] == ""
 
-    def test_reading_again_makes_the_edits_on_what_the_file_holds_now(self, editor: AgentEditor, path: Path) -> None:
-        shown = controls(editor)
-        shown["model"].value = "opus"
-        path.write_text(FILE.replace("You read code.", "You read prose."))
-        editor.reread()
-        editor.save()
+    def test_revert_can_be_taken_back(self, editor: AgentEditor, page: Page) -> None:
+        page.field("tools", "")
+        page.field("hooks", "a: [")
+        page.field("color", "red")
+        page.act("revert")
+        reverted, shown = editor.agent, page.state["fields"]["hooks"]["text"]
+        page.act("restore")
 
-        assert shown["Prompt"].value == editor.saved.prompt
-        assert "model: opus" in path.read_text()
-        assert "You read prose." in path.read_text()
-
-    def test_reading_again_names_the_fields_that_both_sides_changed(self, editor: AgentEditor, path: Path) -> None:
-        shown = controls(editor)
-        shown["model"].value = shown["name"].value = "opus"
-        path.write_text(FILE.replace("model: sonnet", "model: haiku"))
-        shown["Save"].click()
-        shown["Read the file again, keep my edits"].click()
-
-        assert (editor.saved.model, editor.agent.model) == ("haiku", "opus")
-        assert "Both it and you changed: model." in texts(editor)
-
-    def test_a_message_goes_with_the_next_edit(self, editor: AgentEditor) -> None:
-        shown = controls(editor)
-        shown["model"].value = "opus"
-        shown["Save"].click()
-        said = "Saved." in texts(editor)
-        shown["model"].value = "haiku"
-
-        assert said
-        assert "Saved." not in texts(editor)
-
-    def test_revert_brings_every_control_back(self, editor: AgentEditor) -> None:
-        shown = controls(editor)
-        shown["tools"].value, shown["hooks"].value, shown["color"].value = "", "a: [", "red"
-        shown["Revert"].click()
-
-        assert editor.agent == editor.saved
-        assert (shown["tools"].value, shown["hooks"].value, shown["color"].value) == (
-            "Read, Grep",
-            "",
-            ABSENT,
-        )
+        assert (reverted, shown) == (editor.saved, None)
+        assert (editor.agent.tools, editor.agent.color) == ((), "red")
 
     def test_an_agent_that_came_from_no_file_says_so_when_saved(self) -> None:
         editor = AgentEditor(parse_agent(FILE))
-        shown = controls(editor)
-        shown["model"].value = "opus"
-        shown["Save"].click()
+        page = Page(editor)
+        page.field("model", "opus")
+        page.act("save")
 
         assert editor.agent.model == "opus"
-        assert "workbench-note" in texts(editor)
+        assert "not read from a file" in page.state["note"]
 
-    def test_problems_follow_the_draft(self, editor: AgentEditor) -> None:
-        shown = controls(editor)
-        before = texts(editor)
-        shown["Remove description from the file"].click()
+    def test_problems_follow_the_draft(self, page: Page) -> None:
+        before = {problem["severity"] for problem in page.state["problems"]}
+        page.field("description", None)
 
-        assert "<td>error</td>" not in before
-        assert "<td>error</td>" in texts(editor)
+        assert "error" not in before
+        assert "error" in {problem["severity"] for problem in page.state["problems"]}
 
-    def test_hostile_text_is_shown_as_text_everywhere(self, path: Path) -> None:
+    def test_a_problem_is_mended_by_its_button(self, editor: AgentEditor, page: Page) -> None:
+        page.field("tools", "Read, MultiEdit")
+        (problem,) = [problem for problem in page.state["problems"] if problem["mend"]]
+        page.act("mend", **{name: value for name, value in problem.items() if name != "mend"})
+
+        assert editor.agent.tools == ("Read",)
+        assert page.state["note"] == "Mended."
+
+    def test_examples_of_the_description_become_tasks(self, editor: AgentEditor, page: Page) -> None:
+        blank = {"assistant": "", "commentary": "", "source": ""}
+        rows = [{"context": "", "user": "Two?", **blank}, {"context": "At home", "user": "One?", **blank}]
+        page.view._hear({"type": "examples", "examples": rows, "client": "page", "seq": 1})
+        page.act("tasks")
+
+        assert [task.input for task in editor.tasks()] == ["Two?", "One?"]
+        assert [example["user"] for example in page.state["examples"]] == ["Two?", "One?"]
+        assert "One?" in next(message["text"] for message in page.heard if message["type"] == "tasks")
+
+    def test_hostile_text_is_shown_as_text_in_the_twin(self, path: Path) -> None:
         editor = AgentEditor(load_agent(path))
-        shown = controls(editor)
-        shown["description"].value = shown["Prompt"].value = HOSTILE
-        editor.edit(name=HOSTILE, color=HOSTILE)
+        editor.edit(name=HOSTILE, color=HOSTILE, description=HOSTILE, prompt=HOSTILE)
 
-        for page in (texts(editor), editor._repr_mimebundle_()["text/html"]):
-            assert "<script" not in page
-            assert "<img" not in page
-        assert "\n````" in editor._repr_mimebundle_()["text/markdown"]
+        shown = editor._repr_mimebundle_()
+        assert "<script" not in shown["text/html"]
+        assert "<img" not in shown["text/html"]
+        assert "\n````" in shown["text/markdown"]
 
-    def test_bytes_that_are_not_utf8_can_be_shown_and_stay(self, path: Path) -> None:
+    def test_bytes_that_are_not_utf8_stay_while_one_types_around_them(self, path: Path) -> None:
         path.write_bytes(FILE.encode().replace(b"You read", b"You \xff read"))
         editor = AgentEditor(load_agent(path))
-        controls(editor)["model"].value = "opus"
-        editor.save()
+        page = Page(editor)
+        page.type_at_end("prompt", "More.\n")
+        page.act("save")
 
-        assert b"You \xff read" in path.read_bytes()
-        assert "�" in controls(editor)["Prompt"].value
+        assert b"You \xff read code.\nMore.\n" in path.read_bytes()
+        assert "You � read" in page.text("prompt")
 
-    def test_fast_edits_from_two_threads_lose_none(self, editor: AgentEditor) -> None:
-        shown = controls(editor)
-
-        def type_into(label: str, text: str) -> None:
+    def test_fast_edits_from_two_threads_lose_none(self, editor: AgentEditor, page: Page) -> None:
+        def type_into(name: str, text: str) -> None:
             for end in range(1, len(text) + 1):
-                shown[label].value = text[:end]
+                page.field(name, text[:end])
 
         threads = [
             threading.Thread(target=type_into, args=("name", "a-name-of-some-length")),
-            threading.Thread(target=type_into, args=("initialPrompt", "a prompt of some length")),
+            threading.Thread(target=type_into, args=("initial_prompt", "a prompt of some length")),
         ]
         for thread in threads:
             thread.start()
@@ -317,6 +375,303 @@ class TestEditor:
         assert editor.agent.name == "a-name-of-some-length"
         assert editor.agent.initial_prompt == "a prompt of some length"
 
+    def test_whoever_observes_is_told_of_each_change_until_they_stop(self, editor: AgentEditor) -> None:
+        told: list[str | None] = []
+        stop = editor.observe(lambda: told.append(editor.agent.model))
+        editor.edit(model="opus")
+        stop()
+        editor.edit(model="haiku")
+
+        assert told == ["opus"]
+
+
+class TestRawText:
+    def test_an_edit_of_either_view_shows_in_the_other(self, editor: AgentEditor, page: Page) -> None:
+        page.field("model", "opus")
+        in_raw = page.text("raw")
+        at = in_raw.index("opus")
+        page.type("raw", [at, [4, "haiku"], len(in_raw) - at - 4])
+        page.look()
+
+        assert "model: opus" in in_raw
+        assert editor.agent.model == page.state["fields"]["model"]["text"] == "haiku"
+
+    def test_what_is_typed_is_the_draft_before_the_page_pauses(self, editor: AgentEditor, page: Page) -> None:
+        page.type_at_end("raw", "More.\n")
+        page.type_at_end("raw", "And more.\n")
+
+        assert editor.agent.prompt.endswith("You read code.\nMore.\nAnd more.\n")
+
+    def test_comments_and_unknown_keys_can_be_edited_and_saved(self, editor: AgentEditor, path: Path) -> None:
+        text = FILE.replace("# a remark", "# another").replace("priority: high", "priority: low")
+        editor.edit_text(text)
+        is_edited, names = editor.is_edited, editor.edited
+        editor.save()
+
+        assert (is_edited, names) == (True, ())
+        assert path.read_text() == text
+
+    def test_text_typed_back_is_as_if_never_edited(self, editor: AgentEditor) -> None:
+        editor.edit_text("nothing of this")
+        editor.edit_text(FILE)
+
+        assert not editor.is_edited
+        assert editor.agent is editor.saved
+
+    def test_line_ends_of_the_file_stay(self, path: Path) -> None:
+        path.write_bytes(FILE.replace("\n", "\r\n").encode())
+        editor = AgentEditor(load_agent(path))
+        page = Page(editor)
+        page.type_at_end("raw", "More.\n")
+        page.act("save")
+
+        assert path.read_bytes() == (FILE + "More.\n").replace("\n", "\r\n").encode()
+
+    def test_a_header_in_the_making_loses_nothing(self, editor: AgentEditor, page: Page, path: Path) -> None:
+        page.type("raw", [[4], len(FILE) - 4])
+        page.look()
+        broken = page.text("raw")
+        page.type("raw", [[0, "---", ""], len(FILE) - 4])
+        page.look()
+
+        assert broken == FILE[4:]
+        assert page.text("raw") == FILE
+        assert not editor.is_edited
+
+    def test_changes_on_an_old_version_are_not_taken_and_the_page_is_told_why(
+        self, editor: AgentEditor, page: Page
+    ) -> None:
+        old = page.view._texts["prompt"].version
+        editor.edit(prompt="Other.\n")
+        page.heard.clear()
+        page.type("prompt", [16, [0, "lost?"]], version=old)
+
+        assert editor.agent.prompt == "Other.\n"
+        assert [(message["type"], message["version"]) for message in page.heard] == [("updates", old)]
+
+    def test_changes_that_do_not_fit_bring_the_whole_text(self, editor: AgentEditor, page: Page) -> None:
+        page.heard.clear()
+        page.type("prompt", [3])
+
+        assert page.heard[0]["type"] == "reset"
+        assert not editor.is_edited
+
+
+class TestConflict:
+    def test_a_file_changed_meanwhile_is_not_overwritten_and_the_draft_is_kept(
+        self, editor: AgentEditor, page: Page, path: Path
+    ) -> None:
+        page.field("model", "opus")
+        path.write_text(FILE.replace("You read code.", "You read <b>prose</b>."))
+        page.act("save")
+
+        assert "model: sonnet" in path.read_text()
+        assert editor.agent.model == "opus"
+        assert "changed on disk" in page.state["note"]
+        assert [piece["kind"] for piece in page.state["conflict"]] == ["same", "mine", "same", "disk"]
+        with pytest.raises(AgentChangedOnDisk):
+            editor.save()
+
+    def test_what_only_one_side_changed_is_taken_of_each(self, editor: AgentEditor, path: Path) -> None:
+        editor.edit(model="opus")
+        path.write_text(FILE.replace("You read code.", "You read prose."))
+        with pytest.raises(AgentChangedOnDisk):
+            editor.save()
+        editor.settle()
+        editor.save()
+
+        assert path.read_text() == FILE.replace("sonnet", "opus").replace("read code", "read prose")
+        assert editor.conflict is None
+
+    def test_of_lines_that_both_changed_the_chosen_stand_and_all_are_kept(
+        self, editor: AgentEditor, page: Page, path: Path, drafts: Path
+    ) -> None:
+        page.field("model", "opus")
+        path.write_text(FILE.replace("model: sonnet", "model: haiku"))
+        page.act("save")
+        (clash,) = [piece["index"] for piece in page.state["conflict"] if piece["kind"] == "clash"]
+        page.act("settle", sides={str(clash): "disk"})
+
+        assert editor.agent.model == "haiku"
+        (kept,) = drafts.iterdir()
+        assert "model: opus" in kept.read_text()
+        assert "model: haiku" in kept.read_text()
+
+    def test_reading_again_names_the_fields_that_both_sides_changed(
+        self, editor: AgentEditor, page: Page, path: Path
+    ) -> None:
+        page.field("model", "opus")
+        page.field("name", "opus")
+        path.write_text(FILE.replace("model: sonnet", "model: haiku"))
+        page.act("reread")
+
+        assert (editor.saved.model, editor.agent.model) == ("haiku", "opus")
+        assert "Both it and you changed: model." in page.state["note"]
+
+    def test_a_file_that_is_gone_is_said_and_the_draft_stays(self, editor: AgentEditor, page: Page, path: Path) -> None:
+        page.field("model", "opus")
+        path.unlink()
+        page.act("save")
+
+        assert "gone" in page.state["note"]
+        assert editor.agent.model == "opus"
+
+
+class TestDrafts:
+    def test_a_cell_that_is_run_again_goes_on_with_the_draft_and_its_view(
+        self, editor: AgentEditor, path: Path
+    ) -> None:
+        editor.edit(model="opus")
+        again = AgentEditor(load_agent(path))
+
+        assert again.agent.model == "opus"
+        assert again._open_view() is editor._open_view()
+
+    def test_a_cell_that_is_run_again_sees_a_file_that_changed(self, editor: AgentEditor, path: Path) -> None:
+        path.write_text(FILE.replace("sonnet", "haiku"))
+        without_edits = AgentEditor(load_agent(path)).agent.model
+        editor.edit(color="red")
+        path.write_text(FILE)
+        again = AgentEditor(load_agent(path))
+
+        assert without_edits == "haiku"
+        assert again.agent.color == "red"
+        assert again.conflict is not None
+
+    def test_the_next_kernel_is_offered_what_was_not_saved(self, editor: AgentEditor, path: Path) -> None:
+        editor.edit(model="opus")
+        in_next_kernel(editor)
+        again = AgentEditor(load_agent(path))
+        offered = Page(again).state["offered"]
+        before = again.agent.model
+        again.take_up_draft()
+
+        assert offered is not None
+        assert (before, again.agent.model) == ("sonnet", "opus")
+
+    def test_a_draft_meets_a_file_that_changed_since(self, editor: AgentEditor, path: Path) -> None:
+        editor.edit(model="opus")
+        in_next_kernel(editor)
+        path.write_text(FILE.replace("You read code.", "You read prose."))
+        again = AgentEditor(load_agent(path))
+        again.take_up_draft()
+
+        assert (again.agent.model, again.agent.prompt) == ("opus", "\nYou read prose.\n")
+
+    def test_typing_beside_an_offered_draft_keeps_it(self, editor: AgentEditor, path: Path, drafts: Path) -> None:
+        editor.edit(model="opus")
+        in_next_kernel(editor)
+        AgentEditor(load_agent(path)).edit(color="red")
+        texts = [file.read_text() for file in drafts.iterdir()]
+
+        assert len(texts) == 2
+        assert any("model: opus" in text for text in texts)
+        assert any("color: red" in text for text in texts)
+
+    @pytest.mark.parametrize("end", ["save", "revert"])
+    def test_no_draft_is_left_when_there_is_nothing_to_save(
+        self, editor: AgentEditor, path: Path, drafts: Path, end: str
+    ) -> None:
+        editor.edit(model="opus")
+        kept = list(drafts.iterdir())
+        getattr(editor, end)()
+
+        assert len(kept) == 1
+        assert list(drafts.iterdir()) == []
+
+    def test_a_dropped_draft_is_gone(self, editor: AgentEditor, path: Path, drafts: Path) -> None:
+        editor.edit(model="opus")
+        in_next_kernel(editor)
+        page = Page(AgentEditor(load_agent(path)))
+        page.act("drop_draft")
+
+        assert page.state["offered"] is None
+        assert list(drafts.iterdir()) == []
+
+    def test_a_damaged_draft_is_said_and_left_alone(self, editor: AgentEditor, path: Path, drafts: Path) -> None:
+        editor.edit(model="opus")
+        (kept,) = drafts.iterdir()
+        kept.write_text("{")
+        in_next_kernel(editor)
+
+        assert "damaged" in Page(AgentEditor(load_agent(path))).state["note"]
+        assert kept.read_text() == "{"
+
+    def test_what_was_typed_is_kept_though_the_page_is_gone(
+        self, page: Page, drafts: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("workbench.widgets.editor_view._KEEP_AFTER_SECONDS", 0)
+        page.type_at_end("prompt", "Half a sent")
+        keeping = page.view._keeping
+        if keeping is not None:
+            keeping.join(10)
+
+        assert "Half a sent" in next(drafts.iterdir()).read_text()
+
+    def test_what_was_typed_is_kept_when_the_page_pauses(self, page: Page, drafts: Path) -> None:
+        page.type_at_end("prompt", "Half a sent")
+        page.look()
+
+        assert "Half a sent" in next(drafts.iterdir()).read_text()
+
+    def test_a_headless_run_keeps_and_offers_none(
+        self, editor: AgentEditor, path: Path, drafts: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        editor.edit(model="opus")
+        in_next_kernel(editor)
+        monkeypatch.setenv("WORKBENCH_HEADLESS", "1")
+        again = AgentEditor(load_agent(path))
+        again.edit(color="red")
+
+        assert again.kept_draft is None
+        assert "color: red" not in next(drafts.iterdir()).read_text()
+
+
+def in_next_kernel(editor: AgentEditor) -> None:
+    """Forgets the editor, as the end of a kernel does; what is on disk stays."""
+    assert editor.saved.path is not None
+    del works[editor.saved.path.resolve()]
+
+
+class TestVersions:
+    def test_a_draft_is_compared_with_the_last_commit(self, editor: AgentEditor, path: Path) -> None:
+        git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.invalid"]
+        for command in (["init", "-q"], ["add", path.name], ["commit", "-qm", "one"]):
+            subprocess.run([*git, *command], cwd=path.parent, check=True)
+        editor.edit(model="opus")
+        editor.save()
+        page = Page(editor)
+        page.act("compare", against="git")
+
+        assert editor.version("git").text == FILE
+        assert "-model: sonnet" in editor.diff("git")
+        assert [message["text"] for message in page.heard if message["type"] == "compared"] == [FILE]
+
+    def test_without_a_repository_the_page_says_so(self, page: Page) -> None:
+        page.act("compare", against="git")
+
+        (answer,) = [message for message in page.heard if message["type"] == "compared"]
+        assert answer["text"] is None
+        assert "no git repository" in answer["says"]
+
+    def test_every_version_that_was_tried_can_be_compared(self, editor: AgentEditor, path: Path) -> None:
+        with open_ledger() as ledger:
+            for model in ("opus", "haiku"):
+                variant = editor.saved.replace(model=model)
+                plan = plan_trials({model: variant}, [Task(id="one", input="Why?")])
+                run_trials(plan, live=False, ledger=ledger)
+        page = Page(editor)
+        page.act("versions")
+
+        assert [version.agent.model for version in editor.versions()] == ["haiku", "opus"]
+        (answer,) = [message for message in page.heard if message["type"] == "versions"]
+        assert ["haiku" in item["says"] for item in answer["items"]] == [True, False]
+        assert editor.version(answer["items"][1]["name"]).model == "opus"
+
+    def test_an_unknown_version_is_refused(self, editor: AgentEditor) -> None:
+        with pytest.raises(WorkbenchError, match="holds no version"):
+            editor.diff("feed")
+
 
 class TestStaticTwin:
     def test_a_headless_run_builds_no_widget(self, editor: AgentEditor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,21 +680,32 @@ class TestStaticTwin:
 
         for view in (editor, panel):
             assert set(view._repr_mimebundle_()) == {"text/html", "text/markdown", "text/plain"}
-        assert editor._view is None
+        assert editor._work.view is None
         assert panel._view is None
 
     def test_a_live_kernel_gets_the_widget_beside_the_twin(self, editor: AgentEditor) -> None:
         assert set(editor._repr_mimebundle_()) >= {WIDGET, "text/html", "text/markdown", "text/plain"}
 
-    def test_the_twin_is_the_same_in_two_runs(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.chdir(path.parent)
-        one, two = (AgentEditor(load_agent(path.name)) for _ in range(2))
+    def test_the_twin_is_the_same_in_two_runs(self, path: Path) -> None:
+        one = AgentEditor(load_agent(path.name))
+        in_next_kernel(one)
+        two = AgentEditor(load_agent(path.name))
         for editor in (one, two):
             editor.edit(model="opus")
 
         for kind in ("text/html", "text/markdown", "text/plain"):
             assert one._repr_mimebundle_()[kind] == two._repr_mimebundle_()[kind]
             assert str(path.parent) not in one._repr_mimebundle_()[kind]
+
+    def test_ten_editors_carry_the_browser_code_once(self, path: Path) -> None:
+        views = []
+        for number in range(10):
+            other = path.with_name(f"agent-{number}.md")
+            other.write_text(FILE)
+            views.append(AgentEditor(load_agent(other))._open_view())
+
+        assert len({view.code.model_id for view in views}) == 1
+        assert max(len(json.dumps(view.get_state(), default=str)) for view in views) < 20_000
 
 
 class Model:

@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,13 @@ class Notebook:
 @pytest.fixture(scope="package")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """JupyterLab on a copy of the project's notebooks and agents, with settings of its own."""
-    home = tmp_path_factory.mktemp("lab")
+    with running_lab(tmp_path_factory.mktemp("lab")) as started:
+        yield started
+
+
+@contextmanager
+def running_lab(home: Path) -> Iterator[Lab]:
+    """A JupyterLab that keeps all that is its own in this folder."""
     root = home / "project"
     for folder in ("agents", "notebooks"):
         shutil.copytree(PROJECT / folder, root / folder, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
@@ -157,7 +164,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture(scope="package")
 def page(lab: Lab) -> Iterator[Any]:
-    """The one page, in JupyterLab. Fails if anything was asked of another address than 127.0.0.1."""
+    """The one page, in JupyterLab."""
+    with lab_page(lab) as opened:
+        yield opened
+
+
+@contextmanager
+def lab_page(lab: Lab) -> Iterator[Any]:
+    """A page in JupyterLab. Fails if anything was asked of another address than 127.0.0.1."""
     from playwright.sync_api import sync_playwright
 
     elsewhere: list[str] = []
@@ -182,22 +196,29 @@ def page(lab: Lab) -> Iterator[Any]:
 @pytest.fixture
 def author(lab: Lab, page: Any) -> Iterator[Notebook]:
     """`author.ipynb` on the project's files, run from top to bottom. Fails on an error in the page."""
+    with open_notebook(lab, page, "notebooks/author.ipynb") as opened:
+        opened.run_all()
+        yield opened
+
+
+@contextmanager
+def open_notebook(lab: Lab, page: Any, path: str) -> Iterator[Notebook]:
+    """A notebook in the page, its kernel new, on the project's agents as they are. Fails on an error in the page."""
     from jupyter_client import BlockingKernelClient
 
     shutil.copytree(PROJECT / "agents", lab.root / "agents", dirs_exist_ok=True)
+    shutil.rmtree(lab.root / "outputs" / "drafts", ignore_errors=True)
     errors: list[str] = []
 
     def note(error: Any) -> None:
         errors.append(f"{error}\n{getattr(error, 'stack', '')}")
 
     page.on("pageerror", note)
-    kernel = page.evaluate(_OPEN, "notebooks/author.ipynb")
+    kernel = page.evaluate(_OPEN, path)
     client = BlockingKernelClient()
     client.load_connection_file(str(lab.runtime / f"kernel-{kernel}.json"))
     client.start_channels()
-    opened = Notebook(page=page, lab=lab, kernel=kernel, kernel_client=client)
-    opened.run_all()
-    yield opened
+    yield Notebook(page=page, lab=lab, kernel=kernel, kernel_client=client)
     client.stop_channels()
     page.evaluate(_CLOSE)
     page.remove_listener("pageerror", note)

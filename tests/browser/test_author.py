@@ -42,14 +42,15 @@ def test_an_edit_is_tried_compared_and_saved(author: Notebook, file: Path, scree
     before = file.read_text()
     editor, panel = editor_of(author), panel_of(author)
 
-    editor.get_by_label("color", exact=True).select_option("purple")
+    editor.get_by_role("radio", name="purple").check()
     editor.get_by_label("model", exact=True).fill("opus")
     type_at_end(editor.get_by_label("Prompt", exact=True), "Answer in the language of the question.\n")
     author.wait_for("editor.agent.prompt.endswith('language of the question.\\n')")
-    assert author.value("editor.edited") == ("model", "color", "prompt")
-    editor.get_by_role("tab", name="Diff (3 edited)").click()
-    expect_text(editor, "+color: purple")
-    expect_text(editor, "+Answer in the language of the question.")
+    author.wait_for("editor.edited == ('color', 'model', 'prompt')")
+    editor.get_by_role("tab", name="Changes (3 edited)").click()
+    changes = editor.get_by_role("textbox", name="Changes of the draft")
+    expect_text(changes, "purple")
+    expect_text(changes, "Answer in the language of the question.")
     editor.scroll_into_view_if_needed()
     author.page.screenshot(path=screenshots / "author-editor.png")
 
@@ -94,9 +95,10 @@ def test_problems_follow_the_keys(author: Notebook) -> None:
     count = len(author.value("[problem.rule for problem in wb.check_agent(editor.agent)]"))
     editor.get_by_role("tab", name=f"Problems ({count})").wait_for()
     editor.get_by_label("name", exact=True).fill("")
-    editor.get_by_role("cell", name="error").first.wait_for()
+    editor.get_by_text("There is no `name`").first.wait_for()
+    editor.get_by_text("How it runs").click()
     editor.get_by_label("maxTurns", exact=True).press_sequentially("5x")
-    editor.get_by_role("cell", name="not taken").wait_for()
+    editor.get_by_text("Not taken: '5x' is not a whole number").wait_for()
 
     assert author.value("(editor.agent.name, editor.agent.max_turns)") == ("", 5)
 
@@ -141,12 +143,13 @@ def test_shift_enter_and_ctrl_s_in_the_editor_keep_the_draft(author: Notebook, f
 
 def test_a_file_changed_on_disk_is_shown_and_the_draft_goes_on(author: Notebook, file: Path, screenshots: Path) -> None:
     editor = editor_of(author)
-    editor.get_by_label("color", exact=True).select_option("red")
+    editor.get_by_role("radio", name="red").check()
     author.wait_for("editor.agent.color == 'red'")
     file.write_text(file.read_text() + "A line of somebody else.\n")
     editor.get_by_role("button", name="Save").click()
     again = editor.get_by_role("button", name="Read the file again, keep my edits")
     again.wait_for()
+    again.scroll_into_view_if_needed()
     author.page.screenshot(path=screenshots / "author-conflict.png")
     again.click()
     author.wait_for("editor.agent.prompt.endswith('A line of somebody else.\\n')")
@@ -183,7 +186,12 @@ def test_hostile_text_is_shown_and_makes_no_element(author: Notebook) -> None:
     author.wait_for("panel.trials and not panel.is_running")
     panel.get_by_text("Answered.").first.wait_for()
 
-    assert author.page.locator(":is(.workbench-frame, .workbench-reply) :is(img, script)").count() == 0
+    assert (
+        author.page.locator(
+            ":is(.wb-editor, .workbench-frame, .workbench-reply) :is(img:not(.cm-widgetBuffer), script)"
+        ).count()
+        == 0
+    )
     assert author.page.evaluate("window.hostile") is None
 
 
@@ -196,9 +204,9 @@ def dark(page: Any) -> Iterator[None]:
 
 def test_the_widgets_are_readable_in_the_dark_theme(dark: None, author: Notebook, screenshots: Path) -> None:
     editor, panel = editor_of(author), panel_of(author)
-    editor.get_by_label("color", exact=True).select_option("pink")
+    editor.get_by_role("radio", name="pink").check()
     type_at_end(editor.get_by_label("Prompt", exact=True), "Be brief.\n")
-    editor.get_by_role("tab", name="Diff (2 edited)").click()
+    editor.get_by_role("tab", name="Changes (2 edited)").click()
     editor.scroll_into_view_if_needed()
     author.page.screenshot(path=screenshots / "author-editor-dark.png")
     panel.get_by_role("button", name="Run").click()
@@ -237,8 +245,9 @@ def contrast(element: Any) -> float:
     """The WCAG contrast of an element's text and background, 1 to 21."""
     colours = element.evaluate(
         """element => {
-          const style = getComputedStyle(element);
-          return [style.color, style.backgroundColor].map(colour => colour.match(/[0-9.]+/g).map(Number));
+          let back = element;
+          while (/, 0\\)$/.test(getComputedStyle(back).backgroundColor)) back = back.parentElement;
+          return [getComputedStyle(element).color, getComputedStyle(back).backgroundColor].map(colour => colour.match(/[0-9.]+/g).map(Number));
         }"""
     )
     lights = sorted(luminance(colour[:3]) for colour in colours)

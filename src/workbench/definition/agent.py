@@ -136,7 +136,7 @@ def load_agent(path: str | Path) -> Agent:
     return parse_agent(data, path=path)
 
 
-def save_agent(agent: Agent, path: str | Path | None = None) -> Agent:
+def save_agent(agent: Agent, path: str | Path | None = None, *, over: Agent | None = None) -> Agent:
     """Writes the changed entries into the file, all or nothing, and gives the agent as the file has it now.
 
     Go on editing what is returned: `agent = save_agent(agent.replace(model="haiku"))`. A link is followed,
@@ -144,6 +144,7 @@ def save_agent(agent: Agent, path: str | Path | None = None) -> Agent:
 
     Args:
         path: where to; `agent.path` unless given.
+        over: the agent that the file is expected to hold, where `agent` was parsed from another text.
 
     Raises:
         AgentChangedOnDisk: the file is not the one that was read; the message says what changed.
@@ -158,7 +159,7 @@ def save_agent(agent: Agent, path: str | Path | None = None) -> Agent:
     try:
         now = _bytes_on_disk(target)
         if now != data:
-            _check_unchanged(agent, now, target)
+            _check_unchanged(over or agent, now, target)
             _write_atomically(target.resolve(), data, expected=now)
     except OSError as error:
         raise AgentFileError(f"not saved: {error.strerror or error}; the file is as it was", path=target) from error
@@ -195,6 +196,8 @@ def with_changes(agent: Agent) -> Document:
     document = agent.document
     if agent.prompt != plain_line_ends(document.body):
         document = with_body(document, agent.prompt)
+    if not changed:
+        return document
     nicest = surest = document
     for name in changed:
         nicest = next(_candidates(nicest, name, getattr(agent, name)))

@@ -58,6 +58,11 @@ def with_body(document: Document, body: str) -> Document:
     return parse_document(replace(document, close=close, body=_with_line_ends(document.body, body, ending)).text)
 
 
+def with_text(document: Document, text: str) -> Document:
+    """The document with this whole text (line ends as `\\n`); lines that stay keep their own line ends."""
+    return parse_document(_with_line_ends(document.text, text, _line_end_of(document)))
+
+
 def _lines_with(prefix: str, form: str, suffix: str) -> str:
     """The lines of an entry: the first line of the form before the suffix, the others after it."""
     first, *others = form.split("\n")

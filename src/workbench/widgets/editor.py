@@ -2,51 +2,117 @@
 
 from __future__ import annotations
 
-import html
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import ipywidgets
-
-from workbench.definition.agent import FIELDS, Agent, diff_agents, load_agent, save_agent
-from workbench.definition.claude_code import read_as_claude_code
+from workbench.definition.agent import FIELDS, Agent, diff_agents, load_agent, parse_agent, save_agent, with_changes
+from workbench.definition.committed import load_committed
+from workbench.definition.description import Example, read_examples, with_examples
+from workbench.definition.edit import with_text
+from workbench.definition.header import Problem
 from workbench.definition.lint import check_agent
+from workbench.definition.mend import mend_agent
+from workbench.definition.merge import Merge, Side, merge_texts
 from workbench.errors import AgentChangedOnDisk, AgentFileError, WorkbenchError
-from workbench.widgets.fields import ABSENT, FORMS, FieldForm, text_of, value_of
-from workbench.widgets.frame import as_code, as_rows, as_text, bundle, frame, sendable, styled
+from workbench.trial.description_tasks import tasks_of_description
+from workbench.trial.task import Task
+from workbench.trial.upkeep import Upkeep, estimate_upkeep
+from workbench.widgets.draft_files import KeptDraft, remove_draft, save_draft, set_draft_aside
+from workbench.widgets.editor_pages import html_page, markdown_page, standing, title
+from workbench.widgets.fields import forms
+from workbench.widgets.frame import bundle, is_headless
+from workbench.widgets.work import EDITABLE, as_on_disk, begin_work, works
+
+if TYPE_CHECKING:
+    from workbench.trial.ledger import Ledger
+    from workbench.trial.ledger_versions import TriedVersion
+    from workbench.widgets.editor_view import EditorView
 
 
 class AgentEditor:
     """An editor for one agent; show it by leaving it as the last value of a cell.
 
-    `agent` is the draft, a new value after each edit; `saved` is what the file holds. A field that nobody
-    edits keeps the form its author gave it, and a field edited back to its old value is as if never edited.
-    All methods may be called from any thread.
+    `agent` is the draft, a new value after each edit; `saved` is what the file holds. A field that nobody edits
+    keeps the form its author gave it, and a field edited back to its old value is as if never edited.
+
+    All editors of one file in one kernel show one draft: a cell that is run again goes on with it. What is not
+    saved is also kept in `outputs/drafts`, and offered by the next kernel. All methods may be called from any
+    thread.
     """
 
-    def __init__(self, agent: Agent, *, save: Callable[[Agent], Agent] = save_agent) -> None:
-        self._write = save
-        self._lock = threading.RLock()
-        self._saved = agent
-        self._draft = agent
-        self._view: _EditorView | None = None
+    def __init__(self, agent: Agent) -> None:
+        path = agent.path.resolve() if agent.path is not None else None
+        known = None if path is None else works.get(path)
+        if known is None:
+            self._work = begin_work(agent)
+            if path is not None:
+                works[path] = self._work
+        else:
+            self._work = known
+            self._meet(agent)
 
     @property
     def agent(self) -> Agent:
         """The draft."""
-        return self._draft
+        work = self._work
+        with work.lock:
+            if work.draft is None:
+                draft = work.base.replace(**work.edits) if work.edits else work.base
+                if work.typed is not None:
+                    document = with_text(with_changes(draft), work.typed)
+                    is_saved = document.text == work.saved.text
+                    draft = work.saved if is_saved else parse_agent(document.text, path=work.saved.path)
+                    work.base, work.edits, work.typed = draft, {}, None
+                work.draft = draft
+            return work.draft
+
+    @property
+    def text(self) -> str:
+        """The whole text of the draft's file; a byte that is not UTF-8 is a lone surrogate."""
+        work = self._work
+        with work.lock:
+            draft = self.agent
+            if work.text is None or work.text[0] is not draft:
+                work.text = draft, draft.text
+            return work.text[1]
 
     @property
     def saved(self) -> Agent:
         """The agent as it was last read from its file or written to it."""
-        return self._saved
+        return self._work.saved
 
     @property
     def edited(self) -> tuple[str, ...]:
         """The names of the fields in which the draft differs from the file, in the order of the form."""
-        return tuple(name for name in (*FORMS, "prompt") if getattr(self._draft, name) != getattr(self._saved, name))
+        draft, saved = self.agent, self.saved
+        return tuple(name for name in (*forms(), "prompt") if getattr(draft, name) != getattr(saved, name))
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether the draft's text differs from the file's, be it in a comment or an unknown key."""
+        work = self._work
+        return self.agent is not work.saved and self.text != work.saved.text
+
+    @property
+    def conflict(self) -> Merge | None:
+        """File as read, draft, and file as it is now, where the file was found changed; else `None`."""
+        work = self._work
+        with work.lock:
+            if work.disk is None:
+                return None
+            return merge_texts(work.saved.text, self.text, work.disk.text)
+
+    @property
+    def kept_draft(self) -> KeptDraft | None:
+        """A draft that an earlier kernel kept, until it is taken up or dropped."""
+        return self._work.offered
+
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        """The `<example>` blocks of the draft's description."""
+        return read_examples(self.agent.description or "")
 
     def edit(self, **changes: Any) -> Agent:
         """The draft with these fields changed, as if typed; `None` removes a key from the file.
@@ -55,346 +121,310 @@ class AgentEditor:
             TypeError: there is no such field.
             WorkbenchError: a value cannot be written into an agent file.
         """
-        unknown = set(changes) - {*FORMS, "prompt"}
+        unknown = set(changes) - set(EDITABLE)
         if unknown:
-            raise TypeError(f"no such field: {', '.join(sorted(unknown))}; the fields are {', '.join(FORMS)}, prompt")
-        with self._lock:
-            self._change(changes)
-            if self._view is not None:
-                self._view.show_values(changes)
-            return self._draft
+            raise TypeError(f"no such field: {', '.join(sorted(unknown))}; the fields are {', '.join(EDITABLE)}")
+        work = self._work
+        with work.lock:
+            _ = self.agent  # what was typed as a whole text comes before this edit
+            edits = {**work.edits, **changes}
+            edits = {name: value for name, value in edits.items() if value != getattr(work.base, name)}
+            draft = work.base.replace(**edits) if edits else work.base
+            draft.to_bytes()  # a value that cannot be written raises here, before it is taken
+            for name in changes:
+                work.unreadable.pop(name, None)
+            self._take(edits=edits, draft=draft)
+            return self.agent
+
+    def edit_text(self, text: str) -> Agent:
+        """The draft with this as the whole text of its file; line ends are `\\n`, lines that stay keep theirs."""
+        work = self._work
+        with work.lock:
+            document = with_text(with_changes(self.agent), text)
+            self._take(base=parse_agent(document.text, path=work.saved.path))
+            return self.agent
+
+    def edit_examples(self, examples: Sequence[Example]) -> Agent:
+        """The draft whose description has these `<example>` blocks, in this order; what nobody changed stays."""
+        with self._work.lock:
+            return self.edit(description=with_examples(self.agent.description or "", examples))
+
+    def mend(self, problem: Problem) -> Agent:
+        """The draft without this problem, where there is a safe way; nothing else in it changes.
+
+        Raises:
+            WorkbenchError: there is none.
+        """
+        with self._work.lock:
+            mended = mend_agent(self.agent, problem)
+            if mended is None:
+                raise WorkbenchError(f"there is no safe mend: {problem.message} {problem.fix or ''}".rstrip())
+            self._take(base=mended)
+            return self.agent
 
     def save(self) -> Agent:
         """Writes the draft to its file, of which only the edited lines change; gives the agent as saved.
 
         Raises:
-            AgentChangedOnDisk: the file was changed meanwhile; nothing is written and the draft is kept.
+            AgentChangedOnDisk: the file was changed meanwhile; nothing is written, the draft is kept, and
+                `conflict` has the three texts.
             AgentFileError: the file cannot be written, or a control holds text that is not a value yet.
         """
-        with self._lock:
-            if self._view is not None and self._view.unreadable:
-                field, why = next(iter(self._view.unreadable.items()))
-                raise AgentFileError(f"not saved: {FIELDS[field]} is {why}", path=self._saved.path)
-            self._saved = self._draft = self._write(self._draft)
-            self._refresh()
-            return self._saved
+        work = self._work
+        with work.lock:
+            if work.unreadable:
+                name, (_, why) = next(iter(work.unreadable.items()))
+                raise AgentFileError(f"not saved: {FIELDS[name]} is {why}", path=work.saved.path)
+            try:
+                saved = save_agent(self.agent, over=work.saved)
+            except AgentChangedOnDisk:
+                if work.saved.path is not None and work.saved.path.exists():
+                    work.disk = load_agent(work.saved.path)
+                    self._tell()
+                raise
+            work.saved, work.disk = saved, None
+            self._take(base=saved)
+            return saved
 
     def revert(self) -> Agent:
-        """Throws the draft away; gives the agent as it was last read."""
-        with self._lock:
-            self._draft = self._saved
-            if self._view is not None:
-                self._view.show_values({name: getattr(self._saved, name) for name in (*FORMS, "prompt")})
-            self._refresh()
-            return self._draft
+        """Throws the draft away; gives the agent as it was last read. `restore` brings the draft back."""
+        work = self._work
+        with work.lock:
+            work.thrown_away = self.text
+            work.unreadable.clear()
+            self._take(base=work.saved)
+            return self.agent
+
+    def restore(self) -> Agent:
+        """Brings back the draft that `revert` threw away.
+
+        Raises:
+            WorkbenchError: none was.
+        """
+        work = self._work
+        with work.lock:
+            if work.thrown_away is None:
+                raise WorkbenchError("no draft was thrown away in this kernel")
+            text, work.thrown_away = work.thrown_away, None
+            self._take(base=parse_agent(text, path=work.saved.path))
+            return self.agent
 
     def reread(self) -> tuple[str, ...]:
         """Reads the file again and makes the draft's edits on what it holds now.
 
-        Gives the names of the fields that both the draft and the file changed: there the draft's value stands.
+        Gives the names of the fields that both the draft and the file changed: there the draft's lines stand.
 
         Raises:
             AgentFileError: the agent came from no file, or the file cannot be read.
         """
-        with self._lock:
-            if self._saved.path is None:
+        work = self._work
+        with work.lock:
+            if work.saved.path is None:
                 raise AgentFileError("this agent came from no file, so there is nothing to read again")
-            before, now = self._saved, load_agent(self._saved.path)
-            edits = {name: getattr(self._draft, name) for name in self.edited}
-            self._draft = now.replace(**edits) if edits else now
-            self._saved = now
-            if self._view is not None:
-                self._view.show_values({name: getattr(now, name) for name in (*FORMS, "prompt") if name not in edits})
-            self._refresh()
-            return tuple(name for name in self.edited if getattr(before, name) != getattr(now, name))
+            before, mine = work.saved, self.edited
+            work.disk = load_agent(work.saved.path)
+            self.settle()
+            return tuple(name for name in mine if getattr(before, name) != getattr(work.saved, name))
 
-    def _change(self, changes: dict[str, Any]) -> None:
-        """Makes the draft anew from the saved agent, so that an edit taken back leaves no trace."""
-        wanted = {name: getattr(self._draft, name) for name in self.edited} | changes
-        edits = {name: value for name, value in wanted.items() if value != getattr(self._saved, name)}
-        draft = self._saved.replace(**edits) if edits else self._saved
-        draft.to_bytes()  # a value that cannot be written raises here, before it is taken
-        self._draft = draft
-        self._refresh()
+    def settle(self, sides: Mapping[int, Side] | None = None) -> Agent:
+        """The draft made one with the file as it was found changed; the next `save` writes it.
 
-    def _refresh(self) -> None:
-        if self._view is not None:
-            self._view.refresh()
+        Args:
+            sides: by the number of a clash in `conflict.pieces`, whose lines stand; mine unless said.
 
-    def _open_view(self) -> ipywidgets.Widget:
-        with self._lock:
-            if self._view is None:
-                self._view = _EditorView(self)
-                self._view.refresh()
-            return self._view.box
+        Raises:
+            WorkbenchError: the file was not found changed.
+        """
+        work = self._work
+        with work.lock:
+            merge = self.conflict
+            if merge is None or work.disk is None:
+                raise WorkbenchError("there is nothing to settle: the file was not found changed")
+            if merge.clashes and work.saved.path is not None and not is_headless():
+                save_draft(work.saved.path, base=work.disk.text, text=self.text)
+                set_draft_aside(work.saved.path)
+            merged = parse_agent(merge.text(sides), path=work.saved.path)
+            work.saved, work.disk = work.disk, None
+            self._take(base=merged)
+            return self.agent
+
+    def take_up_draft(self) -> Agent:
+        """The draft of an earlier kernel as the draft; where the file changed since, made one with it.
+
+        Raises:
+            WorkbenchError: there is none.
+        """
+        work = self._work
+        with work.lock:
+            if work.offered is None:
+                raise WorkbenchError("no draft of an earlier kernel is kept for this file")
+            kept, work.offered = work.offered, None
+            text = merge_texts(kept.base, kept.text, work.saved.text).text()
+            self._take(base=parse_agent(text, path=work.saved.path))
+            return self.agent
+
+    def drop_draft(self) -> None:
+        """Removes the draft that an earlier kernel kept.
+
+        Raises:
+            AgentFileError: it cannot be removed.
+        """
+        work = self._work
+        with work.lock:
+            if work.offered is not None and work.saved.path is not None:
+                remove_draft(work.saved.path)
+                work.offered = None
+                self._tell()
+
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong or doubtful in the draft, in the order of lines."""
+        return check_agent(self.agent)
+
+    def upkeep(self) -> Upkeep:
+        """Tokens of the draft's prompt and description, and what they cost a day."""
+        return estimate_upkeep(self.agent)
+
+    def tasks(self) -> tuple[Task, ...]:
+        """The examples of the draft's description as tasks."""
+        return tasks_of_description(self.agent)
+
+    def versions(self, ledger: Ledger | str | Path | None = None) -> tuple[TriedVersion, ...]:
+        """The versions of this agent that were ever tried, the latest first; by default in the usual ledger.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        from workbench.trial.ledger import Ledger, open_ledger
+        from workbench.trial.ledger_versions import find_versions
+
+        names = {name for name in (self.saved.name, self.agent.name) if name is not None}
+        opened = contextlib.nullcontext(ledger) if isinstance(ledger, Ledger) else open_ledger(ledger)
+        with opened as found:
+            return find_versions(found, names)
+
+    def version(self, name: str = "disk", ledger: Ledger | str | Path | None = None) -> Agent:
+        """The agent as it was last read ("disk"), as git's HEAD has it ("git"), or as tried: by its digest.
+
+        Raises:
+            WorkbenchError: there is no such version; the message says why.
+        """
+        if name == "disk":
+            return self.saved
+        if name == "git":
+            if self.saved.path is None:
+                raise AgentFileError("this agent came from no file, so git knows nothing of it")
+            return load_committed(self.saved.path)
+        found = next((one for one in self.versions(ledger) if name and one.sha256.startswith(name)), None)
+        if found is None:
+            raise WorkbenchError(f"the ledger holds no version {name!r} of this agent; editor.versions() lists them")
+        return found.agent
+
+    def diff(self, against: str = "disk", ledger: Ledger | str | Path | None = None) -> str:
+        """Unified diff from a `version` to the draft; empty where they are equal.
+
+        Raises:
+            WorkbenchError: there is no such version; the message says why.
+        """
+        return diff_agents(self.version(against, ledger), self.agent)
+
+    def observe(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Has this called after each change of the draft or the file; gives a function that ends it."""
+        observers = self._work.observers
+        observers.append(call)
+
+        def stop() -> None:
+            with contextlib.suppress(ValueError):
+                observers.remove(call)
+
+        return stop
+
+    def _take_typed(self, *, prompt: str | None = None, text: str | None = None) -> None:
+        """What the page's two editors hold now; nothing is worked out before somebody asks."""
+        work = self._work
+        with work.lock:
+            if prompt is not None:
+                _ = self.agent
+                work.edits.pop("prompt", None)
+                if prompt != work.base.prompt:
+                    work.edits["prompt"] = prompt
+            else:
+                work.typed = text
+            work.draft = None
+            work.note = ""
+
+    def _take(
+        self, *, base: Agent | None = None, edits: dict[str, Any] | None = None, draft: Agent | None = None
+    ) -> None:
+        """Makes this the draft, keeps it on disk and tells everybody."""
+        work = self._work
+        if base is not None:
+            work.base, work.edits = base, {}
+        if edits is not None:
+            work.edits = edits
+        work.draft, work.typed = draft, None
+        if work.base is not work.saved and self.text == work.saved.text:
+            work.base, work.edits, work.draft = work.saved, {}, None
+        self._settle_typing()
+
+    def _settle_typing(self) -> None:
+        """Keeps what was typed on disk and tells everybody."""
+        self._keep_draft()
+        self._tell()
+
+    def _keep_draft(self) -> None:
+        """Keeps the draft on disk; that it cannot be is said, and stops nothing."""
+        if is_headless():
+            return
+        try:
+            self._keep()
+        except AgentFileError as error:
+            self._work.note = str(error)
+
+    def _keep(self) -> None:
+        work = self._work
+        if work.saved.path is None:
+            return
+        if self.is_edited:
+            if work.offered is not None:
+                set_draft_aside(work.saved.path)
+                work.offered = None
+            save_draft(work.saved.path, base=work.saved.text, text=self.text)
+        elif work.offered is None:
+            remove_draft(work.saved.path)
+
+    def _tell(self) -> None:
+        if self._work.view is not None:
+            self._work.view.refresh()
+        for call in tuple(self._work.observers):
+            call()
+
+    def _meet(self, agent: Agent) -> None:
+        """A cell that was run again brought the agent anew, while there is a draft of its file."""
+        work = self._work
+        with work.lock:
+            disk = as_on_disk(agent)
+            changes = {name: getattr(agent, name) for name in EDITABLE if getattr(agent, name) != getattr(disk, name)}
+            if disk.text != work.saved.text:
+                if self.is_edited:
+                    work.disk = disk
+                else:
+                    work.saved = disk
+                    self._take(base=disk)
+            if changes:
+                self.edit(**changes)
+            self._tell()
+
+    def _open_view(self) -> EditorView:
+        from workbench.widgets.editor_view import EditorView
+
+        work = self._work
+        with work.lock:
+            if work.view is None:
+                work.view = EditorView(self)
+            return work.view
 
     def _repr_mimebundle_(self, **_options: Any) -> dict[str, Any]:
-        return bundle(page=_page(self), markdown=_markdown(self), text=repr(self), view=self._open_view)
+        return bundle(page=html_page(self), markdown=markdown_page(self), text=repr(self), view=self._open_view)
 
     def __repr__(self) -> str:
-        return f"AgentEditor({_title(self._draft)}: {_standing(self)})"
-
-
-class _EditorView:
-    """The controls of an editor. They call the editor's methods and show its values; they decide nothing."""
-
-    def __init__(self, editor: AgentEditor) -> None:
-        self._editor = editor
-        self._is_showing = False
-        self.unreadable: dict[str, str] = {}
-        """By field: why the text of its control is no value yet; the draft keeps the value before."""
-        self._controls = {name: _control(name, form, getattr(editor.agent, name)) for name, form in FORMS.items()}
-        self._controls["prompt"] = styled(
-            ipywidgets.Textarea(value=sendable(editor.agent.prompt), description="Prompt", continuous_update=True),
-            "prompt",
-            "code",
-        )
-        for name, control in self._controls.items():
-            control.observe(lambda change, name=name: self._take(name, change["new"]), "value")
-
-        self._heading = ipywidgets.HTML()
-        self._note = ipywidgets.HTML()
-        self._problems, self._reading, self._diff = (ipywidgets.HTML() for _ in range(3))
-        self._tab = ipywidgets.Tab(children=[self._problems, self._reading, self._diff])
-        self._save = ipywidgets.Button(
-            description="Save", tooltip="Write the edited lines to the file (Ctrl-S)", button_style="primary"
-        )
-        self._revert = ipywidgets.Button(description="Revert", tooltip="Throw all edits away")
-        self._reread = ipywidgets.Button(
-            description="Read the file again, keep my edits",
-            tooltip="Take what the file holds now and make your edits on it",
-        )
-        self._save.on_click(lambda _: self._attempt(self._save_draft))
-        self._revert.on_click(lambda _: self._attempt(self._throw_away))
-        self._reread.on_click(lambda _: self._attempt(self._read_again))
-        form = styled(ipywidgets.VBox([self._row(name) for name in FORMS]), "form")
-        self.box = frame(
-            "Agent editor",
-            styled(ipywidgets.HBox([self._heading, self._reread, self._save, self._revert]), "bar"),
-            self._note,
-            styled(ipywidgets.Box([form, self._controls["prompt"]]), "columns"),
-            self._tab,
-            on_save=lambda: self._attempt(self._save_draft),
-        )
-        self._say("")
-
-    def show_values(self, values: dict[str, Any]) -> None:
-        """Sets the controls of these fields, without taking that for typing."""
-        with self._showing():
-            for name, value in values.items():
-                self.unreadable.pop(name, None)
-                self._show_value(name, value)
-
-    def refresh(self) -> None:
-        """Shows the draft as it is now: all but the controls that one types in."""
-        editor = self._editor
-        problems = _problem_rows(editor.agent, self.unreadable)
-        self._heading.value = as_text(_title(editor.agent), name="title") + as_text(_standing(editor), name="faint")
-        self._problems.value = _problems_page(problems)
-        self._reading.value = as_rows(_reading_rows(editor.agent), ("of Claude Code", "reading"))
-        self._diff.value = _diff_page(diff_agents(editor.saved, editor.agent))
-        self._tab.titles = (
-            f"Problems ({len(problems)})",
-            "As Claude Code reads it",
-            f"Diff ({len(editor.edited)} edited)",
-        )
-        self._save.disabled = self._revert.disabled = not editor.edited and not self.unreadable
-        for name, form in FORMS.items():
-            if not form.is_picked:
-                self._controls[name].placeholder = _placeholder(form, getattr(editor.agent, name))
-
-    def _row(self, name: str) -> ipywidgets.Widget:
-        control = self._controls[name]
-        if FORMS[name].is_picked:
-            return styled(ipywidgets.HBox([control, styled(ipywidgets.HTML(), "gap")]), "row")
-        remove = ipywidgets.Button(icon="times", tooltip=f"Remove {FIELDS[name]} from the file")
-        remove.on_click(lambda _: self._attempt(lambda: self._remove(name)))
-        return styled(ipywidgets.HBox([control, remove]), "row")
-
-    def _take(self, name: str, shown: Any) -> None:
-        """An edit of the user, in whichever thread this ipykernel runs callbacks."""
-        with self._editor._lock:
-            if self._is_showing:
-                return
-            self.unreadable.pop(name, None)
-            if not self._is_in_conflict:
-                self._say("")
-            try:
-                self._editor._change({name: _value_shown(name, shown)})
-            except (ValueError, WorkbenchError) as error:
-                self.unreadable[name] = str(error)
-                self.refresh()
-
-    def _show_value(self, name: str, value: Any) -> None:
-        control = self._controls[name]
-        if name == "prompt":
-            control.value = sendable(value)
-        elif isinstance(control, ipywidgets.Dropdown):
-            control.options = _choices(FORMS[name], value)
-            control.value = ABSENT if value is None else value
-        else:
-            control.value = sendable(text_of(FORMS[name], value))
-
-    @contextmanager
-    def _showing(self) -> Iterator[None]:
-        self._is_showing = True
-        try:
-            yield
-        finally:
-            self._is_showing = False
-
-    def _read_again(self) -> str:
-        on_both_sides = self._editor.reread()
-        if not on_both_sides:
-            return "The file is read again, and your edits are made on it."
-        fields = ", ".join(FIELDS.get(name, name) for name in on_both_sides)
-        return f"The file is read again. Both it and you changed: {fields}. Yours stands: see the diff before you save."
-
-    def _save_draft(self) -> str:
-        self._editor.save()
-        return "Saved."
-
-    def _throw_away(self) -> str:
-        self._editor.revert()
-        return "All edits are thrown away."
-
-    def _remove(self, name: str) -> str:
-        self._editor.edit(**{name: None})
-        return ""
-
-    def _attempt(self, act: Callable[[], str]) -> None:
-        """Does what a button is for and shows what it says, or why it could not."""
-        try:
-            said = act()
-        except WorkbenchError as error:
-            self._say(str(error), conflict=isinstance(error, AgentChangedOnDisk))
-        else:
-            self._say(said)
-
-    def _say(self, text: str, *, conflict: bool = False) -> None:
-        self._is_in_conflict = conflict
-        self._note.value = f'<div role="status" class="workbench-note">{html.escape(text)}</div>'
-        self._note.layout.display = None if text else "none"
-        self._reread.layout.display = None if conflict else "none"
-
-
-def _control(name: str, form: FieldForm, value: Any) -> ipywidgets.Widget:
-    label: dict[str, Any] = {"description": FIELDS[name], "style": {"description_width": "116px"}}
-    if form.is_picked:
-        return ipywidgets.Dropdown(options=_choices(form, value), value=ABSENT if value is None else value, **label)
-    text: dict[str, Any] = {"value": sendable(text_of(form, value)), "continuous_update": True, **label}
-    if form.kind == "suggestions":
-        return ipywidgets.Combobox(options=form.values, **text)
-    if form.kind in ("lines", "yaml"):
-        return styled(ipywidgets.Textarea(rows=form.rows, **text), *(["code"] if form.kind == "yaml" else []))
-    return ipywidgets.Text(**text)
-
-
-def _choices(form: FieldForm, value: Any) -> list[tuple[str, Any]]:
-    """What a dropdown offers: no key, the known values, and the file's own if it is none of them."""
-    known: list[Any] = [True, False] if form.kind == "switch" else list(form.values)
-    choices = [(f"not in the file: {form.absent}", ABSENT)]
-    choices += [(str(choice).lower() if form.kind == "switch" else choice, choice) for choice in known]
-    if value is not None and not any(value is choice or value == choice for choice in known):
-        choices.append((f"{value} (not a value that Claude Code knows)", value))
-    return choices
-
-
-def _value_shown(name: str, shown: Any) -> Any:
-    if name == "prompt":
-        return shown
-    if FORMS[name].is_picked:
-        return None if shown is ABSENT else shown
-    return value_of(FORMS[name], shown)
-
-
-def _placeholder(form: FieldForm, value: Any) -> str:
-    return f"not in the file: {form.absent}" if value is None else form.empty
-
-
-def _title(agent: Agent) -> str:
-    return agent.name or (agent.path.name if agent.path else "agent without a name")
-
-
-def _standing(editor: AgentEditor) -> str:
-    where = "no file" if editor.saved.path is None else editor.saved.path.name
-    if not editor.edited:
-        return f"{where}, no edits"
-    return f"{where}, edited and not saved: {', '.join(FIELDS.get(name, name) for name in editor.edited)}"
-
-
-def _problem_rows(agent: Agent, unreadable: Mapping[str, str]) -> list[tuple[str, ...]]:
-    """Rows of severity, place, field and finding; first what the controls hold that is no value yet."""
-    rows: list[tuple[str, ...]] = [
-        ("not taken", "", FIELDS[name], f"{why}; the draft keeps the value before") for name, why in unreadable.items()
-    ]
-    for problem in check_agent(agent):
-        found = problem.message if problem.fix is None else f"{problem.message}\n{problem.fix}"
-        rows.append((problem.severity, f"{problem.line}:{problem.column}", problem.field or "", found))
-    return rows
-
-
-def _reading_rows(agent: Agent) -> list[tuple[str, ...]]:
-    reading = read_as_claude_code(agent)
-    verdicts = {
-        "strict": "offered to the model: the header is valid YAML",
-        "retry": "offered to the model after a repair: the header is not valid YAML, which others refuse",
-        "dropped": "not offered: Claude Code passes the file over in silence",
-    }
-    shown: list[tuple[str, ...]] = [("verdict", verdicts[reading.verdict])]
-    if reading.listed:
-        shown += [
-            ("in the list of agents", f"- {reading.name}: {reading.description} (Tools: {reading.tools})"),
-            ("model", reading.model or ""),
-            ("effort", reading.effort or "that of the conversation"),
-            ("prompt", f"{len(reading.prompt):,} characters, blank lines at its edges left out"),
-        ]
-    return shown + [(problem.severity, f"{problem.message} {problem.fix or ''}") for problem in reading.problems]
-
-
-def _diff_page(diff: str) -> str:
-    if not diff:
-        return as_text("The draft is what the file says.", tag="p", name="faint")
-    kinds = {"+": "added", "-": "removed"}
-    heads, lines = diff.split("\n")[:2], diff.removesuffix("\n").split("\n")[2:]
-    marked = [(line, "kept") for line in heads] + [(line, kinds.get(line[:1], "kept")) for line in lines]
-    shown = "".join(as_text(line + "\n", name=kind) for line, kind in marked)
-    return f'<pre class="workbench-text" tabindex="0" aria-label="Diff of file and draft">{shown}</pre>'
-
-
-def _problems_page(rows: list[tuple[str, ...]]) -> str:
-    if not rows:
-        return as_text("No problems found.", tag="p", name="faint")
-    return as_rows(rows, ("severity", "line:column", "field", "finding"))
-
-
-def _page(editor: AgentEditor) -> str:
-    """The editor as a page without controls."""
-    diff = diff_agents(editor.saved, editor.agent)
-    return "".join(
-        [
-            "<div>",
-            as_text(repr(editor), tag="p"),
-            as_rows(_field_rows(editor.agent), ("field", "value")),
-            _problems_page(_problem_rows(editor.agent, {})),
-            _diff_page(diff) if diff else "",
-            f"<details><summary>Prompt</summary>{as_text(editor.agent.prompt, tag='pre')}</details>",
-            "</div>",
-        ]
-    )
-
-
-def _markdown(editor: AgentEditor) -> str:
-    """The text of the draft and what changed in it, as Markdown."""
-    diff = diff_agents(editor.saved, editor.agent)
-    parts = [
-        as_code(repr(editor)),
-        as_code(editor.agent.text, "markdown"),
-        as_code(diff, "diff") if diff else "",
-    ]
-    return "\n\n".join(part for part in parts if part)
-
-
-def _field_rows(agent: Agent) -> list[tuple[str, ...]]:
-    values = ((name, form, getattr(agent, name)) for name, form in FORMS.items())
-    return [(FIELDS[name], text_of(form, value)) for name, form, value in values if value is not None]
+        return f"AgentEditor({title(self.agent)}: {standing(self)})"

@@ -23,22 +23,17 @@ def is_headless() -> bool:
 
 class _Habits(anywidget.AnyWidget):
     """An invisible part of a box: brings the styles, names the box for screen readers, and keeps JupyterLab's
-    cell keys out of it, of which Shift-Enter would run the cell again and throw the draft away."""
+    cell keys out of it, of which Shift-Enter would run the cell again."""
 
     _esm = _FRONT / "frame.js"
     _css = _FRONT / "frame.css"
 
     label = traitlets.Unicode().tag(sync=True)
-    saves = traitlets.Bool().tag(sync=True)
-    """True: Ctrl-S and Cmd-S are taken, and sent as `{"event": "save"}`."""
 
 
-def frame(label: str, *children: ipywidgets.Widget, on_save: Callable[[], None] | None = None) -> ipywidgets.VBox:
-    """A box with the workbench's styles and keys around these widgets; Ctrl-S and Cmd-S call `on_save`."""
-    habits = _Habits(label=label, saves=on_save is not None)
-    if on_save is not None:
-        habits.on_msg(lambda _widget, content, _buffers: on_save() if content == {"event": "save"} else None)
-    box = ipywidgets.VBox([habits, *children])
+def frame(label: str, *children: ipywidgets.Widget) -> ipywidgets.VBox:
+    """A box with the workbench's styles around these widgets, which lets no key out to JupyterLab's cells."""
+    box = ipywidgets.VBox([_Habits(label=label), *children])
     box.add_class("workbench-frame")
     return box
 
@@ -56,7 +51,11 @@ def bundle(*, page: str, markdown: str, text: str, view: Callable[[], ipywidgets
     The widget is asked for only outside of headless runs: there, none is built and no comm is opened.
     """
     static = {"text/plain": text, "text/html": page, "text/markdown": markdown}
-    return static if is_headless() else {**view()._repr_mimebundle_(), **static}
+    if is_headless():
+        return static
+    shown = view()._repr_mimebundle_()
+    # anywidget gives the bundle and its metadata, ipywidgets the bundle alone.
+    return {**(shown[0] if isinstance(shown, tuple) else shown), **static}
 
 
 def sendable(text: str) -> str:

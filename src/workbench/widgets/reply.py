@@ -36,3 +36,13 @@ class ReplyView(anywidget.AnyWidget):
     """Why there is no whole reply; empty where there is one."""
     scores: Any = traitlets.List().tag(sync=True)
     """Rows of grader, score and explanation."""
+    can_answer = traitlets.Bool().tag(sync=True)
+    """True: an answer may be sent back as the message `{"event": "answer", "text": text}`."""
+    request = traitlets.Unicode().tag(sync=True)
+    """The body of the latest request as JSON; set when the page asks for it with `{"event": "exchange"}`."""
+    response = traitlets.Unicode().tag(sync=True)
+    """What came back as JSON; set with `request`."""
+    listed = traitlets.Unicode().tag(sync=True)
+    """How many of the trials have ended, in words; empty where there is one."""
+    listing: Any = traitlets.List().tag(sync=True)
+    """Rows of task, attempt, outcome and score of the trials that have ended."""

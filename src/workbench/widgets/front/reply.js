@@ -28,6 +28,34 @@ function showScores(table, rows) {
   }
 }
 
+function showListing(details, title, rows) {
+  details.hidden = rows.length === 0;
+  details.replaceChildren(element("summary", "", title));
+  const table = element("table");
+  table.append(element("caption", "", "Trials"));
+  for (const cells of rows) for (const row of [table.insertRow()]) row.append(...cells.map((cell) => element("td", "", cell)));
+  details.append(table);
+}
+
+// A text that can be folded away and copied; asked for when it is opened, for it may be long.
+function copyable(title, ask) {
+  const details = element("details", "workbench-reply-exchange");
+  const copy = element("button", "", "Copy");
+  const text = element("pre");
+  copy.type = "button";
+  copy.setAttribute("aria-label", `Copy the ${title.toLowerCase()}`);
+  copy.addEventListener("click", () => {
+    navigator.clipboard.writeText(text.textContent).then(
+      () => (copy.textContent = "Copied"),
+      () => getSelection().selectAllChildren(text),
+    );
+  });
+  text.tabIndex = 0;
+  details.append(element("summary", "", title), copy, text);
+  details.addEventListener("toggle", () => details.open && ask());
+  return { details, show: (value) => ((text.textContent = value), (copy.textContent = "Copy")) };
+}
+
 // Called once for each widget, however many views it has: what arrived is kept here for a view opened later.
 export default () => {
   const arrived = [];
@@ -49,6 +77,24 @@ export default () => {
     part.log.tabIndex = 0;
     part.log.dir = "auto";
 
+    const ask = () => model.send({ event: "exchange" });
+    const listing = element("details", "workbench-reply-listing");
+    const request = copyable("Request", ask);
+    const response = copyable("Response", ask);
+    const answer = element("form", "workbench-reply-answer");
+    const words = element("textarea");
+    const send = element("button", "", "Send");
+    words.rows = 2;
+    words.placeholder = "Answer this reply";
+    answer.append(words, send);
+    answer.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (!words.value.trim()) return;
+      model.send({ event: "answer", text: words.value });
+      words.value = "";
+    });
+    root.append(answer, listing, request.details, response.details);
+
     const take = (message) => {
       if (message.restart) return part.log.replaceChildren();
       const atEnd = part.log.scrollHeight - part.log.scrollTop - part.log.clientHeight < 40;
@@ -67,10 +113,15 @@ export default () => {
       }
       part.trouble.hidden = !model.get("trouble");
       showScores(part.scores, model.get("scores"));
+      words.setAttribute("aria-label", `Answer to ${variant}`);
+      answer.hidden = !model.get("can_answer");
+      showListing(listing, model.get("listed"), model.get("listing"));
+      request.show(model.get("request"));
+      response.show(model.get("response"));
     };
 
     const listeners = [["msg:custom", take], ["change:text", showText]];
-    for (const key of ["variant", "place", "is_stand_in", "status", "meter", "trouble", "scores"]) {
+    for (const key of ["variant", "place", "is_stand_in", "status", "meter", "trouble", "scores", "can_answer", "listed", "listing", "request", "response"]) {
       listeners.push([`change:${key}`, showRest]);
     }
     for (const [event, act] of listeners) model.on(event, act);

@@ -1,0 +1,183 @@
+"""Mends: what can be set right in an agent file without changing what its author meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from workbench.definition.agent import FIELDS, Agent, parse_agent
+from workbench.definition.claude_code import facts
+from workbench.definition.document import Document, parse_document
+from workbench.definition.edit import with_value, without_key
+from workbench.definition.forms import forms_of_list, forms_of_text
+from workbench.definition.header import KEYS, Entry, Problem
+from workbench.definition.lint import check_agent
+
+_NAMES = {key: name for name, key in FIELDS.items()}
+_LISTS = ("tools", "disallowedTools", "skills")
+
+
+def mendable(agent: Agent, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Those of the agent's problems for which a mend can be tried: its rule has one, and it fits the entry."""
+    document = parse_document(agent.text)
+    return tuple(problem for problem in problems if next(_candidates(document, problem), None) is not None)
+
+
+def mend_agent(agent: Agent, problem: Problem) -> Agent | None:
+    """The agent, its path kept, without this problem; `None` where there is no safe way.
+
+    Safe is a mend after which the problem is gone, no error is new, and every other field and the prompt are as
+    they were.
+    """
+    now = parse_agent(agent.text)
+    before = check_agent(agent)
+    for candidate in _candidates(now.document, problem):
+        mended = parse_agent(candidate.text, path=agent.path)
+        if _is_safe(now, mended, problem, before):
+            return mended
+    return None
+
+
+def _is_safe(agent: Agent, mended: Agent, problem: Problem, before: tuple[Problem, ...]) -> bool:
+    others = [name for name in (*FIELDS, "prompt") if FIELDS.get(name) != problem.field and name != problem.field]
+    if problem.rule != "misspelt-key" and any(getattr(agent, name) != getattr(mended, name) for name in others):
+        return False
+    after = check_agent(mended)
+    known = {(one.rule, one.field) for one in before}
+    if any(one.severity == "error" and (one.rule, one.field) not in known for one in after):
+        return False
+    return _count(after, problem) < _count(before, problem)
+
+
+def _count(problems: tuple[Problem, ...], like: Problem) -> int:
+    return sum((one.rule, one.field) == (like.rule, like.field) for one in problems)
+
+
+def _candidates(document: Document, problem: Problem) -> Iterator[Document]:
+    """The mended documents to try, the nicest first."""
+    whole = _OF_THE_FILE.get(problem.rule)
+    if whole is not None:
+        yield whole(document)
+        return
+    entry = document.entry(problem.field) if problem.field else None
+    if entry is None:
+        return
+    if problem.rule in _OF_AN_ENTRY:
+        for form in _OF_AN_ENTRY[problem.rule](entry, problem):
+            yield with_value(document, entry.key, form)
+    elif problem.rule == "hash-comment":
+        yield from _with_comment_as_text(document, entry)
+    elif problem.rule == "misspelt-key":
+        yield from _with_right_key(document, entry, problem)
+    elif problem.rule == "empty-value" or (problem.rule == "hooks-list" and entry.value == []):
+        yield without_key(document, entry.key)
+    elif problem.rule == "duplicate-key":
+        kept = [one for one in document.entries if one.key != entry.key or one is entry]
+        yield parse_document(replace(document, entries=tuple(kept)).text)
+
+
+def _with_comment_as_text(document: Document, entry: Entry) -> Iterator[Document]:
+    """The whole of the line after the key as its value: what stands behind ` #` was meant too."""
+    line = entry.text.partition(":")[2].strip()
+    if not line or "\n" in line or line[0] in "\"'":
+        return
+    bare = replace(entry, suffix=entry.text[len(entry.text.rstrip("\r\n")) :])
+    entries = tuple(bare if one is entry else one for one in document.entries)
+    for form in forms_of_text(line, style="double"):
+        yield with_value(replace(document, entries=entries), entry.key, form)
+
+
+def _with_right_key(document: Document, entry: Entry, problem: Problem) -> Iterator[Document]:
+    meant = re.search(r"Write `(\w+)`", problem.fix or "")
+    if meant is None or meant[1] not in KEYS or document.entry(meant[1]) is not None:
+        return
+    renamed = replace(entry, text=entry.text.replace(entry.key, meant[1], 1))
+    entries = tuple(renamed if one is entry else one for one in document.entries)
+    yield parse_document(replace(document, entries=entries).text)
+
+
+def _meant_anew(entry: Entry, _problem: Problem) -> Iterator[str]:
+    """The value as its author meant it, in the ways that every reader reads the same."""
+    if entry.key in _LISTS:
+        items = parse_agent(f"---\n{entry.text}---\n")
+        names = getattr(items, _NAMES[entry.key])
+        yield from forms_of_list(names or (), style="plain")
+    elif isinstance(entry.value, str):
+        yield from forms_of_text(entry.value, style="double" if entry.key == "name" else "plain")
+
+
+def _in_quotes(entry: Entry, _problem: Problem) -> Iterator[str]:
+    if entry.source and "\n" not in entry.source.strip():
+        yield from forms_of_text(entry.source.strip(), style="double")
+
+
+def _in_lower_case(entry: Entry, _problem: Problem) -> Iterator[str]:
+    yield str(entry.value).lower()
+
+
+def _as_number(entry: Entry, _problem: Problem) -> Iterator[str]:
+    if isinstance(entry.value, str) and re.fullmatch(r"[1-9]\d{0,8}", entry.value.strip()):
+        yield entry.value.strip()
+
+
+def _as_truth(entry: Entry, _problem: Problem) -> Iterator[str]:
+    said = str(entry.value).lower()
+    if said in ("yes", "on", "1", "true"):
+        yield "true"
+    elif said in ("no", "off", "0", "false"):
+        yield "false"
+
+
+def _with_known_case(entry: Entry, problem: Problem) -> Iterator[str]:
+    right = re.search(r"Write `(\w+)`", problem.fix or "")
+    if right is not None:
+        yield from _tools_with(entry, lambda tool: right[1] if tool.lower() == right[1].lower() else tool)
+
+
+def _without_lost_tools(entry: Entry, problem: Problem) -> Iterator[str]:
+    """The list without the tools that reach no agent; never an empty one, which would mean something else."""
+    lost = facts()["gone_tools" if problem.rule == "gone-tool" else "main_thread_tools"]
+    yield from _tools_with(entry, lambda tool: "" if tool in lost else tool)
+
+
+def _tools_with(entry: Entry, change: Callable[[str], str]) -> Iterator[str]:
+    tools = getattr(parse_agent(f"---\n{entry.text}---\n"), _NAMES[entry.key]) or ()
+    changed = []
+    for tool in tools:
+        name, bracket, scope = tool.partition("(")
+        if other := change(name.strip()):
+            changed.append(other + bracket + scope)
+    if changed and tuple(changed) != tools:
+        yield from forms_of_list(changed, style=entry.style if entry.style != "recovered" else "plain")
+
+
+def _with_fence(document: Document) -> Document:
+    ending = "\r\n" if document.open.endswith("\r\n") else "\n"
+    if document.close:
+        return parse_document(replace(document, close="---" + ending).text)
+    missing = "" if document.header.endswith(("\n", "\r")) else ending
+    return parse_document(replace(document, close=missing + "---" + ending).text)
+
+
+_OF_THE_FILE: Mapping[str, Callable[[Document], Document]] = {
+    "byte-order-mark": lambda document: parse_document(replace(document, bom="").text),
+    "blank-before-header": lambda document: parse_document(replace(document, lead="").text),
+    "odd-fence": _with_fence,
+    "unclosed-header": _with_fence,
+}
+_OF_AN_ENTRY: Mapping[str, Callable[[Entry, Problem], Iterator[str]]] = {
+    "repaired": _meant_anew,
+    "not-yaml": _meant_anew,
+    "crlf-and-colon": _meant_anew,
+    "truncated": _meant_anew,
+    "read-differently": _meant_anew,
+    "cut-at-dashes": _meant_anew,
+    "not-text": _in_quotes,
+    "color-case": _in_lower_case,
+    "max-turns": _as_number,
+    "background": _as_truth,
+    "tool-case": _with_known_case,
+    "gone-tool": _without_lost_tools,
+    "main-thread-tool": _without_lost_tools,
+}

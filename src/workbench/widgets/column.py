@@ -1,0 +1,330 @@
+"""One variant's replies in a trial panel: the trials one after the other, each while it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, replace
+from typing import Any
+
+from workbench.definition.agent import Agent
+from workbench.errors import PlanError, WorkbenchError
+from workbench.trial.catalogue import price_usd
+from workbench.trial.ledger import Ledger
+from workbench.trial.loop import Started
+from workbench.trial.plan import CHARACTERS_PER_TOKEN
+from workbench.trial.runner import grade_trial
+from workbench.trial.task import Task
+from workbench.trial.trial import Failure, Grader, Trial, Usage
+from workbench.widgets.reply import ReplyView
+
+SECONDS_BETWEEN_UPDATES = 0.1
+"""A page that gets more updates than this falls behind, and what one types in it with it."""
+LONGEST_LIST = 200
+"""Rows of trials that a page is sent."""
+
+OUTCOMES = {
+    "answered": "Answered.",
+    "refused": "Refused: the model declined to answer. Not scored.",
+    "cut_off": "Cut off: the reply reached its longest length. Not scored.",
+    "empty": "Empty: the reply has no text. Not scored.",
+    "failed": "Failed. Not scored.",
+    "stopped": "Stopped: what had come by then is kept. Not scored.",
+}
+
+
+class Column:
+    """Text comes in the loop thread; the view may be opened in any other."""
+
+    def __init__(
+        self,
+        planned: Sequence[Trial],
+        *,
+        agent: Agent,
+        tasks: Mapping[str, Task],
+        graders: Mapping[str, Mapping[str, Grader]],
+        start: Callable[..., Started[Trial]],
+        ledger: Ledger | None,
+        on_done: Callable[[], None],
+    ) -> None:
+        self.planned = tuple(planned)
+        self.variant = self.planned[0].variant
+        self.ended: list[Trial] = []
+        """Those of a follow-up behind those that were planned."""
+        self.is_done = False
+        self._agent = agent
+        self._tasks = tasks
+        self._graders = graders
+        self._start = start
+        self._ledger = ledger
+        self._on_done = on_done
+        self._place = self.planned[0].place
+        self._lock = threading.RLock()
+        self._finished = threading.Event()
+        self._waiting = list(self.planned)
+        self._stopping = False
+        self._pieces: list[str] = []
+        self._unsent: list[str] = []
+        self._next_update: asyncio.TimerHandle | None = None
+        self._updated_at = float("-inf")
+        self._status = "Waiting for the first words."
+        self._trouble = ""
+        self._view: ReplyView | None = None
+
+    @property
+    def request(self) -> Any:
+        """The request that is under way, or was the last."""
+        return self._asked.request
+
+    def begin(self) -> None:
+        """Starts the first of the trials; each starts the next."""
+        self._started = self._ask(self._waiting.pop(0))
+        self._started.add_done_callback(self._settle)
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopping = True
+            if not self.is_done:
+                self._started.stop()
+
+    def wait(self) -> None:
+        self._finished.wait()
+
+    def reply_to(self, text: str) -> None:
+        """Puts this answer to the latest reply, with all that was said before it.
+
+        Raises:
+            PlanError: there is no reply, or nothing to say.
+        """
+        with self._lock:
+            said = self.ended[-1].reply if self.ended else None
+            if said is None or not said.text.strip() or not self.is_done:
+                raise PlanError(f"{self.variant} has no whole reply that could be answered")
+            if not text.strip():
+                raise PlanError("there is no answer; type one")
+            last = self.ended[-1]
+            turns = ({"role": "assistant", "content": said.text}, {"role": "user", "content": text})
+            request = replace(last.request, messages=(*last.request.messages, *turns))
+            self._waiting = [last.replace(request=request, reply=None, failure=None, scores={})]
+            self._finished.clear()
+            self._stopping = self.is_done = False
+            self._show_restart()
+        self.begin()
+
+    def open_view(self) -> ReplyView:
+        with self._lock:
+            view = ReplyView(
+                variant=self.variant, place=self._place.label, is_stand_in=self._place.is_stand_in, status=self._status
+            )
+            view.on_msg(self._hear)
+            self._view = view
+            if self.is_done:
+                self._show_end(view)
+            else:
+                self._unsent = list(self._pieces)
+            self._show_listing(view)
+            return view
+
+    def exchange(self) -> tuple[str, str]:
+        """The latest request and what came back, as JSON: no header, so no credential is in it."""
+        request = json.dumps(self._asked.request.body(), indent=2, ensure_ascii=False)
+        if not self.is_done or not self.ended:
+            return request, ""
+        trial = self.ended[-1]
+        parts = {name: asdict(part) for name in ("reply", "failure") if (part := getattr(trial, name)) is not None}
+        return request, json.dumps(parts, indent=2, ensure_ascii=False)
+
+    def _hear(self, _view: Any, content: Any, _buffers: Any) -> None:
+        if content == {"event": "exchange"} and self._view is not None:
+            self._view.request, self._view.response = self.exchange()
+        elif isinstance(content, dict) and content.get("event") == "answer":
+            try:
+                self.reply_to(str(content.get("text", "")))
+            except WorkbenchError as error:
+                if self._view is not None:
+                    self._view.trouble = str(error)
+            else:
+                self._on_done()
+
+    def _ask(self, trial: Trial) -> Started[Trial]:
+        self._began = time.perf_counter()
+        self._first: float | None = None
+        self._asked = trial
+        return self._start(
+            trial.request,
+            agent=self._agent,
+            place=self._place,
+            variant=self.variant,
+            task_id=trial.task_id,
+            repeat=trial.repeat,
+            twin=trial.twin,
+            on_text=self._take,
+            on_retry=self._begin_again,
+            ledger=self._ledger,
+        )
+
+    def _take(self, piece: str) -> None:
+        with self._lock:
+            if self._first is None:
+                self._first = time.perf_counter() - self._began
+            self._status = "Answering."
+            self._pieces.append(piece)
+            self._unsent.append(piece)
+            if self._next_update is None:
+                wait = max(0.0, self._updated_at + SECONDS_BETWEEN_UPDATES - time.perf_counter())
+                self._next_update = asyncio.get_running_loop().call_later(wait, self._update)
+
+    def _begin_again(self, failure: Failure, seconds: float) -> None:
+        with self._lock:
+            self._status = f"{failure.type}: {failure.message}. Trying again in {seconds:.0f} s."
+            self._restart()
+
+    def _restart(self) -> None:
+        self._pieces.clear()
+        self._unsent.clear()
+        if self._view is not None:
+            self._view.send({"restart": True})
+            self._view.status = self._status
+
+    def _show_restart(self) -> None:
+        """What is on the page makes room for the next reply."""
+        self._status = "Waiting for the first words."
+        self._trouble = ""
+        if self._view is not None:
+            self._view.text = None
+            self._view.trouble = self._view.meter = self._view.request = self._view.response = ""
+            self._view.scores = []
+            self._view.can_answer = False
+        self._restart()
+
+    def _update(self) -> None:
+        with self._lock:
+            self._next_update = None
+            self._updated_at = time.perf_counter()
+            if self._view is None or self.is_done or not self._unsent:
+                return
+            self._view.send({"append": "".join(self._unsent)})
+            self._unsent.clear()
+            self._view.status = self._status
+            self._view.meter = self._running_meter()
+
+    def _running_meter(self) -> str:
+        """Counted by the API at the end only: until then, tokens are approximated from characters."""
+        request = self._asked.request
+        asked = len(request.system) + sum(len(str(message["content"])) for message in request.messages)
+        tokens = sum(map(len, self._pieces)) // CHARACTERS_PER_TOKEN
+        parts = [f"{self._updated_at - self._began:.0f} s", f"about {tokens:,} tokens out"]
+        if self._first is not None:
+            parts.insert(0, f"{self._first:.2f} s to first token")
+        if not self._place.is_stand_in:
+            usage = Usage(input_tokens=asked // CHARACTERS_PER_TOKEN, output_tokens=tokens)
+            usd = price_usd(request.model, usage)
+            parts.append("cost unknown" if usd is None else f"about {usd:.4f} USD")
+        return " · ".join(parts)
+
+    def _settle(self, future: Future[Trial]) -> None:
+        goes_on = False
+        try:
+            with self._lock:
+                self._take_end(future)
+                if self._waiting and not self._stopping and not self._failed_for_all:
+                    self._show_restart()
+                    self._show_listing(self._view)
+                    self._started = self._ask(self._waiting.pop(0))
+                    goes_on = True
+                else:
+                    self.is_done = True
+                    if self._view is not None:
+                        self._show_end(self._view)
+                        self._show_listing(self._view)
+            if goes_on:
+                self._started.add_done_callback(self._settle)
+            else:
+                self._on_done()
+        finally:
+            if not goes_on:
+                self.is_done = True
+                self._finished.set()
+
+    def _take_end(self, future: Future[Trial]) -> None:
+        self._failed_for_all = True
+        if future.cancelled():
+            self._status = "Stopped before anything was asked."
+        elif (error := future.exception()) is not None:
+            self._status = "Failed. Not scored."
+            self._trouble = str(error) if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {error}"
+        else:
+            self._failed_for_all = False
+            trial = future.result()
+            is_first_turn = len(self._asked.request.messages) == 1
+            graders = self._graders[self._asked.task_id] if is_first_turn else {}
+            trial = grade_trial(trial, self._tasks[self._asked.task_id], graders)
+            self.ended.append(trial)
+            self._status = OUTCOMES[trial.outcome]
+            if trial.failure is not None and trial.outcome == "failed":
+                self._trouble = f"{trial.failure.type}: {trial.failure.message}"
+
+    def _show_end(self, view: ReplyView) -> None:
+        trial = self.ended[-1] if self.ended and not self._failed_for_all else None
+        reply = None if trial is None else trial.reply
+        view.text = "".join(self._pieces) if reply is None else reply.text
+        view.trouble = self._trouble
+        view.status = self._status
+        view.can_answer = bool(reply is not None and reply.text.strip())
+        if trial is not None:
+            view.meter = meter(trial)
+            view.scores = [list(row) for row in score_rows(trial)]
+
+    def _show_listing(self, view: ReplyView | None) -> None:
+        if view is None or len(self.planned) + len(self.ended) < 3:
+            return
+        rows = [
+            [trial.task_id, str(trial.repeat + 1), trial.outcome.replace("_", " "), _mean(trial)]
+            for trial in self.ended[-LONGEST_LIST:]
+        ]
+        view.listing = rows
+        view.listed = f"{len(self.ended):,} of {max(len(self.planned), len(self.ended)):,} trials have ended"
+
+
+def _mean(trial: Trial) -> str:
+    return "no score" if trial.score is None else f"{trial.score:.2f}"
+
+
+def meter(trial: Trial) -> str:
+    """Seconds, tokens and cost of a trial that has ended."""
+    reply = trial.reply
+    if reply is None:
+        return ""
+    parts = []
+    if reply.seconds_to_first_token is not None:
+        parts.append(f"{reply.seconds_to_first_token:.2f} s to first token")
+    if reply.seconds is not None:
+        parts.append(f"{reply.seconds:.1f} s in all")
+    return " · ".join([*parts, *counts(trial)])
+
+
+def counts(trial: Trial) -> list[str]:
+    if trial.reply is None:
+        return []
+    usage = trial.reply.usage
+    tokens = [
+        f"{count:,} tokens {way}"
+        for count, way in ((usage.input_tokens, "in"), (usage.output_tokens, "out"))
+        if count is not None
+    ]
+    if trial.place.is_stand_in:
+        return [*tokens, "no cost: no model answered"]
+    usd = price_usd(trial.request.model, usage)
+    return [*tokens, "cost unknown" if usd is None else f"{usd:.4f} USD"]
+
+
+def score_rows(trial: Trial) -> list[tuple[str, str, str]]:
+    rows = [
+        (label, "no score" if score.value is None else f"{score.value:.2f}", score.explanation)
+        for label, score in trial.scores.items()
+    ]
+    return rows if trial.score is None else [("mean", f"{trial.score:.2f}", ""), *rows]

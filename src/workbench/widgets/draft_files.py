@@ -1,0 +1,107 @@
+"""Drafts on disk: what was typed into an editor and not saved outlives the kernel and the page."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from workbench.definition.project import project_folder
+from workbench.errors import AgentFileError
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptDraft:
+    """A draft that was kept. Its texts are exact: a byte that is not UTF-8 is a lone surrogate."""
+
+    base: str
+    """The text of the file on which the draft was made."""
+    text: str
+    at: str
+    """When it was kept, ISO 8601 in UTC."""
+
+
+def draft_path(agent_path: Path) -> Path:
+    """Where the draft of this agent file is kept: `outputs/drafts` of the project of the working directory."""
+    real = agent_path.resolve()
+    digest = hashlib.sha256(str(real).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    return project_folder() / "outputs" / "drafts" / f"{real.stem}-{digest}.json"
+
+
+def save_draft(agent_path: Path, *, base: str, text: str) -> Path:
+    """Keeps the draft of this agent file in place of the one before; gives where.
+
+    Raises:
+        AgentFileError: it cannot be written.
+    """
+    path = draft_path(agent_path)
+    kept = {"format": _FORMAT, "at": datetime.now(UTC).isoformat(timespec="seconds"), "base": base, "text": text}
+    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            new.write_text(json.dumps(kept), encoding="ascii")
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
+    except OSError as error:
+        raise AgentFileError(f"the draft cannot be kept on disk: {error.strerror}", path=path) from error
+    return path
+
+
+def load_draft(agent_path: Path) -> KeptDraft | None:
+    """The draft that was kept of this agent file; `None` where there is none.
+
+    Raises:
+        AgentFileError: there is one, but it cannot be read.
+    """
+    path = draft_path(agent_path)
+    try:
+        kept = json.loads(path.read_text(encoding="ascii"))
+        if kept["format"] != _FORMAT:
+            raise AgentFileError("a draft was kept there by another version of the workbench", path=path)
+        return KeptDraft(base=str(kept["base"]), text=str(kept["text"]), at=str(kept["at"]))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise AgentFileError(f"a draft was kept there, but it cannot be read: {error.strerror}", path=path) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise AgentFileError(
+            "a draft was kept there, but the file is damaged; look into it, then remove it", path=path
+        ) from error
+
+
+def set_draft_aside(agent_path: Path) -> Path | None:
+    """Moves the kept draft to a name of its own, so that the next one does not take its place; gives where.
+
+    Raises:
+        AgentFileError: it cannot be moved.
+    """
+    path = draft_path(agent_path)
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    aside = path.with_name(f"{path.stem}.{stamp}-{secrets.token_hex(2)}.json")
+    try:
+        path.replace(aside)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise AgentFileError(f"the earlier draft cannot be moved: {error.strerror}", path=path) from error
+    return aside
+
+
+def remove_draft(agent_path: Path) -> None:
+    """Removes the kept draft, if there is one.
+
+    Raises:
+        AgentFileError: it cannot be removed.
+    """
+    path = draft_path(agent_path)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise AgentFileError(f"the draft cannot be removed: {error.strerror}", path=path) from error

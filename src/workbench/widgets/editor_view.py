@@ -1,0 +1,395 @@
+"""What a page shows of an `AgentEditor`: its values go there, what is typed and clicked comes back.
+
+Nothing is decided here: each act of the page is one method of the editor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import ipywidgets
+import traitlets
+import yaml
+
+from workbench.definition.agent import FIELDS, Agent, parse_agent
+from workbench.definition.claude_code import facts
+from workbench.definition.description import Example
+from workbench.definition.header import KEYS, Problem
+from workbench.definition.lines import plain_line_ends
+from workbench.definition.lint import check_agent
+from workbench.definition.mend import mendable
+from workbench.definition.merge import Merge, Piece
+from workbench.errors import AgentChangedOnDisk, WorkbenchError
+from workbench.trial.catalogue import context_tokens, find_price, resolve_model
+from workbench.trial.upkeep import estimate_upkeep
+from workbench.widgets.editor_pages import reading_rows, standing, title
+from workbench.widgets.fields import forms, text_of, value_of
+from workbench.widgets.frame import sendable
+from workbench.widgets.shared_text import SharedText
+
+if TYPE_CHECKING:
+    from workbench.widgets.editor import AgentEditor
+
+_FRONT = Path(__file__).parent / "front"
+_LINES_AROUND = 3
+_KEEP_AFTER_SECONDS = 1.0
+
+
+class _Code(ipywidgets.Widget):  # type: ignore[misc]
+    """The browser code of all editors, sent to a page once: anywidget would send it with each of them."""
+
+    code = traitlets.Unicode().tag(sync=True)
+    digest = traitlets.Unicode().tag(sync=True)
+
+
+_code: list[_Code] = []
+
+
+def _shared_code() -> _Code:
+    if not _code or _code[0].comm is None:
+        text = (_FRONT / "built" / "editor.js").read_text(encoding="utf-8")
+        _code[:] = [_Code(code=text, digest=hashlib.sha256(text.encode()).hexdigest())]
+    return _code[0]
+
+
+class EditorView(anywidget.AnyWidget):
+    """The one model of an editor, for however many views and pages."""
+
+    _esm = _FRONT / "load.js"
+
+    code = traitlets.Instance(ipywidgets.Widget).tag(sync=True, **ipywidgets.widget_serialization)
+    snapshot = traitlets.Dict().tag(sync=True)
+    """What a page begins with; put together whenever one asks."""
+
+    def __init__(self, editor: AgentEditor) -> None:
+        self._editor = editor
+        self._texts = {"prompt": SharedText(editor.agent.prompt), "raw": SharedText(plain_line_ends(editor.text))}
+        self._heard: dict[str, int] = {}
+        self._typed: dict[str, tuple[str, Any]] = {}
+        self._keeping: threading.Timer | None = None
+        super().__init__(code=_shared_code())
+        self.on_msg(lambda _widget, content, _buffers: self._hear(content))
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+        state: dict[str, Any] = super().get_state(key, drop_defaults)
+        if "snapshot" in state:
+            with self._editor._work.lock:
+                state["snapshot"] = {
+                    "facts": _facts(),
+                    "texts": {name: text.snapshot() for name, text in self._texts.items()},
+                    "state": self._state(),
+                }
+        return state
+
+    def refresh(self) -> None:
+        """Shows the draft as it is now."""
+        editor = self._editor
+        for name, now in (("prompt", editor.agent.prompt), ("raw", plain_line_ends(editor.text))):
+            text = self._texts[name]
+            before = text.version
+            if text.set(now):
+                self._send_updates(name, before)
+        self.send({"type": "state", "state": self._state()})
+
+    def _hear(self, content: dict[str, Any]) -> None:
+        """A message of a page, in whichever thread this ipykernel runs callbacks."""
+        with self._editor._work.lock:
+            match content.get("type"):
+                case "hello":
+                    for name, version in content["versions"].items():
+                        self._send_updates(name, version)
+                    self.send({"type": "state", "state": self._state()})
+                case "push":
+                    self._push(content["text"], content["version"], content["client"], content["updates"])
+                case "pull":
+                    self._send_updates(content["text"], content["version"])
+                case "look":
+                    if self._keeping is not None:
+                        self._keeping.cancel()
+                        self._keeping = None
+                    self._editor._settle_typing()
+                case "field":
+                    self._heard[content["client"]] = content["seq"]
+                    self._take_field(content["field"], content["value"])
+                case "examples":
+                    self._heard[content["client"]] = content["seq"]
+                    self._attempt(lambda: self._take_examples(content["examples"]))
+                case "act":
+                    self._attempt(lambda: self._act(content["act"], content.get("with", {})))
+
+    def _push(self, name: str, version: int, client: str, updates: list[Any]) -> None:
+        text = self._texts[name]
+        try:
+            taken = text.take(version, client, updates)
+        except ValueError:
+            self.send({"type": "reset", "text": name, **text.snapshot()})
+            return
+        self._send_updates(name, version)
+        if taken:
+            self._editor._take_typed(**{"prompt" if name == "prompt" else "text": text.text})
+            self._keep_soon()
+
+    def _keep_soon(self) -> None:
+        """What was typed is on disk soon, even if the page that typed it is gone and asks for nothing more."""
+        if self._keeping is None:
+            self._keeping = threading.Timer(_KEEP_AFTER_SECONDS, self._keep)
+            self._keeping.daemon = True
+            self._keeping.start()
+
+    def _keep(self) -> None:
+        with self._editor._work.lock:
+            self._keeping = None
+            self._editor._keep_draft()
+
+    def _send_updates(self, name: str, version: int) -> None:
+        text = self._texts[name]
+        updates = text.since(version)
+        if updates is None:
+            self.send({"type": "reset", "text": name, **text.snapshot()})
+        else:
+            self.send({"type": "updates", "text": name, "version": version, "updates": updates})
+
+    def _take_field(self, name: str, shown: str | None) -> None:
+        editor, work = self._editor, self._editor._work
+        form, now = forms()[name], getattr(editor.agent, name)
+        work.note = ""
+        try:
+            # Text that is what the file's own value shows as stands for that value, whatever its type is.
+            is_now = shown is not None and now is not None and shown == text_of(form, now)
+            value = now if is_now else value_of(form, shown)
+            self._typed[name] = (shown or "", value)
+            editor.edit(**{name: value})
+        except (ValueError, WorkbenchError) as error:
+            work.unreadable[name] = (shown or "", str(error))
+            self.refresh()
+
+    def _take_examples(self, rows: list[dict[str, str]]) -> str:
+        self._editor.edit_examples([Example(**row) for row in rows])
+        return ""
+
+    def _act(self, name: str, given: dict[str, Any]) -> str:
+        editor = self._editor
+        acts: dict[str, Callable[[], str]] = {
+            "save": lambda: _said(editor.save(), "Saved."),
+            "revert": lambda: _said(editor.revert(), "All edits are thrown away; Undo revert brings them back."),
+            "restore": lambda: _said(editor.restore(), "Your edits are back."),
+            "reread": self._read_again,
+            "settle": lambda: _said(
+                editor.settle({int(index): side for index, side in given["sides"].items()}),
+                "Both are one draft now. Look at the changes, then save.",
+            ),
+            "take_up_draft": lambda: _said(editor.take_up_draft(), "The kept draft is back."),
+            "drop_draft": self._drop_draft,
+            "mend": lambda: _said(editor.mend(Problem(**given)), "Mended."),
+            "compare": lambda: self._compare(given["against"]),
+            "versions": self._list_versions,
+            "tasks": self._show_tasks,
+        }
+        return acts[name]()
+
+    def _attempt(self, act: Callable[[], str]) -> None:
+        """Does what a button is for and shows what it says, or why it could not."""
+        try:
+            self._editor._work.note = act()
+        except AgentChangedOnDisk as error:
+            found = self._editor._work.disk is not None
+            self._editor._work.note = "Not saved: the file changed on disk since it was read." if found else str(error)
+        except WorkbenchError as error:
+            self._editor._work.note = str(error)
+        self.refresh()
+
+    def _read_again(self) -> str:
+        on_both_sides = self._editor.reread()
+        if not on_both_sides:
+            return "The file is read again, and your edits are made on it."
+        fields = ", ".join(FIELDS.get(name, name) for name in on_both_sides)
+        return (
+            f"The file is read again. Both it and you changed: {fields}. Yours stands: see the changes before you save."
+        )
+
+    def _drop_draft(self) -> str:
+        self._editor.drop_draft()
+        return "The kept draft is removed."
+
+    def _compare(self, against: str) -> str:
+        try:
+            text, says = sendable(plain_line_ends(self._editor.version(against).text)), ""
+        except WorkbenchError as error:
+            text, says = None, str(error)
+        self.send({"type": "compared", "against": against, "text": text, "says": says})
+        return self._editor._work.note
+
+    def _list_versions(self) -> str:
+        try:
+            found, says = self._editor.versions(), ""
+        except WorkbenchError as error:
+            found, says = (), str(error)
+        items = [
+            {
+                "name": one.sha256,
+                "says": f"{one.last_at[:16].replace('T', ' ')} UTC, {', '.join(one.variants)}: {one.trials:,} trials "
+                f"({one.sha256[:8]})",
+            }
+            for one in found
+        ]
+        self.send({"type": "versions", "items": items, "says": says})
+        return self._editor._work.note
+
+    def _show_tasks(self) -> str:
+        tasks = [
+            {
+                name: value
+                for name, value in asdict(task).items()
+                if name in ("id", "group", "context", "input") and value
+            }
+            for task in self._editor.tasks()
+        ]
+        text = yaml.safe_dump(tasks, sort_keys=False, allow_unicode=True, width=10**6) if tasks else ""
+        self.send({"type": "tasks", "text": sendable(text)})
+        return self._editor._work.note
+
+    def _state(self) -> dict[str, Any]:
+        editor, work = self._editor, self._editor._work
+        agent = parse_agent(editor.text, path=editor.agent.path)
+        problems = check_agent(agent)
+        mends = set(mendable(agent, problems))
+        conflict = editor.conflict
+        state = {
+            "title": title(agent),
+            "path": str(agent.path) if agent.path else "",
+            "standing": standing(editor),
+            "is_edited": editor.is_edited,
+            "edited": list(editor.edited),
+            "can_restore": work.thrown_away is not None and not editor.is_edited,
+            "note": work.note,
+            "heard": dict(self._heard),
+            "fields": {name: self._field(name, agent) for name in forms()},
+            "unknown": [
+                {"key": entry.key, "text": entry.text.rstrip("\r\n")}
+                for entry in agent.document.entries
+                if entry.key not in KEYS
+            ],
+            "examples": [asdict(example) for example in editor.examples],
+            "model": _model_rows(agent),
+            "body_line": agent.document.body_line,
+            "problems": [asdict(problem) | {"mend": problem in mends} for problem in problems],
+            "reading": reading_rows(agent),
+            "upkeep": _upkeep_rows(agent),
+            "offered": None if work.offered is None else {"at": work.offered.at[:16].replace("T", " ")},
+            "conflict": None if conflict is None else _conflict(conflict),
+        }
+        sent: dict[str, Any] = json.loads(sendable(json.dumps(state, ensure_ascii=False)))
+        return sent
+
+    def _field(self, name: str, agent: Agent) -> dict[str, Any]:
+        form, value = forms()[name], getattr(agent, name)
+        typed, why = self._editor._work.unreadable.get(name, (None, ""))
+        if typed is None and value is not None:
+            # As it was typed, for as long as it stands for this: a comma or blank at its end is not taken away.
+            before, stands_for = self._typed.get(name, ("", None))
+            typed = before if stands_for == value else text_of(form, value)
+        shown: dict[str, Any] = {"text": typed, "why": why}
+        if form.kind in ("tools", "names"):
+            shown["items"] = list(value or ())
+        return shown
+
+
+def _said(_value: object, words: str) -> str:
+    return words
+
+
+def _facts() -> dict[str, Any]:
+    """What does not change while one edits: the form, the tools, the colours."""
+    known = facts()
+    return {
+        "product": f"{known['product']} {known['version']}",
+        "forms": [
+            {"name": name, "key": FIELDS[name], **asdict(form), "keeps_empty": form.keeps_empty}
+            for name, form in forms().items()
+        ],
+        "colors": known["colors"],
+        "tools": [
+            {
+                "title": heading,
+                "tools": [
+                    {"name": name, "grants": tool["grants"], "scope": tool.get("scope", "")}
+                    for name, tool in known["tools"].items()
+                    if tool["group"] == group
+                ],
+            }
+            for group, heading in known["tool_groups"].items()
+        ],
+        "missing_tools": [*known["gone_tools"], *known["main_thread_tools"]],
+    }
+
+
+def _model_rows(agent: Agent) -> list[list[str]]:
+    """What the catalogue knows of the model that the agent asks for."""
+    model = resolve_model(agent.model)
+    rows = [["asks for", model if agent.model not in (None, "inherit") else f"{model} (the default of a conversation)"]]
+    try:
+        price = find_price(model)
+    except WorkbenchError as error:
+        return [*rows, ["price", str(error)]]
+    if price is None:
+        rows.append(["price", "not known"])
+    else:
+        rows.append(["price", f"{price.rates.input:.2f} USD in, {price.rates.output:.2f} out, a million tokens"])
+    context = context_tokens(model)
+    return [*rows, ["context", "not known" if context is None else f"{context:,} tokens"]]
+
+
+def _upkeep_rows(agent: Agent) -> dict[str, Any]:
+    try:
+        upkeep = estimate_upkeep(agent)
+    except WorkbenchError as error:
+        return {"brief": "", "rows": [], "assumption": str(error)}
+    tokens = (
+        ("prompt", upkeep.prompt_tokens, upkeep.prompt_usd, upkeep.model),
+        ("description", upkeep.description_tokens, upkeep.description_usd, upkeep.session_model),
+    )
+    rows = [
+        [name, f"about {count:,} tokens", "price not known" if usd is None else f"{usd:.2f} USD a day", model]
+        for name, count, usd, model in tokens
+    ]
+    total = "" if upkeep.usd is None else f" · about {upkeep.usd:.2f} USD a day"
+    return {
+        "brief": f"prompt {upkeep.prompt_tokens:,} + description {upkeep.description_tokens:,} tokens{total}",
+        "rows": rows,
+        "assumption": f"Assumed: {upkeep.assumption}.",
+    }
+
+
+def _conflict(merge: Merge) -> list[dict[str, Any]]:
+    return [
+        {
+            "index": index,
+            "kind": _kind(piece),
+            **{name: _brief(text) if _kind(piece) == "same" else text for name, text in asdict(piece).items()},
+        }
+        for index, piece in enumerate(merge.pieces)
+    ]
+
+
+def _kind(piece: Piece) -> str:
+    if piece.is_clash:
+        return "clash"
+    if piece.base == piece.mine == piece.disk:
+        return "same"
+    return "mine" if piece.disk == piece.base else "disk"
+
+
+def _brief(text: str) -> str:
+    """The first and last lines of a long stretch that nobody changed."""
+    lines = text.splitlines()
+    if len(lines) <= 2 * _LINES_AROUND + 1:
+        return text
+    left_out = f"… {len(lines) - 2 * _LINES_AROUND:,} lines that nobody changed …"
+    return "\n".join([*lines[:_LINES_AROUND], left_out, *lines[-_LINES_AROUND:]]) + "\n"

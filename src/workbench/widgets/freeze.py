@@ -1,0 +1,195 @@
+"""What was clicked as the few public calls that do the same, and as a notebook that makes them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.definition.agent import Agent, parse_agent
+from workbench.definition.project import project_folder
+from workbench.errors import FileError
+from workbench.secrets import without_secrets
+from workbench.trial.task import Task
+from workbench.trial.trial import Place
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a run of a panel asked for."""
+
+    variants: Mapping[str, Agent]
+    tasks: tuple[Task, ...]
+    model: str | None
+    effort: str | None
+    repeats: int
+    place: Place
+    ledger: str | None
+    """The ledger's name where it is not the usual one."""
+
+    @property
+    def live(self) -> bool | None:
+        """As `run_trials` takes it: what the stand-in answered is never asked of a model."""
+        return False if self.place.is_stand_in else None
+
+
+def calls_of(asked: Asked) -> str:
+    """Python that plans and runs the same by public calls, on its own: it holds the texts that are in no file."""
+    agents = "".join(f"    {name!r}: {_agent_call(agent)},\n" for name, agent in asked.variants.items())
+    tasks = "".join(f"    {_task_call(task)},\n" for task in asked.tasks)
+    imports = "import workbench as wb\n"
+    if any(task.graders for task in asked.tasks):
+        imports += "from workbench.trial.task import GraderSpec\n"
+    settings = [f"repeats={asked.repeats}", "graders=wb.graders.standard()"]
+    settings += [f"{name}={value!r}" for name in ("model", "effort") if (value := getattr(asked, name)) is not None]
+    where = [f"live={asked.live}"] if asked.live is not None else []
+    where += [f"ledger={asked.ledger!r}"] if asked.ledger is not None else []
+    return (
+        f"{imports}\nwb.enter_project()\nvariants = {{\n{agents}}}\ntasks = [\n{tasks}]\n"
+        f"plan = wb.plan_trials(variants, tasks, {', '.join(settings)})\n"
+        f"run = wb.run_trials({', '.join(['plan', *where])})\n"
+    )
+
+
+def write_notebook(asked: Asked, path: str | Path) -> Path:
+    """Writes a notebook that plans the same, with its tasks and the agents that are in no file beside it.
+
+    Raises:
+        FileError: a file cannot be written, is there already, or would hold a key.
+    """
+    path = Path(path)
+    if path.suffix != ".ipynb":
+        raise FileError("is no name of a notebook; it ends in .ipynb", path=path)
+    tasks = path.with_name(f"{path.stem}.tasks.jsonl")
+    files: dict[Path, bytes] = {}
+    agents = {}
+    for number, (name, agent) in enumerate(asked.variants.items(), start=1):
+        kept = _file_of(agent)
+        if kept is None:
+            kept = path.with_name(f"{path.stem}.{number}-{re.sub('[^A-Za-z0-9_-]+', '-', name)[:40]}.md")
+            files[kept] = agent.to_bytes()
+        agents[name] = _from_project(kept)
+    files[tasks] = "".join(json.dumps(_task_row(task), default=str) + "\n" for task in asked.tasks).encode()
+    notebook = _notebook(asked, agents, _from_project(tasks))
+    files[path] = (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
+    for file, content in files.items():
+        text = content.decode("utf-8", "replace")
+        if without_secrets(text) != text:
+            raise FileError("not written: it would hold a key; take it out of the agent or the question", path=file)
+        if file.exists():
+            raise FileError("is there already; freeze under another name", path=file)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for file, content in files.items():
+            with file.open("xb") as opened:
+                opened.write(content)
+    except OSError as error:
+        raise FileError(f"cannot be written: {error.strerror}", path=error.filename or path) from error
+    return path
+
+
+def _notebook(asked: Asked, agents: Mapping[str, str], tasks: str) -> dict[str, Any]:
+    files = "".join(f"    {name!r}: {file!r},\n" for name, file in agents.items())
+    parameters = (
+        "from typing import Optional\n\n"
+        f"agents: dict = {{\n{files}}}  # agent files by the name of the variant\n"
+        f"tasks: str = {tasks!r}\n"
+        f"repeats: int = {asked.repeats}  # attempts at every task by each variant\n"
+        f"model: Optional[str] = {asked.model!r}  # None: as each agent says\n"
+        f"effort: Optional[str] = {asked.effort!r}  # None: as each agent says\n"
+        f"live: Optional[bool] = {asked.live!r}  # None: a model if a key is set; True: a model or fail; False: none\n"
+        'mode: str = "top-up"  # or replay: ask nobody; or fresh: ask for all anew\n'
+        f"ledger: Optional[str] = {asked.ledger!r}  # None: the usual one\n"
+        'out: str = "outputs/frozen"  # folder of the record'
+    )
+    plan = (
+        "import workbench as wb\n\nwb.enter_project()\n"
+        "variants = {name: wb.load_agent(file) for name, file in agents.items()}\n"
+        "plan = wb.plan_trials(\n    variants,\n    wb.load_tasks(tasks),\n    repeats=repeats,\n"
+        "    graders=wb.graders.standard(),\n    model=model,\n    effort=effort,\n)\n"
+        "plan.estimate(live=live, ledger=ledger)"
+    )
+    run = "run = wb.run_trials(plan, live=live, mode=mode, ledger=ledger)"
+    shown = (
+        "for trial in run.trials:\n    print(trial.variant, trial.task_id, trial.repeat, trial.outcome, trial.score)"
+    )
+    cells = [
+        _cell("title", "# Trials as they were clicked\n\nWhat the ledger holds is not asked for again."),
+        _cell("parameters", parameters, tags=["parameters"]),
+        _cell("plan", plan, tags=[]),
+        _cell("run", run, tags=[]),
+        _cell("trials", shown, tags=[]),
+    ]
+    if len(asked.variants) > 1 and any(task.graders for task in asked.tasks):
+        cells.append(_cell("compare", "wb.compare(run, baseline=next(iter(variants)))", tags=[]))
+    cells.append(_cell("record", 'print(f"The record is in {wb.export_record(run, out)}")', tags=[]))
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _cell(name: str, source: str, *, tags: list[str] | None = None) -> dict[str, Any]:
+    lines = source.splitlines(keepends=True)
+    if tags is None:
+        return {"cell_type": "markdown", "id": name, "metadata": {}, "source": lines}
+    about = {"tags": tags} if tags else {}
+    return {
+        "cell_type": "code",
+        "execution_count": None,
+        "id": name,
+        "metadata": about,
+        "outputs": [],
+        "source": lines,
+    }
+
+
+def _file_of(agent: Agent) -> Path | None:
+    """The file that holds this very text."""
+    if agent.path is None:
+        return None
+    try:
+        return agent.path if agent.path.read_bytes() == agent.to_bytes() else None
+    except OSError:
+        return None
+
+
+def _from_project(path: Path) -> str:
+    whole, project = path.resolve(), project_folder()
+    return (whole.relative_to(project) if whole.is_relative_to(project) else whole).as_posix()
+
+
+def _agent_call(agent: Agent) -> str:
+    file = _file_of(agent)
+    if file is not None:
+        return f"wb.load_agent({_from_project(file)!r})"
+    data = agent.to_bytes()
+    text = data.decode("utf-8", "replace")
+    return f"wb.parse_agent({(text if parse_agent(text).to_bytes() == data else data)!r})"
+
+
+def _task_call(task: Task) -> str:
+    given = ", ".join(
+        f"{name}={getattr(task, name)!r}"
+        for name in ("id", "input", "target", "group", "variables", "context", "graders")
+        if getattr(task, name) not in (None, {}, ())
+    )
+    return f"wb.Task({given})"
+
+
+def _task_row(task: Task) -> dict[str, Any]:
+    """A line of a task file. What Jinja would take for a template is a variable's value there."""
+    row = {name: value for name, value in asdict(task).items() if value not in (None, {}, ())}
+    row.pop("file_sha256", None)
+    variables = dict(task.variables)
+    for name in ("input", "context", "target"):
+        if isinstance(row.get(name), str) and "{" in row[name]:
+            variables[f"frozen_{name}"] = row[name]
+            row[name] = "{{ frozen_" + name + " }}"
+    if variables:
+        row["variables"] = variables
+    if task.graders:
+        row["graders"] = [{spec.name: {**spec.options, "label": spec.label}} for spec in task.graders]
+    return row

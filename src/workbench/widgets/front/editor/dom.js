@@ -1,0 +1,52 @@
+// Elements. Whatever a file, a model or a person wrote goes in as text, never as markup.
+
+let made = 0;
+
+export const newId = () => `workbench-${++made}`;
+
+export function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined || value === null) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "class") element.className = value;
+    else if (name in element && !name.startsWith("aria")) element[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+export const button = (text, onclick, properties = {}) =>
+  make("button", { type: "button", class: "wb-button", onclick, ...properties }, text);
+
+// Only what differs is set: a screen reader reads a status out each time it is set.
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// A function that calls `act` when what it is given differs from the last time, as JSON.
+export function whenChanged(act) {
+  let before;
+  return (value) => {
+    const now = JSON.stringify(value);
+    if (now === before) return;
+    before = now;
+    act(value);
+  };
+}
+
+// A text area as high as its text, up to what the style allows.
+export function grow(area) {
+  area.style.height = "auto";
+  if (area.scrollHeight) area.style.height = `${area.scrollHeight + 2}px`;
+}
+
+// A control gets the kernel's value; the caret stays where one is. Says whether that was another value.
+export function setValue(control, value) {
+  if (control.value === value) return false;
+  const { selectionStart: start, selectionEnd: end } = control;
+  control.value = value;
+  if (document.activeElement === control && start !== null && start !== undefined) control.setSelectionRange(start, end);
+  return true;
+}

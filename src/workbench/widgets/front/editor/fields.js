@@ -1,0 +1,163 @@
+// The sixteen fields, each with a control that fits. A control shows what the kernel says, except while the kernel has
+// not heard yet what was typed into it.
+import { button, grow, make, newId, setText, setValue, whenChanged } from "./dom.js";
+import { showTools } from "./tools.js";
+
+export function fieldRows(link) {
+  const shows = [];
+  const groups = new Map();
+  for (const form of link.facts.forms) {
+    if (!groups.has(form.group)) groups.set(form.group, []);
+    groups.get(form.group).push(form);
+  }
+  const sections = [...groups].map(([heading, forms]) => {
+    const inside = make("div", { class: "wb-fields" });
+    for (const form of forms) {
+      const row = fieldRow(link, form);
+      inside.append(row.element);
+      shows.push(row.show);
+    }
+    const present = forms.some(({ name }) => link.state.fields[name].text !== null);
+    const hint = make("span", { class: "wb-faint" }, forms.map(({ key }) => key).join(", "));
+    const always = ["Who it is", "What thinks", "What it may do"].includes(heading);
+    return make("details", { class: "wb-group", open: present || always }, make("summary", {}, make("b", {}, heading), hint), inside);
+  });
+  return { sections, show: (state) => shows.forEach((show) => show(state)) };
+}
+
+function fieldRow(link, form) {
+  const id = newId();
+  const send = (value) => link.setControl(form.name, { type: "field", field: form.name, value });
+  const control = (controls[form.kind] ?? controls.line)(link, form, id, send);
+  const why = make("p", { class: "wb-why", id: `${id}-why` });
+  const remove = button("×", () => send(null), {
+    class: "wb-button wb-icon",
+    "aria-label": `Remove ${form.key} from the file`,
+    title: `Remove ${form.key} from the file`,
+  });
+  const label = control.labels
+    ? make("span", { class: "wb-label", id: `${id}-label` }, form.key)
+    : make("label", { class: "wb-label", htmlFor: id }, form.key);
+  const says = form.says ? make("p", { class: "wb-says" }, form.says) : null;
+  const element = make("div", { class: `wb-row wb-row-${form.kind}` }, label, make("div", { class: "wb-control" }, control.element, says, why), remove);
+  const show = whenChanged(([field, model]) => {
+    const isAbsent = field.text === null;
+    const hint = isAbsent ? `not in the file: ${form.absent}` : form.keeps_empty ? form.empty : "";
+    control.show(field, hint, model);
+    remove.style.visibility = isAbsent ? "hidden" : "visible";
+    element.classList.toggle("wb-absent", isAbsent);
+    setText(why, field.why ? `Not taken: ${field.why}` : "");
+    why.hidden = !field.why;
+    control.input?.setAttribute("aria-invalid", field.why ? "true" : "false");
+    if (field.why) control.input?.setAttribute("aria-describedby", why.id);
+    else control.input?.removeAttribute("aria-describedby");
+  });
+  const showState = (state) => link.isHeard(form.name) && show([state.fields[form.name], form.kind === "model" ? state.model : null]);
+  showState(link.state);
+  return { element, show: showState };
+}
+
+function line(_link, _form, id, send) {
+  const input = make("input", { id, type: "text", dir: "auto", autocomplete: "off", spellcheck: false });
+  input.addEventListener("input", () => send(input.value));
+  return {
+    element: input,
+    input,
+    show: ({ text }, hint) => {
+      setValue(input, text ?? "");
+      input.placeholder = hint;
+    },
+  };
+}
+
+function area(link, form, id, send) {
+  const input = make("textarea", { id, dir: "auto", rows: 1, class: form.kind === "yaml" ? "wb-code" : "", spellcheck: form.kind !== "yaml" });
+  input.addEventListener("input", () => (send(input.value), grow(input)));
+  new ResizeObserver(() => input.clientWidth !== input.wbWidth && ((input.wbWidth = input.clientWidth), grow(input))).observe(input);
+  return {
+    element: input,
+    input,
+    show: ({ text }, hint) => {
+      input.placeholder = hint;
+      if (setValue(input, text ?? "")) grow(input);
+    },
+  };
+}
+
+function number(...given) {
+  const made = line(...given);
+  made.input.inputMode = "numeric";
+  return made;
+}
+
+// Picked among known values, the file's own beside them.
+function choice(_link, form, id, send) {
+  const input = make("select", { id });
+  input.addEventListener("change", () => send(input.value || null));
+  return {
+    element: input,
+    input,
+    show: ({ text }) => {
+      const options = [make("option", { value: "" }, `not in the file: ${form.absent}`)];
+      options.push(...form.values.map((value) => make("option", { value }, value)));
+      if (text && !form.values.includes(text)) {
+        options.push(make("option", { value: text }, `${text} (not a value that Claude Code knows)`));
+      }
+      input.replaceChildren(...options);
+      input.value = text ?? "";
+    },
+  };
+}
+
+function model(link, form, id, send) {
+  const made = line(link, form, id, send);
+  const list = make("datalist", { id: `${id}-list` }, ...form.values.map((value) => make("option", { value })));
+  made.input.setAttribute("list", list.id);
+  const known = make("dl", { class: "wb-known" });
+  const { show } = made;
+  return {
+    ...made,
+    element: make("div", {}, made.input, list, known),
+    show: (field, hint, rows) => {
+      show(field, hint);
+      known.replaceChildren(...rows.flatMap(([what, much]) => [make("dt", {}, what), make("dd", {}, much)]));
+    },
+  };
+}
+
+function color(link, form, id, send) {
+  const swatches = make("div", { class: "wb-swatches", role: "radiogroup", "aria-labelledby": `${id}-label` });
+  const name = newId();
+  const swatch = (value, shown, paint) => {
+    const radio = make("input", { type: "radio", name, value });
+    radio.addEventListener("change", () => radio.checked && send(value || null));
+    if (paint) radio.style.cssText = `--wb-paint: ${paint}; --wb-mark: #fff`;
+    return make("label", { class: "wb-swatch" }, radio, make("span", {}, shown));
+  };
+  const known = [swatch("", "none", ""), ...form.values.map((value) => swatch(value, value, link.facts.colors[value]))];
+  return {
+    element: swatches,
+    labels: true,
+    show: ({ text }) => {
+      const odd = text && !form.values.includes(text) ? [swatch(text, `${text} (not one of Claude Code's)`, "")] : [];
+      if (swatches.children.length !== known.length + odd.length || odd.length) swatches.replaceChildren(...known, ...odd);
+      for (const radio of swatches.querySelectorAll("input")) radio.checked = radio.value === (text ?? "");
+    },
+  };
+}
+
+function tools(link, form, id, send) {
+  const made = line(link, form, id, send);
+  const picker = showTools(link, form, (text) => (setValue(made.input, text), send(text)));
+  const { show } = made;
+  return {
+    ...made,
+    element: make("div", {}, made.input, picker.element),
+    show: (field, hint) => {
+      show(field, hint);
+      picker.show(field);
+    },
+  };
+}
+
+const controls = { line, lines: area, yaml: area, names: line, number, choice, switch: choice, model, color, tools };

@@ -1,0 +1,136 @@
+// The page's end of the line to the kernel. What is typed is sent at once, one message of a kind on its way at a time:
+// while the kernel is busy, what is typed gathers here, and goes as one when it answers.
+import { ChangeSet, Text } from "@codemirror/state";
+
+const LOOK_AFTER_MS = 120;
+const LOOK_AT_LEAST_EVERY_MS = 600;
+const SLOW_AFTER_MS = 3000;
+
+export class Link {
+  constructor(model) {
+    const { facts, state, texts } = model.get("snapshot");
+    this.model = model;
+    this.facts = facts;
+    this.state = state;
+    this.client = Math.random().toString(36).slice(2);
+    this.isGone = false;
+    this.texts = {};
+    for (const [name, { text, version }] of Object.entries(texts)) {
+      this.texts[name] = { doc: Text.of(text.split("\n")), version };
+    }
+    this.listeners = new Set();
+    this.writers = new Set();
+    this.controls = new Map(); // by control: what is to be sent
+    this.sent = 0; // how many values of controls
+    this.onItsWay = null; // the control whose value was sent and not heard of
+    this.acts = [];
+    this.slow = null;
+    model.on("msg:custom", (message) => this.hear(message));
+    model.on("comm_live_update", () => {
+      this.isGone = true;
+      this.tell({ type: "gone" });
+    });
+    const versions = Object.fromEntries(Object.entries(this.texts).map(([name, text]) => [name, text.version]));
+    this.send({ type: "hello", versions });
+  }
+
+  send(message) {
+    if (!this.isGone) this.model.send(message);
+  }
+
+  listen(call) {
+    this.listeners.add(call);
+    return () => this.listeners.delete(call);
+  }
+
+  tell(message) {
+    for (const call of [...this.listeners]) call(message);
+  }
+
+  hear(message) {
+    if (message.type === "updates") this.takeUpdates(message);
+    else if (message.type === "reset") this.takeReset(message);
+    else if (message.type === "state") {
+      this.state = message.state;
+      if ((message.state.heard[this.client] ?? 0) >= this.sent) this.onItsWay = null;
+      this.tell(message);
+    } else this.tell(message);
+    this.pump();
+  }
+
+  takeUpdates({ text: name, version, updates }) {
+    const text = this.texts[name];
+    if (version > text.version) return this.send({ type: "pull", text: name, version: text.version });
+    const news = updates
+      .slice(text.version - version)
+      .map(({ client, changes }) => ({ clientID: client, changes: ChangeSet.fromJSON(changes) }));
+    for (const { changes } of news) text.doc = changes.apply(text.doc);
+    text.version += news.length;
+    this.tell({ type: "updates", text: name, updates: news });
+  }
+
+  takeReset({ text: name, ...snapshot }) {
+    this.texts[name] = { doc: Text.of(snapshot.text.split("\n")), version: snapshot.version };
+    this.tell({ type: "reset", text: name });
+  }
+
+  // A control's value, the newest in place of one that still waits here.
+  setControl(name, message) {
+    this.controls.delete(name);
+    this.controls.set(name, message);
+    this.pump();
+  }
+
+  // Whether the kernel has heard all that this control had to say, so that its own value may be shown.
+  isHeard(name) {
+    return !this.controls.has(name) && this.onItsWay !== name;
+  }
+
+  // A button: after everything that was typed before it.
+  act(name, given = {}) {
+    this.acts.push({ type: "act", act: name, with: given });
+    for (const writer of this.writers) writer.push();
+    this.pump();
+  }
+
+  get isSettled() {
+    return this.onItsWay === null && this.controls.size === 0 && [...this.writers].every((writer) => writer.isSettled);
+  }
+
+  pump() {
+    if (this.onItsWay === null && this.controls.size) {
+      const [name, message] = this.controls.entries().next().value;
+      this.controls.delete(name);
+      this.onItsWay = name;
+      this.send({ ...message, client: this.client, seq: ++this.sent });
+    }
+    while (this.isSettled && this.acts.length) this.send(this.acts.shift());
+    this.watch();
+  }
+
+  // Says so when the kernel has not answered for a while.
+  watch() {
+    if (this.isSettled && !this.acts.length) {
+      clearTimeout(this.slow);
+      if (this.slow !== null) this.tell({ type: "slow", isSlow: false });
+      this.slow = null;
+    } else this.slow ??= setTimeout(() => this.tell({ type: "slow", isSlow: true }), SLOW_AFTER_MS);
+  }
+
+  // Has the kernel look at what was typed when one pauses, and now and then while one does not.
+  lookSoon() {
+    const now = performance.now();
+    this.typedSince ??= now;
+    clearTimeout(this.look);
+    const wait = Math.max(0, Math.min(LOOK_AFTER_MS, this.typedSince + LOOK_AT_LEAST_EVERY_MS - now));
+    this.look = setTimeout(() => this.lookNow(), wait);
+  }
+
+  lookNow() {
+    clearTimeout(this.look);
+    if (this.typedSince === undefined) return;
+    this.typedSince = undefined;
+    for (const writer of this.writers) writer.push();
+    this.send({ type: "look" });
+  }
+}

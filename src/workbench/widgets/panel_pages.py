@@ -1,0 +1,33 @@
+"""A trial panel where no widget can be shown: as HTML and as Markdown, without what changes from run to run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workbench.widgets.column import OUTCOMES, counts, score_rows
+from workbench.widgets.frame import as_code, as_rows, as_text
+
+if TYPE_CHECKING:
+    from workbench.widgets.trials import TrialPanel
+
+
+def html_page(panel: TrialPanel) -> str:
+    """The panel as a page without controls."""
+    parts = [as_text(repr(panel), tag="p")]
+    for trial in panel.trials:
+        parts.append(as_text(f"{trial.variant} on {trial.task_id}: {OUTCOMES[trial.outcome]}", tag="h3"))
+        parts.append(as_text(" · ".join([trial.place.label, *counts(trial)]), tag="p"))
+        parts.append(as_text(trial.reply.text if trial.reply else "", tag="pre"))
+        if trial.scores:
+            parts.append(as_rows(list(score_rows(trial)), ("grader", "score", "explanation")))
+    return f"<div>{''.join(parts)}</div>"
+
+
+def markdown_page(panel: TrialPanel) -> str:
+    """The replies as Markdown in which their text stays text."""
+    parts = [as_code(repr(panel))]
+    for trial in panel.trials:
+        parts.append(as_code(f"{trial.variant} on {trial.task_id}, {trial.place.label}: {OUTCOMES[trial.outcome]}"))
+        parts.append(as_code(trial.reply.text if trial.reply else ""))
+        parts.extend([as_code("\n".join(": ".join(row) for row in score_rows(trial)))] if trial.scores else [])
+    return "\n\n".join(parts)

@@ -1,0 +1,233 @@
+"""The controls of a trial panel. They call the panel's methods and show its values; they decide nothing."""
+
+from __future__ import annotations
+
+import html
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from workbench.definition.claude_code import facts
+from workbench.definition.project import project_folder
+from workbench.errors import WorkbenchError
+from workbench.trial.client import describe_place
+from workbench.trial.plan import EFFORTS
+from workbench.trial.task import Task
+from workbench.widgets.column import Column
+from workbench.widgets.editor import AgentEditor
+from workbench.widgets.frame import as_rows, as_text, frame, styled
+
+if TYPE_CHECKING:
+    from workbench.widgets.trials import TrialPanel
+
+MOST_REPEATS = 100
+
+_OWN = object()
+"""In place of a task's id: the question is typed."""
+
+
+class PanelView:
+    """The controls and the replies of one panel."""
+
+    def __init__(self, panel: TrialPanel) -> None:
+        self._panel = panel
+        self._is_showing = False
+        tasks = [(f"{task.group}: {task.id}" if task.group else task.id, task.id) for task in panel.tasks]
+        options: list[tuple[str, Any]] = [*tasks, ("a question of your own", _OWN)]
+        self._task = ipywidgets.SelectMultiple(
+            options=options,
+            value=(options[0][1],),
+            description="Task",
+            rows=min(6, len(options)),
+            style={"description_width": "44px"},
+            layout={"width": "auto", "flex": "1 1 260px"},
+        )
+        self._question = styled(
+            ipywidgets.Textarea(
+                description="Question",
+                placeholder="Type a question",
+                rows=5,
+                style={"description_width": "70px"},
+            ),
+            "question",
+        )
+        self._ticks = {
+            name: ipywidgets.Checkbox(value=True, description=name, indent=False, layout={"width": "auto"})
+            for name in (("disk", "draft") if isinstance(panel._source, AgentEditor) else panel.variants)
+        }
+        self._versions = ipywidgets.SelectMultiple(description="Versions", rows=4, layout={"display": "none"})
+        self._find = ipywidgets.Button(description="Earlier versions", tooltip="List what was ever tried of this agent")
+        wide = {"description_width": "initial"}
+        self._model = ipywidgets.Combobox(
+            description="Model", placeholder="as the agent says", options=_models(), style=wide
+        )
+        self._effort = ipywidgets.Dropdown(
+            description="Effort", options=[("as the agent says", None), *((each, each) for each in EFFORTS)], style=wide
+        )
+        self._repeats = ipywidgets.BoundedIntText(
+            description="Repeats", value=1, min=1, max=MOST_REPEATS, style=wide, layout={"width": "130px"}
+        )
+        self._run = ipywidgets.Button(
+            description="Run", tooltip="Put the question to each variant", button_style="primary"
+        )
+        self._stop = ipywidgets.Button(
+            description="Stop", tooltip="End the replies; what has come is kept", disabled=True
+        )
+        self._ask = ipywidgets.Button(description="Estimate", tooltip="What it would take; nothing is spent")
+        self._freeze = ipywidgets.Button(description="Freeze", tooltip="Write what was tried as a notebook")
+        self._note = ipywidgets.HTML()
+        self._place = ipywidgets.HTML()
+        self._estimate = ipywidgets.HTML()
+        self._calls = ipywidgets.HTML()
+        self._replies = styled(ipywidgets.Box(), "replies")
+        settings = [self._model, self._effort, self._repeats]
+        found = [self._find, self._versions] if isinstance(panel._source, AgentEditor) else []
+        self.box = frame(
+            "Trial panel",
+            self._place,
+            styled(ipywidgets.HBox([self._task, *self._ticks.values(), *found]), "bar", "choices"),
+            self._question,
+            styled(ipywidgets.HBox([*settings, self._ask, self._run, self._stop, self._freeze]), "bar"),
+            self._estimate,
+            self._note,
+            self._replies,
+            self._calls,
+        )
+        self._show_question()
+        self._show_place()
+        self._say("")
+        self._task.observe(lambda _: self._show_question(), "value")
+        self._question.observe(lambda _: self._leave_task(), "value")
+        for control in (self._task, *self._ticks.values(), self._versions, *settings):
+            control.observe(lambda _: self._choices_changed(), "value")
+        self._run.on_click(lambda _: self._start())
+        self._stop.on_click(lambda _: panel.stop())
+        self._find.on_click(lambda _: self._list_versions())
+        self._ask.on_click(lambda _: threading.Thread(target=self._show_estimate, daemon=True).start())
+        self._freeze.on_click(lambda _: self._write())
+
+    def show_columns(self, columns: tuple[Column, ...]) -> None:
+        """Puts these replies in place of those of the run before."""
+        before = self._replies.children
+        self._replies.children = [column.open_view() for column in columns]
+        for view in before:
+            view.close()
+
+    def refresh(self) -> None:
+        """Shows whether a run is under way; called from the loop thread too."""
+        running = self._panel.is_running
+        self._run.disabled, self._stop.disabled = running, not running
+        self._freeze.disabled = not self._panel.calls
+        self._calls.value = (
+            f"<details><summary>The same as calls</summary>{as_text(self._panel.calls, tag='pre')}</details>"
+            if self._panel.calls
+            else ""
+        )
+
+    def _chosen(self) -> tuple[list[Task | str], list[str], dict[str, Any]]:
+        tasks: list[Task | str] = [task for task in self._panel.tasks if task.id in self._task.value]
+        if _OWN in self._task.value:
+            tasks.append(self._question.value)
+        names = [name for name, tick in self._ticks.items() if tick.value]
+        settings = {
+            "model": self._model.value.strip() or None,
+            "effort": self._effort.value,
+            "repeats": self._repeats.value,
+        }
+        return tasks, [*names, *self._versions.value], settings
+
+    def _start(self) -> None:
+        self._show_place()
+        tasks, chosen, settings = self._chosen()
+        try:
+            self._panel.run(tasks, chosen, **settings)
+        except WorkbenchError as error:
+            self._say(str(error))
+        else:
+            self._say(self._remark(chosen))
+
+    def _write(self) -> None:
+        folder = project_folder() / "outputs"
+        number = 1
+        while (path := folder / f"frozen-{number}.ipynb").exists():
+            number += 1
+        try:
+            self._panel.freeze(path)
+        except WorkbenchError as error:
+            self._say(str(error))
+        else:
+            self._say(f"Written: {Path('outputs') / path.name}. workbench run on it asks nobody for what was answered.")
+
+    def _list_versions(self) -> None:
+        try:
+            versions = self._panel.versions
+        except WorkbenchError as error:
+            self._say(str(error))
+            return
+        self._versions.options = list(versions.items())
+        self._versions.layout.display = None if versions else "none"
+        self._say("" if versions else "No version of this agent was tried yet.")
+
+    def _choices_changed(self) -> None:
+        """The server that counts tokens is not asked while one chooses."""
+        self._estimate.value = ""
+        try:
+            stands_in = self._panel.place.is_stand_in
+        except WorkbenchError:
+            return  # the line that says who answers has the reason
+        if stands_in:
+            self._show_estimate()
+
+    def _show_estimate(self) -> None:
+        tasks, chosen, settings = self._chosen()
+        try:
+            rows = self._panel.estimate(tasks, chosen, **settings).rows()
+        except WorkbenchError as error:
+            self._estimate.value = as_text(str(error), tag="div", name="note")
+        else:
+            self._estimate.value = as_rows(list(rows), ("estimate", "nothing is spent yet"))
+
+    def _remark(self, chosen: list[str]) -> str:
+        tried = [column.variant for column in self._panel._columns]
+        if tried != chosen:
+            return "The draft is what the file says, so only the file was tried. Edit the agent first."
+        requests = [[trial.request for trial in column.planned] for column in self._panel._columns]
+        if len(requests) > 1 and all(request == requests[0] for request in requests):
+            return (
+                "All variants send the same request: of an agent, only prompt, model and effort reach the "
+                "model. What differs below is chance."
+            )
+        return ""
+
+    def _show_question(self) -> None:
+        self._question.disabled = len(self._task.value) > 1 and _OWN not in self._task.value
+        task = next((task for task in self._panel.tasks if self._task.value == (task.id,)), None)
+        if task is not None:
+            self._is_showing = True
+            self._question.value = task.message
+            self._is_showing = False
+
+    def _leave_task(self) -> None:
+        """A question that was edited is no longer the task's: its graders would not fit."""
+        if not self._is_showing and _OWN not in self._task.value:
+            self._task.value = (_OWN,)
+
+    def _show_place(self) -> None:
+        try:
+            place = self._panel.place
+        except WorkbenchError as error:
+            self._place.value = f'<div class="workbench-note">{html.escape(str(error))}</div>'
+        else:
+            name = "standin" if place.is_stand_in else "faint"
+            self._place.value = as_text(describe_place(place), tag="div", name=name)
+
+    def _say(self, text: str) -> None:
+        self._note.value = f'<div role="status" class="workbench-note">{html.escape(text)}</div>'
+        self._note.layout.display = None if text else "none"
+
+
+def _models() -> tuple[str, ...]:
+    """The names that Claude Code takes for a model."""
+    return (*facts()["aliases"], *facts()["models"])

@@ -1,0 +1,113 @@
+"""Mends: the problem is gone, and nothing else changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from workbench.definition.agent import FIELDS, Agent, parse_agent
+from workbench.definition.header import Problem
+from workbench.definition.lint import check_agent
+from workbench.definition.mend import mend_agent, mendable
+
+BODY = "\nYou read code.\n"
+
+
+def agent_with(header: str) -> Agent:
+    return parse_agent(f"---\nname: reviewer\n{header}\n---\n{BODY}")
+
+
+def problem_of(agent: Agent, rule: str) -> Problem:
+    return next(problem for problem in check_agent(agent) if problem.rule == rule)
+
+
+@pytest.mark.parametrize(
+    ("rule", "header", "line"),
+    [
+        ("repaired", "description: Use it: now", 'description: "Use it: now"'),
+        ("color-case", "description: d\ncolor: Blue", "color: blue"),
+        ("tool-case", "description: d\ntools: read, Grep", "tools: Read, Grep"),
+        ("gone-tool", "description: d\ntools: [Read, MultiEdit]", "tools: [Read]"),
+        ("main-thread-tool", "description: d\ntools: Read, AskUserQuestion", "tools: Read"),
+        ("max-turns", 'description: d\nmaxTurns: "20"', "maxTurns: 20"),
+        ("background", "description: d\nbackground: yes", "background: true"),
+        ("not-text", "description: 7", 'description: "7"'),
+        ("misspelt-key", "description: d\nallowed-tools: Read", "tools: Read"),
+        ("hash-comment", "description: Use C # or F", 'description: "Use C # or F"'),
+        ("cut-at-dashes", "description: a --- b", 'description: "a \\x2d-- b"'),
+    ],
+)
+def test_a_mend_writes_what_was_meant(rule: str, header: str, line: str) -> None:
+    agent = agent_with(header)
+    mended = mend_agent(agent, problem_of(agent, rule))
+
+    assert mended is not None
+    assert line in mended.text.split("\n")
+    assert mended.prompt == BODY
+    assert rule not in {problem.rule for problem in check_agent(mended)}
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        ("byte-order-mark", "\ufeff---\nname: a-b\ndescription: d\n---\nx\n"),
+        ("blank-before-header", "\n\n---\nname: a-b\ndescription: d\n---\nx\n"),
+        ("odd-fence", "---\nname: a-b\ndescription: d\n...\nx\n"),
+        ("unclosed-header", "---\nname: a-b\ndescription: d\n\nx\n"),
+        ("duplicate-key", "---\nname: a-b\ndescription: c\ndescription: d\n---\nx\n"),
+        ("hooks-list", "---\nname: a-b\ndescription: d\nhooks: []\n---\nx\n"),
+        ("empty-value", "---\nname: a-b\ndescription: d\nmodel:\n---\nx\n"),
+    ],
+)
+def test_a_mend_of_the_files_form_keeps_its_fields(rule: str, text: str) -> None:
+    agent = parse_agent(text)
+    mended = mend_agent(agent, problem_of(agent, rule))
+
+    assert mended is not None
+    assert (mended.name, mended.description, mended.prompt.strip()) == ("a-b", "d", "x")
+    assert rule not in {problem.rule for problem in check_agent(mended)}
+
+
+@pytest.mark.parametrize(
+    ("rule", "header"),
+    [
+        ("gone-tool", "description: d\ntools: MultiEdit"),  # without it, the agent would have every tool or none
+        ("retired-model", "description: d\nmodel: claude-2.1"),
+        ("unknown-key", "description: d\npriority: high"),
+        ("misspelt-key", "description: d\ntools: Read\nallowed-tools: Grep"),
+        ("hash-comment", 'description: "d" # a remark'),
+        ("max-turns", "description: d\nmaxTurns: many"),
+    ],
+)
+def test_what_only_the_author_can_decide_has_no_mend(rule: str, header: str) -> None:
+    agent = agent_with(header)
+    problem = problem_of(agent, rule)
+
+    assert mend_agent(agent, problem) is None
+    assert problem not in mendable(agent, [problem])
+
+
+def test_a_mend_of_an_edited_agent_keeps_the_edits() -> None:
+    agent = agent_with("description: d\ncolor: Blue").replace(model="opus", prompt="Other.\n")
+    mended = mend_agent(agent, problem_of(agent, "color-case"))
+
+    assert mended is not None
+    assert (mended.model, mended.color, mended.prompt) == ("opus", "blue", "Other.\n")
+
+
+def test_every_mend_of_real_files_changes_its_own_field_only(corpus: Path) -> None:
+    mends = 0
+    for path in sorted(corpus.rglob("*.md")):
+        agent = parse_agent(path.read_bytes())
+        for problem in mendable(agent, check_agent(agent)):
+            mended = mend_agent(agent, problem)
+            if mended is None or problem.rule == "misspelt-key":
+                continue
+            mends += 1
+            changed = {
+                FIELDS.get(name, name) for name in (*FIELDS, "prompt") if getattr(agent, name) != getattr(mended, name)
+            }
+            assert changed <= {problem.field}, (path, problem)
+
+    assert mends > 100

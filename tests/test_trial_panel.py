@@ -1,0 +1,232 @@
+"""The trial panel by its public methods: what it asks, what it takes before, what is left of it as a notebook."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.messages_server import MessagesServer
+from workbench.definition.agent import Agent, load_agent
+from workbench.errors import FileError, PlanError
+from workbench.headless.notebook import run_notebook
+from workbench.trial.record import load_run
+from workbench.trial.task import GraderSpec, Task
+from workbench.trial.trial import Place
+from workbench.widgets.editor import AgentEditor
+from workbench.widgets.reply import ReplyView
+from workbench.widgets.trials import TrialPanel
+
+OFFLINE = Place(kind="offline", base_url="http://offline.invalid")
+GRADED = Task(
+    id="graded", input="Which load?", graders=(GraderSpec(name="mentions", label="says", options={"any": ["load"]}),)
+)
+BRACES = Task(id="braces", input="What is {{ this }} {% endraw %}?", context="{# kept #}")
+AGENTS = {"long": Agent(name="a", prompt="Long."), "short": Agent(name="a", prompt="Short.")}
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def editor(project: Path) -> AgentEditor:
+    path = project / "agents" / "reviewer.md"
+    path.parent.mkdir()
+    path.write_text("---\nname: reviewer\ndescription: Reads\nmodel: sonnet\n---\n\nYou read code.\n")
+    return AgentEditor(load_agent(path))
+
+
+def controls(view: Any) -> dict[str, Any]:
+    found = {getattr(view, "description", ""): view}
+    for child in getattr(view, "children", ()):
+        found.update(controls(child))
+    return found
+
+
+def keys(trials: Any) -> set[str]:
+    return {trial.key for trial in trials}
+
+
+def columns(panel: TrialPanel) -> list[ReplyView]:
+    return [child for child in panel._open_view().children[-2].children if isinstance(child, ReplyView)]
+
+
+class TestEstimate:
+    def test_it_says_calls_tokens_cost_and_what_could_be_seen(self) -> None:
+        rows = dict(TrialPanel(AGENTS, place=OFFLINE).estimate([GRADED, BRACES], repeats=3).rows())
+
+        assert rows["calls to make"] == "12"
+        assert {"input tokens", "output tokens", "USD", "smallest difference"} <= set(rows)
+
+    def test_what_the_ledger_holds_is_asked_anew_and_counted(self) -> None:
+        panel = TrialPanel(AGENTS, place=OFFLINE)
+        panel.run(GRADED)
+        panel.wait()
+
+        assert panel.estimate(GRADED).calls == 2
+
+    def test_choosing_asks_no_server(self, server: MessagesServer) -> None:
+        panel = TrialPanel(AGENTS, [GRADED, BRACES])
+        shown = controls(panel._open_view())
+        shown["Task"].value = ("graded", "braces")
+        shown["Repeats"].value = 4
+        shown["Effort"].value = "low"
+
+        assert server.bodies == []
+
+    def test_choosing_shows_at_once_what_the_stand_in_takes(self) -> None:
+        panel = TrialPanel(AGENTS, [GRADED, BRACES], place=OFFLINE)
+        shown = controls(panel._open_view())
+        shown["Repeats"].value = 4
+
+        assert "2 variants x 1 tasks x 4 repeats" in panel._view._estimate.value  # type: ignore[union-attr]
+
+
+class TestRun:
+    def test_several_tasks_and_repeats_are_asked_as_planned(self, server: MessagesServer) -> None:
+        panel = TrialPanel(AGENTS)
+        options: dict[str, Any] = {"model": "haiku", "effort": "low", "repeats": 2}
+        panel.run([GRADED, "And this?"], **options)
+        trials = panel.wait()
+
+        assert len(trials) == len(server.bodies) == 8
+        assert keys(trials) == keys(panel.plan([GRADED, "And this?"], **options).trials(panel.place))
+        assert {body["output_config"]["effort"] for body in server.bodies} == {"low"}
+        assert {len(view.listing) for view in columns(panel)} == {4}
+
+    def test_variants_with_the_same_request_get_replies_of_their_own(self, server: MessagesServer) -> None:
+        panel = TrialPanel({"a": AGENTS["long"], "b": AGENTS["long"].replace(color="red")})
+        panel.run(GRADED)
+
+        assert len(keys(panel.wait())) == 2
+
+    def test_an_earlier_version_is_tried_by_its_digest(self, server: MessagesServer, editor: AgentEditor) -> None:
+        editor.edit(prompt="Tried once.\n")
+        panel = TrialPanel(editor)
+        panel.run("Why?")
+        panel.wait()
+        editor.edit(prompt="Another.\n")
+        earlier = [name for name in panel.versions.values() if name != editor.saved.digest[:8]]
+        panel.run("Why?", earlier)
+
+        assert [trial.request.system.strip() for trial in panel.wait()] == ["Tried once."]
+
+    def test_a_refused_request_is_readable_and_the_rest_is_not_asked(self, server: MessagesServer) -> None:
+        server.fault = lambda body, before: "401"
+        panel = TrialPanel({"long": AGENTS["long"]})
+        panel.run([GRADED, "And this?"])
+        panel.wait()
+
+        assert "authentication_error" in columns(panel)[0].trouble
+        assert len(server.bodies) == 1
+
+
+class TestReplies:
+    def test_an_answer_carries_all_that_was_said(self, server: MessagesServer) -> None:
+        panel = TrialPanel(AGENTS)
+        panel.run(GRADED)
+        panel.wait()
+        panel.reply_to("short", "A thousand a second.")
+        panel.wait()
+
+        assert [message["role"] for message in server.bodies[-1]["messages"]] == ["user", "assistant", "user"]
+        assert server.bodies[-1]["messages"][1]["content"] == panel.trials[1].reply.text  # type: ignore[union-attr]
+        assert dict(panel.trials[-1].scores) == {}
+        assert len(server.bodies) == 3
+
+    def test_what_nobody_said_cannot_be_answered(self) -> None:
+        panel = TrialPanel(AGENTS, place=OFFLINE)
+
+        with pytest.raises(PlanError, match="run it first"):
+            panel.reply_to("short", "Yes.")
+
+    def test_the_page_is_given_the_exact_request_without_a_key(
+        self, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "k-very-private-1")
+        panel = TrialPanel({"long": AGENTS["long"]})
+        panel.run(GRADED)
+        panel.wait()
+        (view,) = columns(panel)
+        view._handle_custom_msg({"event": "exchange"}, [])
+
+        assert json.loads(view.request) == server.bodies[0]
+        assert json.loads(view.response)["reply"]["stop_reason"] == "end_turn"
+        assert "k-very-private-1" not in view.request + view.response
+
+
+class TestFreeze:
+    def test_the_notebook_asks_the_same_and_pays_nothing(
+        self, server: MessagesServer, editor: AgentEditor, project: Path
+    ) -> None:
+        editor.edit(prompt="You are terse.\n")
+        panel = TrialPanel(editor)
+        panel.run([GRADED, BRACES, "Typed?"], model="haiku", effort="low", repeats=2)
+        asked = keys(panel.wait())
+        paid = len(server.bodies)
+        left = run_notebook(panel.freeze(project / "outputs" / "f.ipynb"), out=project / "out", progress=False)
+
+        assert keys(load_run(left.notebook).trials) == asked
+        assert len(server.bodies) == paid == 12
+        assert sorted(file.name for file in (project / "outputs").glob("f.*")) == [
+            "f.2-draft.md",
+            "f.ipynb",
+            "f.tasks.jsonl",
+        ]
+
+    def test_the_calls_ask_the_same(self, server: MessagesServer, editor: AgentEditor) -> None:
+        editor.edit(prompt="You are terse.\n")
+        panel = TrialPanel(editor)
+        panel.run([GRADED, BRACES], repeats=2)
+        asked = keys(panel.wait())
+        paid = len(server.bodies)
+        names: dict[str, Any] = {}
+        exec(panel.calls, names)
+
+        assert keys(names["run"].trials) == asked
+        assert len(server.bodies) == paid
+
+    def test_what_the_stand_in_answered_is_never_asked_of_a_model(self) -> None:
+        panel = TrialPanel(AGENTS, place=OFFLINE)
+        panel.run("Why?")
+        panel.wait()
+
+        assert "live=False" in panel.calls
+
+    def test_nothing_is_written_over(self, project: Path) -> None:
+        panel = TrialPanel(AGENTS, place=OFFLINE)
+        panel.run("Why?")
+        panel.wait()
+        panel.freeze(project / "f.ipynb")
+
+        with pytest.raises(FileError, match="is there already"):
+            panel.freeze(project / "f.ipynb")
+
+    def test_a_key_in_the_question_is_not_written(self, project: Path) -> None:
+        panel = TrialPanel(AGENTS, place=OFFLINE)
+        panel.run("What is sk-ant-api03-0123456789abcdef?")
+        panel.wait()
+
+        with pytest.raises(FileError, match="would hold a key"):
+            panel.freeze(project / "f.ipynb")
+        assert not list(project.glob("f.*"))
+
+    def test_before_a_run_there_is_nothing_to_freeze(self, project: Path) -> None:
+        with pytest.raises(PlanError, match="nothing was run"):
+            TrialPanel(AGENTS, place=OFFLINE).freeze(project / "f.ipynb")
+
+
+def test_without_a_browser_there_is_no_widget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_HEADLESS", "1")
+    panel = TrialPanel(AGENTS, place=OFFLINE)
+    panel.run("Why?")
+    panel.wait()
+
+    assert set(panel._repr_mimebundle_()) == {"text/plain", "text/html", "text/markdown"}
+    assert panel._view is None
