@@ -10,6 +10,7 @@ faults   2,000 trials while 15 % of the requests fail in every way
 kills    100 SIGKILLs at random moments of one run within a budget
 notebooks  20 notebooks without a browser, beside papermill; one killed 20 times and continued
 budget   what a budget costs a trial
+gate     how often the gate errs, by simulation
 statistics  coverage, false positives and power by simulation, beside their targets
 peers    the same trials in promptfoo and Inspect AI, where they are installed
 
@@ -33,6 +34,7 @@ NAMES = (
     "notebooks",
     "budget",
     "statistics",
+    "gate",
     "peers",
 )
 

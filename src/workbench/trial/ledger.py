@@ -313,7 +313,7 @@ class Ledger:
         for sha256, body in new.items():
             try:
                 with self._engine.begin() as connection:
-                    # Under the hash of what was sent: a secret in it is taken out, and a replay still finds its replies.
+                    # Under the hash of what was sent: without its secrets it is still found again.
                     connection.execute(_texts.insert().values(sha256=sha256, body=bytes_without_secrets(body)))
             except sa.exc.IntegrityError:
                 continue  # this very text is stored already, from another run or process

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
@@ -207,8 +208,9 @@ def start_trial(
 def grade_trial(trial: Trial, task: Task, graders: Mapping[str, Grader]) -> Trial:
     """The trial with its scores; one that was not answered has none."""
     if trial.outcome != "answered" or trial.reply is None:
-        return trial.replace(scores={})
-    return trial.replace(scores={label: grader(task, trial.reply) for label, grader in graders.items()})
+        return replace(trial, scores={})
+    # Not `Trial.replace`, which would hand on the key: a settled trial needs it no more, and a run has many.
+    return replace(trial, scores={label: grader(task, trial.reply) for label, grader in graders.items()})
 
 
 class _AskingAll:
