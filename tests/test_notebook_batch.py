@@ -145,7 +145,7 @@ def test_estimate_of_all_asks_nothing_and_leaves_nothing(project: Path, server: 
 
 
 def test_one_budget_bounds_all_notebooks_together_and_over_restarts(project: Path, server: MessagesServer) -> None:
-    plan = _plan(project, {"notebook": "try.ipynb", "grid": {"topic": ["a", "b", "c"]}}, budget_tokens=900)
+    plan = _plan(project, {"notebook": "try.ipynb", "grid": {"topic": ["a", "b", "c"]}}, budget_tokens=750)
     stopped = _run(plan, at_once=2)
     asked = len(server.bodies)
     _run(plan, go_on=True)
@@ -184,7 +184,7 @@ def test_dask_workers_share_the_ledger_and_one_budget(project: Path, monkeypatch
             entry = {"notebook": "try.ipynb", "grid": {"topic": ["a", "b", "c"]}}
             within = _run(_plan(project, entry, budget_tokens=1_000_000), dask=address)
             beyond = _run(
-                _plan(project, {**entry, "grid": {"topic": ["d", "e", "f"]}}, budget_tokens=900), dask=address
+                _plan(project, {**entry, "grid": {"topic": ["d", "e", "f"]}}, budget_tokens=750), dask=address
             )
 
     assert within.is_complete
