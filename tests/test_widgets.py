@@ -606,13 +606,13 @@ class TestDrafts:
         if keeping is not None:
             keeping.join(10)
 
-        assert "Half a sent" in next(drafts.iterdir()).read_text()
+        assert "Half a sent" in next(drafts.glob("*.json")).read_text()
 
     def test_what_was_typed_is_kept_when_the_page_pauses(self, page: Page, drafts: Path) -> None:
         page.type_at_end("prompt", "Half a sent")
         page.look()
 
-        assert "Half a sent" in next(drafts.iterdir()).read_text()
+        assert "Half a sent" in next(drafts.glob("*.json")).read_text()
 
     def test_a_headless_run_keeps_and_offers_none(
         self, editor: AgentEditor, path: Path, drafts: Path, monkeypatch: pytest.MonkeyPatch
@@ -624,7 +624,7 @@ class TestDrafts:
         again.edit(color="red")
 
         assert again.kept_draft is None
-        assert "color: red" not in next(drafts.iterdir()).read_text()
+        assert "color: red" not in next(drafts.glob("*.json")).read_text()
 
 
 def in_next_kernel(editor: AgentEditor) -> None:

@@ -33,13 +33,12 @@ def draft_path(agent_path: Path) -> Path:
     return project_folder() / "outputs" / "drafts" / f"{real.stem}-{digest}.json"
 
 
-def save_draft(agent_path: Path, *, base: str, text: str) -> Path:
-    """Keeps the draft of this agent file in place of the one before; gives where.
+def save_draft(path: Path, *, base: str, text: str) -> None:
+    """Keeps a draft at its `draft_path`, in place of the one before.
 
     Raises:
         AgentFileError: it cannot be written.
     """
-    path = draft_path(agent_path)
     kept = {"format": _FORMAT, "at": datetime.now(UTC).isoformat(timespec="seconds"), "base": base, "text": text}
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -51,16 +50,14 @@ def save_draft(agent_path: Path, *, base: str, text: str) -> Path:
             new.unlink(missing_ok=True)
     except OSError as error:
         raise AgentFileError(f"the draft cannot be kept on disk: {error.strerror}", path=path) from error
-    return path
 
 
-def load_draft(agent_path: Path) -> KeptDraft | None:
-    """The draft that was kept of this agent file; `None` where there is none.
+def load_draft(path: Path) -> KeptDraft | None:
+    """The draft that was kept at this `draft_path`; `None` where there is none.
 
     Raises:
         AgentFileError: there is one, but it cannot be read.
     """
-    path = draft_path(agent_path)
     try:
         kept = json.loads(path.read_text(encoding="ascii"))
         if kept["format"] != _FORMAT:
@@ -76,31 +73,28 @@ def load_draft(agent_path: Path) -> KeptDraft | None:
         ) from error
 
 
-def set_draft_aside(agent_path: Path) -> Path | None:
-    """Moves the kept draft to a name of its own, so that the next one does not take its place; gives where.
+def set_draft_aside(path: Path) -> None:
+    """Moves the draft at this `draft_path`, if there is one, to a name of its own, which the next one does not take.
 
     Raises:
         AgentFileError: it cannot be moved.
     """
-    path = draft_path(agent_path)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     aside = path.with_name(f"{path.stem}.{stamp}-{secrets.token_hex(2)}.json")
     try:
         path.replace(aside)
     except FileNotFoundError:
-        return None
+        return
     except OSError as error:
         raise AgentFileError(f"the earlier draft cannot be moved: {error.strerror}", path=path) from error
-    return aside
 
 
-def remove_draft(agent_path: Path) -> None:
-    """Removes the kept draft, if there is one.
+def remove_draft(path: Path) -> None:
+    """Removes the draft at this `draft_path`, if there is one.
 
     Raises:
         AgentFileError: it cannot be removed.
     """
-    path = draft_path(agent_path)
     try:
         path.unlink(missing_ok=True)
     except OSError as error:

@@ -240,9 +240,9 @@ class AgentEditor:
             merge = self.conflict
             if merge is None or work.disk is None:
                 raise WorkbenchError("there is nothing to settle: the file was not found changed")
-            if merge.clashes and work.saved.path is not None and not is_headless():
-                save_draft(work.saved.path, base=work.disk.text, text=self.text)
-                set_draft_aside(work.saved.path)
+            if merge.clashes and work.drafts is not None and not is_headless():
+                save_draft(work.drafts, base=work.disk.text, text=self.text)
+                set_draft_aside(work.drafts)
             merged = parse_agent(merge.text(sides), path=work.saved.path)
             work.saved, work.disk = work.disk, None
             self._take(base=merged)
@@ -271,8 +271,8 @@ class AgentEditor:
         """
         work = self._work
         with work.lock:
-            if work.offered is not None and work.saved.path is not None:
-                remove_draft(work.saved.path)
+            if work.offered is not None and work.drafts is not None:
+                remove_draft(work.drafts)
                 work.offered = None
                 self._tell()
 
@@ -382,15 +382,15 @@ class AgentEditor:
 
     def _keep(self) -> None:
         work = self._work
-        if work.saved.path is None:
+        if work.drafts is None:
             return
         if self.is_edited:
             if work.offered is not None:
-                set_draft_aside(work.saved.path)
+                set_draft_aside(work.drafts)
                 work.offered = None
-            save_draft(work.saved.path, base=work.saved.text, text=self.text)
+            save_draft(work.drafts, base=work.saved.text, text=self.text)
         elif work.offered is None:
-            remove_draft(work.saved.path)
+            remove_draft(work.drafts)
 
     def _tell(self) -> None:
         if self._work.view is not None:

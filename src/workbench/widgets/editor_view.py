@@ -145,8 +145,8 @@ class EditorView(anywidget.AnyWidget):
 
     def _keep(self) -> None:
         with self._editor._work.lock:
-            self._keeping = None
             self._editor._keep_draft()
+            self._keeping = None
 
     def _send_updates(self, name: str, version: int) -> None:
         text = self._texts[name]

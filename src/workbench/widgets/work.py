@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from workbench.definition.agent import FIELDS, Agent, parse_agent
 from workbench.errors import AgentFileError
-from workbench.widgets.draft_files import KeptDraft, load_draft
+from workbench.widgets.draft_files import KeptDraft, draft_path, load_draft
 from workbench.widgets.frame import is_headless
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Work:
     """A draft and its text, so that it is put together once."""
     unreadable: dict[str, tuple[str, str]] = field(default_factory=dict)
     """By field: a text that is no value yet, and why; the draft keeps the value before."""
+    drafts: Path | None = None
+    """Where the draft is kept, wherever the kernel goes meanwhile; `None` for an agent that came from no file."""
     offered: KeptDraft | None = None
     disk: Agent | None = None
     """What the file was found to hold when it was not what it should."""
@@ -61,10 +63,10 @@ def begin_work(agent: Agent) -> Work:
         return Work(saved=agent, base=agent)
     disk = as_on_disk(agent)
     edits = {name: getattr(agent, name) for name in EDITABLE if getattr(agent, name) != getattr(disk, name)}
-    work = Work(saved=disk, base=disk, edits=edits)
+    work = Work(saved=disk, base=disk, edits=edits, drafts=draft_path(agent.path))
     if not is_headless():
         try:
-            kept = load_draft(agent.path)
+            kept = load_draft(draft_path(agent.path))
         except AgentFileError as error:
             work.note = str(error)
         else:

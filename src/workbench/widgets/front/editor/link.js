@@ -25,6 +25,7 @@ export class Link {
     this.onItsWay = null; // the control whose value was sent and not heard of
     this.acts = [];
     this.slow = null;
+    this.looksAgain = false;
     model.on("msg:custom", (message) => this.hear(message));
     model.on("comm_live_update", () => {
       this.isGone = true;
@@ -93,8 +94,12 @@ export class Link {
     this.pump();
   }
 
+  get areWritersSettled() {
+    return [...this.writers].every((writer) => writer.isSettled);
+  }
+
   get isSettled() {
-    return this.onItsWay === null && this.controls.size === 0 && [...this.writers].every((writer) => writer.isSettled);
+    return this.onItsWay === null && this.controls.size === 0 && this.areWritersSettled;
   }
 
   pump() {
@@ -103,6 +108,10 @@ export class Link {
       this.controls.delete(name);
       this.onItsWay = name;
       this.send({ ...message, client: this.client, seq: ++this.sent });
+    }
+    if (this.looksAgain && this.areWritersSettled) {
+      this.looksAgain = false;
+      this.send({ type: "look" });
     }
     while (this.isSettled && this.acts.length) this.send(this.acts.shift());
     this.watch();
@@ -132,5 +141,6 @@ export class Link {
     this.typedSince = undefined;
     for (const writer of this.writers) writer.push();
     this.send({ type: "look" });
+    this.looksAgain = !this.areWritersSettled; // at what is still to be sent
   }
 }
