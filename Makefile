@@ -14,6 +14,7 @@ demo: .venv/installed
 
 test: .venv/installed-dev
 	@scripts/install-chromium
+	@scripts/install-front
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
