@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -25,6 +25,7 @@ class MessagesServer:
     def __init__(self, fault: Fault, seconds_a_piece: float) -> None:
         self.fault = fault
         self.seconds_a_piece = seconds_a_piece
+        self.pieces = REPLY
         self.more_headers: Headers = lambda _: {}
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
@@ -36,6 +37,10 @@ class MessagesServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def handle(self) -> None:
+                with suppress(ConnectionError):  # the client was killed
+                    super().handle()
 
             def do_POST(self) -> None:
                 outer._answer(self)
@@ -132,7 +137,7 @@ class MessagesServer:
                 event("content_block_delta", index=9, delta={"type": "zzz_delta", "text": "nor this"})
                 event("zzz", anything=1)
             event("content_block_start", index=1, content_block={"type": "text", "text": ""})
-            pieces = [] if fault in ("empty", "refusal") else REPLY
+            pieces = [] if fault in ("empty", "refusal") else self.pieces
             if fault == "line separator":
                 pieces = ["one\u2028two"]
             for number, piece in enumerate(pieces):

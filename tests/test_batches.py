@@ -20,12 +20,13 @@ from tests.batch_server import BatchServer, errored, serve_batches, succeeded
 from workbench.definition.agent import Agent
 from workbench.errors import BudgetError, PlanError, SetupError
 from workbench.trial import client as door
-from workbench.trial.batches import BatchProgress, Limits, Polling, ask_batch, split_trials
+from workbench.trial.batch_items import Limits, split_trials
+from workbench.trial.batches import BatchProgress, Polling, ask_batch
 from workbench.trial.budget import Budget, open_budget
+from workbench.trial.budget_limits import Limit, Sum
 from workbench.trial.catalogue import find_price
 from workbench.trial.ledger import Ledger, open_ledger
 from workbench.trial.plan import plan_trials
-from workbench.trial.spending import Limit, Sum
 from workbench.trial.task import Task
 from workbench.trial.trial import Trial, Usage
 from workbench.trial.worst_case import most_of

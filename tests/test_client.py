@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from types import SimpleNamespace
 
 import pytest
 
 from tests.messages_server import REPLY, Fault, serve
 from workbench.errors import SetupError
+from workbench.trial import client
 from workbench.trial.client import Attempt, ask, choose_place, open_client
 from workbench.trial.trial import Place, Request
 
@@ -24,8 +27,8 @@ def asked(
     pieces: list[str] = []
 
     async def once(place: Place) -> Attempt:
-        async with open_client(place) as client:
-            return await ask(client, REQUEST, on_text=pieces.append, deadline_seconds=deadline_seconds)
+        async with open_client(place) as opened:
+            return await ask(opened, REQUEST, on_text=pieces.append, deadline_seconds=deadline_seconds)
 
     with serve(fault, seconds_a_piece=seconds_a_piece) as server:
         return asyncio.run(once(Place(kind="server", base_url=server.url))), pieces
@@ -50,8 +53,8 @@ def test_request_body_says_model_persona_effort_and_no_temperature() -> None:
         place = Place(kind="server", base_url=server.url)
 
         async def once() -> None:
-            async with open_client(place) as client:
-                await ask(client, REQUEST, draw=3)
+            async with open_client(place) as opened:
+                await ask(opened, REQUEST, draw=3)
 
         asyncio.run(once())
 
@@ -116,8 +119,8 @@ def test_deadline_ends_a_reply_that_drips() -> None:
 
 def test_server_that_is_not_there_is_a_connection_failure() -> None:
     async def once() -> Attempt:
-        async with open_client(Place(kind="server", base_url="http://127.0.0.1:9")) as client:
-            return await ask(client, REQUEST)
+        async with open_client(Place(kind="server", base_url="http://127.0.0.1:9")) as opened:
+            return await ask(opened, REQUEST)
 
     attempt = asyncio.run(once())
 
@@ -172,3 +175,20 @@ def test_key_that_a_server_repeats_is_not_kept(monkeypatch: pytest.MonkeyPatch) 
 
     assert attempt.failure is not None
     assert attempt.failure.message == "not a key: Bearer [ANTHROPIC_API_KEY]"
+
+
+@pytest.mark.parametrize(("in_a_notebook", "is_frozen"), [(True, False), (False, True)])
+def test_garbage_collector_rests_only_while_the_sdk_is_imported(
+    monkeypatch: pytest.MonkeyPatch, in_a_notebook: bool, is_frozen: bool
+) -> None:
+    modules = {"ipykernel": object()} if in_a_notebook else {}
+    monkeypatch.setattr(client, "sys", SimpleNamespace(modules=modules))
+    gc.unfreeze()
+
+    with pytest.raises(ImportError), client._collector_at_rest():
+        assert not gc.isenabled()
+        raise ImportError
+
+    assert gc.isenabled()
+    assert bool(gc.get_freeze_count()) is is_frozen
+    gc.unfreeze()

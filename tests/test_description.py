@@ -7,7 +7,7 @@ import pytest
 
 from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.description import Example, read_examples, with_examples
-from workbench.trial.description_tasks import tasks_of_description
+from workbench.trial.description_tasks import load_tasks_for, tasks_of_description
 
 ON_LINES = """Use it for reviews. Examples:
 <example>
@@ -99,3 +99,13 @@ def test_each_example_with_a_turn_of_the_user_is_a_task() -> None:
         "description-1", "Look at this: is it right?", "A change is ready.", "description",
     )  # fmt: skip
     assert (two.id, two.context) == ("description-2", None)
+
+
+def test_the_tasks_of_an_agent_are_those_of_the_file_beside_it_else_its_examples(tmp_path: Path) -> None:
+    agent = Agent(description=ON_LINES, path=tmp_path / "reviewer.md")
+    without = load_tasks_for(agent)
+    (tmp_path / "reviewer.tasks.jsonl").write_text('{"id": "own", "input": "Why?"}\n')
+
+    assert without == tasks_of_description(agent)
+    assert [task.id for task in load_tasks_for(agent)] == ["own"]
+    assert load_tasks_for(Agent(description="Designs.")) == ()

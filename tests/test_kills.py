@@ -8,7 +8,7 @@ import pytest
 
 from tests.benchmarks.kills import AT_ONCE, Found, kill_and_complete, tear
 
-KILLS = 5
+KILLS = 3
 TRIALS = 400
 
 

@@ -5,7 +5,8 @@ import re
 import time
 from datetime import UTC, datetime, timedelta
 
-from workbench.trial.pace import FIRST_LIMIT, LONGEST_PAUSE_SECONDS, Pace, RateLimit, rate_limits
+from workbench.trial.pace import FIRST_LIMIT, LONGEST_PAUSE_SECONDS, Pace
+from workbench.trial.rate_limits import RateLimit, rate_limits
 
 
 def headers(**values: str) -> dict[str, str]:

@@ -127,7 +127,10 @@ def test_rows_name_comparisons_and_groups() -> None:
 
 
 def test_a_plan_that_can_show_nothing_says_so() -> None:
-    for tasks, expected in ((1, "none: a verdict takes at least 2 tasks"), (3, "by t)")):
-        power = PlannedPower(tasks=tasks, repeats=1, comparisons=1, variances=ASSUMED)
-        assert dict(power.rows())["smallest difference"].endswith(expected)
-    assert "more than 100 points" in dict(power.rows())["smallest difference"]
+    for tasks, repeats, expected in (
+        (1, 1, "none: a verdict takes at least 2 tasks"),
+        (2, 1, "none: 2 tasks do not show even 100 points with 80 % power"),
+        (3, 4, "71.3 points with 80 % power (none by t)"),
+    ):
+        power = PlannedPower(tasks=tasks, repeats=repeats, comparisons=1, variances=ASSUMED)
+        assert dict(power.rows())["smallest difference"] == expected

@@ -1,23 +1,31 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from tests.batch_server import serve_batches
 from tests.messages_server import REPLY, MessagesServer
+from workbench.comparison.static_tables import ranking_table, tasks_table
+from workbench.comparison.tables import Comparison, compare
 from workbench.definition.agent import Agent
 from workbench.errors import BudgetError, PlanError, ReplayMiss, SetupError
-from workbench.trial import asker, batches
+from workbench.grading.catalogue import standard
+from workbench.trial import asker, missing
+from workbench.trial.batches import Polling, ask_batch
 from workbench.trial.ledger import open_ledger
 from workbench.trial.plan import Plan, plan_trials
 from workbench.trial.runner import run_trials
-from workbench.trial.task import Task
+from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Run
 from workbench.trial.worst_case import most_of
 
 TASKS = tuple(Task(id=str(number), input=f"task {number}") for number in range(6))
+
+OFTEN = Polling(first_seconds=0.01, longest_seconds=0.05)
 
 
 @pytest.fixture(autouse=True)
@@ -160,12 +168,16 @@ def test_stand_in_needs_no_budget(agent: Agent) -> None:
     assert {trial.outcome for trial in run_trials(plan_of(agent), budget_usd=0.0).trials} == {"answered"}
 
 
-def test_same_plan_streamed_batched_and_replayed_gives_the_same_replies(
+def test_same_plan_streamed_batched_and_replayed_gives_equal_tables(
     agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = plan_of(agent)
+    asks = GraderSpec(name="mentions", label="asks", options={"any": ["First"]})
+    tasks = [replace(task, graders=(asks,)) for task in TASKS]
+    variants = {"base": agent, "short": agent.replace(prompt="Be short.")}
+    plan = plan_trials(variants, tasks, graders=standard())
     streamed = run_trials(plan)
-    monkeypatch.setattr(batches, "POLLING", replace(batches.POLLING, first_seconds=0.01))
+    streamed_again = run_trials(plan, mode="replay")
+    monkeypatch.setattr(missing, "ask_batch", partial(ask_batch, polling=OFTEN))
 
     def reply(params: dict[str, object]) -> dict[str, object]:
         message = {
@@ -183,9 +195,48 @@ def test_same_plan_streamed_batched_and_replayed_gives_the_same_replies(
         batched = run_trials(plan, via="batch", budget_usd=1.0)
     replayed = run_trials(plan, mode="replay")
 
-    assert texts(streamed) == texts(batched) == texts(replayed)
-    assert [trial.outcome for trial in batched.trials] == ["answered"] * 6
+    tables = [compare(run, baseline="base") for run in (streamed, batched, streamed_again, replayed)]
+    by_stream, by_batch, *from_ledger = map(str, tables)
+    assert from_ledger == [by_stream, by_batch]
+    assert len({tables_of_scores(table) for table in tables}) == 1
+    assert [trial.outcome for trial in batched.trials] == ["answered"] * 12
     assert all(trial.from_ledger for trial in replayed.trials)
+
+
+def tables_of_scores(comparison: Comparison) -> str:
+    """All that is printed but cost and seconds, which a batch has at half the price and not at all."""
+    about = (ranking_table(comparison), tasks_table(comparison), *(verdict.text for verdict in comparison.verdicts))
+    return "\n".join(map(str, about))
+
+
+@pytest.mark.parametrize("hours", [8, -8])
+def test_clock_that_is_set_while_asking_neither_ends_nor_delays_a_trial(
+    agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    now = time.time
+
+    def jump(_body: object, _before: int) -> str:
+        monkeypatch.setattr(time, "time", lambda: now() + hours * 3600)
+        return "ok"
+
+    server.fault = jump
+
+    run = run_trials(plan_of(agent), concurrency=2, deadline_seconds=60)
+
+    assert [(trial.outcome, trial.reply and trial.reply.attempts) for trial in run.trials] == [("answered", 1)] * 6
+
+
+@pytest.mark.parametrize("fault", ["401", "403", "404", "spend"])
+def test_refusal_that_holds_for_all_ends_the_run_with_one_message_however_many_are_in_flight(
+    agent: Agent, server: MessagesServer, capsys: pytest.CaptureFixture[str], fault: str
+) -> None:
+    server.fault = lambda _, __: fault
+
+    with pytest.raises(SetupError):
+        run_trials(plan_of(agent, repeats=10), concurrency=20, progress=False)
+
+    assert len(server.bodies) <= 20
+    assert capsys.readouterr().out.count("\n") == 1, "only who answers"
 
 
 def test_stand_in_has_no_batches(agent: Agent) -> None:
@@ -194,7 +245,7 @@ def test_stand_in_has_no_batches(agent: Agent) -> None:
 
 
 def test_what_is_on_its_way_in_a_batch_is_not_streamed_as_well(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "POLLING", replace(batches.POLLING, first_seconds=0.01))
+    monkeypatch.setattr(missing, "ask_batch", partial(ask_batch, polling=OFTEN))
     with serve_batches() as server:
         server.ends_at_once = False
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)

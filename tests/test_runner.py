@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
@@ -16,9 +18,10 @@ from workbench.errors import LedgerError, PlanError, SetupError, UnknownGrader
 from workbench.trial import asker
 from workbench.trial.ledger import open_ledger
 from workbench.trial.plan import Plan, make_request, plan_trials
-from workbench.trial.runner import run_trials, start_trial
+from workbench.trial.runner import run_trials
+from workbench.trial.start import start_trial
 from workbench.trial.task import GraderSpec, Task
-from workbench.trial.trial import Failure, Score, Trial
+from workbench.trial.trial import Failure, Reply, Score, Trial
 
 TASKS = (
     Task(id="one", input="Design it"),
@@ -186,6 +189,40 @@ def test_full_disk_stops_the_run_and_hands_back_what_was_answered(agent: Agent, 
     assert unsaved.outcome == "answered"
     run = run_trials(plan_of(agent))
     assert [trial.from_ledger for trial in run.trials] == [True, False, False]
+
+
+def test_equal_scores_are_held_once_and_stay_the_numbers_that_they_were(agent: Agent) -> None:
+    made = []
+
+    def make(value: float) -> Callable[[Task, Reply], Score]:
+        made.append(value)
+        return lambda _task, _reply: Score(value=value, explanation="always")
+
+    graders = tuple(GraderSpec(name="always", label=str(value), options={"value": value}) for value in (1, 1.0))
+    tasks = [Task(id=name, input=name, graders=graders) for name in ("one", "two")]
+
+    one, two = run_trials(plan_trials({"base": agent}, tasks, graders={"always": make})).trials
+
+    assert [type(score.value) for score in one.scores.values()] == [int, float]
+    assert all(two.scores[label] is score for label, score in one.scores.items())
+    assert made == [1, 1.0], "tasks that share their graders share what is made of them"
+
+
+@pytest.mark.parametrize(("usual", "while_asking"), [(700, 20_000), (50_000, 50_000), (0, 0)])
+def test_garbage_collector_looks_rarely_while_a_run_asks(
+    agent: Agent, server: MessagesServer, usual: int, while_asking: int
+) -> None:
+    seen = set()
+    server.fault = lambda _, __: seen.add(gc.get_threshold()[0]) or "ok"
+    before = gc.get_threshold()
+    gc.set_threshold(usual)
+    try:
+        run_trials(plan_of(agent))
+        after = gc.get_threshold()[0]
+    finally:
+        gc.set_threshold(*before)
+
+    assert (seen, after) == ({while_asking}, usual)
 
 
 def test_model_that_no_catalogue_knows_runs(agent: Agent, server: MessagesServer) -> None:

@@ -20,12 +20,12 @@ from workbench.definition.agent import Agent
 from workbench.errors import BudgetError, SetupError
 from workbench.trial import budget as budgets
 from workbench.trial.budget import Budget, Reservation, open_budget, used_up
-from workbench.trial.budget_limits import budget_limits, limit_of
+from workbench.trial.budget_limits import Limit, Sum, budget_limits, limit_of
 from workbench.trial.ledger import Ledger, open_ledger
 from workbench.trial.ledger_schema import SCHEMA_VERSION
 from workbench.trial.plan import Plan, plan_trials
-from workbench.trial.runner import run_trials, start_trial
-from workbench.trial.spending import Limit, Sum
+from workbench.trial.runner import run_trials
+from workbench.trial.start import start_trial
 from workbench.trial.task import Task
 from workbench.trial.trial import Place, Reply, Request, Trial, Usage
 from workbench.trial.worst_case import most_of

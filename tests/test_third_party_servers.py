@@ -2,6 +2,16 @@
 
 `WORKBENCH_AIMOCK` names the executable `llmock`, `WORKBENCH_LITELLM` the executable `litellm`; else they are looked
 for on the PATH.
+
+What was found to differ from the API, with aimock 1.43 and LiteLLM 1.106, and what becomes of it here:
+
+- Request ids: aimock says `x-request-id`, which is kept; LiteLLM says none, so replies from there have none.
+- Rate limits: neither tells them, so a run slows down only when it is refused.
+- Tokens: aimock leaves out those of the cache, LiteLLM says 0 of them. aimock does not count a prompt beforehand (404),
+  so an estimate approximates; LiteLLM answers with an approximation of its own (18 where 11 are billed).
+- Retries: LiteLLM asks again by itself, unseen by us, unless `num_retries` is 0; then a 529 comes through as it is.
+- Errors: LiteLLM hands on the text of the server behind it, as an `api_error` with the status of that server.
+- Batches: both answer 404, which `via="batch"` says in words.
 """
 
 from __future__ import annotations

@@ -9,8 +9,9 @@ import asyncio
 import json
 import socket
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from tests.batch_server import serve_batches
 from tests.messages_server import REPLY, Fault, MessagesServer, serve
 from workbench.definition.agent import Agent
 from workbench.errors import PlanError, SetupError
-from workbench.trial import asker, client
+from workbench.trial import asker, client, missing
+from workbench.trial.batches import Polling, ask_batch
 from workbench.trial.client import Attempt, ask, choose_place, describe_place, open_client
 from workbench.trial.ledger import open_ledger
 from workbench.trial.plan import Plan, plan_trials
@@ -54,22 +56,30 @@ def plan_of(agent: Agent, count: int = 3) -> Plan:
     return plan_trials({"base": agent}, [Task(id=str(number), input=f"task {number}") for number in range(count)])
 
 
+@cache
+def nodes() -> Sequence[tuple[Path, ast.AST]]:
+    """The source, taken apart."""
+    return [
+        (path, node)
+        for path in sorted(SOURCE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+
+
 def calls() -> Iterator[tuple[Path, ast.Call, str]]:
     """Every call in the source, with the last name of what is called."""
-    for path in sorted(SOURCE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call):
-                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-                yield path, node, name
+    for path, node in nodes():
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            yield path, node, name
 
 
 def words() -> set[str]:
     """Every name, attribute, keyword and imported name of the source."""
     found: set[str] = set()
-    for path in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            for field in ("id", "attr", "arg", "name", "module"):
-                found.update(str(getattr(node, field, None) or "").split("."))
+    for _, node in nodes():
+        for field in ("id", "attr", "arg", "name", "module"):
+            found.update(str(getattr(node, field, None) or "").split("."))
     return found
 
 
@@ -228,6 +238,7 @@ def test_t13_text_is_what_the_text_blocks_hold_wherever_they_stand() -> None:
 def test_t13_the_same_in_a_batch(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     with serve_batches() as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        monkeypatch.setattr(missing, "ask_batch", partial(ask_batch, polling=Polling(first_seconds=0.01)))
         [trial] = run_trials(plan_of(agent, 1), via="batch").trials
 
     assert trial.reply is not None

@@ -11,7 +11,8 @@ from tests.messages_server import MessagesServer, serve
 from workbench.definition.agent import Agent
 from workbench.trial import asker, warming
 from workbench.trial.plan import Plan, plan_trials
-from workbench.trial.runner import run_trials, start_trial
+from workbench.trial.runner import run_trials
+from workbench.trial.start import start_trial
 from workbench.trial.task import Task
 from workbench.trial.trial import Place, Request
 from workbench.trial.warming import MOST_FAILURES, Warming

@@ -123,8 +123,6 @@ async def helper(*, aiohttp: bool) -> None:
 
 
 def main() -> None:
-    import asyncio
-
     if NAME == "ours":
         ours()
     elif NAME == "again":
@@ -132,6 +130,8 @@ def main() -> None:
     elif NAME == "import":
         _client(aiohttp=True)
     else:
+        import asyncio
+
         programs = {
             "loop": loop,
             "gather": gather,

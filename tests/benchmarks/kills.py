@@ -134,14 +134,14 @@ def live_once(url: str, ledger: Path, program: Program, chance: random.Random) -
     )
     enough = before.requests + chance.randint(1, REQUESTS_A_LIFE)
     while busy(url)[0] < enough and process.poll() is None:
-        time.sleep(0.001)
+        time.sleep(0.005)
     time.sleep(chance.uniform(0, 0.02))
     process.send_signal(signal.SIGKILL)
     _, errors = process.communicate()
     if process.returncode != -signal.SIGKILL:
         sys.exit(f"the run ended by itself ({process.returncode}): {errors.decode()[-2000:]}")
     while busy(url)[1]:
-        time.sleep(0.001)
+        time.sleep(0.005)
     committed = committed_trials(ledger)
     torn = tear(ledger.with_name(ledger.name + "-wal"), chance)
     connection = sqlite3.connect(ledger)

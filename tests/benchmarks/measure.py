@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+_NOT_INHERITED = ("ANTHROPIC_", "PYTHONDONTWRITEBYTECODE")
+"""The second would compile our files anew at each start, which no installed program does."""
 ROUNDS = int(os.environ.get("WORKBENCH_BENCH_ROUNDS", "3"))
 
 
@@ -48,7 +50,7 @@ def cost(program: Program) -> Cost:
         SystemExit: it failed; says what it printed.
     """
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as output:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_",))}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
         environment = inherited | {"WORKBENCH_LEDGER": f"{folder}/ledger.sqlite"} | dict(program.environment)
         began = time.perf_counter()
         process = subprocess.Popen(

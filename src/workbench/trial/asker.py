@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 from workbench.definition.agent import Agent
 from workbench.errors import LedgerError, SetupError, WorkbenchError
+from workbench.secrets import scrubber
 from workbench.trial import client as door
 from workbench.trial.budget import Budget, Reservation, used_up
 from workbench.trial.ledger import Ledger
 from workbench.trial.pace import Pace, family_of
+from workbench.trial.stream import Progress
 from workbench.trial.trial import Failure, Request, Trial, Usage
 from workbench.trial.warming import Turn, Warming
 
@@ -65,6 +67,7 @@ class Asker:
         self._most = most
         self._ending = asyncio.Event()
         self._tracer = door.tracer()
+        self._scrub = scrubber()
 
     @property
     def is_ending(self) -> bool:
@@ -144,7 +147,7 @@ class Asker:
             if self.is_ending:
                 return None
             reservation = await self._reserved(trial.request)
-            progress = door.Progress(on_first_token=None if turn is None else turn.first_token_came)
+            progress = Progress(on_first_token=None if turn is None else turn.first_token_came, scrub=self._scrub)
             if turn is not None:
                 turn.sent()
             usage: Usage | None = None
@@ -222,7 +225,7 @@ def _describe(span: Span, trial: Trial) -> None:
             span.set_attribute("workbench.seconds_to_first_token", trial.reply.seconds_to_first_token)
 
 
-def _stopped(progress: door.Progress) -> door.Attempt:
+def _stopped(progress: Progress) -> door.Attempt:
     partial = progress.partial()
     return door.Attempt(reply=partial if partial.text else None, failure=_STOPPED)
 

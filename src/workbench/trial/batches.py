@@ -3,37 +3,29 @@
 What a batch is about to hold is in the ledger before it is sent, and what the API calls it right after. So nothing
 is asked for twice: whoever comes later, or at the same time, waits for the batch that is on its way already. A batch
 whose name never came back (a crash, a broken connection) is looked for among those that the API lists.
-
-Results are read as raw lines: the SDK's own decoder takes them in pieces of 64 bytes and ends with an error where a
-CRLF falls between two of them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import Any
 
 from workbench.definition.agent import Agent
-from workbench.errors import PlanError, SetupError
-from workbench.secrets import without_secrets
+from workbench.errors import SetupError
 from workbench.trial import client as door
+from workbench.trial.batch_calls import Listed, Trouble, read_answer, read_lines, read_listed, well_formed
+from workbench.trial.batch_items import LIMITS, Limits, billed_of, item_of, settled_by, split_trials, taken_of_result
 from workbench.trial.budget import Budget, used_up
-from workbench.trial.catalogue import find_price
+from workbench.trial.budget_limits import NOTHING, Sum
 from workbench.trial.ledger import Ledger, OpenBatch
-from workbench.trial.spending import NOTHING, Sum, Transaction
-from workbench.trial.trial import Failure, Reply, Trial, Usage
-from workbench.trial.worst_case import taken_in_batch
-
-if TYPE_CHECKING:
-    from anthropic import AsyncAnthropic
+from workbench.trial.spending import Transaction
+from workbench.trial.trial import Failure, Trial
 
 CLOCKS_DIFFER = timedelta(minutes=10)
 """How far our clock and that of the server may be apart."""
@@ -43,16 +35,7 @@ RESULTS_KEPT = timedelta(days=29)
 _sleep = asyncio.sleep
 _SAVED_AT_ONCE = 500
 _LISTED_AT_ONCE = 100
-_UNBILLED = {"batch_errored", "batch_expired", "batch_canceled"}
 _SAME_FOR_EVERY_BATCH = {400, 401, 402, 403, 404, 413}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """The most that one batch may hold."""
-
-    requests: int = 100_000
-    bytes: int = 256_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +75,6 @@ class BatchProgress:
         return f"{self.waiting} waiting in {self.batches} {noun} (next look{why} in {seconds:.0f} s)"
 
 
-LIMITS = Limits()
 POLLING = Polling()
 
 
@@ -156,7 +138,7 @@ class _Asking:
         self,
         trials: Sequence[Trial],
         agents: Mapping[str, Agent],
-        client: AsyncAnthropic,
+        client: door.AsyncAnthropic,
         ledger: Ledger,
         *,
         again: bool,
@@ -176,7 +158,7 @@ class _Asking:
         self._polling = polling
         self._interval = polling.first_seconds
         self._on_their_way = 0
-        self._trouble: _Trouble | None = None
+        self._trouble: Trouble | None = None
         self._failing_since: float | None = None
         self._settles_at: dict[int, datetime] = {}
         self._not_ours: set[tuple[int, str]] = set()
@@ -187,7 +169,7 @@ class _Asking:
             return
         for batch in await self._open_batches():
             found = await asyncio.to_thread(self._ledger.find, batch.keys)
-            await asyncio.to_thread(self._ledger.close_batch_items, found, partial(_billed, found))
+            await asyncio.to_thread(self._ledger.close_batch_items, found, partial(billed_of, found))
 
     async def look_and_send(self) -> AsyncIterator[tuple[int, Trial]]:
         """One look at every batch that holds a remaining trial; then those that are in none are sent."""
@@ -200,7 +182,7 @@ class _Asking:
                 else:
                     async for settled in self._collect(batch, batch.batch_id):
                         yield settled
-            except _Trouble as trouble:
+            except Trouble as trouble:
                 self._note(trouble)
         in_batches = frozenset[str]().union(*(batch.keys for batch in batches))
         unsent = [trial for key, (_, trial) in self.remaining.items() if key not in in_batches]
@@ -212,7 +194,7 @@ class _Asking:
             try:
                 async for settled in self._send(part):
                     yield settled
-            except _Trouble as trouble:
+            except Trouble as trouble:
                 self._note(trouble)
                 break
         self._on_their_way = sum(not batch.keys.isdisjoint(self.remaining) for batch in await self._open_batches())
@@ -283,7 +265,7 @@ class _Asking:
             return
         try:
             batch = await self._created(part)
-        except _Trouble as trouble:
+        except Trouble as trouble:
             if trouble.has_not_arrived:
                 await asyncio.to_thread(self._ledger.drop_batch, number)
             else:
@@ -291,19 +273,19 @@ class _Asking:
             raise
         await asyncio.to_thread(self._ledger.name_batch, number, batch.id)
 
-    async def _created(self, part: Sequence[Trial]) -> _Listed:
-        requests: list[Any] = [_item(trial) for trial in part]
+    async def _created(self, part: Sequence[Trial]) -> Listed:
+        requests: list[Any] = [item_of(trial) for trial in part]
         seconds = self._polling.create_seconds
         try:
             async with asyncio.timeout(seconds):
-                return _listed(
-                    await _read(
+                return read_listed(
+                    await read_answer(
                         self._client.messages.batches.with_raw_response.create(requests=requests, timeout=seconds)
                     )
                 )
         except TimeoutError:
             failure = Failure(type="deadline", message=f"sending a batch took more than {seconds:g} seconds")
-            raise _Trouble(failure) from None
+            raise Trouble(failure) from None
 
     async def _find_name(self, batch: OpenBatch) -> None:
         """Finds what the API calls a batch that may have been created, or makes sure that it was not."""
@@ -320,15 +302,15 @@ class _Asking:
         if not undecided and datetime.now(UTC) >= self._settles_at.get(batch.number, sent_until):
             await asyncio.to_thread(self._ledger.drop_batch, batch.number)
 
-    async def _candidates(self, batch: OpenBatch) -> AsyncIterator[_Listed]:
+    async def _candidates(self, batch: OpenBatch) -> AsyncIterator[Listed]:
         known = await asyncio.to_thread(self._ledger.batch_ids, place=self._place.base_url)
         after: dict[str, str] = {}
         while True:
-            page = await _read(
+            page = await read_answer(
                 self._client.messages.batches.with_raw_response.list(limit=_LISTED_AT_ONCE, **after)  # type: ignore[arg-type]
             )
-            with _well_formed():
-                listed_on_page = [_listed(item) for item in page["data"]]
+            with well_formed():
+                listed_on_page = [read_listed(item) for item in page["data"]]
             for listed in listed_on_page:
                 if listed.created_at < batch.at - CLOCKS_DIFFER:
                     return  # the newest come first
@@ -339,18 +321,18 @@ class _Asking:
                 return
             after = {"after_id": listed_on_page[-1].id}
 
-    async def _holds(self, listed: _Listed, keys: frozenset[str]) -> bool:
+    async def _holds(self, listed: Listed, keys: frozenset[str]) -> bool:
         if listed.results_url is None:
             return False
-        async with aclosing(self._lines(listed)) as lines:
+        async with aclosing(read_lines(self._client, self._place, listed)) as lines:
             async for line in lines:
                 return line.get("custom_id") in keys
         return False
 
     async def _collect(self, batch: OpenBatch, batch_id: str) -> AsyncIterator[tuple[int, Trial]]:
         try:
-            listed = _listed(await _read(self._client.messages.batches.with_raw_response.retrieve(batch_id)))
-        except _Trouble as trouble:
+            listed = read_listed(await read_answer(self._client.messages.batches.with_raw_response.retrieve(batch_id)))
+        except Trouble as trouble:
             if trouble.failure.status != 404:
                 raise
             if datetime.now(UTC) - batch.at < RESULTS_KEPT:
@@ -365,13 +347,13 @@ class _Asking:
         pending = {key for key in batch.keys if key in self.remaining}
         settled: list[Trial] = []
         if listed is not None and listed.results_url is not None:
-            async with aclosing(self._lines(listed)) as lines:
+            async with aclosing(read_lines(self._client, self._place, listed)) as lines:
                 async for line in lines:
                     key = line.get("custom_id")
                     if key not in pending:
                         continue  # of another plan, whose next run collects it
                     pending.remove(key)
-                    settled.append(_settled(self.remaining[key][1], line.get("result")))
+                    settled.append(settled_by(self.remaining[key][1], line.get("result")))
                     if len(settled) == _SAVED_AT_ONCE:
                         for item in await self._saved(settled):
                             yield item
@@ -382,28 +364,6 @@ class _Asking:
         settled += [self.remaining[key][1].replace(failure=why) for key in sorted(pending)]
         for item in await self._saved(settled):
             yield item
-
-    async def _lines(self, listed: _Listed) -> AsyncGenerator[Mapping[str, Any], None]:
-        self._refuse_other_host(listed)
-        with _translated():
-            async with self._client.messages.batches.with_streaming_response.results(listed.id) as response:
-                waiting = b""
-                async for chunk in response.iter_bytes():
-                    *lines, waiting = (waiting + chunk).split(b"\n")
-                    for line in lines:
-                        if line.strip():
-                            yield _mapping(line)
-                if waiting.strip():
-                    yield _mapping(waiting)
-
-    def _refuse_other_host(self, listed: _Listed) -> None:
-        """The SDK would send the key to whatever address the server names."""
-        ours, theirs = urlsplit(self._place.base_url), urlsplit(listed.results_url or "")
-        if theirs.netloc and (ours.scheme, ours.netloc) != (theirs.scheme, theirs.netloc):
-            raise SetupError(
-                f"the results of the batch {listed.id} are at {theirs.scheme}://{theirs.netloc}, but the key is for "
-                f"{self._place.base_url}; they are not fetched from there"
-            )
 
     async def _saved(self, settled: Sequence[Trial]) -> list[tuple[int, Trial]]:
         """The same with their positions, once they are in the ledger; no longer remaining."""
@@ -418,10 +378,10 @@ class _Asking:
             )
         )
         by_key = dict(zip(keys, settled, strict=True))
-        await asyncio.to_thread(self._ledger.close_batch_items, keys, lambda key: _taken(by_key[key]))
+        await asyncio.to_thread(self._ledger.close_batch_items, keys, lambda key: taken_of_result(by_key[key]))
         return [(self.remaining.pop(key)[0], trial) for key, trial in zip(keys, settled, strict=True)]
 
-    def _note(self, trouble: _Trouble) -> None:
+    def _note(self, trouble: Trouble) -> None:
         """Keeps what went wrong for the next look.
 
         Raises:
@@ -453,183 +413,3 @@ class _Asking:
                 f"{self._place.label} has not answered for {self._polling.patience_seconds:g} seconds "
                 f"({failure.type}: {failure.message}); what was sent goes on there, and the same run picks it up"
             ) from self._trouble
-
-
-def split_trials(trials: Sequence[Trial], limits: Limits = LIMITS) -> list[list[Trial]]:
-    """The trials in as few parts as fit, in their order.
-
-    Raises:
-        PlanError: one of them is too large for any batch.
-    """
-    parts: list[list[Trial]] = []
-    room = 0
-    for trial in trials:
-        size = len(json.dumps(_item(trial), ensure_ascii=False, separators=(",", ":")).encode()) + len(",")
-        if size + _ENVELOPE_BYTES > limits.bytes:
-            raise PlanError(
-                f"the request of task {trial.task_id!r} has {size:,} bytes; a batch may have {limits.bytes:,} in all"
-            )
-        if not parts or size > room or len(parts[-1]) >= limits.requests:
-            parts.append([])
-            room = limits.bytes - _ENVELOPE_BYTES
-        parts[-1].append(trial)
-        room -= size
-    return parts
-
-
-_ENVELOPE_BYTES = len('{"requests":[]}')
-
-
-def _taken(settled: Trial) -> Sum | None:
-    """What the result of a trial took; `None` where that is not known."""
-    if settled.failure is not None:
-        return NOTHING if settled.failure.type in _UNBILLED else None
-    return None if settled.reply is None else taken_in_batch(settled.request.model, settled.reply.usage)
-
-
-def _billed(found: Mapping[str, Reply], key: str) -> Sum | None:
-    """The same of a reply that was found in the ledger; `None` too where it was streamed, beside the batch."""
-    reply = found[key]
-    if reply.usage.service_tier != "batch" or find_price(reply.model) is None:
-        return None
-    return taken_in_batch(reply.model, reply.usage)
-
-
-def _item(trial: Trial) -> dict[str, Any]:
-    """A request as it stands in a batch: its custom id is its key in the ledger."""
-    request = trial.request
-    if request.cache is not None:
-        # The requests of a batch may be an hour apart.
-        request = replace(request, cache="1h")
-    return {
-        "custom_id": trial.key,
-        "params": {name: value for name, value in request.body().items() if name != "stream"},
-    }
-
-
-class _Trouble(Exception):
-    """A call that did not give what was asked for. `has_not_arrived`: the server certainly did nothing about it."""
-
-    def __init__(
-        self, failure: Failure, *, has_not_arrived: bool = False, retry_after_seconds: float | None = None
-    ) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
-        self.has_not_arrived = has_not_arrived
-        self.retry_after_seconds = retry_after_seconds
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Listed:
-    """A batch as the API shows it."""
-
-    id: str
-    has_ended: bool
-    created_at: datetime
-    size: int
-    results_url: str | None
-
-
-async def _read(call: Awaitable[Any]) -> Mapping[str, Any]:
-    with _translated():
-        response = await call
-        return _mapping(await response.read())
-
-
-def _mapping(content: bytes) -> Mapping[str, Any]:
-    with _well_formed():
-        value = door.readable_json(content)
-        if not isinstance(value, dict):
-            raise TypeError(f"{type(value).__name__} instead of an object")
-        return value
-
-
-def _listed(batch: Mapping[str, Any]) -> _Listed:
-    with _well_formed():
-        return _Listed(
-            id=batch["id"],
-            has_ended=batch["processing_status"] == "ended",
-            created_at=datetime.fromisoformat(batch["created_at"]),
-            size=sum(batch["request_counts"].values()),
-            results_url=batch.get("results_url"),
-        )
-
-
-@contextmanager
-def _well_formed() -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        message = f"not the answer of a Messages API: {type(error).__name__}: {error}"
-        raise _Trouble(Failure(type="malformed", message=message[:300])) from error
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    import anthropic
-    import httpx2
-
-    try:
-        yield
-    except anthropic.APIStatusError as error:
-        raise _Trouble(
-            door.status_failure(error),
-            has_not_arrived=error.status_code < 500,
-            retry_after_seconds=door.retry_after(error.response.headers),
-        ) from error
-    except (anthropic.APITimeoutError, httpx2.TimeoutException) as error:
-        raise _Trouble(Failure(type="timeout", message=door.describe_cause(error))) from error
-    except (anthropic.APIConnectionError, httpx2.TransportError) as error:
-        # Not even a ConnectError means that nothing arrived: aiohttp's transport gives one for a server that hangs up.
-        raise _Trouble(Failure(type="connection", message=door.describe_cause(error))) from error
-    except anthropic.AnthropicError as error:
-        raise _Trouble(Failure(type="malformed", message=door.describe_cause(error))) from error
-
-
-def _settled(trial: Trial, result: Any) -> Trial:
-    """The trial with what its line among the results says."""
-    try:
-        kind = result["type"]
-        if kind == "succeeded":
-            return trial.replace(reply=_reply(result["message"]))
-        return trial.replace(failure=_failure(kind, result))
-    except (KeyError, TypeError, AttributeError) as error:
-        message = f"the result cannot be read: {type(error).__name__}: {error}"
-        return trial.replace(failure=Failure(type="batch_malformed", message=message))
-
-
-def _failure(kind: str, result: Mapping[str, Any]) -> Failure:
-    if kind == "errored":
-        answer = result["error"]
-        error = answer["error"]
-        return Failure(
-            type="batch_errored",
-            message=door.without_credentials(f"{error['type']}: {error['message']}")[:500],
-            request_id=answer.get("request_id"),
-        )
-    messages = {
-        "expired": "the batch expired before this request was answered",
-        "canceled": "the batch was canceled before this request was answered",
-    }
-    return Failure(type=f"batch_{kind}", message=messages.get(kind, f"the API says {kind!r} of this request"))
-
-
-def _reply(message: Mapping[str, Any]) -> Reply:
-    usage = message["usage"]
-    if not isinstance(message["stop_reason"], str):
-        raise TypeError("no stop_reason")
-    return Reply(
-        text=without_secrets("".join(block["text"] for block in message["content"] if block["type"] == "text")),
-        stop_reason=message["stop_reason"],
-        stop_details=message.get("stop_details"),
-        model=message["model"],
-        usage=Usage(
-            input_tokens=usage.get("input_tokens"),
-            output_tokens=usage.get("output_tokens"),
-            cache_creation_input_tokens=usage.get("cache_creation_input_tokens"),
-            cache_read_input_tokens=usage.get("cache_read_input_tokens"),
-            cache_creation_1h_input_tokens=(usage.get("cache_creation") or {}).get("ephemeral_1h_input_tokens"),
-            service_tier=usage.get("service_tier"),
-        ),
-        at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-    )

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workbench.errors import BudgetError
-from workbench.trial.budget_limits import limit_of
+from workbench.trial.budget_limits import NOTHING, Limit, Sum, limit_of
 from workbench.trial.catalogue import find_price
-from workbench.trial.spending import NOTHING, Account, Limit, Standing, Sum, Transaction
+from workbench.trial.spending import Account, Standing, Transaction
 from workbench.trial.trial import Place, Request, Trial, Usage, Via
 from workbench.trial.worst_case import FREE, Amount, in_usd, most_of, rounded_up, taken_of
 

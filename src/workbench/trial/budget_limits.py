@@ -1,4 +1,7 @@
-"""Whose budget it is, and how large: from the settings of a run and from the environment."""
+"""Whose budget it is, and how large: from the settings of a run and from the environment.
+
+Amounts of money are whole numbers of a million-millionth of a USD; what is spent is rounded up, a limit down.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,64 @@ import hashlib
 import math
 import os
 from collections.abc import Iterable
-from decimal import Decimal
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from workbench.errors import BudgetError
-from workbench.trial.spending import Limit, in_picousd
 from workbench.trial.trial import Trial
 
 _SCOPE, _USD, _TOKENS = "WORKBENCH_BUDGET_SCOPE", "WORKBENCH_BUDGET_USD", "WORKBENCH_BUDGET_TOKENS"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sum:
+    """Tokens and money, as they are counted in a ledger."""
+
+    tokens: int = 0
+    picousd: int = 0
+
+    def __add__(self, other: Sum) -> Sum:
+        return Sum(tokens=self.tokens + other.tokens, picousd=self.picousd + other.picousd)
+
+    def __sub__(self, other: Sum) -> Sum:
+        return Sum(tokens=self.tokens - other.tokens, picousd=self.picousd - other.picousd)
+
+    def within(self, other: Sum) -> bool:
+        """Neither its tokens nor its money are more than those of the other."""
+        return self.tokens <= other.tokens and self.picousd <= other.picousd
+
+    def at_least(self, other: Sum) -> Sum:
+        """The larger of both, tokens and money each."""
+        return Sum(tokens=max(self.tokens, other.tokens), picousd=max(self.picousd, other.picousd))
+
+    @property
+    def usd(self) -> Decimal:
+        return Decimal(self.picousd).scaleb(-12)
+
+
+NOTHING = Sum()
+
+
+def in_picousd(usd: Decimal, *, up: bool = True) -> int:
+    """This many USD as they are counted in a ledger; what is spent is rounded up, a limit down."""
+    return int(usd.scaleb(12).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limit:
+    """The most that may be taken under a scope; `None`: no limit of that kind."""
+
+    scope: str
+    tokens: int | None = None
+    picousd: int | None = None
+    tokens_from: str = "budget_tokens"
+    """The setting that it came from."""
+    usd_from: str = "budget_usd"
+
+    def allows(self, taken: Sum) -> bool:
+        return (self.tokens is None or taken.tokens <= self.tokens) and (
+            self.picousd is None or taken.picousd <= self.picousd
+        )
 
 
 def budget_limits(

@@ -7,7 +7,6 @@ stream takes an early end for success and lets socket errors through untranslate
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
 import os
@@ -16,8 +15,7 @@ import time
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,8 +24,9 @@ from urllib.parse import urlsplit, urlunsplit
 from workbench.errors import SetupError
 from workbench.secrets import without_secrets
 from workbench.trial.catalogue import OFFLINE_BASE_URL
-from workbench.trial.pace import RateLimit, rate_limits
-from workbench.trial.trial import Failure, Place, Reply, Request, Usage, shared
+from workbench.trial.rate_limits import RateLimit, rate_limits
+from workbench.trial.stream import Events, Progress
+from workbench.trial.trial import Failure, Place, Reply, Request
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic as AsyncAnthropic
@@ -36,9 +35,6 @@ if TYPE_CHECKING:
 _API = "https://api.anthropic.com"
 _CREDENTIAL_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_PROFILE")
 _SECRET_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_IDENTITY_TOKEN")
-_HEADERS_VARIABLE = "ANTHROPIC_CUSTOM_HEADERS"
-_SHORTEST_SECRET = 8
-"""Shorter values of headers are words, found in any text."""
 _FEDERATION_VARIABLES = ("ANTHROPIC_FEDERATION_RULE_ID", "ANTHROPIC_ORGANIZATION_ID")
 
 SPEND_LIMITS = ("enforced_spend_limit_reached", "contract_spend_limit_reached")
@@ -240,6 +236,8 @@ async def ask(
     the reply as far as it has come, for whoever cancels; `on_limits` gets the rate limits that the server tells,
     before the reply.
     """
+    import asyncio
+
     import anthropic
     import httpx2
 
@@ -264,12 +262,13 @@ async def ask(
                         request_id=progress.request_id,
                     )
                 )
-            events = _Events()
+            events = Events()
             async for chunk in response.iter_bytes():
                 for event in events.complete_with(chunk):
                     failure = progress.take(event, on_text)
                     if failure is not None:
-                        return Attempt(reply=progress.partial(), failure=failure)
+                        message = without_credentials(failure.message)
+                        return Attempt(reply=progress.partial(), failure=replace(failure, message=message))
     except anthropic.APIStatusError as error:
         headers = error.response.headers
         if on_limits is not None:
@@ -300,110 +299,6 @@ async def count_input_tokens(client: AsyncAnthropic, request: Request) -> int | 
         return None
     tokens = getattr(counted, "input_tokens", None)  # a page instead of JSON comes as text
     return tokens if isinstance(tokens, int) and tokens > 0 else None
-
-
-class Progress:
-    """A reply while it comes: fed with the events of a stream, readable at any time."""
-
-    def __init__(self, *, on_first_token: Callable[[], None] | None = None) -> None:
-        self.request_id: str | None = None
-        self.stop_reason: str | None = None
-        self._on_first_token = on_first_token
-        self._pieces: list[str] = []
-        self._stop_details: Mapping[str, Any] | None = None
-        self._model = ""
-        self._usage: dict[str, Any] = {}
-        self._output_is_final = False
-        self._began = time.perf_counter()
-        self._first: float | None = None
-
-    def take(self, event: Mapping[str, Any], on_text: Callable[[str], None] | None) -> Failure | None:
-        """Adds one event; a failure is what an `error` event says."""
-        kind = event["type"]
-        if kind == "content_block_delta":
-            if self._first is None:
-                self._first = time.perf_counter()
-                if self._on_first_token is not None:
-                    self._on_first_token()
-            if event["delta"].get("type") == "text_delta":
-                self._add(event["delta"]["text"], on_text)
-        elif kind == "content_block_start" and event["content_block"].get("type") == "text":
-            self._add(event["content_block"].get("text") or "", on_text)
-        elif kind == "message_start":
-            self._model = event["message"].get("model") or ""
-            self._usage.update(event["message"].get("usage") or {})
-        elif kind == "message_delta":
-            self.stop_reason = event["delta"].get("stop_reason")
-            self._stop_details = event["delta"].get("stop_details")
-            self._usage.update({name: n for name, n in (event.get("usage") or {}).items() if n is not None})
-            self._output_is_final = "output_tokens" in (event.get("usage") or {})
-        elif kind == "error":
-            error = event.get("error") or {}
-            return Failure(
-                type=str(error.get("type") or "api_error"),
-                message=without_credentials(f"in the stream: {error.get('message') or error}"),
-                status=200,
-                request_id=self.request_id,
-            )
-        return None
-
-    def partial(self) -> Reply:
-        """The reply as far as it has come. Output tokens are unknown until the stream says them at its end."""
-        now = time.perf_counter()
-        return Reply(
-            text=without_secrets("".join(self._pieces)),  # here, so that what is replayed is what was seen
-            stop_reason=shared(self.stop_reason),
-            stop_details=self._stop_details,
-            model=shared(self._model),
-            usage=Usage(
-                input_tokens=self._usage.get("input_tokens"),
-                output_tokens=self._usage.get("output_tokens") if self._output_is_final else None,
-                cache_creation_input_tokens=self._usage.get("cache_creation_input_tokens"),
-                cache_read_input_tokens=self._usage.get("cache_read_input_tokens"),
-                cache_creation_1h_input_tokens=(self._usage.get("cache_creation") or {}).get(
-                    "ephemeral_1h_input_tokens"
-                ),
-                service_tier=shared(self._usage.get("service_tier")),
-            ),
-            request_id=self.request_id,
-            seconds_to_first_token=None if self._first is None else self._first - self._began,
-            seconds=now - self._began,
-            at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        )
-
-    def _add(self, text: str, on_text: Callable[[str], None] | None) -> None:
-        if text:
-            self._pieces.append(text)
-            if on_text is not None:
-                on_text(text)
-
-
-class _Events:
-    """Server-sent events as their JSON data. Lines end in LF or CRLF only: U+2028 may stand inside the data."""
-
-    def __init__(self) -> None:
-        self._waiting = b""
-        self._data: list[bytes] = []
-
-    def complete_with(self, chunk: bytes) -> Iterator[Mapping[str, Any]]:
-        """The events that end in this chunk of the stream."""
-        *lines, self._waiting = (self._waiting + chunk).split(b"\n")
-        for line in lines:
-            line = line.removesuffix(b"\r")
-            if line.startswith(b"data:"):
-                self._data.append(line[5:].removeprefix(b" "))
-            elif not line and self._data:
-                data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-                self._data.clear()
-                yield readable_json(data)
-
-
-def readable_json(data: bytes) -> Any:
-    """JSON without lone surrogates, which an escape such as `\\ud83d` may make and nothing can store."""
-    value = json.loads(data.decode())
-    if b"\\u" in data and b"\\ud" in data.lower():
-        return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-    return value
 
 
 def _broken(progress: Progress, kind: str, message: str) -> Attempt:

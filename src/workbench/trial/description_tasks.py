@@ -1,10 +1,10 @@
-"""The examples of a description as tasks: what the author says the agent is for, put to it."""
+"""What an agent is tried on when nobody names a task file: the one beside it, else its description's examples."""
 
 from __future__ import annotations
 
 from workbench.definition.agent import Agent
 from workbench.definition.description import read_examples
-from workbench.trial.task import Task
+from workbench.trial.task import SUFFIXES, Task, load_tasks
 
 
 def tasks_of_description(agent: Agent) -> tuple[Task, ...]:
@@ -22,3 +22,18 @@ def tasks_of_description(agent: Agent) -> tuple[Task, ...]:
         )
         for number, example in enumerate(examples, start=1)
     )
+
+
+def load_tasks_for(agent: Agent) -> tuple[Task, ...]:
+    """The tasks of the file beside the agent's (`reviewer.tasks.yaml` beside `reviewer.md`), or where there is none,
+    the examples of its description; empty where there is neither.
+
+    Raises:
+        TaskFileError: the file beside it is wrong.
+    """
+    if agent.path is not None:
+        for suffix in SUFFIXES:
+            beside = agent.path.with_suffix(f".tasks{suffix}")
+            if beside.is_file():
+                return load_tasks(beside)
+    return tasks_of_description(agent)

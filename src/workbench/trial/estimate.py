@@ -8,7 +8,6 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import islice
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 from workbench.errors import PlanError
 from workbench.trial.catalogue import Price, find_price
 from workbench.trial.client import choose_place, count_input_tokens, open_client
-from workbench.trial.ledger import Ledger, open_ledger
+from workbench.trial.ledger import Ledger, opened_ledger
 from workbench.trial.loop import Started
 from workbench.trial.power import PlannedPower, pilot_variances
 from workbench.trial.runner import grade_trial
@@ -162,7 +161,7 @@ def estimate_plan(
         raise PlanError(f"concurrency is {concurrency}; it must be 1 or more")
     place = choose_place(live)
     trials = plan.trials(place)
-    with nullcontext(ledger) if isinstance(ledger, Ledger) else open_ledger(ledger) as opened:
+    with opened_ledger(ledger) as opened:
         known = opened.find(trial.key for trial in trials)
     answered = [(trial, known[trial.key]) for trial in trials if trial.key in known]
     missing = [trial for trial in trials if trial.key not in known]

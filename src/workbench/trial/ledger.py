@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,22 +19,30 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from workbench.definition.agent import Agent
-from workbench.definition.project import project_folder
 from workbench.errors import LedgerError
 from workbench.secrets import bytes_without_secrets, scrubber
+from workbench.trial.budget_limits import NOTHING, Sum
 from workbench.trial.difference import Difference, Recorded, difference_between, names_of_parts, nearness
+from workbench.trial.ledger_file import (
+    FOUND_COLUMNS,
+    KEYS_A_QUERY,
+    REPLY_COLUMNS,
+    SCHEMA_VERSION,
+    USAGE_COLUMNS,
+    ledger_address,
+    reply_of,
+)
 from workbench.trial.ledger_groups import GroupedWrites
-from workbench.trial.ledger_schema import SCHEMA_VERSION, bring_up_to_date, open_engine
 from workbench.trial.ledger_schema import attempts as _attempts
 from workbench.trial.ledger_schema import batch_items as _batch_items
 from workbench.trial.ledger_schema import batches as _batches
+from workbench.trial.ledger_schema import bring_up_to_date, open_engine
 from workbench.trial.ledger_schema import texts as _texts
-from workbench.trial.spending import NOTHING, Sum, settle_items
-from workbench.trial.trial import Reply, Trial, Usage, shared
+from workbench.trial.spending import settle_items
+from workbench.trial.trial import Reply, Trial
 
 T = TypeVar("T")
 
-_KEYS_A_QUERY = 500
 _ATTEMPTS_COMPARED = 200
 
 
@@ -45,15 +52,28 @@ def open_ledger(where: str | Path | None = None) -> Ledger:
     Raises:
         LedgerError: it cannot be opened, or was written by a newer workbench.
     """
-    chosen = str(where or os.environ.get("WORKBENCH_LEDGER") or project_folder() / "outputs" / "ledger.sqlite")
-    if "://" in chosen:
-        return Ledger(chosen)
-    path = Path(chosen).resolve()
+    address = ledger_address(where)
+    if isinstance(address, str):
+        return Ledger(address)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        address.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise LedgerError(f"{path}: the folder of the ledger cannot be made: {error.strerror}") from error
-    return Ledger(f"sqlite:///{path}")
+        raise LedgerError(f"{address}: the folder of the ledger cannot be made: {error.strerror}") from error
+    return Ledger(sa.URL.create("sqlite", database=str(address)))
+
+
+@contextmanager
+def opened_ledger(ledger: Ledger | str | Path | None = None) -> Iterator[Ledger]:
+    """The ledger itself, which stays open, or the one at a path or address, closed afterwards.
+
+    Raises:
+        LedgerError: as `open_ledger`.
+    """
+    if isinstance(ledger, Ledger):
+        yield ledger
+    else:
+        with open_ledger(ledger) as opened:
+            yield opened
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +108,7 @@ class _Declined(Exception):
 class Ledger:
     """An open ledger; use as a context manager, or `close()` it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | sa.URL) -> None:
         try:
             self._engine = open_engine(url)
         except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError) as error:
@@ -148,13 +168,13 @@ class Ledger:
         """The newest whole reply for each of these keys that has one."""
         wanted = list(dict.fromkeys(keys))
         found: dict[str, Reply] = {}
-        with self._translated("read"), self._engine.connect() as connection:
-            for start in range(0, len(wanted), _KEYS_A_QUERY):
-                part = wanted[start : start + _KEYS_A_QUERY]
+        with self.reading() as connection:
+            for start in range(0, len(wanted), KEYS_A_QUERY):
+                part = wanted[start : start + KEYS_A_QUERY]
                 rows = connection.execute(
                     sa.select(*_FOUND).where(_attempts.c.key.in_(part), _attempts.c.whole).order_by(_attempts.c.id)
                 )
-                found.update((row[0], _reply(row)) for row in rows)
+                found.update((row[0], reply_of(row)) for row in rows)
         return found
 
     def nearest(self, trial: Trial) -> Difference | None:
@@ -164,7 +184,7 @@ class Ledger:
         fewest parts. Of the same task, those that `_ATTEMPTS_COMPARED` does not reach are left out.
         """
         own_sha256 = _sha256(_bytes(trial.request.system))
-        with self._translated("read"), self._engine.connect() as connection:
+        with self.reading() as connection:
             recorded = [_recorded(row) for row in connection.execute(_near(trial)).mappings()]
             if not recorded:
                 newest = sa.select(*_COMPARED).order_by(_attempts.c.id.desc()).limit(_ATTEMPTS_COMPARED)
@@ -179,13 +199,13 @@ class Ledger:
     def places(self) -> tuple[str, ...]:
         """The base URLs of the places that have answered, in the order of the alphabet."""
         query = sa.select(_attempts.c.place).where(_attempts.c.whole).distinct().order_by(_attempts.c.place)
-        with self._translated("read"), self._engine.connect() as connection:
+        with self.reading() as connection:
             return tuple(connection.scalars(query))
 
     def count(self, *, whole: bool = False) -> int:
         """How many attempts the ledger holds; with `whole`, only those that were answered to the end."""
         query = sa.select(sa.func.count()).select_from(_attempts)
-        with self._translated("read"), self._engine.connect() as connection:
+        with self.reading() as connection:
             return int(connection.scalar(query.where(_attempts.c.whole) if whole else query) or 0)
 
     def intend_batch(
@@ -203,9 +223,9 @@ class Ledger:
                 with self._engine.begin() as connection:
                     number = int(next(iter(connection.execute(intended).inserted_primary_key or ())))
                     rows = [{"key": key, "batch": number} for key in sorted(keys)]
-                    for start in range(0, len(rows), _KEYS_A_QUERY):
+                    for start in range(0, len(rows), KEYS_A_QUERY):
                         # As values: psycopg complains aloud of a conflict in many executions.
-                        connection.execute(_batch_items.insert().values(rows[start : start + _KEYS_A_QUERY]))
+                        connection.execute(_batch_items.insert().values(rows[start : start + KEYS_A_QUERY]))
                     if also is not None and not also(connection):
                         raise _Declined
             except (sa.exc.IntegrityError, _Declined):
@@ -214,14 +234,14 @@ class Ledger:
 
     def name_batch(self, number: int, batch_id: str) -> None:
         """Keeps what the API calls a batch."""
-        with self._translated("written"), self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(_batches.update().where(_batches.c.number == number).values(batch_id=batch_id))
 
     def drop_batch(self, number: int) -> None:
         """Forgets a batch that was never created; its requests may be sent again, and what was set aside for them is
         given back. One that has a name is kept."""
         unnamed = _batches.delete().where(_batches.c.number == number, _batches.c.batch_id.is_(None))
-        with self._translated("written"), self._engine.begin() as connection:
+        with self._writing() as connection:
             if connection.execute(unnamed).rowcount:
                 keys = connection.scalars(sa.select(_batch_items.c.key).where(_batch_items.c.batch == number))
                 settle_items(connection, list(keys), lambda _: NOTHING)
@@ -233,10 +253,10 @@ class Ledger:
         `taken` gives what one of them took of the budget in which it was set aside; `None`: its worst case.
         """
         wanted = list(keys)
-        with self._translated("written"), self._engine.begin() as connection:
+        with self._writing() as connection:
             settle_items(connection, wanted, taken)
-            for start in range(0, len(wanted), _KEYS_A_QUERY):
-                part = wanted[start : start + _KEYS_A_QUERY]
+            for start in range(0, len(wanted), KEYS_A_QUERY):
+                part = wanted[start : start + KEYS_A_QUERY]
                 connection.execute(_batch_items.delete().where(_batch_items.c.key.in_(part)))
 
     def open_batches(self, *, place: str) -> tuple[OpenBatch, ...]:
@@ -249,7 +269,7 @@ class Ledger:
         )
         keys: dict[int, set[str]] = {}
         rows: dict[int, Any] = {}
-        with self._translated("read"), self._engine.connect() as connection:
+        with self.reading() as connection:
             for row in connection.execute(query).mappings():
                 rows[row["number"]] = row
                 keys.setdefault(row["number"], set()).add(row["key"])
@@ -267,7 +287,7 @@ class Ledger:
     def batch_ids(self, *, place: str) -> frozenset[str]:
         """What the API calls the batches that were ever sent to this place from this ledger."""
         query = sa.select(_batches.c.batch_id).where(_batches.c.place == place, _batches.c.batch_id.is_not(None))
-        with self._translated("read"), self._engine.connect() as connection:
+        with self.reading() as connection:
             return frozenset(connection.scalars(query))
 
     def _bring_up_to_date(self) -> None:
@@ -320,6 +340,21 @@ class Ledger:
         self._known_texts.update(new)
 
     @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection to the tables of `ledger_schema`, to read from.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        with self._translated("read"), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        with self._translated("written"), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
     def _translated(self, what: str) -> Iterator[None]:
         try:
             yield
@@ -352,8 +387,8 @@ def _row(trial: Trial, agent_sha256: str, system_sha256: str, scrub: Callable[[s
         "whole": reply is not None and failure is None,
         "attempts": reply.attempts if reply else 1,
     }
-    row |= {name: getattr(reply, name, None) for name in _REPLY_COLUMNS}
-    row |= {name: getattr(reply.usage, name) if reply else None for name in _USAGE_COLUMNS}
+    row |= {name: getattr(reply, name, None) for name in REPLY_COLUMNS}
+    row |= {name: getattr(reply.usage, name) if reply else None for name in USAGE_COLUMNS}
     row["stop_details"] = json.dumps(reply.stop_details) if reply and reply.stop_details is not None else None
     row["failure_type"] = failure.type if failure else None
     row["failure_message"] = _storable(scrub(failure.message)) if failure else None
@@ -404,26 +439,7 @@ def _recorded(row: Any) -> Recorded:
     )
 
 
-def _reply(row: Any) -> Reply:
-    """The reply in a row of the columns `_FOUND`."""
-    _, at, attempts, stop_details, text, stop_reason, model, request_id, first, seconds, *usage = row
-    return Reply(
-        text=text,
-        stop_reason=shared(stop_reason),
-        stop_details=None if stop_details is None else json.loads(stop_details),
-        model=shared(model),
-        usage=Usage(**dict(zip(_USAGE_COLUMNS, usage, strict=True))),
-        request_id=request_id,
-        seconds_to_first_token=first,
-        seconds=seconds,
-        attempts=attempts,
-        at=at,
-    )
-
-
-_REPLY_COLUMNS = ("text", "stop_reason", "model", "request_id", "seconds_to_first_token", "seconds")
-_USAGE_COLUMNS = tuple(column.name for column in fields(Usage))
-_FOUND = [_attempts.c[name] for name in ("key", "at", "attempts", "stop_details", *_REPLY_COLUMNS, *_USAGE_COLUMNS)]
+_FOUND = [_attempts.c[name] for name in FOUND_COLUMNS]
 _COMPARED = [
     _attempts.c[name]
     for name in (

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from workbench.trial.ledger import Ledger, open_ledger
+from workbench.trial.ledger import Ledger, opened_ledger
 from workbench.trial.ledger_schema import attempts
 
 _TEXTS = ("request", "text", "stop_details", "failure_message")
@@ -25,13 +25,10 @@ def read_attempts(ledger: Ledger | str | Path | None = None, *, texts: bool = Tr
     Raises:
         LedgerError: the ledger cannot be opened or read.
     """
-    if not isinstance(ledger, Ledger):
-        with open_ledger(ledger) as opened:
-            return read_attempts(opened, texts=texts)
     columns = [column for column in attempts.c if texts or column.name not in _TEXTS]
     found: dict[str, list[Any]] = {column.name: [] for column in columns}
     query = sa.select(*columns).order_by(attempts.c.id).execution_options(yield_per=_ROWS_AT_ONCE)
-    with ledger._translated("read"), ledger._engine.connect() as connection:
+    with opened_ledger(ledger) as opened, opened.reading() as connection:
         for rows in connection.execute(query).partitions():
             for values, more in zip(found.values(), zip(*rows, strict=True), strict=True):
                 values.extend(more)

@@ -14,10 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 3
-
-SECONDS_UNTIL_BUSY = 60
-"""How long a SQLite ledger waits for another process to finish writing."""
+from workbench.trial.ledger_file import SCHEMA_VERSION, SECONDS_UNTIL_BUSY
 
 _POSTGRESQL_LOCK = 5_042_011_977
 """Whoever makes or changes the tables holds this advisory lock; any number that others are unlikely to use."""
@@ -132,7 +129,7 @@ _COLUMNS_SINCE = {
 }
 
 
-def open_engine(url: str) -> sa.Engine:
+def open_engine(url: str | sa.URL) -> sa.Engine:
     """The way to the database at this address; nothing is opened yet. `postgresql://` means psycopg 3.
 
     Raises:

@@ -54,7 +54,7 @@ def find_versions(ledger: Ledger, names: Collection[str]) -> tuple[TriedVersion,
         .order_by(tried.c.newest.desc())
     )
     named = sa.select(attempts.c.agent_sha256, attempts.c.variant).distinct()
-    with ledger._translated("read"), ledger._engine.connect() as connection:
+    with ledger.reading() as connection:
         rows = connection.execute(listed).all()
         labels = connection.execute(named.where(attempts.c.agent_sha256.in_([row[0] for row in rows]))).all()
     variants: dict[str, list[str]] = {}

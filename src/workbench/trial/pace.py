@@ -11,47 +11,16 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime
+
+from workbench.trial.rate_limits import RateLimit
 
 FIRST_LIMIT = 32
 SHRINK = 0.7
 NEARLY_REACHED = 0.05
 """The share of a rate limit that is left when we wait for its reset instead of running into it."""
 LONGEST_PAUSE_SECONDS = 60.0
-
-_KINDS = ("requests", "tokens", "input-tokens", "output-tokens")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RateLimit:
-    """One of the limits that a server tells with its replies."""
-
-    kind: str
-    limit: int
-    remaining: int
-    seconds_to_reset: float
-
-
-def rate_limits(headers: Mapping[str, str]) -> tuple[RateLimit, ...]:
-    """The limits in the headers of a reply; those that are not told, or not legible, are left out."""
-    found = []
-    for kind in _KINDS:
-        limit, remaining, reset = (
-            headers.get(f"anthropic-ratelimit-{kind}-{name}") for name in ("limit", "remaining", "reset")
-        )
-        if limit is None or remaining is None or reset is None:
-            continue
-        try:
-            seconds = datetime.fromisoformat(reset).timestamp() - time.time()
-            found.append(
-                RateLimit(kind=kind, limit=int(limit), remaining=int(remaining), seconds_to_reset=max(0.0, seconds))
-            )
-        except ValueError:
-            continue
-    return tuple(found)
 
 
 def family_of(model: str) -> str:

@@ -146,7 +146,7 @@ def plan_trials(
         tasks=tasks,
         repeats=repeats,
         requests=_with_caching(requests, repeats) if caching else requests,
-        graders={task.id: make_graders(task, graders or {}) for task in tasks},
+        graders=graders_by_task(tasks, graders or {}),
     )
 
 
@@ -210,13 +210,15 @@ def _caching(request: Request, sends: int) -> tuple[bool, str]:
     return True, f"{tokens:,} tokens >= {minimum:,}: applicable"
 
 
-def make_graders(task: Task, catalogue: Mapping[str, GraderFactory]) -> dict[str, Grader]:
-    """The graders that a task names, by label.
+def graders_by_task(tasks: Iterable[Task], catalogue: Mapping[str, GraderFactory]) -> dict[str, dict[str, Grader]]:
+    """The graders that tasks name, by task id and then by label; made once for all tasks that share their `graders`.
 
     Raises:
         UnknownGrader: the catalogue has none of that name, or it does not take these options.
     """
-    return {spec.label: _make_grader(spec, catalogue) for spec in task.graders}
+    named = {id(task.graders): task.graders for task in tasks}
+    made = {key: {spec.label: _make_grader(spec, catalogue) for spec in specs} for key, specs in named.items()}
+    return {task.id: made[id(task.graders)] for task in tasks}
 
 
 def _make_grader(spec: GraderSpec, catalogue: Mapping[str, GraderFactory]) -> Grader:

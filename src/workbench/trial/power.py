@@ -89,7 +89,10 @@ class PlannedPower:
         corrected = (
             "" if self.comparisons == 1 else f", at 5 % corrected for {self.comparisons} comparisons with the baseline"
         )
-        shown = f"{_points(self.effect())} with 80 % power{corrected} (about {_points(self.effect_by_t)} by t)"
+        by_t = "none by t" if self.effect_by_t > 1 else f"about {_points(self.effect_by_t)} by t"
+        shown = f"{_points(self.effect())} with 80 % power{corrected} ({by_t})"
+        if self.effect() > 1:
+            shown = f"none: {self.tasks} tasks do not show even 100 points with 80 % power{corrected}"
         more_tasks = f"x2 tasks: {_points(self.effect(tasks=2 * self.tasks))}"
         more_repeats = f"x2 repeats: {_points(self.effect(repeats=2 * self.repeats))}"
         rows = [
@@ -202,4 +205,4 @@ def _power_factor(comparisons: int) -> float:
 
 
 def _points(effect: float) -> str:
-    return "more than 100 points" if effect > 1 else f"{100 * effect:.1f} points"
+    return "none" if effect > 1 else f"{100 * effect:.1f} points"

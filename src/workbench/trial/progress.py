@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from workbench.trial.trial import Failure, Trial
+from workbench.trial.trial import Failure, Reply, Trial
 
 _FIRST_TOKENS = 50
 """The time to the first token that is shown is the median of so many replies."""
@@ -24,7 +24,7 @@ class Tally:
     def __init__(self, *, from_ledger: int = 0) -> None:
         self._counts = Counter({"from the ledger": from_ledger})
         self._waiting: dict[int, tuple[Failure, float]] = {}
-        self._to_price: deque[Trial] = deque()
+        self._to_price: deque[Reply] = deque()
         self._first_tokens: deque[float] = deque(maxlen=_FIRST_TOKENS)
         self._usd = 0.0
         self._unpriced = 0
@@ -39,8 +39,10 @@ class Tally:
         self._counts[trial.outcome.replace("_", " ")] += 1
         if trial.place.is_stand_in:
             return
-        self._to_price.append(trial)
-        if trial.reply is not None and trial.reply.seconds_to_first_token is not None:
+        if trial.reply is None:
+            return
+        self._to_price.append(trial.reply)
+        if trial.reply.seconds_to_first_token is not None:
             self._first_tokens.append(trial.reply.seconds_to_first_token)
 
     def waits(self, index: int, failure: Failure, seconds: float) -> None:
@@ -77,9 +79,7 @@ class Tally:
         from workbench.trial.catalogue import price_usd
 
         while self._to_price:
-            reply = self._to_price.popleft().reply
-            if reply is None:
-                continue
+            reply = self._to_price.popleft()
             usd = price_usd(reply.model, reply.usage)
             self._usd += usd or 0.0
             self._unpriced += usd is None
@@ -97,21 +97,28 @@ def progress_bar(total: int, *, shown: bool = True, timed: bool = True) -> Progr
 
     One that is not `timed` shows the same whenever it is shown.
     """
-    kernel = _kernel_shell() if shown else None
-    return TerminalBar(total, shown=shown, timed=timed) if kernel is None else NotebookBar(total)
+    if not shown:
+        return NoBar()
+    return TerminalBar(total, timed=timed) if _kernel_shell() is None else NotebookBar(total)
+
+
+class NoBar:
+    """Shows nothing, and loads nothing for it."""
+
+    def show(self, done: int, details: str) -> None: ...
+    def close(self) -> None: ...
 
 
 class TerminalBar:
     """A tqdm line on stderr; where that is not a terminal, a line every ten seconds."""
 
-    def __init__(self, total: int, *, shown: bool = True, timed: bool = True) -> None:
+    def __init__(self, total: int, *, timed: bool = True) -> None:
         from tqdm import tqdm
 
         interval = 0.1 if sys.stderr.isatty() else 10.0
         self._bar = tqdm(
             total=total,
             unit="trial",
-            disable=not shown,
             mininterval=interval,
             dynamic_ncols=True,
             bar_format=None if timed else "{l_bar}{bar}| {n_fmt}/{total_fmt}{postfix}",

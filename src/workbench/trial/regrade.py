@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from workbench.errors import PlanError
-from workbench.trial.plan import make_graders
+from workbench.trial.plan import graders_by_task
 from workbench.trial.runner import grade_trial
 from workbench.trial.task import Task
 from workbench.trial.trial import GraderFactory, Run
@@ -37,7 +37,7 @@ def regrade(run: Run, graders: Mapping[str, GraderFactory], *, tasks: Iterable[T
             )
         found[task.id] = task
         given.add(task.id)
-    made = {name: make_graders(task, graders) for name, task in found.items()}
+    made = graders_by_task(found.values(), graders)
     return replace(
         run,
         tasks=tuple(found.values()),

@@ -6,8 +6,6 @@ part as large as the worst case of what it has in flight, and renews it in the t
 written. The part of a process that was killed stays taken, since what was in flight may have been billed. What is set
 aside for a request in a message batch stands beside that request and lasts until its result is in the ledger, whoever
 collects it.
-
-Amounts of money are whole numbers of a million-millionth of a USD, rounded up.
 """
 
 from __future__ import annotations
@@ -20,11 +18,11 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from workbench.trial.budget_limits import NOTHING, Limit, Sum
 from workbench.trial.ledger_schema import batch_items as _items
 from workbench.trial.ledger_schema import budget_holds as _holds
 from workbench.trial.ledger_schema import budgets as _budgets
@@ -38,57 +36,6 @@ Transaction = sa.Connection
 _LONGEST_SECONDS = 1_000_000.0
 _MARGIN = timedelta(seconds=60)
 _ITEMS_A_QUERY = 500
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sum:
-    """Tokens and money, as they are counted in a ledger."""
-
-    tokens: int = 0
-    picousd: int = 0
-
-    def __add__(self, other: Sum) -> Sum:
-        return Sum(tokens=self.tokens + other.tokens, picousd=self.picousd + other.picousd)
-
-    def __sub__(self, other: Sum) -> Sum:
-        return Sum(tokens=self.tokens - other.tokens, picousd=self.picousd - other.picousd)
-
-    def within(self, other: Sum) -> bool:
-        """Neither its tokens nor its money are more than those of the other."""
-        return self.tokens <= other.tokens and self.picousd <= other.picousd
-
-    def at_least(self, other: Sum) -> Sum:
-        """The larger of both, tokens and money each."""
-        return Sum(tokens=max(self.tokens, other.tokens), picousd=max(self.picousd, other.picousd))
-
-    @property
-    def usd(self) -> Decimal:
-        return Decimal(self.picousd).scaleb(-12)
-
-
-NOTHING = Sum()
-
-
-def in_picousd(usd: Decimal, *, up: bool = True) -> int:
-    """This many USD as they are counted in a ledger; what is spent is rounded up, a limit down."""
-    return int(usd.scaleb(12).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limit:
-    """The most that may be taken under a scope; `None`: no limit of that kind."""
-
-    scope: str
-    tokens: int | None = None
-    picousd: int | None = None
-    tokens_from: str = "budget_tokens"
-    """The setting that it came from."""
-    usd_from: str = "budget_usd"
-
-    def allows(self, taken: Sum) -> bool:
-        return (self.tokens is None or taken.tokens <= self.tokens) and (
-            self.picousd is None or taken.picousd <= self.picousd
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

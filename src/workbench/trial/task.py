@@ -28,7 +28,7 @@ class GraderSpec:
     """ "file:line", for messages."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
     """A single test with a defined input and success criteria."""
 
@@ -52,6 +52,8 @@ class Task:
 
 FIELDS = ("id", "input", "target", "group", "variables", "context", "graders")
 _SHARED = ("context", "variables", "graders", "group")
+SUFFIXES = (".yaml", ".yml", ".jsonl", ".csv")
+"""What the name of a task file ends in."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def load_tasks(path: str | Path) -> tuple[Task, ...]:
         TaskFileError: the file is missing or wrong; the message gives file, line and field.
     """
     path = Path(path)
-    readers = {".yaml": _yaml_rows, ".yml": _yaml_rows, ".jsonl": _jsonl_rows, ".csv": _csv_rows}
+    readers = dict(zip(SUFFIXES, (_yaml_rows, _yaml_rows, _jsonl_rows, _csv_rows), strict=True))
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise TaskFileError(f"a task file ends in {', '.join(readers)}, not in {path.suffix!r}", path=path)

@@ -170,6 +170,10 @@ GraderFactory = Callable[..., Grader]
 """Makes a grader from the keyword options that a task gives it; raises `TypeError` or `ValueError` on bad ones."""
 
 
+_NO_SCORES: Mapping[str, Score] = {}
+"""One for all trials, of which there are many."""
+
+
 class _Keyed:
     """Room for a key that is hashed once: no field, so that no copy with another request can carry it."""
 
@@ -190,7 +194,7 @@ class Trial(_Keyed):
     """How many variants before this one send the very same request: each gets replies of its own."""
     reply: Reply | None = None
     failure: Failure | None = None
-    scores: Mapping[str, Score] = field(default_factory=dict)
+    scores: Mapping[str, Score] = field(default_factory=lambda: _NO_SCORES)
     """By grader, in the order of the task file."""
     from_ledger: bool = False
 

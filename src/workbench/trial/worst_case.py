@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 
+from workbench.trial.budget_limits import Sum, in_picousd
 from workbench.trial.catalogue import find_price
-from workbench.trial.spending import Sum, in_picousd
 from workbench.trial.trial import CacheTime, Request, Usage, Via
 
 TOKENS_ADDED = 512

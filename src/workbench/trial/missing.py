@@ -1,0 +1,243 @@
+"""Asking for the trials of a plan that the ledger does not hold: all of them, within one budget, while we wait."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from workbench.errors import BudgetError, LedgerError, PlanError, SetupError, WorkbenchError
+from workbench.trial import client as door
+from workbench.trial.asker import Asker
+from workbench.trial.batches import BatchProgress, ask_batch
+from workbench.trial.budget import Budget, open_budget
+from workbench.trial.budget_limits import Limit
+from workbench.trial.ledger import Ledger, opened_ledger
+from workbench.trial.loop import Started
+from workbench.trial.plan import Plan
+from workbench.trial.progress import Tally, progress_bar
+from workbench.trial.trial import Place, Request, Trial, Via
+
+_SECONDS_BETWEEN_LOOKS = 0.1
+_OBJECTS_BETWEEN_COLLECTIONS = 20_000
+
+
+def ask_missing(
+    plan: Plan,
+    trials: list[Trial],
+    *,
+    ledger: Ledger | str | Path | None,
+    place: Place,
+    again: bool,
+    via: Via,
+    limits: Sequence[Limit],
+    concurrency: int,
+    deadline_seconds: float,
+    shown: bool,
+) -> None:
+    """Asks for those of the trials that have no reply, at least one, and puts each into the list once it is settled.
+
+    With `again`, what the ledger holds does not count. Blocks, with a progress bar if it is to be `shown`; an
+    interrupt stops what is in flight and is raised again.
+
+    Raises:
+        As `run_trials`.
+    """
+    with opened_ledger(ledger) as opened:
+        if via == "stream" and not again:
+            _refuse_what_is_in_batches(trials, opened, place)
+        run = _AskingAll(plan, opened, trials, concurrency, deadline_seconds)
+        if limits and not place.is_stand_in:
+            run.budget = Started(open_budget(opened, trials, limits, deadline_seconds=deadline_seconds)).result()
+        with _kept(run.budget):
+            if run.budget is not None:
+                run.budget.check(run.unsent(via), via=via)
+            with _collecting_rarely():
+                _wait_for(run, place, via=via, again=again, shown=shown)
+
+
+def _refuse_what_is_in_batches(trials: Sequence[Trial], ledger: Ledger, place: Place) -> None:
+    """What is on its way in a batch is paid for: to stream it as well would pay twice."""
+    on_their_way = frozenset[str]().union(*(batch.keys for batch in ledger.open_batches(place=place.base_url)))
+    count = sum(trial.key in on_their_way for trial in trials if trial.reply is None) if on_their_way else 0
+    if count:
+        raise PlanError(
+            f"{count} of these trials are on their way in a message batch already; run the same with via='batch' to "
+            "wait for them, or with mode='fresh' to pay for them once more"
+        )
+
+
+@contextmanager
+def _kept(budget: Budget | None) -> Iterator[None]:
+    """Gives back in the end what was set aside, however it ended."""
+    try:
+        yield
+    except LedgerError:
+        raise  # nor could that be written: it stays taken
+    except BaseException:
+        _close(budget)
+        raise
+    _close(budget)
+
+
+@contextmanager
+def _collecting_rarely() -> Iterator[None]:
+    """A trial makes thousands of objects and leaves no cycles: to look for some at the usual pace takes a twentieth of
+    its time, in a notebook a tenth."""
+    before = gc.get_threshold()
+    gc.set_threshold(before[0] and max(before[0], _OBJECTS_BETWEEN_COLLECTIONS), *before[1:])  # 0: never
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+def _close(budget: Budget | None) -> None:
+    if budget is not None:
+        Started(budget.close()).result()
+
+
+class _AskingAll:
+    """The trials of a plan on their way: who is in flight, who waits, what is settled.
+
+    What would fail for every trial lets those in flight end, asks for no more, and is raised then.
+    """
+
+    def __init__(
+        self, plan: Plan, ledger: Ledger, trials: list[Trial], concurrency: int, deadline_seconds: float
+    ) -> None:
+        self.trials = trials
+        self._plan = plan
+        self._ledger = ledger
+        self._concurrency = concurrency
+        self._deadline_seconds = deadline_seconds
+        self.budget: Budget | None = None
+        self._asker: Asker | None = None
+        self._batches: BatchProgress | None = None
+        self._count = sum(1 for _ in self._missing())
+        self.tally = Tally(from_ledger=len(trials) - self._count)
+
+    def _missing(self) -> Iterator[int]:
+        """Where in `trials` one is not settled yet, found on the way: a list of many numbers would be many objects."""
+        return (index for index, trial in enumerate(self.trials) if trial.reply is None and trial.failure is None)
+
+    def unsent(self, via: Via) -> list[Request]:
+        """What is still to be sent; what is on its way in a batch was reserved when that was sent."""
+        trials = [self.trials[index] for index in self._missing()]
+        if via == "batch" and trials:
+            open_batches = self._ledger.open_batches(place=trials[0].place.base_url)
+            on_their_way = frozenset[str]().union(*(batch.keys for batch in open_batches))
+            trials = [trial for trial in trials if trial.key not in on_their_way]
+        return [trial.request for trial in trials]
+
+    async def ask(self, place: Place) -> None:
+        queue = self._missing()
+        workers = min(self._concurrency, self._count)
+        async with door.open_client(place, connections=workers) as client:
+            self._say_what_retires(place)
+            self._asker = asker = Asker(
+                client,
+                self._ledger,
+                most=self._concurrency,
+                budget=self.budget,
+                deadline_seconds=self._deadline_seconds,
+            )
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(self._ask_from(queue, asker))
+        if asker.errors:
+            raise _one_of(asker.errors)
+
+    def _say_what_retires(self, place: Place) -> None:
+        if place.is_stand_in:
+            return
+        for model in sorted({self.trials[index].request.model for index in self._missing()}):
+            if day := door.retirement_of(model):
+                print(f"{model} is deprecated: its provider retires it on {day}; choose a newer model.", flush=True)
+
+    async def _ask_from(self, queue: Iterator[int], asker: Asker) -> None:
+        for index in queue:
+            trial = self.trials[index]
+
+            try:
+                settled = await asker.until_settled(
+                    trial, self._plan.variants[trial.variant], on_retry=partial(self.tally.waits, index)
+                )
+            except (LedgerError, SetupError, BudgetError) as error:
+                asker.end(error)
+                return
+            finally:
+                self.tally.waits_no_more(index)
+            self._settle(index, settled)
+            if settled.outcome == "stopped" or asker.is_ending:
+                return
+
+    async def ask_in_batches(self, *, again: bool) -> None:
+        """The same through Message Batches."""
+
+        def note(progress: BatchProgress) -> None:
+            self._batches = progress
+
+        missing = list(self._missing())
+        asking = ask_batch(
+            [self.trials[index] for index in missing],
+            self._plan.variants,
+            ledger=self._ledger,
+            again=again,
+            budget=self.budget,
+            on_progress=note,
+        )
+        async with aclosing(asking) as settling:
+            async for position, settled in settling:
+                self._settle(missing[position], settled)
+        self._batches = None
+
+    def _settle(self, index: int, settled: Trial) -> None:
+        self.trials[index] = replace(settled)  # without its key: a settled trial needs it no more, and a run has many
+        self.tally.settled(settled)
+
+    def progress(self) -> tuple[int, str]:
+        """How many are settled, and a line that says how, how fast, and why not faster."""
+        why_slow = []
+        if self._asker is not None:
+            if waiting := self._asker.warming.waiting:
+                why_slow.append(f"{waiting} waiting for their persona to be cached")
+            why_slow += [reason for pace in list(self._asker.paces.values()) if (reason := pace.reason)]
+        if self._batches is not None:
+            why_slow.append(self._batches.line)
+        return self.tally.done, self.tally.line(why_slow)
+
+
+def _one_of(errors: list[WorkbenchError]) -> WorkbenchError:
+    """What the workers of a run ended with, as one exception: all that could not be saved, or the first of them."""
+    unsaved = [error for error in errors if isinstance(error, LedgerError)]
+    if not unsaved:
+        return errors[0]
+    trials = tuple(trial for error in unsaved for trial in error.unsaved)
+    return LedgerError(f"{unsaved[0]} ({len(trials)} replies came back that are not on disk)", unsaved=trials)
+
+
+def _wait_for(run: _AskingAll, place: Place, *, via: Via, again: bool, shown: bool) -> None:
+    bar = progress_bar(len(run.trials), shown=shown)
+    started = Started(run.ask_in_batches(again=again) if via == "batch" else run.ask(place))
+    try:
+        while not started.wait(_SECONDS_BETWEEN_LOOKS):
+            if shown:
+                bar.show(*run.progress())
+        started.result()
+    except KeyboardInterrupt:
+        started.stop()
+        started.wait()
+        print(
+            f"\nStopped. {run.progress()[1] or 'Nothing was answered'}; what was answered is in the ledger, and the "
+            "same run goes on from there."
+        )
+        raise
+    finally:
+        if shown:
+            bar.show(*run.progress())
+        bar.close()

@@ -1,0 +1,39 @@
+"""The rate limits that a server tells in the headers of its replies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+_KINDS = ("requests", "tokens", "input-tokens", "output-tokens")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateLimit:
+    """One of the limits that a server tells with its replies."""
+
+    kind: str
+    limit: int
+    remaining: int
+    seconds_to_reset: float
+
+
+def rate_limits(headers: Mapping[str, str]) -> tuple[RateLimit, ...]:
+    """The limits in the headers of a reply; those that are not told, or not legible, are left out."""
+    found = []
+    for kind in _KINDS:
+        limit, remaining, reset = (
+            headers.get(f"anthropic-ratelimit-{kind}-{name}") for name in ("limit", "remaining", "reset")
+        )
+        if limit is None or remaining is None or reset is None:
+            continue
+        try:
+            seconds = datetime.fromisoformat(reset).timestamp() - time.time()
+            found.append(
+                RateLimit(kind=kind, limit=int(limit), remaining=int(remaining), seconds_to_reset=max(0.0, seconds))
+            )
+        except ValueError:
+            continue
+    return tuple(found)
