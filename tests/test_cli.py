@@ -216,7 +216,7 @@ def test_report_lies_in_the_record_unless_a_folder_is_named_and_the_record_still
     [
         (["--baseline", "base"], 0, "Gate passes"),
         (["--baseline", "draft"], 3, "Gate fails"),
-        (["--baseline", "RECORD", "--variant", "draft"], 0, "Both send the same requests"),
+        (["--baseline", "RECORD", "--variant", "draft"], 0, "A/A: both send the same requests"),
         (["--baseline", "RECORD"], 2, "the run has 2 variants, name one of them"),
         (["--baseline", "nosuch"], 2, "there is no record of a run here"),
         (["--baseline", "base", "--margin", "7"], 2, "the margin is 7"),
@@ -247,6 +247,19 @@ def test_review_shows_what_changed_as_text_markdown_and_page(record: str, tmp_pa
     assert "48 of 48 attempts are the very same in both" in text.stdout
     assert markdown.stdout.startswith("### base and draft: ")
     assert "Content-Security-Policy" in page.read_text(encoding="utf-8")
+
+
+def test_review_takes_the_executed_notebooks_of_two_runs(record: str, tmp_path: Path) -> None:
+    later = export_record(make_run({"base": passes(PASSES_B)}), tmp_path / "later")
+    notebooks = [Path(folder) / "compare.ipynb" for folder in (record, later)]
+    for notebook in notebooks:
+        notebook.write_text("{}")
+
+    result = workbench("review", *map(str, notebooks))
+
+    assert result.exit_code == 0, result.output
+    assert "(A/A: both send the same requests): no difference shown. +16.7 points" in result.stdout
+    assert "task-11" in result.stdout
 
 
 def test_review_of_what_is_no_record_ends_with_2(record: str, tmp_path: Path) -> None:

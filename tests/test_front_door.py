@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -26,9 +27,9 @@ FLOORS = {
 }
 
 ROOM_OF_LIBRARY = {
-    "anthropic": {"trial/client.py", "trial/offline.py", "trial/batches.py"},
+    "anthropic": {"trial/client.py", "trial/offline.py", "trial/batch_calls.py"},
     "aiohttp": {"trial/client.py"},
-    "httpx2": {"trial/client.py", "trial/offline.py", "trial/batches.py"},
+    "httpx2": {"trial/client.py", "trial/offline.py", "trial/batch_calls.py"},
     "frontmatter": {"definition/document.py"},
     "sqlalchemy": {
         "trial/ledger.py",
@@ -41,6 +42,7 @@ ROOM_OF_LIBRARY = {
     "pandas": {"comparison"},
     "scipy": {"comparison"},
     "statsmodels": {"comparison"},
+    "pyarrow": {"comparison"},
     "matplotlib": {"comparison"},
     "papermill": {"headless"},
     "distributed": {"headless"},
@@ -75,8 +77,17 @@ def test_importing_the_workbench_loads_no_heavy_library() -> None:
 
 
 @pytest.mark.parametrize("name", workbench.__all__)
-def test_every_name_of_the_front_door_opens(name: str) -> None:
-    assert getattr(workbench, name) is not None
+def test_every_name_of_the_front_door_opens_and_says_what_it_is(name: str) -> None:
+    said = inspect.getdoc(getattr(workbench, name))
+
+    assert said and not said.startswith(f"{name}("), "a dataclass without a docstring of its own"
+
+
+def test_front_door_has_what_a_comparison_takes_from_the_first_try_to_the_gate() -> None:
+    wanted = {"plan_trials", "run_trials", "compare", "what_flipped", "compare_replies", "write_report", "gate"}
+    wanted |= {"review_runs", "regrade", "Judgement", "compare_pairwise", "rank_variants", "estimate_upkeep"}
+
+    assert wanted <= set(workbench.__all__)
 
 
 def test_unknown_name_says_what_there_is() -> None:

@@ -30,7 +30,7 @@ def test_what_is_shown_to_be_worse_fails_and_says_its_numbers() -> None:
 
     assert found.decision == "fails"
     assert found.text == (
-        'Gate fails: "draft" against "base", margin 10.0 points. It is shown to be worse, and not by how little: '
+        'Gate fails: "draft" against "base", margin 10.0 points. It is shown to be worse, and may be by more than the margin: '
         "-16.7 points, one-sided 95 % bounds by t with 11 degrees of freedom -28.2 and -5.2, n = 12 tasks x 4 repeats."
     )
 
@@ -88,7 +88,7 @@ def test_variant_that_sends_the_same_requests_passes() -> None:
     found = gate(two(passes(PASSES_A), passes(PASSES_B), same_prompt=True), "base")
 
     assert (found.decision, found.same_requests) == ("passes", True)
-    assert "whatever lies between them is noise" in found.text
+    assert "A/A: both send the same requests, whatever lies between them is noise" in found.text
 
 
 def test_stand_in_is_labelled() -> None:

@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import mistune
@@ -20,8 +21,10 @@ from tests.runs import make_run, passes
 from workbench import cli
 from workbench.comparison.gate import gate
 from workbench.comparison.markup import visible_lines
+from workbench.comparison.pairwise import Judgement, compare_pairwise, rank_variants
 from workbench.comparison.report import write_report
 from workbench.comparison.review import review_runs
+from workbench.comparison.tables import compare
 from workbench.trial.record import export_record
 from workbench.trial.trial import Run
 
@@ -46,9 +49,11 @@ def rendered(markdown: str) -> BeautifulSoup:
     return BeautifulSoup(str(render(markdown)), "html.parser")
 
 
+TEXTUAL = {"h3", "p", "table", "thead", "tbody", "tr", "th", "td", "strong", "sub", "code", "pre"}
+
+
 def assert_only_text(soup: BeautifulSoup) -> None:
-    allowed = {"h3", "p", "table", "thead", "tbody", "tr", "th", "td", "strong", "sub", "code", "pre"}
-    assert {element.name for element in soup.find_all()} <= allowed
+    assert {element.name for element in soup.find_all()} <= TEXTUAL
     prose = " ".join(text for text in soup.find_all(string=True) if text.find_parent(["code", "pre"]) is None)
     assert not re.search(r"@\w|#\d|\bGH-\d|:tada:", prose)
     assert CONTROLS.search(prose) is None
@@ -143,6 +148,38 @@ def test_review_shows_texts_as_texts_in_all_its_forms(run: Run) -> None:
     assert BeautifulSoup(review.html(), "html.parser").find_all(["script", "img", "a", "iframe"]) == []
     for text in (str(review), review.html()):
         assert CONTROLS.search(text) is None
+
+
+@pytest.mark.parametrize("what", ["comparison", "what flipped", "two replies", "review", "ranking"])
+def test_notebook_outputs_hold_texts_only(run: Run, what: str) -> None:
+    base, draft = run.variants
+    comparison = compare(run, baseline=base)
+    judgements = [
+        Judgement(task_id=TEXT, first=one, second=other, choice="first")
+        for one, other in ((base, draft), (draft, base))
+    ]
+    output: Any = {
+        "comparison": comparison,
+        "what flipped": comparison.flipped,
+        "two replies": comparison.pair(run.tasks[1].id),
+        "review": review_runs(run, run, variants=(base, draft)),
+        "ranking": rank_variants(judgements),
+    }[what]
+    if what == "ranking":
+        forms = {
+            "text/html": output._repr_html_(),
+            "text/markdown": output._repr_markdown_(),
+            "text/plain": f"{output!r} {compare_pairwise(judgements, variant=draft, baseline=base)}",
+        }
+    else:
+        forms = output._repr_mimebundle_()
+
+    soup = BeautifulSoup(forms["text/html"], "html.parser")
+    assert soup.find_all(["script", "a", "iframe", "form", "h1", "style", "link"]) == []
+    assert all(str(image["src"]).startswith("data:image/png;base64,") for image in soup.find_all("img"))
+    assert {name for element in soup.find_all() for name in element.attrs if name.startswith("on")} == set()
+    assert {element.name for element in rendered(forms["text/markdown"]).find_all()} <= TEXTUAL
+    assert all(CONTROLS.search(form) is None for form in forms.values())
 
 
 def test_gate_says_its_sentence_without_a_control_character(run: Run) -> None:

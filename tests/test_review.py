@@ -52,10 +52,21 @@ def test_every_form_begins_with_the_sentence(before: Run, after: Run) -> None:
     assert str(review).startswith(f"draft: old (before) and new (after)\n\n{sentence}")
     assert review.markdown().startswith(f"### draft: old (before) and new (after)\n\n{sentence}")
     page = BeautifulSoup(review.html(), "html.parser")
-    assert page.select_one(".verdict").get_text().startswith(sentence)
+    assert page.select_one(".verdict").get_text().startswith(f"Promising, not established {sentence}")
     assert "+ Be terse." in page.get_text()
     bundle = review._repr_mimebundle_()
     assert set(bundle) == {"text/html", "text/markdown", "text/plain"}
+
+
+def test_every_form_says_where_the_numbers_of_both_runs_come_from(before: Run, after: Run) -> None:
+    review = review_runs(before, after)
+
+    for form in (str(review), review.html()):
+        for run in (before, after):
+            assert f"sha256 {run.variants['draft'].digest}" in form
+        assert form.count("genai-prices") == 2
+    for of, run in (("Before", before), ("After", after)):
+        assert f"<sub>{of}: Agents draft `{run.variants['draft'].digest[:12]}`" in review.markdown()
 
 
 def test_interval_of_latency_is_paired_by_task(before: Run) -> None:

@@ -272,6 +272,21 @@ def test_unpaired_standard_error_of_the_reference_is_twice_the_paired_one() -> N
     assert (np.corrcoef(A, B)[0, 1], np.cov(A, B)[0, 1]) == (near(0.8093147), near(0.0866477))
 
 
+def test_figures_of_the_wrong_ways_are_those_of_the_reference_and_not_ours() -> None:
+    exact = math.exp(math.lgamma(11 / 2) - math.lgamma(10 / 2)) / math.sqrt(11 / 2)  # Hedges' J without approximation
+    plain = clustered_standard_error(D, GROUPS) * math.sqrt(3 / 4)
+    within = sum(
+        x * y for start in range(0, 12, 3) for x, y in itertools.permutations(D[start : start + 3] - D.mean(), 2)
+    )
+
+    assert bounds(wilson(25, 48)) == (near(0.3832923), near(0.6552868))
+    assert bounds(wilson(33, 48)) == (near(0.5466693), near(0.8005432))
+    assert effect_size(D)[0] * exact == near(0.6984627)
+    assert (plain, math.sqrt(standard_error(D) ** 2 + within / 144)) == (near(0.0589256), near(0.0617591))
+    assert stats.wilcoxon(D[D != 0], correction=False, method="approx").pvalue == near(0.0334714)
+    assert stats.t.ppf(0.975, 3) == near(3.1824463)
+
+
 def test_bootstrap_is_that_of_the_reference() -> None:
     assert bounds(bootstrap_interval(D)) == (near(0.0416667), near(0.2916667))
 

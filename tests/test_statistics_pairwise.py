@@ -57,6 +57,11 @@ def test_pairwise_is_that_of_the_reference() -> None:
     assert found.swap_consistency == pytest.approx(2 / 3)
     assert (found.first_position, found.second_position) == (8, 2)
     assert (found.first_position_share, found.first_position_p) == (0.8, near(0.109375))
+    assert str(found) == (
+        '"B" against "A", judged side by side: wins 63.3 % (a tie is half a win), 95 % [48.7, 78.0], 14 tasks won and '
+        "6 lost of 30, sign test p = 0.115; both orders agree on 67 % of 30 pairs, where they do not the reply shown "
+        "first wins 80 %."
+    )
 
 
 def test_pairwise_turned_round_mirrors() -> None:

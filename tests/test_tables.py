@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import random
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,6 +19,7 @@ from workbench.comparison.markup import Table, html_text, markdown_table, markdo
 from workbench.comparison.static_tables import ranking_table, tasks_table
 from workbench.comparison.tables import compare
 from workbench.errors import ComparisonError
+from workbench.trial.catalogue import price_usd
 from workbench.trial.trial import Failure, Reply, Run, Score, Usage
 
 HOSTILE = "<script>alert(1)</script> | a\nb\x1b[31m \u202eevil ![x](http://x.example/y) `c` $1$ @you \ud800 <!-- -->"
@@ -50,6 +52,32 @@ def test_a_known_model_has_a_cost_in_usd() -> None:
 
     assert row["unpriced"] == 0
     assert 0 < row["cost_usd"] < 1
+
+
+@pytest.mark.parametrize("model", ["claude-haiku-4-5-20251001", "claude-haiku-5-5", "claude-opus-4-1", "unheard-of"])
+def test_costs_of_many_replies_are_the_price_of_each_to_the_last_digit(model: str) -> None:
+    drawn = random.Random(3)
+    run = make_run({"A": [[1.0] * 4] * 50}, model=model)
+    usages = [
+        Usage(
+            input_tokens=drawn.choice([0, 7, drawn.randrange(400_000)]),
+            output_tokens=drawn.choice([None, *[drawn.randrange(9_000)] * 9]),
+            cache_creation_input_tokens=drawn.choice([None, drawn.randrange(5_000)]),
+            cache_read_input_tokens=drawn.choice([None, drawn.randrange(90_000)]),
+            cache_creation_1h_input_tokens=drawn.choice([None, 100, 9_000]),
+            service_tier=drawn.choice([None, "standard", "batch"]),
+        )
+        for _ in run.trials
+    ]
+    trials = [
+        trial.replace(reply=replace(trial.reply, usage=usage))
+        for trial, usage in zip(run.trials, usages, strict=True)
+        if trial.reply is not None
+    ]
+
+    found = trial_columns(with_trials(run, *trials)).usd.tolist()
+    expected = [price_usd(model, usage) for usage in usages]
+    assert [None if math.isnan(usd) else usd for usd in found] == expected
 
 
 def test_a_model_without_a_price_costs_an_unknown_amount() -> None:
@@ -381,7 +409,6 @@ def test_previews_are_short_rows_for_a_screen_ready_for_json() -> None:
         "usd": pytest.approx(0.00205),
         "seconds": 2.0,
         "preview": rows[0]["preview"],
-        "key": run.trials[0].key,
     }
     assert len(rows[0]["preview"]) == 90
     assert rows[0]["preview"].startswith("<script>alert(1)</script> | a b<U+001B>[31m")

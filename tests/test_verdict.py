@@ -9,6 +9,8 @@ from typing import get_args
 import pytest
 
 from tests.runs import GROUPS, LIVE, PASSES_A, PASSES_B, STAND_IN, make_run, passes
+from workbench.cli import EXIT_UNDECIDED, EXIT_WORSE
+from workbench.comparison.gate import FEWEST_TASKS, MARGIN, Decision
 from workbench.comparison.permutation import mcnemar
 from workbench.comparison.scores import scores_by_variant
 from workbench.comparison.verdict import Kind, Verdict, reach_verdicts
@@ -72,8 +74,17 @@ def test_a_small_difference_among_large_ones_is_not_shown_and_says_what_could_be
     verdict = only(run)
 
     assert verdict.kind == "no difference shown"
-    assert "these tasks show" in verdict.text
+    assert "these tasks would show a difference of" in verdict.text
     assert "more tasks would detect +10 points with 80 % power" in verdict.text
+
+
+def test_a_headline_begins_the_sentence_and_ends_with_what_was_found() -> None:
+    shown = only(make_run({"A": passes(PASSES_A), "B": passes(PASSES_B)}))
+    missing = only(make_run({"A": [[1.0, 1.0]] * 6, "B": [[1.0, None]] * 6}, same_prompt=True))
+
+    assert shown.headline == '"B" against "A": promising, not established. +16.7 points, 95 % CI [+2.6, +30.8]'
+    assert missing.headline == '"B" against "A" (A/A: both send the same requests): no verdict.'
+    assert all(verdict.text.startswith(verdict.headline) for verdict in (shown, missing))
 
 
 def test_many_groups_are_tested_by_group() -> None:
@@ -259,9 +270,17 @@ def test_power_needs_no_array_library() -> None:
 
 
 def test_every_verdict_that_is_documented_can_be_reached_and_no_other() -> None:
-    documented = re.findall(r"^\| \*\*([^*]+)\*\* \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    of_verdicts, of_the_gate = DOCUMENT.read_text(encoding="utf-8").split("\n## The gate\n")
 
-    assert sorted(documented) == sorted(get_args(Kind))
+    assert sorted(re.findall(r"^\| \*\*([^*]+)\*\* \|", of_verdicts, re.MULTILINE)) == sorted(get_args(Kind))
+    assert set(re.findall(r"^\| \*\*([^*]+)\*\* \| (\d) \|", of_the_gate, re.MULTILINE)) == {
+        ("passes", "0"),
+        ("fails", str(EXIT_WORSE)),
+        ("not enough data", str(EXIT_UNDECIDED)),
+    }
+    assert {"passes", "fails", "not enough data"} == set(get_args(Decision))
+    assert f"Fewer than {FEWEST_TASKS} tasks" in of_the_gate
+    assert f"margin {MARGIN:g}`" in of_the_gate
 
 
 def test_equal_scores_everywhere_are_no_difference_with_a_width() -> None:

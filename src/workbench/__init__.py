@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workbench.comparison.flips import what_flipped as what_flipped
     from workbench.comparison.gate import gate as gate
+    from workbench.comparison.pairwise import Judgement as Judgement
+    from workbench.comparison.pairwise import compare_pairwise as compare_pairwise
+    from workbench.comparison.pairwise import rank_variants as rank_variants
     from workbench.comparison.reply_pair import compare_replies as compare_replies
     from workbench.comparison.report import write_report as write_report
     from workbench.comparison.review import review_runs as review_runs
+    from workbench.comparison.rows import Rows as Rows
+    from workbench.comparison.rows import find_rows as find_rows
     from workbench.comparison.tables import Comparison as Comparison
     from workbench.comparison.tables import compare as compare
     from workbench.definition.agent import Agent as Agent
@@ -23,14 +28,17 @@ if TYPE_CHECKING:
     from workbench.definition.agent import save_agent as save_agent
     from workbench.definition.agent import without_lines as without_lines
     from workbench.definition.claude_code import read_as_claude_code as read_as_claude_code
+    from workbench.definition.committed import load_committed as load_committed
     from workbench.definition.document import AgentHandler as AgentHandler
     from workbench.definition.lint import check_agent as check_agent
+    from workbench.definition.mend import mend_agent as mend_agent
     from workbench.definition.project import enter_project as enter_project
     from workbench.definition.project import project_folder as project_folder
     from workbench.definition.roster import load_roster as load_roster
     from workbench.grading import catalogue as graders
     from workbench.headless.notebook import run_notebook as run_notebook
     from workbench.trial.client import choose_place as choose_place
+    from workbench.trial.description_tasks import load_tasks_for as load_tasks_for
     from workbench.trial.ledger import open_ledger as open_ledger
     from workbench.trial.ledger_columns import read_attempts as read_attempts
     from workbench.trial.plan import make_request as make_request
@@ -39,40 +47,50 @@ if TYPE_CHECKING:
     from workbench.trial.record import load_run as load_run
     from workbench.trial.regrade import regrade as regrade
     from workbench.trial.runner import run_trials as run_trials
-    from workbench.trial.runner import start_trial as start_trial
+    from workbench.trial.start import start_trial as start_trial
     from workbench.trial.task import Task as Task
     from workbench.trial.task import load_tasks as load_tasks
     from workbench.trial.trial import Reply as Reply
     from workbench.trial.trial import Run as Run
     from workbench.trial.trial import Score as Score
     from workbench.trial.trial import Trial as Trial
+    from workbench.trial.upkeep import estimate_upkeep as estimate_upkeep
     from workbench.widgets.editor import AgentEditor as AgentEditor
+    from workbench.widgets.results import ResultsTable as ResultsTable
     from workbench.widgets.trials import TrialPanel as TrialPanel
 
 _ROOMS = {
     "definition.agent": ("Agent", "diff_agents", "load_agent", "parse_agent", "save_agent", "without_lines"),
     "definition.claude_code": ("read_as_claude_code",),
+    "definition.committed": ("load_committed",),
     "definition.document": ("AgentHandler",),
     "definition.lint": ("check_agent",),
+    "definition.mend": ("mend_agent",),
     "definition.project": ("enter_project", "project_folder"),
     "definition.roster": ("load_roster",),
     "trial.task": ("Task", "load_tasks"),
+    "trial.description_tasks": ("load_tasks_for",),
     "trial.trial": ("Reply", "Run", "Score", "Trial"),
     "trial.plan": ("make_request", "plan_trials"),
     "trial.client": ("choose_place",),
     "trial.ledger": ("open_ledger",),
     "trial.ledger_columns": ("read_attempts",),
     "trial.regrade": ("regrade",),
-    "trial.runner": ("run_trials", "start_trial"),
+    "trial.runner": ("run_trials",),
+    "trial.start": ("start_trial",),
     "trial.record": ("export_record", "load_run"),
+    "trial.upkeep": ("estimate_upkeep",),
     "comparison.gate": ("gate",),
     "comparison.report": ("write_report",),
     "comparison.review": ("review_runs",),
     "comparison.flips": ("what_flipped",),
+    "comparison.pairwise": ("Judgement", "compare_pairwise", "rank_variants"),
     "comparison.reply_pair": ("compare_replies",),
+    "comparison.rows": ("Rows", "find_rows"),
     "comparison.tables": ("Comparison", "compare"),
     "headless.notebook": ("run_notebook",),
     "widgets.editor": ("AgentEditor",),
+    "widgets.results": ("ResultsTable",),
     "widgets.trials": ("TrialPanel",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}

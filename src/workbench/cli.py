@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.errors import FileError, NotebookFailed, WorkbenchError
+from workbench.secrets import without_secrets
 
 if TYPE_CHECKING:
     from workbench.definition.agent import Agent
@@ -36,10 +37,10 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except NotebookFailed as error:
-            click.echo(error, err=True)
+            click.echo(without_secrets(str(error)), err=True)
             ctx.exit(EXIT_FAILED)
         except WorkbenchError as error:
-            click.echo(error, err=True)
+            click.echo(without_secrets(str(error)), err=True)
             ctx.exit(EXIT_REFUSED)
         except KeyboardInterrupt:
             click.echo("\nInterrupted; what was answered is in the ledger.", err=True)
@@ -99,7 +100,8 @@ def run_command(
     from workbench.headless.ready import kernel_environment, start_ready_interpreter
 
     # First of all: it imports what the notebook will, while this process imports what it needs itself.
-    start_ready_interpreter(kernel_environment(os.environ), once=True)
+    imports_all = notebook.is_file() and b"import workbench" in notebook.read_bytes()
+    start_ready_interpreter(kernel_environment(os.environ), once=not imports_all)
     from workbench.headless.notebook import load_notebook, run_notebook
     from workbench.headless.parameters import declared_parameters, parameters_from_text
     from workbench.trial.client import choose_place
@@ -340,7 +342,7 @@ def review_command(
     if page is not None:
         try:
             page.parent.mkdir(parents=True, exist_ok=True)
-            page.write_text(found.html(), encoding="utf-8", errors="backslashreplace", newline="\n")
+            page.write_text(without_secrets(found.html()), encoding="utf-8", errors="backslashreplace", newline="\n")
         except OSError as error:
             raise FileError(f"cannot be written: {error.strerror}", path=page) from error
     click.echo((found.markdown() if as_markdown else str(found)).rstrip("\n"))

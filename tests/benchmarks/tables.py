@@ -1,4 +1,4 @@
-"""100,000 trials tabulated, and read back from a ledger as columns: each in a process of its own, time and memory.
+"""100,000 trials tabulated, reported, and read back from a ledger as columns: each in a process of its own.
 
 `python -m tests.benchmarks.tables STEP` is one of these processes.
 """
@@ -11,7 +11,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +26,19 @@ TRIALS = VARIANTS * TASKS * REPEATS
 
 
 def main() -> None:
-    for step in ("tabulate", "ledger"):
+    for step in ("tabulate", "report", "ledger"):
         print(cost(Program(command=[sys.executable, "-m", "tests.benchmarks.tables", step])).output.strip(), flush=True)
 
 
 def tabulate() -> None:
     run = made_up_run()
     before = _peak_mb()
-    steps: list[tuple[str, float]] = []
+    steps: dict[str, tuple[float, float]] = {}
 
     def timed(name: str, work: Callable[[], Any]) -> Any:
-        began = time.perf_counter()
+        began, ran = time.perf_counter(), time.process_time()
         done = work()
-        steps.append((name, time.perf_counter() - began))
+        steps[name] = (time.perf_counter() - began, time.process_time() - ran)
         return done
 
     def imported() -> None:
@@ -49,16 +49,39 @@ def tabulate() -> None:
 
     comparison = timed("compare", lambda: wb.compare(run, baseline="persona 0"))
     timed("text printed", lambda: str(comparison))
-    timed("what flipped", lambda: comparison.flipped)
-    tabulated = sum(seconds for _, seconds in steps)
-    timed("data frames, pandas imported", lambda: (comparison.by_variant, comparison.by_task, comparison.trials))
     bundle = timed("HTML with its picture, and Markdown", comparison._repr_mimebundle_)
-    told = ", ".join(f"{name} {seconds:.2f}" for name, seconds in steps)
+    shown = list(steps.values())
+    timed("what flipped", lambda: comparison.flipped)
+    timed("data frames, pandas imported", lambda: (comparison.by_variant, comparison.by_task, comparison.trials))
+    told = ", ".join(f"{name} {seconds:.2f} ({cpu:.2f})" for name, (seconds, cpu) in steps.items())
     print(
-        f"{TRIALS:,} trials ({VARIANTS} variants x {TASKS:,} tasks x {REPEATS} repeats): tabulated and printed in "
-        f"{tabulated:.2f} s, {sum(seconds for _, seconds in steps):.2f} s with data frames and HTML "
-        f"({len(bundle['text/html']) / 1e3:.0f} kB of it); peak memory {before:.0f} MB with the run alone, "
-        f"{_peak_mb():.0f} MB in the end\n  seconds: {told}"
+        f"{TRIALS:,} trials ({VARIANTS} variants x {TASKS:,} tasks x {REPEATS} repeats): compared, printed and shown as "
+        f"HTML ({len(bundle['text/html']) / 1e3:.0f} kB) in {_total(shown)}; with what flipped and data frames in "
+        f"{_total(list(steps.values()))}; peak memory {before:.0f} MB with the run alone, {_peak_mb():.0f} MB in the "
+        f"end\n  seconds (of the processor): {told}"
+    )
+
+
+def _total(steps: Sequence[tuple[float, float]]) -> str:
+    seconds, cpu = map(sum, zip(*steps, strict=True))
+    return f"{seconds:.2f} s ({cpu:.2f} s of the processor)"
+
+
+def report() -> None:
+    from workbench.comparison.report import FORMATS, compared, write_report
+
+    comparison = compared(made_up_run(), None)
+    before = _peak_mb()
+    told = []
+    with tempfile.TemporaryDirectory() as folder:
+        for form in FORMATS:
+            ran = time.process_time()
+            files = write_report(comparison, folder, formats=[form])
+            size = sum(file.stat().st_size for file in files) / 1e6
+            told.append(f"{form} {time.process_time() - ran:.1f} ({size:.1f} MB)")
+    print(
+        f"{TRIALS:,} trials reported: seconds of the processor {', '.join(told)}; peak memory {before:.0f} MB before, "
+        f"{_peak_mb():.0f} MB in the end"
     )
 
 
@@ -141,4 +164,4 @@ def _peak_mb() -> float:
 
 
 if __name__ == "__main__":
-    {"tabulate": tabulate, "ledger": ledger}[sys.argv[1]]()
+    {"tabulate": tabulate, "report": report, "ledger": ledger}[sys.argv[1]]()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import mistune
 import pytest
 
 from tests.hostile import hostile_run
 from tests.runs import GROUPS, PASSES_A, PASSES_B, make_run, passes
 from workbench.comparison.report import write_report
+from workbench.comparison.review import review_runs
 
 LOOKS = {"light": ("light", 1100), "dark": ("dark", 1100), "narrow": ("light", 390)}
 
@@ -39,13 +42,18 @@ _FAINTEST = """() => {
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = make_run({"base": passes(PASSES_A), "draft": passes(PASSES_B)}, groups=GROUPS)
-    return write_report(run, tmp_path_factory.mktemp("report"), formats=["html"])[0]
+    return write_report(run, tmp_path_factory.mktemp("report"), formats=["html", "md"])[0]
 
 
-@pytest.fixture(params=LOOKS)
-def reader(page: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def hostile_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(hostile_run(), tmp_path_factory.mktemp("hostile"), formats=["html", "md"])[0]
+
+
+@contextmanager
+def reading(page: Any, look: str) -> Iterator[Any]:
     """A page of a browser that has no network. Fails if one was asked for, or if the page complained."""
-    scheme, width = LOOKS[request.param]
+    scheme, width = LOOKS[look]
     context = page.context.browser.new_context(
         offline=True, color_scheme=scheme, viewport={"width": width, "height": 900}
     )
@@ -62,33 +70,70 @@ def reader(page: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     assert complaints == []
 
 
-def test_report_reads_in_every_look(
-    reader: Any, report: Path, screenshots: Path, request: pytest.FixtureRequest
+@pytest.mark.parametrize("look", LOOKS)
+def test_report_reads_in_every_look(page: Any, report: Path, screenshots: Path, look: str) -> None:
+    with reading(page, look) as reader:
+        reader.goto(report.as_uri())
+        reader.evaluate("document.querySelectorAll('details').forEach((each, at) => { each.open = at < 3 })")
+
+        assert reader.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert reader.evaluate(_FAINTEST) >= 4
+        widths = reader.eval_on_selector_all("img", "images => images.map(image => image.naturalWidth)")
+        assert len(widths) == 4 and min(widths) > 400
+        reader.screenshot(path=screenshots / f"report-{look}.png", full_page=True)
+
+
+def test_printed_report_is_light_on_a_dark_screen_and_no_table_leaves_the_paper(page: Any, report: Path) -> None:
+    with reading(page, "dark") as reader:
+        reader.goto(report.as_uri())
+        reader.emulate_media(media="print")
+        reader.set_viewport_size({"width": 718, "height": 1047})  # A4 without its margins
+
+        assert reader.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert reader.eval_on_selector("img", "image => image.currentSrc === image.src")
+        assert max(reader.eval_on_selector_all("table", "tables => tables.map(each => each.scrollWidth)")) <= 718
+        assert reader.pdf(format="A4").startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("look", ["dark", "narrow"])
+def test_review_reads_on_a_dark_and_on_a_narrow_screen(page: Any, tmp_path: Path, look: str) -> None:
+    run = make_run({"base": passes(PASSES_A), "draft": passes(PASSES_B)}, groups=GROUPS)
+    path = tmp_path / "review.html"
+    path.write_text(review_runs(run, run, variants=("base", "draft")).html(), encoding="utf-8")
+
+    with reading(page, look) as reader:
+        reader.goto(path.as_uri())
+        assert reader.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert reader.evaluate(_FAINTEST) >= 4
+        assert "promising, not established" in reader.inner_text(".verdict")
+
+
+def test_hostile_texts_do_nothing_in_a_browser(page: Any, hostile_report: Path) -> None:
+    with reading(page, "narrow") as reader:
+        reader.goto(hostile_report.as_uri())
+        reader.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+
+        assert reader.evaluate("document.querySelectorAll('script, iframe, form, [onerror]').length") == 0
+        assert reader.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_summary_of_a_pull_request_is_shown_as_tables_and_text(
+    page: Any, report: Path, hostile_report: Path, screenshots: Path
 ) -> None:
-    reader.goto(report.as_uri())
-    reader.evaluate("document.querySelectorAll('details').forEach((each, at) => { each.open = at < 3 })")
+    with reading(page, "light") as reader:
+        reader.set_content(_rendered(report.with_name("summary.md")))
+        assert reader.locator("h3").inner_text() == "Promising, not established"
+        assert reader.locator("p strong").first.inner_text().endswith("95 % CI [+2.6, +30.8]")
+        assert reader.locator("table").count() == 2
+        assert reader.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        reader.screenshot(path=screenshots / "summary.png", full_page=True)
 
-    assert reader.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert reader.evaluate(_FAINTEST) >= 4
-    widths = reader.eval_on_selector_all("img", "images => images.map(image => image.naturalWidth)")
-    assert len(widths) == 4 and min(widths) > 400
-    reader.screenshot(path=screenshots / f"report-{request.node.callspec.id}.png", full_page=True)
-
-
-def test_printed_report_is_light_whatever_the_screen_is(reader: Any, report: Path) -> None:
-    reader.goto(report.as_uri())
-    reader.emulate_media(media="print")
-
-    assert reader.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    shown = reader.eval_on_selector("img", "image => image.currentSrc === image.src")
-    assert shown
-    assert reader.pdf(format="A4").startswith(b"%PDF")
+        reader.set_content(_rendered(hostile_report.with_name("summary.md")))
+        assert reader.locator("script, img, a, iframe, h1, h2, pre").count() == 0
+        assert "<script>alert(1)</script>" in reader.inner_text("table")
 
 
-def test_hostile_texts_do_nothing_in_a_browser(reader: Any, tmp_path: Path) -> None:
-    [path] = write_report(hostile_run(), tmp_path, formats=["html"])
-    reader.goto(path.as_uri())
-    reader.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
-
-    assert reader.evaluate("document.querySelectorAll('script, iframe, form, [onerror]').length") == 0
-    assert reader.evaluate("document.documentElement.scrollWidth <= innerWidth")
+def _rendered(summary: Path) -> str:
+    """The summary as HTML, made by a Markdown renderer that lets all HTML through."""
+    render = mistune.create_markdown(escape=False, plugins=["table", "url", "strikethrough", "task_lists"])
+    return f'<meta charset="utf-8">{render(summary.read_text(encoding="utf-8"))}'

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from io import BytesIO
 from types import MappingProxyType
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
@@ -29,7 +30,7 @@ Theme = Literal["light", "dark"]
 
 DOTS_PER_INCH = 150
 _SHOWN_PER_INCH = 100
-_FONT = "DejaVu Sans"  # comes with matplotlib, so that the picture is the same everywhere
+_FONT = "DejaVu Sans"  # comes with matplotlib, so that a picture is the same everywhere as long as it suffices
 _LONGEST_NAME = 28
 
 
@@ -112,8 +113,11 @@ def finish(figure: Plot, *, title: str) -> Plot:
     for text in figure.findobj(Text):
         text.set_parse_math(False)
         text.set_usetex(False)
-        text.set_fontfamily(_FONT)
         text.set_text(drawable(text.get_text()))
+        others = {_family_of(character) for character in text.get_text()} - {_FONT, None}
+        text.set_fontfamily([_FONT, *sorted(map(str, others))])
+        if others:
+            text.set_fontweight("normal")  # the only weight that such a family was looked for in
     return figure
 
 
@@ -155,11 +159,11 @@ def name_rows(axes: Axes, names: Sequence[str], palette: Palette, *, size: float
 
 def short_names(names: Sequence[str], *, longest: int = _LONGEST_NAME) -> list[str]:
     """Each name on one line and short enough to draw. Names that would read alike, or not at all, get a number."""
-    shown = [drawable(shortened(name, longest)) for name in names]
-    unreadable = {name for name in shown if shown.count(name) > 1 or "?" in name}
+    shown = [_short(name, longest) for name in names]
+    unreadable = {label for name, label in zip(names, shown, strict=True) if shown.count(label) > 1 or _lacks(name)}
     return [
-        f"#{number} {drawable(shortened(name, longest - 4))}" if short in unreadable and short != name else short
-        for number, (name, short) in enumerate(zip(names, shown, strict=True), start=1)
+        f"#{number} {_short(name, longest - 4)}" if label in unreadable else label
+        for number, (name, label) in enumerate(zip(names, shown, strict=True), start=1)
     ]
 
 
@@ -173,6 +177,53 @@ def shortened(name: str, longest: int = _LONGEST_NAME) -> str:
 
 
 def drawable(text: str) -> str:
-    """The text with a question mark for every character that the font cannot draw."""
-    font = get_font(findfont(FontProperties(family=_FONT)))
-    return "".join(character if character == "\n" or font.get_char_index(ord(character)) else "?" for character in text)
+    """The text with every character that no font of this computer can draw named: "<U+540D>"."""
+    return "".join(map(_drawn, text))
+
+
+def _short(name: str, longest: int) -> str:
+    """As `shortened`, counting what is drawn for each character."""
+    pieces = [_drawn(character) for character in visible(name)]
+    if sum(map(len, pieces)) == len(pieces):
+        return shortened(name, longest)
+    kept = 0
+    while kept < len(pieces) and sum(map(len, pieces[: kept + 1])) < longest:
+        kept += 1
+    return "".join(pieces[:kept]) + "…" * (kept < len(pieces))
+
+
+def _drawn(character: str) -> str:
+    is_known = character == "\n" or _family_of(character) is not None
+    return character if is_known else f"<U+{ord(character):04X}>"
+
+
+def _lacks(text: str) -> bool:
+    return any(_family_of(character) is None for character in visible(text))
+
+
+@lru_cache(maxsize=8192)
+def _family_of(character: str) -> str | None:
+    """The first family that has the character; `None` where no installed one has."""
+    if all(_has(character, FontProperties(family=[_FONT], weight=weight)) for weight in ("normal", "bold")):
+        return _FONT
+    return next((name for name in _other_families() if _has(character, FontProperties(family=[name]))), None)
+
+
+@cache
+def _other_families() -> tuple[str, ...]:
+    """The families of this computer with an upright face of normal weight, the plainest first.
+
+    Not those of formulas, whose characters are not where Unicode has them, and not the one that has a box for all.
+    """
+    names = {face.name for face in fontManager.ttflist if face.style == "normal" and face.weight in (400, "normal")}
+    odd = ("cm", "Last Resort", "STIXNonUnicode", "STIXSize")
+    plain = {name for name in names if not name.startswith(odd)} - {_FONT}
+    return tuple(sorted(plain, key=lambda name: ("Sans" not in name, "Mono" in name, name)))
+
+
+def _has(character: str, properties: FontProperties) -> bool:
+    try:
+        font = get_font(findfont(properties, fallback_to_default=False))
+    except (OSError, RuntimeError, ValueError):
+        return False  # a font file that is damaged, gone, or of a kind that cannot be opened draws nothing
+    return bool(font.scalable and font.get_char_index(ord(character)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +16,7 @@ from workbench.comparison.markup import visible
 from workbench.comparison.scores import STATUSES, Attempts, attempts_of
 from workbench.comparison.statistics import Floats
 from workbench.comparison.verdict import points
-from workbench.trial.catalogue import OFFLINE_MODEL, Price, find_price
+from workbench.trial.catalogue import BATCH_SHARE, OFFLINE_MODEL, Price, Rates, find_price
 from workbench.trial.trial import Reply, Run, Score, Trial, Usage
 
 PREVIEW_CHARACTERS = 90
@@ -96,8 +97,8 @@ def preview_columns(columns: TrialColumns) -> dict[str, list[Any]]:
     """A row for each trial as a table on a screen wants it: short, and ready for JSON.
 
     Columns: variant, task, group, repeat, outcome, score, "score: LABEL" of each grader, input_tokens,
-    output_tokens, usd, seconds, preview (the first 90 characters of the reply on one line, or of what failed),
-    key (of the ledger). What is not known is `None`. A preview is a model's text: show it as text.
+    output_tokens, usd, seconds, preview (the first 90 characters of the reply on one line, or of what failed). What is
+    not known is `None`. A preview is a model's text: show it as text.
     """
     run = columns.run
     group_of = {task.id: task.group for task in run.tasks}
@@ -114,7 +115,6 @@ def preview_columns(columns: TrialColumns) -> dict[str, list[Any]]:
         "usd": _or_none(columns.usd),
         "seconds": _or_none(columns.seconds),
         "preview": [preview(trial) for trial in run.trials],
-        "key": [trial.key for trial in run.trials],
     }
 
 
@@ -125,7 +125,9 @@ def preview(trial: Trial) -> str:
     else:
         text = "" if trial.failure is None else f"{trial.failure.type}: {trial.failure.message}"
     # More than is shown, because blanks are drawn together; less than all, because replies are long.
-    shown = visible(text[: 10 * PREVIEW_CHARACTERS]).strip()
+    shown = visible(text[: 2 * PREVIEW_CHARACTERS]).strip()
+    if len(shown) < PREVIEW_CHARACTERS and len(text) > 2 * PREVIEW_CHARACTERS:
+        shown = visible(text[: 10 * PREVIEW_CHARACTERS]).strip()
     return shown if len(shown) <= PREVIEW_CHARACTERS else shown[: PREVIEW_CHARACTERS - 1] + "…"
 
 
@@ -136,36 +138,60 @@ def explanation(trial: Trial) -> str:
     return "\n".join(f"{label}: {_found(score)}" for label, score in trial.scores.items())
 
 
+def score_in_words(trial: Trial) -> str:
+    """ "75.0 points", or that there is no score."""
+    return "no score" if trial.score is None else f"{points(trial.score, sign=False)} points"
+
+
 def _found(score: Score) -> str:
     value = "declined" if score.value is None else points(score.value, sign=False)
     return f"{value}, {score.explanation}"
 
 
 class _Prices:
-    """As `price_usd`, with each model and each usage looked up once."""
+    """As `price_usd`, to the last digit, with each model looked up once and the sums in whole numbers."""
 
     def __init__(self) -> None:
-        self._price: dict[str, Price | None] = {}
-        self._usd: dict[tuple[str, Usage], float | None] = {}
+        self._of_model: dict[str, _WholeRates | None] = {}
 
     def usd(self, model: str, usage: Usage) -> float | None:
-        asked = (model, usage)
-        try:
-            return self._usd[asked]
-        except KeyError:
-            found = self._usd[asked] = self._reckoned(model, usage)
-            return found
-
-    def _reckoned(self, model: str, usage: Usage) -> float | None:
         if model == OFFLINE_MODEL:
             return 0.0
         if usage.input_tokens is None or usage.output_tokens is None:
             return None
-        if model not in self._price:
-            self._price[model] = find_price(model)
-        price = self._price[model]
-        usd = None if price is None else price.usd(usage)
-        return None if usd is None else float(usd)
+        try:
+            rates = self._of_model[model]
+        except KeyError:
+            price = find_price(model)
+            rates = self._of_model[model] = None if price is None else _WholeRates(price)
+        return None if rates is None else rates.usd(usage)
+
+
+class _WholeRates:
+    """The rates of a price in a unit so small that they are whole numbers, for sums of decimals take long."""
+
+    def __init__(self, price: Price) -> None:
+        every = [(0, price.rates), *price.long_prompts]
+        digits = max(-min(0, int(rate.as_tuple().exponent)) for _, rates in every for rate in _rates(rates))
+        self._steps = [(tokens, tuple(int(rate.scaleb(digits)) for rate in _rates(rates))) for tokens, rates in every]
+        self._share = BATCH_SHARE.as_integer_ratio()
+        self._units: int = 10 ** (6 + digits)
+
+    def usd(self, usage: Usage) -> float:
+        """As `Price.usd` of counts that are known: a quotient of whole numbers is rounded once."""
+        tokens, output = usage.input_tokens or 0, usage.output_tokens or 0
+        written, read = usage.cache_creation_input_tokens or 0, usage.cache_read_input_tokens or 0
+        for_an_hour = min(written, usage.cache_creation_1h_input_tokens or 0)
+        prompt = tokens + written + read
+        at = next(rates for least, rates in reversed(self._steps) if prompt > least or least == 0)
+        units = tokens * at[0] + output * at[1] + (written - for_an_hour) * at[2] + for_an_hour * at[3] + read * at[4]
+        if usage.service_tier == "batch":
+            return units * self._share[0] / (self._units * self._share[1])
+        return units / self._units
+
+
+def _rates(rates: Rates) -> tuple[Decimal, ...]:
+    return (rates.input, rates.output, rates.cache_write_5m, rates.cache_write_1h, rates.cache_read)
 
 
 def _input_tokens(usage: Usage) -> int | None:

@@ -10,7 +10,7 @@ import html
 import re
 from collections.abc import Iterator, Sequence
 
-from workbench.comparison.differences import Kind, Line, Span
+from workbench.comparison.differences import Line, Span
 from workbench.comparison.markup import visible_as_written
 
 CONTEXT = 3
@@ -20,7 +20,7 @@ MOST_CHARACTERS = 20_000
 MOST_LINES = 400
 """Lines of a difference by lines that are shown."""
 
-_SIGNS: dict[Kind, str] = {"equal": "  ", "removed": "- ", "added": "+ "}
+_SIGNS: dict[str, str] = {"equal": "  ", "removed": "- ", "added": "+ "}
 _PAGE = (
     "white-space:pre-wrap;overflow-wrap:anywhere;margin:0;padding:0.5em;border:1px solid #888888;"
     "font-family:monospace;font-size:0.9em;line-height:1.4;text-align:left"
@@ -33,17 +33,35 @@ _WORD_COLOURS = {
 _TAGS = {"removed": "del", "added": "ins"}
 _BRACKETS = {"removed": ("[-", "-]"), "added": ("{+", "+}")}
 _LINE_BREAK = "↵"
+_NO_LINE_END = " (no line end)"
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
+
+
+def shown_words(spans: Sequence[Span]) -> Iterator[tuple[str, str]]:
+    """Kinds and texts as every view shows them, long equal stretches as a "fold" that says how long they are."""
+    for kind, text in _clipped(_folded_spans(spans)):
+        yield kind, text if kind == "fold" else _seen(text, is_changed=kind != "equal")
+
+
+def shown_lines(lines: Sequence[Line]) -> Iterator[tuple[str, tuple[tuple[str, bool], ...]]]:
+    """Kinds and parts as every view shows them, with whether each part is itself what changed; folds as above."""
+    for line in _clipped_lines(_folded_lines(lines)):
+        if isinstance(line, str):
+            yield "fold", ((line, False),)
+            continue
+        whole = all(marked for _, marked in line.parts)
+        parts = [(_seen(text, is_changed=marked and not whole), marked and not whole) for text, marked in line.parts]
+        yield line.kind, (*parts, *([(_NO_LINE_END, False)] if _lacks_line_end(line) else []))
 
 
 def html_words(spans: Sequence[Span]) -> str:
     """The text with what was removed in `<del>` and what was added in `<ins>`, a sign before each."""
     parts = []
-    for kind, text in _clipped(_folded_spans(spans)):
+    for kind, text in shown_words(spans):
         if kind == "fold":
             parts.append(_html_fold(text))
         elif kind == "equal":
-            parts.append(html.escape(visible_as_written(text)))
+            parts.append(html.escape(text))
         else:
             parts.append(_html_sign(kind) + _html_marked(kind, text))
     return f'<pre style="{_PAGE}">{"".join(parts)}</pre>\n'
@@ -52,18 +70,13 @@ def html_words(spans: Sequence[Span]) -> str:
 def html_lines(lines: Sequence[Line]) -> str:
     """The lines with "+" and "-" before those that changed, and their changed words marked in them."""
     parts = []
-    for line in _clipped_lines(_folded_lines(lines)):
-        if isinstance(line, str):
-            parts.append(f"{_html_fold(line)}\n")
+    for kind, pieces in shown_lines(lines):
+        if kind == "fold":
+            parts.append(f"{_html_fold(pieces[0][0])}\n")
             continue
-        sign = _SIGNS[line.kind]
-        whole = all(marked for _, marked in line.parts)
-        shown = "".join(
-            _html_marked(line.kind, text) if marked and not whole else html.escape(visible_as_written(text))
-            for text, marked in line.parts
-        )
-        shown = f"{sign}{shown}{_no_line_end(line)}"
-        colours = _LINE_COLOURS.get(line.kind)
+        shown = "".join(_html_marked(kind, text) if marked else html.escape(text) for text, marked in pieces)
+        shown = f"{_SIGNS[kind]}{shown}"
+        colours = _LINE_COLOURS.get(kind)
         parts.append(f'<span style="{colours}">{shown}</span>\n' if colours else f"{shown}\n")
     return f'<pre style="{_PAGE}">{"".join(parts)}</pre>\n'
 
@@ -71,11 +84,11 @@ def html_lines(lines: Sequence[Line]) -> str:
 def plain_words(spans: Sequence[Span]) -> str:
     """The text with what was removed as "[-so-]" and what was added as "{+so+}"."""
     parts = []
-    for kind, text in _clipped(_folded_spans(spans)):
+    for kind, text in shown_words(spans):
         if kind == "fold":
             parts.append(f"({text})")
         elif kind == "equal":
-            parts.append(visible_as_written(text))
+            parts.append(text)
         else:
             parts.append(_plain_marked(kind, text))
     shown = "".join(parts)
@@ -85,16 +98,12 @@ def plain_words(spans: Sequence[Span]) -> str:
 def plain_lines(lines: Sequence[Line]) -> str:
     """The lines with "+" and "-" before those that changed, changed words as "[-so-]" and "{+so+}" in them."""
     parts = []
-    for line in _clipped_lines(_folded_lines(lines)):
-        if isinstance(line, str):
-            parts.append(f"  ({line})\n")
+    for kind, pieces in shown_lines(lines):
+        if kind == "fold":
+            parts.append(f"  ({pieces[0][0]})\n")
             continue
-        whole = all(marked for _, marked in line.parts)
-        shown = "".join(
-            _plain_marked(line.kind, text) if marked and not whole else visible_as_written(text)
-            for text, marked in line.parts
-        )
-        parts.append(f"{_SIGNS[line.kind]}{shown}{_no_line_end(line)}\n")
+        shown = "".join(_plain_marked(kind, text) if marked else text for text, marked in pieces)
+        parts.append(f"{_SIGNS[kind]}{shown}\n")
     return "".join(parts)
 
 
@@ -106,8 +115,7 @@ def markdown_fence(text: str, language: str = "") -> str:
 
 
 def _html_marked(kind: str, text: str) -> str:
-    shown = html.escape(_with_blanks_seen(visible_as_written(text)))
-    return f'<{_TAGS[kind]} style="{_WORD_COLOURS[kind]}">{shown}</{_TAGS[kind]}>'
+    return f'<{_TAGS[kind]} style="{_WORD_COLOURS[kind]}">{html.escape(text)}</{_TAGS[kind]}>'
 
 
 def _html_sign(kind: str) -> str:
@@ -120,18 +128,21 @@ def _html_fold(text: str) -> str:
 
 def _plain_marked(kind: str, text: str) -> str:
     opening, closing = _BRACKETS[kind]
-    return f"{opening}{_with_blanks_seen(visible_as_written(text))}{closing}"
+    return f"{opening}{text}{closing}"
 
 
-def _with_blanks_seen(text: str) -> str:
-    """Changed text in which a changed line break is seen, and blanks where there is nothing else."""
+def _seen(text: str, *, is_changed: bool) -> str:
+    """The text as it is shown; a changed line break is seen in it, and changed blanks where there is nothing else."""
+    text = visible_as_written(text)
+    if not is_changed:
+        return text
     if not text.strip():
         text = text.replace(" ", "·").replace("\t", "→\t")
     return text.replace("\n", f"{_LINE_BREAK}\n")
 
 
-def _no_line_end(line: Line) -> str:
-    return "" if line.ended or line.kind == "equal" else " (no line end)"
+def _lacks_line_end(line: Line) -> bool:
+    return not line.ended and line.kind != "equal"
 
 
 def _folded_spans(spans: Sequence[Span]) -> Iterator[tuple[str, str]]:

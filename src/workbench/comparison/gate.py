@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 from scipy import special
 
-from workbench.comparison.markup import visible
+from workbench.comparison.markup import counted, visible
 from workbench.comparison.scores import groups_of, is_stand_in, scores_by_variant
 from workbench.comparison.shared import AFTER, BEFORE, chosen_variant, share
 from workbench.comparison.statistics import paired
@@ -172,19 +172,22 @@ def _decided(run: Run, verdict: Verdict, margin: float) -> _Decided:
         low, high = found.interval.low, found.interval.high
         method = "Wilson bounds on equal differences"
         needed = None
-    size = f"n = {found.tasks} tasks{'' if found.groups is None else f' in {found.groups} groups'}"
-    repeats = f"{run.repeats} repeat{'' if run.repeats == 1 else 's'}"
-    numbers = f"{points(found.effect)} points, {method} {points(low)} and {points(high)}, {size} x {repeats}"
+    grouped = "" if found.groups is None else f" in {found.groups} groups"
+    size = f"n = {found.tasks} tasks{grouped} x {counted(run.repeats, 'repeat')}"
+    numbers = f"{points(found.effect)} points, {method} {points(low)} and {points(high)}, {size}"
     settles = "" if needed is None else f" About {needed} tasks would pass a variant that is no different (80 % power)."
     decision: Decision = "not enough data"
     if verdict.same_requests:
-        decision, reason = "passes", f"Both send the same requests: whatever lies between them is noise ({numbers})."
+        decision, reason = (
+            "passes",
+            f"A/A: both send the same requests, whatever lies between them is noise ({numbers}).",
+        )
     elif found.tasks < FEWEST_TASKS:
         reason = f"{found.tasks} tasks with scores of both; it takes at least {FEWEST_TASKS} ({numbers}).{settles}"
     elif low > -margin:
         decision, reason = "passes", f"A loss of more than the margin is ruled out: {numbers}."
     elif high < 0:
-        decision, reason = "fails", f"It is shown to be worse, and not by how little: {numbers}."
+        decision, reason = "fails", f"It is shown to be worse, and may be by more than the margin: {numbers}."
     else:
         reason = f"Neither a loss within the margin nor a loss is shown: {numbers}.{settles}"
     return _Decided(

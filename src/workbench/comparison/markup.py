@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+_BLANKS = re.compile(r"[ \t\r\n]{2,}|[\t\r\n]")
 # Controls, direction overrides, separators that break lines, and surrogates, which no encoding can write.
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 # In JupyterLab two backslashes before a bracket begin a formula, so there a backslash is written as an entity.
@@ -29,9 +30,14 @@ class Table:
     """A sentence below the table."""
 
 
+def counted(count: int, what: str) -> str:
+    """ "1 task", "12 tasks"."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def visible(text: str) -> str:
     """The text on one line, with every character that would not be seen named: "<U+001B>"."""
-    return _INVISIBLE.sub(lambda found: f"<U+{ord(found.group()):04X}>", re.sub(r"[ \t\r\n]+", " ", text))
+    return _INVISIBLE.sub(lambda found: f"<U+{ord(found.group()):04X}>", _BLANKS.sub(" ", text))
 
 
 def visible_lines(text: str) -> str:
@@ -56,7 +62,7 @@ def markdown_text(text: str) -> str:
 
 
 def html_table(table: Table, *, cell: Callable[[str, int, int], str] | None = None) -> str:
-    """The table as a plain HTML table with a caption and header cells.
+    """The table as a plain HTML table with a caption and header cells; without a row, its title and its note.
 
     `cell` gives the HTML of the text in a row and column that is not the first, where it is not just that text.
     """
@@ -72,18 +78,21 @@ def html_table(table: Table, *, cell: Callable[[str, int, int], str] | None = No
     )
     note = f"<p>{html_text(table.note)}</p>\n" if table.note else ""
     caption = html_text(table.title)
+    if not table.rows:
+        return f"<p><strong>{caption}</strong></p>\n{note}"
     return (
-        f"<table>\n<caption>{caption}</caption>\n<thead><tr>{heading}</tr></thead>\n"
+        f'<table>\n<caption style="text-align: left">{caption}</caption>\n'
+        f"<thead><tr>{heading}</tr></thead>\n"
         f"<tbody>\n{body}</tbody>\n</table>\n{note}"
     )
 
 
 def markdown_table(table: Table) -> str:
     """The table as GitHub shows it, its title in bold above."""
-    lines = [f"**{markdown_text(table.title)}**", ""]
-    lines.append(_markdown_row(table.headings))
-    lines.append("|" + " --- |" * len(table.headings))
-    lines.extend(_markdown_row(row) for row in table.rows)
+    lines = [f"**{markdown_text(table.title)}**"]
+    if table.rows:
+        lines += ["", _markdown_row(table.headings), "|" + " --- |" * len(table.headings)]
+        lines.extend(_markdown_row(row) for row in table.rows)
     if table.note:
         lines += ["", markdown_text(table.note)]
     return "\n".join(lines) + "\n"
@@ -94,8 +103,8 @@ def plain_table(table: Table) -> str:
     cells = [[visible(cell) for cell in row] for row in (table.headings, *table.rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    note = f"\n{visible(table.note)}" if table.note else ""
-    return f"{visible(table.title)}\n" + "\n".join(lines) + note + "\n"
+    shown = [visible(table.title), *(lines if table.rows else ())]
+    return "\n".join([*shown, *([visible(table.note)] if table.note else [])]) + "\n"
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

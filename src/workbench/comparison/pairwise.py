@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from workbench.comparison.intervals import LEVEL, SEED, Floats, Interval, t_interval, wilson
-from workbench.comparison.markup import Table, html_table, markdown_table, plain_table
+from workbench.comparison.markup import Table, counted, html_table, markdown_table, plain_table, visible
 from workbench.comparison.permutation import mcnemar
 from workbench.comparison.statistics import standard_error
 from workbench.errors import ComparisonError
@@ -77,6 +77,22 @@ class Pairwise:
     """Of these two; NaN where there is none. Far from 1/2: the judge looks at the order."""
     first_position_p: float
 
+    def __str__(self) -> str:
+        """What was found, as a sentence."""
+        reach = (
+            "" if self.interval is None else f", 95 % [{100 * self.interval.low:.1f}, {100 * self.interval.high:.1f}]"
+        )
+        order = ""
+        if self.first_position + self.second_position:
+            order = f", where they do not the reply shown first wins {100 * self.first_position_share:.0f} %"
+        left_out = f"; {self.unpaired} judgements in one order only are left out" if self.unpaired else ""
+        return (
+            f'"{visible(self.variant)}" against "{visible(self.baseline)}", judged side by side: wins '
+            f"{100 * self.mean:.1f} % (a tie is half a win){reach}, {self.won} tasks won and {self.lost} lost of "
+            f"{self.tasks}, sign test p = {self.sign_p:.3g}; both orders agree on {100 * self.swap_consistency:.0f} % "
+            f"of {self.pairs} pairs{order}{left_out}."
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
@@ -120,8 +136,9 @@ class Ranking:
             for place in self.places
         )
         left_out = f" {self.unpaired} judgements in one order only are left out." if self.unpaired else ""
+        size = f"{counted(self.pairs, 'pair')} judged in both orders, {counted(self.tasks, 'task')}"
         return Table(
-            title=f"Ranking (Bradley-Terry, {self.pairs} pairs judged in both orders, {self.tasks} tasks)",
+            title=f"Ranking (Bradley-Terry, {size})",
             headings=("Variant", "Strength [95 %]", "Beats an average one [95 %]", "First", "Won, ties half"),
             rows=rows,
             note=(

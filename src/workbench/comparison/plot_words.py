@@ -12,7 +12,8 @@ import numpy as np
 from workbench.comparison.flips import Change, changes_between
 from workbench.comparison.intervals import Floats, Interval, t_interval
 from workbench.comparison.markup import visible
-from workbench.comparison.scores import groups_of, is_stand_in
+from workbench.comparison.scores import groups_of
+from workbench.comparison.static_tables import size_in_words
 from workbench.comparison.statistics import FEWEST_GROUPS, case_means, clustered_standard_error, standard_error
 from workbench.comparison.verdict import STAND_IN_LABEL, Verdict, points
 
@@ -62,9 +63,8 @@ class Repeats:
 
 def heading(comparison: Comparison) -> str:
     """The title of every picture: who answered, where it was the stand-in, and how many tasks and repeats."""
-    tasks, repeats = len(comparison.run.tasks), comparison.run.repeats
-    size = f"{tasks} task{'' if tasks == 1 else 's'} x {repeats} repeat{'' if repeats == 1 else 's'}"
-    return f"{STAND_IN_LABEL}\n{size}" if is_stand_in(comparison.run) else size
+    size = size_in_words(comparison)
+    return f"{STAND_IN_LABEL}\n{size}" if comparison.stand_in else size
 
 
 def score_rows(comparison: Comparison) -> list[ScoreRow]:

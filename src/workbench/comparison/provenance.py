@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from workbench.comparison.markup import Table
+from workbench.comparison.markup import Table, counted
 from workbench.trial.catalogue import find_price
 from workbench.trial.record import installed_versions
 from workbench.trial.trial import Run
@@ -85,8 +85,9 @@ def provenance_table(found: Provenance) -> Table:
         rows.append((f"Agent file of {name}", f"sha256 {digest}"))
         rows.append((f"Model of {name}", _model_in_words(found.asked[name], found.models[name])))
     for digest, count in found.task_files.items():
-        counted = f"{count} task{'' if count == 1 else 's'}"
-        rows.append(("Task file", f"{digest if digest == NOT_RECORDED else f'sha256 {digest}'} ({counted})"))
+        rows.append(
+            ("Task file", f"{digest if digest == NOT_RECORDED else f'sha256 {digest}'} ({counted(count, 'task')})")
+        )
     rows.append(("Answered between", _days(found)))
     rows += [(f"Prices of {model}", price) for model, price in found.prices.items()]
     rows.append(("Run made with", ", ".join(f"{name} {version}" for name, version in found.versions.items())))

@@ -39,7 +39,7 @@ _COLUMN = "flex:1 1 26em;min-width:0"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReplyPair:
-    """One attempt of two variants at the same task. Shows the persona diff, the word diff of the replies, the scores.
+    """Two trials, as a rule of two variants at one task. Shows persona diff, word diff of the replies, and scores.
 
     In a notebook the two stand side by side. A trial without a reply is compared as if it had replied with nothing,
     and says why under "Outcome".
@@ -47,13 +47,14 @@ class ReplyPair:
 
     task: Task
     before: Trial
-    """The baseline's."""
+    """The baseline's, where one of them is."""
     after: Trial
-    """The variant's."""
     persona: tuple[Span, ...] = field(repr=False)
-    """From the baseline's definition file to the variant's."""
+    """From the definition file of the one before to that of the other."""
     words: tuple[Span, ...] = field(repr=False)
-    """From the baseline's reply to the variant's."""
+    """From the reply of the one before to that of the other."""
+    baseline: str = ""
+    """The variant that the others are compared with."""
 
     @property
     def persona_lines(self) -> list[Line]:
@@ -81,12 +82,24 @@ def compare_replies(run: Run, task_id: str, *, baseline: str, variant: str | Non
     task = _task(run, task_id)
     other = _other(run, baseline, variant)
     before, after = (_trial(run, task, name, repeat) for name in (baseline, other))
+    return compare_trials(run, before, after, baseline=baseline)
+
+
+def compare_trials(run: Run, before: Trial, after: Trial, *, baseline: str) -> ReplyPair:
+    """Any two trials of the run side by side, also of different tasks or of one variant. The baseline's stands first.
+
+    Raises:
+        ComparisonError: a trial is of no task of the run.
+    """
+    if after.variant == baseline != before.variant:
+        before, after = after, before
     return ReplyPair(
-        task=task,
+        task=_task(run, before.task_id),
         before=before,
         after=after,
-        persona=diff_personas(run.variants[baseline], run.variants[other]),
+        persona=diff_personas(run.variants[before.variant], run.variants[after.variant]),
         words=diff_words(_text(before), _text(after)),
+        baseline=baseline,
     )
 
 
@@ -144,14 +157,29 @@ def _scores(pair: ReplyPair) -> Table:
         rows.append(("Output tokens", *("-" if count is None else f"{count:,}" for count in tokens), change))
     return Table(
         title=_title(pair),
-        headings=("", f"{pair.before.variant} (baseline)", pair.after.variant, "Change"),
+        headings=("", *_headings(pair), "Change"),
         rows=tuple(rows),
     )
 
 
 def _title(pair: ReplyPair) -> str:
-    names = f'"{visible(pair.after.variant)}" against "{visible(pair.before.variant)}"'
-    return f'Task "{visible(pair.task.id)}", repeat {pair.before.repeat}: {names}'
+    before, after = pair.before, pair.after
+    names = f'"{visible(after.variant)}" against "{visible(before.variant)}"'
+    places = [f'task "{visible(trial.task_id)}", repeat {trial.repeat}' for trial in (before, after)]
+    place = places[0] if places[0] == places[1] else f"{places[1]}, against {places[0]}"
+    return f"{place[0].upper()}{place[1:]}: {names}"
+
+
+def _headings(pair: ReplyPair) -> list[str]:
+    names = [
+        f"{trial.variant} (baseline)" if trial.variant == pair.baseline else trial.variant
+        for trial in (pair.before, pair.after)
+    ]
+    if pair.before.task_id != pair.after.task_id:
+        names = [f"{name}, {trial.task_id}" for name, trial in zip(names, (pair.before, pair.after), strict=True)]
+    if pair.before.repeat != pair.after.repeat:
+        return [f"{name}, {trial.repeat}" for name, trial in zip(names, (pair.before, pair.after), strict=True)]
+    return names
 
 
 def _outcome(trial: Trial) -> str:
@@ -180,7 +208,8 @@ def _banner(pair: ReplyPair) -> str:
     return STAND_IN_LABEL if pair.before.place.is_stand_in or pair.after.place.is_stand_in else ""
 
 
-def _heading(what: str, spans: Sequence[Span]) -> str:
+def words_changed(what: str, spans: Sequence[Span]) -> str:
+    """How many words differ, as a heading: "Reply: 2 words removed, 1 added"."""
     if all(span.kind == "equal" for span in spans):
         return f"{what}: the same in both"
     removed, added = changed_words(spans)
@@ -200,8 +229,8 @@ def _html(pair: ReplyPair) -> str:
         "<details><summary>What was asked</summary>\n"
         f'<pre style="white-space:pre-wrap;text-align:left">{asked}</pre></details>\n'
     )
-    persona = f"<p><strong>{_heading('Persona', pair.persona)}</strong></p>\n{html_lines(pair.persona_lines)}"
-    reply = f"<p><strong>{_heading('Reply', pair.words)}</strong></p>\n{html_words(pair.words)}"
+    persona = f"<p><strong>{words_changed('Persona', pair.persona)}</strong></p>\n{html_lines(pair.persona_lines)}"
+    reply = f"<p><strong>{words_changed('Reply', pair.words)}</strong></p>\n{html_words(pair.words)}"
     # The classes keep MathJax from reading dollar signs in replies and personas as formulas.
     return (
         f'<div class="tex2jax_ignore mathjax_ignore">\n{banner}{html_table(pair.scores())}{given}'
@@ -216,9 +245,9 @@ def _markdown(pair: ReplyPair) -> str:
         [
             *banner,
             markdown_table(pair.scores()),
-            f"**{_heading('Persona', pair.persona)}**",
+            f"**{words_changed('Persona', pair.persona)}**",
             markdown_fence(plain_lines(pair.persona_lines), "diff"),
-            f"**{_heading('Reply', pair.words)}**",
+            f"**{words_changed('Reply', pair.words)}**",
             markdown_fence(plain_words(pair.words)),
         ]
     )
@@ -226,5 +255,5 @@ def _markdown(pair: ReplyPair) -> str:
 
 def _plain(pair: ReplyPair) -> str:
     parts = [_banner(pair)] if _banner(pair) else []
-    parts += [plain_table(pair.scores()), _heading("Persona", pair.persona), plain_lines(pair.persona_lines)]
-    return "\n".join([*parts, _heading("Reply", pair.words), plain_words(pair.words)])
+    parts += [plain_table(pair.scores()), words_changed("Persona", pair.persona), plain_lines(pair.persona_lines)]
+    return "\n".join([*parts, words_changed("Reply", pair.words), plain_words(pair.words)])

@@ -13,8 +13,9 @@ import csv
 import json
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, fields, is_dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,40 +24,45 @@ import pandas as pd
 from workbench.comparison.markup import visible_lines
 from workbench.comparison.provenance import Provenance
 from workbench.comparison.tables import Comparison
-from workbench.errors import ComparisonError
+from workbench.secrets import scrubber
 
-_FORMULA = re.compile(r"""(^|[,;|\t\n"'])([ \u00a0]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])""")
+_FORMULA = re.compile("[=+\\-@\uff1d\uff0b\uff0d\uff20]")
+_ENDS_OF_CELLS = frozenset(",;|\t\n\"'")
+_BLANKS = " \u00a0"
+_REMEMBERED = 4_096
+"""Texts whose scrubbed form is kept: names, hashes and questions come again and again, replies do not."""
 
 
 def write_csv(comparison: Comparison, found: Provenance, folder: Path) -> list[Path]:
     """`trials.csv`, `tasks.csv` and `variants.csv`: UTF-8, commas, every text in quotes."""
     paths = []
+    scrub = scrubber()
+
+    @lru_cache(maxsize=_REMEMBERED)
+    def cell(text: str) -> str:
+        # Scrubbed first: an apostrophe in the middle of a secret would hide it.
+        return cell_text(scrub(text))
+
     for name, table in _tables(comparison, found).items():
         path = folder / f"{name}.csv"
-        safe = pd.DataFrame({cell_text(str(column)): _safe(table[column]) for column in table})
-        path.write_bytes(
-            safe.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").encode("utf-8", "replace")
-        )
+        safe = pd.DataFrame({cell(str(column)): _safe(table[column], cell) for column in table})
+        with path.open("w", encoding="utf-8", errors="replace", newline="") as file:
+            safe.to_csv(file, index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
         paths.append(path)
     return paths
 
 
 def write_parquet(comparison: Comparison, found: Provenance, folder: Path) -> list[Path]:
-    """`trials.parquet`, `tasks.parquet` and `variants.parquet`; their schema has the provenance under "workbench".
+    """`trials.parquet`, `tasks.parquet` and `variants.parquet`; their schema has the provenance under "workbench"."""
+    import pyarrow as pa
+    from pyarrow import parquet
 
-    Raises:
-        ComparisonError: pyarrow is not installed.
-    """
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise ComparisonError(f"Parquet is written by pyarrow, which cannot be imported: {error}") from error
+    scrub = lru_cache(maxsize=_REMEMBERED)(scrubber())
     paths = []
     for name, table in _tables(comparison, found).items():
         path = folder / f"{name}.parquet"
-        columns = {str(column): pa.array(_plain_values(table[column])) for column in table}
-        about = {"workbench": json.dumps(asdict(found))}
+        columns = {scrub(str(column)): pa.array(_plain_values(table[column], scrub)) for column in table}
+        about = {"workbench": scrub(json.dumps(asdict(found)))}
         parquet.write_table(pa.table(columns).replace_schema_metadata(about), path)
         paths.append(path)
     return paths
@@ -65,14 +71,27 @@ def write_parquet(comparison: Comparison, found: Provenance, folder: Path) -> li
 def write_jsonl(comparison: Comparison, found: Provenance, folder: Path) -> list[Path]:
     """`trials.jsonl`: a trial a line with all that was asked and found, and the exact texts."""
     path = folder / "trials.jsonl"
-    path.write_bytes("".join(_json_lines(comparison, found)).encode("utf-8"))
+    scrub = lru_cache(maxsize=_REMEMBERED)(scrubber())
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(json.dumps(_scrubbed(line, scrub)) + "\n" for line in _json_lines(comparison, found))
     return [path]
 
 
 def cell_text(text: str) -> str:
     """The text as a cell of a CSV file in which no spreadsheet finds a formula."""
-    safe = _FORMULA.sub(r"\1\2'", visible_lines(text))
+    if text.isalnum():
+        return text
+    shown = visible_lines(text)
+    safe = _FORMULA.sub(_defused, shown)
     return f"'{safe}" if safe[:1] in ("\t", "\n") else safe
+
+
+def _defused(found: re.Match[str]) -> str:
+    """The sign, with an apostrophe before it where it could begin a cell."""
+    at = found.start() - 1
+    while at >= 0 and found.string[at] in _BLANKS:
+        at -= 1
+    return f"'{found[0]}" if at < 0 or found.string[at] in _ENDS_OF_CELLS else found[0]
 
 
 def _tables(comparison: Comparison, found: Provenance) -> dict[str, pd.DataFrame]:
@@ -80,6 +99,9 @@ def _tables(comparison: Comparison, found: Provenance) -> dict[str, pd.DataFrame
     run = comparison.run
     file_of = {task.id: task.file_sha256 for task in run.tasks}
     names = list(run.variants)
+    made_with = ", ".join(f"{name} {version}" for name, version in found.versions.items())
+    agents = "; ".join(f"{name}: {digest}" for name, digest in found.agents.items())
+    models = " ".join(dict.fromkeys(model for counts in found.models.values() for model in counts))
     more: dict[str, dict[str, list[str | None]]] = {
         "trials": {
             "model_asked": [trial.request.model for trial in run.trials],
@@ -87,14 +109,23 @@ def _tables(comparison: Comparison, found: Provenance) -> dict[str, pd.DataFrame
             "place": [trial.place.base_url for trial in run.trials],
             "agent_sha256": [found.agents[trial.variant] for trial in run.trials],
             "task_file_sha256": [file_of[trial.task_id] for trial in run.trials],
+            "price": [None if trial.reply is None else found.prices.get(trial.reply.model) for trial in run.trials],
+            "made_with": [made_with for _ in run.trials],
             "key": [trial.key for trial in run.trials],
         },
-        "tasks": {"task_file_sha256": [task.file_sha256 for task in run.tasks]},
+        "tasks": {
+            "task_file_sha256": [task.file_sha256 for task in run.tasks],
+            "agents_sha256": [agents for _ in run.tasks],
+            "models": [models for _ in run.tasks],
+            "made_with": [made_with for _ in run.tasks],
+        },
         "variants": {
             "agent_sha256": [found.agents[name] for name in names],
             "models": [" ".join(found.models[name]) for name in names],
             "prices": ["; ".join(found.prices[model] for model in found.models[name]) for name in names],
             "place": [found.base_url for _ in names],
+            "task_files_sha256": [" ".join(found.task_files) for _ in names],
+            "made_with": [made_with for _ in names],
         },
     }
     tables = {
@@ -108,15 +139,17 @@ def _tables(comparison: Comparison, found: Provenance) -> dict[str, pd.DataFrame
     }
 
 
-def _safe(column: pd.Series[Any]) -> pd.Series[Any]:
+def _safe(column: pd.Series[Any], cell: Callable[[str], str]) -> pd.Series[Any]:
     if pd.api.types.is_numeric_dtype(column):
         return column
-    return pd.Series([cell_text(str(value)) if _is_there(value) else None for value in column], index=column.index)
+    texts = [cell(str(value)) if _is_there(value) else None for value in column.tolist()]
+    return pd.Series(texts, index=column.index)
 
 
-def _plain_values(column: pd.Series[Any]) -> list[Any]:
+def _plain_values(column: pd.Series[Any], scrub: Callable[[str], str]) -> list[Any]:
     """Python's own values, `None` where there is none: the same file whatever pandas keeps its texts in."""
-    return [_encodable(value) if _is_there(value) else None for value in column.tolist()]
+    values = (scrub(value) if isinstance(value, str) else value for value in column.tolist())
+    return [_encodable(value) if _is_there(value) else None for value in values]
 
 
 def _encodable(value: Any) -> Any:
@@ -127,24 +160,37 @@ def _is_there(value: Any) -> bool:
     return value is not None and not (isinstance(value, float) and math.isnan(value))
 
 
-def _json_lines(comparison: Comparison, found: Provenance) -> Iterator[str]:
+def _scrubbed(value: Any, scrub: Callable[[str], str]) -> Any:
+    """The value as JSON has it, dataclasses as objects, with every text in it scrubbed."""
+    if isinstance(value, str):
+        return scrub(value)
+    if is_dataclass(value):
+        return {field.name: _scrubbed(getattr(value, field.name), scrub) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {_scrubbed(name, scrub): _scrubbed(item, scrub) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_scrubbed(item, scrub) for item in value]
+    return value
+
+
+def _json_lines(comparison: Comparison, found: Provenance) -> Iterator[dict[str, Any]]:
     run = comparison.run
     tasks = {task.id: task for task in run.tasks}
     costs = comparison.trials["cost_usd"].tolist()
     for trial, cost in zip(run.trials, costs, strict=True):
         task = tasks[trial.task_id]
-        line = {
+        yield {
             "task": trial.task_id,
             "group": task.group,
             "variant": trial.variant,
             "repeat": trial.repeat,
             "outcome": trial.outcome,
             "score": trial.score,
-            "scores": {label: asdict(score) for label, score in trial.scores.items()},
+            "scores": trial.scores,
             "input": task.message,
             "target": task.target,
-            "reply": None if trial.reply is None else asdict(trial.reply),
-            "failure": None if trial.failure is None else asdict(trial.failure),
+            "reply": trial.reply,
+            "failure": trial.failure,
             "cost_usd": cost if _is_there(cost) else None,
             "price": found.prices.get(trial.reply.model) if trial.reply is not None else None,
             "model_asked": trial.request.model,
@@ -152,7 +198,6 @@ def _json_lines(comparison: Comparison, found: Provenance) -> Iterator[str]:
             "place": trial.place.base_url,
             "agent_sha256": found.agents[trial.variant],
             "task_file_sha256": task.file_sha256,
-            "versions": dict(found.versions),
+            "versions": found.versions,
             "key": trial.key,
         }
-        yield json.dumps(line) + "\n"

@@ -11,14 +11,17 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import indent
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
+from workbench.comparison.columns import explanation, score_in_words
 from workbench.comparison.flips import THRESHOLD
 from workbench.comparison.markup import visible, visible_lines
 from workbench.comparison.provenance import Provenance
 from workbench.comparison.tables import Comparison
 from workbench.comparison.verdict import points
+from workbench.secrets import bytes_without_secrets
 from workbench.trial.trial import Trial
 
 _NOT_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -36,7 +39,7 @@ def write_junit(comparison: Comparison, found: Provenance, folder: Path) -> list
         root.append(_suite(name, cases, found))
     ElementTree.indent(root)
     path = folder / "junit.xml"
-    path.write_bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n")
+    path.write_bytes(bytes_without_secrets(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n")
     return [path]
 
 
@@ -94,12 +97,8 @@ def _case(variant: str, task: str, trials: Sequence[Trial]) -> ElementTree.Eleme
 
 
 def _trial_lines(trial: Trial) -> str:
-    score = "no score" if trial.score is None else f"{points(trial.score, sign=False)} points"
-    lines = [f"repeat {trial.repeat}: {trial.outcome.replace('_', ' ')}, {score}, key {trial.key}"]
-    if trial.failure is not None:
-        lines.append(f"  {_cut(f'{trial.failure.type}: {trial.failure.message}')}")
-    lines += [f"  {_cut(f'{label}: {score.value} {score.explanation}')}" for label, score in trial.scores.items()]
-    return "\n".join(lines)
+    heading = f"repeat {trial.repeat}: {trial.outcome.replace('_', ' ')}, {score_in_words(trial)}, key {trial.key}"
+    return f"{heading}\n{indent(_cut(explanation(trial)), '  ')}"
 
 
 def _cut(text: str) -> str:

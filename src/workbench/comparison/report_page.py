@@ -14,16 +14,17 @@ from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 
+from workbench.comparison.columns import score_in_words
 from workbench.comparison.difference_views import html_lines
 from workbench.comparison.differences import lines_of_difference
 from workbench.comparison.markup import html_table, html_text, visible_lines
 from workbench.comparison.provenance import Provenance, provenance_table
 from workbench.comparison.reply_pair import diff_personas
-from workbench.comparison.scores import is_stand_in
 from workbench.comparison.static_tables import coloured_html, ranking_table, size_in_words, tasks_table, variants_table
 from workbench.comparison.tables import STAND_IN_NOTE, Comparison, Picture
-from workbench.comparison.verdict import points
+from workbench.comparison.verdict import Verdict, points
 from workbench.definition.agent import Agent
+from workbench.secrets import without_secrets
 from workbench.trial.task import Task
 from workbench.trial.trial import Trial
 
@@ -41,7 +42,7 @@ _KINDS = {"better": "good", "worse": "bad"}
 def write_page(comparison: Comparison, found: Provenance, folder: Path) -> list[Path]:
     """`report.html`."""
     path = folder / "report.html"
-    path.write_text(page(comparison, found), encoding="utf-8", errors="backslashreplace", newline="\n")
+    path.write_text(without_secrets(page(comparison, found)), encoding="utf-8", errors="backslashreplace", newline="\n")
     return [path]
 
 
@@ -57,7 +58,7 @@ def page(comparison: Comparison, found: Provenance) -> str:
     ranking = ranking_table(comparison)
     if ranking is not None:
         sections.append(_wide(coloured_html(ranking)))
-    paid = not is_stand_in(comparison.run)
+    paid = not comparison.stand_in
     sections += [_picture(comparison, kind) for kind in (("forest", "cost") if paid else ("forest",))]
     if comparison.verdicts:
         sections += ['<h2 id="flips">What flipped</h2>', _wide(html_table(comparison.flipped.table()))]
@@ -94,6 +95,13 @@ def agents_difference(before: Agent, after: Agent) -> str:
     return html_lines(lines)
 
 
+def verdict_paragraph(verdict: Verdict) -> str:
+    """The sentence below its kind in large, coloured where a model was shown to be better or worse."""
+    kind = f"{verdict.kind[0].upper()}{verdict.kind[1:]}"
+    colour = "" if verdict.stand_in else _KINDS.get(verdict.kind, "")
+    return f'<p class="verdict {colour}"><strong>{html_text(kind)}</strong> {html_text(verdict.text)}</p>'
+
+
 def html_document(title: str, body: str) -> str:
     """A page of this HTML with the style sheet of reports, and a policy under which nothing else is loaded or run."""
     style = resources.files("workbench.comparison").joinpath("report.css").read_text(encoding="utf-8")
@@ -113,14 +121,11 @@ def html_document(title: str, body: str) -> str:
 
 
 def _verdicts(comparison: Comparison) -> Iterable[str]:
-    if is_stand_in(comparison.run):
+    if comparison.stand_in:
         yield f'<p class="banner">{html_text(STAND_IN_NOTE)}</p>'
     if not comparison.verdicts:
         yield from (f'<p class="verdict">{html_text(sentence)}</p>' for sentence in comparison.sentences)
-    for verdict in comparison.verdicts:
-        kind = f"{verdict.kind[0].upper()}{verdict.kind[1:]}"
-        colour = "" if verdict.stand_in else _KINDS.get(verdict.kind, "")
-        yield (f'<p class="verdict {colour}"><strong>{html_text(kind)}</strong> {html_text(verdict.text)}</p>')
+    yield from map(verdict_paragraph, comparison.verdicts)
 
 
 def _links(comparison: Comparison) -> str:
@@ -187,8 +192,7 @@ def _task(task: Task, trials: Sequence[tuple[Trial, float]], flip: str | None, f
 
 
 def _trial(trial: Trial, usd: float, found: Provenance) -> str:
-    score = "no score" if trial.score is None else f"{points(trial.score, sign=False)} points"
-    heading = f"{trial.variant} · repeat {trial.repeat} · {trial.outcome.replace('_', ' ')} · {score}"
+    heading = f"{trial.variant} · repeat {trial.repeat} · {trial.outcome.replace('_', ' ')} · {score_in_words(trial)}"
     graded = "".join(
         f"<li>{html_text(label)}: {'declined' if given.value is None else points(given.value, sign=False)}"
         f" <span class='soft'>{html_text(given.explanation)}</span></li>"

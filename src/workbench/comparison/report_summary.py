@@ -13,9 +13,9 @@ from pathlib import Path
 from workbench.comparison.flips import Changes
 from workbench.comparison.markup import Table, markdown_table, markdown_text
 from workbench.comparison.provenance import NOT_RECORDED, Provenance
-from workbench.comparison.scores import is_stand_in
 from workbench.comparison.static_tables import variants_table
 from workbench.comparison.tables import STAND_IN_NOTE, Comparison
+from workbench.secrets import without_secrets
 
 MOST_FLIPS = 10
 
@@ -26,20 +26,22 @@ _JOINER = "\u2060"
 def write_summary(comparison: Comparison, found: Provenance, folder: Path) -> list[Path]:
     """`summary.md`."""
     path = folder / "summary.md"
-    path.write_text(summary(comparison, found), encoding="utf-8", errors="backslashreplace", newline="\n")
+    path.write_text(
+        without_secrets(summary(comparison, found)), encoding="utf-8", errors="backslashreplace", newline="\n"
+    )
     return [path]
 
 
 def summary(comparison: Comparison, found: Provenance) -> str:
     """The report as Markdown, short enough for a comment."""
     parts = [f"### {_headline(comparison)}"]
-    parts += [unlinked(sentence) for sentence in comparison.sentences]
-    if is_stand_in(comparison.run):
+    parts += [f"**{unlinked(first)}**{unlinked(rest)}" for first, rest in comparison.sentence_parts]
+    if comparison.stand_in:
         parts.append(unlinked(STAND_IN_NOTE))
     parts.append(markdown_table(unlinked_table(variants_table(comparison))).rstrip())
     if comparison.verdicts:
         parts.append(_flips(comparison.flipped))
-    parts.append(_provenance(found))
+    parts.append(provenance_line(found))
     return "\n\n".join(parts) + "\n"
 
 
@@ -70,7 +72,7 @@ def _headline(comparison: Comparison) -> str:
         found = kinds[0]
     else:
         found = "; ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-    return f"Offline stand-in: {found}" if is_stand_in(comparison.run) else f"{found[0].upper()}{found[1:]}"
+    return f"Offline stand-in: {found}" if comparison.stand_in else f"{found[0].upper()}{found[1:]}"
 
 
 def _flips(changes: Changes) -> str:
@@ -79,18 +81,19 @@ def _flips(changes: Changes) -> str:
     return markdown_table(unlinked_table(changes.table(most=MOST_FLIPS))).rstrip()
 
 
-def _provenance(found: Provenance) -> str:
+def provenance_line(found: Provenance, *, of: str = "") -> str:
+    """Where the numbers come from, in small print; `of` says which run that is."""
     agents = ", ".join(f"{unlinked(name)} `{digest[:12]}`" for name, digest in found.agents.items())
     tasks = ", ".join(
         f"{NOT_RECORDED} ({count} tasks)" if digest == NOT_RECORDED else f"`{digest[:12]}`"
         for digest, count in found.task_files.items()
     )
     models = ", ".join(dict.fromkeys(model for counts in found.models.values() for model in counts)) or "none"
-    day = NOT_RECORDED if found.last_answer is None else found.last_answer[:10]
+    day = "no day recorded" if found.last_answer is None else f"last on {found.last_answer[:10]}"
     made = ", ".join(f"{name} {version}" for name, version in found.versions.items())
     prices = "; ".join(dict.fromkeys(found.prices.values())) or "none"
     return (
-        f"<sub>Agents {agents}; task file {tasks}; answered by {unlinked(models)} ({unlinked(found.place)}), last on "
-        f"{day}; prices: {unlinked(prices)}; made with {unlinked(made)}. Ledger keys and full texts are in the "
-        "report.</sub>"
+        f"<sub>{of}{': ' * bool(of)}Agents {agents}; task file {tasks}; answered by {unlinked(models)} "
+        f"({unlinked(found.place)}), {day}; prices: {unlinked(prices)}; made with {unlinked(made)}. "
+        "Ledger keys and full texts are in the report.</sub>"
     )

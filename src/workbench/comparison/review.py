@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,11 +13,13 @@ from workbench.comparison.difference_views import markdown_fence, plain_lines
 from workbench.comparison.differences import Line, lines_of_difference
 from workbench.comparison.intervals import Floats, Interval, t_interval
 from workbench.comparison.markup import Table, html_table, html_text, markdown_table, plain_table, visible
+from workbench.comparison.provenance import Provenance, provenance, provenance_table
 from workbench.comparison.reply_pair import diff_personas
-from workbench.comparison.report_page import agents_difference, html_document
-from workbench.comparison.report_summary import unlinked, unlinked_table
+from workbench.comparison.report_page import agents_difference, html_document, verdict_paragraph
+from workbench.comparison.report_summary import provenance_line, unlinked, unlinked_table
 from workbench.comparison.scores import groups_of
 from workbench.comparison.shared import AFTER, BEFORE, chosen_variant, share
+from workbench.comparison.static_tables import size_in_words
 from workbench.comparison.statistics import FEWEST_GROUPS, clustered_standard_error, standard_error
 from workbench.comparison.tables import Comparison, compare
 from workbench.comparison.verdict import Verdict
@@ -35,7 +38,7 @@ class MeanChange:
     before: float
     after: float
     interval: Interval | None
-    """95 % of the change, paired by task; `None` with fewer than two tasks."""
+    """95 % of the change, paired by task; `None` with fewer than two tasks, and where all change alike."""
     tasks: int
     """Tasks for which both know it."""
 
@@ -80,13 +83,16 @@ class Review:
     variants: tuple[VariantReview, ...]
     names: tuple[str, str]
     """What the earlier and the later run are called."""
+    sources: tuple[Provenance, Provenance]
+    """What the numbers of the two runs rest on."""
 
     def __str__(self) -> str:
-        return "\n".join(_plain(self, found) for found in self.variants)
+        return "\n".join([*(_plain(self, found) for found in self.variants), plain_table(_sources_table(self))])
 
     def markdown(self) -> str:
         """For a pull request: nothing in it mentions anybody, links, or becomes markup."""
-        return "\n\n".join(_markdown(self, found) for found in self.variants) + "\n"
+        sources = [provenance_line(found, of=of) for of, found in zip(("Before", "After"), self.sources, strict=True)]
+        return "\n\n".join([*(_markdown(self, found) for found in self.variants), *sources]) + "\n"
 
     def html(self) -> str:
         """One page that needs no network and no script."""
@@ -94,7 +100,8 @@ class Review:
         return html_document(title, f"<h1>{html_text(title)}</h1>\n{self._sections()}")
 
     def _sections(self) -> str:
-        return "\n".join(_html(self, found) for found in self.variants)
+        sources = f'<div class="wide provenance" tabindex="0">{html_table(_sources_table(self))}</div>'
+        return "\n".join([*(_html(self, found) for found in self.variants), sources])
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
@@ -128,7 +135,11 @@ def review_runs(
         ]
     else:
         pairs = [(name, name) for name in before.variants if name in after.variants] or [_only_ones(before, after)]
-    return Review(variants=tuple(_review(before, after, pair) for pair in pairs), names=names)
+    return Review(
+        variants=tuple(_review(before, after, pair) for pair in pairs),
+        names=names,
+        sources=(provenance(before), provenance(after)),
+    )
 
 
 def _only_ones(before: Run, after: Run) -> tuple[str, str]:
@@ -174,11 +185,13 @@ def _mean_change(comparison: Comparison, values: Floats, unit: str) -> MeanChang
     groups = groups_of(comparison.run)
     present = [] if groups is None else [group for group, is_in in zip(groups, both, strict=True) if is_in]
     clusters = len(set(present))
-    interval = None
+    error, degrees = math.nan, 0
     if FEWEST_GROUPS <= clusters < tasks:
-        interval = t_interval(float((new - old).mean()), clustered_standard_error(new - old, present), clusters - 1)
+        error, degrees = clustered_standard_error(new - old, present), clusters - 1
     elif tasks > 1:
-        interval = t_interval(float((new - old).mean()), standard_error(new - old), tasks - 1)
+        error, degrees = standard_error(new - old), tasks - 1
+    # Where all tasks change alike, t would have no width.
+    interval = t_interval(float((new - old).mean()), error, degrees) if error > 0 else None
     return MeanChange(unit=unit, before=float(old.mean()), after=float(new.mean()), interval=interval, tasks=tasks)
 
 
@@ -195,10 +208,8 @@ def _sentences(found: VariantReview) -> list[str]:
         sentences = [found.verdict.text]
         run = found.comparison.run
         attempts = len(run.tasks) * run.repeats
-        tasks = f"{len(run.tasks)} task{'' if len(run.tasks) == 1 else 's'}"
-        repeats = f"{run.repeats} repeat{'' if run.repeats == 1 else 's'}"
         same = f"; {found.same_attempts} of {attempts} attempts are the very same in both" * (found.same_attempts > 0)
-        sentences.append(f"Compared over {tasks} x {repeats} that both share{same}.")
+        sentences.append(f"Compared over {size_in_words(found.comparison)} that both share{same}.")
     sentences += [f"Not shared: {note}." for note in found.notes]
     if found.same_agent:
         sentences.append("The two agent files are the same.")
@@ -239,6 +250,18 @@ def _tables(found: VariantReview) -> list[Table]:
     return [*flips, *([] if changes is None else [changes])]
 
 
+def _sources_table(review: Review) -> Table:
+    columns: list[dict[str, str]] = [{}, {}]
+    for column, source in zip(columns, review.sources, strict=True):
+        for what, found in provenance_table(source).rows:
+            column[what] = f"{column[what]}; {found}" if what in column else found
+    return Table(
+        title="Where the numbers come from",
+        headings=("What", "Before", "After"),
+        rows=tuple((what, *(column.get(what, "-") for column in columns)) for what in columns[0] | columns[1]),
+    )
+
+
 def _plain(review: Review, found: VariantReview) -> str:
     parts = [visible(_heading(review, found)), "\n".join(_sentences(found))]
     parts += [plain_table(table).rstrip("\n") for table in _tables(found)]
@@ -258,9 +281,10 @@ def _markdown(review: Review, found: VariantReview) -> str:
 
 def _html(review: Review, found: VariantReview) -> str:
     first, *others = _sentences(found)
-    parts = [f"<h2>{html_text(_heading(review, found))}</h2>", f'<p class="verdict">{html_text(first)}</p>']
+    shown = f'<p class="verdict">{html_text(first)}</p>' if found.verdict is None else verdict_paragraph(found.verdict)
+    parts = [f"<h2>{html_text(_heading(review, found))}</h2>", shown]
     parts += [f"<p>{html_text(sentence)}</p>" for sentence in others]
-    parts += [f'<div class="wide">{html_table(table)}</div>' for table in _tables(found)]
+    parts += [f'<div class="wide" tabindex="0">{html_table(table)}</div>' for table in _tables(found)]
     if not found.same_agent:
         parts += ["<h3>What differs between the agents</h3>", agents_difference(found.agent_before, found.agent_after)]
     return "\n".join(parts)

@@ -67,22 +67,27 @@ def attempts_of(run: Run) -> Attempts:
     """
     rows = {task.id: row for row, task in enumerate(run.tasks)}
     numbers = {name: number for number, name in enumerate(run.variants)}
-    places: list[tuple[int, int, int, int]] = []
+    # Four lists of numbers and not one of tuples, each of which the garbage collector would look at.
+    places: tuple[list[int], ...] = ([], [], [], [])
     scores: list[float] = []
+    add_row, add_number, add_repeat, add_code = (column.append for column in places)
     for trial in run.trials:
         row, number = rows.get(trial.task_id), numbers.get(trial.variant)
         if row is None or number is None or not 0 <= trial.repeat < run.repeats:
             raise ComparisonError(f"the run holds a trial that it did not plan: {_place(trial)}")
         outcome = trial.outcome
         score = trial.score if outcome == "answered" else None
-        places.append((row, number, trial.repeat, _CODES[outcome] if score is None else _SCORED))
+        add_row(row)
+        add_number(number)
+        add_repeat(trial.repeat)
+        add_code(_CODES[outcome] if score is None else _SCORED)
         scores.append(np.nan if score is None else score)
-    table = np.array(places, dtype=np.intp).reshape(-1, 4)
+    task, variant, repeat, status = (np.array(column, dtype=np.intp) for column in places)
     found = Attempts(
-        task=table[:, 0],
-        variant=table[:, 1],
-        repeat=table[:, 2],
-        status=table[:, 3],
+        task=task,
+        variant=variant,
+        repeat=repeat,
+        status=status,
         score=np.array(scores, dtype=np.float64),
     )
     _refuse_doubles(run, found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from workbench.comparison.markup import visible
+from workbench.comparison.markup import counted, visible
 from workbench.errors import ComparisonError
 from workbench.trial.task import Task
 from workbench.trial.trial import Run, Trial
@@ -137,7 +137,7 @@ def _asks(task: Task) -> tuple[object, ...]:
 def _tasks_named(ids: list[str]) -> str:
     shown = ", ".join(f'"{visible(name)}"' for name in ids[:_NAMED_UP_TO])
     more = f" and {len(ids) - _NAMED_UP_TO} more" if len(ids) > _NAMED_UP_TO else ""
-    return f"{len(ids)} task{'' if len(ids) == 1 else 's'} ({shown}{more})"
+    return f"{counted(len(ids), 'task')} ({shown}{more})"
 
 
 def _models(run: Run, variant: str) -> dict[str, str]:

@@ -12,8 +12,7 @@ import numpy as np
 from workbench.comparison.columns import explanation, preview
 from workbench.comparison.flips import Flip, changes_between
 from workbench.comparison.intervals import Interval
-from workbench.comparison.markup import Table, html_table, html_text, visible_lines
-from workbench.comparison.scores import is_stand_in
+from workbench.comparison.markup import Table, counted, html_table, html_text, visible_lines
 from workbench.comparison.summaries import VariantSummary
 from workbench.comparison.verdict import points
 from workbench.trial.trial import Trial
@@ -45,8 +44,7 @@ _ENDINGS = {
 
 def size_in_words(comparison: Comparison) -> str:
     """ "12 tasks x 4 repeats"."""
-    tasks, repeats = len(comparison.run.tasks), comparison.run.repeats
-    return f"{tasks} task{'' if tasks == 1 else 's'} x {repeats} repeat{'' if repeats == 1 else 's'}"
+    return f"{counted(len(comparison.run.tasks), 'task')} x {counted(comparison.run.repeats, 'repeat')}"
 
 
 def variants_table(comparison: Comparison) -> Table:
@@ -68,7 +66,6 @@ def variants_table(comparison: Comparison) -> Table:
         "Seconds: median (p95)",
         "First token after",
     )
-    stand_in = is_stand_in(comparison.run)
     rows = []
     for summary in summaries:
         statuses = summary.scores.statuses
@@ -84,7 +81,7 @@ def variants_table(comparison: Comparison) -> Table:
                 *(_points_or_dash(chance, sign=False) for chance in passes),
                 f"{at_least}{summary.input_tokens:,}",
                 f"{at_least}{summary.output_tokens:,}",
-                "none" if stand_in else _cost(summary),
+                "none" if comparison.stand_in else _cost(summary),
                 _latency(summary),
                 "-" if math.isnan(summary.seconds_to_first_token) else f"{summary.seconds_to_first_token:.2f}",
             )
@@ -133,13 +130,16 @@ def ranking_table(comparison: Comparison) -> Table | None:
     return Table(title=f"Ranking of {len(rows)} variants", headings=headings, rows=tuple(rows), note=note)
 
 
-def tasks_table(comparison: Comparison, *, most: int = MOST_TASKS_SHOWN) -> Table:
-    """A row a task, the variants side by side, each change marked by its sign and shape, and where it flipped."""
+def tasks_table(comparison: Comparison, *, most: int = MOST_TASKS_SHOWN, chosen: Sequence[int] | None = None) -> Table:
+    """A row a task, the variants side by side, each change marked by its sign and shape, and where it flipped.
+
+    `chosen` are places in `Run.tasks`; without them the largest changes are shown, where not all can be.
+    """
     run, baseline = comparison.run, comparison.baseline
     others = [name for name in run.variants if name != baseline]
     names = [baseline, *others]
     means = {name: comparison.scores[name].means for name in names}
-    shown = _largest_changes(comparison, others, most)
+    shown = _largest_changes(comparison, others, most) if chosen is None else chosen[:most]
     flips = {name: _flips(comparison, name) for name in others}
     rows = []
     for row in shown:
@@ -151,15 +151,17 @@ def tasks_table(comparison: Comparison, *, most: int = MOST_TASKS_SHOWN) -> Tabl
         rows.append((task.id, task.group or "", *scores, *changes))
     note = ""
     if len(rows) < len(run.tasks):
-        chosen = "the largest changes first; " if others else ""
-        note = f"{len(rows)} of {len(run.tasks)} tasks; {chosen}all are in .by_task."
+        order = "the largest changes first; " if others and chosen is None else ""
+        note = f"{len(rows)} of {len(run.tasks)} tasks; {order}all are in .by_task."
     headings = ("Task", "Group", *names, *(f"{name} - {baseline}" for name in others))
     return Table(title="Tasks (mean score in points)", headings=headings, rows=tuple(rows), note=note)
 
 
-def trials_table(comparison: Comparison, *, most: int = MOST_TRIALS_SHOWN) -> Table:
-    """A row a trial, the first ones of the run, with the beginning of each reply."""
-    trials = comparison.run.trials[:most]
+def trials_table(
+    comparison: Comparison, *, most: int = MOST_TRIALS_SHOWN, chosen: Sequence[int] | None = None
+) -> Table:
+    """A row a trial with the beginning of its reply: the chosen ones by their place in the run, or its first ones."""
+    trials = _trials_shown(comparison, most, chosen)
     rows = tuple(
         (
             trial.task_id,
@@ -183,15 +185,21 @@ def coloured_html(table: Table) -> str:
     return html_table(table, cell=_coloured_cell)
 
 
-def trials_html(comparison: Comparison, *, most: int = MOST_TRIALS_SHOWN) -> str:
+def trials_html(comparison: Comparison, *, most: int = MOST_TRIALS_SHOWN, chosen: Sequence[int] | None = None) -> str:
     """The trials as HTML; each reply opens on a click, without a script."""
-    table = trials_table(comparison, most=most)
+    table = trials_table(comparison, most=most, chosen=chosen)
+    trials = _trials_shown(comparison, most, chosen)
     last = len(table.headings) - 1
 
     def cell(text: str, row: int, column: int) -> str:
-        return _opening(text, comparison.run.trials[row]) if column == last else html_text(text)
+        return _opening(text, trials[row]) if column == last else html_text(text)
 
     return html_table(table, cell=cell)
+
+
+def _trials_shown(comparison: Comparison, most: int, chosen: Sequence[int] | None) -> Sequence[Trial]:
+    trials = comparison.run.trials
+    return trials[:most] if chosen is None else [trials[row] for row in chosen[:most]]
 
 
 def _opening(text: str, trial: Trial) -> str:

@@ -56,6 +56,11 @@ class Comparison:
         return self.verdicts[0] if self.verdicts else None
 
     @cached_property
+    def stand_in(self) -> bool:
+        """Whether any reply was made up by the offline stand-in."""
+        return is_stand_in(self.run)
+
+    @cached_property
     def summaries(self) -> tuple[VariantSummary, ...]:
         """What is in `by_variant`, as values; in the order of the run."""
         return summarise(self.columns, self.scores)
@@ -145,12 +150,19 @@ class Comparison:
         """What it ended in: each verdict, or that there is none to reach with one variant."""
         if self.verdicts:
             return [verdict.text for verdict in self.verdicts]
-        label = f"{STAND_IN_LABEL} " if is_stand_in(self.run) else ""
+        label = f"{STAND_IN_LABEL} " if self.stand_in else ""
         return [f'{label}One variant, "{visible(self.baseline)}": scores without a verdict.']
 
     @property
+    def sentence_parts(self) -> list[tuple[str, str]]:
+        """Each sentence in what is to be seen at once and the rest."""
+        if not self.verdicts:
+            return [(sentence, "") for sentence in self.sentences]
+        return [(verdict.headline, verdict.text.removeprefix(verdict.headline)) for verdict in self.verdicts]
+
+    @property
     def _banner(self) -> str:
-        return STAND_IN_NOTE if is_stand_in(self.run) else ""
+        return STAND_IN_NOTE if self.stand_in else ""
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
@@ -161,7 +173,9 @@ class Comparison:
         from workbench.comparison.canvas import png, shown_width
 
         banner = f"<p>{html_text(self._banner)}</p>\n" if self._banner else ""
-        sentences = "".join(f"<p><strong>{html_text(sentence)}</strong></p>\n" for sentence in self.sentences)
+        sentences = "".join(
+            f"<p><strong>{html_text(first)}</strong>{html_text(rest)}</p>\n" for first, rest in self.sentence_parts
+        )
         ranking = ranking_table(self)
         ranked = "" if ranking is None else coloured_html(ranking)
         figure = self.plot()
@@ -177,7 +191,7 @@ class Comparison:
 
     def _markdown(self) -> str:
         banner = [markdown_text(self._banner)] if self._banner else []
-        sentences = [f"**{markdown_text(sentence)}**" for sentence in self.sentences]
+        sentences = [f"**{markdown_text(first)}**{markdown_text(rest)}" for first, rest in self.sentence_parts]
         ranking = ranking_table(self)
         tables = [table for table in (variants_table(self), ranking, tasks_table(self)) if table is not None]
         return "\n\n".join([*sentences, *banner, *(markdown_table(table) for table in tables)])

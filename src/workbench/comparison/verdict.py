@@ -32,7 +32,7 @@ import numpy as np
 
 from workbench.comparison.corrections import holm
 from workbench.comparison.intervals import Floats, Interval
-from workbench.comparison.markup import visible
+from workbench.comparison.markup import counted, visible
 from workbench.comparison.permutation import mcnemar
 from workbench.comparison.scores import Scores, groups_of, is_stand_in, scores_by_variant
 from workbench.comparison.statistics import Paired, detectable_effect_t, effect_size, paired, tasks_needed_t
@@ -62,6 +62,8 @@ class Verdict:
     kind: Kind
     text: str
     """The sentence."""
+    headline: str
+    """How it begins: the labels, the kind, the effect and its interval."""
     variant: str
     baseline: str
     tasks: int
@@ -194,7 +196,7 @@ def _obstacle(name: str, scores: Scores, baseline: str, base: Scores, *, tasks: 
         reason = "more than 5 % are missing" if too_many else "not the same share is missing"
         return f"{_missing(name, scores)}, {_missing(baseline, base)}: {reason}. {_remedy(scores, base)}"
     if tasks < 2:
-        return f"{tasks} task{'' if tasks == 1 else 's'} with scores of both; it takes at least 2."
+        return f"{counted(tasks, 'task')} with scores of both; it takes at least 2."
     return ""
 
 
@@ -247,11 +249,14 @@ def _verdict(
     stand_in: bool,
 ) -> Verdict:
     heading = f"{_labels(pair, stand_in=stand_in)}{_named(pair.name)} against {_named(baseline)}"
+    if pair.same_requests:
+        heading += " (A/A: both send the same requests)"
     found = pair.paired
     if found is None:
         return Verdict(
             kind="no verdict",
             text=f"{heading}: no verdict. {pair.obstacle}",
+            headline=f"{heading}: no verdict.",
             variant=pair.name,
             baseline=baseline,
             tasks=pair.tasks,
@@ -265,14 +270,13 @@ def _verdict(
         )
     kind = _kind(found, t_p, sign_flip_p, same_requests=pair.same_requests)
     more_tasks = _more_tasks(found, comparisons)
-    if pair.same_requests:
-        heading += " (A/A: both send the same requests)"
     against_variant = kind == "promising, not established" and found.effect < 0
     favours = f", in favour of {_named(baseline)}" if against_variant else ""
     low, high = points(found.interval.low), points(found.interval.high)
-    sentence = "; ".join(
+    headline = f"{heading}: {kind}{favours}. {points(found.effect)} points, 95 % CI [{low}, {high}]"
+    details = "; ".join(
         [
-            f"{points(found.effect)} points, 95 % CI [{low}, {high}], {_size(found, run.repeats)}",
+            _size(found, run.repeats),
             f"noise floor ±{points(found.noise_floor, sign=False)}",
             *_tests(found, t_p, sign_flip_p, comparisons, flip_name=_flip_name(pair, found)),
             *_group_limits(found),
@@ -282,7 +286,8 @@ def _verdict(
     )
     return Verdict(
         kind=kind,
-        text=f"{heading}: {kind}{favours}. {sentence}.",
+        text=f"{headline}, {details}.",
+        headline=headline,
         variant=pair.name,
         baseline=baseline,
         tasks=found.tasks,
@@ -338,7 +343,7 @@ def _more_tasks(found: Paired, comparisons: int) -> int | None:
 
 def _size(found: Paired, repeats: int) -> str:
     grouped = "" if found.groups is None else f" in {found.groups} groups"
-    return f"n = {found.tasks} tasks{grouped} x {repeats} repeat{'' if repeats == 1 else 's'}"
+    return f"n = {found.tasks} tasks{grouped} x {counted(repeats, 'repeat')}"
 
 
 def _flip_name(pair: _Pair, found: Paired) -> str:
@@ -381,15 +386,12 @@ def _what_settles(
         return ["all differences are equal, so only other tasks or finer graders can tell more"]
     z = points(detectable_effect(found.variance, found.tasks, comparisons=comparisons), sign=False)
     t = points(detectable_effect_t(found.variance, found.tasks, comparisons=comparisons), sign=False)
-    power = f"these tasks show {z} points with 80 % power ({t} by t)"
+    power = f"these tasks would show a difference of {z} points with 80 % power ({t} by t)"
     if kind in ("better", "worse") or more_tasks == 0:
         return [power]
     goal = points(math.copysign(TARGET, found.effect)).removesuffix(".0")
     by_t = max(1, math.ceil(tasks_needed_t(found.variance, TARGET, comparisons=comparisons)) - found.tasks)
-    needed = (
-        f"about {more_tasks} more task{'' if more_tasks == 1 else 's'} would detect {goal} points"
-        f" with 80 % power ({by_t} by t)"
-    )
+    needed = f"about {counted(more_tasks, 'more task')} would detect {goal} points with 80 % power ({by_t} by t)"
     return [power, needed] if kind == "no difference shown" else [needed]
 
 
