@@ -12,6 +12,8 @@ notebooks  20 notebooks without a browser, beside papermill; one killed 20 times
 budget   what a budget costs a trial
 gate     how often the gate errs, by simulation
 statistics  coverage, false positives and power by simulation, beside their targets
+editor   typing in the agent editor: from the key to the paint and to the kernel
+results  the results table: 5,000 trials in JupyterLab, 100,000 in Python
 peers    the same trials in promptfoo and Inspect AI, where they are installed
 
 WORKBENCH_BENCH_ROUNDS sets how often each program is measured (3).
@@ -35,6 +37,8 @@ NAMES = (
     "budget",
     "statistics",
     "gate",
+    "editor",
+    "results",
     "peers",
 )
 

@@ -1,8 +1,9 @@
 // Elements. Whatever a file, a model or a person wrote goes in as text, never as markup.
 
-let made = 0;
+// Counted for the whole page: editor and table have this file each, and a label finds its control by the id.
+const ids = (globalThis[Symbol.for("workbench.ids")] ??= { made: 0 });
 
-export const newId = () => `workbench-${++made}`;
+export const newId = () => `workbench-${++ids.made}`;
 
 export function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);

@@ -1,0 +1,300 @@
+"""What a page gets of a comparison: its three tables by columns, and one trial or two when they are opened."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from workbench.comparison.columns import preview_columns
+from workbench.comparison.difference_views import shown_lines, shown_words
+from workbench.comparison.markup import visible, visible_lines
+from workbench.comparison.reply_pair import ReplyPair, words_changed
+from workbench.comparison.rows import FLIPS, flip_codes
+from workbench.comparison.scores import is_stand_in
+from workbench.comparison.static_tables import size_in_words, tasks_table, variants_table
+from workbench.comparison.tables import STAND_IN_NOTE, Comparison
+from workbench.comparison.verdict import points
+from workbench.trial.trial import Reply, Trial
+from workbench.widgets.frame import sendable
+
+FIRST_PIECE = 20_000
+"""Characters of a reply that come at most when it is opened; the rest is asked for."""
+LONGEST_ASKED = 20_000
+"""Characters of a task's message that are shown."""
+_FEW = 256
+
+_VARIANT_COLUMNS = {
+    "Variant": "variant",
+    "Trials": "trials",
+    "Answered": "answered",
+    "Declined by all graders": "declined",
+    "Refused": "refused",
+    "Cut off": "cut_off",
+    "Empty": "empty",
+    "Failed": "failed",
+    "Stopped": "stopped",
+    "Not run": "not_run",
+    "Score in points [95 % interval]": "score",
+    "Input tokens": "input_tokens",
+    "Output tokens": "output_tokens",
+    "Cost in USD": "cost_usd",
+    "Seconds: median (p95)": "seconds_median",
+    "First token after": "seconds_to_first_token",
+}
+_TRIAL_COLUMNS = (
+    ("task", "Task", "name"),
+    ("variant", "Variant", "name"),
+    ("repeat", "Repeat", "count"),
+    ("outcome", "Outcome", "word"),
+    ("score", "Score", "points"),
+    ("flip", "Flip", "flip"),
+    ("output_tokens", "Tokens", "count"),
+    ("cost_usd", "USD", "usd"),
+    ("seconds", "Seconds", "seconds"),
+    ("reply", "Reply", "text"),
+)
+"""Names as in `Comparison.trials`, headings, and how a value is shown."""
+_FLIP_MARKS = {None: "", "now passes": "▲ now passes", "now fails": "▼ now fails"}
+
+
+def table_columns(comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
+    """The columns of the three tables, each with its name, heading, kind and values in the order of the run.
+
+    Where a column has few different values, they are in `names` and their places in `values`.
+    """
+    return {
+        "variants": _variant_columns(comparison),
+        "tasks": _task_columns(comparison),
+        "trials": _trial_columns(comparison),
+    }
+
+
+def page_data(comparison: Comparison, columns: dict[str, list[dict[str, Any]]]) -> bytes:
+    """All that a page begins with, as JSON in UTF-8."""
+    run = comparison.run
+    data = {
+        "size": size_in_words(comparison),
+        "stand_in": STAND_IN_NOTE if is_stand_in(run) else "",
+        "baseline": list(run.variants).index(comparison.baseline),
+        "variants": [visible(name) for name in run.variants],
+        "tasks": [visible(task.id) for task in run.tasks],
+        "graders": [visible(label) for label in comparison.columns.scores],
+        "counts": {"variants": len(run.variants), "tasks": len(run.tasks), "trials": len(run.trials)},
+        "columns": {
+            of: [{**column, "name": visible(column["name"])} for column in found] for of, found in columns.items()
+        },
+    }
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def trial_page(comparison: Comparison, place: int) -> dict[str, Any]:
+    """One trial as it is opened, with the beginning of its reply."""
+    run = comparison.run
+    trial = run.trials[place]
+    task = next(task for task in run.tasks if task.id == trial.task_id)
+    reply, failure = trial.reply, trial.failure
+    text = "" if reply is None else reply.text
+    first = _first_piece(text)
+    asked, target = task.message, task.target or ""
+    more = len(asked) - LONGEST_ASKED
+    return {
+        "place": place,
+        "key": trial.key,
+        "task": visible(trial.task_id),
+        "variant": visible(trial.variant),
+        "repeat": trial.repeat,
+        "score": "no score" if trial.score is None else f"{points(trial.score, sign=False)} points",
+        "outcome": trial.outcome.replace("_", " "),
+        "asked": visible_lines(asked[:LONGEST_ASKED]) + (f"\n({more:,} more characters)" if more > 0 else ""),
+        "target": visible_lines(target[:LONGEST_ASKED]),
+        "facts": [[name, visible(value)] for name, value in _facts(comparison, place)],
+        "scores": [
+            [visible(label), _points(score.value), visible_lines(score.explanation[:LONGEST_ASKED])]
+            for label, score in trial.scores.items()
+        ],
+        "failure": "" if failure is None else visible_lines(f"{failure.type}: {failure.message}"[:LONGEST_ASKED]),
+        "has_reply": reply is not None,
+        "length": len(text),
+        "first": first,
+        "text": visible_lines(text[:first]),
+        "counterpart": _counterpart(comparison, trial),
+    }
+
+
+def reply_piece(comparison: Comparison, place: int, start: int) -> str:
+    """The reply of a trial from this character on, as it is shown."""
+    return visible_lines(_text(comparison, place)[start:])
+
+
+def reply_text(comparison: Comparison, place: int) -> str:
+    """The reply of a trial as it came, to be copied."""
+    return sendable(_text(comparison, place))
+
+
+def pair_page(pair: ReplyPair) -> dict[str, Any]:
+    """Two trials side by side: their scores, the persona diff by lines, the replies by words."""
+    scores = pair.scores()
+    return {
+        "title": visible(scores.title),
+        "heads": [visible(heading) for heading in scores.headings],
+        "scores": [[visible(cell) for cell in row] for row in scores.rows],
+        "persona": {"title": words_changed("Persona", pair.persona), "lines": list(shown_lines(pair.persona_lines))},
+        "reply": {"title": words_changed("Reply", pair.words), "words": list(shown_words(pair.words))},
+    }
+
+
+def _variant_columns(comparison: Comparison) -> list[dict[str, Any]]:
+    table = variants_table(comparison)
+    names = [
+        _VARIANT_COLUMNS.get(heading, "pass_at_k" if heading.startswith("pass@") else "pass_hat_k")
+        for heading in table.headings
+    ]
+    return [
+        _texts(name, heading, "name" if name == "variant" else "figure", [row[number] for row in table.rows])
+        for number, (name, heading) in enumerate(zip(names, table.headings, strict=True))
+    ]
+
+
+def _task_columns(comparison: Comparison) -> list[dict[str, Any]]:
+    table = tasks_table(comparison, most=len(comparison.run.tasks))
+    variants = [comparison.baseline, *(name for name in comparison.run.variants if name != comparison.baseline)]
+    columns = [("task", "name"), ("group", "group")]
+    columns += [(f"score: {name}", "figure") for name in variants]
+    columns += [(f"difference: {name}", "change") for name in variants[1:]]
+    found = [
+        _texts(name, heading, kind, [row[number] for row in table.rows])
+        for number, ((name, kind), heading) in enumerate(zip(columns, table.headings, strict=True))
+    ]
+    return [column for column in found if column["name"] != "group" or any(column["values"])]
+
+
+def _trial_columns(comparison: Comparison) -> list[dict[str, Any]]:
+    attempts = comparison.columns.attempts
+    known = preview_columns(comparison.columns)
+    flips = flip_codes(comparison)[attempts.variant, attempts.task].tolist()
+    marks = [_FLIP_MARKS[flip] for flip in FLIPS]
+    values: dict[str, list[Any]] = {
+        "task": known["task"],
+        "variant": known["variant"],
+        "repeat": known["repeat"],
+        "outcome": [outcome.replace("_", " ") for outcome in known["outcome"]],
+        "score": known["score"],
+        "flip": [marks[code] for code in flips],
+        "output_tokens": known["output_tokens"],
+        "cost_usd": _rounded(known["usd"], 7),
+        "seconds": _rounded(known["seconds"], 3),
+        "reply": known["preview"],
+    }
+    columns = [
+        _column(name, heading, kind, values[name])
+        for name, heading, kind in _TRIAL_COLUMNS
+        if name not in ("flip", "cost_usd") or any(values[name])
+    ]
+    graders = [
+        _column(f"score: {label}", label, "points", known[f"score: {label}"]) for label in comparison.columns.scores
+    ]
+    return columns + [{**column, "grader": number} for number, column in enumerate(graders)]
+
+
+def _texts(name: str, heading: str, kind: str, values: Sequence[str]) -> dict[str, Any]:
+    return {"name": name, "heading": visible(heading), "kind": kind, "values": [visible(value) for value in values]}
+
+
+def _column(name: str, heading: str, kind: str, values: Sequence[Any]) -> dict[str, Any]:
+    column = {"name": name, "heading": visible(heading), "kind": kind}
+    if kind == "text":
+        return {**column, "values": values}
+    distinct = list(dict.fromkeys(values))
+    if len(distinct) > max(_FEW, len(values) // 3):
+        return {**column, "values": [round(value, 4) if isinstance(value, float) else value for value in values]}
+    place = {value: number for number, value in enumerate(distinct)}
+    names = [visible(value) if isinstance(value, str) else value for value in distinct]
+    return {**column, "names": names, "values": [place[value] for value in values]}
+
+
+def _rounded(values: Sequence[float | None], digits: int) -> list[float | None]:
+    return [None if value is None else round(value, digits) for value in values]
+
+
+def _facts(comparison: Comparison, place: int) -> list[tuple[str, str]]:
+    trial = comparison.run.trials[place]
+    facts = [("Answered by", trial.place.label if trial.place.is_stand_in else _answerer(trial))]
+    if trial.reply is not None:
+        facts += _reply_facts(trial.reply, float(comparison.columns.usd[place]), is_stand_in=trial.place.is_stand_in)
+    if trial.failure is not None and trial.failure.request_id is not None:
+        facts.append(("Request id", trial.failure.request_id))
+    return [*facts, ("Key in the ledger", trial.key)]
+
+
+def _answerer(trial: Trial) -> str:
+    model = trial.request.model if trial.reply is None else trial.reply.model or trial.request.model
+    return f"{model}, {trial.place.label}"
+
+
+def _reply_facts(reply: Reply, usd: float, *, is_stand_in: bool) -> list[tuple[str, str]]:
+    usage = reply.usage
+    counts = {
+        "in": usage.input_tokens,
+        "written to the cache": usage.cache_creation_input_tokens,
+        "read from the cache": usage.cache_read_input_tokens,
+        "out": usage.output_tokens,
+    }
+    tokens = ", ".join(
+        f"{count:,} {what}" for what, count in counts.items() if count or (what in ("in", "out") and count == 0)
+    )
+    facts = [
+        ("Stop reason", reply.stop_reason or "none: the stream ended before the model did"),
+        ("Tokens", tokens or "not said"),
+        (
+            "Cost",
+            "none, nothing was asked for" if is_stand_in else "not known" if math.isnan(usd) else f"{usd:.6f} USD",
+        ),
+    ]
+    if reply.seconds is not None:
+        first = reply.seconds_to_first_token
+        facts.append(
+            ("Seconds", f"{reply.seconds:.2f}" + ("" if first is None else f", first token after {first:.2f}"))
+        )
+    if reply.attempts > 1:
+        facts.append(("Requests sent", str(reply.attempts)))
+    if reply.request_id is not None:
+        facts.append(("Request id", reply.request_id))
+    return facts if reply.at is None else [*facts, ("At", reply.at)]
+
+
+def _counterpart(comparison: Comparison, trial: Trial) -> int | None:
+    """The place of the trial that one would compare it with: the baseline's, or that of the only other variant."""
+    run = comparison.run
+    others = [name for name in run.variants if name != comparison.baseline]
+    if trial.variant != comparison.baseline:
+        wanted = comparison.baseline
+    elif len(others) == 1:
+        wanted = others[0]
+    else:
+        return None
+    return next(
+        (
+            place
+            for place, other in enumerate(run.trials)
+            if other.variant == wanted and other.task_id == trial.task_id and other.repeat == trial.repeat
+        ),
+        None,
+    )
+
+
+def _first_piece(text: str) -> int:
+    """How many characters come when a reply is opened: whole lines, where there are any."""
+    if len(text) <= FIRST_PIECE:
+        return len(text)
+    return text.rfind("\n", 0, FIRST_PIECE) + 1 or FIRST_PIECE
+
+
+def _text(comparison: Comparison, place: int) -> str:
+    reply = comparison.run.trials[place].reply
+    return "" if reply is None else reply.text
+
+
+def _points(value: float | None) -> str:
+    return "declined" if value is None else points(value, sign=False)
