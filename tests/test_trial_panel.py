@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,13 @@ import pytest
 from tests.messages_server import MessagesServer
 from workbench.definition.agent import Agent, load_agent
 from workbench.errors import FileError, PlanError
+from workbench.grading.catalogue import standard
 from workbench.headless.notebook import run_notebook
 from workbench.trial.record import load_run
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Place
 from workbench.widgets.editor import AgentEditor
+from workbench.widgets.panel_pages import html_page, markdown_page
 from workbench.widgets.reply import ReplyView
 from workbench.widgets.trials import TrialPanel
 
@@ -74,7 +78,7 @@ class TestEstimate:
     def test_choosing_asks_no_server(self, server: MessagesServer) -> None:
         panel = TrialPanel(AGENTS, [GRADED, BRACES])
         shown = controls(panel._open_view())
-        shown["Task"].value = ("graded", "braces")
+        shown["Tasks"].value = ("graded", "braces")
         shown["Repeats"].value = 4
         shown["Effort"].value = "low"
 
@@ -86,6 +90,18 @@ class TestEstimate:
         shown["Repeats"].value = 4
 
         assert "2 variants x 1 tasks x 4 repeats" in panel._view._estimate.value  # type: ignore[union-attr]
+
+
+class TestChoice:
+    def test_several_tasks_show_the_question_of_none(self) -> None:
+        panel = TrialPanel(AGENTS, [GRADED, BRACES], place=OFFLINE)
+        shown = controls(panel._open_view())
+        of_one = shown["Question"].value
+        shown["Tasks"].value = ("graded", "braces")
+
+        assert of_one == "Which load?"
+        assert shown["Question"].value == ""
+        assert shown["Question"].placeholder.startswith("2 tasks are picked")
 
 
 class TestRun:
@@ -126,6 +142,19 @@ class TestRun:
         assert "authentication_error" in columns(panel)[0].trouble
         assert len(server.bodies) == 1
 
+    def test_a_grader_that_raises_is_readable_in_the_column(self) -> None:
+        def broken() -> Any:
+            return lambda task, reply: 1 / 0
+
+        panel = TrialPanel(
+            {"long": AGENTS["long"]}, graders={**standard(), "mentions": lambda **_: broken()}, place=OFFLINE
+        )
+        panel.run(GRADED)
+        panel.wait()
+
+        assert columns(panel)[0].trouble == "ZeroDivisionError: division by zero"
+        assert not columns(panel)[0].is_running
+
 
 class TestReplies:
     def test_an_answer_carries_all_that_was_said(self, server: MessagesServer) -> None:
@@ -145,6 +174,35 @@ class TestReplies:
 
         with pytest.raises(PlanError, match="run it first"):
             panel.reply_to("short", "Yes.")
+
+    def test_an_earlier_trial_can_be_read_in_full(self) -> None:
+        panel = TrialPanel({"long": AGENTS["long"]}, place=OFFLINE)
+        panel.run([GRADED, "And this?"])
+        panel.wait()
+        (view,) = columns(panel)
+        sent: list[Any] = []
+        view.send = sent.append  # type: ignore[method-assign]
+        for number in (0, 7):
+            view._handle_custom_msg({"event": "open", "number": number}, [])
+
+        assert [message["opened"]["text"] for message in sent] == [panel.trials[0].reply.text]  # type: ignore[union-attr]
+        assert sent[0]["opened"]["title"] == "graded, attempt 1: Answered."
+        assert view.asked == "typed"
+
+    def test_one_variant_is_stopped_and_the_other_goes_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("WORKBENCH_OFFLINE_TOKENS_PER_SECOND", "500")
+        panel = TrialPanel(AGENTS, place=OFFLINE)
+        panel.run(GRADED)
+        columns(panel)[0]._handle_custom_msg({"event": "stop"}, [])
+
+        assert panel.wait()[-1].outcome == "answered"
+        assert columns(panel)[0].status.startswith("Stopped")
+
+    def test_half_a_character_can_be_sent_to_a_page(self) -> None:
+        assert ReplyView(text="half \ud83d", trouble="\udfff").get_state(["text", "trouble"]) == {
+            "text": "half �",
+            "trouble": "�",
+        }
 
     def test_the_page_is_given_the_exact_request_without_a_key(
         self, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
@@ -199,6 +257,38 @@ class TestFreeze:
 
         assert "live=False" in panel.calls
 
+    def test_graders_of_a_module_are_frozen_and_others_are_named(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (project / "our_graders.py").write_text(
+            'import workbench as wb\n\ndef praises():\n    return lambda task, reply: wb.Score(value=1.0, explanation="")\n'
+        )
+        monkeypatch.syspath_prepend(project)
+        praises = importlib.import_module("our_graders").praises
+        ours = replace(GRADED, graders=(*GRADED.graders, GraderSpec(name="praises", label="praises")))
+        theirs = replace(ours, graders=(*ours.graders, GraderSpec(name="typed_in_a_cell", label="typed")))
+        graders = {**standard(), "praises": praises, "typed_in_a_cell": lambda: praises()}
+        panel = TrialPanel(AGENTS, graders=graders, place=OFFLINE)
+        panel.run(theirs)
+        asked = keys(panel.wait())
+        notebook = panel.freeze(project / "f.ipynb")
+        left = run_notebook(notebook, out=project / "out", progress=False)
+        trials = load_run(left.notebook).trials
+
+        assert keys(trials) == asked
+        assert set(trials[0].scores) == {"says", "praises"}
+        assert "typed_in_a_cell" in json.loads(notebook.read_text())["cells"][0]["source"][-2]
+
+    def test_answers_to_replies_are_named_as_not_in_it(self, project: Path) -> None:
+        panel = TrialPanel(AGENTS, place=OFFLINE)
+        panel.run(GRADED)
+        panel.wait()
+        panel.reply_to("short", "A thousand ``` a second.")
+        panel.wait()
+        title = "".join(json.loads(panel.freeze(project / "f.ipynb").read_text())["cells"][0]["source"])
+
+        assert "````\nTo short: A thousand ``` a second.\n````" in title
+
     def test_nothing_is_written_over(self, project: Path) -> None:
         panel = TrialPanel(AGENTS, place=OFFLINE)
         panel.run("Why?")
@@ -220,6 +310,18 @@ class TestFreeze:
     def test_before_a_run_there_is_nothing_to_freeze(self, project: Path) -> None:
         with pytest.raises(PlanError, match="nothing was run"):
             TrialPanel(AGENTS, place=OFFLINE).freeze(project / "f.ipynb")
+
+
+def test_a_very_long_reply_is_cut_where_there_is_no_widget(server: MessagesServer) -> None:
+    server.pieces = ["x" * 60_000]
+    panel = TrialPanel({"long": AGENTS["long"]})
+    panel.run("Why?")
+    panel.wait()
+
+    assert len(panel.trials[0].reply.text) == 60_000  # type: ignore[union-attr]
+    for page in (html_page(panel), markdown_page(panel)):
+        assert "[10,000 more characters]" in page
+        assert len(page) < 55_000
 
 
 def test_without_a_browser_there_is_no_widget(monkeypatch: pytest.MonkeyPatch) -> None:

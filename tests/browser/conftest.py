@@ -22,9 +22,12 @@ from typing import Any
 
 import pytest
 
+import workbench.widgets
+
 PROJECT = Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 START_SECONDS = 90
+AXE = Path(workbench.widgets.__file__).parent / "front" / "node_modules" / "axe-core" / "axe.min.js"
 
 _OPEN = """async path => {
   const app = window.jupyterapp;
@@ -36,10 +39,17 @@ _OPEN = """async path => {
   app.shell.activateById(panel.id);
   return kernel.id;
 }"""
-_CLOSE = """async () => {
-  const panel = window.jupyterapp.shell.currentWidget;
-  if (!panel || !panel.sessionContext) return;
-  await panel.sessionContext.shutdown(); await panel.context.revert(); panel.close();
+_SHOW = """path => {
+  const { shell } = window.jupyterapp;
+  const panel = [...shell.widgets('main')].find(widget => widget.context && widget.context.path === path);
+  if (panel) shell.activateById(panel.id);
+}"""
+_CLOSE = """async path => {
+  const panel = [...window.jupyterapp.shell.widgets('main')].find(widget => widget.context && widget.context.path === path);
+  if (!panel) return;
+  await panel.sessionContext.shutdown();
+  panel.context.model.dirty = false; // else JupyterLab asks whether to save it
+  panel.close();
 }"""
 _RUN_ALL = "() => window.jupyterapp.commands.execute('notebook:run-all-cells')"
 _RUN_CELL = """async id => {
@@ -75,6 +85,7 @@ class Notebook:
     lab: Lab
     kernel: str
     kernel_client: Any = field(repr=False)
+    path: str = ""
 
     def run_all(self) -> None:
         assert self.page.evaluate(_RUN_ALL) is True, "a cell raised"
@@ -98,6 +109,17 @@ class Notebook:
         value = reply["content"]["user_expressions"]["value"]
         assert value["status"] == "ok", value
         return ast.literal_eval(value["data"]["text/plain"])
+
+    def show(self) -> None:
+        """Brings it to the front."""
+        self.page.evaluate(_SHOW, self.path)
+
+    def begin_again(self) -> None:
+        """As with a new kernel: the project's agents as they are, nobody edits one, and no draft of any is kept."""
+        self.show()
+        self.value("editor.revert() is None")  # what still waits to be kept of the draft is dropped with it
+        self.value("__import__('workbench.widgets.work', fromlist=['works']).works.clear()")
+        _restore_agents(self.lab)
 
     def set_pace(self, tokens_per_second: int) -> None:
         """How fast the stand-in answers from here on; 0: at once."""
@@ -206,8 +228,7 @@ def open_notebook(lab: Lab, page: Any, path: str) -> Iterator[Notebook]:
     """A notebook in the page, its kernel new, on the project's agents as they are. Fails on an error in the page."""
     from jupyter_client import BlockingKernelClient
 
-    shutil.copytree(PROJECT / "agents", lab.root / "agents", dirs_exist_ok=True)
-    shutil.rmtree(lab.root / "outputs" / "drafts", ignore_errors=True)
+    _restore_agents(lab)
     errors: list[str] = []
 
     def note(error: Any) -> None:
@@ -218,15 +239,47 @@ def open_notebook(lab: Lab, page: Any, path: str) -> Iterator[Notebook]:
     client = BlockingKernelClient()
     client.load_connection_file(str(lab.runtime / f"kernel-{kernel}.json"))
     client.start_channels()
-    yield Notebook(page=page, lab=lab, kernel=kernel, kernel_client=client)
-    client.stop_channels()
-    page.evaluate(_CLOSE)
-    page.remove_listener("pageerror", note)
+    try:
+        yield Notebook(page=page, lab=lab, path=path, kernel=kernel, kernel_client=client)
+    except BaseException:
+        page.screenshot(path=screenshot_folder() / "failed.png")
+        raise
+    finally:
+        client.stop_channels()
+        page.evaluate(_CLOSE, path)
+        page.remove_listener("pageerror", note)
     assert errors == []
+
+
+def _restore_agents(lab: Lab) -> None:
+    shutil.copytree(PROJECT / "agents", lab.root / "agents", dirs_exist_ok=True)
+    shutil.rmtree(lab.root / "outputs" / "drafts", ignore_errors=True)
+
+
+def serious_violations(page: Any, place: Any) -> list[Any]:
+    """What axe-core finds serious or critical in a part of the page: the rule and what it is about.
+
+    Skips the test where axe-core is not installed.
+    """
+    if not AXE.is_file():
+        pytest.skip("axe-core is not installed: `npm ci --ignore-scripts` in the front/ folder of the widgets")
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+    report = place.evaluate("place => axe.run(place, {resultTypes: ['violations']})")
+    return [
+        (violation["id"], [node["html"][:200] for node in violation["nodes"][:3]])
+        for violation in report["violations"]
+        if violation["impact"] in ("serious", "critical")
+    ]
 
 
 @pytest.fixture(scope="package")
 def screenshots() -> Path:
+    """Where pictures go."""
+    return screenshot_folder()
+
+
+def screenshot_folder() -> Path:
     """Where pictures go; `WORKBENCH_SCREENSHOTS` names another folder."""
     folder = Path(os.environ.get("WORKBENCH_SCREENSHOTS", PROJECT / "outputs" / "screenshots"))
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,9 +10,27 @@ from typing import Any
 
 import pytest
 
-from .conftest import Lab, Notebook
+from .conftest import Lab, Notebook, open_notebook
 
 AGENT = "agents/senior-python-architect.md"
+
+
+@pytest.fixture(scope="module")
+def opened(lab: Lab, page: Any) -> Iterator[Notebook]:
+    with open_notebook(lab, page, "notebooks/author.ipynb") as notebook:
+        notebook.run_all()
+        yield notebook
+
+
+@pytest.fixture
+def author(opened: Notebook) -> Notebook:
+    """The author's notebook run from top to bottom; its kernel serves all tests of this file."""
+    opened.value("panel.stop()")
+    opened.wait_for("not panel.is_running")
+    opened.set_pace(tokens_per_second=0)
+    opened.begin_again()
+    opened.run_all()
+    return opened
 
 
 @pytest.fixture
@@ -111,7 +129,7 @@ def test_stop_ends_the_replies_within_a_second_and_keeps_what_came(author: Noteb
     panel.get_by_role("button", name="Run").click()
     log = panel.get_by_role("region", name="Text of the reply of disk")
     author.page.wait_for_function("log => log.textContent.length > 40", arg=log.element_handle())
-    panel.get_by_role("button", name="Stop").click()
+    panel.get_by_role("button", name="Stop", exact=True).click()
     panel.get_by_text("Stopped: what had come by then is kept").nth(1).wait_for(timeout=2_000)
 
     assert author.value("[trial.outcome for trial in panel.trials]") == ["stopped", "stopped"]

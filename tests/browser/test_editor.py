@@ -9,13 +9,10 @@ from typing import Any
 
 import pytest
 
-import workbench.widgets
-
-from .conftest import Lab, Notebook, open_notebook
+from .conftest import Lab, Notebook, open_notebook, serious_violations
 from .test_author import changed_lines, contrast
 
 AGENT = "agents/senior-python-architect.md"
-AXE = Path(workbench.widgets.__file__).parent / "front" / "node_modules" / "axe-core" / "axe.min.js"
 CELL = f'import workbench as wb\n\nwb.enter_project()\neditor = wb.AgentEditor(wb.load_agent("{AGENT}"))\neditor'
 HOSTILE = (
     '<img src="https://elsewhere.invalid/x" onerror="window.hostile=1"><script>window.hostile=1</script> '
@@ -62,9 +59,37 @@ def file(lab: Lab) -> Path:
     return lab.root / AGENT
 
 
+@pytest.fixture(scope="module")
+def notebook(lab: Lab, page: Any) -> Iterator[Notebook]:
+    """Its kernel serves all tests of this file that leave it alive."""
+    with open_notebook(lab, page, write_notebook(lab, "editor.ipynb")) as opened:
+        opened.run_cell("edit")
+        yield opened
+
+
 @pytest.fixture
-def editor(lab: Lab, page: Any) -> Iterator[Editor]:
-    """An editor of the first agent, in a notebook of one cell that shows it and one that is empty."""
+def editor(notebook: Notebook) -> Editor:
+    """An editor of the first agent, in a notebook of one cell that shows it and one that can show it again."""
+    notebook.begin_again()
+    notebook.page.evaluate("() => window.jupyterapp.shell.currentWidget.content.widgets[1].model.clearExecution()")
+    return shown_editor(notebook)
+
+
+@pytest.fixture
+def own_editor(lab: Lab, page: Any) -> Iterator[Editor]:
+    """The same, with a kernel of its own."""
+    with open_notebook(lab, page, write_notebook(lab, "own-editor.ipynb")) as opened:
+        yield shown_editor(opened)
+
+
+def shown_editor(notebook: Notebook) -> Editor:
+    notebook.run_cell("edit")
+    place = notebook.output("edit").get_by_role("group", name="Agent editor")
+    place.wait_for()
+    return Editor(notebook, place)
+
+
+def write_notebook(lab: Lab, name: str) -> str:
     cells = [
         {"cell_type": "code", "id": id, "metadata": {}, "outputs": [], "source": source, "execution_count": None}
         for id, source in (("edit", CELL), ("again", "editor"))
@@ -72,12 +97,8 @@ def editor(lab: Lab, page: Any) -> Iterator[Editor]:
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     about = {"kernelspec": kernel, "language_info": {"name": "python"}}
     notebook = {"cells": cells, "metadata": about, "nbformat": 4, "nbformat_minor": 5}
-    (lab.root / "notebooks" / "editor.ipynb").write_text(json.dumps(notebook))
-    with open_notebook(lab, page, "notebooks/editor.ipynb") as opened:
-        opened.run_cell("edit")
-        place = page.get_by_role("group", name="Agent editor")
-        place.wait_for()
-        yield Editor(opened, place)
+    (lab.root / "notebooks" / name).write_text(json.dumps(notebook))
+    return f"notebooks/{name}"
 
 
 def test_450_fast_keys_arrive_in_order_and_undo_goes_back_beyond_a_save(editor: Editor, file: Path) -> None:
@@ -183,7 +204,8 @@ def test_a_file_that_changed_on_disk_is_shown_beside_the_draft(editor: Editor, f
     assert text.endswith("Mine.\n")
 
 
-def test_a_draft_outlives_its_kernel(editor: Editor) -> None:
+def test_a_draft_outlives_its_kernel(own_editor: Editor) -> None:
+    editor = own_editor
     editor.go_to_end()
     editor.page.keyboard.type("Not saved yet.")
     editor.wait_for("editor.kept_draft is None and editor.agent.prompt.endswith('Not saved yet.')")
@@ -202,7 +224,8 @@ def test_a_draft_outlives_its_kernel(editor: Editor) -> None:
     editor.text("Prompt").get_by_text("Not saved yet.").wait_for()
 
 
-def test_what_was_typed_just_before_the_tab_was_closed_is_kept(editor: Editor, lab: Lab) -> None:
+def test_what_was_typed_just_before_the_tab_was_closed_is_kept(own_editor: Editor, lab: Lab) -> None:
+    editor = own_editor
     editor.go_to_end()
     editor.page.keyboard.type("Typed at the last moment")
     editor.notebook.page.evaluate(
@@ -341,16 +364,10 @@ def test_it_reads_well_in_the_dark_and_in_a_narrow_panel(dark: None, editor: Edi
 
 
 def test_axe_finds_no_serious_violation(editor: Editor) -> None:
-    if not AXE.is_file():
-        pytest.skip("axe-core is not installed: `npm ci --ignore-scripts` in the front/ folder of the widgets")
-    editor.page.evaluate(AXE.read_text(encoding="utf-8"))
     found = {}
 
     def check(state: str) -> None:
-        report = editor.page.evaluate("() => axe.run('.wb-editor', {resultTypes: ['violations']})")
-        for violation in report["violations"]:
-            if violation["impact"] in ("serious", "critical"):
-                found[state, violation["id"]] = [node["html"][:200] for node in violation["nodes"][:3]]
+        found.update({(state, rule): nodes for rule, nodes in serious_violations(editor.page, editor.place)})
 
     check("at first")
     editor.field("tools").fill("Read, MultiEdit, Bash(git:*)")

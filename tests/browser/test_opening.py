@@ -56,6 +56,8 @@ def test_a_right_click_on_an_agent_file_opens_it_in_a_notebook(lab: Lab, page: A
     page.locator(".jp-DirListing-item", has_text="über-reviewer.md").click(button="right")
     page.get_by_role("menuitem", name="Open in Workbench").click()
     page.locator(_EDITOR).first.wait_for(timeout=60_000)
+    panel = page.get_by_role("group", name="Trial panel")  # of an agent that has neither tasks nor examples
+    panel.get_by_placeholder("Type a question").wait_for()
 
     assert [_agent_of(notebook) for notebook in _made(lab)] == [agent]
 

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -20,12 +20,15 @@ from workbench.trial.plan import CHARACTERS_PER_TOKEN
 from workbench.trial.runner import grade_trial
 from workbench.trial.task import Task
 from workbench.trial.trial import Failure, Grader, Trial, Usage
+from workbench.widgets.frame import sendable
 from workbench.widgets.reply import ReplyView
 
 SECONDS_BETWEEN_UPDATES = 0.1
 """A page that gets more updates than this falls behind, and what one types in it with it."""
 LONGEST_LIST = 200
 """Rows of trials that a page is sent."""
+
+_grading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="workbench-grading")
 
 OUTCOMES = {
     "answered": "Answered.",
@@ -55,6 +58,8 @@ class Column:
         self.variant = self.planned[0].variant
         self.ended: list[Trial] = []
         """Those of a follow-up behind those that were planned."""
+        self.answers: list[str] = []
+        """What was said to its replies."""
         self.is_done = False
         self._agent = agent
         self._tasks = tasks
@@ -62,7 +67,8 @@ class Column:
         self._start = start
         self._ledger = ledger
         self._on_done = on_done
-        self._place = self.planned[0].place
+        self._asked = self.planned[0]
+        self._place = self._asked.place
         self._lock = threading.RLock()
         self._finished = threading.Event()
         self._waiting = list(self.planned)
@@ -110,6 +116,7 @@ class Column:
             turns = ({"role": "assistant", "content": said.text}, {"role": "user", "content": text})
             request = replace(last.request, messages=(*last.request.messages, *turns))
             self._waiting = [last.replace(request=request, reply=None, failure=None, scores={})]
+            self.answers.append(text)
             self._finished.clear()
             self._stopping = self.is_done = False
             self._show_restart()
@@ -126,34 +133,33 @@ class Column:
                 self._show_end(view)
             else:
                 self._unsent = list(self._pieces)
+            self._show_asked(view)
             self._show_listing(view)
             return view
 
-    def exchange(self) -> tuple[str, str]:
-        """The latest request and what came back, as JSON: no header, so no credential is in it."""
-        request = json.dumps(self._asked.request.body(), indent=2, ensure_ascii=False)
-        if not self.is_done or not self.ended:
-            return request, ""
-        trial = self.ended[-1]
-        parts = {name: asdict(part) for name in ("reply", "failure") if (part := getattr(trial, name)) is not None}
-        return request, json.dumps(parts, indent=2, ensure_ascii=False)
-
-    def _hear(self, _view: Any, content: Any, _buffers: Any) -> None:
-        if content == {"event": "exchange"} and self._view is not None:
-            self._view.request, self._view.response = self.exchange()
-        elif isinstance(content, dict) and content.get("event") == "answer":
-            try:
-                self.reply_to(str(content.get("text", "")))
-            except WorkbenchError as error:
-                if self._view is not None:
-                    self._view.trouble = str(error)
-            else:
-                self._on_done()
+    def _hear(self, view: ReplyView, content: Any, _buffers: Any) -> None:
+        match content:
+            case {"event": "exchange"}:
+                ended = self.ended[-1] if self.is_done and self.ended else self._asked
+                view.request, view.response = exchange(ended)
+            case {"event": "open", "number": int(number)} if 0 <= number < len(self.ended):
+                view.send({"opened": opened(self.ended[number])})
+            case {"event": "stop"}:
+                self.stop()
+            case {"event": "answer", "text": str(text)}:
+                try:
+                    self.reply_to(text)
+                except WorkbenchError as error:
+                    view.trouble = str(error)
+                else:
+                    self._on_done()
 
     def _ask(self, trial: Trial) -> Started[Trial]:
         self._began = time.perf_counter()
         self._first: float | None = None
         self._asked = trial
+        if self._view is not None:
+            self._show_asked(self._view)
         return self._start(
             trial.request,
             agent=self._agent,
@@ -201,13 +207,25 @@ class Column:
             self._view.can_answer = False
         self._restart()
 
+    def _show_asked(self, view: ReplyView) -> None:
+        """What the reply answers, and what was said before that."""
+        trial = self._asked
+        repeats = 1 + max(planned.repeat for planned in self.planned)
+        of = f", attempt {trial.repeat + 1} of {repeats}" if repeats > 1 else ""
+        view.asked = f"{trial.task_id}{of}" if len(self.planned) > 1 else ""
+        turns = trial.request.messages if len(trial.request.messages) > 1 else ()
+        view.said = [
+            ["You" if turn["role"] == "user" else sendable(self.variant), sendable(turn["content"])] for turn in turns
+        ]
+        view.is_running = not self.is_done
+
     def _update(self) -> None:
         with self._lock:
             self._next_update = None
             self._updated_at = time.perf_counter()
             if self._view is None or self.is_done or not self._unsent:
                 return
-            self._view.send({"append": "".join(self._unsent)})
+            self._view.send({"append": sendable("".join(self._unsent))})
             self._unsent.clear()
             self._view.status = self._status
             self._view.meter = self._running_meter()
@@ -227,6 +245,16 @@ class Column:
         return " · ".join(parts)
 
     def _settle(self, future: Future[Trial]) -> None:
+        if future.cancelled() or future.exception() is not None:
+            self._go_on(future)
+            return
+        is_first_turn = len(self._asked.request.messages) == 1
+        graders = self._graders[self._asked.task_id] if is_first_turn else {}
+        # In the loop thread, a grader that takes long would hold up every reply that is coming.
+        graded = _grading.submit(grade_trial, future.result(), self._tasks[self._asked.task_id], graders)
+        graded.add_done_callback(self._go_on)
+
+    def _go_on(self, future: Future[Trial]) -> None:
         goes_on = False
         try:
             with self._lock:
@@ -260,9 +288,6 @@ class Column:
         else:
             self._failed_for_all = False
             trial = future.result()
-            is_first_turn = len(self._asked.request.messages) == 1
-            graders = self._graders[self._asked.task_id] if is_first_turn else {}
-            trial = grade_trial(trial, self._tasks[self._asked.task_id], graders)
             self.ended.append(trial)
             self._status = OUTCOMES[trial.outcome]
             if trial.failure is not None and trial.outcome == "failed":
@@ -271,23 +296,50 @@ class Column:
     def _show_end(self, view: ReplyView) -> None:
         trial = self.ended[-1] if self.ended and not self._failed_for_all else None
         reply = None if trial is None else trial.reply
+        view.is_running = False
         view.text = "".join(self._pieces) if reply is None else reply.text
         view.trouble = self._trouble
         view.status = self._status
         view.can_answer = bool(reply is not None and reply.text.strip())
         if trial is not None:
             view.meter = meter(trial)
-            view.scores = [list(row) for row in score_rows(trial)]
+            view.scores = _rows(trial)
 
     def _show_listing(self, view: ReplyView | None) -> None:
         if view is None or len(self.planned) + len(self.ended) < 3:
             return
         rows = [
-            [trial.task_id, str(trial.repeat + 1), trial.outcome.replace("_", " "), _mean(trial)]
-            for trial in self.ended[-LONGEST_LIST:]
+            [number, sendable(trial.task_id), str(trial.repeat + 1), trial.outcome.replace("_", " "), _mean(trial)]
+            for number, trial in enumerate(self.ended)
         ]
-        view.listing = rows
+        view.listing = rows[-LONGEST_LIST:]
         view.listed = f"{len(self.ended):,} of {max(len(self.planned), len(self.ended)):,} trials have ended"
+
+
+def exchange(trial: Trial) -> tuple[str, str]:
+    """The request and what came back, as JSON: no header, so no credential is in it; "" while nothing is back."""
+    parts = {name: asdict(part) for name in ("reply", "failure") if (part := getattr(trial, name)) is not None}
+    request = json.dumps(trial.request.body(), indent=2, ensure_ascii=False)
+    return request, json.dumps(parts, indent=2, ensure_ascii=False) if parts else ""
+
+
+def opened(trial: Trial) -> dict[str, Any]:
+    """A trial that has ended, in words."""
+    request, response = exchange(trial)
+    failure = trial.failure
+    return {
+        "title": sendable(f"{trial.task_id}, attempt {trial.repeat + 1}: {OUTCOMES[trial.outcome]}"),
+        "meter": sendable(meter(trial)),
+        "text": sendable(trial.reply.text if trial.reply else ""),
+        "trouble": sendable(f"{failure.type}: {failure.message}" if failure and trial.outcome == "failed" else ""),
+        "scores": _rows(trial),
+        "request": sendable(request),
+        "response": sendable(response),
+    }
+
+
+def _rows(trial: Trial) -> list[list[str]]:
+    return [[sendable(cell) for cell in row] for row in score_rows(trial)]
 
 
 def _mean(trial: Trial) -> str:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.project import project_folder
 from workbench.errors import FileError
+from workbench.grading.catalogue import standard
 from workbench.secrets import without_secrets
 from workbench.trial.task import Task
-from workbench.trial.trial import Place
+from workbench.trial.trial import GraderFactory, Place
+from workbench.widgets.frame import as_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,7 @@ class Asked:
     model: str | None
     effort: str | None
     repeats: int
+    graders: Mapping[str, GraderFactory]
     place: Place
     ledger: str | None
     """The ledger's name where it is not the usual one."""
@@ -35,15 +39,37 @@ class Asked:
         """As `run_trials` takes it: what the stand-in answered is never asked of a model."""
         return False if self.place.is_stand_in else None
 
+    @property
+    def own_graders(self) -> dict[str, GraderFactory]:
+        """Those of its tasks' graders that are not the workbench's."""
+        known = standard()
+        named = {spec.name for task in self.tasks for spec in task.graders}
+        return {
+            name: factory
+            for name, factory in self.graders.items()
+            if name in named and (name not in known or _unwrapped(factory) is not _unwrapped(known[name]))
+        }
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The graders that no frozen call can name: they are in no module."""
+        return tuple(name for name, factory in self.own_graders.items() if _place_of(factory) is None)
+
 
 def calls_of(asked: Asked) -> str:
-    """Python that plans and runs the same by public calls, on its own: it holds the texts that are in no file."""
+    """Python that plans and runs the same by public calls, on its own: it holds the texts that are in no file.
+
+    Graders that are in no module are left out; what is asked is the same without them.
+    """
+    asked, left_out = _without(asked, asked.left_out), asked.left_out
     agents = "".join(f"    {name!r}: {_agent_call(agent)},\n" for name, agent in asked.variants.items())
     tasks = "".join(f"    {_task_call(task)},\n" for task in asked.tasks)
-    imports = "import workbench as wb\n"
+    modules, graders = _graders_call(asked)
+    imports = "".join(f"# left out, for it is in no module: the grader {name!r}\n" for name in left_out)
+    imports += f"{modules}import workbench as wb\n"
     if any(task.graders for task in asked.tasks):
         imports += "from workbench.trial.task import GraderSpec\n"
-    settings = [f"repeats={asked.repeats}", "graders=wb.graders.standard()"]
+    settings = [f"repeats={asked.repeats}", f"graders={graders}"]
     settings += [f"{name}={value!r}" for name in ("model", "effort") if (value := getattr(asked, name)) is not None]
     where = [f"live={asked.live}"] if asked.live is not None else []
     where += [f"ledger={asked.ledger!r}"] if asked.ledger is not None else []
@@ -54,12 +80,17 @@ def calls_of(asked: Asked) -> str:
     )
 
 
-def write_notebook(asked: Asked, path: str | Path) -> Path:
+def write_notebook(asked: Asked, path: str | Path, *, answers: Sequence[tuple[str, str]] = ()) -> Path:
     """Writes a notebook that plans the same, with its tasks and the agents that are in no file beside it.
+
+    Its first cell names what is not in it: graders that are in no module, and `answers`, which are pairs of a variant
+    and what was said to its reply.
 
     Raises:
         FileError: a file cannot be written, is there already, or would hold a key.
     """
+    left_out = _not_in_it(asked.left_out, answers)
+    asked = _without(asked, asked.left_out)
     path = Path(path)
     if path.suffix != ".ipynb":
         raise FileError("is no name of a notebook; it ends in .ipynb", path=path)
@@ -73,7 +104,7 @@ def write_notebook(asked: Asked, path: str | Path) -> Path:
             files[kept] = agent.to_bytes()
         agents[name] = _from_project(kept)
     files[tasks] = "".join(json.dumps(_task_row(task), default=str) + "\n" for task in asked.tasks).encode()
-    notebook = _notebook(asked, agents, _from_project(tasks))
+    notebook = _notebook(asked, agents, _from_project(tasks), left_out)
     files[path] = (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
     for file, content in files.items():
         text = content.decode("utf-8", "replace")
@@ -91,7 +122,8 @@ def write_notebook(asked: Asked, path: str | Path) -> Path:
     return path
 
 
-def _notebook(asked: Asked, agents: Mapping[str, str], tasks: str) -> dict[str, Any]:
+def _notebook(asked: Asked, agents: Mapping[str, str], tasks: str, left_out: str) -> dict[str, Any]:
+    modules, graders = _graders_call(asked)
     files = "".join(f"    {name!r}: {file!r},\n" for name, file in agents.items())
     parameters = (
         "from typing import Optional\n\n"
@@ -106,10 +138,10 @@ def _notebook(asked: Asked, agents: Mapping[str, str], tasks: str) -> dict[str, 
         'out: str = "outputs/frozen"  # folder of the record'
     )
     plan = (
-        "import workbench as wb\n\nwb.enter_project()\n"
+        f"{modules}import workbench as wb\n\nwb.enter_project()\n"
         "variants = {name: wb.load_agent(file) for name, file in agents.items()}\n"
         "plan = wb.plan_trials(\n    variants,\n    wb.load_tasks(tasks),\n    repeats=repeats,\n"
-        "    graders=wb.graders.standard(),\n    model=model,\n    effort=effort,\n)\n"
+        f"    graders={graders},\n    model=model,\n    effort=effort,\n)\n"
         "plan.estimate(live=live, ledger=ledger)"
     )
     run = "run = wb.run_trials(plan, live=live, mode=mode, ledger=ledger)"
@@ -117,7 +149,7 @@ def _notebook(asked: Asked, agents: Mapping[str, str], tasks: str) -> dict[str, 
         "for trial in run.trials:\n    print(trial.variant, trial.task_id, trial.repeat, trial.outcome, trial.score)"
     )
     cells = [
-        _cell("title", "# Trials as they were clicked\n\nWhat the ledger holds is not asked for again."),
+        _cell("title", f"# Trials as they were clicked\n\nWhat the ledger holds is not asked for again.{left_out}"),
         _cell("parameters", parameters, tags=["parameters"]),
         _cell("plan", plan, tags=[]),
         _cell("run", run, tags=[]),
@@ -129,6 +161,48 @@ def _notebook(asked: Asked, agents: Mapping[str, str], tasks: str) -> dict[str, 
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _not_in_it(graders: Sequence[str], answers: Sequence[tuple[str, str]]) -> str:
+    """What the notebook leaves out, as Markdown in which text stays text."""
+    parts = []
+    if graders:
+        why = "Put them into a module, and they will be."
+        parts.append(f"These graders are not in it, for they are in no module. {why}\n\n{as_code(', '.join(graders))}")
+    if answers:
+        said = "\n\n".join(as_code(f"To {variant}: {text}") for variant, text in answers)
+        parts.append(f"These answers to replies are not in it: a plan asks each task once.\n\n{said}")
+    return "".join(f"\n\n{part}" for part in parts)
+
+
+def _without(asked: Asked, left_out: Sequence[str]) -> Asked:
+    kept = tuple(
+        replace(task, graders=tuple(spec for spec in task.graders if spec.name not in left_out)) for task in asked.tasks
+    )
+    return replace(asked, tasks=kept)
+
+
+def _graders_call(asked: Asked) -> tuple[str, str]:
+    """The imports and the expression that give the graders of its tasks."""
+    places = {name: _place_of(factory) for name, factory in asked.own_graders.items()}
+    found = {name: place for name, place in places.items() if place is not None}
+    if not found:
+        return "", "wb.graders.standard()"
+    modules = "".join(f"import {module}\n" for module in sorted({module for module, _ in found.values()}))
+    own = ", ".join(f"{name!r}: {module}.{function}" for name, (module, function) in found.items())
+    return modules, f"{{**wb.graders.standard(), {own}}}"
+
+
+def _place_of(factory: GraderFactory) -> tuple[str, str] | None:
+    """The module and the name under which this very function can be imported."""
+    module, name = getattr(factory, "__module__", None), getattr(factory, "__qualname__", "")
+    if module in (None, "__main__") or getattr(sys.modules.get(module), name, None) is not factory:
+        return None
+    return module, name
+
+
+def _unwrapped(factory: GraderFactory) -> object:
+    return getattr(factory, "__wrapped__", factory)
 
 
 def _cell(name: str, source: str, *, tags: list[str] | None = None) -> dict[str, Any]:

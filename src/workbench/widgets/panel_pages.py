@@ -8,7 +8,11 @@ from workbench.widgets.column import OUTCOMES, counts, score_rows
 from workbench.widgets.frame import as_code, as_rows, as_text
 
 if TYPE_CHECKING:
+    from workbench.trial.trial import Trial
     from workbench.widgets.trials import TrialPanel
+
+LONGEST_TEXT = 50_000
+"""Characters of a reply that go into a notebook with the page; the ledger has all of them."""
 
 
 def html_page(panel: TrialPanel) -> str:
@@ -17,7 +21,7 @@ def html_page(panel: TrialPanel) -> str:
     for trial in panel.trials:
         parts.append(as_text(f"{trial.variant} on {trial.task_id}: {OUTCOMES[trial.outcome]}", tag="h3"))
         parts.append(as_text(" · ".join([trial.place.label, *counts(trial)]), tag="p"))
-        parts.append(as_text(trial.reply.text if trial.reply else "", tag="pre"))
+        parts.append(as_text(_text(trial), tag="pre"))
         if trial.scores:
             parts.append(as_rows(list(score_rows(trial)), ("grader", "score", "explanation")))
     return f"<div>{''.join(parts)}</div>"
@@ -28,6 +32,12 @@ def markdown_page(panel: TrialPanel) -> str:
     parts = [as_code(repr(panel))]
     for trial in panel.trials:
         parts.append(as_code(f"{trial.variant} on {trial.task_id}, {trial.place.label}: {OUTCOMES[trial.outcome]}"))
-        parts.append(as_code(trial.reply.text if trial.reply else ""))
+        parts.append(as_code(_text(trial)))
         parts.extend([as_code("\n".join(": ".join(row) for row in score_rows(trial)))] if trial.scores else [])
     return "\n\n".join(parts)
+
+
+def _text(trial: Trial) -> str:
+    text = trial.reply.text if trial.reply else ""
+    more = len(text) - LONGEST_TEXT
+    return f"{text[:LONGEST_TEXT]}\n[{more:,} more characters]" if more > 0 else text

@@ -17,9 +17,10 @@ from workbench.trial.plan import EFFORTS
 from workbench.trial.task import Task
 from workbench.widgets.column import Column
 from workbench.widgets.editor import AgentEditor
-from workbench.widgets.frame import as_rows, as_text, frame, styled
+from workbench.widgets.frame import as_rows, as_text, frame, sendable, styled
 
 if TYPE_CHECKING:
+    from workbench.trial.estimate import Estimate
     from workbench.widgets.trials import TrialPanel
 
 MOST_REPEATS = 100
@@ -34,46 +35,53 @@ class PanelView:
     def __init__(self, panel: TrialPanel) -> None:
         self._panel = panel
         self._is_showing = False
-        tasks = [(f"{task.group}: {task.id}" if task.group else task.id, task.id) for task in panel.tasks]
-        options: list[tuple[str, Any]] = [*tasks, ("a question of your own", _OWN)]
+        tasks = [(sendable(f"{task.group}: {task.id}" if task.group else task.id), task.id) for task in panel.tasks]
+        options: list[tuple[str, Any]] = [("a question of your own", _OWN), *tasks]
+        wide = {"description_width": "initial"}
         self._task = ipywidgets.SelectMultiple(
             options=options,
-            value=(options[0][1],),
-            description="Task",
-            rows=min(6, len(options)),
-            style={"description_width": "44px"},
+            value=(options[min(1, len(tasks))][1],),
+            description="Tasks",
+            tooltip="Hold Ctrl (on a Mac: Command) or Shift to pick several",
+            rows=max(2, min(6, len(options))),
+            style=wide,
             layout={"width": "auto", "flex": "1 1 260px"},
         )
-        self._question = styled(
-            ipywidgets.Textarea(
-                description="Question",
-                placeholder="Type a question",
-                rows=5,
-                style={"description_width": "70px"},
-            ),
-            "question",
-        )
+        self._question = styled(ipywidgets.Textarea(description="Question", rows=4, style=wide), "question")
         self._ticks = {
-            name: ipywidgets.Checkbox(value=True, description=name, indent=False, layout={"width": "auto"})
+            name: ipywidgets.Checkbox(value=True, description=sendable(name), indent=False, layout={"width": "auto"})
             for name in (("disk", "draft") if isinstance(panel._source, AgentEditor) else panel.variants)
         }
-        self._versions = ipywidgets.SelectMultiple(description="Versions", rows=4, layout={"display": "none"})
+        self._versions = ipywidgets.SelectMultiple(
+            description="Versions", rows=4, style=wide, layout={"display": "none", "width": "auto", "flex": "1 1 100%"}
+        )
         self._find = ipywidgets.Button(description="Earlier versions", tooltip="List what was ever tried of this agent")
-        wide = {"description_width": "initial"}
         self._model = ipywidgets.Combobox(
-            description="Model", placeholder="as the agent says", options=_models(), style=wide
+            description="Model",
+            placeholder="as the agent says",
+            options=_models(),
+            style=wide,
+            layout={"width": "auto", "flex": "1 1 200px"},
         )
         self._effort = ipywidgets.Dropdown(
-            description="Effort", options=[("as the agent says", None), *((each, each) for each in EFFORTS)], style=wide
+            description="Effort",
+            options=[("as the agent says", ""), *((each, each) for each in EFFORTS)],
+            style=wide,
+            layout={"width": "auto", "flex": "1 1 180px"},
         )
         self._repeats = ipywidgets.BoundedIntText(
-            description="Repeats", value=1, min=1, max=MOST_REPEATS, style=wide, layout={"width": "130px"}
+            description="Repeats",
+            value=1,
+            min=1,
+            max=MOST_REPEATS,
+            style=wide,
+            layout={"width": "auto", "flex": "0 1 130px"},
         )
         self._run = ipywidgets.Button(
             description="Run", tooltip="Put the question to each variant", button_style="primary"
         )
         self._stop = ipywidgets.Button(
-            description="Stop", tooltip="End the replies; what has come is kept", disabled=True
+            description="Stop", tooltip="End all replies; what has come is kept", disabled=True
         )
         self._ask = ipywidgets.Button(description="Estimate", tooltip="What it would take; nothing is spent")
         self._freeze = ipywidgets.Button(description="Freeze", tooltip="Write what was tried as a notebook")
@@ -87,10 +95,10 @@ class PanelView:
         self.box = frame(
             "Trial panel",
             self._place,
-            styled(ipywidgets.HBox([self._task, *self._ticks.values(), *found]), "bar", "choices"),
+            styled(ipywidgets.HBox([self._task, *self._ticks.values(), *found]), "bar"),
             self._question,
-            styled(ipywidgets.HBox([*settings, self._ask, self._run, self._stop, self._freeze]), "bar"),
-            self._estimate,
+            styled(ipywidgets.HBox(settings), "bar"),
+            styled(ipywidgets.HBox([self._run, self._stop, self._ask, self._freeze, self._estimate]), "bar"),
             self._note,
             self._replies,
             self._calls,
@@ -133,7 +141,7 @@ class PanelView:
         names = [name for name, tick in self._ticks.items() if tick.value]
         settings = {
             "model": self._model.value.strip() or None,
-            "effort": self._effort.value,
+            "effort": self._effort.value or None,
             "repeats": self._repeats.value,
         }
         return tasks, [*names, *self._versions.value], settings
@@ -158,7 +166,9 @@ class PanelView:
         except WorkbenchError as error:
             self._say(str(error))
         else:
-            self._say(f"Written: {Path('outputs') / path.name}. workbench run on it asks nobody for what was answered.")
+            name = Path("outputs") / path.name
+            left_out = "" if not self._panel.answers else " The answers to replies are not in it."
+            self._say(f"Written: {name}. `workbench run {name}` asks nobody for what was answered.{left_out}")
 
     def _list_versions(self) -> None:
         try:
@@ -183,11 +193,13 @@ class PanelView:
     def _show_estimate(self) -> None:
         tasks, chosen, settings = self._chosen()
         try:
-            rows = self._panel.estimate(tasks, chosen, **settings).rows()
+            estimate = self._panel.estimate(tasks, chosen, **settings)
         except WorkbenchError as error:
             self._estimate.value = as_text(str(error), tag="div", name="note")
         else:
-            self._estimate.value = as_rows(list(rows), ("estimate", "nothing is spent yet"))
+            brief = as_text(_brief(estimate), tag="summary")
+            table = as_rows(list(estimate.rows()), ("estimate", "nothing is spent yet"))
+            self._estimate.value = f"<details>{brief}{table}</details>"
 
     def _remark(self, chosen: list[str]) -> str:
         tried = [column.variant for column in self._panel._columns]
@@ -202,11 +214,14 @@ class PanelView:
         return ""
 
     def _show_question(self) -> None:
-        self._question.disabled = len(self._task.value) > 1 and _OWN not in self._task.value
-        task = next((task for task in self._panel.tasks if self._task.value == (task.id,)), None)
-        if task is not None:
+        """The picked task's question; that of no task where several are picked, or one's own."""
+        picked = [task for task in self._panel.tasks if task.id in self._task.value]
+        takes_own = _OWN in self._task.value
+        several = f"{len(picked)} tasks are picked; pick one to see its question, or type one of your own"
+        self._question.placeholder = "Type a question" if takes_own or not picked else several
+        if not takes_own:
             self._is_showing = True
-            self._question.value = task.message
+            self._question.value = sendable(picked[0].message) if len(picked) == 1 else ""
             self._is_showing = False
 
     def _leave_task(self) -> None:
@@ -224,8 +239,19 @@ class PanelView:
             self._place.value = as_text(describe_place(place), tag="div", name=name)
 
     def _say(self, text: str) -> None:
-        self._note.value = f'<div role="status" class="workbench-note">{html.escape(text)}</div>'
+        self._note.value = f'<div role="status" class="workbench-note">{html.escape(sendable(text))}</div>'
         self._note.layout.display = None if text else "none"
+
+
+def _brief(estimate: Estimate) -> str:
+    rows = dict(estimate.rows())
+    if not estimate.calls:
+        return rows["USD"]
+    tokens = estimate.input_tokens + estimate.output_tokens
+    return (
+        f"{estimate.calls:,} calls · about {tokens:,} tokens · USD: {rows['USD']} · "
+        f"smallest difference: {rows['smallest difference']}"
+    )
 
 
 def _models() -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from workbench.trial.client import choose_place
 from workbench.trial.ledger import Ledger
 from workbench.trial.loop import Started
 from workbench.trial.plan import Plan, plan_trials
-from workbench.trial.runner import start_trial
+from workbench.trial.start import start_trial
 from workbench.trial.task import Task
 from workbench.trial.trial import GraderFactory, Place, Trial
 from workbench.widgets.column import Column
@@ -80,10 +80,9 @@ class TrialPanel:
         """
         if not isinstance(self._source, AgentEditor):
             return {}
-        return {
-            f"{version.last_at[:16]} UTC, {version.trials:,} trials, {version.sha256[:8]}": version.sha256[:8]
-            for version in self._source.versions(self._ledger)
-        }
+        found = self._source.versions(self._ledger)
+        lines = [f"{one.last_at[:16].replace('T', ' ')} UTC, {one.trials:,} trials, {one.sha256[:8]}" for one in found]
+        return {line: one.sha256[:8] for line, one in zip(lines, found, strict=True)}
 
     @property
     def place(self) -> Place:
@@ -103,6 +102,11 @@ class TrialPanel:
     def is_running(self) -> bool:
         """True until the last reply of the latest run has ended."""
         return not all(column.is_done for column in self._columns)
+
+    @property
+    def answers(self) -> tuple[tuple[str, str], ...]:
+        """The variant and the text of each answer to a reply of the latest run."""
+        return tuple((column.variant, text) for column in self._columns for text in tuple(column.answers))
 
     @property
     def calls(self) -> str:
@@ -219,7 +223,8 @@ class TrialPanel:
     def freeze(self, path: str | Path) -> Path:
         """Writes a notebook that plans what the latest run asked; its requests have identical keys.
 
-        Beside it lie the tasks, and the agents whose text is not that of their file. Answers to replies are not in it.
+        Beside it lie the tasks, and the agents whose text is not that of their file. Not in it, and named there, are
+        answers to replies and graders that were defined in no module.
 
         Raises:
             PlanError: nothing was run yet.
@@ -227,7 +232,7 @@ class TrialPanel:
         """
         if self._asked is None:
             raise PlanError("nothing was run yet, so there is nothing to freeze; run it first")
-        return write_notebook(self._asked, path)
+        return write_notebook(self._asked, path, answers=self.answers)
 
     def stop(self) -> None:
         """Ends the replies that are still coming; what has come is kept."""
@@ -264,6 +269,7 @@ class TrialPanel:
             model=model,
             effort=effort,
             repeats=repeats,
+            graders=self._graders,
             place=self.place,
             ledger=None if self._ledger is None else self._ledger.name,
         )

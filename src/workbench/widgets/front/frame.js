@@ -1,8 +1,16 @@
 function render({ model, el }) {
   el.style.display = "none";
+  let box = null;
+  const showGone = () => {
+    for (const control of box?.querySelectorAll(".jupyter-button") ?? []) control.disabled = true;
+    el.style.display = "";
+    el.setAttribute("role", "alert");
+    el.className = "workbench-note";
+    el.textContent = "The kernel is gone. What is shown here stays and can be copied, and what was answered in full is in the ledger. Run the cell again to go on.";
+  };
+  model.on("comm_live_update", showGone);
   // JupyterLab's cell keys are for whatever has the focus, `dd` on a button too: none leaves the box.
   const keep = (event) => event.stopPropagation();
-  let box = null;
   const attach = () => {
     box = el.closest(".workbench-frame");
     if (!box) return false;
@@ -16,6 +24,7 @@ function render({ model, el }) {
   const timer = attach() ? null : setInterval(() => attach() && clearInterval(timer), 50);
   return () => {
     clearInterval(timer);
+    model.off("comm_live_update", showGone);
     box?.removeEventListener("keydown", keep);
   };
 }

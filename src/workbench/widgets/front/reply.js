@@ -1,12 +1,12 @@
 const DECLARATIONS = [
   ["variant", "h3", "workbench-reply-variant"],
   ["place", "p", "workbench-reply-place"],
+  ["asked", "p", "workbench-reply-asked"],
   ["status", "p", "workbench-reply-status"],
   ["meter", "p", "workbench-reply-meter"],
-  ["log", "div", "workbench-reply-log"],
-  ["trouble", "p", "workbench-reply-trouble"],
-  ["scores", "table", "workbench-reply-scores"],
 ];
+// Characters. Much more at once, and the page stands still while they are laid out: ten seconds for five million.
+const SHOWN_AT_ONCE = 200_000;
 
 function element(tag, name, text) {
   const made = document.createElement(tag);
@@ -15,45 +15,103 @@ function element(tag, name, text) {
   return made;
 }
 
-function showScores(table, rows) {
-  table.replaceChildren();
-  table.hidden = rows.length === 0;
-  if (table.hidden) return;
-  table.append(element("caption", "", "Scores"));
-  for (const [grader, score, explanation] of rows) {
-    const row = table.insertRow();
-    const head = element("th", "", grader);
-    head.scope = "row";
-    row.append(head, element("td", "workbench-reply-score", score), element("td", "", explanation));
-  }
+function button(text, act) {
+  const made = element("button", "workbench-reply-button", text);
+  made.type = "button";
+  made.addEventListener("click", act);
+  return made;
 }
 
-function showListing(details, title, rows) {
-  details.hidden = rows.length === 0;
-  details.replaceChildren(element("summary", "", title));
-  const table = element("table");
-  table.append(element("caption", "", "Trials"));
-  for (const cells of rows) for (const row of [table.insertRow()]) row.append(...cells.map((cell) => element("td", "", cell)));
-  details.append(table);
+// A text of any length in a scrolling block, of which the page shows no more than it can lay out at once.
+function longText(tag, name) {
+  const block = element(tag, name);
+  const rest = button("", () => show(shown + SHOWN_AT_ONCE));
+  let text = "";
+  let shown = 0;
+  block.tabIndex = 0;
+  rest.hidden = true;
+
+  const show = (most) => {
+    const atEnd = block.scrollHeight - block.scrollTop - block.clientHeight < 40;
+    const next = text.slice(shown, most);
+    if (next) block.append(document.createTextNode(next));
+    shown += next.length;
+    if (next && atEnd) block.scrollTop = block.scrollHeight;
+    const left = text.length - shown;
+    rest.hidden = left === 0;
+    rest.textContent = `Show more (${left.toLocaleString("en")} characters are left)`;
+  };
+  return {
+    block,
+    rest,
+    get text() {
+      return text;
+    },
+    append(piece) {
+      text += piece;
+      show(SHOWN_AT_ONCE);
+    },
+    set(value) {
+      if (value === text) return;
+      const place = value.startsWith(text) ? block.scrollTop : 0;
+      block.replaceChildren();
+      [text, shown] = [value, 0];
+      show(SHOWN_AT_ONCE);
+      block.scrollTop = place;
+    },
+  };
+}
+
+function fillTable(table, title, heads, rows) {
+  table.replaceChildren(element("caption", "", title));
+  const head = table.createTHead().insertRow();
+  for (const name of heads) head.append(Object.assign(element("th", "", name), { scope: "col" }));
+  const body = table.createTBody();
+  for (const cells of rows) {
+    const row = body.insertRow();
+    for (const cell of cells) row.insertCell().append(cell);
+  }
 }
 
 // A text that can be folded away and copied; asked for when it is opened, for it may be long.
 function copyable(title, ask) {
   const details = element("details", "workbench-reply-exchange");
-  const copy = element("button", "", "Copy");
-  const text = element("pre");
-  copy.type = "button";
-  copy.setAttribute("aria-label", `Copy the ${title.toLowerCase()}`);
-  copy.addEventListener("click", () => {
-    navigator.clipboard.writeText(text.textContent).then(
+  const copy = button("Copy", () => {
+    const written = navigator.clipboard ? navigator.clipboard.writeText(text.text) : Promise.reject();
+    written.then(
       () => (copy.textContent = "Copied"),
-      () => getSelection().selectAllChildren(text),
+      () => getSelection().selectAllChildren(text.block),
     );
   });
-  text.tabIndex = 0;
-  details.append(element("summary", "", title), copy, text);
-  details.addEventListener("toggle", () => details.open && ask());
-  return { details, show: (value) => ((text.textContent = value), (copy.textContent = "Copy")) };
+  const text = longText("pre", "");
+  copy.setAttribute("aria-label", `Copy the ${title.toLowerCase()}`);
+  text.block.setAttribute("role", "region");
+  text.block.setAttribute("aria-label", title);
+  details.append(element("summary", "", title), copy, text.block, text.rest);
+  if (ask) details.addEventListener("toggle", () => details.open && ask());
+  const show = (value) => {
+    text.set(value);
+    copy.textContent = "Copy";
+  };
+  return { details, show };
+}
+
+// What one trial came to: its text, what went wrong, its scores.
+function outcome(name) {
+  const log = longText("div", "workbench-reply-log");
+  const trouble = element("p", "workbench-reply-trouble");
+  const scores = element("table", "workbench-reply-scores");
+  log.block.setAttribute("role", "region");
+  log.block.setAttribute("aria-live", "off");
+  log.block.dir = "auto";
+  const show = ({ variant, trouble: why, scores: rows }) => {
+    log.block.setAttribute("aria-label", `${name} of ${variant}`);
+    if (trouble.textContent !== why) trouble.textContent = why;
+    trouble.hidden = !why;
+    scores.hidden = rows.length === 0;
+    fillTable(scores, "Scores", ["grader", "score", "why"], rows);
+  };
+  return { log, show, parts: [log.block, log.rest, trouble, scores] };
 }
 
 // Called once for each widget, however many views it has: what arrived is kept here for a view opened later.
@@ -61,7 +119,10 @@ export default () => {
   const arrived = [];
 
   function initialize({ model }) {
-    const keep = (message) => (message.restart ? arrived.splice(0) : arrived.push(message.append));
+    const keep = (message) => {
+      if (message.restart) arrived.splice(0);
+      else if (message.append !== undefined) arrived.push(message.append);
+    };
     model.on("msg:custom", keep);
     return () => model.off("msg:custom", keep);
   }
@@ -72,18 +133,23 @@ export default () => {
     for (const [key, tag, name] of DECLARATIONS) root.append((part[key] = element(tag, name)));
     part.status.setAttribute("role", "status");
     part.status.setAttribute("aria-live", "polite");
-    part.log.setAttribute("aria-live", "off");
-    part.log.setAttribute("role", "region");
-    part.log.tabIndex = 0;
-    part.log.dir = "auto";
+    let isGone = false;
 
+    const stop = button("Stop this one", () => model.send({ event: "stop" }));
+    const said = element("details", "workbench-reply-said");
+    const reply = outcome("Text of the reply");
     const ask = () => model.send({ event: "exchange" });
     const listing = element("details", "workbench-reply-listing");
+    const rows = element("table");
+    const listed = element("summary");
+    listing.append(listed, rows);
+    const earlier = element("div", "workbench-reply-earlier");
     const request = copyable("Request", ask);
     const response = copyable("Response", ask);
     const answer = element("form", "workbench-reply-answer");
     const words = element("textarea");
-    const send = element("button", "", "Send");
+    const send = button("Send", () => {});
+    send.type = "submit";
     words.rows = 2;
     words.placeholder = "Answer this reply";
     answer.append(words, send);
@@ -92,40 +158,91 @@ export default () => {
       if (!words.value.trim()) return;
       model.send({ event: "answer", text: words.value });
       words.value = "";
+      reply.log.block.focus(); // the form goes away until there is a reply again
     });
-    root.append(answer, listing, request.details, response.details);
+    root.append(said, ...reply.parts, stop, answer, request.details, response.details, listing, earlier);
 
-    const take = (message) => {
-      if (message.restart) return part.log.replaceChildren();
-      const atEnd = part.log.scrollHeight - part.log.scrollTop - part.log.clientHeight < 40;
-      part.log.append(document.createTextNode(message.append));
-      if (atEnd) part.log.scrollTop = part.log.scrollHeight;
+    const showSaid = () => {
+      const turns = model.get("said");
+      said.hidden = turns.length === 0;
+      said.open = true;
+      said.replaceChildren(element("summary", "", `Said before (${turns.length})`));
+      for (const [who, text] of turns) {
+        const turn = longText("div", "workbench-reply-turn");
+        turn.block.dir = "auto";
+        turn.set(text);
+        turn.block.setAttribute("role", "region");
+        turn.block.setAttribute("aria-label", `${who} said`);
+        said.append(element("strong", "", who), turn.block, turn.rest);
+      }
     };
-    const showText = () => (part.log.textContent = model.get("text") ?? arrived.join(""));
+    const showListing = () => {
+      const trials = model.get("listing");
+      listing.hidden = trials.length === 0;
+      listed.textContent = model.get("listed");
+      const opening = trials.map(([number, task, ...cells]) => {
+        const open = button(task, () => model.send({ event: "open", number }));
+        open.setAttribute("aria-label", `Show ${task}, attempt ${cells[0]}`);
+        return [open, ...cells];
+      });
+      fillTable(rows, "Trials that have ended", ["task", "attempt", "outcome", "score"], opening);
+    };
+    const showEarlier = (trial) => {
+      const shown = outcome("Text of an earlier reply");
+      const title = element("h4", "", trial.title);
+      const exchange = ["request", "response"].map((name) => {
+        const part = copyable(name === "request" ? "Its request" : "Its response");
+        part.show(trial[name]);
+        return part.details;
+      });
+      title.tabIndex = -1;
+      shown.show({ ...trial, variant: model.get("variant") });
+      shown.log.set(trial.text);
+      const close = button("Close", () => {
+        earlier.replaceChildren();
+        listed.focus();
+      });
+      earlier.replaceChildren(title, element("p", "workbench-reply-meter", trial.meter), ...shown.parts, ...exchange, close);
+      title.focus();
+    };
+    const take = (message) => {
+      if (message.restart) reply.log.set("");
+      else if (message.append !== undefined) reply.log.append(message.append);
+      else if (message.opened) showEarlier(message.opened);
+    };
+    const showText = () => reply.log.set(model.get("text") ?? arrived.join(""));
     const showRest = () => {
       const variant = model.get("variant");
       root.setAttribute("aria-label", `Reply of ${variant}`);
-      part.log.setAttribute("aria-label", `Text of the reply of ${variant}`);
       root.classList.toggle("workbench-reply-stand-in", model.get("is_stand_in"));
-      for (const key of ["variant", "place", "status", "meter", "trouble"]) {
+      for (const [key] of DECLARATIONS) {
         // Only what changed: a screen reader reads a status out each time it is set.
+        if (key === "status" && isGone) continue;
         if (part[key].textContent !== model.get(key)) part[key].textContent = model.get(key);
       }
-      part.trouble.hidden = !model.get("trouble");
-      showScores(part.scores, model.get("scores"));
+      reply.show({ variant, trouble: model.get("trouble"), scores: model.get("scores") });
+      stop.hidden = !model.get("is_running") || isGone;
       words.setAttribute("aria-label", `Answer to ${variant}`);
-      answer.hidden = !model.get("can_answer");
-      showListing(listing, model.get("listed"), model.get("listing"));
+      answer.hidden = !model.get("can_answer") || isGone;
       request.show(model.get("request"));
       response.show(model.get("response"));
     };
+    const showGone = () => {
+      isGone = true;
+      if (model.get("is_running")) part.status.textContent = "The kernel is gone, so no more of this reply comes. What had come stays in view.";
+      showRest();
+    };
 
-    const listeners = [["msg:custom", take], ["change:text", showText]];
-    for (const key of ["variant", "place", "is_stand_in", "status", "meter", "trouble", "scores", "can_answer", "listed", "listing", "request", "response"]) {
+    const listeners = [["msg:custom", take], ["change:text", showText], ["change:said", showSaid]];
+    for (const key of ["listed", "listing"]) listeners.push([`change:${key}`, showListing]);
+    for (const key of [...DECLARATIONS.map(([name]) => name), "is_stand_in", "is_running", "trouble", "scores", "can_answer", "request", "response"]) {
       listeners.push([`change:${key}`, showRest]);
     }
+    listeners.push(["comm_live_update", showGone]);
     for (const [event, act] of listeners) model.on(event, act);
     showText();
+    showSaid();
+    showListing();
     showRest();
     el.append(root);
     return () => listeners.forEach(([event, act]) => model.off(event, act));
