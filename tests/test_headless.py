@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import nbformat
 import pytest
 
+from tests.written_notebooks import outputs_of, write_notebook
 from workbench.definition.project import project_folder
 from workbench.errors import FileError, NotebookFailed, ParameterError
 from workbench.headless import notebook as headless
@@ -59,11 +59,6 @@ def no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a kernel was about to start")
 
     monkeypatch.setattr(headless, "_execute", refuse)
-
-
-def outputs_of(notebook: Path, cell_id: str) -> list[Any]:
-    document = nbformat.read(notebook, as_version=4)
-    return next(cell.outputs for cell in document.cells if cell.id == cell_id)
 
 
 @pytest.mark.parametrize("text", KEYS)
@@ -261,6 +256,16 @@ def test_failing_cell_is_an_error_after_what_ran_is_saved(tmp_path: Path) -> Non
     assert not (tmp_path / "quick.partial.ipynb").exists()
 
 
+def test_cell_that_is_tagged_as_meant_to_raise_fails_no_notebook(tmp_path: Path) -> None:
+    meant = write_notebook(tmp_path / "meant.ipynb", {"raises-exception": "1 / 0", "verdict": "print('went on')"})
+
+    run = run_notebook(meant, out=tmp_path / "out", progress=False)
+
+    assert run.verdict == "went on"
+    assert outputs_of(run.notebook, "raises-exception")[0].ename == "ZeroDivisionError"
+    assert "did not come to its end" not in run.page.read_text(encoding="utf-8")
+
+
 def test_kernel_that_dies_is_an_error_after_what_ran_is_saved(tmp_path: Path) -> None:
     dying = write_notebook(tmp_path / "dying.ipynb", {"one": "print('alive')", "two": "import os; os._exit(3)"})
 
@@ -297,24 +302,3 @@ def test_project_folder_is_the_nearest_with_a_mark(tmp_path: Path) -> None:
 
     assert project_folder(tmp_path / "project" / "notebooks") == (tmp_path / "project").resolve()
     assert project_folder(tmp_path / "project") == (tmp_path / "project").resolve()
-
-
-def write_notebook(path: Path, cells: dict[str, str]) -> Path:
-    document = {
-        "cells": [
-            {
-                "cell_type": "code",
-                "execution_count": None,
-                "id": name,
-                "metadata": {"tags": ["parameters"]} if name == "parameters" else {},
-                "outputs": [],
-                "source": source,
-            }
-            for name, source in cells.items()
-        ],
-        "metadata": {},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-    path.write_text(json.dumps(document), encoding="utf-8")
-    return path

@@ -6,8 +6,9 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ import pytest
 
 from tests.messages_server import MessagesServer, serve
 from tests.postgres_server import postgres_server
+from tests.written_notebooks import write_notebook
 from workbench.cli import main
 from workbench.errors import BatchFileError, BudgetError, ParameterError
+from workbench.headless import batch
 from workbench.headless.batch import Batch, estimate_batch, run_batch
 from workbench.headless.batch_plan import BatchPlan, load_batch
+from workbench.headless.ready import DISABLED
 
 TRY = """
 import workbench as wb
@@ -28,6 +32,27 @@ run = wb.run_trials(plan, progress=False, concurrency=2)
 """
 PARAMETERS = 'agent: str = "agents/one.md"\ntopic: str = "a"\ncount: int = 4\nfails: bool = False'
 PLANS = "plan.yaml"
+
+
+class _Here(Executor):
+    """Runs each job at once in this process, as a worker does; its environment and folder stay as they were."""
+
+    def submit(self, call: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        environment, folder = dict(os.environ), Path.cwd()
+        try:
+            future.set_result(call(*arguments, **options))
+        finally:
+            os.chdir(folder)
+            os.environ.clear()
+            os.environ.update(environment)
+        return future
+
+
+@pytest.fixture
+def no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what is the same with and without worker processes, which take seconds to start."""
+    monkeypatch.setattr(batch, "_executor", lambda *_: nullcontext(_Here()))
 
 
 @pytest.fixture
@@ -42,7 +67,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "try": TRY,
         "verdict": "print('fine:', topic)",
     }
-    (tmp_path / "try.ipynb").write_text(json.dumps(_notebook(cells)))
+    write_notebook(tmp_path / "try.ipynb", cells)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WORKBENCH_LEDGER", str(tmp_path / "ledger.sqlite"))
     return tmp_path
@@ -97,34 +122,37 @@ def test_wrong_bound_is_refused(project: Path, field: dict[str, Any]) -> None:
         _plan(project, {"notebook": "try.ipynb"}, **field)
 
 
+@pytest.mark.usefixtures("no_workers")
 def test_failing_notebook_does_not_stop_the_rest_and_goes_on_later(project: Path, server: MessagesServer) -> None:
     entries = [
         {"notebook": "try.ipynb", "name": "bad", "parameters": {"fails": True}},
         {"notebook": "try.ipynb", "grid": {"topic": ["a", "b"]}},
     ]
-    batch = _run(_plan(project, *entries))
+    found = _run(_plan(project, *entries))
     again = _run(_plan(project, {**entries[0], "parameters": {"fails": False, "topic": "c"}}, entries[1]), go_on=True)
 
-    assert [outcome.end for outcome in batch.outcomes] == ["failed", "completed", "completed"]
-    assert [outcome.verdict for outcome in batch.outcomes] == [None, "fine: a", "fine: b"]
-    assert "asked to fail" in (batch.outcomes[0].error or "")
+    assert [outcome.end for outcome in found.outcomes] == ["failed", "completed", "completed"]
+    assert [outcome.verdict for outcome in found.outcomes] == [None, "fine: a", "fine: b"]
+    assert "asked to fail" in (found.outcomes[0].error or "")
     assert again.is_complete
     assert set(server.asked().values()) == {1}
     assert len(server.bodies) == 12
 
 
+@pytest.mark.usefixtures("no_workers")
 def test_index_links_every_page_and_shows_text_as_text(project: Path, server: MessagesServer) -> None:
-    batch = _run(
+    found = _run(
         _plan(project, {"notebook": "try.ipynb", "grid": {"topic": ["<b>x", "y"]}, "parameters": {"count": 1}})
     )
-    page = batch.index.read_text()
+    page = found.index.read_text()
 
     assert "fine: &lt;b&gt;x" in page and "<b>x" not in page
-    assert all((batch.index.parent / f"{outcome.job.name}/try.html").is_file() for outcome in batch.outcomes)
-    assert all(f'href="{outcome.job.name}/try.html"' in page for outcome in batch.outcomes)
+    assert all((found.index.parent / f"{outcome.job.name}/try.html").is_file() for outcome in found.outcomes)
+    assert all(f'href="{outcome.job.name}/try.html"' in page for outcome in found.outcomes)
     assert "/tmp" not in page and str(project) not in page
 
 
+@pytest.mark.usefixtures("no_workers")
 def test_two_equal_batches_leave_equal_files(project: Path, server: MessagesServer) -> None:
     first = _files(_run(_plan(project, {"notebook": "try.ipynb", "agents": "agents"})))
     _run(_plan(project, {"notebook": "try.ipynb", "agents": "agents"}))
@@ -145,13 +173,13 @@ def test_estimate_of_all_asks_nothing_and_leaves_nothing(project: Path, server: 
 
 
 def test_one_budget_bounds_all_notebooks_together_and_over_restarts(project: Path, server: MessagesServer) -> None:
-    plan = _plan(project, {"notebook": "try.ipynb", "grid": {"topic": ["a", "b", "c"]}}, budget_tokens=750)
+    plan = _plan(project, {"notebook": "try.ipynb", "grid": {"topic": ["a", "b"]}}, budget_tokens=750)
     stopped = _run(plan, at_once=2)
     asked = len(server.bodies)
     _run(plan, go_on=True)
 
     assert not stopped.is_complete
-    assert 0 < asked < 12
+    assert 0 < asked < 8
     assert all("budget" in (outcome.error or "") for outcome in stopped.outcomes if outcome.end != "completed")
     assert len(server.bodies) - asked <= asked
 
@@ -163,6 +191,7 @@ def test_budget_around_a_budget_is_refused(project: Path, monkeypatch: pytest.Mo
         _run(_plan(project, {"notebook": "try.ipynb"}, budget_usd=1))
 
 
+@pytest.mark.usefixtures("no_workers")
 def test_exit_code_says_whether_all_came_to_their_end(project: Path, server: MessagesServer) -> None:
     from click.testing import CliRunner
 
@@ -176,26 +205,58 @@ def test_exit_code_says_whether_all_came_to_their_end(project: Path, server: Mes
     assert "1 notebooks: 1 completed" in completed.output
 
 
+def test_worker_that_is_killed_costs_no_answered_trial_and_no_notebook(
+    project: Path, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(DISABLED, "1")  # so that the worker is the parent of its kernel
+    kill = (
+        "import os, pathlib, signal\n"
+        "if not pathlib.Path('killed').exists():\n"
+        "    pathlib.Path('killed').touch()\n"
+        "    os.kill(os.getppid(), signal.SIGKILL)\n"
+        "    signal.pause()"
+    )
+    write_notebook(
+        project / "try.ipynb", {"parameters": PARAMETERS, "try": TRY, "kill": kill, "verdict": "print(topic)"}
+    )
+
+    found = _run(_plan(project, {"notebook": "try.ipynb", "grid": {"topic": ["a", "b"]}}))
+
+    assert (project / "killed").exists()
+    assert [outcome.verdict for outcome in found.outcomes] == ["a", "b"]
+    assert set(server.asked().values()) == {1}
+
+
+def test_what_each_notebook_is_doing_is_read_from_what_it_has_saved(project: Path) -> None:
+    plan = _plan(project, {"notebook": "try.ipynb"})
+    (job,) = plan.jobs
+    before = batch._doing(plan, job)
+    (plan.out / job.name).mkdir(parents=True)
+    partial = write_notebook(plan.out / job.name / "try.partial.ipynb", {"a": "1", "b": "2", "c": "3"})
+    partial.write_text(partial.read_text().replace('"execution_count": null', '"execution_count": 1', 2))
+
+    assert (before, batch._doing(plan, job)) == ("try begins", "try 2 of 3 cells")
+
+
 def test_dask_workers_share_the_ledger_and_one_budget(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with postgres_server() as ledger, serve() as server:
         monkeypatch.setenv("WORKBENCH_LEDGER", ledger)
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         with _cluster() as (address, _):
-            entry = {"notebook": "try.ipynb", "grid": {"topic": ["a", "b", "c"]}}
+            entry = {"notebook": "try.ipynb", "grid": {"topic": ["a", "b"]}}
             within = _run(_plan(project, entry, budget_tokens=1_000_000), dask=address)
-            beyond = _run(
-                _plan(project, {**entry, "grid": {"topic": ["d", "e", "f"]}}, budget_tokens=750), dask=address
-            )
+            beyond = _run(_plan(project, {**entry, "grid": {"topic": ["d", "e"]}}, budget_tokens=750), dask=address)
 
     assert within.is_complete
     assert set(server.asked().values()) == {1}
     assert not beyond.is_complete
-    assert 12 <= len(server.bodies) < 24
+    assert 8 <= len(server.bodies) < 16
 
 
 def test_dask_worker_killed_in_mid_notebook_costs_no_answered_trial(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(DISABLED, "1")
     with serve(seconds_a_piece=0.05) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         plan = _plan(project, {"notebook": "try.ipynb", "parameters": {"count": 16}})
@@ -211,10 +272,10 @@ def test_dask_worker_killed_in_mid_notebook_costs_no_answered_trial(
                 return "ok"
 
             server.fault = kill_the_worker
-            batch = _run(plan, dask=address)
+            found = _run(plan, dask=address)
 
     assert killed
-    assert batch.is_complete
+    assert found.is_complete, found.outcomes
     assert len(server.asked()) == 16
     assert len(server.bodies) <= 16 + 2  # those that were in flight
 
@@ -251,22 +312,6 @@ def _run(plan: BatchPlan, **options: Any) -> Batch:
     return run_batch(plan, **{"at_once": 1, "progress": False, "say": lambda _: None} | options)
 
 
-def _files(batch: Batch) -> dict[str, bytes]:
-    folder = batch.index.parent
+def _files(found: Batch) -> dict[str, bytes]:
+    folder = found.index.parent
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def _notebook(cells: dict[str, str]) -> dict[str, Any]:
-    """Each cell is tagged with its id."""
-    made = [
-        {
-            "cell_type": "code",
-            "id": name,
-            "metadata": {"tags": [name]},
-            "source": source,
-            "outputs": [],
-            "execution_count": None,
-        }
-        for name, source in cells.items()
-    ]
-    return {"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}

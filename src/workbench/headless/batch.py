@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import multiprocessing.connection
 import os
-import signal
 import tempfile
-import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
@@ -26,6 +23,7 @@ from workbench.headless.batch_index import write_index
 from workbench.headless.batch_plan import BatchPlan, Job
 from workbench.headless.notebook import run_notebook
 from workbench.headless.published import seen_from, write_whole
+from workbench.headless.worker import begin_worker
 from workbench.secrets import without_secrets
 from workbench.trial.estimate_only import ESTIMATE_FILE, Take, read_take
 
@@ -205,7 +203,7 @@ def _executor(dask: str | None, at_once: int) -> Iterator[Executor]:
             yield executor
         return
     with ProcessPoolExecutor(
-        max_workers=at_once, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
+        max_workers=at_once, mp_context=multiprocessing.get_context("spawn"), initializer=begin_worker
     ) as executor:
         yield executor
 
@@ -222,19 +220,6 @@ def _dask_executor(address: str) -> Iterator[Executor]:
         raise SetupError(f"no Dask scheduler answers at {without_secrets(address)}: {error}") from error
     with client:
         yield client.get_executor(retries=_TIMES_A_WORKER_MAY_DIE, pure=False)
-
-
-def _end_with_parent() -> None:
-    """A worker whose batch is gone ends too, and saves how far its notebook is, so that two never run the same."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, name="workbench-parent", daemon=True).start()
 
 
 def _as_they_end(

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import copy
 import logging
+import os
 import signal
 import threading
 import time
@@ -25,7 +26,8 @@ from papermill.engines import NotebookExecutionManager
 from papermill.iorw import LocalHandler, papermill_io, write_ipynb
 
 from workbench.definition.project import project_folder
-from workbench.headless.kernel import HeadlessKernelManager, wait_until_ready
+from workbench.errors import SetupError
+from workbench.headless.kernel import HeadlessKernelManager, KernelNotStarted, wait_until_ready
 from workbench.headless.parameters import check_parameters, declared_parameters
 from workbench.headless.published import (
     ABOUT,
@@ -96,12 +98,14 @@ def execute_notebook(
 ) -> NotebookNode:
     """The notebook as it is kept, executed as far as it got.
 
-    `cell_timeout` (papermill calls it `execution_timeout`) and `notebook_timeout` are seconds. The kernel is this
-    very Python, in `folder` or the working directory. `when_started` is called once it is up. `earlier` is
+    `cell_timeout` (papermill calls it `execution_timeout`) and `notebook_timeout` are seconds; where they are not
+    given, `WORKBENCH_CELL_DEADLINE` and `WORKBENCH_DEADLINE` in the environment are. The kernel is this very Python,
+    in `folder` or the working directory. `when_started` is called once it is up. `earlier` is
     how far an earlier run of the same notebook got, whose outputs are kept where a cell asks for it (`KEEP_OUTPUT`).
 
     Raises:
         ParameterError: A parameter is unknown, of the wrong type, or looks like a key. Nothing was started.
+        SetupError: A deadline of the environment is no number of seconds. Nothing was started.
         CellTimeoutError: A deadline passed.
         DeadKernelError: The kernel died.
     """
@@ -109,6 +113,10 @@ def execute_notebook(
     given = {name: value for name, value in given.items() if name not in _OF_PAPERMILL}
     source = Path(input_path if isinstance(input_path, str) else "notebook")
     check_parameters(declared_parameters(nb), given, notebook=source)
+    deadlines = _Deadlines(
+        cell=cell_timeout or execution_timeout or _seconds_of_environment("WORKBENCH_CELL_DEADLINE"),
+        notebook=notebook_timeout or _seconds_of_environment("WORKBENCH_DEADLINE"),
+    )
     project = project_folder(folder)
     local = _written_whole_from_now_on(output_path) if output_path and _is_local(output_path) else None
     manager = HeadlessKernelManager()
@@ -131,7 +139,7 @@ def execute_notebook(
         progress,
         km=manager,
         folder=folder or str(Path.cwd()),
-        deadlines=_Deadlines(cell=cell_timeout or execution_timeout, notebook=notebook_timeout),
+        deadlines=deadlines,
         when_started=when_started,
         kept={} if earlier is None else _kept_outputs(earlier, nb, about),
         startup_timeout=start_timeout,
@@ -154,6 +162,7 @@ class _Progress(NotebookExecutionManager):  # type: ignore[misc]
         self.state = state
         self._local = local
         self._saved_at = self._save_seconds = 0.0
+        self._later: asyncio.TimerHandle | None = None
         super().__init__(state.document, **options)
 
     def notebook_start(self, **_: Any) -> None:
@@ -170,9 +179,11 @@ class _Progress(NotebookExecutionManager):  # type: ignore[misc]
 
     def cell_complete(self, cell: NotebookNode, cell_index: int | None = None, **_: Any) -> None:
         # A notebook that takes long to write is written less often than after every cell.
-        due = time.monotonic() - self._saved_at > self._save_seconds / _SHARE_OF_TIME_TO_SAVE
-        if due or KEEP_OUTPUT in cell.metadata.get("tags", []):
+        wait = self._saved_at + self._save_seconds / _SHARE_OF_TIME_TO_SAVE - time.monotonic()
+        if wait <= 0 or KEEP_OUTPUT in cell.metadata.get("tags", []):
             self.save()
+        elif self._later is None:
+            self._later = asyncio.get_running_loop().call_later(wait, self.save)
         if self.pbar:
             self.pbar.update(1)
 
@@ -185,6 +196,9 @@ class _Progress(NotebookExecutionManager):  # type: ignore[misc]
         self.save()
 
     def save(self, **_: Any) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         started = time.monotonic()
         if self._local:
             write_whole(self._local, as_text(self.state.published()))
@@ -200,6 +214,19 @@ class _Deadlines:
 
     cell: float | None
     notebook: float | None
+
+
+def _seconds_of_environment(name: str) -> float | None:
+    text = os.environ.get(name)
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds < float("inf"):
+        raise SetupError(f"{name}={text}: set it to a number of seconds above 0, or take it out of the environment")
+    return seconds
 
 
 class _Client(PapermillNotebookClient):  # type: ignore[misc]
@@ -250,8 +277,8 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         except CellTimeoutError as error:
             state.end("timed out", str(error))
             raise
-        except DeadKernelError:
-            state.end("kernel died")
+        except DeadKernelError as error:
+            state.end("kernel died", str(error) if isinstance(error, KernelNotStarted) else None)
             raise
         except (KeyboardInterrupt, asyncio.CancelledError):
             state.end("terminated" if self._terminated else "interrupted")
@@ -273,16 +300,27 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
                 await self.km.start_kernel(
                     cwd=self._folder, extra_arguments=[f"--HistoryManager.hist_file={self.ipython_hist_file}"]
                 )
-                self.kc = self.km.client()
-                self.kc.start_channels()
-                self.kc.allow_stdin = False
-                info = await wait_until_ready(self.kc, seconds=min(self._start_seconds, self._left()))
+                try:
+                    info = await self._info_of_kernel()
+                except KernelNotStarted as error:
+                    if self._left() <= 0:
+                        raise self._deadline_passed() from None
+                    _log.warning("%s; another is started", error)
+                    self.kc.stop_channels()
+                    await self.km.start_another()
+                    info = await self._info_of_kernel()
                 self.nb.metadata["language_info"] = info["language_info"]
                 if self._when_started:
                     self._when_started()
                 await self._run_cells()
             finally:
                 await self._async_cleanup_kernel()
+
+    async def _info_of_kernel(self) -> dict[str, Any]:
+        self.kc = self.km.client()
+        self.kc.start_channels()
+        self.kc.allow_stdin = False
+        return await wait_until_ready(self.kc, seconds=min(self._start_seconds, self._left()))
 
     async def _run_cells(self) -> None:
         for index, cell in enumerate(self.nb.cells):
@@ -314,12 +352,17 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
     async def _async_handle_timeout(self, timeout: float, cell: NotebookNode | None = None) -> None:
         """Has the cell show where it is, and gives up."""
         await self.km.interrupt_kernel()
-        with contextlib.suppress(TimeoutError):
+        try:
             await asyncio.wait_for(self._idle.wait(), _SECONDS_TO_SAY_WHERE)
+        except TimeoutError:
+            self.shutdown_kernel = "immediate"
+        raise self._deadline_passed()
+
+    def _deadline_passed(self) -> CellTimeoutError:
         whose, seconds = ("cell", self._deadlines.cell)
         if self._left() <= 0:
             whose, seconds = ("notebook", self._deadlines.notebook)
-        raise CellTimeoutError(f"the deadline of {seconds:g} s for the {whose} passed")
+        return CellTimeoutError(f"the deadline of {seconds:g} s for the {whose} passed")
 
     def process_message(self, msg: Mapping[str, Any], cell: NotebookNode, cell_index: int) -> Any:
         """Shows behind the bar what a cell updates in place, such as how far its trials are."""

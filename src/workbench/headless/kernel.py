@@ -21,6 +21,7 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+from nbclient.exceptions import DeadKernelError
 from traitlets import default
 
 from workbench.headless.ready import CannotFork, kernel_environment, start_ready_interpreter
@@ -32,16 +33,26 @@ _log = logging.getLogger(__name__)
 _LONGEST_SOCKET_PATH = 80
 """Of the 104 that every system allows, what leaves room for the number of a socket."""
 _LOOK_SECONDS = 0.01
+_said: set[str] = set()
+
+
+class KernelNotStarted(DeadKernelError):
+    """No kernel came up; the message says what was waited for."""
 
 
 class ReadyProvisioner(LocalProvisioner):
     """Forks a ready interpreter of this process; starts a kernel in the ordinary way where that cannot be."""
 
+    forks = True
+    """Set to `False` for an ordinary start."""
+
     async def launch_kernel(self, cmd: list[str], **options: Any) -> Any:
-        ready = start_ready_interpreter(options["env"])
-        if ready is None:
+        if not self.forks:
             return await super().launch_kernel(cmd, **options)
         try:
+            ready = start_ready_interpreter(options["env"])
+            if ready is None:
+                return await super().launch_kernel(cmd, **options)
             kernel = ready.fork(
                 ["ipykernel_launcher.py", *cmd[cmd.index("ipykernel_launcher") + 1 :]],
                 cwd=str(options.get("cwd") or Path.cwd()),
@@ -50,7 +61,7 @@ class ReadyProvisioner(LocalProvisioner):
                 stderr=options.get("stderr") or 2,
             )
         except (CannotFork, ValueError) as error:
-            _log.warning("The kernel starts in the ordinary way: %s", error)
+            _say_once(f"Kernels start in the ordinary way, which takes longer: {error}")
             return await super().launch_kernel(cmd, **options)
         self.process = cast(Any, kernel)  # it has what is used of a Popen
         self.pid = self.pgid = kernel.pid
@@ -61,6 +72,12 @@ class ReadyProvisioner(LocalProvisioner):
         while await self.poll() is None:
             await asyncio.sleep(_LOOK_SECONDS)
         return await super().wait()
+
+
+def _say_once(what: str) -> None:
+    if what not in _said:
+        _said.add(what)
+        _log.warning(what)
 
 
 class HeadlessKernelManager(AsyncKernelManager):
@@ -112,6 +129,12 @@ class HeadlessKernelManager(AsyncKernelManager):
         if not restart:
             self._place.cleanup()
 
+    async def start_another(self) -> None:
+        """Ends what there is of a kernel that did not start, and starts another in the ordinary way."""
+        if isinstance(self.provisioner, ReadyProvisioner):
+            self.provisioner.forks = False
+        await self._async_restart_kernel(now=True)
+
     start_kernel = _async_start_kernel
     finish_shutdown = _async_finish_shutdown
     cleanup_resources = _async_cleanup_resources
@@ -123,7 +146,7 @@ async def wait_until_ready(client: AsyncKernelClient, *, seconds: float) -> dict
     What a notebook's client waits for else, it waits for in steps of 0.2 s.
 
     Raises:
-        RuntimeError: the kernel died, or did not answer in so many seconds.
+        KernelNotStarted: the kernel died, or did not answer in so many seconds.
     """
     until, pause = time.monotonic() + seconds, 0.05
     while True:
@@ -144,6 +167,6 @@ async def wait_until_ready(client: AsyncKernelClient, *, seconds: float) -> dict
             return info
         pause = min(1.0, pause * 2)
         if not await client.is_alive():
-            raise RuntimeError("the kernel died while it started")
+            raise KernelNotStarted("the kernel died while it started")
         if time.monotonic() > until:
-            raise RuntimeError(f"the kernel did not answer within {seconds:g} seconds")
+            raise KernelNotStarted(f"the kernel did not answer within {seconds:.3g} seconds")

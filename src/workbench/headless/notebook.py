@@ -22,6 +22,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from workbench.definition.project import project_folder
 from workbench.errors import FileError, NotebookFailed, ParameterError
+from workbench.headless.kernel import KernelNotStarted
 from workbench.headless.papermill_engine import WorkbenchEngine
 from workbench.headless.parameters import check_parameters, declared_parameters
 from workbench.headless.published import (
@@ -36,6 +37,8 @@ from workbench.headless.ready import kernel_environment, start_ready_interpreter
 from workbench.secrets import without_secrets
 
 _RECORD_FILE = "run.json"
+_SECONDS_TO_START = 180
+"""For a kernel, on a machine with much else to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,11 +119,15 @@ def run_notebook(
                 earlier=before,
             )
         except (PapermillExecutionError, CellTimeoutError, DeadKernelError) as error:
-            _publish(_unfinished(partial), partial)
-            raise NotebookFailed(
-                f"{source}: {without_secrets(_reason(error))}\n"
-                f"What ran before it is saved in {folder / f'{source.stem}.ipynb'}; to go on, run it with --continue"
-            ) from None
+            executed = _unfinished(partial)
+            if (
+                executed.metadata[ABOUT]["outcome"] != COMPLETED
+            ):  # papermill fails for a cell that is meant to raise too
+                _publish(executed, partial)
+                raise NotebookFailed(
+                    f"{source}: {without_secrets(_reason(error))}\n"
+                    f"What ran before it is saved in {folder / source.stem}.ipynb; to go on, run it with --continue"
+                ) from None
         except (KeyboardInterrupt, SystemExit):
             _publish(_unfinished(partial), partial)
             raise
@@ -158,6 +165,7 @@ def _execute(document: NotebookNode, partial: Path, values: Mapping[str, Any], *
         str(partial).replace("{", "{{").replace("}", "}}"),  # papermill formats its paths
         parameters=dict(values),
         engine_name="workbench",
+        start_timeout=_SECONDS_TO_START,
         **options,
     )
     return executed
@@ -232,7 +240,9 @@ def _printed_by(document: NotebookNode, *, tag: str) -> str | None:
 def _reason(error: PapermillExecutionError | CellTimeoutError | DeadKernelError) -> str:
     if isinstance(error, PapermillExecutionError):
         return f"In [{error.exec_count}] raised {error.ename}: {error.evalue}"
-    return "the kernel died" if isinstance(error, DeadKernelError) else str(error)
+    if isinstance(error, DeadKernelError) and not isinstance(error, KernelNotStarted):
+        return "the kernel died"
+    return str(error)
 
 
 @contextmanager

@@ -7,7 +7,9 @@ owner. Where a fork is not possible, `fork` says why, and the caller starts a ke
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
+import logging
 import os
 import select
 import signal
@@ -18,6 +20,8 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+_log = logging.getLogger(__name__)
 
 READY_MODULES = (
     "ipykernel.debugger",
@@ -35,6 +39,7 @@ READY_MODULES = (
     "workbench.comparison.tables",
     "workbench.definition.agent",
     "workbench.trial.runner",
+    "workbench.trial.missing",
     "workbench.trial.record",
     "workbench.grading.catalogue",
     "anthropic",
@@ -49,6 +54,9 @@ READY_MODULES = (
     "ipywidgets",
     "anywidget",
     "tqdm.auto",
+    "pandas.io.formats.html",
+    "pandas.io.formats.string",
+    "pyarrow.pandas_compat",
 )
 """What a kernel imports while it starts, then what the notebooks of a project do, most often needed first."""
 
@@ -61,7 +69,10 @@ DISABLED = "WORKBENCH_ORDINARY_KERNELS"
 READ_AT_START = ("PYTHON", "LD_", "DYLD_", "LC_", "LANG", "MPL", "OPENBLAS_", "OMP_", "MKL_", "NUMEXPR_")
 """Variables whose names begin so are read while an interpreter starts or a library is imported."""
 
-_ANSWER_SECONDS = 60.0
+_WITHOUT_THREADS = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
+"""Read by libraries while they are imported, so that they start no thread that would stand in the way of a fork."""
+
+_ANSWER_SECONDS = 120.0
 
 
 def kernel_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -141,17 +152,19 @@ class ReadyInterpreter:
     def __init__(self, environment: Mapping[str, str], *, once: bool = False) -> None:
         self._environment = _read_at_start(environment)
         self._lock = threading.Lock()
+        script = Path(__file__).with_name("ready_interpreter.py")
+        options = ["--once"] if once else []
         self._door, theirs = socket.socketpair()
-        with theirs:
-            script = Path(__file__).with_name("ready_interpreter.py")
-            options = ["--once"] if once else []
+        with theirs, contextlib.ExitStack() as undo:
+            undo.callback(self._door.close)
             self._process = subprocess.Popen(
                 [sys.executable, str(script), str(theirs.fileno()), *options, *READY_MODULES],
                 stdin=subprocess.DEVNULL,
-                env={name: value for name, value in environment.items() if name != "TMPDIR"},
+                env=_WITHOUT_THREADS | {name: value for name, value in environment.items() if name != "TMPDIR"},
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
+            undo.pop_all()
 
     @property
     def pid(self) -> int:
@@ -196,9 +209,13 @@ class ReadyInterpreter:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
+    def let_go(self) -> None:
+        """Closes this process's side; it ends by itself when its owner has done so."""
+        self._door.close()
+
     def close(self) -> None:
         """Ends it, and the kernels that still run."""
-        self._door.close()
+        self.let_go()
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
@@ -213,16 +230,24 @@ _own_lock = threading.Lock()
 def start_ready_interpreter(environment: Mapping[str, str], *, once: bool = False) -> ReadyInterpreter | None:
     """The ready interpreter of this process, started if there is none; returns at once, it imports meanwhile.
 
-    `once`: only one kernel will be asked for, so it stops importing as soon as that one is there. `None` where the
-    platform has no fork or `WORKBENCH_ORDINARY_KERNELS` is set.
+    `once`: only one kernel will be asked for, which is forked as soon as it is, and nothing more is imported; else the
+    first is forked when all is imported. `None` where `WORKBENCH_ORDINARY_KERNELS` is set, and where the platform is
+    not Linux: Windows has no fork, and the libraries of macOS do not survive one.
     """
-    if not hasattr(os, "fork") or sys.platform == "win32" or os.environ.get(DISABLED) == "1":
+    if sys.platform != "linux" or os.environ.get(DISABLED) == "1":
         return None
     with _own_lock:
         found = _own.get(os.getpid())
         if found is None or not found.is_alive():
-            _own.clear()  # those of the process that this one was forked from are not its own
-            found = _own[os.getpid()] = ReadyInterpreter(environment, once=once)
+            for other in _own.values():  # dead, or of the process that this one was forked from
+                other.let_go()
+            _own.clear()
+            try:
+                found = ReadyInterpreter(environment, once=once)
+            except OSError as error:
+                _log.warning("Kernels start in the ordinary way: no ready interpreter can be started: %s", error)
+                return None
+            _own[os.getpid()] = found
             atexit.unregister(end_ready_interpreter)
             atexit.register(end_ready_interpreter)
         return found

@@ -30,12 +30,15 @@ from pathlib import Path
 from typing import Any
 
 _LOOK_AT_OWNER_SECONDS = 1.0
+_SECONDS_TO_STOP = 1.0
 
 
 def main(arguments: list[str]) -> None:
     """Imports, and serves until the owner is gone; returns in each kernel, when it has ended."""
     sys.path[:] = [place for place in sys.path if place and Path(place).resolve() != Path(__file__).parent]
+    gc.disable()  # a quarter of the time of all these imports
     owner = os.getppid()
+    given = dict(os.environ)
     door = socket.socket(fileno=int(arguments[0]))
     once = "--once" in arguments
     left = [name for name in arguments[1:] if not name.startswith("--")]
@@ -50,7 +53,9 @@ def main(arguments: list[str]) -> None:
     importlib.import_module("ipykernel.kernelapp")
     while os.getppid() == owner:
         busy = bool(left) and not (once and kernels)
-        asked, _, _ = select.select([door, wake], [], [], 0 if busy else _LOOK_AT_OWNER_SECONDS)
+        # With more than one kernel to come, the first waits for what else it and the second would both import.
+        heard = [wake] if busy and not once else [door, wake]
+        asked, _, _ = select.select(heard, [], [], 0 if busy else _LOOK_AT_OWNER_SECONDS)
         if wake in asked:
             with contextlib.suppress(BlockingIOError):
                 wake.recv(4096)
@@ -61,7 +66,8 @@ def main(arguments: list[str]) -> None:
                 break
             fate = socket.socket(fileno=files[0])
             if reason := _why_not():
-                fate.sendall(_line(refused=reason))
+                with contextlib.suppress(OSError):
+                    fate.sendall(_line(refused=reason))
                 pid = -1
             else:
                 gc.freeze()
@@ -70,7 +76,7 @@ def main(arguments: list[str]) -> None:
                 for mine in (door, wake, woken, *kernels.values()):
                     signal.set_wakeup_fd(-1)
                     mine.close()
-                _become_kernel(request, fate, files[1:])
+                _become_kernel(request, fate, files[1:], given)
                 return
             for file in files[1:]:
                 os.close(file)
@@ -114,10 +120,10 @@ def _tell_ends(kernels: dict[int, socket.socket]) -> None:
 
 def _why_not() -> str:
     """Why a fork would not be a whole interpreter; empty where it would."""
-    if _threads() > 1:
+    if len(_threads()) > 1:
         _fork_and_end()
-    if (threads := _threads()) > 1:
-        return f"a library that it imported has started threads ({threads})"
+    if len(threads := _threads()) != 1:
+        return f"a library that it imported has started threads ({', '.join(threads) or '/proc is not there'})"
     zmq = sys.modules.get("zmq")
     if zmq is not None and zmq.Context._instance is not None:
         return "a library that it imported has opened a ZeroMQ context"
@@ -132,15 +138,21 @@ def _fork_and_end() -> None:
     os.waitpid(pid, 0)
 
 
-def _threads() -> int:
-    try:
-        return sum(1 for _ in Path("/proc/self/task").iterdir())
-    except OSError:
-        return threading.active_count()
+def _threads() -> list[str]:
+    """Their names, in order; those of a library's own too, of which Python knows nothing."""
+    names = []
+    for task in Path("/proc/self/task").glob("*"):
+        with contextlib.suppress(OSError):  # it has just ended
+            names.append((task / "comm").read_text().strip())
+    return sorted(names)
 
 
-def _become_kernel(request: dict[str, Any], fate: socket.socket, files: list[int]) -> None:
-    """Makes this process what an ordinary start would have made it, and runs the kernel to its end."""
+def _become_kernel(request: dict[str, Any], fate: socket.socket, files: list[int], given: dict[str, str]) -> None:
+    """Makes this process what an ordinary start would have made it, and runs the kernel to its end.
+
+    `given` is the environment as it was before the imports, some of which set variables for themselves.
+    """
+    gc.enable()
     parent = os.getppid()
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -149,15 +161,24 @@ def _become_kernel(request: dict[str, Any], fate: socket.socket, files: list[int
     for file, number in zip((nothing, *files), (0, 1, 2), strict=True):
         os.dup2(file, number)
         os.close(file)
+    wanted: dict[str, str] = request["environment"]
+    set_by_imports = {
+        name: value
+        for name, value in os.environ.items()
+        if value != given.get(name) and wanted.get(name) == given.get(name)
+    }
     os.environ.clear()
-    os.environ.update(request["environment"], JPY_PARENT_PID=str(parent))
+    os.environ.update(wanted | set_by_imports, JPY_PARENT_PID=str(parent))
     time.tzset()
     os.chdir(request["cwd"])
     tempfile.tempdir = None
     random.seed()
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
-    fate.sendall(_line(pid=os.getpid()))
+    try:
+        fate.sendall(_line(pid=os.getpid()))
+    except OSError:  # whoever asked has given up waiting
+        os._exit(0)
     fate.close()
     sys.argv = request["argv"]
     kernelapp = sys.modules["ipykernel.kernelapp"]
@@ -176,6 +197,11 @@ def _end(app: Any, code: int) -> None:
 
     Threads are waited for, exit functions run, what the notebook made is let go, and files are written out.
     """
+    control = app.control_thread
+    if control is not None and control.is_alive():
+        # It may still flush what was printed, and would wait in vain once the kernel's own exit function has run.
+        control.stop()
+        control.join(timeout=_SECONDS_TO_STOP)
     for thread in threading.enumerate():
         if not thread.daemon and thread is not threading.current_thread():
             thread.join()
