@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from workbench.definition.agent import Agent
-from workbench.trial.ledger import open_ledger
+from workbench.trial.ledger.store import open_ledger
 from workbench.trial.trial import Place, Reply, Request, Trial
 
 AT_ONCE = 20

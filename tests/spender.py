@@ -11,12 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from workbench.trial import budget as budgets
-from workbench.trial.budget import Budget, open_budget
-from workbench.trial.budget_limits import limit_of
-from workbench.trial.ledger import Ledger, open_ledger
+from workbench.trial.budget import reservation as budgets
+from workbench.trial.budget.limits import limit_of
+from workbench.trial.budget.reservation import Budget, open_budget
+from workbench.trial.budget.worst_case import amount_of
+from workbench.trial.ledger.store import Ledger, open_ledger
 from workbench.trial.trial import Place, Request, Trial, Usage
-from workbench.trial.worst_case import amount_of
 
 AT_ONCE = 8
 SCOPE = "a batch"

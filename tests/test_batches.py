@@ -20,16 +20,16 @@ from tests.batch_server import BatchServer, errored, serve_batches, succeeded
 from workbench.definition.agent import Agent
 from workbench.errors import BudgetError, PlanError, SetupError
 from workbench.trial import client as door
-from workbench.trial.batch_items import Limits, split_trials
-from workbench.trial.batches import BatchProgress, Polling, ask_batch
-from workbench.trial.budget import Budget, open_budget
-from workbench.trial.budget_limits import Limit, Sum
+from workbench.trial.batches.ask import BatchProgress, Polling, ask_batch
+from workbench.trial.batches.items import Limits, split_trials
+from workbench.trial.budget.limits import Limit, Sum
+from workbench.trial.budget.reservation import Budget, open_budget
+from workbench.trial.budget.worst_case import most_of
 from workbench.trial.catalogue import find_price
-from workbench.trial.ledger import Ledger, open_ledger
+from workbench.trial.ledger.store import Ledger, open_ledger
 from workbench.trial.plan import plan_trials
 from workbench.trial.task import Task
 from workbench.trial.trial import Trial, Usage
-from workbench.trial.worst_case import most_of
 
 AT_ONCE = Polling(first_seconds=0.0, longest_seconds=0.0, settling_seconds=0.0)
 TASKS = tuple(Task(id=f"task-{number}", input=f"Question {number}") for number in range(5))
@@ -392,7 +392,7 @@ def test_killed_while_sending_finds_its_batch_again(agent: Agent, server: BatchS
         import asyncio
         from tests.test_batches import TASKS, ask, trials_of
         from workbench.definition.agent import parse_agent
-        from workbench.trial.ledger import open_ledger
+        from workbench.trial.ledger.store import open_ledger
         import sys
 
         agent = parse_agent(sys.stdin.read())
@@ -420,7 +420,7 @@ def test_crash_while_collecting_keeps_what_was_written(
     trials = trials_of(agent)
     with monkeypatch.context() as patched, pytest.raises(_Crash):
         patched.setattr(Ledger, "close_batch_items", crash)
-        patched.setattr("workbench.trial.batches._Asking.tidy", lambda _: asyncio.sleep(0))
+        patched.setattr("workbench.trial.batches.ask._Asking.tidy", lambda _: asyncio.sleep(0))
         ask(trials, agent, ledger)
     written = ledger.count()
 
@@ -501,7 +501,7 @@ def test_what_passes_is_tried_again_and_sends_nothing_twice(
 def test_results_that_break_off_are_fetched_again_and_written_once(
     agent: Agent, server: BatchServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workbench.trial.batches._SAVED_AT_ONCE", 1)
+    monkeypatch.setattr("workbench.trial.batches.ask._SAVED_AT_ONCE", 1)
     server.fault = lambda call, before: "half" if call == "GET results" and before == 0 else "ok"
 
     settled = ask(trials_of(agent), agent, ledger)
@@ -629,7 +629,7 @@ def test_looks_grow_rarer_up_to_a_limit(
         if len(waits) == 5:
             server.end()
 
-    monkeypatch.setattr("workbench.trial.batches._sleep", note)
+    monkeypatch.setattr("workbench.trial.batches.ask._sleep", note)
     ask(trials_of(agent), agent, ledger, polling=Polling(first_seconds=10.0, growth=2.0, longest_seconds=50.0))
 
     assert [round(seconds) for seconds in waits] == [10, 20, 40, 50, 50]
@@ -747,7 +747,7 @@ def test_crash_before_the_results_were_settled_leaves_that_to_the_next_run(
     trials = opus(agent)
     with monkeypatch.context() as patched, pytest.raises(_Crash):
         patched.setattr(Ledger, "close_batch_items", crash)
-        patched.setattr("workbench.trial.batches._Asking.tidy", lambda _: asyncio.sleep(0))
+        patched.setattr("workbench.trial.batches.ask._Asking.tidy", lambda _: asyncio.sleep(0))
         budgeted(trials, agent, ledger, worst_of(trials))
     before = taken(ledger)
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from workbench.errors import BudgetError
-from workbench.trial.budget import Budget, Reservation
+from workbench.trial.budget.reservation import Budget, Reservation
+from workbench.trial.budget.worst_case import TOKENS_ADDED, most_of, prompt_bytes
 from workbench.trial.catalogue import find_price
 from workbench.trial.trial import CacheTime, Place, Request, Usage, Via
-from workbench.trial.worst_case import TOKENS_ADDED, most_of, prompt_bytes
 
 STAND_IN = Place(kind="offline", base_url="http://offline.invalid")
 

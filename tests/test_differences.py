@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.comparison import differences
-from workbench.comparison.difference_views import (
+from workbench.comparison.differences import words as differences
+from workbench.comparison.differences.views import (
     MOST_CHARACTERS,
     html_lines,
     html_words,
@@ -18,7 +18,7 @@ from workbench.comparison.difference_views import (
     plain_lines,
     plain_words,
 )
-from workbench.comparison.differences import (
+from workbench.comparison.differences.words import (
     WORDS_UP_TO,
     Line,
     Span,

@@ -15,7 +15,7 @@ from workbench.comparison.scores import scores_by_variant
 from workbench.definition.agent import Agent
 from workbench.errors import PlanError
 from workbench.trial import estimate
-from workbench.trial.budget import Budget
+from workbench.trial.budget.reservation import Budget
 from workbench.trial.plan import Plan, plan_trials
 from workbench.trial.power import ASSUMED, detectable_effect
 from workbench.trial.runner import run_trials

@@ -27,16 +27,16 @@ FLOORS = {
 }
 
 ROOM_OF_LIBRARY = {
-    "anthropic": {"trial/client.py", "trial/offline.py", "trial/batch_calls.py"},
+    "anthropic": {"trial/client.py", "trial/offline/transport.py", "trial/batches/calls.py"},
     "aiohttp": {"trial/client.py"},
-    "httpx2": {"trial/client.py", "trial/offline.py", "trial/batch_calls.py"},
+    "httpx2": {"trial/client.py", "trial/offline/transport.py", "trial/batches/calls.py"},
     "frontmatter": {"definition/document.py"},
     "sqlalchemy": {
-        "trial/ledger.py",
-        "trial/ledger_columns.py",
-        "trial/ledger_schema.py",
-        "trial/ledger_versions.py",
-        "trial/spending.py",
+        "trial/ledger/store.py",
+        "trial/ledger/columns.py",
+        "trial/ledger/schema.py",
+        "trial/ledger/versions.py",
+        "trial/budget/spending.py",
     },
     "genai_prices": {"trial/catalogue.py"},
     "pandas": {"comparison"},

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from tests.ledger_writer import numbered, start_writer
 from workbench.definition.agent import Agent
 from workbench.errors import LedgerError
-from workbench.trial.ledger import Ledger, open_ledger
-from workbench.trial.ledger_schema import attempts
+from workbench.trial.ledger.schema import attempts
+from workbench.trial.ledger.store import Ledger, open_ledger
 from workbench.trial.plan import make_request
 from workbench.trial.trial import Failure, Place, Reply, Request, Trial, Usage
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from workbench.trial.ledger_groups import GroupedWrites
+from workbench.trial.ledger.groups import GroupedWrites
 
 
 class Disk:

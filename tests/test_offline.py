@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from workbench.errors import SetupError
 from workbench.trial.catalogue import OFFLINE_BASE_URL, OFFLINE_MODEL
-from workbench.trial.offline import DRAW_HEADER, OfflineTransport, count_tokens
-from workbench.trial.offline_behaviour import BEHAVIOURS, SECTIONS, TOPICS
-from workbench.trial.offline_reply import NOTICE, asked_for, write_reply
+from workbench.trial.offline.behaviour import BEHAVIOURS, SECTIONS, TOPICS
+from workbench.trial.offline.reply import NOTICE, asked_for, write_reply
+from workbench.trial.offline.transport import DRAW_HEADER, OfflineTransport, count_tokens
 
 Result = TypeVar("Result")
 

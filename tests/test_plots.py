@@ -19,10 +19,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from tests.runs import GROUPS, LIVE, PASSES_A, PASSES_B, STAND_IN, make_run, passes
-from workbench.comparison.canvas import Plot, Theme, drawable, png, short_names
-from workbench.comparison.plots import cost_plot, forest_plot
+from workbench.comparison.pictures.canvas import Plot, Theme, drawable, png, short_names
+from workbench.comparison.pictures.plots import cost_plot, forest_plot
+from workbench.comparison.pictures.task_plots import heat_map, repeats_plot
 from workbench.comparison.tables import Comparison, Picture, compare
-from workbench.comparison.task_plots import heat_map, repeats_plot
 from workbench.trial.catalogue import OFFLINE_MODEL
 from workbench.trial.trial import Place
 

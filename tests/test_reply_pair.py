@@ -6,7 +6,7 @@ import pytest
 
 from tests.runs import STAND_IN, make_run
 from tests.test_differences import ATTACK, Page
-from workbench.comparison.reply_pair import ReplyPair, compare_replies
+from workbench.comparison.differences.reply_pair import ReplyPair, compare_replies
 from workbench.comparison.tables import compare
 from workbench.errors import ComparisonError
 from workbench.trial.trial import Run

@@ -11,11 +11,11 @@ import pytest
 from bs4 import BeautifulSoup
 
 from tests.runs import GROUPS, PASSES_A, PASSES_B, STAND_IN, make_run, passes
-from workbench.comparison import report_page
 from workbench.comparison.provenance import provenance, provenance_table
-from workbench.comparison.report import FORMATS, write_report
-from workbench.comparison.report_data import cell_text
-from workbench.comparison.report_page import MOST_TRIALS
+from workbench.comparison.report import page as report_page
+from workbench.comparison.report.data import cell_text
+from workbench.comparison.report.page import MOST_TRIALS
+from workbench.comparison.report.write import FORMATS, write_report
 from workbench.comparison.tables import compare
 from workbench.errors import ComparisonError, FileError
 from workbench.trial.record import export_record, load_run

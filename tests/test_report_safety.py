@@ -22,7 +22,7 @@ from workbench import cli
 from workbench.comparison.gate import gate
 from workbench.comparison.markup import visible_lines
 from workbench.comparison.pairwise import Judgement, compare_pairwise, rank_variants
-from workbench.comparison.report import write_report
+from workbench.comparison.report.write import write_report
 from workbench.comparison.review import review_runs
 from workbench.comparison.tables import compare
 from workbench.trial.record import export_record

@@ -14,7 +14,7 @@ import pytest
 import workbench as wb
 from tests.hostile import TEXT, hostile_run
 from tests.runs import GROUPS, LIVE, PASSES_A, PASSES_B, STAND_IN, make_run, passes
-from workbench.comparison.reply_pair import compare_trials
+from workbench.comparison.differences.reply_pair import compare_trials
 from workbench.comparison.rows import Rows, find_rows
 from workbench.comparison.static_tables import MOST_TRIALS_SHOWN
 from workbench.comparison.tables import Comparison

@@ -15,13 +15,13 @@ from workbench.definition.agent import Agent
 from workbench.errors import BudgetError, PlanError, ReplayMiss, SetupError
 from workbench.grading.catalogue import standard
 from workbench.trial import asker, missing
-from workbench.trial.batches import Polling, ask_batch
-from workbench.trial.ledger import open_ledger
+from workbench.trial.batches.ask import Polling, ask_batch
+from workbench.trial.budget.worst_case import most_of
+from workbench.trial.ledger.store import open_ledger
 from workbench.trial.plan import Plan, plan_trials
 from workbench.trial.runner import run_trials
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Run
-from workbench.trial.worst_case import most_of
 
 TASKS = tuple(Task(id=str(number), input=f"task {number}") for number in range(6))
 

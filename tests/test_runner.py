@@ -16,7 +16,7 @@ from tests.messages_server import REPLY, MessagesServer
 from workbench.definition.agent import Agent
 from workbench.errors import LedgerError, PlanError, SetupError, UnknownGrader
 from workbench.trial import asker
-from workbench.trial.ledger import open_ledger
+from workbench.trial.ledger.store import open_ledger
 from workbench.trial.plan import Plan, make_request, plan_trials
 from workbench.trial.runner import run_trials
 from workbench.trial.start import start_trial

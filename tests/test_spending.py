@@ -18,17 +18,17 @@ from tests.spender import SCOPE, TRIAL, start_spender
 from tests.test_ledger import execute, query
 from workbench.definition.agent import Agent
 from workbench.errors import BudgetError, SetupError
-from workbench.trial import budget as budgets
-from workbench.trial.budget import Budget, Reservation, open_budget, used_up
-from workbench.trial.budget_limits import Limit, Sum, budget_limits, limit_of
-from workbench.trial.ledger import Ledger, open_ledger
-from workbench.trial.ledger_schema import SCHEMA_VERSION
+from workbench.trial.budget import reservation as budgets
+from workbench.trial.budget.limits import Limit, Sum, budget_limits, limit_of
+from workbench.trial.budget.reservation import Budget, Reservation, open_budget, used_up
+from workbench.trial.budget.worst_case import most_of
+from workbench.trial.ledger.schema import SCHEMA_VERSION
+from workbench.trial.ledger.store import Ledger, open_ledger
 from workbench.trial.plan import Plan, plan_trials
 from workbench.trial.runner import run_trials
 from workbench.trial.start import start_trial
 from workbench.trial.task import Task
 from workbench.trial.trial import Place, Reply, Request, Trial, Usage
-from workbench.trial.worst_case import most_of
 
 WORST = most_of(TRIAL.request).counted
 SMALL = Usage(input_tokens=10, output_tokens=10)

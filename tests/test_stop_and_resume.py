@@ -13,7 +13,7 @@ from jupyter_client.manager import start_new_kernel
 from tests.messages_server import MessagesServer
 from tests.test_runner import SCRIPT, start_script
 from workbench.definition.agent import Agent
-from workbench.trial.ledger import open_ledger
+from workbench.trial.ledger.store import open_ledger
 from workbench.trial.plan import make_request, plan_trials
 from workbench.trial.runner import run_trials
 from workbench.trial.start import start_trial

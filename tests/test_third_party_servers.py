@@ -36,7 +36,7 @@ import pytest
 
 from workbench.definition.agent import Agent, parse_agent
 from workbench.trial import asker
-from workbench.trial.ledger import open_ledger
+from workbench.trial.ledger.store import open_ledger
 from workbench.trial.plan import plan_trials
 from workbench.trial.runner import run_trials
 from workbench.trial.task import Task

@@ -24,9 +24,9 @@ from tests.messages_server import REPLY, Fault, MessagesServer, serve
 from workbench.definition.agent import Agent
 from workbench.errors import PlanError, SetupError
 from workbench.trial import asker, client, missing
-from workbench.trial.batches import Polling, ask_batch
+from workbench.trial.batches.ask import Polling, ask_batch
 from workbench.trial.client import Attempt, ask, choose_place, describe_place, open_client
-from workbench.trial.ledger import open_ledger
+from workbench.trial.ledger.store import open_ledger
 from workbench.trial.plan import Plan, plan_trials
 from workbench.trial.runner import run_trials
 from workbench.trial.task import Task

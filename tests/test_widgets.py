@@ -15,7 +15,7 @@ import pytest
 from workbench.definition.agent import FIELDS, Agent, load_agent, parse_agent
 from workbench.definition.claude_code import facts
 from workbench.errors import AgentChangedOnDisk, PlanError, SetupError, WorkbenchError
-from workbench.trial.ledger import open_ledger
+from workbench.trial.ledger.store import open_ledger
 from workbench.trial.loop import Started
 from workbench.trial.plan import plan_trials
 from workbench.trial.runner import run_trials

@@ -9,13 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.comparison.differences.reply_pair import compare_replies as compare_replies
     from workbench.comparison.flips import what_flipped as what_flipped
     from workbench.comparison.gate import gate as gate
     from workbench.comparison.pairwise import Judgement as Judgement
     from workbench.comparison.pairwise import compare_pairwise as compare_pairwise
     from workbench.comparison.pairwise import rank_variants as rank_variants
-    from workbench.comparison.reply_pair import compare_replies as compare_replies
-    from workbench.comparison.report import write_report as write_report
+    from workbench.comparison.report.write import write_report as write_report
     from workbench.comparison.review import review_runs as review_runs
     from workbench.comparison.rows import Rows as Rows
     from workbench.comparison.rows import find_rows as find_rows
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from workbench.headless.notebook import run_notebook as run_notebook
     from workbench.trial.client import choose_place as choose_place
     from workbench.trial.description_tasks import load_tasks_for as load_tasks_for
-    from workbench.trial.ledger import open_ledger as open_ledger
-    from workbench.trial.ledger_columns import read_attempts as read_attempts
+    from workbench.trial.ledger.columns import read_attempts as read_attempts
+    from workbench.trial.ledger.store import open_ledger as open_ledger
     from workbench.trial.plan import make_request as make_request
     from workbench.trial.plan import plan_trials as plan_trials
     from workbench.trial.record import export_record as export_record
@@ -73,19 +73,19 @@ _ROOMS = {
     "trial.trial": ("Reply", "Run", "Score", "Trial"),
     "trial.plan": ("make_request", "plan_trials"),
     "trial.client": ("choose_place",),
-    "trial.ledger": ("open_ledger",),
-    "trial.ledger_columns": ("read_attempts",),
+    "trial.ledger.store": ("open_ledger",),
+    "trial.ledger.columns": ("read_attempts",),
     "trial.regrade": ("regrade",),
     "trial.runner": ("run_trials",),
     "trial.start": ("start_trial",),
     "trial.record": ("export_record", "load_run"),
     "trial.upkeep": ("estimate_upkeep",),
     "comparison.gate": ("gate",),
-    "comparison.report": ("write_report",),
+    "comparison.report.write": ("write_report",),
     "comparison.review": ("review_runs",),
     "comparison.flips": ("what_flipped",),
     "comparison.pairwise": ("Judgement", "compare_pairwise", "rank_variants"),
-    "comparison.reply_pair": ("compare_replies",),
+    "comparison.differences.reply_pair": ("compare_replies",),
     "comparison.rows": ("Rows", "find_rows"),
     "comparison.tables": ("Comparison", "compare"),
     "headless.notebook": ("run_notebook",),

@@ -292,7 +292,7 @@ def _say(line: str) -> None:
 @click.option("--format", "formats", metavar="LIST", help="Of html,csv,parquet,jsonl,junit,md. Default: all of them.")
 def report_command(record: Path, baseline: str | None, out: Path | None, formats: str | None) -> None:
     """Report on RUN, the folder of a record: a page, data files, JUnit XML, and a summary for a pull request."""
-    from workbench.comparison.report import FORMATS, compared, write_report
+    from workbench.comparison.report.write import FORMATS, compared, write_report
     from workbench.trial.record import load_run, record_folder
 
     comparison = compared(load_run(record), baseline)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.benchmarks import workload
 from workbench.definition.agent import Agent, parse_agent
-from workbench.trial.ledger import Ledger, open_ledger
+from workbench.trial.ledger.store import Ledger, open_ledger
 from workbench.trial.trial import Place, Reply, Request, Trial, Usage
 
 TRIALS = 5_000

@@ -68,7 +68,7 @@ def _total(steps: Sequence[tuple[float, float]]) -> str:
 
 
 def report() -> None:
-    from workbench.comparison.report import FORMATS, compared, write_report
+    from workbench.comparison.report.write import FORMATS, compared, write_report
 
     comparison = compared(made_up_run(), None)
     before = _peak_mb()
@@ -86,8 +86,8 @@ def report() -> None:
 
 
 def ledger() -> None:
-    from workbench.trial.ledger import Ledger, open_ledger
-    from workbench.trial.ledger_columns import read_attempts
+    from workbench.trial.ledger.columns import read_attempts
+    from workbench.trial.ledger.store import Ledger, open_ledger
 
     async def write_all(opened: Ledger) -> None:
         run = made_up_run()

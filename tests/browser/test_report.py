@@ -12,7 +12,7 @@ import pytest
 
 from tests.hostile import hostile_run
 from tests.runs import GROUPS, PASSES_A, PASSES_B, make_run, passes
-from workbench.comparison.report import write_report
+from workbench.comparison.report.write import write_report
 from workbench.comparison.review import review_runs
 
 LOOKS = {"light": ("light", 1100), "dark": ("dark", 1100), "narrow": ("light", 390)}

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from workbench.comparison.difference_views import markdown_fence, plain_lines
-from workbench.comparison.differences import Line, lines_of_difference
+from workbench.comparison.differences.reply_pair import diff_personas
+from workbench.comparison.differences.views import markdown_fence, plain_lines
+from workbench.comparison.differences.words import Line, lines_of_difference
 from workbench.comparison.intervals import Floats, Interval, t_interval
 from workbench.comparison.markup import Table, html_table, html_text, markdown_table, plain_table, visible
 from workbench.comparison.provenance import Provenance, provenance, provenance_table
-from workbench.comparison.reply_pair import diff_personas
-from workbench.comparison.report_page import agents_difference, html_document, verdict_paragraph
-from workbench.comparison.report_summary import provenance_line, unlinked, unlinked_table
+from workbench.comparison.report.page import agents_difference, html_document, verdict_paragraph
+from workbench.comparison.report.summary import provenance_line, unlinked, unlinked_table
 from workbench.comparison.scores import groups_of
 from workbench.comparison.shared import AFTER, BEFORE, chosen_variant, share
 from workbench.comparison.static_tables import size_in_words

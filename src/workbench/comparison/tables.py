@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.comparison.columns import TrialColumns, explanation, trial_columns
+from workbench.comparison.differences.reply_pair import ReplyPair, compare_replies
 from workbench.comparison.flips import Changes, what_flipped
 from workbench.comparison.markup import html_table, html_text, markdown_table, markdown_text, plain_table, visible
-from workbench.comparison.reply_pair import ReplyPair, compare_replies
 from workbench.comparison.scores import Scores, is_stand_in, scores_by_variant
 from workbench.comparison.static_tables import (
     coloured_html,
@@ -27,7 +27,7 @@ from workbench.trial.trial import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-    from workbench.comparison.canvas import Plot, Theme
+    from workbench.comparison.pictures.canvas import Plot, Theme
 
 Picture = Literal["forest", "cost", "tasks", "repeats"]
 
@@ -125,8 +125,8 @@ class Comparison:
         """A new figure: "forest" has mean scores and differences to the baseline with 95 % intervals, "cost" the cost
         against the score, "tasks" a heat map of each task and variant, "repeats" the spread of the repeats of each
         task. Its `alt` says the same in words."""
-        from workbench.comparison.plots import cost_plot, forest_plot
-        from workbench.comparison.task_plots import heat_map, repeats_plot
+        from workbench.comparison.pictures.plots import cost_plot, forest_plot
+        from workbench.comparison.pictures.task_plots import heat_map, repeats_plot
 
         draw = {"forest": forest_plot, "cost": cost_plot, "tasks": heat_map, "repeats": repeats_plot}[kind]
         return draw(self, theme=theme)
@@ -170,7 +170,7 @@ class Comparison:
         return {"text/html": self._html(), "text/markdown": self._markdown(), "text/plain": self._plain()}
 
     def _html(self) -> str:
-        from workbench.comparison.canvas import png, shown_width
+        from workbench.comparison.pictures.canvas import png, shown_width
 
         banner = f"<p>{html_text(self._banner)}</p>\n" if self._banner else ""
         sentences = "".join(

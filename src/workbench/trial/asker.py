@@ -14,8 +14,8 @@ from workbench.definition.agent import Agent
 from workbench.errors import LedgerError, SetupError, WorkbenchError
 from workbench.secrets import scrubber
 from workbench.trial import client as door
-from workbench.trial.budget import Budget, Reservation, used_up
-from workbench.trial.ledger import Ledger
+from workbench.trial.budget.reservation import Budget, Reservation, used_up
+from workbench.trial.ledger.store import Ledger
 from workbench.trial.pace import Pace, family_of
 from workbench.trial.stream import Progress
 from workbench.trial.trial import Failure, Request, Trial, Usage

@@ -157,7 +157,7 @@ async def open_client(place: Place, *, connections: int = 8) -> AsyncIterator[As
     timeout = httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
     telemetry: Literal[False] | None = None if tracer() else False  # None: as the environment says
     if place.is_stand_in:
-        from workbench.trial.offline import OfflineTransport
+        from workbench.trial.offline.transport import OfflineTransport
 
         client = anthropic.AsyncAnthropic(
             api_key="offline",

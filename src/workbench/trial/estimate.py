@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import PlanError
+from workbench.trial.budget.worst_case import cache_time, most_of, prompt_bytes
 from workbench.trial.catalogue import Price, find_price
 from workbench.trial.client import choose_place, count_input_tokens, open_client
-from workbench.trial.ledger import Ledger, opened_ledger
+from workbench.trial.ledger.store import Ledger, opened_ledger
 from workbench.trial.loop import Started
 from workbench.trial.power import PlannedPower, pilot_variances
 from workbench.trial.runner import grade_trial
 from workbench.trial.trial import Place, Reply, Request, Trial, Usage, Via
-from workbench.trial.worst_case import cache_time, most_of, prompt_bytes
 
 if TYPE_CHECKING:
     from workbench.trial.plan import Plan

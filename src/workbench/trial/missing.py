@@ -13,10 +13,10 @@ from pathlib import Path
 from workbench.errors import BudgetError, LedgerError, PlanError, SetupError, WorkbenchError
 from workbench.trial import client as door
 from workbench.trial.asker import Asker
-from workbench.trial.batches import BatchProgress, ask_batch
-from workbench.trial.budget import Budget, open_budget
-from workbench.trial.budget_limits import Limit
-from workbench.trial.ledger import Ledger, opened_ledger
+from workbench.trial.batches.ask import BatchProgress, ask_batch
+from workbench.trial.budget.limits import Limit
+from workbench.trial.budget.reservation import Budget, open_budget
+from workbench.trial.ledger.store import Ledger, opened_ledger
 from workbench.trial.loop import Started
 from workbench.trial.plan import Plan
 from workbench.trial.progress import Tally, progress_bar

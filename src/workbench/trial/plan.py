@@ -18,7 +18,7 @@ from workbench.trial.trial import Grader, GraderFactory, Place, Request, Trial, 
 
 if TYPE_CHECKING:
     from workbench.trial.estimate import Estimate
-    from workbench.trial.ledger import Ledger
+    from workbench.trial.ledger.store import Ledger
 
 MAX_TOKENS = 8000
 CONCURRENCY = 8

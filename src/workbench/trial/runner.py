@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from workbench.errors import PlanError, ReplayMiss
 from workbench.trial import client as door
-from workbench.trial.budget_limits import budget_limits
+from workbench.trial.budget.limits import budget_limits
 from workbench.trial.estimate_only import is_estimate_only, write_estimate_and_end
-from workbench.trial.ledger_file import ledger_address, read_replies
+from workbench.trial.ledger.file import ledger_address, read_replies
 from workbench.trial.plan import CONCURRENCY, Plan
 from workbench.trial.progress import Tally, progress_bar
 from workbench.trial.task import Task
 from workbench.trial.trial import Grader, Place, Reply, Run, Score, Trial, Via
 
 if TYPE_CHECKING:
-    from workbench.trial.ledger import Ledger
+    from workbench.trial.ledger.store import Ledger
 
 Mode = Literal["top-up", "replay", "fresh"]
 
@@ -128,7 +128,7 @@ def _found(ledger: Ledger | str | Path | None, keys: Sequence[str]) -> Mapping[s
         address = ledger_address(ledger)
         if isinstance(address, Path) and (found := read_replies(address, keys)) is not None:
             return found
-    from workbench.trial.ledger import opened_ledger
+    from workbench.trial.ledger.store import opened_ledger
 
     with opened_ledger(ledger) as opened:
         return opened.find(keys)
@@ -140,7 +140,7 @@ def _replayed(plan: Plan, ledger: Ledger | str | Path | None, place: Place) -> l
     missing = [trial for trial in here if trial.reply is None]
     if not missing:
         return here
-    from workbench.trial.ledger import opened_ledger
+    from workbench.trial.ledger.store import opened_ledger
 
     with opened_ledger(ledger) as opened:
         for base_url in opened.places():

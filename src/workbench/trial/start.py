@@ -7,9 +7,9 @@ from pathlib import Path
 from workbench.definition.agent import Agent
 from workbench.trial import client as door
 from workbench.trial.asker import Asker, OnRetry, OnText
-from workbench.trial.budget import open_budget
-from workbench.trial.budget_limits import limits_from_environment
-from workbench.trial.ledger import Ledger, opened_ledger
+from workbench.trial.budget.limits import limits_from_environment
+from workbench.trial.budget.reservation import open_budget
+from workbench.trial.ledger.store import Ledger, opened_ledger
 from workbench.trial.loop import Started
 from workbench.trial.trial import Place, Request, Trial
 

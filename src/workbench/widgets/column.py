@@ -14,7 +14,7 @@ from typing import Any
 from workbench.definition.agent import Agent
 from workbench.errors import PlanError, WorkbenchError
 from workbench.trial.catalogue import price_usd
-from workbench.trial.ledger import Ledger
+from workbench.trial.ledger.store import Ledger
 from workbench.trial.loop import Started
 from workbench.trial.plan import CHARACTERS_PER_TOKEN
 from workbench.trial.runner import grade_trial

@@ -26,8 +26,8 @@ from workbench.widgets.frame import bundle, is_headless
 from workbench.widgets.work import EDITABLE, as_on_disk, begin_work, works
 
 if TYPE_CHECKING:
-    from workbench.trial.ledger import Ledger
-    from workbench.trial.ledger_versions import TriedVersion
+    from workbench.trial.ledger.store import Ledger
+    from workbench.trial.ledger.versions import TriedVersion
     from workbench.widgets.editor_view import EditorView
 
 
@@ -294,8 +294,8 @@ class AgentEditor:
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        from workbench.trial.ledger import Ledger, open_ledger
-        from workbench.trial.ledger_versions import find_versions
+        from workbench.trial.ledger.store import Ledger, open_ledger
+        from workbench.trial.ledger.versions import find_versions
 
         names = {name for name in (self.saved.name, self.agent.name) if name is not None}
         opened = contextlib.nullcontext(ledger) if isinstance(ledger, Ledger) else open_ledger(ledger)

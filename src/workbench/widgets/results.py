@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from workbench.comparison.reply_pair import ReplyPair, compare_trials
+from workbench.comparison.differences.reply_pair import ReplyPair, compare_trials
 from workbench.comparison.rows import Places, Rows, find_rows, frame_at, searchable_texts
 from workbench.comparison.tables import Comparison
 from workbench.errors import ComparisonError

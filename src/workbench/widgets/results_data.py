@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from workbench.comparison.columns import preview_columns
-from workbench.comparison.difference_views import shown_lines, shown_words
+from workbench.comparison.differences.reply_pair import ReplyPair, words_changed
+from workbench.comparison.differences.views import shown_lines, shown_words
 from workbench.comparison.markup import visible, visible_lines
-from workbench.comparison.reply_pair import ReplyPair, words_changed
 from workbench.comparison.rows import FLIPS, flip_codes
 from workbench.comparison.scores import is_stand_in
 from workbench.comparison.static_tables import size_in_words, tasks_table, variants_table

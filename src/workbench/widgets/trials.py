@@ -15,7 +15,7 @@ from workbench.definition.agent import Agent
 from workbench.errors import PlanError
 from workbench.grading.catalogue import standard
 from workbench.trial.client import choose_place
-from workbench.trial.ledger import Ledger
+from workbench.trial.ledger.store import Ledger
 from workbench.trial.loop import Started
 from workbench.trial.plan import Plan, plan_trials
 from workbench.trial.start import start_trial

@@ -15,11 +15,11 @@ from importlib import resources
 from pathlib import Path
 
 from workbench.comparison.columns import score_in_words
-from workbench.comparison.difference_views import html_lines
-from workbench.comparison.differences import lines_of_difference
+from workbench.comparison.differences.reply_pair import diff_personas
+from workbench.comparison.differences.views import html_lines
+from workbench.comparison.differences.words import lines_of_difference
 from workbench.comparison.markup import html_table, html_text, visible_lines
 from workbench.comparison.provenance import Provenance, provenance_table
-from workbench.comparison.reply_pair import diff_personas
 from workbench.comparison.static_tables import coloured_html, ranking_table, size_in_words, tasks_table, variants_table
 from workbench.comparison.tables import STAND_IN_NOTE, Comparison, Picture
 from workbench.comparison.verdict import Verdict, points
@@ -104,7 +104,7 @@ def verdict_paragraph(verdict: Verdict) -> str:
 
 def html_document(title: str, body: str) -> str:
     """A page of this HTML with the style sheet of reports, and a policy under which nothing else is loaded or run."""
-    style = resources.files("workbench.comparison").joinpath("report.css").read_text(encoding="utf-8")
+    style = resources.files("workbench.comparison.report").joinpath("page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
     policy = (
         f"default-src 'none'; img-src data:; style-src-elem 'sha256-{digest}'; {_STYLE_ATTRIBUTES}; "
@@ -141,7 +141,7 @@ def _wide(table: str, *, also: str = "") -> str:
 
 
 def _picture(comparison: Comparison, kind: Picture) -> str:
-    from workbench.comparison.canvas import png, shown_width
+    from workbench.comparison.pictures.canvas import png, shown_width
 
     light, dark = comparison.plot(kind, theme="light"), comparison.plot(kind, theme="dark")
     sources = [f"data:image/png;base64,{base64.b64encode(png(figure)).decode('ascii')}" for figure in (light, dark)]

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 
-from workbench.trial.budget_limits import Sum, in_picousd
+from workbench.trial.budget.limits import Sum, in_picousd
 from workbench.trial.catalogue import find_price
 from workbench.trial.trial import CacheTime, Request, Usage, Via
 

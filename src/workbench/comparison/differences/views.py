@@ -10,7 +10,7 @@ import html
 import re
 from collections.abc import Iterator, Sequence
 
-from workbench.comparison.differences import Line, Span
+from workbench.comparison.differences.words import Line, Span
 from workbench.comparison.markup import visible_as_written
 
 CONTEXT = 3

@@ -1,4 +1,4 @@
-"""The tables of the offline stand-in, read from `offline_behaviour.toml`, which explains itself."""
+"""The tables of the offline stand-in, read from `behaviour.toml`, which explains itself."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _read(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, **patterns, "says": tuple(row.get("says", ()))}
 
 
-_TABLES = tomllib.loads((resources.files(__package__) / "offline_behaviour.toml").read_text("utf-8"))
+_TABLES = tomllib.loads((resources.files(__package__) / "behaviour.toml").read_text("utf-8"))
 
 VAGUE_BELOW_WORDS: int = _TABLES["vague_below_words"]
 TOPIC_ASKED: float = _TABLES["topic_asked"]

@@ -11,10 +11,10 @@ from typing import Any
 from workbench.errors import PlanError
 from workbench.secrets import without_secrets
 from workbench.trial import client as door
-from workbench.trial.budget_limits import NOTHING, Sum
+from workbench.trial.budget.limits import NOTHING, Sum
+from workbench.trial.budget.worst_case import taken_in_batch
 from workbench.trial.catalogue import find_price
 from workbench.trial.trial import Failure, Reply, Trial, Usage
-from workbench.trial.worst_case import taken_in_batch
 
 _UNBILLED = {"batch_errored", "batch_expired", "batch_canceled"}
 

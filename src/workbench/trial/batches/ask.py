@@ -19,12 +19,12 @@ from typing import Any
 from workbench.definition.agent import Agent
 from workbench.errors import SetupError
 from workbench.trial import client as door
-from workbench.trial.batch_calls import Listed, Trouble, read_answer, read_lines, read_listed, well_formed
-from workbench.trial.batch_items import LIMITS, Limits, billed_of, item_of, settled_by, split_trials, taken_of_result
-from workbench.trial.budget import Budget, used_up
-from workbench.trial.budget_limits import NOTHING, Sum
-from workbench.trial.ledger import Ledger, OpenBatch
-from workbench.trial.spending import Transaction
+from workbench.trial.batches.calls import Listed, Trouble, read_answer, read_lines, read_listed, well_formed
+from workbench.trial.batches.items import LIMITS, Limits, billed_of, item_of, settled_by, split_trials, taken_of_result
+from workbench.trial.budget.limits import NOTHING, Sum
+from workbench.trial.budget.reservation import Budget, used_up
+from workbench.trial.budget.spending import Transaction
+from workbench.trial.ledger.store import Ledger, OpenBatch
 from workbench.trial.trial import Failure, Trial
 
 CLOCKS_DIFFER = timedelta(minutes=10)

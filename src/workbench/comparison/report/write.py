@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from workbench.comparison.provenance import Provenance, provenance
-from workbench.comparison.report_data import write_csv, write_jsonl, write_parquet
-from workbench.comparison.report_junit import write_junit
-from workbench.comparison.report_page import write_page
-from workbench.comparison.report_summary import write_summary
+from workbench.comparison.report.data import write_csv, write_jsonl, write_parquet
+from workbench.comparison.report.junit import write_junit
+from workbench.comparison.report.page import write_page
+from workbench.comparison.report.summary import write_summary
 from workbench.comparison.tables import Comparison, compare
 from workbench.errors import ComparisonError, FileError
 from workbench.trial.trial import Run

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from workbench.definition.agent import Agent, parse_agent
-from workbench.trial.ledger import Ledger
-from workbench.trial.ledger_schema import attempts, texts
+from workbench.trial.ledger.schema import attempts, texts
+from workbench.trial.ledger.store import Ledger
 
 LONGEST_LIST = 200
 

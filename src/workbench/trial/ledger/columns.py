@@ -7,8 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from workbench.trial.ledger import Ledger, opened_ledger
-from workbench.trial.ledger_schema import attempts
+from workbench.trial.ledger.schema import attempts
+from workbench.trial.ledger.store import Ledger, opened_ledger
 
 _TEXTS = ("request", "text", "stop_details", "failure_message")
 _ROWS_AT_ONCE = 5_000

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from workbench.trial.ledger_file import SCHEMA_VERSION, SECONDS_UNTIL_BUSY
+from workbench.trial.ledger.file import SCHEMA_VERSION, SECONDS_UNTIL_BUSY
 
 _POSTGRESQL_LOCK = 5_042_011_977
 """Whoever makes or changes the tables holds this advisory lock; any number that others are unlikely to use."""

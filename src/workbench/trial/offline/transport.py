@@ -1,8 +1,8 @@
 """The offline stand-in: answers in the place of the Messages API when there is no key.
 
 It sits beneath the official SDK as its transport, so that everything above runs as it does live: the SDK, the
-stream, the errors. It is not a model. It puts its replies together from tables (`offline_behaviour.toml`) by
-what the persona asks for and what the request is about (`offline_reply`); each ends in a line that says who
+stream, the errors. It is not a model. It puts its replies together from tables (`behaviour.toml`) by
+what the persona asks for and what the request is about (`reply.py`); each ends in a line that says who
 wrote it. The model that a request names changes nothing.
 
 Its tokens are not a model's either: a text has a quarter as many as it has characters, rounded up.
@@ -23,7 +23,7 @@ import httpx2
 
 from workbench.errors import SetupError
 from workbench.trial.catalogue import OFFLINE_MODEL
-from workbench.trial.offline_reply import NOTICE, SENTENCES_BY_EFFORT, content_text, write_reply
+from workbench.trial.offline.reply import NOTICE, SENTENCES_BY_EFFORT, content_text, write_reply
 
 DRAW_HEADER = "x-workbench-draw"
 CHARACTERS_PER_TOKEN = 4

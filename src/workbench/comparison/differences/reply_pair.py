@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from workbench.comparison.difference_views import (
+from workbench.comparison.differences.views import (
     html_lines,
     html_words,
     markdown_fence,
     plain_lines,
     plain_words,
 )
-from workbench.comparison.differences import Line, Span, changed_words, diff_words, lines_of_difference
+from workbench.comparison.differences.words import Line, Span, changed_words, diff_words, lines_of_difference
 from workbench.comparison.markup import (
     Table,
     html_table,

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workbench.errors import BudgetError
-from workbench.trial.budget_limits import NOTHING, Limit, Sum, limit_of
+from workbench.trial.budget.limits import NOTHING, Limit, Sum, limit_of
+from workbench.trial.budget.spending import Account, Standing, Transaction
+from workbench.trial.budget.worst_case import FREE, Amount, in_usd, most_of, rounded_up, taken_of
 from workbench.trial.catalogue import find_price
-from workbench.trial.spending import Account, Standing, Transaction
 from workbench.trial.trial import Place, Request, Trial, Usage, Via
-from workbench.trial.worst_case import FREE, Amount, in_usd, most_of, rounded_up, taken_of
 
 if TYPE_CHECKING:
-    from workbench.trial.ledger import Ledger
+    from workbench.trial.ledger.store import Ledger
 
 SECONDS_BETWEEN_LOOKS = 0.5
 """How often to look whether another process has given something back, while nothing else can be done."""

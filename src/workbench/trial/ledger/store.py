@@ -21,9 +21,10 @@ import sqlalchemy as sa
 from workbench.definition.agent import Agent
 from workbench.errors import LedgerError
 from workbench.secrets import bytes_without_secrets, scrubber
-from workbench.trial.budget_limits import NOTHING, Sum
+from workbench.trial.budget.limits import NOTHING, Sum
+from workbench.trial.budget.spending import settle_items
 from workbench.trial.difference import Difference, Recorded, difference_between, names_of_parts, nearness
-from workbench.trial.ledger_file import (
+from workbench.trial.ledger.file import (
     FOUND_COLUMNS,
     KEYS_A_QUERY,
     REPLY_COLUMNS,
@@ -32,13 +33,12 @@ from workbench.trial.ledger_file import (
     ledger_address,
     reply_of,
 )
-from workbench.trial.ledger_groups import GroupedWrites
-from workbench.trial.ledger_schema import attempts as _attempts
-from workbench.trial.ledger_schema import batch_items as _batch_items
-from workbench.trial.ledger_schema import batches as _batches
-from workbench.trial.ledger_schema import bring_up_to_date, open_engine
-from workbench.trial.ledger_schema import texts as _texts
-from workbench.trial.spending import settle_items
+from workbench.trial.ledger.groups import GroupedWrites
+from workbench.trial.ledger.schema import attempts as _attempts
+from workbench.trial.ledger.schema import batch_items as _batch_items
+from workbench.trial.ledger.schema import batches as _batches
+from workbench.trial.ledger.schema import bring_up_to_date, open_engine
+from workbench.trial.ledger.schema import texts as _texts
 from workbench.trial.trial import Reply, Trial
 
 T = TypeVar("T")
@@ -341,7 +341,7 @@ class Ledger:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A connection to the tables of `ledger_schema`, to read from.
+        """A connection to the tables of `schema.py`, to read from.
 
         Raises:
             LedgerError: the ledger cannot be read.

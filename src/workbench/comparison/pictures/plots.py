@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from workbench.comparison.canvas import (
+from workbench.comparison.pictures.canvas import (
     MARKERS,
     Palette,
     Plot,
@@ -20,7 +20,14 @@ from workbench.comparison.canvas import (
     short_names,
     style,
 )
-from workbench.comparison.plot_words import Point, cost_points, describe_costs, describe_intervals, heading, score_rows
+from workbench.comparison.pictures.words import (
+    Point,
+    cost_points,
+    describe_costs,
+    describe_intervals,
+    heading,
+    score_rows,
+)
 from workbench.comparison.statistics import Interval
 from workbench.comparison.verdict import Verdict, points
 

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from workbench.trial.budget_limits import NOTHING, Limit, Sum
-from workbench.trial.ledger_schema import batch_items as _items
-from workbench.trial.ledger_schema import budget_holds as _holds
-from workbench.trial.ledger_schema import budgets as _budgets
+from workbench.trial.budget.limits import NOTHING, Limit, Sum
+from workbench.trial.ledger.schema import batch_items as _items
+from workbench.trial.ledger.schema import budget_holds as _holds
+from workbench.trial.ledger.schema import budgets as _budgets
 
 if TYPE_CHECKING:
-    from workbench.trial.ledger import Ledger
+    from workbench.trial.ledger.store import Ledger
 
 Transaction = sa.Connection
 """A connection to the ledger's database inside a transaction."""

@@ -14,9 +14,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 
-from workbench.comparison.canvas import MARKERS, Palette, Plot, Theme, finish, short_names, shortened, style
 from workbench.comparison.intervals import Floats
-from workbench.comparison.plot_words import (
+from workbench.comparison.pictures.canvas import MARKERS, Palette, Plot, Theme, finish, short_names, shortened, style
+from workbench.comparison.pictures.words import (
     Repeats,
     all_changes,
     describe_repeats,

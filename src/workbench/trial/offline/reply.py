@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from workbench.trial.offline_behaviour import (
+from workbench.trial.offline.behaviour import (
     BEHAVIOURS,
     CODE,
     KINDS,
@@ -30,7 +30,7 @@ from workbench.trial.offline_behaviour import (
     Behaviour,
     Topic,
 )
-from workbench.trial.offline_code import DocstringStyle, write_module, write_tests
+from workbench.trial.offline.code import DocstringStyle, write_module, write_tests
 
 NOTICE = "(Written by the workbench's offline stand-in, not by a model.)"
 """The last line of every reply."""

@@ -1,0 +1,1 @@
+"""Two texts, or two replies, word by word."""

@@ -1,0 +1,1 @@
+"""A comparison as files: a page, tables, a summary."""

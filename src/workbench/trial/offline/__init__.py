@@ -1,0 +1,1 @@
+"""The stand-in that answers beneath the SDK when there is no key."""
