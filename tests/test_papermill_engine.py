@@ -157,9 +157,13 @@ def test_ctrl_c_and_sigterm_leave_what_ran_and_say_so(
     wait = "import os, time\nopen('started', 'w').close()\ntime.sleep(60)"
     write_notebook(project / "try.ipynb", {"first": "print('kept')", "wait": wait})
     os.mkfifo(project / "started")
-    with subprocess.Popen(
-        [sys.executable, "-m", "workbench", "run", "try.ipynb", "--out", "out"], stderr=subprocess.DEVNULL
-    ) as run:
+    program = (
+        "import signal, sys, workbench.cli\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored\n"
+        "sys.argv[1:] = ['run', 'try.ipynb', '--out', 'out']\n"
+        "workbench.cli.main()"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL) as run:
         (project / "started").read_bytes()
         run.send_signal(sent)
         found = run.wait(30)

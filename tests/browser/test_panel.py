@@ -158,7 +158,13 @@ def test_a_version_that_was_tried_is_tried_again_and_frozen(panel: Panel, lab: L
 
     assert digest in frozen.read_text()
     assert panel.value("[t.variant for t in panel.trials]") == [digest]
+
     frozen.unlink()
+    panel.press("Freeze")
+    panel.see("Written: outputs/frozen-2.ipynb")  # what stands beside the first is not written over
+
+    for file in frozen.parent.glob("frozen-*"):
+        file.unlink()
 
 
 def test_a_reply_comes_in_at_most_ten_pieces_a_second(panel: Panel) -> None:

@@ -41,6 +41,8 @@ def file(lab: Lab) -> Iterator[Path]:
     for command in (["init", "--quiet"], ["add", "agents"], ["commit", "--quiet", "--message", "An agent"]):
         subprocess.run([*GIT, *command], cwd=lab.root, check=True, capture_output=True)
     yield path
+    for left in (lab.root / "outputs").glob("frozen-*.*"):
+        left.unlink()
     shutil.rmtree(lab.root / ".git")
     shutil.rmtree(folder)
 

@@ -159,8 +159,9 @@ class PanelView:
     def _write(self) -> None:
         folder = project_folder() / "outputs"
         number = 1
-        while (path := folder / f"frozen-{number}.ipynb").exists():
+        while any(folder.glob(f"frozen-{number}.*")):  # its agents and tasks may have outlived a notebook
             number += 1
+        path = folder / f"frozen-{number}.ipynb"
         try:
             self._panel.freeze(path)
         except WorkbenchError as error:
