@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from workbench.comparison.intervals import LEVEL, SEED, Floats, Interval, t_interval, wilson
 from workbench.comparison.markup import Table, counted, html_table, markdown_table, plain_table, visible
@@ -325,7 +326,7 @@ def _chance(strength: float) -> float:
     return float(1 / (1 + math.exp(-strength)))
 
 
-def _check_joined(variants: Sequence[str], compared: Floats) -> None:
+def _check_joined(variants: Sequence[str], compared: NDArray[np.bool_]) -> None:
     reached = {0}
     waiting = [0]
     while waiting:
