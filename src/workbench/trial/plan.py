@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,8 +35,8 @@ class Plan:
     variants: Mapping[str, Agent]
     tasks: tuple[Task, ...]
     repeats: int
-    requests: Mapping[tuple[str, str], Request]
-    """By (variant, task id)."""
+    prompts: Mapping[str, Request]
+    """By variant, its request without a message."""
     graders: Mapping[str, Mapping[str, Grader]]
     """By task id, then by label."""
 
@@ -45,8 +45,7 @@ class Plan:
         trials = []
         for task in self.tasks:
             asked: Counter[str] = Counter()
-            for variant in self.variants:
-                request = self.requests[variant, task.id]
+            for variant, request in self._requests(task):
                 key = request.keys(place=place)
                 same = key(0)
                 for repeat in range(self.repeats):
@@ -63,17 +62,20 @@ class Plan:
         return tuple(trials)
 
     @property
+    def requests(self) -> dict[tuple[str, str], Request]:
+        """By (variant, task id)."""
+        return {(variant, task.id): request for task in self.tasks for variant, request in self._requests(task)}
+
+    @property
     def caching(self) -> dict[str, str]:
         """By variant, whether the API is asked to keep its persona in the prompt cache, with the reason.
 
         The persona's tokens are counted low, at one for four characters.
         """
-        sends = _sends(self.requests.values(), self.repeats)
         said = {}
-        for variant in self.variants:
-            request = self.requests[variant, self.tasks[0].id]
-            pays, reason = _caching(request, sends[request.model, request.system])
-            said[variant] = f"switched off, though {reason}" if pays and request.cache is None else reason
+        for variant, (pays, reason) in _caching(self.prompts, len(self.tasks) * self.repeats).items():
+            is_off = pays and self.prompts[variant].cache is None
+            said[variant] = f"switched off, though {reason}" if is_off else reason
         return said
 
     def estimate(
@@ -98,6 +100,11 @@ class Plan:
         from workbench.trial.estimate import estimate_plan
 
         return estimate_plan(self, ledger=ledger, live=live, concurrency=concurrency, via=via)
+
+    def _requests(self, task: Task) -> Iterator[tuple[str, Request]]:
+        """By variant, what it is asked for this task; the variants share the message."""
+        messages = ({"role": "user", "content": task.message},)
+        return ((variant, replace(prompt, messages=messages)) for variant, prompt in self.prompts.items())
 
 
 def plan_trials(
@@ -134,18 +141,18 @@ def plan_trials(
     for name, value in (("repeats", repeats), ("max_tokens", max_tokens)):
         if value < 1:
             raise PlanError(f"{name} is {value}; it must be 1 or more")
-    messages = {task.id: ({"role": "user", "content": task.message},) for task in tasks}
-    requests = {
-        (name, task.id): replace(asked, messages=messages[task.id])
+    prompts = {
+        name: replace(make_request(agent, "", model=model, effort=effort, max_tokens=max_tokens), messages=())
         for name, agent in variants.items()
-        for asked in [make_request(agent, "", model=model, effort=effort, max_tokens=max_tokens)]
-        for task in tasks
     }
+    if caching:
+        pays = {name: it_pays for name, (it_pays, _) in _caching(prompts, len(tasks) * repeats).items()}
+        prompts = {name: replace(prompt, cache="5m" if pays[name] else None) for name, prompt in prompts.items()}
     return Plan(
         variants=dict(variants),
         tasks=tasks,
         repeats=repeats,
-        requests=_with_caching(requests, repeats) if caching else requests,
+        prompts=prompts,
         graders=graders_by_task(tasks, graders or {}),
     )
 
@@ -176,27 +183,15 @@ def make_request(
     )
 
 
-def _with_caching(requests: Mapping[tuple[str, str], Request], repeats: int) -> dict[tuple[str, str], Request]:
-    sends = _sends(requests.values(), repeats)
-    pays = {prompt: _caching(request, sends[prompt])[0] for prompt, request in _by_prompt(requests.values()).items()}
+def _caching(prompts: Mapping[str, Request], sends_each: int) -> dict[str, tuple[bool, str]]:
+    """By variant, whether the prompt cache takes its persona and something would be read from it, and why."""
+    same = Counter((prompt.model, prompt.system) for prompt in prompts.values())
     return {
-        place: replace(request, cache="5m") if pays[request.model, request.system] else request
-        for place, request in requests.items()
+        name: _caching_of(prompt, same[prompt.model, prompt.system] * sends_each) for name, prompt in prompts.items()
     }
 
 
-def _by_prompt(requests: Iterable[Request]) -> dict[tuple[str, str], Request]:
-    return {(request.model, request.system): request for request in requests}
-
-
-def _sends(requests: Iterable[Request], repeats: int) -> dict[tuple[str, str], int]:
-    """How often each (model, persona) is sent."""
-    counts = Counter((request.model, request.system) for request in requests)
-    return {prompt: count * repeats for prompt, count in counts.items()}
-
-
-def _caching(request: Request, sends: int) -> tuple[bool, str]:
-    """Whether the prompt cache takes this persona and something would be read from it, and why."""
+def _caching_of(request: Request, sends: int) -> tuple[bool, str]:
     if not request.system:
         return False, "no persona: not applicable"
     minimum = cache_minimum(request.model)

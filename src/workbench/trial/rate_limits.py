@@ -24,10 +24,11 @@ def rate_limits(headers: Mapping[str, str]) -> tuple[RateLimit, ...]:
     """The limits in the headers of a reply; those that are not told, or not legible, are left out."""
     found = []
     for kind in _KINDS:
-        limit, remaining, reset = (
-            headers.get(f"anthropic-ratelimit-{kind}-{name}") for name in ("limit", "remaining", "reset")
-        )
-        if limit is None or remaining is None or reset is None:
+        limit = headers.get(f"anthropic-ratelimit-{kind}-limit")
+        if limit is None:
+            continue
+        remaining, reset = (headers.get(f"anthropic-ratelimit-{kind}-{name}") for name in ("remaining", "reset"))
+        if remaining is None or reset is None:
             continue
         try:
             seconds = datetime.fromisoformat(reset).timestamp() - time.time()

@@ -161,12 +161,16 @@ def grade_trial(trial: Trial, task: Task, graders: Mapping[str, Grader]) -> Tria
     if trial.outcome != "answered" or trial.reply is None:
         return replace(trial, scores={})
     found = {label: grader(task, trial.reply) for label, grader in graders.items()}
-    return replace(
-        trial, scores={label: _held_once(score, type(score.value).__name__) for label, score in found.items()}
-    )
+    kinds = tuple(type(score.value).__name__ for score in found.values())
+    return replace(trial, scores=_held_once(tuple(found.items()), kinds))
 
 
 @lru_cache(maxsize=1_000)
-def _held_once(score: Score, _kind: str) -> Score:
-    """The same score for all that are equal and print alike: a grader says the same of many replies."""
+def _held_once(scores: tuple[tuple[str, Score], ...], kinds: tuple[str, ...]) -> Mapping[str, Score]:
+    """The same scores for all trials whose scores are equal and print alike: graders say the same of many replies."""
+    return {label: _score_held_once(score, kind) for (label, score), kind in zip(scores, kinds, strict=True)}
+
+
+@lru_cache(maxsize=1_000)
+def _score_held_once(score: Score, _kind: str) -> Score:
     return score

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from jiter import from_json
+
 from workbench.secrets import without_secrets
 from workbench.trial.trial import Failure, Reply, Usage, shared
 
@@ -115,8 +117,13 @@ class Events:
 
 
 def readable_json(data: bytes) -> Any:
-    """JSON without lone surrogates, which an escape such as `\\ud83d` may make and nothing can store."""
-    value = json.loads(data.decode())
-    if b"\\u" in data and b"\\ud" in data.lower():
+    """JSON without lone surrogates, which an escape such as `\\ud83d` may make and nothing can store.
+
+    Raises:
+        json.JSONDecodeError, UnicodeDecodeError: it is none.
+    """
+    try:
+        return from_json(data)
+    except ValueError:
+        value = json.loads(data.decode())
         return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-    return value

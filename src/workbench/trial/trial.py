@@ -175,10 +175,11 @@ _NO_SCORES: Mapping[str, Score] = {}
 
 
 class _Keyed:
-    """Room for a key that is hashed once: no field, so that no copy with another request can carry it."""
+    """Room for a key that is hashed once, as 32 bytes, for there are many: no field, so that no copy with another
+    request can carry it."""
 
     __slots__ = ("_key",)
-    _key: str
+    _key: bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -207,13 +208,13 @@ class Trial(_Keyed):
     def key(self) -> str:
         """What identifies the attempt in the ledger."""
         try:
-            return self._key
+            return self._key.hex()
         except AttributeError:
-            return self.with_key(self.request.key(place=self.place, draw=self.draw))._key
+            return self.with_key(self.request.key(place=self.place, draw=self.draw)).key
 
     def with_key(self, key: str) -> Trial:
         """This very trial, which need not find its key out: it is this."""
-        object.__setattr__(self, "_key", key)
+        object.__setattr__(self, "_key", bytes.fromhex(key))
         return self
 
     @property
@@ -239,7 +240,7 @@ class Trial(_Keyed):
         copy = replace(self, **changes)
         if not _IDENTIFYING.isdisjoint(changes) or not hasattr(self, "_key"):
             return copy
-        return copy.with_key(self._key)
+        return copy.with_key(self.key)
 
 
 @dataclass(frozen=True, kw_only=True)
