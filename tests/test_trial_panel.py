@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from workbench.errors import FileError, PlanError
 from workbench.grading.catalogue import standard
 from workbench.headless.notebook import run_notebook
 from workbench.trial.record import load_run
+from workbench.trial.start import start_trial
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Place
 from workbench.widgets.editor import AgentEditor
@@ -28,6 +30,7 @@ GRADED = Task(
     id="graded", input="Which load?", graders=(GraderSpec(name="mentions", label="says", options={"any": ["load"]}),)
 )
 BRACES = Task(id="braces", input="What is {{ this }} {% endraw %}?", context="{# kept #}")
+HOSTILE = "<b>bold</b> \x1b[31mred ``` \u202e"
 AGENTS = {"long": Agent(name="a", prompt="Long."), "short": Agent(name="a", prompt="Short.")}
 
 
@@ -55,6 +58,15 @@ def controls(view: Any) -> dict[str, Any]:
 
 def keys(trials: Any) -> set[str]:
     return {trial.key for trial in trials}
+
+
+def cells(notebook: Path) -> list[dict[str, Any]]:
+    return list(json.loads(notebook.read_text(encoding="utf-8"))["cells"])
+
+
+def printed(notebook: Path, cell_id: str) -> str:
+    (cell,) = (cell for cell in cells(notebook) if cell["id"] == cell_id)
+    return "".join("".join(output["text"]) for output in cell["outputs"])
 
 
 def columns(panel: TrialPanel) -> list[ReplyView]:
@@ -90,6 +102,47 @@ class TestEstimate:
         shown["Repeats"].value = 4
 
         assert "2 variants x 1 tasks x 4 repeats" in panel._view._estimate.value  # type: ignore[union-attr]
+
+    @pytest.mark.parametrize("what", ["draft", "question"])
+    def test_of_an_earlier_text_it_says_so_and_counts_nothing_until_it_is_asked_for(
+        self, server: MessagesServer, editor: AgentEditor, what: str
+    ) -> None:
+        panel = TrialPanel(editor)
+        shown = controls(panel._open_view())
+        view = panel._view
+        assert view is not None
+
+        def change(text: str) -> None:
+            if what == "draft":
+                editor.edit(prompt=text)
+            else:
+                shown["Question"].value = text
+
+        editor.edit(prompt="Edited.")
+        shown["Question"].value = "Why?"
+        change("One.")
+        view._show_estimate()
+        counted = len(server.bodies)
+        assert (view._stale.value, counted) == ("", 2)
+        change("Two.")
+        assert "Of an earlier text" in view._stale.value
+        change("One.")
+        assert view._stale.value == ""
+        change("Three.")
+        assert len(server.bodies) == counted
+        view._show_estimate()
+        assert view._stale.value == ""
+
+    def test_one_that_comes_after_the_choice_was_changed_is_not_shown(self, server: MessagesServer) -> None:
+        panel = TrialPanel(AGENTS, [GRADED])
+        shown = controls(panel._open_view())
+        view = panel._view
+        assert view is not None
+        server.fault = lambda _body, _before: setattr(shown["Repeats"], "value", 7) or "ok"  # type: ignore[func-returns-value]
+        view._show_estimate()
+
+        assert len(server.bodies) > 0
+        assert view._estimate.value == ""
 
 
 class TestChoice:
@@ -168,6 +221,9 @@ class TestReplies:
         assert server.bodies[-1]["messages"][1]["content"] == panel.trials[1].reply.text  # type: ignore[union-attr]
         assert dict(panel.trials[-1].scores) == {}
         assert len(server.bodies) == 3
+        for page in (html_page(panel), markdown_page(panel)):
+            assert "short on graded: Answered." in page
+            assert "short on graded, answer 1: Answered." in page
 
     def test_what_nobody_said_cannot_be_answered(self) -> None:
         panel = TrialPanel(AGENTS, place=OFFLINE)
@@ -279,15 +335,105 @@ class TestFreeze:
         assert set(trials[0].scores) == {"says", "praises"}
         assert "typed_in_a_cell" in json.loads(notebook.read_text())["cells"][0]["source"][-2]
 
-    def test_answers_to_replies_are_named_as_not_in_it(self, project: Path) -> None:
+    def test_answers_to_replies_are_asked_the_same_even_if_the_tasks_were_answered_anew(
+        self, server: MessagesServer, project: Path
+    ) -> None:
+        panel = TrialPanel(AGENTS)
+        panel.run([GRADED, "Typed?"], repeats=2)
+        panel.wait()
+        for variant, text in (
+            ("short", 'A "thousand"\u2028a second.'),
+            ("long", HOSTILE),
+            ("short", "And {{ then }}?"),
+        ):
+            server.pieces = [f"Reply {len(server.bodies)}: ", HOSTILE]
+            panel.reply_to(variant, text)
+            panel.wait()
+        follow_ups = [trial for trial in panel.trials if len(trial.request.messages) > 1]
+        notebook = panel.freeze(project / "outputs" / "f.ipynb")
+        server.pieces = ["Another reply."]
+        panel.run([GRADED, "Typed?"], repeats=2)
+        asked = keys(panel.wait())
+        paid = len(server.bodies)
+        left = run_notebook(notebook, out=project / "out", progress=False)
+        run = load_run(left.notebook)
+
+        assert len(server.bodies) == paid == 8 + 3 + 8
+        assert keys(run.trials) == asked
+        assert [len(trial.request.messages) for trial in run.follow_ups] == [3, 3, 5]
+        assert keys(run.follow_ups) == keys(follow_ups)
+        assert {(trial.task_id, trial.repeat) for trial in run.follow_ups} == {("typed", 1)}
+        assert "<b>" not in "".join(
+            "".join(output.get("data", {})) for cell in cells(left.notebook) for output in cell.get("outputs", ())
+        )
+        assert "\x1b" not in printed(left.notebook, "answers")
+        assert repr(HOSTILE) in printed(left.notebook, "answers")
+
+    def test_the_calls_say_the_same_to_the_replies(self, server: MessagesServer) -> None:
+        panel = TrialPanel(AGENTS)
+        panel.run(GRADED)
+        panel.wait()
+        for text in ("A thousand a second.", "And then?"):
+            panel.reply_to("short", text)
+            panel.wait()
+        paid = len(server.bodies)
+        names: dict[str, Any] = {}
+        exec(panel.calls, names)
+
+        assert "run = wb.answer_reply(run, 'And then?', variant='short', task_id='graded', repeat=0)" in panel.calls
+        assert keys((*names["run"].trials, *names["run"].follow_ups)) == keys(panel.trials)
+        assert len(server.bodies) == paid == 4
+
+    def test_an_answer_to_half_a_reply_is_asked_the_same(self, server: MessagesServer, project: Path) -> None:
+        came = threading.Event()
+
+        def start(request: Any, *, on_text: Any, **settings: Any) -> Any:
+            return start_trial(request, on_text=lambda piece: (on_text(piece), came.set()), **settings)
+
+        panel = TrialPanel({"long": AGENTS["long"]}, start=start)
+        server.seconds_a_piece = 5.0
+        panel.run(GRADED)
+        assert came.wait(30)
+        panel.stop()
+        panel.wait()
+        server.seconds_a_piece = 0.0
+        panel.reply_to("long", "Shorter, please.")
+        stopped, answered = panel.wait()
+        left = run_notebook(panel.freeze(project / "outputs" / "f.ipynb"), out=project / "out", progress=False)
+        names: dict[str, Any] = {}
+        exec(panel.calls, names)
+
+        assert stopped.outcome == "stopped"
+        assert "reply='First, '" in panel.calls
+        assert keys(load_run(left.notebook).follow_ups) == keys(names["run"].follow_ups) == {answered.key}
+        sent = [len(body["messages"]) for body in server.bodies if "max_tokens" in body]
+        assert sent == [1, 3, 1], "what was stopped is asked anew, the answer to it is not"
+
+    def test_an_answer_that_failed_is_said_again_and_frozen_once(self, server: MessagesServer, project: Path) -> None:
+        panel = TrialPanel({"long": AGENTS["long"]})
+        panel.run(GRADED)
+        panel.wait()
+        for fault, text in (("413", "Too long."), ("401", "Refused."), ("ok", "In short.")):
+            server.fault = lambda _, __, fault=fault: fault  # type: ignore[misc]
+            panel.reply_to("long", text)
+            panel.wait()
+            assert columns(panel)[0].can_answer
+        left = run_notebook(panel.freeze(project / "outputs" / "f.ipynb"), out=project / "out", progress=False)
+
+        assert [answer.text for answer in panel.answers] == ["In short."]
+        assert [trial.key for trial in load_run(left.notebook).follow_ups] == [panel.trials[-1].key]
+        assert len(server.bodies) == 4
+
+    def test_a_key_in_an_answer_is_not_written(self, project: Path) -> None:
         panel = TrialPanel(AGENTS, place=OFFLINE)
         panel.run(GRADED)
         panel.wait()
-        panel.reply_to("short", "A thousand ``` a second.")
+        panel.reply_to("short", "It is sk-ant-api03-0123456789abcdef.")
         panel.wait()
-        title = "".join(json.loads(panel.freeze(project / "f.ipynb").read_text())["cells"][0]["source"])
 
-        assert "````\nTo short: A thousand ``` a second.\n````" in title
+        with pytest.raises(FileError, match="would hold a key; take it out of the agent, the question or the answer"):
+            panel.freeze(project / "f.ipynb")
+        assert not list(project.glob("f.*"))
 
     def test_nothing_is_written_over(self, project: Path) -> None:
         panel = TrialPanel(AGENTS, place=OFFLINE)

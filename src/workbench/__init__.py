@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from workbench.grading import catalogue as graders
     from workbench.headless.notebook import run_notebook as run_notebook
     from workbench.trial.client import choose_place as choose_place
+    from workbench.trial.conversation import answer_reply as answer_reply
     from workbench.trial.description_tasks import load_tasks_for as load_tasks_for
     from workbench.trial.ledger.columns import read_attempts as read_attempts
     from workbench.trial.ledger.store import open_ledger as open_ledger
@@ -69,6 +70,7 @@ _ROOMS = {
     "definition.project": ("enter_project", "project_folder"),
     "definition.roster": ("load_roster",),
     "trial.task": ("Task", "load_tasks"),
+    "trial.conversation": ("answer_reply",),
     "trial.description_tasks": ("load_tasks_for",),
     "trial.trial": ("Reply", "Run", "Score", "Trial"),
     "trial.plan": ("make_request", "plan_trials"),

@@ -48,9 +48,12 @@ def test_the_authors_walk_by_keyboard_alone(author: Notebook, lab: Lab) -> None:
     type_keys("Only in the draft.\n")
     author.wait_for("editor.agent.prompt.endswith('Only in the draft.\\n')")
     press("Escape")
+    assert not is_on_cell(page, "edit"), "the first one only leaves the text"
     tab_to(editor, "tab", "Problems (0)")
     press("ArrowRight")
     editor.get_by_role("textbox", name="Changes of the draft").wait_for()
+    press("Escape")
+    assert is_on_cell(page, "edit")
 
     author.set_pace(tokens_per_second=100)
     tab_to(panel, "listbox", "Tasks")
@@ -87,9 +90,12 @@ def test_the_authors_walk_by_keyboard_alone(author: Notebook, lab: Lab) -> None:
     tab_back_to(panel, press, "Freeze")
     press("Enter")
     panel.get_by_text("Written: outputs/frozen-1.ipynb").wait_for()
-    panel.get_by_text("The answers to replies are not in it.").wait_for()
+    press("Escape")
+    assert is_on_cell(page, "try")
+    press("ArrowDown")
+    assert is_on_cell(page, "diff-text"), "the notebook's own keys work"
 
-    for file in (lab.root / "outputs").glob("frozen-*"):
+    for file in (lab.root / "outputs").glob("frozen-*.*"):
         file.unlink()
 
 
@@ -106,6 +112,16 @@ def tab_back_to(panel: Any, press: Any, name: str) -> None:
     pytest.fail(f"Shift-Tab does not come to {name!r}")
 
 
+def is_on_cell(page: Any, cell_id: str) -> bool:
+    """Whether this cell has the focus, in command mode."""
+    return bool(page.evaluate(_IS_ON_CELL, cell_id))
+
+
+_IS_ON_CELL = """id => {
+  const { content } = window.jupyterapp.shell.currentWidget;
+  const { model, node } = content.activeCell;
+  return model.id === id && node === document.activeElement && content.mode === 'command';
+}"""
 _SELECT_CELL = """id => {
   const { content } = window.jupyterapp.shell.currentWidget;
   content.activeCellIndex = content.widgets.findIndex(cell => cell.model.id === id);

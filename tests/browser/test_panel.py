@@ -187,6 +187,8 @@ def test_no_serious_violation_and_nothing_sticks_out(panel: Panel, screenshots: 
     panel.pick(1, 2)
     panel.press("Estimate")
     panel.see("4 calls")
+    type_at_end(editor.get_by_label("Prompt", exact=True), "Be brief.\n")
+    panel.see("Of an earlier text; press Estimate again")
     panel.run()
     for column in (panel.column("disk"), panel.column("draft")):
         column.get_by_text("2 of 2 trials have ended").click()

@@ -346,6 +346,8 @@ def test_the_walk_by_keyboard_alone(table: Table) -> None:
     table.place.get_by_label("Two replies compared").wait_for(state="detached")
     assert table.page.evaluate("document.activeElement.getAttribute('role')") == "gridcell"
     assert table.value("table.pair.task.id") == "task-9"
+    keyboard.press("Escape")
+    assert table.page.evaluate("document.activeElement.matches('.jp-Cell')")
 
 
 def test_a_busy_kernel_is_said_and_answers_when_it_is_free(table: Table) -> None:

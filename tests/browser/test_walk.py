@@ -144,9 +144,17 @@ def test_the_authors_walk(lab: Lab, page: Any, file: Path, model: MessagesServer
         panel.get_by_role("button", name="Run").click()
         author.wait_for("len(panel.trials) == 4 and not panel.is_running", seconds=60)
         asked = author.value("sorted(trial.key for trial in panel.trials)")
+        for count, text in enumerate(("Which of the 200 words is it?", "And in Python?"), start=5):
+            draft.get_by_label("Answer to draft").fill(text)
+            draft.get_by_role("button", name="Send").click()
+            author.wait_for(f"len(panel.trials) == {count} and not panel.is_running", seconds=60)
+        said = author.value("[trial.key for trial in panel.trials if len(trial.request.messages) > 1]")
         panel.get_by_role("button", name="Freeze").click()
         panel.get_by_text("Written: outputs/frozen-1.ipynb").wait_for()
-        panel.scroll_into_view_if_needed()
+        panel.get_by_text("The same as calls").click()
+        panel.get_by_text("run = wb.answer_reply(run, 'And in Python?', variant='draft'").wait_for()
+        panel.evaluate("panel => panel.scrollIntoView({block: 'end'})")
+        panel.locator("details > pre").last.evaluate("calls => calls.scrollTo(0, calls.scrollHeight)")
         page.screenshot(path=screenshots / "walk-frozen.png")
 
         author.run_cell("compare")
@@ -169,7 +177,10 @@ def test_the_authors_walk(lab: Lab, page: Any, file: Path, model: MessagesServer
     )
 
     assert left.returncode == 0, left.stderr
-    assert sorted(trial.key for trial in load_run(lab.root / "outputs" / "frozen-run").trials) == asked
+    frozen = load_run(lab.root / "outputs" / "frozen-run")
+    assert sorted(trial.key for trial in frozen.trials) == asked
+    assert [trial.key for trial in frozen.follow_ups] == said
+    assert len(said) == 2
     assert answered(model) == paid
 
 

@@ -5,6 +5,7 @@
     systems/*.txt   the system prompts as they were sent, named by their hash
     tasks.jsonl     one task a line, in the order of the run
     trials.jsonl    one trial a line, in the order of the run: request, reply or failure, scores, key in the ledger
+    follow_ups.jsonl  the same of what was said to replies; only where something was
 
 The same run gives the same bytes, wherever and whenever it is exported.
 """
@@ -31,7 +32,8 @@ _UNFINISHED = "unfinished"
 """The format of a record while it is being written: one that was interrupted is not taken for a whole one."""
 _LONGEST_STEM = 60
 """Characters of a variant's name in the name of its file: at four bytes each, what every file system takes."""
-_OWN = ("run.json", "agents", "systems", "tasks.jsonl", "trials.jsonl")
+_FOLLOW_UPS = "follow_ups.jsonl"
+_OWN = ("run.json", "agents", "systems", "tasks.jsonl", "trials.jsonl", _FOLLOW_UPS)
 
 
 def export_record(run: Run, folder: str | Path) -> Path:
@@ -61,10 +63,12 @@ def export_record(run: Run, folder: str | Path) -> Path:
     }
     files |= {f"agents/{names[name]}": content for name, content in agents.items()}
     files |= {_system_file(trial.request.system): _bytes(trial.request.system) for trial in run.trials}
+    if run.follow_ups:
+        files[_FOLLOW_UPS] = _lines(_trial_as_json(trial) for trial in run.follow_ups)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "run.json").write_bytes(_indented({"format": _UNFINISHED}))
-        for stale in [*folder.glob("agents/*.md"), *folder.glob("systems/*.txt")]:
+        for stale in [*folder.glob("agents/*.md"), *folder.glob("systems/*.txt"), *folder.glob(_FOLLOW_UPS)]:
             if stale.relative_to(folder).as_posix() not in files:
                 stale.unlink()
         for name, content in files.items():
@@ -119,12 +123,14 @@ def load_run(folder: str | Path) -> Run:
             path.relative_to(folder).as_posix(): path.read_bytes().decode("utf-8", "surrogateescape")
             for path in folder.glob("systems/*.txt")
         }
+        follow_ups = _json_lines(folder / _FOLLOW_UPS) if (folder / _FOLLOW_UPS).exists() else []
         return Run(
             variants=variants,
             tasks=tuple(_task_from_json(line) for line in _json_lines(folder / "tasks.jsonl")),
             repeats=about["repeats"],
             place=place,
             trials=tuple(_trial_from_json(line, place, systems) for line in _json_lines(folder / "trials.jsonl")),
+            follow_ups=tuple(_trial_from_json(line, place, systems) for line in follow_ups),
             versions=dict(about.get("versions", {})),
         )
     except OSError as error:

@@ -79,7 +79,7 @@ def run_trials(
         print(f"Replayed from the ledger, nothing is asked. {door.describe_place(place)}", flush=True)
     else:
         print(door.describe_place(place), flush=True)
-        trials = list(plan.trials(place)) if mode == "fresh" else _known(plan.trials(place), ledger)
+        trials = list(plan.trials(place)) if mode == "fresh" else known_trials(plan.trials(place), ledger)
     limits = budget_limits(trials, usd=budget_usd, tokens=budget_tokens, scope=budget_scope)
     if all(trial.reply is not None for trial in trials):
         bar = progress_bar(len(trials), shown=progress, timed=False)
@@ -112,8 +112,12 @@ def run_trials(
     )
 
 
-def _known(trials: Sequence[Trial], ledger: Ledger | str | Path | None) -> list[Trial]:
-    """The trials, those that the ledger holds with their replies."""
+def known_trials(trials: Sequence[Trial], ledger: Ledger | str | Path | None) -> list[Trial]:
+    """The trials, those that the ledger holds with their replies.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
     keys = [trial.key for trial in trials]
     known = _found(ledger, keys)
     return [
@@ -136,7 +140,7 @@ def _found(ledger: Ledger | str | Path | None, keys: Sequence[str]) -> Mapping[s
 
 def _replayed(plan: Plan, ledger: Ledger | str | Path | None, place: Place) -> list[Trial]:
     """All trials from the ledger: as they were answered here, or else wherever all of them were answered."""
-    here = _known(plan.trials(place), ledger)
+    here = known_trials(plan.trials(place), ledger)
     missing = [trial for trial in here if trial.reply is None]
     if not missing:
         return here
@@ -144,7 +148,7 @@ def _replayed(plan: Plan, ledger: Ledger | str | Path | None, place: Place) -> l
 
     with opened_ledger(ledger) as opened:
         for base_url in opened.places():
-            elsewhere = _known(plan.trials(door.place_at(base_url)), opened)
+            elsewhere = known_trials(plan.trials(door.place_at(base_url)), opened)
             if all(trial.reply is not None for trial in elsewhere):
                 return elsewhere
         difference = opened.nearest(missing[0])

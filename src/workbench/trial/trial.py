@@ -253,5 +253,8 @@ class Run:
     place: Place
     trials: tuple[Trial, ...]
     """Task by task, variant by variant, repeat by repeat; one for each planned attempt."""
+    follow_ups: tuple[Trial, ...] = ()
+    """What was said to replies, and what came back, in the order in which it was said; see `answer_reply`. Each has the
+    variant, task and repeat of the trial that it goes on from, is not graded, and counts in no comparison."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """By distribution, what the run was made with, where a record says so; empty: with what is installed here."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, replace
 from typing import Any
 
 from workbench.definition.agent import Agent
 from workbench.errors import PlanError, WorkbenchError
 from workbench.trial.catalogue import price_usd
+from workbench.trial.conversation import follow_up, has_reply
 from workbench.trial.ledger.store import Ledger
 from workbench.trial.loop import Started
 from workbench.trial.plan import CHARACTERS_PER_TOKEN
@@ -21,7 +20,9 @@ from workbench.trial.runner import grade_trial
 from workbench.trial.task import Task
 from workbench.trial.trial import Failure, Grader, Trial, Usage
 from workbench.widgets.frame import sendable
+from workbench.widgets.freeze import Answer
 from workbench.widgets.reply import ReplyView
+from workbench.widgets.trial_text import OUTCOMES, exchange, mean_score, meter, opened, sendable_scores, what_was_asked
 
 SECONDS_BETWEEN_UPDATES = 0.1
 """A page that gets more updates than this falls behind, and what one types in it with it."""
@@ -29,15 +30,6 @@ LONGEST_LIST = 200
 """Rows of trials that a page is sent."""
 
 _grading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="workbench-grading")
-
-OUTCOMES = {
-    "answered": "Answered.",
-    "refused": "Refused: the model declined to answer. Not scored.",
-    "cut_off": "Cut off: the reply reached its longest length. Not scored.",
-    "empty": "Empty: the reply has no text. Not scored.",
-    "failed": "Failed. Not scored.",
-    "stopped": "Stopped: what had come by then is kept. Not scored.",
-}
 
 
 class Column:
@@ -58,8 +50,8 @@ class Column:
         self.variant = self.planned[0].variant
         self.ended: list[Trial] = []
         """Those of a follow-up behind those that were planned."""
-        self.answers: list[str] = []
-        """What was said to its replies."""
+        self.answers: list[Answer] = []
+        """What was said to its replies; of several answers to one reply, the last."""
         self.is_done = False
         self._agent = agent
         self._tasks = tasks
@@ -72,7 +64,7 @@ class Column:
         self._lock = threading.RLock()
         self._finished = threading.Event()
         self._waiting = list(self.planned)
-        self._stopping = False
+        self._stopping = self._failed_for_all = False
         self._pieces: list[str] = []
         self._unsent: list[str] = []
         self._next_update: asyncio.TimerHandle | None = None
@@ -103,24 +95,29 @@ class Column:
     def reply_to(self, text: str) -> None:
         """Puts this answer to the latest reply, with all that was said before it.
 
+        An answer that got no reply may be said again, in other words too: this one takes its place.
+
         Raises:
             PlanError: there is no reply, or nothing to say.
         """
         with self._lock:
-            said = self.ended[-1].reply if self.ended else None
-            if said is None or not said.text.strip() or not self.is_done:
-                raise PlanError(f"{self.variant} has no whole reply that could be answered")
-            if not text.strip():
-                raise PlanError("there is no answer; type one")
-            last = self.ended[-1]
-            turns = ({"role": "assistant", "content": said.text}, {"role": "user", "content": text})
-            request = replace(last.request, messages=(*last.request.messages, *turns))
-            self._waiting = [last.replace(request=request, reply=None, failure=None, scores={})]
-            self.answers.append(text)
+            answered = self._answerable if self.is_done else None
+            if answered is None:
+                raise PlanError(f"{self.variant} has no reply that could be answered")
+            self._waiting = [follow_up(answered, text)]
+            kept = [answer for answer in self.answers if answer.trial is not answered]
+            self.answers = [*kept, Answer(trial=answered, text=text)]
             self._finished.clear()
             self._stopping = self.is_done = False
             self._show_restart()
         self.begin()
+
+    @property
+    def _answerable(self) -> Trial | None:
+        """The trial with the latest reply of what is on the page."""
+        if self.ended and has_reply(self.ended[-1]) and (self.answers or not self._failed_for_all):
+            return self.ended[-1]
+        return self.answers[-1].trial if self.answers else None
 
     def open_view(self) -> ReplyView:
         with self._lock:
@@ -300,83 +297,23 @@ class Column:
         view.text = "".join(self._pieces) if reply is None else reply.text
         view.trouble = self._trouble
         view.status = self._status
-        view.can_answer = bool(reply is not None and reply.text.strip())
+        view.can_answer = self._answerable is not None
         if trial is not None:
             view.meter = meter(trial)
-            view.scores = _rows(trial)
+            view.scores = sendable_scores(trial)
 
     def _show_listing(self, view: ReplyView | None) -> None:
         if view is None or len(self.planned) + len(self.ended) < 3:
             return
         rows = [
-            [number, sendable(trial.task_id), str(trial.repeat + 1), trial.outcome.replace("_", " "), _mean(trial)]
+            [
+                number,
+                sendable(what_was_asked(trial)),
+                str(trial.repeat + 1),
+                trial.outcome.replace("_", " "),
+                mean_score(trial),
+            ]
             for number, trial in enumerate(self.ended)
         ]
         view.listing = rows[-LONGEST_LIST:]
         view.listed = f"{len(self.ended):,} of {max(len(self.planned), len(self.ended)):,} trials have ended"
-
-
-def exchange(trial: Trial) -> tuple[str, str]:
-    """The request and what came back, as JSON: no header, so no credential is in it; "" while nothing is back."""
-    parts = {name: asdict(part) for name in ("reply", "failure") if (part := getattr(trial, name)) is not None}
-    request = json.dumps(trial.request.body(), indent=2, ensure_ascii=False)
-    return request, json.dumps(parts, indent=2, ensure_ascii=False) if parts else ""
-
-
-def opened(trial: Trial) -> dict[str, Any]:
-    """A trial that has ended, in words."""
-    request, response = exchange(trial)
-    failure = trial.failure
-    return {
-        "title": sendable(f"{trial.task_id}, attempt {trial.repeat + 1}: {OUTCOMES[trial.outcome]}"),
-        "meter": sendable(meter(trial)),
-        "text": sendable(trial.reply.text if trial.reply else ""),
-        "trouble": sendable(f"{failure.type}: {failure.message}" if failure and trial.outcome == "failed" else ""),
-        "scores": _rows(trial),
-        "request": sendable(request),
-        "response": sendable(response),
-    }
-
-
-def _rows(trial: Trial) -> list[list[str]]:
-    return [[sendable(cell) for cell in row] for row in score_rows(trial)]
-
-
-def _mean(trial: Trial) -> str:
-    return "no score" if trial.score is None else f"{trial.score:.2f}"
-
-
-def meter(trial: Trial) -> str:
-    """Seconds, tokens and cost of a trial that has ended."""
-    reply = trial.reply
-    if reply is None:
-        return ""
-    parts = []
-    if reply.seconds_to_first_token is not None:
-        parts.append(f"{reply.seconds_to_first_token:.2f} s to first token")
-    if reply.seconds is not None:
-        parts.append(f"{reply.seconds:.1f} s in all")
-    return " · ".join([*parts, *counts(trial)])
-
-
-def counts(trial: Trial) -> list[str]:
-    if trial.reply is None:
-        return []
-    usage = trial.reply.usage
-    tokens = [
-        f"{count:,} tokens {way}"
-        for count, way in ((usage.input_tokens, "in"), (usage.output_tokens, "out"))
-        if count is not None
-    ]
-    if trial.place.is_stand_in:
-        return [*tokens, "no cost: no model answered"]
-    usd = price_usd(trial.request.model, usage)
-    return [*tokens, "cost unknown" if usd is None else f"{usd:.4f} USD"]
-
-
-def score_rows(trial: Trial) -> list[tuple[str, str, str]]:
-    rows = [
-        (label, "no score" if score.value is None else f"{score.value:.2f}", score.explanation)
-        for label, score in trial.scores.items()
-    ]
-    return rows if trial.score is None else [("mean", f"{trial.score:.2f}", ""), *rows]

@@ -16,8 +16,26 @@ from workbench.errors import FileError
 from workbench.grading.catalogue import standard
 from workbench.secrets import without_secrets
 from workbench.trial.task import Task
-from workbench.trial.trial import GraderFactory, Place
+from workbench.trial.trial import GraderFactory, Place, Trial
 from workbench.widgets.frame import as_code
+
+_ANSWERS_TEXT = """\
+## What was said to the replies
+
+Each answer goes to the very reply that it was given to, so its request stays the same, whatever else was answered \
+since. Neither the estimate above nor a comparison counts these trials; the record has them in `follow_ups.jsonl`."""
+_ANSWERS = """\
+import json
+from pathlib import Path
+
+for line in Path(answers).read_text(encoding="utf-8").splitlines():
+    run = wb.answer_reply(run, **json.loads(line), mode=mode, ledger=ledger)
+for trial in run.follow_ups:
+    said = trial.request.messages[-1]["content"]
+    print(f"{trial.variant}, {trial.task_id}, attempt {trial.repeat + 1}: {trial.outcome}. {trial.place.label}")
+    for who, text in (("said", said), ("answered", trial.reply.text if trial.reply else str(trial.failure))):
+        print(f"  {who}:", *(f"    {line!r}" for line in text.splitlines()), sep="\\n")"""
+"""Lines as Python has them: the text of a model steers no terminal and is no markup."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +74,32 @@ class Asked:
         return tuple(name for name, factory in self.own_graders.items() if _place_of(factory) is None)
 
 
-def calls_of(asked: Asked) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What was said to a reply."""
+
+    trial: Trial
+    """Whose reply was answered; that of an answer before it, where the conversation went on."""
+    text: str
+
+    def call(self) -> dict[str, Any]:
+        """What `answer_reply` takes, beside the run, to send the very same request, whatever was answered since."""
+        reply = "" if self.trial.reply is None else self.trial.reply.text
+        return {**self._whose(), "reply": reply, "text": self.text}
+
+    def line(self) -> str:
+        """The call as Python. The reply is in it only where the run has none: it was stopped or broke off half way."""
+        given = self.call()
+        if self.trial.failure is None:
+            del given["reply"]
+        text = given.pop("text")
+        return f"{text!r}, {', '.join(f'{name}={value!r}' for name, value in given.items())}"
+
+    def _whose(self) -> dict[str, Any]:
+        return {"variant": self.trial.variant, "task_id": self.trial.task_id, "repeat": self.trial.repeat}
+
+
+def calls_of(asked: Asked, answers: Sequence[Answer] = ()) -> str:
     """Python that plans and runs the same by public calls, on its own: it holds the texts that are in no file.
 
     Graders that are in no module are left out; what is asked is the same without them.
@@ -72,24 +115,25 @@ def calls_of(asked: Asked) -> str:
     settings = [f"repeats={asked.repeats}", f"graders={graders}"]
     settings += [f"{name}={value!r}" for name in ("model", "effort") if (value := getattr(asked, name)) is not None]
     where = [f"live={asked.live}"] if asked.live is not None else []
-    where += [f"ledger={asked.ledger!r}"] if asked.ledger is not None else []
+    ledger = [f"ledger={asked.ledger!r}"] if asked.ledger is not None else []
+    said = "".join(f"run = wb.answer_reply({', '.join(['run', answer.line(), *ledger])})\n" for answer in answers)
     return (
         f"{imports}\nwb.enter_project()\nvariants = {{\n{agents}}}\ntasks = [\n{tasks}]\n"
         f"plan = wb.plan_trials(variants, tasks, {', '.join(settings)})\n"
-        f"run = wb.run_trials({', '.join(['plan', *where])})\n"
+        f"run = wb.run_trials({', '.join(['plan', *where, *ledger])})\n{said}"
     )
 
 
-def write_notebook(asked: Asked, path: str | Path, *, answers: Sequence[tuple[str, str]] = ()) -> Path:
-    """Writes a notebook that plans the same, with its tasks and the agents that are in no file beside it.
+def write_notebook(asked: Asked, path: str | Path, *, answers: Sequence[Answer] = ()) -> Path:
+    """Writes a notebook that plans the same and says the same to the replies, with its texts beside it: the tasks, the
+    agents that are in no file, and what was said to which reply.
 
-    Its first cell names what is not in it: graders that are in no module, and `answers`, which are pairs of a variant
-    and what was said to its reply.
+    Its first cell names what is not in it: graders that are in no module.
 
     Raises:
         FileError: a file cannot be written, is there already, or would hold a key.
     """
-    left_out = _not_in_it(asked.left_out, answers)
+    left_out = _not_in_it(asked.left_out)
     asked = _without(asked, asked.left_out)
     path = Path(path)
     if path.suffix != ".ipynb":
@@ -104,12 +148,18 @@ def write_notebook(asked: Asked, path: str | Path, *, answers: Sequence[tuple[st
             files[kept] = agent.to_bytes()
         agents[name] = _from_project(kept)
     files[tasks] = "".join(json.dumps(_task_row(task), default=str) + "\n" for task in asked.tasks).encode()
-    notebook = _notebook(asked, agents, _from_project(tasks), left_out)
+    said = path.with_name(f"{path.stem}.answers.jsonl")
+    if answers:
+        files[said] = "".join(json.dumps(answer.call()) + "\n" for answer in answers).encode()
+    notebook = _notebook(asked, agents, _from_project(tasks), _from_project(said) if answers else None, left_out)
     files[path] = (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
     for file, content in files.items():
         text = content.decode("utf-8", "replace")
         if without_secrets(text) != text:
-            raise FileError("not written: it would hold a key; take it out of the agent or the question", path=file)
+            raise FileError(
+                "not written: it would hold a key; take it out of the agent, the question or the answer to a reply",
+                path=file,
+            )
         if file.exists():
             raise FileError("is there already; freeze under another name", path=file)
     try:
@@ -122,14 +172,17 @@ def write_notebook(asked: Asked, path: str | Path, *, answers: Sequence[tuple[st
     return path
 
 
-def _notebook(asked: Asked, agents: Mapping[str, str], tasks: str, left_out: str) -> dict[str, Any]:
+def _notebook(
+    asked: Asked, agents: Mapping[str, str], tasks: str, answers: str | None, left_out: str
+) -> dict[str, Any]:
     modules, graders = _graders_call(asked)
     files = "".join(f"    {name!r}: {file!r},\n" for name, file in agents.items())
+    said = "" if answers is None else f"answers: str = {answers!r}  # what was said to which reply\n"
     parameters = (
         "from typing import Optional\n\n"
         f"agents: dict = {{\n{files}}}  # agent files by the name of the variant\n"
         f"tasks: str = {tasks!r}\n"
-        f"repeats: int = {asked.repeats}  # attempts at every task by each variant\n"
+        f"{said}repeats: int = {asked.repeats}  # attempts at every task by each variant\n"
         f"model: Optional[str] = {asked.model!r}  # None: as each agent says\n"
         f"effort: Optional[str] = {asked.effort!r}  # None: as each agent says\n"
         f"live: Optional[bool] = {asked.live!r}  # None: a model if a key is set; True: a model or fail; False: none\n"
@@ -155,6 +208,8 @@ def _notebook(asked: Asked, agents: Mapping[str, str], tasks: str, left_out: str
         _cell("run", run, tags=[]),
         _cell("trials", shown, tags=[]),
     ]
+    if answers is not None:
+        cells += [_cell("answers-text", _ANSWERS_TEXT), _cell("answers", _ANSWERS, tags=[])]
     if len(asked.variants) > 1 and any(task.graders for task in asked.tasks):
         cells.append(_cell("compare", "wb.compare(run, baseline=next(iter(variants)))", tags=[]))
     cells.append(_cell("record", 'print(f"The record is in {wb.export_record(run, out)}")', tags=[]))
@@ -163,16 +218,12 @@ def _notebook(asked: Asked, agents: Mapping[str, str], tasks: str, left_out: str
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
 
 
-def _not_in_it(graders: Sequence[str], answers: Sequence[tuple[str, str]]) -> str:
+def _not_in_it(graders: Sequence[str]) -> str:
     """What the notebook leaves out, as Markdown in which text stays text."""
-    parts = []
-    if graders:
-        why = "Put them into a module, and they will be."
-        parts.append(f"These graders are not in it, for they are in no module. {why}\n\n{as_code(', '.join(graders))}")
-    if answers:
-        said = "\n\n".join(as_code(f"To {variant}: {text}") for variant, text in answers)
-        parts.append(f"These answers to replies are not in it: a plan asks each task once.\n\n{said}")
-    return "".join(f"\n\n{part}" for part in parts)
+    if not graders:
+        return ""
+    why = "Put them into a module, and they will be."
+    return f"\n\nThese graders are not in it, for they are in no module. {why}\n\n{as_code(', '.join(graders))}"
 
 
 def _without(asked: Asked, left_out: Sequence[str]) -> Asked:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.widgets.column import OUTCOMES, counts, score_rows
 from workbench.widgets.frame import as_code, as_rows, as_text
+from workbench.widgets.trial_text import OUTCOMES, counts, score_rows, what_was_asked
 
 if TYPE_CHECKING:
     from workbench.trial.trial import Trial
@@ -19,7 +19,7 @@ def html_page(panel: TrialPanel) -> str:
     """The panel as a page without controls."""
     parts = [as_text(repr(panel), tag="p")]
     for trial in panel.trials:
-        parts.append(as_text(f"{trial.variant} on {trial.task_id}: {OUTCOMES[trial.outcome]}", tag="h3"))
+        parts.append(as_text(_heading(trial), tag="h3"))
         parts.append(as_text(" · ".join([trial.place.label, *counts(trial)]), tag="p"))
         parts.append(as_text(_text(trial), tag="pre"))
         if trial.scores:
@@ -31,10 +31,14 @@ def markdown_page(panel: TrialPanel) -> str:
     """The replies as Markdown in which their text stays text."""
     parts = [as_code(repr(panel))]
     for trial in panel.trials:
-        parts.append(as_code(f"{trial.variant} on {trial.task_id}, {trial.place.label}: {OUTCOMES[trial.outcome]}"))
+        parts.append(as_code(f"{_heading(trial)} {trial.place.label}"))
         parts.append(as_code(_text(trial)))
         parts.extend([as_code("\n".join(": ".join(row) for row in score_rows(trial)))] if trial.scores else [])
     return "\n\n".join(parts)
+
+
+def _heading(trial: Trial) -> str:
+    return f"{trial.variant} on {what_was_asked(trial)}: {OUTCOMES[trial.outcome]}"
 
 
 def _text(trial: Trial) -> str:

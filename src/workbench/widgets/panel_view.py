@@ -88,6 +88,11 @@ class PanelView:
         self._note = ipywidgets.HTML()
         self._place = ipywidgets.HTML()
         self._estimate = ipywidgets.HTML()
+        self._stale = ipywidgets.HTML()
+        self._estimates = 0
+        """How many were asked for or taken away: one that comes late is not shown."""
+        self._estimated: object = None
+        """The texts that the estimate on the page is of; `None` where there is no estimate."""
         self._calls = ipywidgets.HTML()
         self._replies = styled(ipywidgets.Box(), "replies")
         settings = [self._model, self._effort, self._repeats]
@@ -98,7 +103,9 @@ class PanelView:
             styled(ipywidgets.HBox([self._task, *self._ticks.values(), *found]), "bar"),
             self._question,
             styled(ipywidgets.HBox(settings), "bar"),
-            styled(ipywidgets.HBox([self._run, self._stop, self._ask, self._freeze, self._estimate]), "bar"),
+            styled(
+                ipywidgets.HBox([self._run, self._stop, self._ask, self._freeze, self._stale, self._estimate]), "bar"
+            ),
             self._note,
             self._replies,
             self._calls,
@@ -107,7 +114,7 @@ class PanelView:
         self._show_place()
         self._say("")
         self._task.observe(lambda _: self._show_question(), "value")
-        self._question.observe(lambda _: self._leave_task(), "value")
+        self._question.observe(lambda _: self._question_changed(), "value")
         for control in (self._task, *self._ticks.values(), self._versions, *settings):
             control.observe(lambda _: self._choices_changed(), "value")
         self._run.on_click(lambda _: self._start())
@@ -115,6 +122,8 @@ class PanelView:
         self._find.on_click(lambda _: self._list_versions())
         self._ask.on_click(lambda _: threading.Thread(target=self._show_estimate, daemon=True).start())
         self._freeze.on_click(lambda _: self._write())
+        if isinstance(panel._source, AgentEditor):
+            panel._source.observe(self._look_at_texts)
 
     def show_columns(self, columns: tuple[Column, ...]) -> None:
         """Puts these replies in place of those of the run before."""
@@ -148,6 +157,7 @@ class PanelView:
 
     def _start(self) -> None:
         self._show_place()
+        self._look_at_texts()
         tasks, chosen, settings = self._chosen()
         try:
             self._panel.run(tasks, chosen, **settings)
@@ -168,8 +178,7 @@ class PanelView:
             self._say(str(error))
         else:
             name = Path("outputs") / path.name
-            left_out = "" if not self._panel.answers else " The answers to replies are not in it."
-            self._say(f"Written: {name}. `workbench run {name}` asks nobody for what was answered.{left_out}")
+            self._say(f"Written: {name}. `workbench run {name}` asks nobody for what was answered.")
 
     def _list_versions(self) -> None:
         try:
@@ -183,7 +192,9 @@ class PanelView:
 
     def _choices_changed(self) -> None:
         """The server that counts tokens is not asked while one chooses."""
-        self._estimate.value = ""
+        self._estimates += 1
+        self._estimated = None
+        self._estimate.value = self._stale.value = ""
         try:
             stands_in = self._panel.place.is_stand_in
         except WorkbenchError:
@@ -192,15 +203,32 @@ class PanelView:
             self._show_estimate()
 
     def _show_estimate(self) -> None:
+        self._estimates += 1
+        number, texts = self._estimates, self._texts()
         tasks, chosen, settings = self._chosen()
         try:
             estimate = self._panel.estimate(tasks, chosen, **settings)
         except WorkbenchError as error:
-            self._estimate.value = as_text(str(error), tag="div", name="note")
+            shown = as_text(str(error), tag="div", name="note")
         else:
             brief = as_text(_brief(estimate), tag="summary")
             table = as_rows(list(estimate.rows()), ("estimate", "nothing is spent yet"))
-            self._estimate.value = f"<details>{brief}{table}</details>"
+            shown = f"<details>{brief}{table}</details>"
+        if number == self._estimates:
+            self._estimate.value, self._estimated = shown, texts
+            self._look_at_texts()
+
+    def _texts(self) -> object:
+        """What an estimate is of, beside the choices: one's own question and the agents that are edited."""
+        tasks, chosen, _ = self._chosen()
+        known = self._panel.variants
+        return [task for task in tasks if isinstance(task, str)], [known.get(name) for name in chosen]
+
+    def _look_at_texts(self) -> None:
+        """Marks an estimate of texts that were changed since; called at every edit, so no tokens are counted here."""
+        is_stale = self._estimated is not None and self._estimated != self._texts()
+        said = "Of an earlier text; press Estimate again:" if is_stale else ""
+        self._stale.value = f'<span role="status" class="workbench-stale">{said}</span>' if said else ""
 
     def _remark(self, chosen: list[str]) -> str:
         tried = [column.variant for column in self._panel._columns]
@@ -225,10 +253,13 @@ class PanelView:
             self._question.value = sendable(picked[0].message) if len(picked) == 1 else ""
             self._is_showing = False
 
-    def _leave_task(self) -> None:
+    def _question_changed(self) -> None:
         """A question that was edited is no longer the task's: its graders would not fit."""
-        if not self._is_showing and _OWN not in self._task.value:
+        if self._is_showing:
+            return
+        if _OWN not in self._task.value:
             self._task.value = (_OWN,)
+        self._look_at_texts()
 
     def _show_place(self) -> None:
         try:

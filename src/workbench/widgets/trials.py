@@ -24,7 +24,7 @@ from workbench.trial.trial import GraderFactory, Place, Trial
 from workbench.widgets.column import Column
 from workbench.widgets.editor import AgentEditor
 from workbench.widgets.frame import bundle
-from workbench.widgets.freeze import Asked, calls_of, write_notebook
+from workbench.widgets.freeze import Answer, Asked, calls_of, write_notebook
 from workbench.widgets.panel_pages import html_page, markdown_page
 from workbench.widgets.panel_view import PanelView
 
@@ -104,14 +104,14 @@ class TrialPanel:
         return not all(column.is_done for column in self._columns)
 
     @property
-    def answers(self) -> tuple[tuple[str, str], ...]:
-        """The variant and the text of each answer to a reply of the latest run."""
-        return tuple((column.variant, text) for column in self._columns for text in tuple(column.answers))
+    def answers(self) -> tuple[Answer, ...]:
+        """What was said to replies of the latest run, variant by variant, each in the order in which it was said."""
+        return tuple(answer for column in self._columns for answer in tuple(column.answers))
 
     @property
     def calls(self) -> str:
         """The public calls that do what the latest run did, as Python; empty before the first run."""
-        return "" if self._asked is None else calls_of(self._asked)
+        return "" if self._asked is None else calls_of(self._asked, self.answers)
 
     def plan(
         self,
@@ -221,10 +221,10 @@ class TrialPanel:
         self._refresh()
 
     def freeze(self, path: str | Path) -> Path:
-        """Writes a notebook that plans what the latest run asked; its requests have identical keys.
+        """Writes a notebook that asks what the latest run and the answers to its replies asked, with identical keys.
 
-        Beside it lie the tasks, and the agents whose text is not that of their file. Not in it, and named there, are
-        answers to replies and graders that were defined in no module.
+        Beside it lie the tasks, what was said to which reply, and the agents whose text is not that of their file. Not
+        in it, and named there, are graders that were defined in no module.
 
         Raises:
             PlanError: nothing was run yet.

@@ -11,6 +11,11 @@ function render({ model, el }) {
   model.on("comm_live_update", showGone);
   // JupyterLab's cell keys are for whatever has the focus, `dd` on a button too: none leaves the box.
   const keep = (event) => event.stopPropagation();
+  // Before the controls, of which some let no key out: Escape leads back to the cell, where the notebook's keys work.
+  const leave = (event) => {
+    if (event.key !== "Escape" || event.isComposing || event.target.matches("select:not([multiple]), input[list]")) return;
+    event.target.closest(".jp-Cell")?.focus({ preventScroll: true });
+  };
   const attach = () => {
     box = el.closest(".workbench-frame");
     if (!box) return false;
@@ -18,6 +23,7 @@ function render({ model, el }) {
     box.setAttribute("aria-label", model.get("label"));
     box.setAttribute("data-lm-suppress-shortcuts", "true");
     box.addEventListener("keydown", keep);
+    box.addEventListener("keydown", leave, true);
     return true;
   };
   // ipywidgets may attach this element to its box only after it is rendered.
@@ -26,6 +32,7 @@ function render({ model, el }) {
     clearInterval(timer);
     model.off("comm_live_update", showGone);
     box?.removeEventListener("keydown", keep);
+    box?.removeEventListener("keydown", leave, true);
   };
 }
 

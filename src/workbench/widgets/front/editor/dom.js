@@ -37,6 +37,13 @@ export function whenChanged(act) {
   };
 }
 
+// Escape leads from a control back to the cell that it is in, where the notebook's keys work. Not where it closes a list
+// of suggestions, ends what an input method composes, or was of use to somebody else; nor outside of a notebook.
+export function leaveOnEscape(event) {
+  if (event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
+  if (!event.target.matches("select:not([multiple]), input[list]")) event.target.closest(".jp-Cell")?.focus({ preventScroll: true });
+}
+
 // A text area as high as its text, up to what the style allows.
 export function grow(area) {
   area.style.height = "auto";

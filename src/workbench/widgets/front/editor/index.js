@@ -2,7 +2,7 @@
 import styles from "./editor.css";
 import { changes } from "./changes.js";
 import { conflict } from "./conflict.js";
-import { button, make, newId, setText, whenChanged } from "./dom.js";
+import { button, leaveOnEscape, make, newId, setText, whenChanged } from "./dom.js";
 import { exampleCards } from "./examples.js";
 import { fieldRows } from "./fields.js";
 import { Link } from "./link.js";
@@ -74,7 +74,10 @@ function render(link, place) {
     link.act("save");
   }, true);
   // JupyterLab's cell keys are for whatever has the focus, `dd` on a button too: none leaves the editor.
-  root.addEventListener("keydown", (event) => event.stopPropagation());
+  root.addEventListener("keydown", (event) => {
+    event.stopPropagation();
+    leaveOnEscape(event);
+  });
 
   function goTo({ line, column }) {
     const inBody = line >= link.state.body_line;

@@ -1,5 +1,5 @@
 // The page's half of `ResultsTable`. It shows the rows that the kernel finds, and says what is clicked.
-import { button, make, newId, setText } from "../editor/dom.js";
+import { button, leaveOnEscape, make, newId, setText } from "../editor/dom.js";
 import { filters, isFiltered } from "./filters.js";
 import { cellText, grid } from "./grid.js";
 import { copyButton, linkedKey, linkTo, setFollowed } from "./link.js";
@@ -129,6 +129,7 @@ function render(model, place, data) {
         if (!event.target.value || event.target.matches("select")) table.goTo(-1);
       } else if (pair && !trialPlace.contains(event.target)) closePair();
       else if (trial) closeTrial();
+      else leaveOnEscape(event);
     }
   });
 

@@ -1,0 +1,92 @@
+"""A trial that has ended, in words: for the columns of a trial panel, and for its pages."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from workbench.trial.catalogue import price_usd
+from workbench.trial.trial import Trial
+from workbench.widgets.frame import sendable
+
+OUTCOMES = {
+    "answered": "Answered.",
+    "refused": "Refused: the model declined to answer. Not scored.",
+    "cut_off": "Cut off: the reply reached its longest length. Not scored.",
+    "empty": "Empty: the reply has no text. Not scored.",
+    "failed": "Failed. Not scored.",
+    "stopped": "Stopped: what had come by then is kept. Not scored.",
+}
+
+
+def exchange(trial: Trial) -> tuple[str, str]:
+    """The request and what came back, as JSON: no header, so no credential is in it; "" while nothing is back."""
+    parts = {name: asdict(part) for name in ("reply", "failure") if (part := getattr(trial, name)) is not None}
+    request = json.dumps(trial.request.body(), indent=2, ensure_ascii=False)
+    return request, json.dumps(parts, indent=2, ensure_ascii=False) if parts else ""
+
+
+def opened(trial: Trial) -> dict[str, Any]:
+    """A trial that has ended, in words."""
+    request, response = exchange(trial)
+    failure = trial.failure
+    return {
+        "title": sendable(f"{what_was_asked(trial)}, attempt {trial.repeat + 1}: {OUTCOMES[trial.outcome]}"),
+        "meter": sendable(meter(trial)),
+        "text": sendable(trial.reply.text if trial.reply else ""),
+        "trouble": sendable(f"{failure.type}: {failure.message}" if failure and trial.outcome == "failed" else ""),
+        "scores": sendable_scores(trial),
+        "request": sendable(request),
+        "response": sendable(response),
+    }
+
+
+def what_was_asked(trial: Trial) -> str:
+    """The task, and where it was gone on with, the how-manieth answer to a reply this is."""
+    answers = len(trial.request.messages) // 2
+    return f"{trial.task_id}, answer {answers}" if answers else trial.task_id
+
+
+def sendable_scores(trial: Trial) -> list[list[str]]:
+    return [[sendable(cell) for cell in row] for row in score_rows(trial)]
+
+
+def mean_score(trial: Trial) -> str:
+    return "no score" if trial.score is None else f"{trial.score:.2f}"
+
+
+def meter(trial: Trial) -> str:
+    """Seconds, tokens and cost of a trial that has ended."""
+    reply = trial.reply
+    if reply is None:
+        return ""
+    parts = []
+    if reply.seconds_to_first_token is not None:
+        parts.append(f"{reply.seconds_to_first_token:.2f} s to first token")
+    if reply.seconds is not None:
+        parts.append(f"{reply.seconds:.1f} s in all")
+    return " · ".join([*parts, *counts(trial)])
+
+
+def counts(trial: Trial) -> list[str]:
+    if trial.reply is None:
+        return []
+    usage = trial.reply.usage
+    tokens = [
+        f"{count:,} tokens {way}"
+        for count, way in ((usage.input_tokens, "in"), (usage.output_tokens, "out"))
+        if count is not None
+    ]
+    if trial.place.is_stand_in:
+        return [*tokens, "no cost: no model answered"]
+    usd = price_usd(trial.request.model, usage)
+    return [*tokens, "cost unknown" if usd is None else f"{usd:.4f} USD"]
+
+
+def score_rows(trial: Trial) -> list[tuple[str, str, str]]:
+    rows = [
+        (label, "no score" if score.value is None else f"{score.value:.2f}", score.explanation)
+        for label, score in trial.scores.items()
+    ]
+    return rows if trial.score is None else [("mean", f"{trial.score:.2f}", ""), *rows]
