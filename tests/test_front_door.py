@@ -33,6 +33,7 @@ ROOM_OF_LIBRARY = {
     "frontmatter": {"definition/document.py"},
     "sqlalchemy": {
         "trial/ledger/store.py",
+        "trial/ledger/claims.py",
         "trial/ledger/columns.py",
         "trial/ledger/schema.py",
         "trial/ledger/versions.py",

@@ -5,7 +5,9 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import sqlalchemy as sa
 from tests.ledger_writer import numbered, start_writer
 from workbench.definition.agent import Agent
 from workbench.errors import LedgerError
+from workbench.trial.ledger.claims import Claims
+from workbench.trial.ledger.file import SCHEMA_VERSION
 from workbench.trial.ledger.schema import attempts
 from workbench.trial.ledger.store import Ledger, open_ledger
 from workbench.trial.plan import make_request
@@ -139,6 +143,23 @@ class LedgerRules:
             assert ledger.find([trial.key])[trial.key].text == "newer"
             assert (ledger.count(), ledger.count(whole=True)) == (3, 2)
 
+    def test_key_is_claimed_by_one_run_however_many_try_at_once(self, address: str) -> None:
+        keys = {f"{number:064x}" for number in range(200)}
+        runs = [Claims() for _ in range(4)]
+
+        def take(run: Claims) -> set[str]:
+            with open_ledger(address) as ledger:
+                return keys - asyncio.run(ledger.transact(partial(run.take, keys=keys)))
+
+        with ThreadPoolExecutor() as threads:
+            taken = list(threads.map(take, runs))
+
+        assert sorted(map(len, taken)) == [0, 0, 0, 200]
+        owner = next(run for run, mine in zip(runs, taken, strict=True) if mine)
+        with open_ledger(address) as ledger:
+            asyncio.run(ledger.transact(partial(owner.give_back, keys={min(keys)})))
+            assert asyncio.run(ledger.transact(partial(Claims().take, keys=keys))) == keys - {min(keys)}
+
     def test_agents_full_text_is_kept_once_by_hash(self, agent: Agent, address: str) -> None:
         with open_ledger(address) as ledger:
             write(ledger, agent, *(trial_of(agent, repeat) for repeat in range(3)))
@@ -205,7 +226,7 @@ class LedgerRules:
             assert old[-1].key not in found
             write(ledger, agent, old[-1])
             assert ledger.find([old[-1].key]) == {old[-1].key: REPLY}
-        assert query(address, "select schema_version from about") == [(3,)]
+        assert query(address, "select schema_version from about") == [(SCHEMA_VERSION,)]
 
     def test_processes_that_migrate_at_once_keep_every_row(self, agent: Agent, address: str) -> None:
         make_version_1(address, [trial_of(agent, repeat) for repeat in range(10)], **self.types_of_version_1)
@@ -233,7 +254,7 @@ class LedgerRules:
         execute(address, "update about set schema_version = 99")
         execute(address, "drop table batches")
 
-        with pytest.raises(LedgerError, match="has schema 99, this workbench writes 3; upgrade"):
+        with pytest.raises(LedgerError, match=f"has schema 99, this workbench writes {SCHEMA_VERSION}; upgrade"):
             open_ledger(address)
 
         with database(address) as connection:

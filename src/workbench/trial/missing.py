@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from workbench.trial.asker import Asker
 from workbench.trial.batches.ask import BatchProgress, ask_batch
 from workbench.trial.budget.limits import Limit
 from workbench.trial.budget.reservation import Budget, open_budget
+from workbench.trial.ledger.claims import RENEWED_EVERY_SECONDS, Claims, claimed_by_others
 from workbench.trial.ledger.store import Ledger, opened_ledger
 from workbench.trial.loop import Started
 from workbench.trial.plan import Plan
@@ -23,6 +24,9 @@ from workbench.trial.progress import Tally, progress_bar
 from workbench.trial.trial import Place, Request, Trial, Via
 
 _SECONDS_BETWEEN_LOOKS = 0.1
+FIRST_LOOK_SECONDS = 0.5
+LONGEST_LOOK_SECONDS = 5.0
+"""How often to look for what another run is asking for: soon after something came, then ever more rarely."""
 _OBJECTS_BETWEEN_COLLECTIONS = 20_000
 
 
@@ -53,7 +57,7 @@ def ask_missing(
         run = _AskingAll(plan, opened, trials, concurrency, deadline_seconds)
         if limits and not place.is_stand_in:
             run.budget = Started(open_budget(opened, trials, limits, deadline_seconds=deadline_seconds)).result()
-        with _kept(run.budget):
+        with _given_back(run):
             if run.budget is not None:
                 run.budget.check(run.unsent(via), via=via)
             with _collecting_rarely():
@@ -72,16 +76,18 @@ def _refuse_what_is_in_batches(trials: Sequence[Trial], ledger: Ledger, place: P
 
 
 @contextmanager
-def _kept(budget: Budget | None) -> Iterator[None]:
-    """Gives back in the end what was set aside, however it ended."""
+def _given_back(run: _AskingAll) -> Iterator[None]:
+    """Gives back in the end what was set aside and claimed, however it ended."""
     try:
         yield
     except LedgerError:
-        raise  # nor could that be written: it stays taken
-    except BaseException:
-        _close(budget)
+        with suppress(LedgerError):  # nor can that be written, most likely, and what was set aside stays taken
+            Started(run.give_claims_back()).result()
         raise
-    _close(budget)
+    except BaseException:
+        Started(run.close()).result()
+        raise
+    Started(run.close()).result()
 
 
 @contextmanager
@@ -94,11 +100,6 @@ def _collecting_rarely() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
-
-
-def _close(budget: Budget | None) -> None:
-    if budget is not None:
-        Started(budget.close()).result()
 
 
 class _AskingAll:
@@ -118,12 +119,19 @@ class _AskingAll:
         self.budget: Budget | None = None
         self._asker: Asker | None = None
         self._batches: BatchProgress | None = None
+        self._claims = Claims()
+        self._asked_by_others = 0
         self._count = sum(1 for _ in self._missing())
         self.tally = Tally(from_ledger=len(trials) - self._count)
 
-    def _missing(self) -> Iterator[int]:
-        """Where in `trials` one is not settled yet, found on the way: a list of many numbers would be many objects."""
-        return (index for index, trial in enumerate(self.trials) if trial.reply is None and trial.failure is None)
+    def _missing(self, *, but: Collection[str] = ()) -> Iterator[int]:
+        """Where in `trials` one is not settled yet, `but` for those with these keys; found on the way, for a list of
+        many numbers would be many objects."""
+        return (
+            index
+            for index, trial in enumerate(self.trials)
+            if trial.reply is None and trial.failure is None and not (but and trial.key in but)
+        )
 
     def unsent(self, via: Via) -> list[Request]:
         """What is still to be sent; what is on its way in a batch was reserved when that was sent."""
@@ -134,8 +142,18 @@ class _AskingAll:
             trials = [trial for trial in trials if trial.key not in on_their_way]
         return [trial.request for trial in trials]
 
-    async def ask(self, place: Place) -> None:
-        queue = self._missing()
+    async def close(self) -> None:
+        """Gives back what is claimed and set aside."""
+        await self.give_claims_back()
+        if self.budget is not None:
+            await self.budget.close()
+
+    async def give_claims_back(self) -> None:
+        if not self._claims.is_empty:
+            await self._ledger.transact(self._claims.give_back)
+
+    async def ask(self, place: Place, *, again: bool) -> None:
+        """Each as a stream; with `again`, whoever else asks for the same."""
         workers = min(self._concurrency, self._count)
         async with door.open_client(place, connections=workers) as client:
             self._say_what_retires(place)
@@ -146,11 +164,51 @@ class _AskingAll:
                 budget=self.budget,
                 deadline_seconds=self._deadline_seconds,
             )
-            async with asyncio.TaskGroup() as group:
-                for _ in range(workers):
-                    group.create_task(self._ask_from(queue, asker))
-        if asker.errors:
-            raise _one_of(asker.errors)
+
+            async def ask_but(theirs: Collection[str]) -> None:
+                queue = self._missing(but=theirs)
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(workers):
+                        group.create_task(self._ask_from(queue, asker))
+                if asker.errors:
+                    raise _one_of(asker.errors)
+
+            if again:
+                await ask_but(())
+            else:
+                async with _renewed(self._claims, self._ledger):
+                    await self._share(ask_but, self._claims.take)
+
+    async def _share(
+        self,
+        ask_but: Callable[[Collection[str]], Awaitable[None]],
+        look: Callable[..., frozenset[str]],
+    ) -> None:
+        """Asks for what no other run is asking for, and waits for the rest: until it has come, or is to be asked for
+        here after all."""
+        wait = FIRST_LOOK_SECONDS
+        while True:
+            before = self.tally.done
+            theirs = await self._asked_elsewhere(look)
+            await ask_but(theirs)
+            self._asked_by_others = len(theirs)
+            if not theirs:
+                return
+            if self.budget is not None:
+                await self.budget.close()  # else those that we wait for might wait for us
+            wait = FIRST_LOOK_SECONDS if self.tally.done > before else min(LONGEST_LOOK_SECONDS, wait * 1.5)
+            await asyncio.sleep(wait)
+
+    async def _asked_elsewhere(self, look: Callable[..., frozenset[str]]) -> frozenset[str]:
+        """What others are asking for and have not answered yet. What they have answered is settled."""
+        missing = {self.trials[index].key: index for index in self._missing()}
+        theirs = await self._ledger.transact(partial(look, keys=missing))
+        # Read after that: what another run answered and then gave back is here.
+        found = await asyncio.to_thread(self._ledger.find, missing)
+        for key, reply in found.items():
+            self.trials[missing[key]] = replace(self.trials[missing[key]], reply=reply, from_ledger=True)
+            self.tally.found()
+        return theirs - found.keys()
 
     def _say_what_retires(self, place: Place) -> None:
         if place.is_stand_in:
@@ -167,6 +225,9 @@ class _AskingAll:
                 settled = await asker.until_settled(
                     trial, self._plan.variants[trial.variant], on_retry=partial(self.tally.waits, index)
                 )
+                if settled.outcome == "failed" and not self._claims.is_empty:
+                    # Whoever waits for it may try it now.
+                    await self._ledger.transact(partial(self._claims.give_back, keys=[trial.key]))
             except (LedgerError, SetupError, BudgetError) as error:
                 asker.end(error)
                 return
@@ -182,19 +243,25 @@ class _AskingAll:
         def note(progress: BatchProgress) -> None:
             self._batches = progress
 
-        missing = list(self._missing())
-        asking = ask_batch(
-            [self.trials[index] for index in missing],
-            self._plan.variants,
-            ledger=self._ledger,
-            again=again,
-            budget=self.budget,
-            on_progress=note,
-        )
-        async with aclosing(asking) as settling:
-            async for position, settled in settling:
-                self._settle(missing[position], settled)
-        self._batches = None
+        async def ask_but(theirs: Collection[str]) -> None:
+            missing = list(self._missing(but=theirs))
+            asking = ask_batch(
+                [self.trials[index] for index in missing],
+                self._plan.variants,
+                ledger=self._ledger,
+                again=again,
+                budget=self.budget,
+                on_progress=note,
+            )
+            async with aclosing(asking) as settling:
+                async for position, settled in settling:
+                    self._settle(missing[position], settled)
+            self._batches = None
+
+        if again:
+            await ask_but(())
+        else:
+            await self._share(ask_but, claimed_by_others)
 
     def _settle(self, index: int, settled: Trial) -> None:
         self.trials[index] = replace(settled)  # without its key: a settled trial needs it no more, and a run has many
@@ -207,9 +274,28 @@ class _AskingAll:
             if waiting := self._asker.warming.waiting:
                 why_slow.append(f"{waiting} waiting for their persona to be cached")
             why_slow += [reason for pace in list(self._asker.paces.values()) if (reason := pace.reason)]
+        if self._asked_by_others:
+            why_slow.append(f"{self._asked_by_others} being asked by another run")
         if self._batches is not None:
             why_slow.append(self._batches.line)
         return self.tally.done, self.tally.line(why_slow)
+
+
+@asynccontextmanager
+async def _renewed(claims: Claims, ledger: Ledger) -> AsyncIterator[None]:
+    """Renews the claims as long as this lasts."""
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(RENEWED_EVERY_SECONDS)
+            with suppress(LedgerError):  # the next reply that cannot be written says so
+                await ledger.transact(claims.renew)
+
+    renewing = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewing.cancel()
 
 
 def _one_of(errors: list[WorkbenchError]) -> WorkbenchError:
@@ -223,7 +309,7 @@ def _one_of(errors: list[WorkbenchError]) -> WorkbenchError:
 
 def _wait_for(run: _AskingAll, place: Place, *, via: Via, again: bool, shown: bool) -> None:
     bar = progress_bar(len(run.trials), shown=shown)
-    started = Started(run.ask_in_batches(again=again) if via == "batch" else run.ask(place))
+    started = Started(run.ask_in_batches(again=again) if via == "batch" else run.ask(place, again=again))
     try:
         while not started.wait(_SECONDS_BETWEEN_LOOKS):
             if shown:

@@ -45,6 +45,10 @@ class Tally:
         if trial.reply.seconds_to_first_token is not None:
             self._first_tokens.append(trial.reply.seconds_to_first_token)
 
+    def found(self) -> None:
+        """One more is in the ledger: another run asked for it."""
+        self._counts["from the ledger"] += 1
+
     def waits(self, index: int, failure: Failure, seconds: float) -> None:
         """The trial at this place in the run is tried again after so many seconds."""
         self._waiting[index] = (failure, time.monotonic() + seconds)

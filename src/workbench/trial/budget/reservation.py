@@ -217,13 +217,16 @@ class Budget:
         _wake_all(waiting)
 
     async def close(self) -> None:
-        """Gives back to the account what was set aside and not spent. Nothing may be in flight any more.
+        """Gives back to the account what was set aside and not spent. Nothing may be in flight; what is reserved later
+        is asked for anew.
 
         Raises:
             LedgerError: the ledger cannot be written; what was set aside stays taken.
         """
         if self._account is not None:
-            account, spent = self._account, self._spent
+            with self._lock:
+                account, spent = self._account, self._spent
+                self._granted = spent
             await account.ledger.transact(lambda connection: account.close(connection, spent=spent))
 
     async def look(self) -> None:

@@ -10,10 +10,7 @@ collects it.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import platform
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +20,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from workbench.trial.budget.limits import NOTHING, Limit, Sum
+from workbench.trial.ledger.holders import holder_row, is_over, until
 from workbench.trial.ledger.schema import batch_items as _items
 from workbench.trial.ledger.schema import budget_holds as _holds
 from workbench.trial.ledger.schema import budgets as _budgets
@@ -136,10 +134,11 @@ class Account:
         return self._written
 
     def close(self, connection: sa.Connection, *, spent: Sum) -> None:
-        """Gives back all that was not spent."""
+        """Gives back all that was not spent; what is wanted later is taken anew."""
         self._take(connection, spent - self._written, forced=True)
         self._written = spent
         connection.execute(_holds.delete().where(_holds.c.holder == self._holder))
+        self._ready = NOTHING
         self._has_rows = False
 
     def set_aside(self, connection: sa.Connection, amounts: Mapping[str, Sum]) -> bool:
@@ -197,19 +196,21 @@ class Account:
         return True
 
     def _hold(self, connection: sa.Connection, amount: Sum) -> None:
-        until = (datetime.now(UTC) + self._lasts).isoformat(timespec="milliseconds")
         if self._has_rows:
-            values = {"of": self._holder, "then": until, "now_tokens": amount.tokens, "now_picousd": amount.picousd}
+            values = {
+                "of": self._holder,
+                "then": until(self._lasts),
+                "now_tokens": amount.tokens,
+                "now_picousd": amount.picousd,
+            }
             connection.execute(_RENEWED, values)
             return
         rows = [
             {
                 "holder": self._holder,
                 "scope": limit.scope,
-                "process": os.getpid(),
-                "machine": _machine(),
                 "since": self._since,
-                "until": until,
+                **holder_row(self._lasts),
                 "tokens": amount.tokens,
                 "picousd": amount.picousd,
             }
@@ -279,24 +280,8 @@ def _read_hold(row: sa.RowMapping) -> Hold:
         process=row["process"],
         since=datetime.fromisoformat(row["since"]),
         amount=Sum(tokens=row["tokens"], picousd=row["picousd"]),
-        is_over=datetime.now(UTC) > datetime.fromisoformat(row["until"])
-        or (row["machine"] == _machine() and not _is_alive(row["process"])),
+        is_over=is_over(process=row["process"], machine=row["machine"], until=row["until"]),
     )
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _machine() -> str:
-    """The same for two processes of one machine, telling nothing of its name."""
-    return hashlib.sha256(f"{platform.node()} {uuid.getnode()}".encode()).hexdigest()[:16]
 
 
 def _now() -> str:

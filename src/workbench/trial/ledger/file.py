@@ -17,7 +17,7 @@ from typing import Any
 from workbench.definition.project import project_folder
 from workbench.trial.trial import Reply, Usage, shared
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 SECONDS_UNTIL_BUSY = 60
 """How long a SQLite ledger waits for another process to finish writing."""

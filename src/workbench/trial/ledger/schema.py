@@ -123,6 +123,22 @@ budget_holds = sa.Table(
     sa.Column("picousd", sa.BigInteger, nullable=False),
 )
 
+askers = sa.Table(
+    "askers",
+    tables,
+    sa.Column("holder", sa.String(32), primary_key=True),
+    sa.Column("process", sa.Integer, nullable=False),
+    sa.Column("machine", sa.String(16), nullable=False),
+    sa.Column("until", sa.String(32), nullable=False),
+)
+
+claims = sa.Table(
+    "claims",
+    tables,
+    sa.Column("key", sa.String(64), primary_key=True),  # unique: one run asks for it at a time
+    sa.Column("holder", sa.String(32), nullable=False, index=True),
+)
+
 _COLUMNS_SINCE = {
     2: (attempts, ("draw", "cache_creation_1h_input_tokens", "service_tier")),
     3: (batch_items, ("scopes", "tokens", "picousd")),

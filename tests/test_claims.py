@@ -1,0 +1,292 @@
+"""Two runs at the same time that need the same: it is asked for once, and both have it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from tests.batch_server import serve_batches
+from tests.messages_server import MessagesServer
+from workbench.definition.agent import Agent, parse_agent
+from workbench.trial import asker, missing
+from workbench.trial.batches.ask import Polling, ask_batch
+from workbench.trial.ledger.claims import Claims
+from workbench.trial.ledger.schema import askers, budget_holds, claims
+from workbench.trial.ledger.store import open_ledger
+from workbench.trial.plan import Plan, plan_trials
+from workbench.trial.runner import run_trials
+from workbench.trial.task import Task
+from workbench.trial.trial import Place, Reply, Run
+
+ELSEWHERE = "another machine"
+
+
+@pytest.fixture(autouse=True)
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(missing, "FIRST_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(missing, "LONGEST_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(asker, "FIRST_WAIT_SECONDS", 0.001)
+
+
+@pytest.fixture
+def has_looked(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set when a run has found that another one is asking for what it needs."""
+    looked, take = threading.Event(), Claims.take
+
+    def take_and_tell(self: Claims, connection: sa.Connection, keys: Collection[str]) -> frozenset[str]:
+        theirs = take(self, connection, keys)
+        if theirs:
+            looked.set()
+        return theirs
+
+    monkeypatch.setattr(Claims, "take", take_and_tell)
+    return looked
+
+
+def plan_of(agent: Agent, numbers: Collection[int]) -> Plan:
+    return plan_trials({"base": agent}, [Task(id=str(number), input=f"task {number}") for number in numbers])
+
+
+def key_of(plan: Plan, server: MessagesServer, task_id: str) -> str:
+    trials = plan.trials(Place(kind="server", base_url=server.url))
+    return next(trial.key for trial in trials if trial.task_id == task_id)
+
+
+def in_ledger(work: Callable[[sa.Connection], Any]) -> Any:
+    with open_ledger() as ledger:
+        return asyncio.run(ledger.transact(work))
+
+
+def claim(key: str, *, machine: str = ELSEWHERE, process: int = 1, seconds: float = 60) -> datetime:
+    """Has somebody else ask for this; until when."""
+    until = datetime.now(UTC) + timedelta(seconds=seconds)
+
+    def insert(connection: sa.Connection) -> None:
+        row = {"holder": "somebody", "process": process, "machine": machine, "until": until.isoformat()}
+        connection.execute(askers.insert().values(row))
+        connection.execute(claims.insert().values(key=key, holder="somebody"))
+
+    in_ledger(insert)
+    return until
+
+
+def give_back() -> None:
+    in_ledger(lambda connection: connection.execute(claims.delete()))
+
+
+def rows_of(table: sa.Table) -> int:
+    return int(in_ledger(lambda connection: connection.scalar(sa.select(sa.func.count()).select_from(table))))
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def outcomes(run: Run) -> set[str]:
+    return {trial.outcome for trial in run.trials}
+
+
+def test_what_two_runs_need_is_asked_for_once(agent: Agent, server: MessagesServer) -> None:
+    server.seconds_a_piece = 0.01
+    with ThreadPoolExecutor() as threads:
+        first, second = threads.map(run_trials, [plan_of(agent, range(8)), plan_of(agent, range(4, 12))])
+
+    assert outcomes(first) | outcomes(second) == {"answered"}
+    assert len(server.asked()) == 12
+    assert set(server.asked().values()) == {1}
+    assert sum(trial.from_ledger for run in (first, second) for trial in run.trials) == 4
+    assert [trial.reply for trial in first.trials[4:]] == [trial.reply for trial in second.trials[:4]]
+    assert rows_of(claims) == rows_of(askers) == 0
+
+
+SCRIPT = """
+import sys
+import workbench as wb
+from workbench.trial.task import Task
+
+agent = wb.parse_agent("---\\nname: a\\ndescription: b\\n---\\nYou ask.\\n")
+tasks = [Task(id=str(n), input=f"task {n}") for n in range(12)]
+run = wb.run_trials(wb.plan_trials({"base": agent}, tasks), concurrency=3, progress=False)
+print("answered", sum(trial.outcome == "answered" for trial in run.trials), flush=True)
+"""
+
+
+def start_script(server: MessagesServer) -> subprocess.Popen[str]:
+    environment = {**os.environ, "ANTHROPIC_BASE_URL": server.url}
+    return subprocess.Popen([sys.executable, "-c", SCRIPT], env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def test_two_processes_ask_for_the_same_once(server: MessagesServer) -> None:
+    server.seconds_a_piece = 0.02
+    processes = [start_script(server) for _ in range(2)]
+
+    assert ["answered 12" in process.communicate(timeout=60)[0] for process in processes] == [True, True]
+    assert len(server.asked()) == 12
+    assert set(server.asked().values()) == {1}
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_what_a_run_leaves_behind_is_asked_for_by_the_one_that_waits(
+    how: signal.Signals, server: MessagesServer, has_looked: threading.Event
+) -> None:
+    server.seconds_a_piece = 0.1
+    first = start_script(server)
+    assert server.answered.wait(60)
+    plan = plan_of(parse_agent("---\nname: a\ndescription: b\n---\nYou ask.\n"), range(12))
+    with ThreadPoolExecutor() as threads:
+        second = threads.submit(run_trials, plan)
+        assert has_looked.wait(30)
+        first.send_signal(how)
+        first.communicate(timeout=60)
+        server.seconds_a_piece = 0
+        assert outcomes(second.result(60)) == {"answered"}
+
+    assert first.returncode != 0
+    assert sum(server.asked().values()) <= 12 + 3, "only what was in flight is asked for again"
+
+
+def test_claim_of_another_machine_lasts_until_it_is_not_renewed(agent: Agent, server: MessagesServer) -> None:
+    plan, came = plan_of(agent, range(2)), []
+
+    def note(body: dict[str, Any], _: int) -> str:
+        came.append((body["messages"][0]["content"], datetime.now(UTC)))
+        return "ok"
+
+    server.fault = note
+    until = claim(key_of(plan, server, "0"), seconds=1)
+
+    assert outcomes(run_trials(plan)) == {"answered"}
+    assert [task for task, _ in came] == ["task 1", "task 0"]
+    assert came[1][1] > until
+
+
+def test_claim_of_a_process_that_has_ended_is_over(agent: Agent, server: MessagesServer) -> None:
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    with open_ledger() as ledger:
+        asyncio.run(ledger.transact(partial(Claims().take, keys=["a key"])))
+    machine = in_ledger(lambda connection: connection.scalar(sa.select(askers.c.machine)))
+    give_back()
+    plan = plan_of(agent, range(2))
+    claim(key_of(plan, server, "0"), machine=machine, process=int(ended.stdout), seconds=3600)
+
+    assert outcomes(run_trials(plan)) == {"answered"}
+
+
+def test_trial_that_failed_elsewhere_may_be_tried_while_that_run_goes_on(
+    agent: Agent, server: MessagesServer, has_looked: threading.Event
+) -> None:
+    tried_again = threading.Event()
+
+    def fault(body: dict[str, Any], before: int) -> str:
+        if body["messages"][0]["content"] == "task 0":
+            if before == 0:
+                assert has_looked.wait(30)
+                return "413"
+            tried_again.set()
+        else:
+            assert tried_again.wait(30)
+        return "ok"
+
+    server.fault = fault
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(run_trials, plan_of(agent, range(2)), concurrency=1)
+        wait_until(lambda: bool(server.bodies))
+        second = threads.submit(run_trials, plan_of(agent, [0]))
+
+    assert [trial.outcome for trial in first.result().trials] == ["failed", "answered"]
+    assert outcomes(second.result()) == {"answered"}
+
+
+def test_run_that_waits_for_another_holds_nothing_of_the_budget(agent: Agent, server: MessagesServer) -> None:
+    plan = plan_of(agent, range(3))
+    claim(key_of(plan, server, "0"))
+    with ThreadPoolExecutor() as threads:
+        run = threads.submit(run_trials, plan, budget_usd=1.0)
+        wait_until(lambda: len(server.bodies) == 2 and rows_of(budget_holds) == 0)
+        assert not run.done()
+        give_back()
+
+        assert outcomes(run.result(30)) == {"answered"}
+    assert set(server.asked().values()) == {1}
+
+
+def test_run_that_waits_says_so(agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    class Bar:
+        def show(self, _done: int, details: str) -> None:
+            said.append(details)
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(missing, "progress_bar", lambda *_, **__: Bar())
+    plan = plan_of(agent, range(3))
+    claim(key_of(plan, server, "0"))
+    with ThreadPoolExecutor() as threads:
+        run: Future[Run] = threads.submit(run_trials, plan)
+        wait_until(lambda: any("1 being asked by another run" in line for line in said))
+        give_back()
+        run.result(30)
+
+    assert "being asked by another run" not in said[-1]
+
+
+def test_fresh_run_waits_for_nobody(agent: Agent, server: MessagesServer) -> None:
+    plan = plan_of(agent, range(3))
+    claim(key_of(plan, server, "0"))
+
+    assert outcomes(run_trials(plan, mode="fresh")) == {"answered"}
+    assert len(server.bodies) == 3
+
+
+def test_batch_waits_for_what_is_being_streamed(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    often = Polling(first_seconds=0.01, longest_seconds=0.05)
+    monkeypatch.setattr(missing, "ask_batch", partial(ask_batch, polling=often))
+    plan = plan_of(agent, range(3))
+    with serve_batches() as server, ThreadPoolExecutor() as threads:
+        server.ends_at_once = True
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        streamed = plan.trials(Place(kind="server", base_url=server.url))[0]
+        claim(streamed.key)
+        run = threads.submit(run_trials, plan, via="batch")
+        wait_until(lambda: sum(server.asked().values()) == 2)
+        answered = streamed.replace(reply=Reply(text="streamed", stop_reason="end_turn"))
+        with open_ledger() as ledger:
+            asyncio.run(ledger.write(answered, agent))
+
+        assert [trial.from_ledger for trial in run.result(30).trials] == [True, False, False]
+        assert sum(server.asked().values()) == 2
+
+
+def test_claims_are_renewed_while_a_run_asks(
+    agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(missing, "RENEWED_EVERY_SECONDS", 0.02)
+    server.seconds_a_piece = 0.3
+
+    def until() -> Any:
+        return in_ledger(lambda connection: connection.scalar(sa.select(askers.c.until)))
+
+    with ThreadPoolExecutor() as threads:
+        run = threads.submit(run_trials, plan_of(agent, range(2)))
+        wait_until(lambda: until() is not None)
+        began = until()
+        wait_until(lambda: until() is None or until() > began)
+        assert not run.done()
+        run.result(30)
