@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from tests.written_notebooks import outputs_of, write_notebook
 from workbench.definition.project import project_folder
 from workbench.errors import FileError, NotebookFailed, ParameterError
 from workbench.headless import notebook as headless
-from workbench.headless.notebook import load_notebook, run_notebook
+from workbench.headless import run
+from workbench.headless.notebook import run_notebook
+from workbench.headless.notebook_files import load_notebook
+from workbench.headless.page import html_page
 from workbench.headless.parameters import declared_parameters, parameters_from_text
 from workbench.secrets import is_key_like, looks_secret, without_secrets
 
@@ -58,7 +62,7 @@ def no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: Any, **options: Any) -> None:
         raise AssertionError("a kernel was about to start")
 
-    monkeypatch.setattr(headless, "_execute", refuse)
+    monkeypatch.setattr(run, "_execute", refuse)
 
 
 @pytest.mark.parametrize("text", KEYS)
@@ -269,10 +273,33 @@ def test_cell_that_is_tagged_as_meant_to_raise_fails_no_notebook(tmp_path: Path)
 def test_kernel_that_dies_is_an_error_after_what_ran_is_saved(tmp_path: Path) -> None:
     dying = write_notebook(tmp_path / "dying.ipynb", {"one": "print('alive')", "two": "import os; os._exit(3)"})
 
-    with pytest.raises(NotebookFailed, match="the kernel died"):
+    with pytest.raises(NotebookFailed, match=r"the kernel died \(exit code 3\)\n"):
         run_notebook(dying, out=tmp_path / "out", progress=False)
 
     assert outputs_of(tmp_path / "out" / "dying.ipynb", "one")[0].text == "alive\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals")
+def test_crash_is_told_with_its_signal(tmp_path: Path) -> None:
+    crash = "import os, resource\nresource.setrlimit(resource.RLIMIT_CORE, (0, 0))\nos.abort()"
+    crashing = write_notebook(tmp_path / "crashing.ipynb", {"crash": crash})
+
+    with pytest.raises(NotebookFailed, match=r"the kernel died \(signal 6: Aborted\)\n"):
+        run_notebook(crashing, out=tmp_path / "out", progress=False)
+
+    about = load_notebook(tmp_path / "out/crashing.ipynb").metadata["workbench"]
+    assert (about["outcome"], about["error"]) == ("kernel died", "the kernel died (signal 6: Aborted)")
+
+
+def test_page_is_of_what_was_executed_in_the_end(tmp_path: Path, quick_run: headless.NotebookRun) -> None:
+    failing = write_notebook(tmp_path / "failing.ipynb", {"one": "print('kept')", "two": "1 / 0"})
+
+    with pytest.raises(NotebookFailed):
+        run_notebook(failing, out=tmp_path / "out", progress=False)
+
+    for notebook in (quick_run.notebook, tmp_path / "out/failing.ipynb"):
+        page = html_page(nbformat.read(notebook, as_version=4), title=notebook.stem)
+        assert notebook.with_suffix(".html").read_text(encoding="utf-8") == page
 
 
 def test_key_that_a_cell_prints_is_left_in_no_file(tmp_path: Path) -> None:

@@ -147,6 +147,8 @@ def test_index_links_every_page_and_shows_text_as_text(project: Path, server: Me
     page = found.index.read_text()
 
     assert "fine: &lt;b&gt;x" in page and "<b>x" not in page
+    assert "count = 1\ntopic = &lt;b&gt;x</td>" in page
+    assert "      topic = <b>x\n" in found.index.with_suffix(".md").read_text()
     assert all((found.index.parent / f"{outcome.job.name}/try.html").is_file() for outcome in found.outcomes)
     assert all(f'href="{outcome.job.name}/try.html"' in page for outcome in found.outcomes)
     assert "/tmp" not in page and str(project) not in page
@@ -170,6 +172,19 @@ def test_estimate_of_all_asks_nothing_and_leaves_nothing(project: Path, server: 
     assert (take.trials, take.answered) == (8, 0)
     assert [body for body in server.bodies if "max_tokens" in body] == []  # but tokens were counted
     assert not plan.out.exists()
+
+
+def test_estimate_counts_a_trial_once_that_two_notebooks_need(project: Path, server: MessagesServer) -> None:
+    plan = _plan(project, {"notebook": "try.ipynb", "grid": {"count": [3, 4]}}, at_once=2)
+    said: list[str] = []
+    take = estimate_batch(plan, say=said.append)
+    run = _run(plan, at_once=2)
+
+    assert [line.rpartition(": ")[2] for line in said] == ["3 calls to make", "1 call to make"]
+    assert (take.trials, take.answered, take.shared, take.calls) == (7, 0, 3, 4)
+    assert "shared by notebooks     3" in str(take)
+    assert run.is_complete
+    assert len([body for body in server.bodies if "max_tokens" in body]) == 4
 
 
 def test_one_budget_bounds_all_notebooks_together_and_over_restarts(project: Path, server: MessagesServer) -> None:

@@ -122,7 +122,7 @@ def test_papermill_run_twice_from_the_ledger_leaves_the_same_bytes(project: Path
     [
         ("import time; time.sleep(60)", {"execution_timeout": 1}, "timed out", "the deadline of 1 s for the cell passed"),
         ("import time; time.sleep(60)", {"notebook_timeout": 2}, "timed out", "the deadline of 2 s for the notebook passed"),
-        ("import os; os._exit(3)", {}, "kernel died", None),
+        ("import os; os._exit(3)", {}, "kernel died", "the kernel died (exit code 3)"),
         ("raise SystemExit(0)", {}, "stopped", "SystemExit: 0"),
         ("raise SystemExit(3)", {}, "failed", "SystemExit: 3"),
         ("1 / 0", {}, "failed", "ZeroDivisionError: division by zero"),

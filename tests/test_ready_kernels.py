@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from tests.written_notebooks import outputs_of, printed_by, write_notebook
 from workbench.errors import NotebookFailed
 from workbench.headless import ready
 from workbench.headless.kernel import _said
-from workbench.headless.notebook import load_notebook, run_notebook
+from workbench.headless.notebook import run_notebook
+from workbench.headless.notebook_files import load_notebook
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
 
@@ -192,6 +194,23 @@ def test_nothing_outlives_an_owner_that_is_killed_and_what_ran_is_saved(folder: 
     assert printed_by(folder / "orphan/orphan.partial.ipynb", "first") == "kept\n"
 
 
+@pytest.mark.parametrize("door", ["notebook", "worker"])
+def test_ready_interpreter_starts_before_what_takes_long_is_imported(door: str) -> None:
+    late = ("jsonschema", "nbformat", "papermill", "nbclient", "jupyter_client", "nbconvert", "pandas")
+    code = f"import sys, workbench.headless.{door}; print([name for name in {late} if name in sys.modules])"
+
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+@pytest.mark.skipif(find_spec("rfc3987_syntax") is None, reason="jsonschema has no grammar to compile here")
+@pytest.mark.parametrize("door", ["batch", "stored", "run"])
+def test_no_grammar_of_addresses_is_compiled_for_a_notebook(door: str) -> None:
+    load = "workbench.headless.notebook_files, " if door == "run" else ""
+    code = f"import sys, {load}workbench.headless.{door}; print('rfc3987_syntax' in sys.modules, 'nbformat' in sys.modules)"
+
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["False", "True"]
+
+
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
 def test_nothing_is_forked_where_libraries_do_not_survive_it(monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
     with monkeypatch.context() as patch:
@@ -231,6 +250,26 @@ def test_library_that_starts_threads_is_named_and_the_kernel_starts_in_the_ordin
     assert "a library that it imported has started threads" in caplog.text
 
 
+def test_system_that_has_no_process_left_costs_neither_the_notebook_nor_the_kernels_that_run(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import errno, os\ndef refuse():\n    raise BlockingIOError(errno.EAGAIN, 'no process left')\nos.fork = refuse\n"
+    )
+    ready.end_ready_interpreter()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    _said.clear()
+
+    kernel = _kernel(folder / "no-process")
+    left = ready.start_ready_interpreter(ready.kernel_environment(os.environ))
+    is_alive = left is not None and left.is_alive()
+    ready.end_ready_interpreter()
+
+    assert kernel.parent == os.getpid()
+    assert is_alive
+    assert "it cannot be forked: no process left" in caplog.text
+
+
 def test_ready_interpreter_that_died_is_replaced(folder: Path) -> None:
     before = ready.start_ready_interpreter(ready.kernel_environment(os.environ))
     assert before is not None
@@ -238,6 +277,17 @@ def test_ready_interpreter_that_died_is_replaced(folder: Path) -> None:
     before._process.wait()
 
     assert _kernel(folder / "replaced").parent not in (before.pid, os.getpid())
+
+
+def test_kernel_that_is_lost_with_the_ready_interpreter_says_so_and_the_next_notebook_runs(folder: Path) -> None:
+    end = "import os, signal, time\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(60)"
+    ending = write_notebook(folder / "ending.ipynb", {"end": end})
+    ready.end_ready_interpreter()
+
+    with pytest.raises(NotebookFailed, match=r"the kernel died \(the interpreter that it was forked from is gone\)"):
+        run_notebook(ending, out=folder / "ending", progress=False)
+
+    assert _kernel(folder / "after").parent != os.getpid()
 
 
 def test_ready_interpreter_that_dies_while_it_is_asked_costs_no_notebook(
@@ -262,11 +312,12 @@ def test_kernel_that_dies_while_it_starts_is_replaced_by_an_ordinary_one(
 ) -> None:
     fork = ready.ReadyInterpreter.fork
     monkeypatch.setattr(
-        ready.ReadyInterpreter, "fork", lambda self, argv, **options: fork(self, ["x", "--version"], **options)
+        ready.ReadyInterpreter, "fork", lambda self, argv, **options: fork(self, ["x", "--no-such"], **options)
     )
 
     assert _kernel(folder / "died").parent == os.getpid()
-    assert "the kernel died while it started; another is started" in caplog.text
+    assert "Another kernel is started: the kernel died while it started (exit code " in caplog.text
+    assert "no-such" in caplog.text.partition("its last words:")[2]
 
 
 def test_variable_that_an_interpreter_reads_at_its_start_is_not_ignored(

@@ -21,7 +21,7 @@ import yaml
 
 from tests.messages_server import serve
 from workbench.cli import main
-from workbench.headless.notebook import load_notebook
+from workbench.headless.notebook_files import load_notebook
 from workbench.headless.parameters import declared_parameters
 from workbench.headless.published import ABOUT
 

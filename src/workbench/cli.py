@@ -102,7 +102,8 @@ def run_command(
     # First of all: it imports what the notebook will, while this process imports what it needs itself.
     imports_all = notebook.is_file() and b"import workbench" in notebook.read_bytes()
     start_ready_interpreter(kernel_environment(os.environ), once=not imports_all)
-    from workbench.headless.notebook import load_notebook, run_notebook
+    from workbench.headless.notebook import run_notebook
+    from workbench.headless.notebook_files import load_notebook
     from workbench.headless.parameters import declared_parameters, parameters_from_text
     from workbench.trial.client import choose_place
 

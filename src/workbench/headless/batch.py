@@ -22,10 +22,11 @@ from workbench.errors import BudgetError, NotebookFailed, SetupError, WorkbenchE
 from workbench.headless.batch_index import write_index
 from workbench.headless.batch_plan import BatchPlan, Job
 from workbench.headless.notebook import run_notebook
-from workbench.headless.published import seen_from, write_whole
+from workbench.headless.notebook_files import write_whole
+from workbench.headless.published import seen_from
 from workbench.headless.worker import begin_worker
 from workbench.secrets import without_secrets
-from workbench.trial.estimate_only import ESTIMATE_FILE, Take, read_take
+from workbench.trial.estimate_only import ESTIMATE_FILE, Take, read_estimate, write_estimate
 
 STATE_FILE = "batch.json"
 """In the folder of a batch: whose budget it is. The only file there that two equal batches do not share."""
@@ -113,35 +114,40 @@ def run_batch(
 def estimate_batch(plan: BatchPlan, *, say: Callable[[str], None] = print) -> Take:
     """What the whole batch would take, by running every notebook up to where it would ask for its first trial.
 
-    Nothing is asked, and nothing is left in the folder of the batch. A trial that two notebooks ask for counts twice;
-    a notebook that cannot be run counts as nothing, and `say` tells why. `say` gets a line for every notebook.
+    Nothing is asked, and nothing is left in the folder of the batch. A trial that two notebooks need counts once, with
+    the first; a notebook that cannot be run counts as nothing. `say` gets a line for every notebook, or why it cannot.
     """
-    total = Take()
+    total, asked = Take(), frozenset[str]()
     for number, job in enumerate(plan.jobs, 1):
         place = f"[{number}/{len(plan.jobs)}] {job.name}"
         try:
-            take = _take_of(job)
+            take, asked = _take_of(job, asked)
         except WorkbenchError as error:
             say(f"{place}: {str(error).splitlines()[0]}")
         else:
-            say(f"{place}: {take.trials - take.answered:,} calls to make")
+            say(f"{place}: {take.calls:,} {'call' if take.calls == 1 else 'calls'} to make")
             total += take
     return total
 
 
-def _take_of(job: Job) -> Take:
-    """With `WORKBENCH_ESTIMATE_FILE` set in this process while the notebook runs."""
+def _take_of(job: Job, asked: frozenset[str]) -> tuple[Take, frozenset[str]]:
+    """What one notebook would take beside what is asked for already, and all that is asked for then.
+
+    With `WORKBENCH_ESTIMATE_FILE` set in this process while the notebook runs.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        written = Path(folder, "estimate.json")
-        os.environ[ESTIMATE_FILE] = str(written)
+        file = Path(folder, "estimate.json")
+        write_estimate(file, take=None, asked=asked)
+        os.environ[ESTIMATE_FILE] = str(file)
         try:
             run_notebook(project_folder() / job.notebook, out=folder, parameters=job.parameters, progress=False)
         except NotebookFailed:
-            if not written.exists():
+            if read_estimate(file)[0] is None:
                 raise
         finally:
             del os.environ[ESTIMATE_FILE]
-        return read_take(written) if written.exists() else Take()
+        take, asked = read_estimate(file)
+        return take or Take(), asked
 
 
 def run_job(job: Job, plan: BatchPlan, *, project: Path, environment: Mapping[str, str], go_on: bool) -> JobOutcome:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from workbench.comparison.markup import visible
-from workbench.headless.published import write_whole
+from workbench.headless.notebook_files import write_whole
+from workbench.secrets import without_secrets
 
 if TYPE_CHECKING:
     from workbench.headless.batch import JobOutcome
@@ -29,15 +30,18 @@ body {{ margin: 0 auto; max-width: 76rem; padding: 1.5rem;
        font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }}
 table {{ border-collapse: collapse; width: 100%; }}
 th, td {{ padding: .45rem .6rem; border-bottom: 1px solid color-mix(in srgb, currentColor 22%, transparent);
-         text-align: left; vertical-align: top; overflow-wrap: anywhere; }}
-td:first-child {{ min-width: 12rem; }}
+         text-align: left; vertical-align: top; }}
+td {{ min-width: 11rem; overflow-wrap: anywhere; }}
+td.end {{ min-width: 0; overflow-wrap: normal; }}
+td.given {{ white-space: pre-wrap; font: 13px/1.9 ui-monospace, Consolas, monospace; }}
 </style>
 </head>
 <body>
 <h1>{title}</h1>
 <p>{summary}</p>
 <table>
-<thead><tr><th scope="col">Notebook</th><th scope="col">End</th><th scope="col">Verdict, or why not</th></tr></thead>
+<thead><tr><th scope="col">Notebook</th><th scope="col">Parameters</th><th scope="col">End</th>
+<th scope="col">Verdict, or why not</th></tr></thead>
 <tbody>
 {rows}
 </tbody>
@@ -68,7 +72,9 @@ def _html(folder: Path, outcomes: Sequence[JobOutcome]) -> str:
         if outcome.page is not None:
             name = f'<a href="{html.escape(_address(outcome.page, folder))}">{name}</a>'
         said = "<br>".join(html.escape(visible(line)) for line in _said(outcome).splitlines())
-        rows.append(f"<tr><td>{name}</td><td>{outcome.end}</td><td>{said}</td></tr>")
+        given = html.escape("\n".join(_given(outcome)))
+        cells = f'<td>{name}</td><td class="given">{given}</td><td class="end">{outcome.end}</td><td>{said}</td>'
+        rows.append(f"<tr>{cells}</tr>")
     return _PAGE.format(title="Batch", summary=html.escape(summary(outcomes)), rows="\n".join(rows))
 
 
@@ -79,9 +85,14 @@ def _markdown(folder: Path, outcomes: Sequence[JobOutcome]) -> str:
         name = f"`{outcome.job.name}`"
         linked = name if outcome.page is None else f"[{name}](<{_address(outcome.page, folder)}>)"
         lines += ["", f"- {linked}: {outcome.end}"]
-        if said := _said(outcome):
-            lines += ["", *(f"      {visible(line)}" for line in said.splitlines())]
+        if said := [*_given(outcome), *map(visible, _said(outcome).splitlines())]:
+            lines += ["", *(f"      {line}" for line in said)]
     return "\n".join(lines) + "\n"
+
+
+def _given(outcome: JobOutcome) -> list[str]:
+    """The parameters that its plan gives it, a line each."""
+    return [visible(without_secrets(f"{name} = {value}")) for name, value in outcome.job.parameters.items()]
 
 
 def _said(outcome: JobOutcome) -> str:

@@ -14,7 +14,7 @@ import yaml
 
 from workbench.definition.project import project_folder
 from workbench.errors import BatchFileError, ParameterError
-from workbench.headless.notebook import load_notebook
+from workbench.headless.notebook_files import load_notebook
 from workbench.headless.parameters import check_parameters, declared_parameters
 
 _OF_BATCH = {"out", "budget_usd", "budget_tokens", "at_once", "deadline_seconds", "cell_deadline_seconds", "notebooks"}

@@ -15,31 +15,20 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
-from papermill.engines import NotebookExecutionManager
-from papermill.iorw import LocalHandler, papermill_io, write_ipynb
 
 from workbench.definition.project import project_folder
 from workbench.errors import SetupError
-from workbench.headless.kernel import HeadlessKernelManager, KernelNotStarted, wait_until_ready
+from workbench.headless.kernel import HeadlessKernelManager, KernelLost, wait_until_ready
 from workbench.headless.parameters import check_parameters, declared_parameters
-from workbench.headless.published import (
-    ABOUT,
-    COMPLETED,
-    KEEP_OUTPUT,
-    RUNNING,
-    about_notebook,
-    as_text,
-    names_of_places,
-    published,
-    write_whole,
-)
+from workbench.headless.progress import Progress, State, is_local, written_whole_from_now_on
+from workbench.headless.published import ABOUT, COMPLETED, KEEP_OUTPUT, about_notebook, names_of_places
 from workbench.secrets import value_without_secrets, without_secrets
 
 _log = logging.getLogger(__name__)
@@ -48,34 +37,6 @@ _OF_PAPERMILL = ("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")
 """Parameters that papermill itself adds when it is asked to."""
 _SECONDS_TO_SAY_WHERE = 2.0
 """How long an interrupted cell has to show where it was."""
-_SHARE_OF_TIME_TO_SAVE = 0.1
-
-
-@dataclass(kw_only=True)
-class _State:
-    """How far a notebook is, and all that is needed to write it down."""
-
-    document: NotebookNode
-    about: dict[str, Any]
-    places: Mapping[str, str]
-    outcome: str = RUNNING
-    cell: str | None = None
-    """Where it ended, if not at its end."""
-    error: str | None = None
-    cells_done: int = 0
-    published_at_end: NotebookNode | None = field(default=None)
-
-    def published(self) -> NotebookNode:
-        if self.published_at_end is not None:
-            return self.published_at_end
-        said = {"outcome": self.outcome, "cell": self.cell, "error": self.error}
-        known: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
-        if self.outcome != COMPLETED:
-            known["cells_done"] = self.cells_done
-        return published(self.document, {**self.about, **known}, self.places)
-
-    def end(self, outcome: str, error: str | None = None) -> None:
-        self.outcome, self.error = outcome, error
 
 
 def execute_notebook(
@@ -93,15 +54,16 @@ def execute_notebook(
     folder: str | None = None,
     stdout_file: Any = None,
     stderr_file: Any = None,
-    when_started: Callable[[], None] | None = None,
+    when_cells_ended: Callable[[NotebookNode], None] | None = None,
     earlier: NotebookNode | None = None,
 ) -> NotebookNode:
     """The notebook as it is kept, executed as far as it got.
 
     `cell_timeout` (papermill calls it `execution_timeout`) and `notebook_timeout` are seconds; where they are not
     given, `WORKBENCH_CELL_DEADLINE` and `WORKBENCH_DEADLINE` in the environment are. The kernel is this very Python,
-    in `folder` or the working directory. `when_started` is called once it is up. `earlier` is
-    how far an earlier run of the same notebook got, whose outputs are kept where a cell asks for it (`KEEP_OUTPUT`).
+    in `folder` or the working directory. `when_cells_ended` is called with what will be returned, before the kernel has
+    ended. `earlier` is how far an earlier run of the same notebook got, whose outputs are kept where a cell asks for it
+    (`KEEP_OUTPUT`).
 
     Raises:
         ParameterError: A parameter is unknown, of the wrong type, or looks like a key. Nothing was started.
@@ -118,15 +80,15 @@ def execute_notebook(
         notebook=notebook_timeout or _seconds_of_environment("WORKBENCH_DEADLINE"),
     )
     project = project_folder(folder)
-    local = _written_whole_from_now_on(output_path) if output_path and _is_local(output_path) else None
+    local = written_whole_from_now_on(output_path) if output_path and is_local(output_path) else None
     manager = HeadlessKernelManager()
     about = about_notebook(nb, given, project=project)
-    state = _State(
+    state = State(
         document=nb,
         about=about,
         places=names_of_places(local.parent if local else project, project, (manager.temporary_folder, "$TMPDIR")),
     )
-    progress = _Progress(
+    progress = Progress(
         state,
         local,
         output_path=output_path,
@@ -140,7 +102,7 @@ def execute_notebook(
         km=manager,
         folder=folder or str(Path.cwd()),
         deadlines=deadlines,
-        when_started=when_started,
+        when_cells_ended=when_cells_ended,
         kept={} if earlier is None else _kept_outputs(earlier, nb, about),
         startup_timeout=start_timeout,
         log_output=log_output,
@@ -153,59 +115,6 @@ def execute_notebook(
         progress.cleanup_pbar()
         progress.notebook_complete()
     return state.published()
-
-
-class _Progress(NotebookExecutionManager):  # type: ignore[misc]
-    """Saves the notebook as it is kept; notes no times."""
-
-    def __init__(self, state: _State, local: Path | None, **options: Any) -> None:
-        self.state = state
-        self._local = local
-        self._saved_at = self._save_seconds = 0.0
-        self._later: asyncio.TimerHandle | None = None
-        super().__init__(state.document, **options)
-
-    def notebook_start(self, **_: Any) -> None:
-        for cell in self.nb.cells:
-            if cell.cell_type == "code":
-                cell.outputs, cell.execution_count = [], None
-        self.save()
-
-    def cell_start(self, cell: NotebookNode, cell_index: int | None = None, **_: Any) -> None:
-        self.state.cell = cell.get("id")
-
-    def cell_exception(self, cell: NotebookNode, cell_index: int | None = None, **_: Any) -> None:
-        """Nothing more: the error is the cell's output."""
-
-    def cell_complete(self, cell: NotebookNode, cell_index: int | None = None, **_: Any) -> None:
-        # A notebook that takes long to write is written less often than after every cell.
-        wait = self._saved_at + self._save_seconds / _SHARE_OF_TIME_TO_SAVE - time.monotonic()
-        if wait <= 0 or KEEP_OUTPUT in cell.metadata.get("tags", []):
-            self.save()
-        elif self._later is None:
-            self._later = asyncio.get_running_loop().call_later(wait, self.save)
-        if self.pbar:
-            self.pbar.update(1)
-
-    def autosave_cell(self, **_: Any) -> None:
-        if self.autosave_cell_every and time.monotonic() - self._saved_at >= self.autosave_cell_every:
-            self.save()
-
-    def notebook_complete(self, **_: Any) -> None:
-        self.state.published_at_end = self.state.published()
-        self.save()
-
-    def save(self, **_: Any) -> None:
-        if self._later is not None:
-            self._later.cancel()
-            self._later = None
-        started = time.monotonic()
-        if self._local:
-            write_whole(self._local, as_text(self.state.published()))
-        elif self.output_path:
-            write_ipynb(self.state.published(), self.output_path)
-        self._saved_at = time.monotonic()
-        self._save_seconds = self._saved_at - started
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,12 +143,12 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
 
     def __init__(
         self,
-        progress: _Progress,
+        progress: Progress,
         *,
         km: HeadlessKernelManager,
         folder: str,
         deadlines: _Deadlines,
-        when_started: Callable[[], None] | None,
+        when_cells_ended: Callable[[NotebookNode], None] | None,
         kept: Mapping[str, list[Any]],
         startup_timeout: float,
         **options: Any,
@@ -256,7 +165,7 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         self._state = progress.state
         self._folder = folder
         self._deadlines = deadlines
-        self._when_started = when_started
+        self._when_cells_ended = when_cells_ended
         self._kept = kept
         self._start_seconds = startup_timeout
         self._ends = float("inf") if deadlines.notebook is None else time.monotonic() + deadlines.notebook
@@ -278,7 +187,7 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
             state.end("timed out", str(error))
             raise
         except DeadKernelError as error:
-            state.end("kernel died", str(error) if isinstance(error, KernelNotStarted) else None)
+            state.end("kernel died", str(error).partition("\n")[0])
             raise
         except (KeyboardInterrupt, asyncio.CancelledError):
             state.end("terminated" if self._terminated else "interrupted")
@@ -288,9 +197,6 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         except BaseException as error:
             state.end("failed", f"{type(error).__name__}: {error}")
             raise
-        if state.outcome == RUNNING:
-            state.cell = None
-            state.end(COMPLETED)
         executed: NotebookNode = self.nb
         return executed
 
@@ -302,25 +208,34 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
                 )
                 try:
                     info = await self._info_of_kernel()
-                except KernelNotStarted as error:
+                except KernelLost as error:
                     if self._left() <= 0:
                         raise self._deadline_passed() from None
-                    _log.warning("%s; another is started", error)
-                    self.kc.stop_channels()
+                    _log.warning("Another kernel is started: %s", error)
+                    self._hang_up()
                     await self.km.start_another()
                     info = await self._info_of_kernel()
                 self.nb.metadata["language_info"] = info["language_info"]
-                if self._when_started:
-                    self._when_started()
                 await self._run_cells()
+                if self._when_cells_ended:
+                    self._when_cells_ended(self._state.published())
             finally:
                 await self._async_cleanup_kernel()
 
     async def _info_of_kernel(self) -> dict[str, Any]:
-        self.kc = self.km.client()
-        self.kc.start_channels()
-        self.kc.allow_stdin = False
-        return await wait_until_ready(self.kc, seconds=min(self._start_seconds, self._left()))
+        self.kc = self.km.client(context=self.km.context)
+        self.kc.start_channels(stdin=False, hb=False, control=False)
+        return await wait_until_ready(self.km, self.kc, seconds=min(self._start_seconds, self._left()))
+
+    def _hang_up(self) -> None:
+        if self.kc is not None:
+            self.kc.shell_channel.stop()
+            self.kc.iopub_channel.stop()
+            self.kc = None
+
+    async def _async_cleanup_kernel(self) -> None:
+        self._hang_up()
+        await super()._async_cleanup_kernel()
 
     async def _run_cells(self) -> None:
         for index, cell in enumerate(self.nb.cells):
@@ -338,9 +253,11 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
                 # So says the client also of a cell that is cancelled.
                 if (task := asyncio.current_task()) is not None and task.cancelling():
                     raise asyncio.CancelledError from None
-                raise
+                raise await self.km.lost("the kernel died") from None
             finally:
                 self.nb_man.cell_complete(cell, index)
+        self._state.cell = None
+        self._state.end(COMPLETED)
 
     def _left(self) -> float:
         return max(0.0, self._ends - time.monotonic())
@@ -403,30 +320,6 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         finally:
             loop.remove_signal_handler(signal.SIGTERM)
             signal.signal(signal.SIGTERM, before)
-
-
-class _WholeFiles(LocalHandler):  # type: ignore[misc]
-    """Papermill's own writing of local files, at once."""
-
-    def write(self, buf: str, path: str) -> None:
-        write_whole(Path(self._cwd, path), buf)
-
-
-def _written_whole_from_now_on(path: str) -> Path:
-    """Where papermill will write it, once more itself, when the notebook has ended or a cell has raised.
-
-    Papermill reads and writes relative to where it was called, and runs the notebook elsewhere if it is told to.
-    """
-    called_in = papermill_io.get_handler("local")._cwd or str(Path.cwd())
-    if not any(known == path for known, _ in papermill_io._handlers):
-        handler = _WholeFiles()
-        handler.cwd(called_in)
-        papermill_io.register(path, handler)
-    return Path(called_in, path)
-
-
-def _is_local(path: str) -> bool:
-    return path != "-" and "://" not in path
 
 
 def _kept_outputs(earlier: NotebookNode, document: NotebookNode, about: Mapping[str, Any]) -> dict[str, list[Any]]:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -17,6 +18,8 @@ from pathlib import Path
 from queue import Empty
 from typing import Any, cast
 
+import zmq
+import zmq.asyncio
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
@@ -24,7 +27,8 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from nbclient.exceptions import DeadKernelError
 from traitlets import default
 
-from workbench.headless.ready import CannotFork, kernel_environment, start_ready_interpreter
+from workbench.headless.ready import CannotFork, ForkedKernel, kernel_environment, start_ready_interpreter
+from workbench.secrets import without_secrets
 
 PROVISIONER = "workbench-ready"
 """The entry point in the group `jupyter_client.kernel_provisioners`; a kernelspec may name it too."""
@@ -33,11 +37,13 @@ _log = logging.getLogger(__name__)
 _LONGEST_SOCKET_PATH = 80
 """Of the 104 that every system allows, what leaves room for the number of a socket."""
 _LOOK_SECONDS = 0.01
+_MILLISECONDS_TO_KNOCK_AGAIN = 5
+_LAST_LINES = 10
 _said: set[str] = set()
 
 
-class KernelNotStarted(DeadKernelError):
-    """No kernel came up; the message says what was waited for."""
+class KernelLost(DeadKernelError):
+    """No kernel came up, or it died; the first line says how, those below what it wrote last to its stderr."""
 
 
 class ReadyProvisioner(LocalProvisioner):
@@ -87,6 +93,8 @@ class HeadlessKernelManager(AsyncKernelManager):
         super().__init__(**options)
         self._place = tempfile.TemporaryDirectory(prefix="workbench-", ignore_cleanup_errors=True)
         folder = Path(self._place.name)
+        self._stderr = folder / "stderr"
+        self._has_said = False
         (folder / "tmp").mkdir()
         self.connection_file = str(folder / "kernel.json")
         if sys.platform != "win32" and len(str(folder)) < _LONGEST_SOCKET_PATH:
@@ -115,9 +123,19 @@ class HeadlessKernelManager(AsyncKernelManager):
         # Over TCP in the clear, the kernel would print a warning at each start; sockets in a folder need no more.
         return "auto" if self.transport == "tcp" else "disabled"
 
+    @default("context")
+    def _open_context(self) -> zmq.asyncio.Context:
+        self._created_context = True
+        context = zmq.asyncio.Context()
+        # Who connects before the kernel is there tries again after 0.1 s else, longer than a forked kernel takes.
+        context.setsockopt(zmq.RECONNECT_IVL, _MILLISECONDS_TO_KNOCK_AGAIN)
+        return context
+
     async def _async_start_kernel(self, **options: Any) -> None:
         environment = kernel_environment(options.pop("env", os.environ)) | {"TMPDIR": str(self.temporary_folder)}
-        await super()._async_start_kernel(env=environment, **options)
+        with self._stderr.open("wb") as stderr:
+            self._has_said = False
+            await super()._async_start_kernel(**{**options, "env": environment, "stderr": stderr.fileno()})
 
     async def _async_finish_shutdown(
         self, waittime: float | None = None, pollinterval: float = _LOOK_SECONDS, restart: bool = False
@@ -127,7 +145,31 @@ class HeadlessKernelManager(AsyncKernelManager):
     async def _async_cleanup_resources(self, restart: bool = False) -> None:
         await super()._async_cleanup_resources(restart)
         if not restart:
+            if not self._has_said and (said := self._last_words()):
+                _log.warning("A kernel wrote to its stderr:\n%s", said)
             self._place.cleanup()
+
+    async def lost(self, what: str) -> KernelLost:
+        """The error that says how the kernel ended, after `what`."""
+        assert self.provisioner is not None
+        code = await self.provisioner.poll()
+        if code is None:
+            how = "it still runs"
+        elif isinstance(forked := cast(Any, self.provisioner).process, ForkedKernel) and forked.is_orphan:
+            how = "the interpreter that it was forked from is gone"
+        elif code < 0:
+            how = f"signal {-code}: {signal.strsignal(-code)}"
+        else:
+            how = f"exit code {code}"
+        said, self._has_said = self._last_words(), True
+        return KernelLost(f"{what} ({how})" + (f"; its last words:\n{said}" if said else ""))
+
+    def _last_words(self) -> str:
+        """The end of what the kernel wrote to its stderr, but for what became output of a cell."""
+        if not self._stderr.exists():
+            return ""
+        lines = self._stderr.read_text(encoding="utf-8", errors="backslashreplace").rstrip().splitlines()
+        return without_secrets("\n".join(lines[-_LAST_LINES:]))
 
     async def start_another(self) -> None:
         """Ends what there is of a kernel that did not start, and starts another in the ordinary way."""
@@ -140,13 +182,15 @@ class HeadlessKernelManager(AsyncKernelManager):
     cleanup_resources = _async_cleanup_resources
 
 
-async def wait_until_ready(client: AsyncKernelClient, *, seconds: float) -> dict[str, Any]:
+async def wait_until_ready(
+    manager: HeadlessKernelManager, client: AsyncKernelClient, *, seconds: float
+) -> dict[str, Any]:
     """What the kernel says of itself, as soon as it answers on both of its channels.
 
     What a notebook's client waits for else, it waits for in steps of 0.2 s.
 
     Raises:
-        KernelNotStarted: the kernel died, or did not answer in so many seconds.
+        KernelLost: the kernel died, or did not answer in so many seconds.
     """
     until, pause = time.monotonic() + seconds, 0.05
     while True:
@@ -166,7 +210,7 @@ async def wait_until_ready(client: AsyncKernelClient, *, seconds: float) -> dict
         if info is not None and heard:
             return info
         pause = min(1.0, pause * 2)
-        if not await client.is_alive():
-            raise KernelNotStarted("the kernel died while it started")
+        if not await manager.is_alive():
+            raise await manager.lost("the kernel died while it started")
         if time.monotonic() > until:
-            raise KernelNotStarted(f"the kernel did not answer within {seconds:.3g} seconds")
+            raise await manager.lost(f"the kernel did not answer within {seconds:.3g} seconds")

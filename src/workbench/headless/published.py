@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from workbench.headless.parameters import declared_parameters
-from workbench.secrets import without_secrets
+from workbench.secrets import scrubber
 
 ABOUT = "workbench"
 """The name in a notebook's metadata under which it says what it ran with and what became of it."""
@@ -65,7 +65,7 @@ def published(document: NotebookNode, about: Mapping[str, Any], names_of_places:
         "nbformat": 4,
         "nbformat_minor": 5,
     }
-    cleaned: NotebookNode = nbformat.from_dict(_in_texts(clean, names_of_places))
+    cleaned: NotebookNode = nbformat.from_dict(_in_texts(clean, names_of_places, scrubber()))
     return cleaned
 
 
@@ -73,19 +73,6 @@ def without_papermills_marks(document: NotebookNode) -> NotebookNode:
     """The same without the red cells that papermill puts before one that raised: the kept notebook says it itself."""
     document.cells = [cell for cell in document.cells if _ERROR_MARK not in cell.metadata.get("tags", [])]
     return document
-
-
-def as_text(document: NotebookNode) -> str:
-    """The file that a notebook is kept in; the same notebook gives the same text."""
-    text: str = nbformat.v4.writes(document)
-    return text + "\n"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a text file so that whoever opens it finds the old one or the new one."""
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
-    unfinished.replace(path)
 
 
 def names_of_places(folder: Path, project: Path, *others: tuple[Path, str]) -> dict[str, str]:
@@ -155,15 +142,17 @@ def _as_a_terminal_ends(text: str) -> str:
     return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
 
 
-def _in_texts(value: Any, names: Mapping[str, str]) -> Any:
+def _in_texts(value: Any, names: Mapping[str, str], scrub: Callable[[str], str]) -> Any:
     """The same value, with secrets taken out of every text and the places of this machine given other names."""
     if isinstance(value, Mapping):
         return {
-            _in_texts(key, names): item if key.startswith(_PIXELS) and isinstance(item, str) else _in_texts(item, names)
+            _in_texts(key, names, scrub): item
+            if key.startswith(_PIXELS) and isinstance(item, str)
+            else _in_texts(item, names, scrub)
             for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return [_in_texts(item, names) for item in value]
+        return [_in_texts(item, names, scrub) for item in value]
     if not isinstance(value, str):
         return value
     for place, name in names.items():
@@ -171,4 +160,4 @@ def _in_texts(value: Any, names: Mapping[str, str]) -> Any:
             value = re.sub(rf"{re.escape(place)}(?![\w-])", name.replace("\\", r"\\"), value)
     if "ipykernel_" in value:
         value = _CELL_FILE.sub(r"ipykernel/\1", value)
-    return without_secrets(value)
+    return scrub(value)

@@ -27,9 +27,12 @@ READY_MODULES = (
     "ipykernel.debugger",
     "IPython.core.completerlib",
     "IPython.core.debugger",
+    "IPython.core.logger",
+    "IPython.core.oinspect",
     "IPython.extensions.storemagic",
     "tornado.platform.asyncio",
     "tornado.locks",
+    "psutil",
     "faulthandler",
     "cProfile",
     "encodings.idna",
@@ -101,6 +104,8 @@ class ForkedKernel:
     def __init__(self, pid: int, fate: socket.socket) -> None:
         self.pid = pid
         self.returncode: int | None = None
+        self.is_orphan = False
+        """Whether it ended because the ready interpreter did."""
         fate.setblocking(False)
         self._fate = fate
         self._told = b""
@@ -116,7 +121,8 @@ class ForkedKernel:
             except OSError:
                 self._told = b""
             # Closed without a word: the ready interpreter is gone, and its kernels with it.
-            self.returncode = json.loads(self._told)["status"] if self._told else -signal.SIGKILL
+            self.is_orphan = not self._told
+            self.returncode = -signal.SIGKILL if self.is_orphan else json.loads(self._told)["status"]
             self._fate.close()
         return self.returncode
 

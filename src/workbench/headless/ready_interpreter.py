@@ -65,13 +65,7 @@ def main(arguments: list[str]) -> None:
             if request is None:
                 break
             fate = socket.socket(fileno=files[0])
-            if reason := _why_not():
-                with contextlib.suppress(OSError):
-                    fate.sendall(_line(refused=reason))
-                pid = -1
-            else:
-                gc.freeze()
-                pid = os.fork()
+            pid, reason = _fork()
             if pid == 0:
                 for mine in (door, wake, woken, *kernels.values()):
                     signal.set_wakeup_fd(-1)
@@ -80,16 +74,19 @@ def main(arguments: list[str]) -> None:
                 return
             for file in files[1:]:
                 os.close(file)
-            if pid > 0:
+            if pid is not None:
                 kernels[pid] = fate
             else:
-                fate.close()
+                with fate, contextlib.suppress(OSError):  # whoever asked has given up waiting
+                    fate.sendall(_line(refused=reason))
         elif busy:
             with contextlib.suppress(ImportError):  # then the notebook's own import says what is missing
                 importlib.import_module(left.pop())
     for pid in kernels:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
+    for pid in kernels:
+        os.waitpid(pid, 0)  # whoever sees that this process is gone knows that none of them still writes
     os._exit(0)
 
 
@@ -116,6 +113,17 @@ def _tell_ends(kernels: dict[int, socket.socket]) -> None:
         if ended:
             with kernels.pop(pid) as fate, contextlib.suppress(OSError):
                 fate.sendall(_line(status=os.waitstatus_to_exitcode(status)))
+
+
+def _fork() -> tuple[int | None, str]:
+    """What `os.fork` returns; `None` where there was no fork, and why."""
+    try:
+        if reason := _why_not():
+            return None, reason
+        gc.freeze()
+        return os.fork(), ""
+    except OSError as error:  # the system has no memory or no process left, and the kernels that run need this one
+        return None, f"it cannot be forked: {error.strerror}"
 
 
 def _why_not() -> str:

@@ -12,12 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
-from nbformat import NotebookNode
-
 from workbench.errors import FileError
+from workbench.headless.notebook_files import NotebookNode, as_text, read_notebook, write_whole
 from workbench.headless.parameters import declared_parameters
-from workbench.headless.published import as_text, write_whole
 from workbench.secrets import is_key_like, without_secrets
 
 _METADATA = {"kernelspec", "language_info"}
@@ -74,12 +71,7 @@ def write_clean_notebook(path: str | Path) -> tuple[Fault, ...]:
 
 
 def _load(path: str | Path) -> NotebookNode:
-    try:
-        document: NotebookNode = nbformat.from_dict(nbformat.read(path, as_version=nbformat.NO_CONVERT))
-    except OSError as error:
-        raise FileError(f"cannot be read: {error.strerror}", path=path) from error
-    except (ValueError, TypeError, KeyError, AttributeError, nbformat.ValidationError) as error:
-        raise FileError("is not a Jupyter notebook (.ipynb)", path=path) from error
+    document = read_notebook(path)
     if document.get("nbformat") != 4:
         raise FileError(
             f"is of format {document.get('nbformat')}; open and save it once in JupyterLab to bring it to format 4",

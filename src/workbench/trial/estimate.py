@@ -7,10 +7,11 @@ import html
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import islice
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,8 @@ class Estimate:
     trials: int
     answered: int
     """Of `trials`, those whose answer the ledger has."""
+    shared: int = 0
+    """Of `trials`, those that another notebook of the same batch asks for."""
     input_tokens: int
     """Of all calls, cached ones included."""
     input_source: str
@@ -82,7 +85,7 @@ class Estimate:
     @property
     def calls(self) -> int:
         """How many trials have to be asked for."""
-        return self.trials - self.answered
+        return self.trials - self.answered - self.shared
 
     def rows(self) -> list[tuple[str, str]]:
         """The estimate in words: what, how much."""
@@ -155,16 +158,17 @@ def estimate_plan(
     live: bool | None = None,
     concurrency: int,
     via: Via = "stream",
+    but: Collection[str] = (),
 ) -> Estimate:
-    """What asking for the missing trials of a plan would take; see `Plan.estimate`."""
-    if concurrency < 1:
-        raise PlanError(f"concurrency is {concurrency}; it must be 1 or more")
+    """What asking for the missing trials of a plan would take, `but` for those with these keys; see `Plan.estimate`."""
+    if not isinstance(concurrency, Integral) or concurrency < 1:
+        raise PlanError(f"concurrency is {concurrency!r}; it must be a whole number of 1 or more")
     place = choose_place(live)
     trials = plan.trials(place)
     with opened_ledger(ledger) as opened:
         known = opened.find(trial.key for trial in trials)
     answered = [(trial, known[trial.key]) for trial in trials if trial.key in known]
-    missing = [trial for trial in trials if trial.key not in known]
+    missing = [trial for trial in trials if trial.key not in known and trial.key not in but]
     prompts, input_source = _input_tokens(missing, place)
     lengths, output_source = _expected_lengths(answered, missing)
     most = [most_of(trial.request, via=via, free=place.is_stand_in) for trial in missing]
@@ -186,6 +190,7 @@ def estimate_plan(
         concurrency=concurrency,
         trials=len(trials),
         answered=len(answered),
+        shared=len(trials) - len(answered) - len(missing),
         input_tokens=sum(prompts),
         input_source=input_source,
         output_tokens=sum(lengths),

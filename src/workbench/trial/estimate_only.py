@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import EstimateOnly
 
 if TYPE_CHECKING:
-    from workbench.trial.estimate import Estimate
+    from workbench.trial.plan import Plan
 
 ESTIMATE_FILE = "WORKBENCH_ESTIMATE_FILE"
-"""Where it is set, `run_trials` writes its estimate into the file that it names, and ends."""
+"""Where it is set, `run_trials` writes its estimate into the file that it names, and ends. What that file says to be
+asked for already is not counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +26,8 @@ class Take:
     trials: int = 0
     answered: int = 0
     """Those that the ledger holds."""
+    shared: int = 0
+    """Those that an earlier one of them asks for."""
     input_tokens: int = 0
     output_tokens: int = 0
     """At the expected length of a reply."""
@@ -38,6 +42,7 @@ class Take:
         return Take(
             trials=self.trials + other.trials,
             answered=self.answered + other.answered,
+            shared=self.shared + other.shared,
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
             most_tokens=self.most_tokens + other.most_tokens,
@@ -46,12 +51,16 @@ class Take:
             minutes=_sum(self.minutes, other.minutes),
         )
 
+    @property
+    def calls(self) -> int:
+        return self.trials - self.answered - self.shared
+
     def __str__(self) -> str:
-        calls = self.trials - self.answered
         share = f"{self.answered / self.trials:.0%}" if self.trials else "0%"
         rows = [("trials", f"{self.trials:,}"), ("answered in the ledger", f"{self.answered:,} ({share})")]
-        rows += [("calls to make", f"{calls:,}")]
-        if calls:
+        rows += [("shared by notebooks", f"{self.shared:,}")] if self.shared else []
+        rows += [("calls to make", f"{self.calls:,}")]
+        if self.calls:
             in_usd = (
                 "unknown: a price is not known"
                 if self.usd is None or self.most_usd is None
@@ -71,22 +80,35 @@ def is_estimate_only() -> bool:
     return bool(os.environ.get(ESTIMATE_FILE))
 
 
-def write_estimate_and_end(estimate: Estimate) -> None:
-    """Writes the estimate where the environment asks for it.
+def write_estimate_and_end(plan: Plan, **settings: Any) -> None:
+    """Writes the estimate of a plan where the environment asks for it; `settings` are those of `Plan.estimate`.
 
     Raises:
         EstimateOnly: always, so that nothing after it runs.
     """
+    from workbench.trial.estimate import estimate_plan
+
+    file = Path(os.environ[ESTIMATE_FILE])
+    before = read_estimate(file)[1] if file.exists() else frozenset()
+    estimate = estimate_plan(plan, but=before, **settings)
     known = {name: getattr(estimate, name) for name in Take.__dataclass_fields__}
     if estimate.place.is_stand_in:
         known |= {"usd": 0.0, "most_usd": 0.0}
-    Path(os.environ[ESTIMATE_FILE]).write_text(json.dumps(known), encoding="utf-8")
+    asked = before | {trial.key for trial in plan.trials(estimate.place)}
+    write_estimate(file, take=Take(**known), asked=asked)
     raise EstimateOnly("only an estimate was asked for: nothing was run")
 
 
-def read_take(path: Path) -> Take:
-    """What `write_estimate_and_end` wrote."""
-    return Take(**json.loads(path.read_text(encoding="utf-8")))
+def write_estimate(file: Path, *, take: Take | None, asked: Collection[str]) -> None:
+    """Writes what a run would take, `None` before there is one, and the keys of all that is asked for so far."""
+    known = None if take is None else asdict(take)
+    file.write_text(json.dumps({"take": known, "asked": sorted(asked)}), encoding="utf-8")
+
+
+def read_estimate(file: Path) -> tuple[Take | None, frozenset[str]]:
+    """What `write_estimate` wrote."""
+    found = json.loads(file.read_text(encoding="utf-8"))
+    return None if found["take"] is None else Take(**found["take"]), frozenset(found["asked"])
 
 
 def _sum(one: float | None, other: float | None) -> float | None:

@@ -71,7 +71,7 @@ def run_trials(
         if value not in known_values:
             raise PlanError(f"{name} is {value!r}; it is one of {', '.join(known_values)}")
     if is_estimate_only():
-        write_estimate_and_end(plan.estimate(ledger=ledger, live=live, concurrency=concurrency, via=via))
+        write_estimate_and_end(plan, ledger=ledger, live=live, concurrency=concurrency, via=via)
     place = door.choose_place(live)
     if mode == "replay":
         trials = _replayed(plan, ledger, place)

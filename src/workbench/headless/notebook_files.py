@@ -1,0 +1,67 @@
+"""Notebook files, read and written. Imported first by whoever needs one: then nbformat costs what it must."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import FileError
+
+_GRAMMAR = "rfc3987_syntax"
+
+if "jsonschema" not in sys.modules and _GRAMMAR not in sys.modules:
+    # Where this package is installed, jsonschema has it compile a grammar of web addresses when it is imported: 1.6 s
+    # for a format that no notebook has.
+    held_back: Any = None
+    sys.modules[_GRAMMAR] = held_back
+    import_module("jsonschema")
+    del sys.modules[_GRAMMAR]
+
+import nbformat  # noqa: E402
+from nbformat import NotebookNode as NotebookNode  # noqa: E402
+
+
+def load_notebook(path: str | Path) -> NotebookNode:
+    """A notebook file, upgraded to format 4, for a kernel of this Python whatever kernel it names.
+
+    Raises:
+        FileError: There is no such file, or it is not a notebook.
+    """
+    document = read_notebook(path, as_version=4)
+    document.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+    }
+    document.metadata["language_info"] = {"name": "python"}
+    return document
+
+
+def read_notebook(path: str | Path, *, as_version: int | None = None) -> NotebookNode:
+    """A notebook file as it is, or upgraded to a version of the format.
+
+    Raises:
+        FileError: There is no such file, or it is not a notebook.
+    """
+    try:
+        document: NotebookNode = nbformat.from_dict(nbformat.read(path, as_version or nbformat.NO_CONVERT))
+    except OSError as error:
+        raise FileError(f"cannot be read: {error.strerror}", path=path) from error
+    except (ValueError, TypeError, KeyError, AttributeError, nbformat.ValidationError) as error:
+        raise FileError("is not a Jupyter notebook (.ipynb)", path=path) from error
+    return document
+
+
+def as_text(document: NotebookNode) -> str:
+    """The file that a notebook is kept in; the same notebook gives the same text."""
+    text: str = nbformat.v4.writes(document)
+    return text + "\n"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text file so that whoever opens it finds the old one or the new one."""
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
+    unfinished.replace(path)
