@@ -160,6 +160,13 @@ class MessagesServer:
                 stop = stops.get(fault, "end_turn")
                 event("message_delta", delta={"stop_reason": stop}, usage={"output_tokens": 7})
                 event("message_stop")
+                if fault == "cut after the end":
+                    request.connection.shutdown(socket.SHUT_RDWR)
+                    return
+                if fault == "not json after the end":
+                    request.wfile.write(b"e\r\ndata: [DONE]\n\n\r\n")
+                if fault == "hangs after the end":
+                    request.rfile.read(1)  # until the client has gone
             request.wfile.write(b"0\r\n\r\n")
         except (BrokenPipeError, ConnectionResetError, ValueError):
             request.close_connection = True  # the client has gone: that is what some tests are about

@@ -269,10 +269,15 @@ def test_model_without_a_price_refuses_usd_and_takes_tokens() -> None:
     assert Budget(tokens=5000).reserve(request) is not None
 
 
-@pytest.mark.parametrize("limit", [-1, float("nan"), float("inf")])
-def test_limit_that_is_none_is_refused(limit: float) -> None:
-    with pytest.raises(BudgetError, match="must be 0 or more"):
-        Budget(usd=limit)
+@pytest.mark.parametrize("limit", [-1, float("nan"), float("inf"), True, "2", 10**30])
+@pytest.mark.parametrize("kind", ["usd", "tokens"])
+def test_limit_that_is_none_is_refused(kind: str, limit: Any) -> None:
+    with pytest.raises(BudgetError, match=f"budget_{kind} is .* must be a number of 0 or more"):
+        Budget(**{kind: limit})
+
+
+def test_half_a_token_is_none() -> None:
+    assert repr(Budget(tokens=1_000.5)) == "<Budget: 0 of 1,000 tokens spent, 0 reserved>"  # type: ignore[arg-type]
 
 
 def test_waiting_call_begins_when_another_leaves_room() -> None:

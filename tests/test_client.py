@@ -10,6 +10,7 @@ from tests.messages_server import REPLY, Fault, serve
 from workbench.errors import SetupError
 from workbench.trial import client
 from workbench.trial.client import Attempt, ask, choose_place, open_client
+from workbench.trial.stream import Progress
 from workbench.trial.trial import Place, Request
 
 REQUEST = Request(
@@ -93,12 +94,35 @@ def test_every_fault_is_a_named_failure_and_keeps_what_came(fault: str, kind: st
     assert (attempt.reply.text if attempt.reply else None) == partial
 
 
+@pytest.mark.parametrize("fault", ["cut after the end", "not json after the end", "hangs after the end"])
+def test_reply_that_has_come_to_its_end_is_kept_whatever_breaks_then(
+    fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "ENDING_SECONDS", 0.2)
+
+    attempt, _ = asked(fault)
+
+    assert attempt.failure is None
+    assert attempt.reply is not None
+    assert (attempt.reply.text, attempt.reply.stop_reason) == ("".join(REPLY), "end_turn")
+    assert attempt.reply.usage.output_tokens == 7
+
+
 def test_output_tokens_of_a_broken_reply_are_unknown() -> None:
     attempt, _ = asked("ends early")
 
     assert attempt.reply is not None
     assert attempt.reply.usage.input_tokens == 11
     assert attempt.reply.usage.output_tokens is None
+
+
+def test_refusal_that_repeats_a_key_is_kept_without_it() -> None:
+    details = {"type": "refusal", "explanation": "You gave me sk-ant-api03-0123456789abcdef, keep it."}
+    progress = Progress()
+
+    progress.take({"type": "message_delta", "delta": {"stop_reason": "refusal", "stop_details": details}}, None)
+
+    assert progress.partial().stop_details == {"type": "refusal", "explanation": "You gave me [key removed], keep it."}
 
 
 def test_line_separator_inside_a_piece_does_not_break_the_stream() -> None:

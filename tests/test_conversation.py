@@ -160,6 +160,7 @@ def test_it_works_where_a_loop_is_running(run: Run) -> None:
         ({"variant": "terse"}, "no trial of variant 'terse' .* its variants are 'base', its repeats 2 from 0"),
         ({"repeat": 2}, "repeat 2"),
         ({"text": " "}, "type one"),
+        ({"text": "a \ud83d"}, r"the answer holds half a character, '.ud83d', at position 3"),
         ({"reply": ""}, "has no reply on task 'load'"),
         ({"mode": "again"}, "mode is 'again'; it is one of"),
     ],

@@ -156,7 +156,7 @@ def test_batch_is_half_the_price(agent: Agent) -> None:
 
 
 @pytest.mark.usefixtures("nobody")
-def test_cached_persona_is_written_by_the_first_calls_and_read_by_the_others(agent: Agent) -> None:
+def test_cached_persona_is_written_by_the_first_call_and_read_by_the_others(agent: Agent) -> None:
     long = agent.replace(prompt="x" * 40_000)
     cached = plan_trials({"base": long}, TASKS, repeats=50)
     plain = plan_trials({"base": long}, TASKS, repeats=50, caching=False)
@@ -165,7 +165,7 @@ def test_cached_persona_is_written_by_the_first_calls_and_read_by_the_others(age
     plainly = plain.estimate(concurrency=1)
 
     assert one_at_a_time.usd is not None and all_at_once.usd is not None and plainly.usd is not None
-    assert one_at_a_time.usd < plainly.usd < all_at_once.usd
+    assert one_at_a_time.usd == all_at_once.usd < plainly.usd, "the others wait until it is written"
     assert one_at_a_time.most_usd == all_at_once.most_usd
 
 

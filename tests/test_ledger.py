@@ -292,15 +292,17 @@ class LedgerRules:
     @pytest.mark.parametrize(
         ("changes", "part"),
         [
-            ({"repeat": 3}, "draw (recorded 0, now 3)"),
-            ({"twin": 1}, "draw (recorded 0, now 1000000)"),
+            ({"repeat": 3}, "repeat (recorded 0, now 3)"),
+            ({"twin": 1}, "repeat (recorded 0, now '0, of variant number 2 with this very request')"),
             (
                 {"place": Place(kind="server", base_url="http://127.0.0.1:2")},
                 "place (recorded 'http://127.0.0.1:1', now 'http://127.0.0.1:2')",
             ),
         ],
     )
-    def test_place_and_draw_are_parts_too(self, agent: Agent, address: str, changes: dict[str, Any], part: str) -> None:
+    def test_place_and_repeat_are_parts_too(
+        self, agent: Agent, address: str, changes: dict[str, Any], part: str
+    ) -> None:
         with open_ledger(address) as ledger:
             write(ledger, agent, trial_of(agent))
             difference = ledger.nearest(trial_of(agent).replace(**changes))

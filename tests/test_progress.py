@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
+from io import StringIO
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +22,39 @@ def test_terminal_gets_a_line_with_what_became_of_the_trials(capsys: pytest.Capt
     line = capsys.readouterr().err.split("\r")[-1]
     assert "3/4" in line
     assert "2 answered, 1 failed" in line
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_narrow_terminal_shows_all_of_it_in_lines_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("LINES", "20")
+    details = "2 answered, 1 retrying after overloaded_error (next in 30 s), 4 of 8 at once, 0.0481 USD"
+
+    bar = progress_bar(4)
+    bar.show(2, "3 failed")
+    bar.show(2, details)
+    bar.close()
+
+    written = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    drawn = [line.strip() for line in re.split(r"[\r\n]|\x1b\[A", written) if line.strip()]
+    lines = textwrap.wrap(details, 39)
+    assert len(lines) == 3
+    assert [line for line in drawn if line in lines][-3:] == lines
+
+
+def test_log_gets_a_line_while_nothing_is_settled_too(capsys: pytest.CaptureFixture[str]) -> None:
+    bar = TerminalBar(10)
+    bar._bar.mininterval = 0.0
+    for seconds in (2, 1):
+        bar.show(9, f"waiting {seconds} s")
+
+    assert "waiting 1 s" in capsys.readouterr().err
+    bar.close()
 
 
 def test_bar_that_is_not_wanted_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,11 +121,24 @@ def test_line_says_what_became_of_the_trials_what_waits_how_fast_and_the_cost() 
     )
 
 
+def test_rate_is_that_of_the_last_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("workbench.trial.progress.time.monotonic", lambda: now)
+    tally, rates = Tally(), []
+    for settled in (30, 30, 0, 0):
+        for _ in range(settled):
+            tally.settled(PLANNED.replace(failure=OVERLOADED))
+        now += 60.0
+        rates.append(tally.line().split(", ")[1])
+
+    assert rates == ["30 a minute", "30 a minute", "0 a minute", "0 a minute"]
+
+
 def test_trial_that_is_being_tried_again_is_not_counted_down() -> None:
     tally = Tally()
     tally.waits(0, OVERLOADED, -1.0)
 
-    assert tally.line() == "1 retrying after overloaded_error (one is being tried)"
+    assert tally.line() == "1 retrying after overloaded_error (one is next)"
     tally.waits_no_more(0)
     assert tally.line() == ""
 

@@ -146,13 +146,37 @@ def test_interrupted_export_is_not_taken_for_a_record(
     [
         ("run.json", b"[]", r"run\.json: is not the run\.json of a record"),
         ("trials.jsonl", b"\xff\n", r"trials\.jsonl: is not JSON Lines"),
-        ("trials.jsonl", b'{"task": "one"}\n', "the record is incomplete: KeyError"),
+        (
+            "trials.jsonl",
+            b'{"task": "one"}\n',
+            r"trials\.jsonl: has 1 lines, and \d+ were recorded: part of it is lost",
+        ),
+        ("tasks.jsonl", b"", r"tasks\.jsonl: has 0 lines"),
     ],
 )
 def test_damaged_file_is_named(run: Run, tmp_path: Path, name: str, found: bytes, message: str) -> None:
     (export_record(run, tmp_path) / name).write_bytes(found)
 
     with pytest.raises(RecordError, match=message):
+        load_run(tmp_path)
+
+
+def test_changed_persona_of_a_record_is_not_taken_for_the_one_that_was_tried(run: Run, tmp_path: Path) -> None:
+    file = min((export_record(run, tmp_path) / "systems").iterdir())
+    file.write_bytes(file.read_bytes() + b" Be kind.")
+
+    with pytest.raises(RecordError, match=rf"{file.name}: is not the file that was recorded: its sha256 differs"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("versions", "x"), ("systems", 5), ("lines", []), ("variants", [1]), ("place", {})]
+)
+def test_record_that_says_nonsense_of_itself_is_refused(run: Run, tmp_path: Path, field: str, value: object) -> None:
+    file = export_record(run, tmp_path) / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {field: value}))
+
+    with pytest.raises(RecordError):
         load_run(tmp_path)
 
 
@@ -188,7 +212,7 @@ def test_new_run_is_recorded_with_the_versions_that_made_it(run: Run, tmp_path: 
 def test_record_of_an_older_workbench_loads_without_what_it_does_not_say(run: Run, tmp_path: Path) -> None:
     folder = export_record(run, tmp_path)
     about = json.loads((folder / "run.json").read_text())
-    del about["versions"]
+    del about["versions"], about["systems"], about["lines"]
     (folder / "run.json").write_text(json.dumps(about))
     lines = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
     for line in lines:

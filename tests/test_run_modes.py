@@ -68,7 +68,7 @@ def test_replay_that_misses_says_what_differs_from_the_nearest_recorded(agent: A
 
     with pytest.raises(ReplayMiss, match=r"6 of 6 trials .* differs in model \(recorded 'claude-sonnet-5-5'"):
         run_trials(plan_of(agent.replace(model="opus")), mode="replay")
-    with pytest.raises(ReplayMiss, match=r"6 of 12 trials .* repeat 1: .* differs in draw"):
+    with pytest.raises(ReplayMiss, match=r"6 of 12 trials .* repeat 1: .* differs in repeat"):
         run_trials(plan_of(agent, repeats=2), mode="replay")
     assert len(server.bodies) == 6
 

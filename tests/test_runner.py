@@ -261,6 +261,11 @@ def test_unknown_grader_and_wrong_options_are_found_before_anything_is_asked(age
         ({"tasks": []}, "there is no task"),
         ({"tasks": [TASKS[0], TASKS[0]]}, "two tasks have the id 'one'"),
         ({"repeats": 0}, "repeats is 0"),
+        ({"repeats": "2"}, "repeats is '2'; it must be a whole number"),
+        (
+            {"tasks": [Task(id="half", input="a \ud83d b")]},
+            "what task 'half' asks holds half a character, '.ud83d', at position 3",
+        ),
         ({"effort": "extreme"}, "effort is 'extreme'"),
     ],
 )

@@ -315,7 +315,7 @@ def test_environment_sets_a_budget_around_that_of_the_run(monkeypatch: pytest.Mo
         ({"USD": "2"}, "WORKBENCH_BUDGET_USD is set, but not WORKBENCH_BUDGET_SCOPE"),
         ({"SCOPE": "x"}, "WORKBENCH_BUDGET_SCOPE is set, but no limit"),
         ({"SCOPE": "x", "USD": "two"}, "WORKBENCH_BUDGET_USD is 'two'"),
-        ({"SCOPE": "x", "USD": "-1"}, "WORKBENCH_BUDGET_USD is -1.0; it must be 0 or more"),
+        ({"SCOPE": "x", "USD": "-1"}, "WORKBENCH_BUDGET_USD is -1.0; it must be a number of 0 or more"),
         ({"SCOPE": "x" * 256, "USD": "1"}, "a text of 1 to 255 characters"),
     ],
 )

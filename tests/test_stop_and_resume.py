@@ -7,15 +7,18 @@ import threading
 import time
 from typing import Any
 
+import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel
 
 from tests.messages_server import MessagesServer
 from tests.test_runner import SCRIPT, start_script
 from workbench.definition.agent import Agent
+from workbench.trial import asker, missing, pace
 from workbench.trial.ledger.store import open_ledger
 from workbench.trial.plan import make_request, plan_trials
-from workbench.trial.runner import run_trials
+from workbench.trial.progress import NoBar
+from workbench.trial.runner import Mode, run_trials
 from workbench.trial.start import start_trial
 from workbench.trial.task import Task
 
@@ -88,6 +91,32 @@ def test_suspended_process_goes_on_where_it_was(server: MessagesServer) -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize(("mode", "which"), [("top-up", "the same run"), ("fresh", "the same run with mode='top-up'")])
+def test_interrupt_says_which_run_goes_on(
+    agent: Agent,
+    server: MessagesServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    mode: Mode,
+    which: str,
+) -> None:
+    class Interrupting(NoBar):
+        def show(self, done: int, details: str) -> None:
+            if done == 1 and not interrupted.is_set():
+                interrupted.set()
+                raise KeyboardInterrupt
+
+    interrupted = threading.Event()
+    monkeypatch.setattr(missing, "progress_bar", lambda *_, **__: Interrupting())
+    server.fault = lambda _, __: "ok" if len(server.bodies) == 1 else "529, come back in a minute"
+    plan = plan_trials({"base": agent}, [Task(id="a", input="x"), Task(id="b", input="y")])
+
+    with pytest.raises(KeyboardInterrupt):
+        run_trials(plan, concurrency=1, mode=mode)
+
+    assert f"what was answered is in the ledger, and {which} goes on from there." in capsys.readouterr().out
+
+
 def test_stop_ends_the_wait_for_another_try_at_once(agent: Agent, server: MessagesServer) -> None:
     server.fault = lambda _, __: "529, come back in a minute"
     waits: list[float] = []
@@ -114,6 +143,36 @@ def test_deadline_bounds_a_trial_with_all_its_tries(agent: Agent, server: Messag
     [trial] = run_trials(plan_trials({"base": agent}, [Task(id="a", input="x")]), deadline_seconds=2.0).trials
 
     assert trial.outcome == "failed"
+    assert len(server.bodies) == 1
+
+
+def test_waiting_for_its_turn_takes_nothing_of_the_time_of_a_trial(
+    agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "FIRST_LIMIT", 1)
+    monkeypatch.setattr(asker, "PATIENCE_SECONDS", 2.0)
+    server.seconds_a_piece = 0.2
+    server.fault = lambda body, before: "429" if "Question 6" in str(body) and not before else "ok"
+    tasks = [Task(id=f"task-{number}", input=f"Question {number}") for number in range(7)]
+
+    trials = run_trials(plan_trials({"base": agent}, tasks), concurrency=7, deadline_seconds=2.0).trials
+
+    assert [trial.outcome for trial in trials] == ["answered"] * 7
+    assert len(server.bodies) == 8, "the last is tried again, though it waited for long"
+
+
+def test_retry_whose_turn_does_not_come_in_time_is_not_sent(agent: Agent, server: MessagesServer) -> None:
+    server.more_headers = lambda _: {
+        "anthropic-ratelimit-requests-limit": "100",
+        "anthropic-ratelimit-requests-remaining": "0",
+        "anthropic-ratelimit-requests-reset": "2099-01-01T00:00:00Z",
+    }
+    server.fault = lambda _, __: "529"
+
+    [trial] = run_trials(plan_trials({"base": agent}, [Task(id="a", input="x")]), deadline_seconds=1.5).trials
+
+    assert trial.failure is not None
+    assert trial.failure.type == "overloaded_error", "what came of the only request that was sent"
     assert len(server.bodies) == 1
 
 

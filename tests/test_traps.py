@@ -280,7 +280,11 @@ def test_t16_number_of_retries_is_never_left_to_the_sdk_or_to_a_setting() -> Non
 
 
 @pytest.mark.parametrize(
-    "setting", [{"concurrency": 0}, {"concurrency": -1}, {"deadline_seconds": 0.0}, {"deadline_seconds": float("nan")}]
+    "setting",
+    [
+        *({"concurrency": value} for value in (0, -1, 1.5, "8", None)),
+        *({"deadline_seconds": value} for value in (0.0, float("nan"), "8", None)),
+    ],
 )
 def test_t16_settings_out_of_range_are_refused(agent: Agent, setting: dict[str, Any]) -> None:
     with pytest.raises(PlanError, match=next(iter(setting))):

@@ -45,6 +45,32 @@ OnText = Callable[[str], None]
 OnRetry = Callable[[Failure, float], None]
 
 
+class _Clock:
+    """The time that a trial has, from its first request on: until then it waits for others, not for its reply."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._began: float | None = None
+
+    def start(self) -> None:
+        """Begins, unless it is running."""
+        if self._began is None:
+            self._began = time.monotonic()
+
+    @property
+    def is_running(self) -> bool:
+        return self._began is not None
+
+    @property
+    def seconds(self) -> float:
+        """How long it runs."""
+        return 0.0 if self._began is None else time.monotonic() - self._began
+
+    @property
+    def seconds_left(self) -> float:
+        return self._seconds - self.seconds
+
+
 class Asker:
     """Asks, through one client, each trial until it is settled; each attempt is in the ledger before we look at it."""
 
@@ -97,16 +123,19 @@ class Asker:
 
     async def _tried(self, trial: Trial, agent: Agent, on_text: OnText | None, on_retry: OnRetry | None) -> Trial:
         began = time.monotonic()
+        clock = _Clock(self._deadline_seconds)
+        pace = self._pace(trial.request)
         attempts = 0
         settled = trial
         while True:
             attempts += 1
             try:
-                attempt = await self._attempt(trial, on_text, deadline=began + self._deadline_seconds)
+                attempt = await self._attempt(trial, on_text, clock)
             except asyncio.CancelledError:
                 return settled.replace(failure=_STOPPED)
             if attempt is None:
-                return settled.replace(failure=_STOPPED)
+                is_late = settled.failure is not None and not self.is_ending
+                return settled if is_late else settled.replace(failure=_STOPPED)
             reply = replace(attempt.reply, attempts=attempts) if attempt.reply and attempts > 1 else attempt.reply
             settled = trial.replace(reply=reply, failure=attempt.failure)
             try:
@@ -118,7 +147,9 @@ class Asker:
             _raise_if_same_for_all(settled)
             wait = _seconds_before_next_try(attempt, attempts)
             patience = min(_patience(settled.failure), self._deadline_seconds)
-            if wait is None or time.monotonic() - began + wait > patience:
+            # While it waited for its turn others may have been answered: that is not for want of a server.
+            in_vain = max(clock.seconds, time.monotonic() - max(began, pace.answered_at))
+            if wait is None or in_vain + wait > patience:
                 _raise_if_nobody_is_there(settled)
                 return settled
             if on_retry is not None:
@@ -131,22 +162,27 @@ class Asker:
                 return settled.replace(failure=_STOPPED)
             return settled
 
-    async def _attempt(self, trial: Trial, on_text: OnText | None, *, deadline: float) -> door.Attempt | None:
-        """One request, in its turn, to its end or to the deadline (by `time.monotonic`). Cancelled in flight, it gives
-        what had come; before that, it is not an attempt. `None`: by then nothing more was to be asked."""
+    async def _attempt(self, trial: Trial, on_text: OnText | None, clock: _Clock) -> door.Attempt | None:
+        """One request, in its turn, to its end or to the deadline. Cancelled in flight, it gives what had come; before
+        that, it is not an attempt. `None`: by then nothing more was to be asked, or the deadline had passed."""
         if trial.request.cache is None:
-            return await self._sent(trial, on_text, None, deadline)
+            return await self._sent(trial, on_text, None, clock)
         async with self.warming.turn(trial.request) as turn:
-            return await self._sent(trial, on_text, turn, deadline)
+            return await self._sent(trial, on_text, turn, clock)
 
     async def _sent(
-        self, trial: Trial, on_text: OnText | None, turn: Turn | None, deadline: float
+        self, trial: Trial, on_text: OnText | None, turn: Turn | None, clock: _Clock
     ) -> door.Attempt | None:
-        pace = self.paces.setdefault(family_of(trial.request.model), Pace(self._most))
-        async with pace.slot() as began:
-            if self.is_ending:
+        pace = self._pace(trial.request)
+        async with pace.slot(at_most_seconds=clock.seconds_left if clock.is_running else None) as began:
+            if self.is_ending or began is None:
                 return None
             reservation = await self._reserved(trial.request)
+            if clock.seconds_left <= 0:
+                if self._budget is not None and reservation is not None:
+                    self._budget.release(reservation)
+                return None
+            clock.start()
             progress = Progress(on_first_token=None if turn is None else turn.first_token_came, scrub=self._scrub)
             if turn is not None:
                 turn.sent()
@@ -159,7 +195,7 @@ class Asker:
                     on_text=on_text,
                     progress=progress,
                     on_limits=pace.told,
-                    deadline_seconds=max(0.0, deadline - began),
+                    deadline_seconds=clock.seconds_left,
                 )
                 usage = NO_TOKENS if _is_free(attempt) else attempt.reply.usage if attempt.reply else None
             except asyncio.CancelledError:
@@ -173,6 +209,12 @@ class Asker:
         elif attempt.failure.status in _REFUSED_FOR_NOW or attempt.failure.type in _OVERLOAD:
             pace.refused(began, attempt.failure.type, attempt.retry_after_seconds)
         return attempt
+
+    def _pace(self, request: Request) -> Pace:
+        family = family_of(request.model)
+        if family not in self.paces:
+            self.paces[family] = Pace(self._most)
+        return self.paces[family]
 
     async def _write(self, settled: Trial, agent: Agent) -> None:
         """With the attempt, in one transaction, what it took of the budget."""

@@ -45,6 +45,8 @@ DEADLINE_SECONDS = 900.0
 """The longest that one request may take in all."""
 SILENCE_SECONDS = 120.0
 """The longest wait for the next piece of a reply."""
+ENDING_SECONDS = 2.0
+"""The longest wait for the end of a stream whose reply is complete: longer, and the connection is given up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +248,7 @@ async def ask(
         **request.body(), extra_headers={"x-workbench-draw": str(draw)}
     )
     try:
-        async with asyncio.timeout(deadline_seconds), call as response:
+        async with asyncio.timeout(deadline_seconds) as deadline, call as response:
             progress.request_id = response.headers.get("request-id") or response.headers.get("x-request-id")
             if on_limits is not None:
                 on_limits(rate_limits(response.headers))
@@ -269,6 +271,9 @@ async def ask(
                     if failure is not None:
                         message = without_credentials(failure.message)
                         return Attempt(reply=progress.partial(), failure=replace(failure, message=message))
+                if progress.stop_reason is not None:
+                    soon = asyncio.get_running_loop().time() + ENDING_SECONDS
+                    deadline.reschedule(soon if (at := deadline.when()) is None else min(at, soon))
     except anthropic.APIStatusError as error:
         headers = error.response.headers
         if on_limits is not None:
@@ -303,6 +308,8 @@ async def count_input_tokens(client: AsyncAnthropic, request: Request) -> int | 
 
 def _broken(progress: Progress, kind: str, message: str) -> Attempt:
     partial = progress.partial()
+    if progress.stop_reason is not None:
+        return Attempt(reply=partial)  # the reply was complete, and is paid: what broke came after it
     return Attempt(
         reply=partial if partial.model or partial.text else None,
         failure=Failure(type=kind, message=message, request_id=progress.request_id),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 from workbench.errors import EstimateOnly, PlanError, ReplayMiss, SetupError
 from workbench.trial import client as door
 from workbench.trial.estimate_only import is_estimate_only
+from workbench.trial.plan import refuse_half_characters
 from workbench.trial.runner import Mode, known_trials
 from workbench.trial.trial import Place, Run, Trial
 
@@ -63,13 +64,15 @@ def follow_up(trial: Trial, text: str, *, reply: str | None = None) -> Trial:
     """The trial, unanswered, whose request goes on from this one: its reply (or the one given), then this text.
 
     Raises:
-        PlanError: there is no reply, or nothing to say.
+        PlanError: there is no reply, nothing to say, or half a character in it.
     """
     said = reply if reply is not None else trial.reply.text if trial.reply is not None else ""
     if not said.strip():
         raise PlanError(f"{trial.variant} has no reply on task {trial.task_id!r} that could be answered")
     if not text.strip():
         raise PlanError("there is no answer; type one")
+    refuse_half_characters(text, of="the answer")
+    refuse_half_characters(said, of="the reply that is answered")
     turns = ({"role": "assistant", "content": said}, {"role": "user", "content": text})
     request = replace(trial.request, messages=(*trial.request.messages, *turns))
     return trial.replace(request=request, reply=None, failure=None, scores={}, from_ledger=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from workbench.trial.trial import Trial
+from workbench.trial.trial import DRAWS_EACH, Trial
 
 _LONGEST_QUOTE = 60
 _QUOTED_BEFORE = 20
@@ -39,7 +39,7 @@ class Part:
     """One part of a request that differs, with both sides in short."""
 
     name: str
-    """"model", "effort", "max_tokens", "system", "messages", "place", "draw", or another name of the body."""
+    """"model", "effort", "max_tokens", "system", "messages", "place", "repeat", or another name of the body."""
     recorded: str
     wanted: str
 
@@ -75,7 +75,7 @@ def names_of_parts(recorded: Recorded, trial: Trial, system_sha256: str) -> tupl
     if recorded.place != trial.place.base_url:
         names.append("place")
     if recorded.draw != trial.draw:
-        names.append("draw")
+        names.append("repeat")
     return tuple(names)
 
 
@@ -96,7 +96,7 @@ def difference_between(recorded: Recorded, recorded_system: str, trial: Trial, n
     sides = {
         "system": (recorded_system, trial.request.system),
         "place": (recorded.place, trial.place.base_url),
-        "draw": (recorded.draw, trial.draw),
+        "repeat": (_repeat(recorded.draw), _repeat(trial.draw)),
     }
     return Difference(
         variant=recorded.variant,
@@ -106,6 +106,12 @@ def difference_between(recorded: Recorded, recorded_system: str, trial: Trial, n
         failure_type=recorded.failure_type,
         parts=tuple(_part(name, *sides.get(name, (then.get(name), now.get(name)))) for name in names),
     )
+
+
+def _repeat(draw: int) -> Any:
+    """Which attempt at the same request, in words where another variant sends it too."""
+    twin, repeat = divmod(draw, DRAWS_EACH)
+    return repeat if not twin else f"{repeat}, of variant number {twin + 1} with this very request"
 
 
 def _values(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 import html
 import json
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -172,7 +172,7 @@ def estimate_plan(
     prompts, input_source = _input_tokens(missing, place)
     lengths, output_source = _expected_lengths(answered, missing)
     most = [most_of(trial.request, via=via, free=place.is_stand_in) for trial in missing]
-    expected = _expected_usages(missing, prompts, lengths, concurrency, via)
+    expected = _expected_usages(missing, prompts, lengths, via)
     models = [] if place.is_stand_in else sorted({trial.request.model for trial in missing})
     prices = {model: price for model in models if (price := find_price(model)) is not None}
     unpriced = tuple(model for model in models if model not in prices)
@@ -313,12 +313,10 @@ def _expected_lengths(answered: Sequence[tuple[Trial, Reply]], missing: Sequence
     return lengths, f"as long as the {len(replies):,} replies in the ledger"
 
 
-def _expected_usages(
-    trials: Sequence[Trial], prompts: Sequence[int], lengths: Sequence[int], concurrency: int, via: Via
-) -> list[Usage]:
-    """With the cache as it will work at best: the calls of the first moment write a persona, the others read it. In a
-    batch all write, for their order is not known."""
-    sent: Counter[tuple[str, str]] = Counter()
+def _expected_usages(trials: Sequence[Trial], prompts: Sequence[int], lengths: Sequence[int], via: Via) -> list[Usage]:
+    """With the cache as it will work at best: the first call writes a persona, and the others, which wait for that,
+    read it. In a batch all write, for their order is not known."""
+    written: set[tuple[str, str]] = set()
     usages = []
     for trial, prompt, length in zip(trials, prompts, lengths, strict=True):
         request = trial.request
@@ -326,8 +324,8 @@ def _expected_usages(
         persona = 0
         if request.system and kept is not None:
             persona = round(prompt * len(request.system.encode("utf-8", "surrogatepass")) / prompt_bytes(request))
-        writes = via == "batch" or sent[request.model, request.system] < concurrency
-        sent[request.model, request.system] += 1
+        writes = via == "batch" or (request.model, request.system) not in written
+        written.add((request.model, request.system))
         usages.append(
             Usage(
                 input_tokens=prompt - persona,

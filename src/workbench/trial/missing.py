@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from workbench.errors import BudgetError, LedgerError, PlanError, SetupError, WorkbenchError
+from workbench.errors import LedgerError, PlanError, WorkbenchError
 from workbench.trial import client as door
 from workbench.trial.asker import Asker
 from workbench.trial.batches.ask import BatchProgress, ask_batch
@@ -20,7 +20,7 @@ from workbench.trial.ledger.claims import RENEWED_EVERY_SECONDS, Claims, claimed
 from workbench.trial.ledger.store import Ledger, opened_ledger
 from workbench.trial.loop import Started
 from workbench.trial.plan import Plan
-from workbench.trial.progress import Tally, progress_bar
+from workbench.trial.progress import ProgressBar, Tally, progress_bar
 from workbench.trial.trial import Place, Request, Trial, Via
 
 _SECONDS_BETWEEN_LOOKS = 0.1
@@ -228,7 +228,7 @@ class _AskingAll:
                 if settled.outcome == "failed" and not self._claims.is_empty:
                     # Whoever waits for it may try it now.
                     await self._ledger.transact(partial(self._claims.give_back, keys=[trial.key]))
-            except (LedgerError, SetupError, BudgetError) as error:
+            except WorkbenchError as error:
                 asker.end(error)
                 return
             finally:
@@ -318,12 +318,20 @@ def _wait_for(run: _AskingAll, place: Place, *, via: Via, again: bool, shown: bo
     except KeyboardInterrupt:
         started.stop()
         started.wait()
+        _close_bar(bar, run, shown=shown)
+        which = "the same run with mode='top-up'" if again else "the same run"
         print(
-            f"\nStopped. {run.progress()[1] or 'Nothing was answered'}; what was answered is in the ledger, and the "
-            "same run goes on from there."
+            f"\nStopped. {run.progress()[1] or 'Nothing was answered'}; what was answered is in the ledger, and "
+            f"{which} goes on from there."
         )
         raise
-    finally:
-        if shown:
-            bar.show(*run.progress())
-        bar.close()
+    except BaseException:
+        _close_bar(bar, run, shown=shown)
+        raise
+    _close_bar(bar, run, shown=shown)
+
+
+def _close_bar(bar: ProgressBar, run: _AskingAll, *, shown: bool) -> None:
+    if shown:
+        bar.show(*run.progress())
+    bar.close()

@@ -36,6 +36,7 @@ class Pace:
         self.most = most
         self.limit = float(min(most, FIRST_LIMIT))
         self.in_flight = 0
+        self.answered_at = float("-inf")
         self._shrunk_because = self._paused_because = ""
         self._has_been_refused = False
         self._shrunk_at = float("-inf")
@@ -43,8 +44,28 @@ class Pace:
         self._changed = asyncio.Condition()
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[float]:
-        """Waits for its turn; gives the moment it began, for `refused`."""
+    async def slot(self, *, at_most_seconds: float | None = None) -> AsyncIterator[float | None]:
+        """Waits for its turn, so long at most; gives the moment it began, for `refused`, or `None`: it did not come."""
+        if at_most_seconds is None:
+            await self._turn()
+        else:
+            try:
+                async with asyncio.timeout(at_most_seconds):
+                    await self._turn()
+            except TimeoutError:
+                async with self._changed:
+                    self._changed.notify(2)  # who was woken too late wakes the next
+                yield None
+                return
+        try:
+            yield time.monotonic()
+        finally:
+            self.in_flight -= 1
+            async with self._changed:
+                self._changed.notify(2)
+
+    async def _turn(self) -> None:
+        """Returns when one more is in flight."""
         async with self._changed:
             while True:
                 pause = self._paused_until - time.monotonic()
@@ -59,15 +80,10 @@ class Pace:
                 else:
                     await self._changed.wait()
             self.in_flight += 1
-        try:
-            yield time.monotonic()
-        finally:
-            self.in_flight -= 1
-            async with self._changed:
-                self._changed.notify(2)
 
     def answered(self) -> None:
         """A reply came: grow."""
+        self.answered_at = time.monotonic()
         step = 1.0 / self.limit if self._has_been_refused else 1.0
         self.limit = min(float(self.most), self.limit + step)
         if self.limit >= self.most:

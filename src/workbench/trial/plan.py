@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,9 +139,11 @@ def plan_trials(
     twice = [task_id for task_id, count in Counter(task.id for task in tasks).items() if count > 1]
     if twice:
         raise PlanError(f"two tasks have the id {twice[0]!r}; ids must differ")
+    for task in tasks:
+        refuse_half_characters(task.message, of=f"what task {task.id!r} asks")
     for name, value in (("repeats", repeats), ("max_tokens", max_tokens)):
-        if value < 1:
-            raise PlanError(f"{name} is {value}; it must be 1 or more")
+        if not isinstance(value, Integral) or value < 1:
+            raise PlanError(f"{name} is {value!r}; it must be a whole number of 1 or more")
     prompts = {
         name: replace(make_request(agent, "", model=model, effort=effort, max_tokens=max_tokens), messages=())
         for name, agent in variants.items()
@@ -169,8 +172,9 @@ def make_request(
     overridden.
 
     Raises:
-        PlanError: the effort is not one of `EFFORTS`.
+        PlanError: the effort is not one of `EFFORTS`, or the message holds half a character.
     """
+    refuse_half_characters(message, of="the message")
     if effort is not None and effort not in EFFORTS:
         raise PlanError(f"effort is {effort!r}; it is one of {', '.join(EFFORTS)}")
     of_agent = agent.effort if isinstance(agent.effort, str) and agent.effort in EFFORTS else None
@@ -181,6 +185,22 @@ def make_request(
         max_tokens=max_tokens,
         effort=effort or of_agent,
     )
+
+
+def refuse_half_characters(text: str, *, of: str) -> None:
+    """Passes a text that a request can carry.
+
+    Raises:
+        PlanError: it holds half of a surrogate pair, as an escape such as `\\ud83d` in a file makes it.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = ascii(text[error.start])
+        raise PlanError(
+            f"{of} holds half a character, {half}, at position {error.start + 1:,}, which no request can carry; write "
+            "the whole character, or leave it out"
+        ) from None
 
 
 def _caching(prompts: Mapping[str, Request], sends_each: int) -> dict[str, tuple[bool, str]]:

@@ -5,17 +5,21 @@ A bar is shown by the thread that waits for a run, never by the one that runs it
 
 from __future__ import annotations
 
+import shutil
 import statistics
 import sys
+import textwrap
 import time
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from workbench.trial.trial import Failure, Reply, Trial
 
 _FIRST_TOKENS = 50
 """The time to the first token that is shown is the median of so many replies."""
+_RATE_SECONDS = 60.0
+"""The rate that is shown is that of the last seconds, so many."""
 
 
 class Tally:
@@ -28,7 +32,7 @@ class Tally:
         self._first_tokens: deque[float] = deque(maxlen=_FIRST_TOKENS)
         self._usd = 0.0
         self._unpriced = 0
-        self._began = time.monotonic()
+        self._looks = deque([(time.monotonic(), 0)])
 
     @property
     def done(self) -> int:
@@ -67,16 +71,25 @@ class Tally:
         waiting = sorted(self._waiting.copy().values(), key=lambda item: item[1])
         if waiting:
             failure, until = waiting[0]
-            next_in = f"next in {until - now:.0f} s" if until > now else "one is being tried"
+            next_in = f"next in {until - now:.0f} s" if until > now else "one is next"
             parts.append(f"{len(waiting)} retrying after {failure.type} ({next_in})")
         parts += why_slow
         if asked := sum(counts.values()) - counts["from the ledger"]:
-            parts.append(f"{60 * asked / max(1e-3, now - self._began):.0f} a minute")
+            parts.append(f"{self._a_minute(asked, now):.0f} a minute")
         if first_tokens := list(self._first_tokens):
             parts.append(f"first token after {statistics.median(first_tokens):.1f} s")
         if cost := self._cost():
             parts.append(cost)
         return ", ".join(parts)
+
+    def _a_minute(self, asked: int, now: float) -> float:
+        """How fast it is now: a run that stands still has not the rate of its best days."""
+        while len(self._looks) > 1 and self._looks[1][0] <= now - _RATE_SECONDS:
+            self._looks.popleft()
+        since, before = self._looks[0]
+        if now - self._looks[-1][0] >= 1.0:
+            self._looks.append((now, asked))
+        return 60 * (asked - before) / max(1e-3, now - since)
 
     def _cost(self) -> str:
         """What the settled trials cost, as far as that is known."""
@@ -114,26 +127,47 @@ class NoBar:
 
 
 class TerminalBar:
-    """A tqdm line on stderr; where that is not a terminal, a line every ten seconds."""
+    """A tqdm bar on stderr, with the details in as many lines below it as they need; where that is not a terminal, all
+    of it in a line every ten seconds."""
 
     def __init__(self, total: int, *, timed: bool = True) -> None:
         from tqdm import tqdm
 
-        interval = 0.1 if sys.stderr.isatty() else 10.0
+        self._tqdm = tqdm
+        self._is_terminal = sys.stderr.isatty()
+        times = " [{elapsed}<{remaining}]" if timed else ""
         self._bar = tqdm(
             total=total,
-            unit="trial",
-            mininterval=interval,
+            mininterval=0.1 if self._is_terminal else 10.0,
+            miniters=0,  # else nothing is drawn, and no wait counted down, while nothing is settled
+            smoothing=0,  # else what is left is told by the last moment before a wait
             dynamic_ncols=True,
-            bar_format=None if timed else "{l_bar}{bar}| {n_fmt}/{total_fmt}{postfix}",
+            bar_format=f"{{l_bar}}{{bar}}| {{n_fmt}}/{{total_fmt}}{times}{{postfix}}",
         )
+        self._below: list[tqdm[Any]] = []
 
     def show(self, done: int, details: str) -> None:
-        self._bar.set_postfix_str(details, refresh=False)
+        if self._is_terminal:
+            self._show_below(textwrap.wrap(details, max(20, shutil.get_terminal_size().columns - 1)))
+        else:
+            self._bar.set_postfix_str(details, refresh=False)
         self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
-        self._bar.close()
+        filled = [line for line in self._below if line.desc]
+        for empty in self._below[len(filled) :]:
+            empty.leave = False
+            empty.close()
+        for line in (self._bar, *filled):  # from the top, for each ends with a line feed
+            line.close()
+
+    def _show_below(self, lines: Sequence[str]) -> None:
+        while len(self._below) < len(lines):
+            self._below.append(
+                self._tqdm(total=0, position=len(self._below) + 1, bar_format="{desc}", dynamic_ncols=True)
+            )
+        for line, text in zip(self._below, [*lines, *[""] * len(self._below)], strict=False):
+            line.set_description_str(text)
 
 
 class NotebookBar:

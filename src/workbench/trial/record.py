@@ -46,6 +46,8 @@ def export_record(run: Run, folder: str | Path) -> Path:
     _refuse_files_of_others(folder)
     names = _file_names(run.variants)
     agents = {name: bytes_without_secrets(agent.to_bytes()) for name, agent in run.variants.items()}
+    systems = {_system_file(trial.request.system): _bytes(trial.request.system) for trial in run.trials}
+    systems = {name: bytes_without_secrets(systems[name]) for name in sorted(systems)}
     about = {
         "format": FORMAT,
         "answered_by": run.place.label,
@@ -55,6 +57,12 @@ def export_record(run: Run, folder: str | Path) -> Path:
             {"name": name, "file": f"agents/{names[name]}", "sha256": hashlib.sha256(agents[name]).hexdigest()}
             for name in run.variants
         ],
+        "systems": {name: hashlib.sha256(content).hexdigest() for name, content in systems.items()},
+        "lines": {
+            "tasks.jsonl": len(run.tasks),
+            "trials.jsonl": len(run.trials),
+            **({_FOLLOW_UPS: len(run.follow_ups)} if run.follow_ups else {}),
+        },
         "versions": dict(run.versions or installed_versions()),
     }
     files: dict[str, bytes] = {
@@ -62,7 +70,7 @@ def export_record(run: Run, folder: str | Path) -> Path:
         "trials.jsonl": _lines(_trial_as_json(trial) for trial in run.trials),
     }
     files |= {f"agents/{names[name]}": content for name, content in agents.items()}
-    files |= {_system_file(trial.request.system): _bytes(trial.request.system) for trial in run.trials}
+    files |= systems
     if run.follow_ups:
         files[_FOLLOW_UPS] = _lines(_trial_as_json(trial) for trial in run.follow_ups)
     try:
@@ -116,27 +124,37 @@ def load_run(folder: str | Path) -> Run:
         for variant in about["variants"]:
             path = folder / variant["file"]
             agent = parse_agent(path.read_bytes(), path=path)
-            if agent.digest != variant["sha256"]:
-                raise RecordError("is not the file that was recorded: its sha256 differs", path=path)
+            _refuse_another(path, agent.digest, variant["sha256"])
             variants[variant["name"]] = agent
-        systems = {
-            path.relative_to(folder).as_posix(): path.read_bytes().decode("utf-8", "surrogateescape")
-            for path in folder.glob("systems/*.txt")
-        }
-        follow_ups = _json_lines(folder / _FOLLOW_UPS) if (folder / _FOLLOW_UPS).exists() else []
+        systems = {}
+        sha256_of = about.get("systems", {})  # records of older workbenches lack it
+        for path in folder.glob("systems/*.txt"):
+            name, content = path.relative_to(folder).as_posix(), path.read_bytes()
+            _refuse_another(path, hashlib.sha256(content).hexdigest(), sha256_of.get(name))
+            systems[name] = content.decode("utf-8", "surrogateescape")
+        lines = about.get("lines", {})
+        has_follow_ups = _FOLLOW_UPS in lines or (folder / _FOLLOW_UPS).exists()
+        follow_ups = _json_lines(folder / _FOLLOW_UPS, lines) if has_follow_ups else []
         return Run(
             variants=variants,
-            tasks=tuple(_task_from_json(line) for line in _json_lines(folder / "tasks.jsonl")),
+            tasks=tuple(_task_from_json(line) for line in _json_lines(folder / "tasks.jsonl", lines)),
             repeats=about["repeats"],
             place=place,
-            trials=tuple(_trial_from_json(line, place, systems) for line in _json_lines(folder / "trials.jsonl")),
+            trials=tuple(
+                _trial_from_json(line, place, systems) for line in _json_lines(folder / "trials.jsonl", lines)
+            ),
             follow_ups=tuple(_trial_from_json(line, place, systems) for line in follow_ups),
             versions=dict(about.get("versions", {})),
         )
     except OSError as error:
         raise RecordError(f"is part of the record and cannot be read: {error.strerror}", path=error.filename) from error
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise RecordError(f"the record is incomplete: {type(error).__name__}: {error}", path=folder) from error
+
+
+def _refuse_another(path: Path, found: str, recorded: str | None) -> None:
+    if recorded is not None and found != recorded:
+        raise RecordError("is not the file that was recorded: its sha256 differs", path=path)
 
 
 def _refuse_files_of_others(folder: Path) -> None:
@@ -238,9 +256,13 @@ def _json(path: Path) -> Any:
         raise RecordError(f"cannot be read: {error}", path=path) from error
 
 
-def _json_lines(path: Path) -> list[Any]:
+def _json_lines(path: Path, lines: Mapping[str, int]) -> list[Any]:
     content = path.read_bytes()
     try:
-        return [json.loads(line) for line in content.decode("utf-8").split("\n") if line]
+        found = [json.loads(line) for line in content.decode("utf-8").split("\n") if line]
     except ValueError as error:
         raise RecordError(f"is not JSON Lines: {error}", path=path) from error
+    recorded = lines.get(path.name, len(found))
+    if len(found) != recorded:
+        raise RecordError(f"has {len(found)} lines, and {recorded} were recorded: part of it is lost", path=path)
+    return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -53,7 +54,8 @@ def run_trials(
     all runs with this ledger and the same `budget_scope` spend: the worst case is reserved in the ledger before each
     request. What a "fresh" run asks anew is paid anew, and counts beside what earlier runs spent: name another
     `budget_scope` to begin at nothing. The environment may set another budget around it (`WORKBENCH_BUDGET_SCOPE`, see
-    `budget_limits`). No trial takes longer than `deadline_seconds`, retries and waiting for rate limits included.
+    `budget_limits`). No trial takes longer than `deadline_seconds` from its first request on, retries and the waiting
+    before them included.
 
     Raises:
         PlanError: a setting is out of range.
@@ -63,10 +65,10 @@ def run_trials(
         ReplayMiss: a replay needs what the ledger does not hold; says what differs from the nearest recorded.
         LedgerError: a reply could not be saved; what came back but is not on disk is in its `unsaved`.
     """
-    if concurrency < 1:
-        raise PlanError(f"concurrency is {concurrency}; it must be 1 or more")
-    if not deadline_seconds > 0:
-        raise PlanError(f"deadline_seconds is {deadline_seconds}; it must be more than 0")
+    if not isinstance(concurrency, Integral) or concurrency < 1:
+        raise PlanError(f"concurrency is {concurrency!r}; it must be a whole number of 1 or more")
+    if not isinstance(deadline_seconds, Real) or not deadline_seconds > 0:
+        raise PlanError(f"deadline_seconds is {deadline_seconds!r}; it must be a number of more than 0")
     for name, value, known_values in (("mode", mode, get_args(Mode)), ("via", via, get_args(Via))):
         if value not in known_values:
             raise PlanError(f"{name} is {value!r}; it is one of {', '.join(known_values)}")

@@ -71,7 +71,7 @@ class Progress:
         return Reply(
             text=self._scrub("".join(self._pieces)),  # here, so that what is replayed is what was seen
             stop_reason=shared(self.stop_reason),
-            stop_details=self._stop_details,
+            stop_details=details_without_secrets(self._stop_details, self._scrub),
             model=shared(self._model),
             usage=Usage(
                 input_tokens=self._usage.get("input_tokens"),
@@ -94,6 +94,16 @@ class Progress:
             self._pieces.append(text)
             if on_text is not None:
                 on_text(text)
+
+
+def details_without_secrets(
+    details: Mapping[str, Any] | None, scrub: Callable[[str], str] = without_secrets
+) -> Mapping[str, Any] | None:
+    """What the API says of a refusal, which may repeat what was said to the model."""
+    if details is None:
+        return None
+    found: Mapping[str, Any] = json.loads(scrub(json.dumps(details, ensure_ascii=False)))
+    return found
 
 
 class Events:

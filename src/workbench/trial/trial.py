@@ -19,6 +19,8 @@ Outcome = Literal["answered", "refused", "cut_off", "empty", "failed", "stopped"
 Via = Literal["stream", "batch"]
 """How requests are sent: each as a stream, or all together as Message Batches at half the price."""
 
+DRAWS_EACH = 1_000_000
+"""So many draws of one request belong to each of the variants that send it, one for a repeat."""
 _IDENTIFYING = {"request", "place", "repeat", "twin"}
 
 CacheTime = Literal["5m", "1h"]
@@ -202,7 +204,7 @@ class Trial(_Keyed):
     @property
     def draw(self) -> int:
         """Which of the attempts at the same request this is, over repeats and twins."""
-        return self.repeat + 1_000_000 * self.twin
+        return self.repeat + DRAWS_EACH * self.twin
 
     @property
     def key(self) -> str:

@@ -14,6 +14,7 @@ from workbench.trial import client as door
 from workbench.trial.budget.limits import NOTHING, Sum
 from workbench.trial.budget.worst_case import taken_in_batch
 from workbench.trial.catalogue import find_price
+from workbench.trial.stream import details_without_secrets
 from workbench.trial.trial import Failure, Reply, Trial, Usage
 
 _UNBILLED = {"batch_errored", "batch_expired", "batch_canceled"}
@@ -100,7 +101,7 @@ def _reply(message: Mapping[str, Any]) -> Reply:
     return Reply(
         text=without_secrets("".join(block["text"] for block in message["content"] if block["type"] == "text")),
         stop_reason=message["stop_reason"],
-        stop_details=message.get("stop_details"),
+        stop_details=details_without_secrets(message.get("stop_details")),
         model=message["model"],
         usage=Usage(
             input_tokens=usage.get("input_tokens"),

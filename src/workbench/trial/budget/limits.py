@@ -11,10 +11,13 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from numbers import Real
 
 from workbench.errors import BudgetError
 from workbench.trial.trial import Trial
 
+_MOST = 10**18
+"""The largest number of tokens, or of picousd, of a limit: a database counts to nine times that."""
 _SCOPE, _USD, _TOKENS = "WORKBENCH_BUDGET_SCOPE", "WORKBENCH_BUDGET_USD", "WORKBENCH_BUDGET_TOKENS"
 
 
@@ -131,11 +134,14 @@ def limit_of(
     """The limit as a ledger counts it.
 
     Raises:
-        BudgetError: it is negative or not a number.
+        BudgetError: it is negative, not a number, or larger than a database can count.
     """
-    for name, limit in ((usd_from, usd), (tokens_from, tokens)):
-        if limit is not None and not (math.isfinite(limit) and limit >= 0):
-            raise BudgetError(f"{name} is {limit}; it must be 0 or more")
+    for name, limit, most in ((usd_from, usd, _MOST / 10**12), (tokens_from, tokens, _MOST)):
+        if limit is None:
+            continue
+        if isinstance(limit, bool) or not isinstance(limit, Real | Decimal) or not 0 <= limit <= most:
+            raise BudgetError(f"{name} is {limit!r}; it must be a number of 0 or more, and of {most:,.0f} at most")
+    tokens = None if tokens is None else math.floor(tokens)
     picousd = None if usd is None else in_picousd(Decimal(str(usd)), up=False)
     return Limit(scope=scope, tokens=tokens, picousd=picousd, usd_from=usd_from, tokens_from=tokens_from)
 
