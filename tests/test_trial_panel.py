@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import subprocess
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -185,6 +186,26 @@ class TestRun:
         panel.run("Why?", earlier)
 
         assert [trial.request.system.strip() for trial in panel.wait()] == ["Tried once."]
+
+    def test_the_last_commit_is_an_earlier_version_too(self, server: MessagesServer, editor: AgentEditor) -> None:
+        assert editor.saved.path is not None
+        folder, before = editor.saved.path.parent, editor.saved.prompt
+        git = ("git", "-c", "user.name=author", "-c", "user.email=author@localhost")
+        for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "An agent"]):
+            subprocess.run([*git, *command], cwd=folder, check=True, capture_output=True)
+        editor.edit(prompt="Saved since.\n")
+        editor.save()
+        panel = TrialPanel(editor)
+        shown = controls(panel._open_view())
+        shown["Earlier versions"].click()
+        shown["Versions"].value = ("git",)
+        shown["Question"].value = "Why?"
+        shown["Run"].click()
+
+        assert {trial.variant: trial.request.system.strip() for trial in panel.wait()} == {
+            "disk": "Saved since.",
+            "git": before.strip(),
+        }
 
     def test_a_refused_request_is_readable_and_the_rest_is_not_asked(self, server: MessagesServer) -> None:
         server.fault = lambda body, before: "401"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Failure, Place, Reply, Request, Trial, Usage
 from workbench.widgets.editor import AgentEditor
 from workbench.widgets.fields import forms, text_of, value_of
+from workbench.widgets.models import model_choices
 from workbench.widgets.reply import ReplyView
 from workbench.widgets.trials import TrialPanel
 from workbench.widgets.work import works
@@ -131,6 +133,13 @@ class TestFields:
         known = facts()[{"memory": "memories"}.get(field, f"{field}s")]
 
         assert forms()[field].values == tuple(known)
+
+    def test_every_model_says_what_is_known_of_it(self) -> None:
+        told = {name: line for _heading, models in model_choices() for name, line in models}
+
+        assert tuple(told) == forms()["model"].values
+        assert re.fullmatch(r"haiku: claude-haiku-[-0-9]+, [0-9.]+ USD in, [0-9.]+ out, context [0-9,]+", told["haiku"])
+        assert all("USD in" in line or "price not known" in line for name, line in told.items() if name != "inherit")
 
     def test_every_tool_says_what_it_grants(self) -> None:
         assert all(tool["grants"] and tool["group"] in facts()["tool_groups"] for tool in facts()["tools"].values())
@@ -514,7 +523,41 @@ class TestConflict:
         page.act("save")
 
         assert "gone" in page.state["note"]
+        assert (page.state["note_fails"], page.state["is_gone"]) == (True, True)
         assert editor.agent.model == "opus"
+
+    def test_a_file_that_is_gone_is_written_again(self, editor: AgentEditor, page: Page, path: Path) -> None:
+        page.field("model", "opus")
+        path.unlink()
+        page.act("save")
+        page.act("write_again")
+
+        assert path.read_text() == FILE.replace("model: sonnet", "model: opus")
+        assert (page.state["is_edited"], page.state["is_gone"], page.state["note_fails"]) == (False, False, False)
+        page.field("model", "haiku")
+        page.act("save")
+        assert "model: haiku" in path.read_text()
+
+    def test_a_file_that_is_there_again_is_not_written_over(self, editor: AgentEditor, page: Page, path: Path) -> None:
+        page.field("model", "opus")
+        path.unlink()
+        page.act("save")
+        path.write_text("Of somebody else.")
+        page.act("write_again")
+
+        assert path.read_text() == "Of somebody else."
+        assert "changed on disk" in page.state["note"]
+        assert (page.state["is_gone"], page.state["conflict"] is None) == (False, False)
+        assert editor.agent.model == "opus"
+
+    def test_what_could_not_be_done_stays_marked_while_one_looks_around(self, page: Page, path: Path) -> None:
+        page.field("model", "opus")
+        path.write_text(FILE.replace("model: sonnet", "model: haiku"))
+        page.act("save")
+        page.act("compare", against="disk")
+
+        assert "changed on disk" in page.state["note"]
+        assert page.state["note_fails"] is True
 
 
 class TestDrafts:
@@ -557,6 +600,25 @@ class TestDrafts:
         again.take_up_draft()
 
         assert (again.agent.model, again.agent.prompt) == ("opus", "\nYou read prose.\n")
+
+    def test_lines_that_a_kept_draft_and_the_file_both_changed_are_chosen(
+        self, editor: AgentEditor, path: Path
+    ) -> None:
+        editor.edit(model="opus", prompt="\nYou read code well.\n")
+        in_next_kernel(editor)
+        path.write_text(changed := FILE.replace("model: sonnet", "model: haiku"))
+        again = AgentEditor(load_agent(path))
+        again.take_up_draft()
+        conflict = again.conflict
+        with pytest.raises(AgentChangedOnDisk):
+            again.save()
+
+        assert conflict is not None
+        assert again.agent.model == "opus"
+        assert path.read_text() == changed
+        settled = again.settle({conflict.clashes[0]: "disk"})
+        assert (settled.model, settled.prompt) == ("haiku", "\nYou read code well.\n")
+        assert again.save().model == "haiku"
 
     def test_typing_beside_an_offered_draft_keeps_it(self, editor: AgentEditor, path: Path, drafts: Path) -> None:
         editor.edit(model="opus")
@@ -696,6 +758,15 @@ class TestStaticTwin:
         for kind in ("text/html", "text/markdown", "text/plain"):
             assert one._repr_mimebundle_()[kind] == two._repr_mimebundle_()[kind]
             assert str(path.parent) not in one._repr_mimebundle_()[kind]
+
+    @pytest.mark.parametrize("kind", ["text/html", "text/markdown", "text/plain"])
+    def test_the_twin_names_no_folder_of_this_machine(self, path: Path, kind: str) -> None:
+        editor = AgentEditor(load_agent(path))
+        editor.edit(model="opus")
+        twin = editor._repr_mimebundle_()[kind]
+
+        assert str(path.parent) not in twin
+        assert kind == "text/plain" or "--- reviewer.md" in twin
 
     def test_ten_editors_carry_the_browser_code_once(self, path: Path) -> None:
         views = []

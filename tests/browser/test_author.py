@@ -129,6 +129,11 @@ def test_stop_ends_the_replies_within_a_second_and_keeps_what_came(author: Noteb
     panel.get_by_role("button", name="Run").click()
     log = panel.get_by_role("region", name="Text of the reply of disk")
     author.page.wait_for_function("log => log.textContent.length > 40", arg=log.element_handle())
+    one = panel.get_by_role("region", name="Reply of draft", exact=True)
+    one.get_by_role("button", name="Stop this one").focus()
+    author.page.keyboard.press("Enter")
+    one.get_by_text("Stopped: what had come by then is kept").wait_for(timeout=2_000)
+    assert author.page.evaluate("() => document.activeElement.textContent") == "Request"
     panel.get_by_role("button", name="Stop", exact=True).click()
     panel.get_by_text("Stopped: what had come by then is kept").nth(1).wait_for(timeout=2_000)
 

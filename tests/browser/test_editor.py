@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,15 @@ class Editor:
 
     def see(self, text: str) -> None:
         self.place.get_by_text(text).first.wait_for()
+
+    @property
+    def focused(self) -> str:
+        """What has the focus, by its label or text."""
+        return str(
+            self.page.evaluate(
+                "() => document.activeElement.getAttribute('aria-label') || document.activeElement.textContent.trim()"
+            )
+        )
 
     def go_to_end(self, name: str = "Prompt") -> None:
         self.text(name).focus()
@@ -121,7 +131,10 @@ def test_450_fast_keys_arrive_in_order_and_undo_goes_back_beyond_a_save(editor: 
 
 
 def test_fields_and_raw_text_are_two_views_of_one_document(editor: Editor) -> None:
-    editor.field("model").fill("opus")
+    editor.field("model").fill("claude-")
+    every = editor.field("Pick a model")
+    told = every.locator("option", has_text="haiku:").first.text_content()
+    every.select_option("opus")
     editor.place.get_by_role("radio", name="purple").check()
     editor.wait_for("editor.edited == ('color', 'model')")
     editor.press("Raw file")
@@ -134,6 +147,7 @@ def test_fields_and_raw_text_are_two_views_of_one_document(editor: Editor) -> No
     editor.see("owner: nobody")
     editor.place.get_by_text("How it runs").click()
 
+    assert re.fullmatch(r"haiku: claude-haiku-[0-9-]+, .* USD in, .* out, context [0-9,]+", told)
     assert editor.field("maxTurns").input_value() == "7"
     assert editor.value("(editor.agent.max_turns, editor.agent.color, editor.agent.model)") == (7, "purple", "opus")
 
@@ -175,11 +189,18 @@ def test_a_problem_leads_to_its_place_and_can_be_mended(editor: Editor) -> None:
     editor.place.get_by_role("button", name="Go to line").first.click()
     editor.page.keyboard.type("Grep, ")
     editor.wait_for("editor.agent.tools == ('Grep', 'Read', 'MultiEdit')")
-    editor.press("Mend")
+    editor.place.get_by_role("button", name="Mend", exact=True).focus()
+    editor.page.keyboard.press("Enter")
     editor.wait_for("editor.agent.tools == ('Grep', 'Read')")
 
     editor.see("Mended.")
     editor.see("No problems found.")
+    assert editor.focused == "No problems found."
+    editor.press("Raw file")
+    editor.text("Raw file").focus()
+    editor.page.keyboard.press("Control+z")
+    editor.wait_for("editor.agent.tools == ('Grep', 'Read', 'MultiEdit')")
+    editor.see("no tool MultiEdit")
 
 
 def test_a_file_that_changed_on_disk_is_shown_beside_the_draft(editor: Editor, file: Path, screenshots: Path) -> None:
@@ -190,11 +211,18 @@ def test_a_file_that_changed_on_disk_is_shown_beside_the_draft(editor: Editor, f
     file.write_text(file.read_text().replace("model: sonnet", "model: haiku").replace("## How you speak", "## Speech"))
     editor.page.keyboard.press("Control+s")
     editor.see("Not saved: the file changed on disk")
+    editor.see("Both sides changed the same lines in 1 place: choose there.")
     editor.place.get_by_role("radio", name="the file's").check()
     editor.place.scroll_into_view_if_needed()
     editor.page.screenshot(path=screenshots / "editor-conflict.png")
+    chosen, all_of_it = editor.place.locator(".wb-piece-clash .wb-choice"), editor.place.locator(".wb-pieces")
+    seen, whole = chosen.bounding_box(), all_of_it.bounding_box()
+    assert whole["y"] <= seen["y"] < whole["y"] + whole["height"]
+    breaks = editor.place.locator("pre").evaluate_all("texts => texts.map(text => getComputedStyle(text).wordBreak)")
+    assert set(breaks) == {"normal"}, "JupyterLab's style breaks words in the middle"
     editor.press("Make one draft of both")
     editor.see("Both are one draft now")
+    assert editor.focused == "Fields"
     editor.press("Save")
     editor.wait_for("not editor.is_edited")
 
@@ -202,6 +230,42 @@ def test_a_file_that_changed_on_disk_is_shown_beside_the_draft(editor: Editor, f
     assert "model: haiku" in text
     assert "## Speech" in text
     assert text.endswith("Mine.\n")
+
+
+def test_a_file_that_is_gone_is_written_again(editor: Editor, file: Path) -> None:
+    editor.go_to_end()
+    editor.page.keyboard.type("Typed meanwhile.")
+    file.unlink()
+    editor.page.keyboard.press("Control+s")
+    editor.see("Not saved: the file is gone")
+    editor.press("Write it again")
+    editor.see("The file is there again")
+
+    assert file.read_text().endswith("Typed meanwhile.")
+    assert editor.place.get_by_role("button", name="Write it again").count() == 0
+
+
+def test_the_changes_begin_at_the_first_and_stay_where_one_looks(editor: Editor) -> None:
+    editor.value("editor.edit(description='A long line before the first change. ' * 200) and editor.save() and None")
+    editor.field("model").fill("opus")
+    editor.go_to_end()
+    editor.page.keyboard.insert_text("A line of many.\n\n" * 60)
+    editor.tab("Changes")
+    changes = editor.place.get_by_role("textbox", name="Changes of the draft")
+    changes.wait_for()
+    place = "text => text.parentElement.scrollTop"
+    editor.page.wait_for_function("() => document.querySelector('.wb-changes .cm-scroller')?.scrollTop > 60")
+    first = changes.get_by_text("model: opus").bounding_box()
+    box = changes.locator("xpath=..").bounding_box()
+    changes.evaluate("text => text.parentElement.scrollTo(0, 900)")
+    editor.go_to_end()
+    editor.page.keyboard.type("The last one.")
+    old = changes.element_handle()
+    editor.page.wait_for_function("old => !old.isConnected", arg=old)
+    editor.page.wait_for_function("() => document.querySelector('.wb-changes .cm-scroller')?.scrollTop > 700")
+
+    assert box["y"] < first["y"] < box["y"] + box["height"] / 2
+    assert 800 <= changes.evaluate(place) <= 1000
 
 
 def test_a_draft_outlives_its_kernel(own_editor: Editor) -> None:
@@ -265,12 +329,18 @@ def test_examples_are_written_moved_and_read_as_tasks(editor: Editor) -> None:
     card.get_by_label("User").press_sequentially("Which index do I need? Tell me.", delay=40)
     editor.wait_for("[one.user for one in editor.examples][2:] == ['Which index do I need? Tell me.']")
     editor.press("Move up example 3")
-    editor.press("Move up example 2")
+    assert editor.focused == "Move up example 2"
+    editor.page.keyboard.press("Enter")
     editor.press("Remove example 3")
     editor.wait_for("len(editor.examples) == 2 and editor.examples[0].user.startswith('Which index')")
     editor.press("As tasks")
-
-    editor.place.get_by_label("The examples as tasks").get_by_text("Which index do I need").wait_for()
+    tasks = editor.place.get_by_label("The examples as tasks", exact=True)
+    tasks.get_by_text("Which index do I need").wait_for()
+    editor.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    editor.press("Copy the examples as tasks")
+    editor.see("Copied")
+    copied = editor.page.evaluate("navigator.clipboard.readText()")
+    assert copied == tasks.text_content()
     assert editor.value("editor.tasks()[0].input") == "Which index do I need? Tell me."
 
 

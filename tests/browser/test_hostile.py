@@ -127,6 +127,7 @@ def test_an_error_that_is_a_page_is_text(opened: Notebook, strange: list[str], m
     panel.locator(".workbench-reply-trouble:visible").first.wait_for()
     model.fault = lambda _body, _before: "ok"
 
+    assert panel.locator(".workbench-reply-log:visible").count() == 0, "an empty box says nothing"
     assert panel.locator(MARKUP).count() == 0
     assert strange == []
 

@@ -163,7 +163,7 @@ def test_a_version_that_was_tried_is_tried_again_and_frozen(panel: Panel, lab: L
     panel.press("Freeze")
     panel.see("Written: outputs/frozen-2.ipynb")  # what stands beside the first is not written over
 
-    for file in frozen.parent.glob("frozen-*"):
+    for file in frozen.parent.glob("frozen-*.*"):
         file.unlink()
 
 
@@ -178,6 +178,32 @@ def test_a_reply_comes_in_at_most_ten_pieces_a_second(panel: Panel) -> None:
     panel.wait_for("not panel.is_running")
 
     assert pieces <= 10 * seconds + 1
+
+
+def test_an_estimate_stands_below_the_buttons_and_each_paragraph_runs_its_own_way(panel: Panel) -> None:
+    panel.press("Estimate")
+    panel.place.get_by_text("calls ·").click()
+    table = panel.place.get_by_role("table").filter(has_text="smallest difference").bounding_box()
+    button = panel.place.get_by_role("button", name="Run").bounding_box()
+    panel.place.get_by_text("calls ·").click()
+    panel.run()
+    panel.value("setattr(panel._columns[0]._view, 'text', 'שלום עולם\\nplain words')")
+    log = panel.place.get_by_role("region", name="Text of the reply of disk")
+    log.get_by_text("plain words").wait_for()
+    left, right = log.evaluate(
+        """log => ['plain', 'שלום'].map(word => {
+          const range = document.createRange(), text = log.firstChild, at = text.data.indexOf(word);
+          range.setStart(text, at);
+          range.setEnd(text, at + word.length);
+          const [inner, outer] = [range.getBoundingClientRect(), log.getBoundingClientRect()];
+          return word === 'plain' ? inner.left - outer.left : outer.right - inner.right;
+        })"""
+    )
+
+    assert table["y"] >= button["y"] + button["height"]
+    assert table["x"] < button["x"] + 20
+    assert left < 30
+    assert right < 30
 
 
 def test_no_serious_violation_and_nothing_sticks_out(panel: Panel, screenshots: Path) -> None:
@@ -195,6 +221,7 @@ def test_no_serious_violation_and_nothing_sticks_out(panel: Panel, screenshots: 
         column.get_by_role("button", name="Show sign-in-and-roles-at-scale, attempt 1").click()
         column.get_by_role("region", name="Text of an earlier reply").wait_for()
         column.locator("summary", has_text="Request").first.click()
+    breaks = panel.place.locator("pre").evaluate_all("texts => texts.map(text => getComputedStyle(text).wordBreak)")
     violations = serious_violations(panel.page, panel.place)
     panel.place.evaluate("place => place.scrollIntoView()")
     panel.page.screenshot(path=screenshots / "panel.png")
@@ -217,6 +244,7 @@ def test_no_serious_violation_and_nothing_sticks_out(panel: Panel, screenshots: 
     panel.page.evaluate(_THEME, "JupyterLab Light")
 
     assert violations == []
+    assert set(breaks) == {"normal"}, "JupyterLab's style breaks words in the middle"
     assert min(contrasts) >= 4.5
     assert overflow == []
 

@@ -167,24 +167,26 @@ class AgentEditor:
 
         Raises:
             AgentChangedOnDisk: the file was changed meanwhile; nothing is written, the draft is kept, and
-                `conflict` has the three texts.
+                `conflict` has the three texts. Where the file is gone, `write_again` brings it back.
             AgentFileError: the file cannot be written, or a control holds text that is not a value yet.
         """
         work = self._work
         with work.lock:
-            if work.unreadable:
-                name, (_, why) = next(iter(work.unreadable.items()))
-                raise AgentFileError(f"not saved: {FIELDS[name]} is {why}", path=work.saved.path)
-            try:
-                saved = save_agent(self.agent, over=work.saved)
-            except AgentChangedOnDisk:
-                if work.saved.path is not None and work.saved.path.exists():
-                    work.disk = load_agent(work.saved.path)
-                    self._tell()
-                raise
-            work.saved, work.disk = saved, None
-            self._take(base=saved)
-            return saved
+            return self._write(lambda: save_agent(self.agent, over=work.saved))
+
+    def write_again(self) -> Agent:
+        """Writes the draft where its file was, which is gone; gives the agent as saved.
+
+        Raises:
+            AgentChangedOnDisk: a file is there, and `conflict` has the three texts; nothing is written.
+            AgentFileError: as `save`, or the agent came from no file.
+        """
+        work = self._work
+        with work.lock:
+            path = work.saved.path
+            if path is None:
+                raise AgentFileError("this agent came from no file, so there is none to write again")
+            return self._write(lambda: save_agent(self.agent.replace(path=None), path))
 
     def revert(self) -> Agent:
         """Throws the draft away; gives the agent as it was last read. `restore` brings the draft back."""
@@ -244,12 +246,14 @@ class AgentEditor:
                 save_draft(work.drafts, base=work.disk.text, text=self.text)
                 set_draft_aside(work.drafts)
             merged = parse_agent(merge.text(sides), path=work.saved.path)
-            work.saved, work.disk = work.disk, None
+            work.saved, work.disk, work.is_gone = work.disk, None, False
             self._take(base=merged)
             return self.agent
 
     def take_up_draft(self) -> Agent:
         """The draft of an earlier kernel as the draft; where the file changed since, made one with it.
+
+        Where both changed the same lines, `conflict` has them, and `settle` decides.
 
         Raises:
             WorkbenchError: there is none.
@@ -259,8 +263,10 @@ class AgentEditor:
             if work.offered is None:
                 raise WorkbenchError("no draft of an earlier kernel is kept for this file")
             kept, work.offered = work.offered, None
-            text = merge_texts(kept.base, kept.text, work.saved.text).text()
-            self._take(base=parse_agent(text, path=work.saved.path))
+            path, merge = work.saved.path, merge_texts(kept.base, kept.text, work.saved.text)
+            if merge.clashes:
+                work.saved, work.disk = parse_agent(kept.base, path=path), work.saved
+            self._take(base=parse_agent(kept.text if merge.clashes else merge.text(), path=path))
             return self.agent
 
     def drop_draft(self) -> None:
@@ -338,6 +344,24 @@ class AgentEditor:
 
         return stop
 
+    def _write(self, save: Callable[[], Agent]) -> Agent:
+        """Saves, unless there is a reason not to; where the file is not what it should be, looks at what it is."""
+        work = self._work
+        if work.unreadable:
+            name, (_, why) = next(iter(work.unreadable.items()))
+            raise AgentFileError(f"not saved: {FIELDS[name]} is {why}", path=work.saved.path)
+        try:
+            saved = save()
+        except AgentChangedOnDisk:
+            if work.saved.path is not None:
+                work.is_gone = not work.saved.path.exists()
+                work.disk = None if work.is_gone else load_agent(work.saved.path)
+                self._tell()
+            raise
+        work.saved, work.disk, work.is_gone = saved, None, False
+        self._take(base=saved)
+        return saved
+
     def _take_typed(self, *, prompt: str | None = None, text: str | None = None) -> None:
         """What the page's two editors hold now; nothing is worked out before somebody asks."""
         work = self._work
@@ -378,7 +402,7 @@ class AgentEditor:
         try:
             self._keep()
         except AgentFileError as error:
-            self._work.note = str(error)
+            self._work.note, self._work.note_fails = str(error), True
 
     def _keep(self) -> None:
         work = self._work

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.definition.agent import FIELDS, Agent, diff_agents
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.header import Problem
+from workbench.definition.project import project_folder
 from workbench.widgets.fields import forms, text_of
 from workbench.widgets.frame import as_code, as_rows, as_text
 
@@ -48,7 +50,7 @@ def reading_rows(agent: Agent) -> list[tuple[str, ...]]:
 
 def html_page(editor: AgentEditor) -> str:
     """The editor as a page without controls."""
-    diff = diff_agents(editor.saved, editor.agent)
+    diff = _diff(editor)
     return "".join(
         [
             "<div>",
@@ -64,13 +66,22 @@ def html_page(editor: AgentEditor) -> str:
 
 def markdown_page(editor: AgentEditor) -> str:
     """The text of the draft and what changed in it, as Markdown."""
-    diff = diff_agents(editor.saved, editor.agent)
+    diff = _diff(editor)
     parts = [
         as_code(repr(editor)),
         as_code(editor.agent.text, "markdown"),
         as_code(diff, "diff") if diff else "",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _diff(editor: AgentEditor) -> str:
+    """The changes, under a name of the file that is the same wherever the project lies."""
+    path = editor.saved.path
+    if path is not None:
+        whole, project = path.resolve(), project_folder()
+        path = whole.relative_to(project) if whole.is_relative_to(project) else Path(path.name)
+    return diff_agents(editor.saved.replace(path=path), editor.agent.replace(path=path))
 
 
 def _problems_page(problems: tuple[Problem, ...]) -> str:

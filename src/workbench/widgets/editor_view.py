@@ -18,6 +18,7 @@ import ipywidgets
 import traitlets
 import yaml
 
+from workbench.comparison.markup import counted
 from workbench.definition.agent import FIELDS, Agent, parse_agent
 from workbench.definition.claude_code import facts
 from workbench.definition.description import Example
@@ -27,11 +28,11 @@ from workbench.definition.lint import check_agent
 from workbench.definition.mend import mendable
 from workbench.definition.merge import Merge, Piece
 from workbench.errors import AgentChangedOnDisk, WorkbenchError
-from workbench.trial.catalogue import context_tokens, find_price, resolve_model
 from workbench.trial.upkeep import estimate_upkeep
 from workbench.widgets.editor_pages import reading_rows, standing, title
 from workbench.widgets.fields import forms, text_of, value_of
 from workbench.widgets.frame import sendable
+from workbench.widgets.models import model_choices, model_rows
 from workbench.widgets.shared_text import SharedText
 
 if TYPE_CHECKING:
@@ -181,6 +182,7 @@ class EditorView(anywidget.AnyWidget):
             "revert": lambda: _said(editor.revert(), "All edits are thrown away; Undo revert brings them back."),
             "restore": lambda: _said(editor.restore(), "Your edits are back."),
             "reread": self._read_again,
+            "write_again": lambda: _said(editor.write_again(), "The file is there again, as the draft is."),
             "settle": lambda: _said(
                 editor.settle({int(index): side for index, side in given["sides"].items()}),
                 "Both are one draft now. Look at the changes, then save.",
@@ -196,13 +198,19 @@ class EditorView(anywidget.AnyWidget):
 
     def _attempt(self, act: Callable[[], str]) -> None:
         """Does what a button is for and shows what it says, or why it could not."""
+        work = self._editor._work
         try:
-            self._editor._work.note = act()
+            note, fails = act(), False
         except AgentChangedOnDisk as error:
-            found = self._editor._work.disk is not None
-            self._editor._work.note = "Not saved: the file changed on disk since it was read." if found else str(error)
+            fails, note = True, str(error)
+            if work.is_gone:
+                note = "Not saved: the file is gone since it was read. The draft is kept."
+            elif work.disk is not None:
+                note = "Not saved: the file changed on disk since it was read."
         except WorkbenchError as error:
-            self._editor._work.note = str(error)
+            note, fails = str(error), True
+        if note != work.note:  # some acts leave it as it is
+            work.note, work.note_fails = note, fails
         self.refresh()
 
     def _read_again(self) -> str:
@@ -234,8 +242,8 @@ class EditorView(anywidget.AnyWidget):
         items = [
             {
                 "name": one.sha256,
-                "says": f"{one.last_at[:16].replace('T', ' ')} UTC, {', '.join(one.variants)}: {one.trials:,} trials "
-                f"({one.sha256[:8]})",
+                "says": f"{one.last_at[:16].replace('T', ' ')} UTC, {', '.join(one.variants)}: "
+                f"{counted(one.trials, 'trial')} ({one.sha256[:8]})",
             }
             for one in found
         ]
@@ -269,6 +277,8 @@ class EditorView(anywidget.AnyWidget):
             "edited": list(editor.edited),
             "can_restore": work.thrown_away is not None and not editor.is_edited,
             "note": work.note,
+            "note_fails": work.note_fails,
+            "is_gone": work.is_gone,
             "heard": dict(self._heard),
             "fields": {name: self._field(name, agent) for name in forms()},
             "unknown": [
@@ -277,7 +287,7 @@ class EditorView(anywidget.AnyWidget):
                 if entry.key not in KEYS
             ],
             "examples": [asdict(example) for example in editor.examples],
-            "model": _model_rows(agent),
+            "model": model_rows(agent),
             "body_line": agent.document.body_line,
             "problems": [asdict(problem) | {"mend": problem in mends} for problem in problems],
             "reading": reading_rows(agent),
@@ -315,6 +325,7 @@ def _facts() -> dict[str, Any]:
             for name, form in forms().items()
         ],
         "colors": known["colors"],
+        "models": model_choices(),
         "tools": [
             {
                 "title": heading,
@@ -328,22 +339,6 @@ def _facts() -> dict[str, Any]:
         ],
         "missing_tools": [*known["gone_tools"], *known["main_thread_tools"]],
     }
-
-
-def _model_rows(agent: Agent) -> list[list[str]]:
-    """What the catalogue knows of the model that the agent asks for."""
-    model = resolve_model(agent.model)
-    rows = [["asks for", model if agent.model not in (None, "inherit") else f"{model} (the default of a conversation)"]]
-    try:
-        price = find_price(model)
-    except WorkbenchError as error:
-        return [*rows, ["price", str(error)]]
-    if price is None:
-        rows.append(["price", "not known"])
-    else:
-        rows.append(["price", f"{price.rates.input:.2f} USD in, {price.rates.output:.2f} out, a million tokens"])
-    context = context_tokens(model)
-    return [*rows, ["context", "not known" if context is None else f"{context:,} tokens"]]
 
 
 def _upkeep_rows(agent: Agent) -> dict[str, Any]:

@@ -55,7 +55,9 @@ class PanelView:
         self._versions = ipywidgets.SelectMultiple(
             description="Versions", rows=4, style=wide, layout={"display": "none", "width": "auto", "flex": "1 1 100%"}
         )
-        self._find = ipywidgets.Button(description="Earlier versions", tooltip="List what was ever tried of this agent")
+        self._find = ipywidgets.Button(
+            description="Earlier versions", tooltip="List the last commit of this agent, and what was ever tried of it"
+        )
         self._model = ipywidgets.Combobox(
             description="Model",
             placeholder="as the agent says",
@@ -103,9 +105,8 @@ class PanelView:
             styled(ipywidgets.HBox([self._task, *self._ticks.values(), *found]), "bar"),
             self._question,
             styled(ipywidgets.HBox(settings), "bar"),
-            styled(
-                ipywidgets.HBox([self._run, self._stop, self._ask, self._freeze, self._stale, self._estimate]), "bar"
-            ),
+            styled(ipywidgets.HBox([self._run, self._stop, self._ask, self._freeze, self._stale]), "bar"),
+            self._estimate,
             self._note,
             self._replies,
             self._calls,
@@ -188,7 +189,9 @@ class PanelView:
             return
         self._versions.options = list(versions.items())
         self._versions.layout.display = None if versions else "none"
-        self._say("" if versions else "No version of this agent was tried yet.")
+        self._say(
+            "" if versions else "There is no earlier version: git has none of this agent, and none was tried yet."
+        )
 
     def _choices_changed(self) -> None:
         """The server that counts tokens is not asked while one chooses."""
@@ -282,7 +285,7 @@ def _brief(estimate: Estimate) -> str:
     tokens = estimate.input_tokens + estimate.output_tokens
     return (
         f"{estimate.calls:,} calls · about {tokens:,} tokens · USD: {rows['USD']} · "
-        f"smallest difference: {rows['smallest difference']}"
+        f"smallest difference it could show: {rows['smallest difference'].partition(' (')[0]}"
     )
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from workbench.comparison.markup import counted
 from workbench.definition.agent import Agent
-from workbench.errors import PlanError
+from workbench.errors import PlanError, WorkbenchError
 from workbench.grading.catalogue import standard
 from workbench.trial.client import choose_place
 from workbench.trial.ledger.store import Ledger
@@ -73,16 +74,26 @@ class TrialPanel:
 
     @property
     def versions(self) -> dict[str, str]:
-        """The versions of the edited agent that were ever tried: a name that `run` takes, by a line that tells it.
+        """The earlier versions of the edited agent: that of git's HEAD, where there is one, then those that were ever
+        tried. A name that `run` takes, by a line that tells it.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
         if not isinstance(self._source, AgentEditor):
             return {}
+        try:
+            self._source.version("git")
+        except WorkbenchError:
+            committed = {}  # there is no repository, or the file is not in it
+        else:
+            committed = {"the last commit (git HEAD)": "git"}
         found = self._source.versions(self._ledger)
-        lines = [f"{one.last_at[:16].replace('T', ' ')} UTC, {one.trials:,} trials, {one.sha256[:8]}" for one in found]
-        return {line: one.sha256[:8] for line, one in zip(lines, found, strict=True)}
+        lines = [
+            f"{one.last_at[:16].replace('T', ' ')} UTC, {counted(one.trials, 'trial')}, {one.sha256[:8]}"
+            for one in found
+        ]
+        return {**committed, **{line: one.sha256[:8] for line, one in zip(lines, found, strict=True)}}
 
     @property
     def place(self) -> Place:

@@ -43,8 +43,12 @@ class Work:
     disk: Agent | None = None
     """What the file was found to hold when it was not what it should."""
     thrown_away: str | None = None
+    is_gone: bool = False
+    """Whether there was no file any more when it was to be written."""
     note: str = ""
     """What the last act came to."""
+    note_fails: bool = False
+    """Whether that is something that could not be done."""
     view: EditorView | None = None
     observers: list[Callable[[], None]] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -68,7 +72,7 @@ def begin_work(agent: Agent) -> Work:
         try:
             kept = load_draft(draft_path(agent.path))
         except AgentFileError as error:
-            work.note = str(error)
+            work.note, work.note_fails = str(error), True
         else:
             work.offered = kept if kept is not None and kept.text != disk.text else None
     return work

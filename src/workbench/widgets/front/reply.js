@@ -103,7 +103,6 @@ function outcome(name) {
   const scores = element("table", "workbench-reply-scores");
   log.block.setAttribute("role", "region");
   log.block.setAttribute("aria-live", "off");
-  log.block.dir = "auto";
   const show = ({ variant, trouble: why, scores: rows }) => {
     log.block.setAttribute("aria-label", `${name} of ${variant}`);
     if (trouble.textContent !== why) trouble.textContent = why;
@@ -111,7 +110,12 @@ function outcome(name) {
     scores.hidden = rows.length === 0;
     fillTable(scores, "Scores", ["grader", "score", "why"], rows);
   };
-  return { log, show, parts: [log.block, log.rest, trouble, scores] };
+  // Where no text came, what became of the reply is said above, and an empty box would say nothing.
+  const end = (text) => {
+    log.set(text);
+    log.block.hidden = !text;
+  };
+  return { log, show, end, parts: [log.block, log.rest, trouble, scores] };
 }
 
 // Called once for each widget, however many views it has: what arrived is kept here for a view opened later.
@@ -169,7 +173,6 @@ export default () => {
       said.replaceChildren(element("summary", "", `Said before (${turns.length})`));
       for (const [who, text] of turns) {
         const turn = longText("div", "workbench-reply-turn");
-        turn.block.dir = "auto";
         turn.set(text);
         turn.block.setAttribute("role", "region");
         turn.block.setAttribute("aria-label", `${who} said`);
@@ -197,7 +200,7 @@ export default () => {
       });
       title.tabIndex = -1;
       shown.show({ ...trial, variant: model.get("variant") });
-      shown.log.set(trial.text);
+      shown.end(trial.text);
       const close = button("Close", () => {
         earlier.replaceChildren();
         listed.focus();
@@ -210,7 +213,12 @@ export default () => {
       else if (message.append !== undefined) reply.log.append(message.append);
       else if (message.opened) showEarlier(message.opened);
     };
-    const showText = () => reply.log.set(model.get("text") ?? arrived.join(""));
+    const showText = () => {
+      const whole = model.get("text");
+      if (typeof whole === "string") return reply.end(whole);
+      reply.log.block.hidden = false;
+      reply.log.set(arrived.join(""));
+    };
     const showRest = () => {
       const variant = model.get("variant");
       root.setAttribute("aria-label", `Reply of ${variant}`);
@@ -221,7 +229,9 @@ export default () => {
         if (part[key].textContent !== model.get(key)) part[key].textContent = model.get(key);
       }
       reply.show({ variant, trouble: model.get("trouble"), scores: model.get("scores") });
+      const held = document.activeElement === stop;
       stop.hidden = !model.get("is_running") || isGone;
+      if (held && stop.hidden) request.details.querySelector("summary").focus(); // the keyboard would be nowhere
       words.setAttribute("aria-label", `Answer to ${variant}`);
       answer.hidden = !model.get("can_answer") || isGone;
       request.show(model.get("request"));

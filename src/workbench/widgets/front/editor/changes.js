@@ -1,11 +1,12 @@
 // What the draft changes, word by word, against the file, git's HEAD or any version that was ever tried.
-import { unifiedMergeView } from "@codemirror/merge";
+import { getChunks, unifiedMergeView } from "@codemirror/merge";
 import { EditorState } from "@codemirror/state";
 import { EditorView } from "@codemirror/view";
 import { button, make, newId, setText } from "./dom.js";
 import { look } from "./writing.js";
 
 const REDRAW_AFTER_MS = 250;
+const ABOVE_FIRST_CHANGE_PX = 60;
 
 export function changes(link) {
   const id = newId();
@@ -23,11 +24,15 @@ export function changes(link) {
   let isShown = false;
   let timer = null;
 
+  let isNew = false; // what is compared: the first change comes into sight; else one stays where one looks
+
   const ask = () => link.act("compare", { against: against.value });
   against.addEventListener("change", ask);
 
   function draw() {
     clearTimeout(timer);
+    const top = isNew ? null : view?.scrollDOM.scrollTop;
+    isNew = false;
     view?.destroy();
     view = null;
     if (!isShown || original === null) return;
@@ -43,11 +48,20 @@ export function changes(link) {
         unifiedMergeView({ original, mergeControls: false, gutter: true, collapseUnchanged: { margin: 2, minSize: 6 } }),
       ] }),
     });
+    view.requestMeasure({
+      read: ({ state, documentTop, scrollDOM }) => {
+        const first = getChunks(state)?.chunks[0]?.fromB ?? 0;
+        const line = view.lineBlockAt(Math.min(first, state.doc.length));
+        return top ?? Math.max(0, line.top + documentTop - scrollDOM.getBoundingClientRect().top - ABOVE_FIRST_CHANGE_PX);
+      },
+      write: (place, { scrollDOM }) => (scrollDOM.scrollTop = place),
+    });
   }
 
   function hear(message) {
     if (message.type === "compared" && message.against === against.value) {
       original = message.text;
+      isNew = true;
       setText(says, message.says);
       draw();
     } else if (message.type === "versions") {

@@ -1,5 +1,5 @@
 // The file changed on disk while it was edited: what it was, what is here and what is there, side by side.
-import { button, make, newId, whenChanged } from "./dom.js";
+import { button, keepFocus, make, newId, setText, whenChanged } from "./dom.js";
 
 const SIDES = [["mine", "yours"], ["disk", "the file's"], ["both", "both"]];
 
@@ -13,9 +13,10 @@ export function conflict(link) {
   };
   const quick = make("span", { class: "wb-acts" },
     button("Yours everywhere", () => choose("mine")), button("The file's everywhere", () => choose("disk")));
+  const says = make("p");
   const element = make("section", { class: "wb-conflict", "aria-label": "The file changed on disk", hidden: true },
     make("h3", {}, "The file changed on disk"),
-    make("p", {}, "Somebody changed it since it was read here. Nothing was written, and nothing is lost: what only one side changed is in the draft below; where both changed the same lines, choose."),
+    says,
     list,
     make("div", { class: "wb-acts" },
       button("Make one draft of both", settle, { class: "wb-button wb-primary" }),
@@ -24,10 +25,16 @@ export function conflict(link) {
     ),
   );
   const show = whenChanged((pieces) => {
-    element.hidden = !pieces;
+    keepFocus(element, () => (element.hidden = !pieces), () => standingView(element));
     radios = [];
-    quick.hidden = !pieces?.some(({ kind }) => kind === "clash");
+    const clashes = (pieces ?? []).filter(({ kind }) => kind === "clash").length;
+    const toChoose = clashes ? `Both sides changed the same lines in ${clashes} ${clashes === 1 ? "place" : "places"}: choose there. ` : "";
+    setText(says, `Somebody changed it since the draft was begun. Nothing was written, and nothing is lost. ${toChoose}What only one side changed comes into the draft by itself.`);
+    quick.hidden = !clashes;
     list.replaceChildren(...(pieces ?? []).map((piece) => make("li", { class: `wb-piece wb-piece-${piece.kind}` }, ...shown(piece))));
+    // What is to be chosen comes into sight, however long the lines before it are; the element may not be in the page yet.
+    const first = list.querySelector(".wb-piece-clash");
+    if (first) requestAnimationFrame(() => (list.scrollTop += first.getBoundingClientRect().top - list.getBoundingClientRect().top));
   });
 
   function shown(piece) {
@@ -52,3 +59,14 @@ export function conflict(link) {
   }
   return { element, show: (state) => show(state.conflict) };
 }
+
+// There is no file any more that could be written.
+export function gone(link) {
+  const element = make("section", { class: "wb-offer", "aria-label": "The file is gone", hidden: true },
+    make("span", {}, "Somebody removed or moved the file since it was read here."),
+    button("Write it again", () => link.act("write_again"), { class: "wb-button wb-primary", title: "Write the draft where the file was" }));
+  return { element, show: ({ is_gone: isGone }) => keepFocus(element, () => (element.hidden = !isGone), () => standingView(element)) };
+}
+
+// The button of the view that is shown, which is there whatever else comes and goes.
+export const standingView = (element) => element.closest(".wb-editor")?.querySelector(".wb-view[aria-pressed=true]");

@@ -21,6 +21,12 @@ export function make(tag, properties = {}, ...children) {
 export const button = (text, onclick, properties = {}) =>
   make("button", { type: "button", class: "wb-button", onclick, ...properties }, text);
 
+// The text of an element to the clipboard; where the page may not, it is selected to be copied by hand.
+export function copyText(element, tell) {
+  const written = navigator.clipboard ? navigator.clipboard.writeText(element.textContent) : Promise.reject();
+  written.then(() => tell("Copied"), () => getSelection().selectAllChildren(element));
+}
+
 // Only what differs is set: a screen reader reads a status out each time it is set.
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
@@ -42,6 +48,16 @@ export function whenChanged(act) {
 export function leaveOnEscape(event) {
   if (event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
   if (!event.target.matches("select:not([multiple]), input[list]")) event.target.closest(".jp-Cell")?.focus({ preventScroll: true });
+}
+
+// Redraws or hides a part of the page. Where the focus was in it and is lost by that, it goes to what `next` gives: the
+// keyboard would be nowhere.
+export function keepFocus(place, act, next) {
+  const before = document.activeElement;
+  if (!place.contains(before)) return act();
+  act();
+  const isLost = !place.contains(before) || before.disabled || before.closest("[hidden]");
+  if (isLost) next()?.focus({ preventScroll: true });
 }
 
 // A text area as high as its text, up to what the style allows.

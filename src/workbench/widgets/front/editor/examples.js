@@ -1,5 +1,5 @@
 // The `<example>` blocks of the description as cards.
-import { button, grow, make, newId, setText, setValue } from "./dom.js";
+import { button, copyText, grow, keepFocus, make, newId, setText, setValue } from "./dom.js";
 
 const PARTS = [
   ["context", "Context", "what is going on"],
@@ -12,12 +12,15 @@ export function exampleCards(link) {
   const cards = make("ol", { class: "wb-cards" });
   const count = make("span", { class: "wb-faint" });
   const tasks = make("pre", { class: "wb-pre", tabIndex: 0, hidden: true, "aria-label": "The examples as tasks" });
-  const said = make("p", { class: "wb-says", hidden: true }, "In a cell: ", make("code", {}, "editor.tasks()"), ". As a task file:");
+  const copy = button("Copy", () => copyText(tasks, (words) => setText(copy, words)), { "aria-label": "Copy the examples as tasks" });
+  const said = make("div", { class: "wb-acts wb-says", hidden: true },
+    make("span", {}, "In a cell: ", make("code", {}, "editor.tasks()"), ". As a task file:"), copy);
+  const add = button("Add an example", () => ((focusNew = true), set([...examples, blank()])));
   const element = make("details", { class: "wb-examples" },
     make("summary", {}, "Examples in the description ", count),
     cards,
     make("div", { class: "wb-acts" },
-      button("Add an example", () => ((focusNew = true), set([...examples, blank()]))),
+      add,
       button("As tasks", () => link.act("tasks")),
     ),
     said, tasks,
@@ -27,7 +30,7 @@ export function exampleCards(link) {
   let focusNew = false;
   const set = (next) => {
     examples = next;
-    draw();
+    keepFocus(cards, draw, () => drawn.at(-1)?.remove ?? add);
     // A card that says nothing is no block yet: it waits here until something is typed.
     const told = next.filter((example) => PARTS.some(([part]) => example[part].trim()));
     link.setControl("examples", { type: "examples", examples: told });
@@ -36,6 +39,9 @@ export function exampleCards(link) {
     const next = [...examples];
     next.splice(to, 0, ...next.splice(from, 1));
     set(next);
+    const { up, down } = drawn[to]; // the card that moves keeps the focus, so that it can go on
+    const [same, other] = to < from ? [up, down] : [down, up];
+    (same.disabled ? other : same).focus();
   };
   const drawn = [];
 
@@ -54,12 +60,12 @@ export function exampleCards(link) {
     const named = (text, act, what) => button(text, act, { class: "wb-button wb-icon", "aria-label": `${what} example ${index + 1}`, title: what });
     const up = named("↑", () => move(index, index - 1), "Move up");
     const down = named("↓", () => move(index, index + 1), "Move down");
+    const remove = named("×", () => set(examples.filter((_, place) => place !== index)), "Remove");
     const element = make("li", { class: "wb-card" },
-      make("div", { class: "wb-card-head" }, make("b", {}, `Example ${index + 1}`), up, down,
-        named("×", () => set(examples.filter((_, place) => place !== index)), "Remove")),
+      make("div", { class: "wb-card-head" }, make("b", {}, `Example ${index + 1}`), up, down, remove),
       ...parts.flat(),
     );
-    return { element, show: (example) => {
+    return { element, up, down, remove, show: (example) => {
       for (const [part] of PARTS) if (setValue(fields[part], example[part])) grow(fields[part]);
       up.disabled = index === 0;
       down.disabled = index === examples.length - 1;
@@ -93,6 +99,8 @@ export function exampleCards(link) {
     hear: (message) => {
       if (message.type !== "tasks") return;
       said.hidden = tasks.hidden = false;
+      copy.hidden = !message.text;
+      setText(copy, "Copy");
       setText(tasks, message.text || "No example has a turn of the user yet.");
     },
   };

@@ -114,10 +114,20 @@ function model(link, form, id, send) {
   const list = make("datalist", { id: `${id}-list` }, ...form.values.map((value) => make("option", { value })));
   made.input.setAttribute("list", list.id);
   const known = make("dl", { class: "wb-known" });
+  // The list of suggestions holds what begins like the text that is there: this one holds all.
+  const groups = link.facts.models.map(([label, models]) =>
+    make("optgroup", { label }, ...models.map(([value, text]) => make("option", { value }, text))));
+  const pick = make("select", { class: "wb-pick", "aria-label": `Pick a ${form.key}`, title: "All models, with what they cost" },
+    make("option", { value: "", hidden: true }, "▾"), ...groups);
+  pick.addEventListener("change", () => {
+    setValue(made.input, pick.value);
+    send(pick.value);
+    pick.value = "";
+  });
   const { show } = made;
   return {
     ...made,
-    element: make("div", {}, made.input, list, known),
+    element: make("div", {}, make("div", { class: "wb-picked" }, made.input, pick), list, known),
     show: (field, hint, rows) => {
       show(field, hint);
       known.replaceChildren(...rows.flatMap(([what, much]) => [make("dt", {}, what), make("dd", {}, much)]));

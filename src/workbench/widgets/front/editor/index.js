@@ -1,8 +1,8 @@
 // The page's half of `AgentEditor`. It shows what the kernel says and sends what is typed and clicked.
 import styles from "./editor.css";
 import { changes } from "./changes.js";
-import { conflict } from "./conflict.js";
-import { button, leaveOnEscape, make, newId, setText, whenChanged } from "./dom.js";
+import { conflict, gone, standingView } from "./conflict.js";
+import { button, keepFocus, leaveOnEscape, make, newId, setText, whenChanged } from "./dom.js";
 import { exampleCards } from "./examples.js";
 import { fieldRows } from "./fields.js";
 import { Link } from "./link.js";
@@ -29,6 +29,7 @@ function render(link, place) {
   const trouble = make("p", { class: "wb-trouble", role: "status", "aria-live": "polite", hidden: true });
   const offered = part(offer(link));
   const clash = part(conflict(link));
+  const missing = part(gone(link));
   const fields = part(fieldRows(link));
   const examples = part(exampleCards(link));
   const unknown = part(unknownKeys());
@@ -56,7 +57,7 @@ function render(link, place) {
     make("div", { class: "wb-column" }, ...fields.sections, unknown.element),
     make("div", { class: "wb-column wb-column-prompt" }, make("div", { class: "wb-heading" }, make("b", {}, "Prompt"), keysHint()), promptPlace),
   );
-  const rawView = make("div", { class: "wb-column", hidden: true }, make("div", { class: "wb-heading" }, make("b", {}, "Raw file"), keysHint()), rawPlace);
+  const rawView = make("div", { class: "wb-column", hidden: true }, make("div", { class: "wb-heading" }, make("b", {}, "Raw file"), keysHint("Ctrl-Z undoes, what the fields did too, ")), rawPlace);
 
   const bar = part(head(link, (showsRaw) => {
     form.hidden = showsRaw;
@@ -65,7 +66,7 @@ function render(link, place) {
   }));
   const meter = make("p", { class: "wb-meter" });
   const root = make("div", { class: "wb-editor", role: "group", "aria-label": "Agent editor", "data-lm-suppress-shortcuts": "true" },
-    bar.element, status, trouble, offered.element, clash.element, form, rawView, meter, panels.element);
+    bar.element, status, trouble, offered.element, clash.element, missing.element, form, rawView, meter, panels.element);
 
   root.addEventListener("keydown", (event) => {
     if (event.key.toLowerCase() !== "s" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return;
@@ -94,6 +95,7 @@ function render(link, place) {
     for (const made of parts) made.show?.(state);
     setText(status, state.note);
     status.hidden = !state.note;
+    status.classList.toggle("wb-fails", state.note_fails);
     setText(meter, state.upkeep.brief);
     panels.name(0, `Problems (${state.problems.length})`);
     panels.name(1, state.is_edited ? `Changes (${state.edited.length || "text"} edited)` : "Changes");
@@ -136,7 +138,7 @@ function render(link, place) {
   };
 }
 
-const keysHint = () => make("span", { class: "wb-faint" }, "Ctrl-F finds, Ctrl-S saves, Esc leaves");
+const keysHint = (undo = "") => make("span", { class: "wb-faint" }, `Ctrl-F finds, ${undo}Ctrl-S saves, Esc leaves`);
 
 // Who is edited, how the draft stands, and what can be done with it.
 function head(link, onPick) {
@@ -153,10 +155,11 @@ function head(link, onPick) {
     onPick(showsRaw);
   };
   pick(false);
+  const acts = make("span", { class: "wb-acts" }, restore, revert, save);
   return {
     element: make("div", { class: "wb-head" },
       make("div", { class: "wb-who" }, dot, name, path, standing),
-      make("div", { class: "wb-acts" }, make("span", { class: "wb-views", role: "group", "aria-label": "View" }, ...views), restore, revert, save)),
+      make("div", { class: "wb-acts" }, make("span", { class: "wb-views", role: "group", "aria-label": "View" }, ...views), acts)),
     pick,
     show: (state) => {
       setText(name, state.title);
@@ -167,8 +170,10 @@ function head(link, onPick) {
       dot.style.background = paint ?? "";
       dot.classList.toggle("wb-dot-none", !paint);
       const unread = Object.values(state.fields).some(({ why }) => why);
-      save.disabled = revert.disabled = !state.is_edited && !unread;
-      restore.hidden = !state.can_restore;
+      keepFocus(acts, () => {
+        save.disabled = revert.disabled = !state.is_edited && !unread;
+        restore.hidden = !state.can_restore;
+      }, () => (restore.hidden ? views.find(({ ariaPressed }) => ariaPressed === "true") : restore));
     },
   };
 }
@@ -181,7 +186,7 @@ function offer(link) {
   return {
     element,
     show: ({ offered }) => {
-      element.hidden = !offered;
+      keepFocus(element, () => (element.hidden = !offered), () => standingView(element));
       if (offered) setText(says, `A draft of this agent, last typed at ${offered.at} UTC, was never saved.`);
     },
   };

@@ -1,5 +1,5 @@
 // What is found, how it is read, what it costs: tables of texts below the form.
-import { button, make, setText, whenChanged } from "./dom.js";
+import { button, keepFocus, make, setText, whenChanged } from "./dom.js";
 
 const rowsOf = (rows) => rows.map(([head, ...cells]) =>
   make("tr", {}, make("th", { scope: "row" }, head), ...cells.map((cell) => make("td", { dir: "auto" }, cell))));
@@ -8,8 +8,10 @@ export function problemList(link, goTo) {
   const element = make("ul", { class: "wb-problems" });
   const none = make("p", { class: "wb-faint" }, "No problems found.");
   const show = whenChanged((problems) => {
+    const place = [...element.children].findIndex((row) => row.contains(document.activeElement));
+    const nearest = () => [...element.children].slice(0, place + 1).at(-1)?.querySelector("button") ?? element.closest("[role=tabpanel]");
     none.hidden = problems.length > 0;
-    element.replaceChildren(
+    keepFocus(element, () => element.replaceChildren(
       ...problems.map((problem) => {
         const { mend, ...given } = problem;
         const place = `${problem.line}:${problem.column}`;
@@ -22,7 +24,7 @@ export function problemList(link, goTo) {
           mend ? button("Mend", () => link.act("mend", given), { title: "Set it right; nothing else changes" }) : null,
         );
       }),
-    );
+    ), nearest);
   });
   return { element: make("div", {}, none, element), show: (state) => show(state.problems) };
 }

@@ -1,5 +1,5 @@
 // The tools of Claude Code in groups, with what each grants; scoped forms, MCP servers and names that it does not know.
-import { button, make, newId, setText } from "./dom.js";
+import { button, keepFocus, make, newId, setText } from "./dom.js";
 
 const base = (tool) => tool.split("(")[0].trim();
 
@@ -49,13 +49,13 @@ export function showTools(link, form, send) {
       box.indeterminate = box.checked && !items.includes(name);
     }
     const rest = items.filter((item) => !known.includes(item));
-    others.hidden = rest.length === 0;
-    others.replaceChildren(
+    keepFocus(others, () => others.replaceChildren(
       ...rest.map((item) =>
         make("li", {}, make("code", {}, item), make("span", { class: "wb-faint" }, kindOf(item, known, link.facts.missing_tools)),
           button("×", () => set(items.filter((one) => one !== item)), { class: "wb-button wb-icon", "aria-label": `Remove ${item}` })),
       ),
-    );
+    ), () => added);
+    others.hidden = rest.length === 0;
   }
   return {
     element,

@@ -9,13 +9,14 @@ import {
 } from "@codemirror/language";
 import { lintGutter, setDiagnostics } from "@codemirror/lint";
 import { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
-import { Compartment, EditorState, RangeSetBuilder } from "@codemirror/state";
+import { Compartment, EditorState, RangeSetBuilder, Transaction } from "@codemirror/state";
 import {
   Decoration, drawSelection, EditorView, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars, keymap,
   lineNumbers, ViewPlugin,
 } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 
+const KERNEL = "kernel"; // in place of a view, where it made a change
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
 const rightToLeftLine = Decoration.line({ attributes: { dir: "auto" } });
 
@@ -149,11 +150,22 @@ export class Writing {
   hear(message) {
     if (message.text !== this.name) return;
     if (message.type === "updates") {
-      if (message.updates.length) this.apply(receiveUpdates(this.state, message.updates));
+      if (message.updates.length) {
+        const received = receiveUpdates(this.state, message.updates);
+        const isOfKernel = message.updates.every(({ clientID }) => clientID === KERNEL);
+        this.apply(isOfKernel ? this.undoable(received) : received);
+      }
       this.onItsWay = 0;
       this.push();
     } else if (message.type === "reset") this.takeReset();
     if (this.left && this.isSettled) this.end();
+  }
+
+  // What a control, a button or the other of the two editors changed can be undone here too. What was typed into this
+  // text in another view cannot: it is undone there.
+  undoable({ changes, effects, annotations }) {
+    const kept = annotations.filter(({ type }) => type !== Transaction.addToHistory && type !== Transaction.time);
+    return this.state.update({ changes, effects, annotations: kept, filter: false });
   }
 
   apply(transaction) {
