@@ -315,6 +315,23 @@ class TestFreeze:
             "f.tasks.jsonl",
         ]
 
+    def test_several_models_make_a_variant_of_each(
+        self, server: MessagesServer, editor: AgentEditor, project: Path
+    ) -> None:
+        editor.edit(prompt="You are terse.\n")
+        panel = TrialPanel(editor)
+        panel.run([GRADED], model=["haiku", "sonnet", "haiku"])
+        asked = panel.wait()
+        paid = len(server.bodies)
+        left = run_notebook(panel.freeze(project / "outputs" / "m.ipynb"), out=project / "out", progress=False)
+
+        models = {trial.variant: trial.request.model for trial in asked}
+        assert list(models) == ["disk on haiku", "disk on sonnet", "draft on haiku", "draft on sonnet"]
+        assert ["haiku" in model for model in models.values()] == [True, False, True, False]
+        assert keys(load_run(left.notebook).trials) == keys(asked)
+        assert len(server.bodies) == paid == 4
+        assert editor.agent.model == "sonnet"
+
     def test_the_calls_ask_the_same(self, server: MessagesServer, editor: AgentEditor) -> None:
         editor.edit(prompt="You are terse.\n")
         panel = TrialPanel(editor)

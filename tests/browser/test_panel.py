@@ -104,6 +104,21 @@ def test_a_typed_question_is_asked_as_the_controls_say(panel: Panel) -> None:
     set_number(panel, "Repeats", 1)
 
 
+def test_several_models_stand_side_by_side(panel: Panel) -> None:
+    model = panel.place.get_by_label("Model", exact=True)
+    model.fill("haiku, opus")
+    model.press("Tab")
+    panel.wait_for("panel._view._model.value == 'haiku, opus'")
+    panel.run()
+    panel.column("disk on haiku").get_by_text("Answered.").wait_for()
+    panel.column("disk on opus").get_by_text("Answered.").wait_for()
+
+    assert [line for line in panel.value("[t.request.model for t in panel.trials]") if "opus" in line]
+    model.fill("")
+    model.press("Tab")
+    panel.wait_for("panel._view._model.value == ''")
+
+
 def test_a_reply_is_answered_and_what_was_said_stays_in_view(panel: Panel) -> None:
     panel.run()
     column = panel.column("disk")

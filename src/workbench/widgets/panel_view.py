@@ -60,7 +60,8 @@ class PanelView:
         )
         self._model = ipywidgets.Combobox(
             description="Model",
-            placeholder="as the agent says",
+            placeholder="as the agent says; several with commas",
+            tooltip="A model for all, or several with commas: then each variant is tried on each",
             options=_models(),
             style=wide,
             layout={"width": "auto", "flex": "1 1 200px"},
@@ -150,7 +151,7 @@ class PanelView:
             tasks.append(self._question.value)
         names = [name for name, tick in self._ticks.items() if tick.value]
         settings = {
-            "model": self._model.value.strip() or None,
+            "model": [model for each in self._model.value.split(",") if (model := each.strip())],
             "effort": self._effort.value or None,
             "repeats": self._repeats.value,
         }
@@ -165,7 +166,7 @@ class PanelView:
         except WorkbenchError as error:
             self._say(str(error))
         else:
-            self._say(self._remark(chosen))
+            self._say(self._remark(len(chosen) * max(1, len(set(settings["model"])))))
 
     def _write(self) -> None:
         folder = project_folder() / "outputs"
@@ -233,9 +234,8 @@ class PanelView:
         said = "Of an earlier text; press Estimate again:" if is_stale else ""
         self._stale.value = f'<span role="status" class="workbench-stale">{said}</span>' if said else ""
 
-    def _remark(self, chosen: list[str]) -> str:
-        tried = [column.variant for column in self._panel._columns]
-        if tried != chosen:
+    def _remark(self, wanted: int) -> str:
+        if len(self._panel._columns) < wanted:
             return "The draft is what the file says, so only the file was tried. Edit the agent first."
         requests = [[trial.request for trial in column.planned] for column in self._panel._columns]
         if len(requests) > 1 and all(request == requests[0] for request in requests):

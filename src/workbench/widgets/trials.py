@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 Tasks = Task | str | Iterable[Task | str]
 """A task, a question as text, or several of both."""
+Models = str | Sequence[str] | None
+"""A model for all variants, or several; `None` or none: what each agent says."""
 
 
 class TrialPanel:
@@ -129,13 +131,14 @@ class TrialPanel:
         tasks: Tasks,
         variants: Iterable[str] | None = None,
         *,
-        model: str | None = None,
+        model: Models = None,
         effort: str | None = None,
         repeats: int = 1,
     ) -> Plan:
         """What `run` with the same arguments asks; asks nothing.
 
         A variant is one of `variants`, or of the edited agent "git" or the first digits of a tried version's digest.
+        Several models make a variant with each of them of every variant, called such as "draft on haiku".
 
         Raises:
             PlanError: there is nothing to run.
@@ -149,7 +152,7 @@ class TrialPanel:
         tasks: Tasks,
         variants: Iterable[str] | None = None,
         *,
-        model: str | None = None,
+        model: Models = None,
         effort: str | None = None,
         repeats: int = 1,
     ) -> Estimate:
@@ -177,7 +180,7 @@ class TrialPanel:
         task: Tasks,
         variants: Iterable[str] | None = None,
         *,
-        model: str | None = None,
+        model: Models = None,
         effort: str | None = None,
         repeats: int = 1,
     ) -> None:
@@ -257,7 +260,7 @@ class TrialPanel:
         return self.trials
 
     def _choose(
-        self, tasks: Tasks, variants: Iterable[str] | None, *, model: str | None, effort: str | None, repeats: int
+        self, tasks: Tasks, variants: Iterable[str] | None, *, model: Models, effort: str | None, repeats: int
     ) -> Asked:
         listed = [tasks] if isinstance(tasks, Task | str) else list(tasks)
         typed = [task for task in listed if isinstance(task, str)]
@@ -274,10 +277,15 @@ class TrialPanel:
                     chosen[name] = self._source.version(name, self._ledger)
         if not chosen:
             raise PlanError("there is nothing to try: tick a variant; a draft without edits is what the file says")
+        models = [model] if isinstance(model, str) else list(dict.fromkeys(model or ()))
+        if len(models) > 1:
+            chosen = {
+                f"{name} on {each}": agent.replace(model=each) for name, agent in chosen.items() for each in models
+            }
         return Asked(
             variants=chosen,
             tasks=found,
-            model=model,
+            model=models[0] if len(models) == 1 else None,
             effort=effort,
             repeats=repeats,
             graders=self._graders,
