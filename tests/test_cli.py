@@ -266,3 +266,19 @@ def test_review_of_what_is_no_record_ends_with_2(record: str, tmp_path: Path) ->
     result = workbench("review", record, str(tmp_path))
 
     assert (result.exit_code, "there is no record of a run here" in result.stderr) == (2, True)
+
+
+def test_checking_a_folder_without_notebooks_says_so(tmp_path: Path) -> None:
+    done = workbench("check-notebooks", str(tmp_path))
+
+    assert done.exit_code == 2
+    assert f"there is no notebook in {tmp_path}" in done.output
+
+
+def test_live_is_refused_for_a_notebook_that_asks_nobody(tmp_path: Path) -> None:
+    notebook = tmp_path / "plain.ipynb"
+    notebook.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    done = workbench("run", str(notebook), "--out", str(tmp_path / "out"), "--offline")
+
+    assert done.exit_code == 2
+    assert "has no parameter `live`, which --live and --offline set" in done.output

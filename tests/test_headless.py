@@ -270,6 +270,35 @@ def test_cell_that_is_tagged_as_meant_to_raise_fails_no_notebook(tmp_path: Path)
     assert "did not come to its end" not in run.page.read_text(encoding="utf-8")
 
 
+def test_magic_that_is_wrong_fails_the_notebook_though_ipython_only_prints_it(tmp_path: Path) -> None:
+    wrong = write_notebook(tmp_path / "wrong.ipynb", {"one": "%nosuchmagic", "two": "print('went on')"})
+
+    with pytest.raises(
+        NotebookFailed, match=r"In \[1\] raised UsageError: Line magic function `%nosuchmagic` not found"
+    ):
+        run_notebook(wrong, out=tmp_path / "out", progress=False)
+
+    assert outputs_of(tmp_path / "out/wrong.ipynb", "two") == []
+    assert "did not come to its end" in (tmp_path / "out/wrong.html").read_text(encoding="utf-8")
+
+
+def test_output_that_no_notebook_may_hold_becomes_text(tmp_path: Path) -> None:
+    shows = (
+        "shown = display({'application/x-own': {'a': [1]}, 'text/plain': 5, 'application/json': {'b': 2}},"
+        " raw=True, display_id=True)\nshown.update({'application/x-own': [2], 'text/plain': 'x'}, raw=True)"
+    )
+    notebook = write_notebook(tmp_path / "odd.ipynb", {"first": shows.partition("\n")[0], "second": shows})
+    run = run_notebook(notebook, out=tmp_path / "out", progress=False)
+
+    nbformat.validate(nbformat.read(run.notebook, as_version=nbformat.NO_CONVERT))
+    assert outputs_of(run.notebook, "first")[0].data == {
+        "application/x-own": '{"a": [1]}',
+        "text/plain": "5",
+        "application/json": {"b": 2},
+    }
+    assert outputs_of(run.notebook, "second")[0].data == {"application/x-own": "[2]", "text/plain": "x"}
+
+
 def test_kernel_that_dies_is_an_error_after_what_ran_is_saved(tmp_path: Path) -> None:
     dying = write_notebook(tmp_path / "dying.ipynb", {"one": "print('alive')", "two": "import os; os._exit(3)"})
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, nullcontext
@@ -174,6 +176,15 @@ def test_estimate_of_all_asks_nothing_and_leaves_nothing(project: Path, server: 
     assert not plan.out.exists()
 
 
+def test_estimate_keeps_to_the_deadlines_of_the_plan(project: Path) -> None:
+    write_notebook(project / "waits.ipynb", {"parameters": "n: int = 0", "waits": "import time\ntime.sleep(60)"})
+    plan = _plan(project, {"notebook": "waits.ipynb"}, cell_deadline_seconds=0.5)
+    said: list[str] = []
+    estimate_batch(plan, say=said.append)
+
+    assert [line.partition("ipynb: ")[2] for line in said] == ["the deadline of 0.5 s for the cell passed"]
+
+
 def test_estimate_counts_a_trial_once_that_two_notebooks_need(project: Path, server: MessagesServer) -> None:
     plan = _plan(project, {"notebook": "try.ipynb", "grid": {"count": [3, 4]}}, at_once=2)
     said: list[str] = []
@@ -242,6 +253,35 @@ def test_worker_that_is_killed_costs_no_answered_trial_and_no_notebook(
     assert set(server.asked().values()) == {1}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_batch_that_is_ended_begins_no_other_notebook_and_leaves_no_worker(
+    project: Path, number: signal.Signals
+) -> None:
+    begins = "import time\nfrom pathlib import Path\nPath(f'began-{n}').touch()\nwhile True:\n    time.sleep(0.01)"
+    write_notebook(project / "waits.ipynb", {"parameters": "n: int = 0", "begins": begins})
+    _plan(project, {"notebook": "waits.ipynb", "grid": {"n": [1, 2, 3]}}, at_once=1)
+    command = [sys.executable, "-m", "workbench", "batch", PLANS]
+    batch = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    _wait_until(lambda: (project / "began-1").exists() or batch.poll() is not None)
+    workers = _descendants(batch.pid)
+    try:
+        batch.send_signal(number)
+
+        assert batch.wait(30) == (130 if number == signal.SIGINT else -number)
+        _wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    finally:
+        for left in (pid for pid in workers if Path(f"/proc/{pid}").exists()):
+            os.kill(left, signal.SIGKILL)
+    assert sorted(path.name for path in project.glob("began-*")) == ["began-1"]
+    assert [path.name for path in (project / "outputs").rglob("*.ipynb")] == ["waits.ipynb"]
+
+
 def test_what_each_notebook_is_doing_is_read_from_what_it_has_saved(project: Path) -> None:
     plan = _plan(project, {"notebook": "try.ipynb"})
     (job,) = plan.jobs
@@ -297,10 +337,23 @@ def test_dask_worker_killed_in_mid_notebook_costs_no_answered_trial(
 
 def _has_kernel(pid: int) -> bool:
     """Whether the worker has processes of its own, such as the one that its kernels come from."""
-    return any(
-        Path(f"/proc/{pid}/task/{task.name}/children").read_text().split()
-        for task in Path(f"/proc/{pid}/task").iterdir()
-    )
+    return bool(_children(pid))
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+def _descendants(pid: int) -> list[int]:
+    return [each for child in _children(pid) for each in (child, *_descendants(child))]
+
+
+def _wait_until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 @contextmanager

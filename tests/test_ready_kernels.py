@@ -175,10 +175,11 @@ def test_cell_that_will_not_be_interrupted_is_killed_at_its_deadline(folder: Pat
     assert not pid or not Path("/proc", pid).exists()
 
 
-def test_nothing_outlives_an_owner_that_is_killed_and_what_ran_is_saved(folder: Path) -> None:
+def test_nothing_outlives_an_owner_that_is_killed_but_what_ran(folder: Path) -> None:
     tell = (
         "import os, pathlib, time\n"
         "while '\"cells_done\": 1' not in pathlib.Path('orphan/orphan.partial.ipynb').read_text():\n    time.sleep(0.01)\n"
+        "pathlib.Path('place').write_text(os.environ['TMPDIR'])\n"
         "print(os.getpid(), os.getppid(), file=open('pids', 'w'))\ntime.sleep(60)"
     )
     write_notebook(folder / "orphan.ipynb", {"first": "print('kept')", "tell": tell})
@@ -192,6 +193,7 @@ def test_nothing_outlives_an_owner_that_is_killed_and_what_ran_is_saved(folder: 
         assert select.select([process], [], [], 30)[0], "it still runs"
         os.close(process)
     assert printed_by(folder / "orphan/orphan.partial.ipynb", "first") == "kept\n"
+    assert not Path((folder / "place").read_text()).parent.exists()
 
 
 @pytest.mark.parametrize("door", ["notebook", "worker"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import os
 import sqlite3
@@ -12,8 +13,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
+import markupsafe
 import pyarrow
 import pytest
 from click.testing import CliRunner
@@ -62,6 +64,9 @@ ENVIRONMENT = {
         "Bearer 9f8e7d6c5b4a39281706f5e4d3c2b1a0",
         "Authorization: Basic bWU6c2VjcmV0cGFzcw==",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
+        "sk_" + "live_51HxQ2bKz0aB3cD4eF5gH6iJ",
+        "ya29.a0AfH6SMBx7Q2wE9rT5yU8iO",
+        "SG.Zx8Qw2Lm9RtY4uPa7KdF.k8Fq3zRt7Yp2WxLm9Vb4Nc6H",
         PRIVATE,
         json.dumps(PRIVATE)[1:-1],
     ],
@@ -78,6 +83,40 @@ def test_password_is_taken_out_of_an_address_and_the_address_stays() -> None:
     assert without_secrets("see http://localhost:11434/v1 or a@b.example", {}) == (
         "see http://localhost:11434/v1 or a@b.example"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("https://h.example/v1?api_key=q7f2vx9kpl4st8wz&page=2", f"https://h.example/v1?api_key={REMOVED}&page=2"),
+        (
+            "https://h.example/?a=1&X-Amz-Signature=" + "9f86d081" * 8,
+            f"https://h.example/?a=1&X-Amz-Signature={REMOVED}",
+        ),
+        ("https://" + "9f86d081" * 4 + "@h.example/1", f"https://{REMOVED}@h.example/1"),
+        ("AccountKey=" + "aB3/" * 12 + "==;Suffix=x", f"AccountKey={REMOVED};Suffix=x"),
+        ("https://h.example/?token=YOUR_TOKEN_GOES_HERE&key=value1", None),
+        ("https://h.example/?q=monkey&sort_key=created_at_2026", None),
+    ],
+)
+def test_key_is_taken_out_of_an_address_by_its_place_in_it(text: str, clean: str | None) -> None:
+    assert without_secrets(text, {}) == (clean or text)
+    assert without_secrets(without_secrets(text, {}), {}) == (clean or text)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "secret"),
+    [
+        ("PGPASSWORD", "correct horse", "correct horse"),
+        ("SMTP_PASS", "correct horse", "correct horse"),
+        ("SENTRY_DSN", "https://9f86d081884c7d659a2feaa0c55ad015@o1.example/7", "9f86d081884c7d659a2feaa0c55ad015"),
+        ("HOOK_URL", "https://h.example/?private_token=q7f2vx9kpl4st8wz", "q7f2vx9kpl4st8wz"),
+        ("AZURE_STORAGE_CONNECTION_STRING", "AccountName=x;AccountKey=q7f2vx9k/pl4==;Suffix=y", "q7f2vx9k/pl4=="),
+    ],
+)
+def test_variable_whose_name_or_form_tells_of_a_secret_is_taken_out(name: str, value: str, secret: str) -> None:
+    assert secret in dict(secrets_of({name: value}))
+    assert without_secrets(f"<{secret}>", {name: value}) == f"<[{name}]>"
 
 
 def test_aws_secret_is_taken_out_by_its_name() -> None:
@@ -97,14 +136,28 @@ def test_begin_of_a_private_key_alone_takes_no_prose_with_it() -> None:
     [
         str,
         lambda secret: quote(secret, safe=""),
+        quote_plus,
+        html.escape,
+        lambda secret: html.escape(secret, quote=False),
+        lambda secret: str(markupsafe.escape(secret)),
         lambda secret: json.dumps(secret)[1:-1],
         lambda secret: repr(secret)[1:-1],
         lambda secret: base64.b64encode(secret.encode()).decode(),
     ],
-    ids=["itself", "in an address", "in JSON", "in Python", "in base64"],
+    ids=[
+        "itself",
+        "in an address",
+        "in a query",
+        "on a page",
+        "in a table",
+        "in a template",
+        "in JSON",
+        "in Python",
+        "in base64",
+    ],
 )
 def test_value_of_a_secret_variable_is_replaced_by_its_name_in_whatever_form(form) -> None:  # type: ignore[no-untyped-def]
-    secret = 'it\'s "mine"\\n and/long'
+    secret = 'it\'s <"mine">\\n & long/é'
 
     assert without_secrets(f"<{form(secret)}>", {"MY_TOKEN": secret}) == "<[MY_TOKEN]>"
 
@@ -122,6 +175,8 @@ def test_headers_and_addresses_of_the_environment_hold_secrets_too() -> None:
         {"SSL_KEY": "/etc/ssl/private/host.pem"},
         {"KEYBOARD": "a long enough value"},
         {"PATH": "/usr/local/bin:/usr/bin"},
+        {"DATABASE_URL": "postgresql://postgres@db.example/postgres?application_name=workbench-2026"},
+        {"SSH_ASKPASS": "ksshaskpass-5.27"},
     ],
 )
 def test_short_words_files_and_other_variables_are_no_secrets(environment: dict[str, str]) -> None:

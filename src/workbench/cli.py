@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.errors import FileError, NotebookFailed, WorkbenchError
+from workbench.errors import FileError, NotebookFailed, ParameterError, WorkbenchError
 from workbench.secrets import without_secrets
 
 if TYPE_CHECKING:
@@ -107,8 +107,11 @@ def run_command(
     from workbench.headless.parameters import declared_parameters, parameters_from_text
     from workbench.trial.client import choose_place
 
-    parameters = parameters_from_text(declared_parameters(load_notebook(notebook)), dict(texts))
+    declared = declared_parameters(load_notebook(notebook))
+    parameters = parameters_from_text(declared, dict(texts))
     if live is not None:
+        if "live" not in declared:
+            raise ParameterError(f"{notebook}: has no parameter `live`, which --live and --offline set; leave them out")
         choose_place(live)
         parameters["live"] = live
     run = run_notebook(
@@ -151,10 +154,13 @@ def check_notebooks_command(notebooks: tuple[Path, ...], fix: bool) -> None:
     from workbench.headless.stored import check_notebook, write_clean_notebook
 
     paths = [path for each in notebooks for path in (sorted(each.rglob("*.ipynb")) if each.is_dir() else [each])]
+    if not paths:
+        raise click.UsageError(f"there is no notebook in {', '.join(map(str, notebooks))}")
     faults = [fault for path in paths for fault in (write_clean_notebook(path) if fix else check_notebook(path))]
     for fault in faults:
         click.echo(fault)
-    click.echo(f"{len(paths)} notebook{'' if len(paths) == 1 else 's'}, {len(faults) or 'no'} left to mend", err=True)
+    left = f"{len(faults)} things" if len(faults) > 1 else "1 thing" if faults else "nothing"
+    click.echo(f"{len(paths)} notebook{'' if len(paths) == 1 else 's'}, {left} left to mend", err=True)
     if faults:
         sys.exit(EXIT_FAILED)
 

@@ -8,6 +8,7 @@ takes out what certainly is a secret, and leaves talk about secrets alone.
 from __future__ import annotations
 
 import base64
+import html
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 REMOVED = "[key removed]"
 """What stands in the place of a secret whose name is not known."""
@@ -27,7 +28,10 @@ _KEY = re.compile(
     r"|\bsk-(?=[\w-]*\d)[\w-]{20,}"
     r"|\b[Bb]earer\s+(?=\S*\d)[\w.~+/=-]{16,}"
     r"|\b[Aa]uthorization:\s*[Bb]asic\s+[\w+/=-]{8,}"
-    r"|\b(?:gh[opsur]_|github_pat_|glpat-|xox[abeprs]-|hf_|npm_|pypi-)(?=[\w-]*\d)[\w-]{16,}"
+    r"|\b(?:gh[opsur]_|github_pat_|glpat-|xox[abeprs]-|xapp-|hf_|npm_|pypi-|gsk_|GOCSPX-)(?=[\w-]*\d)[\w-]{16,}"
+    r"|\b[rs]k_(?:live|test)_(?=\w*\d)\w{16,}"
+    r"|\bya29\.[\w-]{20,}"
+    r"|\bSG\.[\w-]{16,}\.[\w-]{16,}"
     r"|\bA[KS]IA[A-Z0-9]{16}\b"
     r"|\bAIza[\w-]{35}"
     r"|\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]+)?"
@@ -36,10 +40,16 @@ _KEY = re.compile(
     r"(?:[\w+/=\s\\:,.-]*?-----END [A-Z ]*PRIVATE KEY-----|(?:\s|\\[nr])*(?:[\w+/=]{16,}(?:\s|\\[nr])*)*)"
 )
 _AWS_SECRET = re.compile(r"(?i)(aws_?secret_?(?:access_?)?key\W{1,6})[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])")
-_PASSWORD_IN_URL = re.compile(r"(?<=://)[^/\s:@\"'<>]*:[^/\s@\"'<>]+(?=@)")
+_AZURE_KEY = re.compile(r"\b((?:Account|SharedAccess)Key=)[\w+/=%]{30,}")
+_PASSWORD_IN_URL = re.compile(r"(?<=://)(?:[^/\s:@\"'<>]*:[^/\s@\"'<>]+|(?=[a-z]*\d)[\da-z]{32,})(?=@)")
+_KEY_IN_URL = re.compile(
+    r"(?i)([?&;](?:[a-z-]+[_-])?(?:api_?key|key|token|secret|password|signature|sig)=)"
+    r"(?=[^&\s\"'<>#]*\d)[^&\s\"'<>#\\\[\]{}$]{16,}"
+)
 _MARKS = (
     *("sk-", "earer", "asic", "gho_", "ghp_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "xox", "hf_", "npm_"),
-    *("pypi-", "AKIA", "ASIA", "AIza", "eyJ", "PRIVATE KEY", "aws", "AWS", "Aws", "://"),
+    *("pypi-", "xapp-", "gsk_", "GOCSPX-", "k_live_", "k_test_", "ya29.", "SG.", "AKIA", "ASIA", "AIza", "eyJ"),
+    *("PRIVATE KEY", "aws", "AWS", "Aws", "ountKey=", "cessKey=", "://"),
 )
 """A text without any of these holds no key of a known form; most texts do not."""
 _BEARER = re.compile(r"\s*bearer\s+\S", re.IGNORECASE)
@@ -48,11 +58,13 @@ _UNBROKEN = re.compile(r"(?=[A-Za-z]*\d)[A-Za-z0-9]{32,}")
 
 _SECRET_VARIABLE = re.compile(
     r"(?:^|_)(?:(?:API|ACCESS|AUTH|PRIVATE|SECRET|SIGNING|ENCRYPTION)?_?KEY|TOKEN|SECRET|PASSW(?:OR)?D|PASSPHRASE|PWD"
-    r"|CREDENTIALS?|PAT)$",
+    r"|PASS|CREDENTIALS?|PAT)$|PASSWORD$|^(?:SSHPASS|REDISCLI_AUTH)$",
     re.IGNORECASE,
 )
 _HEADERS = "_HEADERS"
 """Variables whose names end so hold a header a line, such as ANTHROPIC_CUSTOM_HEADERS."""
+_CONNECTION = "CONNECTION_STRING"
+"""Variables whose names end so hold settings with a semicolon after each, some of them a key or a password."""
 _SHORTEST = 8
 """Values of variables shorter than this are words such as "none" or "ollama", found in any text."""
 
@@ -84,8 +96,9 @@ def without_secrets(text: str, environment: Mapping[str, str] | None = None) -> 
     """The text with every secret taken out; the same text, and idempotent, where there is none.
 
     Taken out are the values of variables of the environment (default: of this process) that hold keys, tokens,
-    passwords or headers, the passwords in its addresses, all of them also quoted and in base64, and whatever has the
-    form of a known kind of key. A variable's value is replaced by its name in brackets, anything else by `REMOVED`.
+    passwords or headers, the passwords in its addresses, all of them also quoted, escaped and in base64, and whatever
+    has the form of a known kind of key. A variable's value is replaced by its name in brackets, anything else by
+    `REMOVED`.
     """
     return scrubber(environment)(text)
 
@@ -108,6 +121,10 @@ def scrubber(environment: Mapping[str, str] | None = None) -> Callable[[str], st
         if not any(mark in text for mark in _MARKS):
             return text
         text = _AWS_SECRET.sub(rf"\1{REMOVED}", text)
+        if "Key=" in text:
+            text = _AZURE_KEY.sub(rf"\1{REMOVED}", text)
+        if "://" in text and "=" in text:
+            text = _KEY_IN_URL.sub(rf"\1{REMOVED}", text)
         return _PASSWORD_IN_URL.sub(REMOVED, _KEY.sub(REMOVED, text))
 
     return scrub
@@ -133,7 +150,9 @@ def secrets_of(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def _may_hold_secret(name: str, value: str) -> bool:
-    return len(value) >= _SHORTEST and (_names_secret(name) or ("://" in value and "@" in value))
+    return len(value) >= _SHORTEST and (
+        _names_secret(name) or name.endswith(_CONNECTION) or ("://" in value and ("@" in value or "?" in value))
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -160,19 +179,27 @@ def _values_in(name: str, value: str) -> Iterator[str]:
             yield from (header, header.rpartition(" ")[2])
     elif _names_secret(name):
         yield value
+    if name.endswith(_CONNECTION):
+        parts = (part.partition("=") for part in value.split(";"))
+        yield from (setting for key, _, setting in parts if key.casefold().endswith(("key", "password", "pwd")))
     if "://" in value:
-        yield _password_in(value)
+        yield from _keys_in_address(value)
 
 
-def _password_in(address: str) -> str:
+def _keys_in_address(address: str) -> Iterator[str]:
+    """Its password; a user's name that looks like a key; and what stands under the name of one in its query."""
     try:
-        return urlsplit(address).password or ""
+        parts = urlsplit(address)
     except ValueError:
-        return ""
+        return
+    yield parts.password or ""
+    if parts.username and is_key_like(parts.username):
+        yield parts.username
+    yield from (found[0].partition("=")[2] for found in _KEY_IN_URL.finditer(f"?{parts.query}"))
 
 
 def _forms(secret: str) -> tuple[str, ...]:
-    """The secret as it is, as part of an address, of JSON and of Python source, and in base64."""
+    """The secret as it is, as part of an address, of JSON, of Python source and of a page, and in base64."""
     encoded = base64.b64encode(secret.encode("utf-8", "surrogateescape")).decode()
     return tuple(
         dict.fromkeys(
@@ -180,8 +207,13 @@ def _forms(secret: str) -> tuple[str, ...]:
                 secret,
                 unquote(secret),
                 quote(secret, safe="", errors="surrogateescape", encoding="utf-8"),
+                quote_plus(secret, errors="surrogateescape", encoding="utf-8"),
                 json.dumps(secret)[1:-1],
+                json.dumps(secret, ensure_ascii=False)[1:-1],
                 repr(secret)[1:-1],
+                html.escape(secret),
+                html.escape(secret, quote=False),
+                html.escape(secret).replace("&quot;", "&#34;").replace("&#x27;", "&#39;"),  # as Jinja does
                 encoded,
                 encoded.rstrip("="),
             )

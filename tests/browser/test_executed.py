@@ -12,6 +12,9 @@ import nbformat
 import pytest
 
 from tests.browser.conftest import PROJECT, Lab
+from workbench.headless.batch import JobOutcome
+from workbench.headless.batch_index import write_index
+from workbench.headless.batch_plan import Job
 from workbench.headless.notebook import NotebookRun, run_notebook
 
 TASKS = Path(__file__).parents[1] / "fixtures" / "two.tasks.yaml"
@@ -149,3 +152,17 @@ def _verdict(run: NotebookRun) -> str:
     """Its first words."""
     assert run.verdict is not None
     return run.verdict[:40]
+
+
+@pytest.mark.parametrize("width", [400, 1200])
+def test_index_of_a_batch_fits_its_window(page: Any, tmp_path: Path, width: int) -> None:
+    given = {"agent": "agents/senior-python-architect.md", "tasks": "agents/senior-python-architect.tasks.yaml"}
+    job = Job(name="compare-senior-python-architect-sonnet", notebook=Path("compare.ipynb"), parameters=given)
+    index = write_index(tmp_path, [JobOutcome(job=job, end="completed", verdict="no difference shown. " * 12)])
+
+    with reading(page, scripts=True) as opened:
+        opened.set_viewport_size({"width": width, "height": 800})
+        opened.goto(index.as_uri())
+
+        assert opened.evaluate("document.documentElement.scrollWidth") == width
+        assert opened.get_by_text("no difference shown").is_visible()

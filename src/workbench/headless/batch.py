@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -121,7 +122,7 @@ def estimate_batch(plan: BatchPlan, *, say: Callable[[str], None] = print) -> Ta
     for number, job in enumerate(plan.jobs, 1):
         place = f"[{number}/{len(plan.jobs)}] {job.name}"
         try:
-            take, asked = _take_of(job, asked)
+            take, asked = _take_of(job, plan, asked)
         except WorkbenchError as error:
             say(f"{place}: {str(error).splitlines()[0]}")
         else:
@@ -130,7 +131,7 @@ def estimate_batch(plan: BatchPlan, *, say: Callable[[str], None] = print) -> Ta
     return total
 
 
-def _take_of(job: Job, asked: frozenset[str]) -> tuple[Take, frozenset[str]]:
+def _take_of(job: Job, plan: BatchPlan, asked: frozenset[str]) -> tuple[Take, frozenset[str]]:
     """What one notebook would take beside what is asked for already, and all that is asked for then.
 
     With `WORKBENCH_ESTIMATE_FILE` set in this process while the notebook runs.
@@ -140,7 +141,14 @@ def _take_of(job: Job, asked: frozenset[str]) -> tuple[Take, frozenset[str]]:
         write_estimate(file, take=None, asked=asked)
         os.environ[ESTIMATE_FILE] = str(file)
         try:
-            run_notebook(project_folder() / job.notebook, out=folder, parameters=job.parameters, progress=False)
+            run_notebook(
+                project_folder() / job.notebook,
+                out=folder,
+                parameters=job.parameters,
+                progress=False,
+                deadline_seconds=plan.deadline_seconds,
+                cell_deadline_seconds=plan.cell_deadline_seconds,
+            )
         except NotebookFailed:
             if read_estimate(file)[0] is None:
                 raise
@@ -151,7 +159,10 @@ def _take_of(job: Job, asked: frozenset[str]) -> tuple[Take, frozenset[str]]:
 
 
 def run_job(job: Job, plan: BatchPlan, *, project: Path, environment: Mapping[str, str], go_on: bool) -> JobOutcome:
-    """Runs one notebook of a batch in this process, whose working directory and environment become the batch's."""
+    """Runs one notebook of a batch in this process, whose working directory and environment become the batch's.
+
+    SIGTERM ends the process, once it is saved how far the notebook is.
+    """
     os.chdir(project)
     os.environ.update(environment)
     folder = Path(seen_from(project, plan.out / job.name))
@@ -170,6 +181,9 @@ def run_job(job: Job, plan: BatchPlan, *, project: Path, environment: Mapping[st
         return JobOutcome(job=job, end="failed", error=str(error), page=page if page.exists() else None)
     except WorkbenchError as error:
         return JobOutcome(job=job, end="refused", error=without_secrets(str(error)))
+    except SystemExit:
+        # Told to end, and all is saved. The pool would only take the next job, even where the batch itself is gone.
+        os._exit(128 + signal.SIGTERM)
     return JobOutcome(
         job=job,
         end="completed",
@@ -208,10 +222,16 @@ def _executor(dask: str | None, at_once: int) -> Iterator[Executor]:
         with _dask_executor(dask) as executor:
             yield executor
         return
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(
         max_workers=at_once, mp_context=multiprocessing.get_context("spawn"), initializer=begin_worker
     ) as executor:
-        yield executor
+        try:
+            yield executor
+        except BaseException:
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()  # it saves how far its notebook is
+            raise
 
 
 @contextmanager

@@ -34,6 +34,12 @@ th, td {{ padding: .45rem .6rem; border-bottom: 1px solid color-mix(in srgb, cur
 td {{ min-width: 11rem; overflow-wrap: anywhere; }}
 td.end {{ min-width: 0; overflow-wrap: normal; }}
 td.given {{ white-space: pre-wrap; font: 13px/1.9 ui-monospace, Consolas, monospace; }}
+@media (max-width: 48rem) {{
+  table, tbody, tr, td {{ display: block; }}
+  thead {{ position: absolute; clip-path: inset(50%); }}
+  tr {{ padding: .6rem 0; border-bottom: 1px solid color-mix(in srgb, currentColor 22%, transparent); }}
+  td, td.end {{ padding: .1rem 0; border: 0; min-width: 0; }}
+}}
 </style>
 </head>
 <body>

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import json
 import logging
 import os
+import re
 import signal
 import threading
 import time
@@ -21,6 +23,7 @@ from typing import Any
 
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+from nbformat.v4 import new_output
 from papermill.clientwrap import PapermillNotebookClient
 
 from workbench.definition.project import project_folder
@@ -35,6 +38,9 @@ _log = logging.getLogger(__name__)
 
 _OF_PAPERMILL = ("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")
 """Parameters that papermill itself adds when it is asked to."""
+_WITH_DATA = ("display_data", "execute_result", "update_display_data")
+_JSON = re.compile(r"application/(.*\+)?json")
+"""Kinds of output that may be more than a text in the notebook format."""
 _SECONDS_TO_SAY_WHERE = 2.0
 """How long an interrupted cell has to show where it was."""
 
@@ -248,6 +254,10 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
             except CellExecutionError as error:
                 left_by_itself = error.ename == "SystemExit" and error.evalue in ("", "0")
                 self._state.end("stopped" if left_by_itself else "failed", f"{error.ename}: {error.evalue}")
+                if not any(output.output_type == "error" for output in cell.outputs):
+                    # IPython only prints what is wrong with a magic; by such an output papermill knows a failure.
+                    said = {"ename": error.ename, "evalue": error.evalue, "traceback": []}
+                    cell.outputs.append(new_output("error", **said))
                 return
             except DeadKernelError:
                 # So says the client also of a cell that is cancelled.
@@ -284,6 +294,8 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
     def process_message(self, msg: Mapping[str, Any], cell: NotebookNode, cell_index: int) -> Any:
         """Shows behind the bar what a cell updates in place, such as how far its trials are."""
         kind, content, bar = msg["msg_type"], msg["content"], self.nb_man.pbar
+        if kind in _WITH_DATA:
+            content["data"] = {each: _as_the_format_wants(each, data) for each, data in content["data"].items()}
         if kind == "execute_input":
             self._idle.clear()
         elif kind == "status" and content["execution_state"] == "idle":
@@ -320,6 +332,12 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         finally:
             loop.remove_signal_handler(signal.SIGTERM)
             signal.signal(signal.SIGTERM, before)
+
+
+def _as_the_format_wants(kind: str, data: Any) -> Any:
+    """What a cell showed, as a text where a notebook that holds it as it is would be refused."""
+    is_text = isinstance(data, str) or (isinstance(data, list) and all(isinstance(line, str) for line in data))
+    return data if is_text or _JSON.fullmatch(kind) else json.dumps(data, ensure_ascii=False)
 
 
 def _kept_outputs(earlier: NotebookNode, document: NotebookNode, about: Mapping[str, Any]) -> dict[str, list[Any]]:

@@ -63,6 +63,7 @@ class ReadyProvisioner(LocalProvisioner):
                 ["ipykernel_launcher.py", *cmd[cmd.index("ipykernel_launcher") + 1 :]],
                 cwd=str(options.get("cwd") or Path.cwd()),
                 environment=options["env"],
+                folder=str(self.parent.folder) if isinstance(self.parent, HeadlessKernelManager) else None,
                 stdout=options.get("stdout") or 1,
                 stderr=options.get("stderr") or 2,
             )
@@ -92,7 +93,7 @@ class HeadlessKernelManager(AsyncKernelManager):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._place = tempfile.TemporaryDirectory(prefix="workbench-", ignore_cleanup_errors=True)
-        folder = Path(self._place.name)
+        self.folder = folder = Path(self._place.name)
         self._stderr = folder / "stderr"
         self._has_said = False
         (folder / "tmp").mkdir()
@@ -103,7 +104,7 @@ class HeadlessKernelManager(AsyncKernelManager):
     @property
     def temporary_folder(self) -> Path:
         """Where the kernel makes its temporary files."""
-        return Path(self._place.name) / "tmp"
+        return self.folder / "tmp"
 
     @property
     def kernel_spec(self) -> KernelSpec:

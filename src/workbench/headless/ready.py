@@ -177,9 +177,18 @@ class ReadyInterpreter:
         return self._process.pid
 
     def fork(
-        self, argv: Sequence[str], *, cwd: str, environment: Mapping[str, str], stdout: int = 1, stderr: int = 2
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str,
+        environment: Mapping[str, str],
+        folder: str | None = None,
+        stdout: int = 1,
+        stderr: int = 2,
     ) -> ForkedKernel:
         """A new kernel; `argv` is its `sys.argv`, `stdout` and `stderr` are file descriptors.
+
+        `folder` is its own: removed with it where this process ends first, in whatever way.
 
         Raises:
             CannotFork: the interpreter is gone, refuses, or was started in an environment that would matter.
@@ -187,7 +196,9 @@ class ReadyInterpreter:
         if _read_at_start(environment) != self._environment:
             differing = dict(set(_read_at_start(environment)) ^ set(self._environment))
             raise CannotFork(f"the kernel is to start with another {', '.join(sorted(differing))}")
-        content = json.dumps({"argv": list(argv), "cwd": cwd, "environment": dict(environment)}).encode()
+        content = json.dumps(
+            {"argv": list(argv), "cwd": cwd, "environment": dict(environment), "folder": folder}
+        ).encode()
         fate, theirs = socket.socketpair()
         try:
             with theirs, self._lock:

@@ -4,8 +4,9 @@ Run as a script by `ready.py`, which owns it: `python ready_interpreter.py SOCKE
 thread, no event loop and no ZeroMQ context, so that a fork is a whole interpreter: one that holds more refuses. It
 ends, and its kernels with it, as soon as its owner does.
 
-Over the socket comes, for each kernel, a length and a JSON object (argv, cwd, environment), with three files: where
-the kernel's fate is told, and its stdout and stderr. The fate is JSON lines: `{"pid": 1}`, then `{"status": 0}`; or
+Over the socket comes, for each kernel, a length and a JSON object (argv, cwd, environment, folder), with three files:
+where the kernel's fate is told, and its stdout and stderr. The folder, if there is one, goes with the kernel where the
+owner is no longer there to remove it. The fate is JSON lines: `{"pid": 1}`, then `{"status": 0}`; or
 `{"refused": "..."}`.
 """
 
@@ -20,6 +21,7 @@ import json
 import os
 import random
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -50,6 +52,7 @@ def main(arguments: list[str]) -> None:
     signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     kernels: dict[int, socket.socket] = {}
+    folders: dict[int, str | None] = {}
     importlib.import_module("ipykernel.kernelapp")
     while os.getppid() == owner:
         busy = bool(left) and not (once and kernels)
@@ -75,7 +78,7 @@ def main(arguments: list[str]) -> None:
             for file in files[1:]:
                 os.close(file)
             if pid is not None:
-                kernels[pid] = fate
+                kernels[pid], folders[pid] = fate, request["folder"]
             else:
                 with fate, contextlib.suppress(OSError):  # whoever asked has given up waiting
                     fate.sendall(_line(refused=reason))
@@ -87,6 +90,8 @@ def main(arguments: list[str]) -> None:
             os.killpg(pid, signal.SIGKILL)
     for pid in kernels:
         os.waitpid(pid, 0)  # whoever sees that this process is gone knows that none of them still writes
+        if (folder := folders[pid]) is not None:
+            shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
 
 

@@ -14,8 +14,10 @@ from workbench.headless.ready import kernel_environment, start_ready_interpreter
 def begin_worker() -> None:
     """Starts the interpreter that the kernels of this worker come from.
 
-    A worker whose batch is gone ends too, and saves how far its notebook is, so that two never run the same.
+    A worker whose batch is gone ends too, and saves how far its notebook is, so that two never run the same. Ctrl-C,
+    which a terminal sends to all of them, is left to the batch: it ends its workers.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     start_ready_interpreter(kernel_environment(os.environ))
     parent = multiprocessing.parent_process()
     if parent is None:

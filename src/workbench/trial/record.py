@@ -147,7 +147,10 @@ def load_run(folder: str | Path) -> Run:
             versions=dict(about.get("versions", {})),
         )
     except OSError as error:
-        raise RecordError(f"is part of the record and cannot be read: {error.strerror}", path=error.filename) from error
+        raise RecordError(
+            f"is part of the record and cannot be read: {error.strerror}; take the whole folder from where it came",
+            path=error.filename,
+        ) from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise RecordError(f"the record is incomplete: {type(error).__name__}: {error}", path=folder) from error
 

@@ -360,8 +360,12 @@ class Ledger:
             yield
         except sa.exc.SQLAlchemyError as error:
             cause = getattr(error, "orig", None) or error
+            is_file = self._engine.dialect.name == "sqlite"
+            advice = "see whether its file can be read and written" if is_file else "see whether its server is there"
+            if "full" in str(cause):
+                advice = "free some space"
             raise LedgerError(
-                f"{self.name}: the ledger could not be {what}: {cause}; free some space or name another ledger in "
+                f"{self.name}: the ledger could not be {what}: {cause}; {advice}, or name another ledger in "
                 "WORKBENCH_LEDGER, then run the same again: what it holds is not asked for twice"
             ) from error
 
