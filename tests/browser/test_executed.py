@@ -124,8 +124,9 @@ def test_jupyterlab_shows_an_executed_notebook_without_a_kernel(
         shown = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook")
         for words in (*WORDS, _verdict(records[0])):
             shown.get_by_text(words).first.wait_for(state="attached")
+        shown.locator(".jp-OutputArea-output table").nth(1).wait_for(state="attached")
+        shown.locator(".jp-OutputArea-output img").first.wait_for(state="attached")
         assert all(shown.locator(".jp-OutputArea-output img").evaluate_all(_PICTURES))
-        assert shown.locator(".jp-OutputArea-output table").count() >= 2
         assert shown.get_by_text("Error displaying widget").count() == 0
         shown.get_by_text(_verdict(records[0])).first.scroll_into_view_if_needed()
         page.screenshot(path=screenshots / "executed-lab.png")

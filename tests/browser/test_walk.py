@@ -38,7 +38,7 @@ def file(lab: Lab) -> Iterator[Path]:
     path = folder / f"{NAME}.md"
     path.write_bytes(given_agent())
     shutil.copy(PROJECT / "agents" / f"{NAME}.tasks.yaml", folder)
-    for command in (["init", "--quiet"], ["add", "agents"], ["commit", "--quiet", "--message", "An agent"]):
+    for command in (["init", "--quiet"], ["add", "agents/given"], ["commit", "--quiet", "--message", "An agent"]):
         subprocess.run([*GIT, *command], cwd=lab.root, check=True, capture_output=True)
     yield path
     for left in (lab.root / "outputs").glob("frozen-*.*"):
