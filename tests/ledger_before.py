@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 
 from workbench.definition.agent import parse_agent
-from workbench.trial.plan import Plan, plan_trials
+from workbench.runs.plan import Plan, plan_trials
 from workbench.trial.task import Task
 from workbench.trial.trial import Request
 

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from workbench.definition.agent import Agent
-from workbench.trial.ledger.store import open_ledger
-from workbench.trial.trial import Place, Reply, Request, Trial
+from workbench.ledger.store import open_ledger
+from workbench.trial.trial import Endpoint, Reply, Request, Trial
 
 AT_ONCE = 20
 
@@ -24,7 +24,7 @@ def numbered(number: int) -> Trial:
         task_id="t",
         repeat=number,
         request=Request(model="m", system="Be kind.", messages=({"role": "user", "content": "Hello"},), max_tokens=9),
-        place=Place(kind="server", base_url="http://127.0.0.1:1"),
+        endpoint=Endpoint(kind="server", base_url="http://127.0.0.1:1"),
         reply=Reply(text=f"reply {number} " * 500, stop_reason="end_turn"),
     )
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from workbench.definition.agent import Agent
 from workbench.trial.task import Task
-from workbench.trial.trial import Failure, Place, Reply, Request, Run, Score, Trial, Usage
+from workbench.trial.trial import Endpoint, Failure, Reply, Request, Run, Score, Trial, Usage
 
-LIVE = Place(kind="live", base_url="https://api.anthropic.com")
-STAND_IN = Place(kind="offline", base_url="offline")
+LIVE = Endpoint(kind="live", base_url="https://api.anthropic.com")
+STAND_IN = Endpoint(kind="offline", base_url="offline")
 
 # 12 tasks in four groups, passes out of 4 repeats.
 PASSES_A = (4, 3, 2, 1, 0, 2, 4, 4, 3, 0, 1, 1)
@@ -25,7 +25,7 @@ def make_run(
     scores: Mapping[str, Sequence[Sequence[float | None]]],
     *,
     groups: Sequence[str | None] | None = None,
-    place: Place = LIVE,
+    endpoint: Endpoint = LIVE,
     same_prompt: bool = False,
     text: str = "A reply.",
     model: str = "claude-haiku-4-5-20251001",
@@ -39,7 +39,7 @@ def make_run(
     )
     prompts = {name: "The same." if same_prompt else f"You are {name}." for name in scores}
     trials = tuple(
-        _trial(name, task, repeat, scores[name][row][repeat], prompts[name], place, text, model)
+        _trial(name, task, repeat, scores[name][row][repeat], prompts[name], endpoint, text, model)
         for row, task in enumerate(tasks)
         for name in scores
         for repeat in range(repeats)
@@ -47,11 +47,11 @@ def make_run(
     variants = {
         name: Agent(name="architect", description="Designs.", prompt=prompt) for name, prompt in prompts.items()
     }
-    return Run(variants=variants, tasks=tasks, repeats=repeats, place=place, trials=trials)
+    return Run(variants=variants, tasks=tasks, repeats=repeats, endpoint=endpoint, trials=trials)
 
 
 def _trial(
-    name: str, task: Task, repeat: int, score: float | None, prompt: str, place: Place, text: str, model: str
+    name: str, task: Task, repeat: int, score: float | None, prompt: str, endpoint: Endpoint, text: str, model: str
 ) -> Trial:
     request = Request(
         model=model,
@@ -59,7 +59,7 @@ def _trial(
         messages=({"role": "user", "content": task.message},),
         max_tokens=100,
     )
-    asked = Trial(variant=name, task_id=task.id, repeat=repeat, request=request, place=place)
+    asked = Trial(variant=name, task_id=task.id, repeat=repeat, request=request, endpoint=endpoint)
     if score is None:
         return asked.replace(failure=Failure(type="overloaded_error", message="Overloaded", status=529))
     reply = Reply(

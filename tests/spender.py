@@ -11,12 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from workbench.trial.budget import reservation as budgets
-from workbench.trial.budget.limits import limit_of
-from workbench.trial.budget.reservation import Budget, open_budget
-from workbench.trial.budget.worst_case import amount_of
-from workbench.trial.ledger.store import Ledger, open_ledger
-from workbench.trial.trial import Place, Request, Trial, Usage
+from workbench.ledger.budget import reservation as budgets
+from workbench.ledger.budget.limits import limit_of
+from workbench.ledger.budget.reservation import Budget, open_budget
+from workbench.ledger.budget.worst_case import amount_of
+from workbench.ledger.store import Ledger, open_ledger
+from workbench.trial.trial import Endpoint, Request, Trial, Usage
 
 AT_ONCE = 8
 SCOPE = "a batch"
@@ -30,7 +30,7 @@ TRIAL = Trial(
         messages=({"role": "user", "content": "Hello"},),
         max_tokens=1000,
     ),
-    place=Place(kind="server", base_url="http://127.0.0.1:1"),
+    endpoint=Endpoint(kind="server", base_url="http://127.0.0.1:1"),
 )
 
 

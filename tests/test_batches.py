@@ -19,15 +19,15 @@ import sqlalchemy as sa
 from tests.batch_server import BatchServer, errored, serve_batches, succeeded
 from workbench.definition.agent import Agent
 from workbench.errors import BudgetError, PlanError, SetupError
-from workbench.trial import client as door
-from workbench.trial.batches.ask import BatchProgress, Polling, ask_batch
-from workbench.trial.batches.items import Limits, split_trials
-from workbench.trial.budget.limits import Limit, Sum
-from workbench.trial.budget.reservation import Budget, open_budget
-from workbench.trial.budget.worst_case import most_of
+from workbench.ledger.budget.limits import Limit, Sum
+from workbench.ledger.budget.reservation import Budget, open_budget
+from workbench.ledger.budget.worst_case import most_of
+from workbench.ledger.store import Ledger, open_ledger
+from workbench.model import anthropic as door
+from workbench.model.batches.ask import BatchProgress, Polling, ask_batch
+from workbench.model.batches.items import Limits, split_trials
+from workbench.runs.plan import plan_trials
 from workbench.trial.catalogue import find_price
-from workbench.trial.ledger.store import Ledger, open_ledger
-from workbench.trial.plan import plan_trials
 from workbench.trial.task import Task
 from workbench.trial.trial import Trial, Usage
 
@@ -49,7 +49,7 @@ def ledger() -> Iterator[Ledger]:
 
 
 def trials_of(agent: Agent, repeats: int = 1) -> tuple[Trial, ...]:
-    return plan_trials({"base": agent}, TASKS, repeats=repeats).trials(door.choose_place())
+    return plan_trials({"base": agent}, TASKS, repeats=repeats).trials(door.choose_endpoint())
 
 
 def ask(trials: tuple[Trial, ...], agent: Agent, ledger: Ledger, **settings: Any) -> dict[int, Trial]:
@@ -222,7 +222,7 @@ def test_request_larger_than_a_batch_is_refused_before_anything_is_sent(
         ask(trials_of(agent), agent, ledger, limits=Limits(bytes=100))
 
     assert server.batches == []
-    assert ledger.open_batches(place=server.url) == ()
+    assert ledger.open_batches(endpoint=server.url) == ()
 
 
 def stop_while_waiting(trials: tuple[Trial, ...], agent: Agent, ledger: Ledger, **settings: Any) -> BatchProgress:
@@ -258,7 +258,7 @@ def test_whoever_stops_waiting_finds_the_batch_again(agent: Agent, server: Batch
     assert (stopped_at.waiting, stopped_at.batches) == (5, 1)
     assert {trial.outcome for trial in settled.values()} == {"answered"}
     assert set(server.asked().values()) == {1}
-    assert ledger.open_batches(place=server.url) == ()
+    assert ledger.open_batches(endpoint=server.url) == ()
 
 
 def test_larger_plan_asks_only_for_what_is_in_no_batch_yet(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
@@ -280,11 +280,11 @@ def test_results_of_another_plan_stay_until_it_asks_for_them(agent: Agent, serve
     server.end()
 
     ask(trials[:2], agent, ledger)
-    [still_open] = ledger.open_batches(place=server.url)
+    [still_open] = ledger.open_batches(endpoint=server.url)
     ask(trials[2:], agent, ledger)
 
     assert still_open.keys == {trial.key for trial in trials[2:]}
-    assert ledger.open_batches(place=server.url) == ()
+    assert ledger.open_batches(endpoint=server.url) == ()
     assert set(server.asked().values()) == {1}
 
 
@@ -294,7 +294,7 @@ def test_request_is_in_the_ledger_before_it_is_sent(
     trials = trials_of(agent)
     noted: list[frozenset[str]] = []
     server.fault = lambda call, _: (
-        noted.extend(batch.keys for batch in ledger.open_batches(place=server.url) if call == "POST all") or "ok"
+        noted.extend(batch.keys for batch in ledger.open_batches(endpoint=server.url) if call == "POST all") or "ok"
     )
 
     ask(trials, agent, ledger)
@@ -304,7 +304,7 @@ def test_request_is_in_the_ledger_before_it_is_sent(
 
 def test_crash_before_anything_was_sent_sends_it_later(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
     trials = trials_of(agent)
-    ledger.intend_batch([trial.key for trial in trials], place=server.url)
+    ledger.intend_batch([trial.key for trial in trials], endpoint=server.url)
     make_older(ledger, timedelta(hours=1))
 
     settled = ask(trials, agent, ledger)
@@ -315,7 +315,7 @@ def test_crash_before_anything_was_sent_sends_it_later(agent: Agent, server: Bat
 
 def test_intention_that_may_be_on_its_way_is_waited_for(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
     trials = trials_of(agent)
-    ledger.intend_batch([trial.key for trial in trials], place=server.url)
+    ledger.intend_batch([trial.key for trial in trials], endpoint=server.url)
 
     stop_while_waiting(trials, agent, ledger)
 
@@ -353,7 +353,7 @@ def test_lost_batch_is_told_from_others_of_its_size_by_custom_ids(
 
     assert {trial.outcome for trial in settled.values()} == {"answered"}
     assert len(server.batches) == 5
-    assert ledger.batch_ids(place=server.url) == {server.batches[1].id}
+    assert ledger.batch_ids(endpoint=server.url) == {server.batches[1].id}
 
 
 def test_batch_that_may_be_the_lost_one_is_waited_for_until_it_ends(
@@ -392,7 +392,7 @@ def test_killed_while_sending_finds_its_batch_again(agent: Agent, server: BatchS
         import asyncio
         from tests.test_batches import TASKS, ask, trials_of
         from workbench.definition.agent import parse_agent
-        from workbench.trial.ledger.store import open_ledger
+        from workbench.ledger.store import open_ledger
         import sys
 
         agent = parse_agent(sys.stdin.read())
@@ -420,7 +420,7 @@ def test_crash_while_collecting_keeps_what_was_written(
     trials = trials_of(agent)
     with monkeypatch.context() as patched, pytest.raises(_Crash):
         patched.setattr(Ledger, "close_batch_items", crash)
-        patched.setattr("workbench.trial.batches.ask._Asking.tidy", lambda _: asyncio.sleep(0))
+        patched.setattr("workbench.model.batches.ask._Asking.tidy", lambda _: asyncio.sleep(0))
         ask(trials, agent, ledger)
     written = ledger.count()
 
@@ -428,7 +428,7 @@ def test_crash_while_collecting_keeps_what_was_written(
 
     assert written == ledger.count() == 5
     assert all(trial.from_ledger for trial in settled.values())
-    assert ledger.open_batches(place=server.url) == ()
+    assert ledger.open_batches(endpoint=server.url) == ()
     assert set(server.asked().values()) == {1}
 
 
@@ -501,7 +501,7 @@ def test_what_passes_is_tried_again_and_sends_nothing_twice(
 def test_results_that_break_off_are_fetched_again_and_written_once(
     agent: Agent, server: BatchServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workbench.trial.batches.ask._SAVED_AT_ONCE", 1)
+    monkeypatch.setattr("workbench.model.batches.ask._SAVED_AT_ONCE", 1)
     server.fault = lambda call, before: "half" if call == "GET results" and before == 0 else "ok"
 
     settled = ask(trials_of(agent), agent, ledger)
@@ -534,7 +534,7 @@ def test_refusal_that_is_the_same_for_every_batch_stops_at_once(
         ask(trials_of(agent), agent, ledger, limits=Limits(requests=1))
 
     assert sum(server.calls.values()) == 1
-    assert ledger.open_batches(place=server.url) == ()
+    assert ledger.open_batches(endpoint=server.url) == ()
 
 
 def test_key_that_the_server_repeats_is_not_shown(
@@ -629,7 +629,7 @@ def test_looks_grow_rarer_up_to_a_limit(
         if len(waits) == 5:
             server.end()
 
-    monkeypatch.setattr("workbench.trial.batches.ask._sleep", note)
+    monkeypatch.setattr("workbench.model.batches.ask._sleep", note)
     ask(trials_of(agent), agent, ledger, polling=Polling(first_seconds=10.0, growth=2.0, longest_seconds=50.0))
 
     assert [round(seconds) for seconds in waits] == [10, 20, 40, 50, 50]
@@ -747,7 +747,7 @@ def test_crash_before_the_results_were_settled_leaves_that_to_the_next_run(
     trials = opus(agent)
     with monkeypatch.context() as patched, pytest.raises(_Crash):
         patched.setattr(Ledger, "close_batch_items", crash)
-        patched.setattr("workbench.trial.batches.ask._Asking.tidy", lambda _: asyncio.sleep(0))
+        patched.setattr("workbench.model.batches.ask._Asking.tidy", lambda _: asyncio.sleep(0))
         budgeted(trials, agent, ledger, worst_of(trials))
     before = taken(ledger)
 

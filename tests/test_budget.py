@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from workbench.errors import BudgetError
-from workbench.trial.budget.reservation import Budget, Reservation
-from workbench.trial.budget.worst_case import TOKENS_ADDED, most_of, prompt_bytes
+from workbench.ledger.budget.reservation import Budget, Reservation
+from workbench.ledger.budget.worst_case import TOKENS_ADDED, most_of, prompt_bytes
 from workbench.trial.catalogue import find_price
-from workbench.trial.trial import CacheTime, Place, Request, Usage, Via
+from workbench.trial.trial import CacheTime, Endpoint, Request, Usage, Via
 
-STAND_IN = Place(kind="offline", base_url="http://offline.invalid")
+STAND_IN = Endpoint(kind="offline", base_url="http://offline.invalid")
 
 
 def request_of(
@@ -213,7 +213,7 @@ def test_persona_that_may_be_written_into_the_cache_is_reserved_as_written(
 
 
 def test_stand_in_costs_nothing_whatever_the_budget() -> None:
-    budget = Budget(usd=0, tokens=0, place=STAND_IN)
+    budget = Budget(usd=0, tokens=0, endpoint=STAND_IN)
     budget.check([request_of(model="claude-nobody-1")])
 
     budget.settle(reserved(budget, request_of()), Usage(input_tokens=10, output_tokens=20))

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from workbench.definition.agent import Agent
+from workbench.runs.plan import Plan, make_request, plan_trials
+from workbench.runs.runner import run_trials
 from workbench.trial.catalogue import cache_minimum
-from workbench.trial.plan import Plan, make_request, plan_trials
-from workbench.trial.runner import run_trials
 from workbench.trial.task import Task
-from workbench.trial.trial import Place, Request
+from workbench.trial.trial import Endpoint, Request
 
-PLACE = Place(kind="server", base_url="http://127.0.0.1:1")
+ENDPOINT = Endpoint(kind="server", base_url="http://127.0.0.1:1")
 TASKS = (Task(id="one", input="Design it"), Task(id="two", input="Build it"))
 PLAIN = Request(model="m", system="Be terse.", messages=({"role": "user", "content": "Hi"},), max_tokens=10)
 
@@ -30,7 +30,7 @@ def test_request_without_caching_is_what_it_always_was() -> None:
         "stream": True,
         "system": "Be terse.",
     }
-    assert PLAIN.key(place=PLACE, draw=0) == "5816a57538b58bc3c73b3a2d615374feb0280281b785cc25d439453fe731ac4a"
+    assert PLAIN.key(endpoint=ENDPOINT, draw=0) == "5816a57538b58bc3c73b3a2d615374feb0280281b785cc25d439453fe731ac4a"
 
 
 def test_cached_persona_is_one_marked_block() -> None:
@@ -45,7 +45,7 @@ def test_empty_persona_is_never_sent() -> None:
 
 
 def test_caching_does_not_change_what_identifies_a_trial() -> None:
-    assert replace(PLAIN, cache="5m").key(place=PLACE, draw=3) == PLAIN.key(place=PLACE, draw=3)
+    assert replace(PLAIN, cache="5m").key(endpoint=ENDPOINT, draw=3) == PLAIN.key(endpoint=ENDPOINT, draw=3)
 
 
 def test_persona_of_the_minimum_is_cached_and_a_shorter_one_says_why_not(agent: Agent) -> None:

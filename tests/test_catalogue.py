@@ -237,7 +237,7 @@ def test_missing_file_of_prices_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_prices_are_imported_only_when_one_is_needed() -> None:
     code = (
         "import sys, workbench\n"
-        "from workbench.trial.plan import plan_trials\n"
+        "from workbench.runs.plan import plan_trials\n"
         "from workbench.trial.task import Task\n"
         "agent = workbench.parse_agent('---\\nname: a\\ndescription: b\\n---\\n' + 'x' * 9000)\n"
         "plan = plan_trials({'a': agent}, [Task(id='t', input='x')], repeats=2)\n"

@@ -21,15 +21,16 @@ import sqlalchemy as sa
 from tests.batch_server import serve_batches
 from tests.messages_server import MessagesServer
 from workbench.definition.agent import Agent, parse_agent
-from workbench.trial import asker, missing
-from workbench.trial.batches.ask import Polling, ask_batch
-from workbench.trial.ledger.claims import Claims
-from workbench.trial.ledger.schema import askers, budget_holds, claims
-from workbench.trial.ledger.store import open_ledger
-from workbench.trial.plan import Plan, plan_trials
-from workbench.trial.runner import run_trials
+from workbench.ledger.leases import Claims
+from workbench.ledger.schema import askers, budget_holds, claims
+from workbench.ledger.store import open_ledger
+from workbench.model import asker
+from workbench.model.batches.ask import Polling, ask_batch
+from workbench.runs import missing
+from workbench.runs.plan import Plan, plan_trials
+from workbench.runs.runner import run_trials
 from workbench.trial.task import Task
-from workbench.trial.trial import Place, Reply, Run
+from workbench.trial.trial import Endpoint, Reply, Run
 
 ELSEWHERE = "another machine"
 
@@ -61,7 +62,7 @@ def plan_of(agent: Agent, numbers: Collection[int]) -> Plan:
 
 
 def key_of(plan: Plan, server: MessagesServer, task_id: str) -> str:
-    trials = plan.trials(Place(kind="server", base_url=server.url))
+    trials = plan.trials(Endpoint(kind="server", base_url=server.url))
     return next(trial.key for trial in trials if trial.task_id == task_id)
 
 
@@ -262,7 +263,7 @@ def test_batch_waits_for_what_is_being_streamed(agent: Agent, monkeypatch: pytes
     with serve_batches() as server, ThreadPoolExecutor() as threads:
         server.ends_at_once = True
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        streamed = plan.trials(Place(kind="server", base_url=server.url))[0]
+        streamed = plan.trials(Endpoint(kind="server", base_url=server.url))[0]
         claim(streamed.key)
         run = threads.submit(run_trials, plan, via="batch")
         wait_until(lambda: sum(server.asked().values()) == 2)

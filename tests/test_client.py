@@ -8,10 +8,10 @@ import pytest
 
 from tests.messages_server import REPLY, Fault, serve
 from workbench.errors import SetupError
-from workbench.trial import client
-from workbench.trial.client import Attempt, ask, choose_place, open_client
-from workbench.trial.stream import Progress
-from workbench.trial.trial import Place, Request
+from workbench.model import anthropic as client
+from workbench.model.anthropic import Attempt, ask, choose_endpoint, open_client
+from workbench.model.stream import PartialReply
+from workbench.trial.trial import Endpoint, Request
 
 REQUEST = Request(
     model="claude-x",
@@ -27,12 +27,12 @@ def asked(
 ) -> tuple[Attempt, list[str]]:
     pieces: list[str] = []
 
-    async def once(place: Place) -> Attempt:
-        async with open_client(place) as opened:
+    async def once(endpoint: Endpoint) -> Attempt:
+        async with open_client(endpoint) as opened:
             return await ask(opened, REQUEST, on_text=pieces.append, deadline_seconds=deadline_seconds)
 
     with serve(fault, seconds_a_piece=seconds_a_piece) as server:
-        return asyncio.run(once(Place(kind="server", base_url=server.url))), pieces
+        return asyncio.run(once(Endpoint(kind="server", base_url=server.url))), pieces
 
 
 def test_text_comes_in_pieces_and_thinking_is_left_out() -> None:
@@ -51,10 +51,10 @@ def test_text_comes_in_pieces_and_thinking_is_left_out() -> None:
 
 def test_request_body_says_model_persona_effort_and_no_temperature() -> None:
     with serve() as server:
-        place = Place(kind="server", base_url=server.url)
+        endpoint = Endpoint(kind="server", base_url=server.url)
 
         async def once() -> None:
-            async with open_client(place) as opened:
+            async with open_client(endpoint) as opened:
                 await ask(opened, REQUEST, draw=3)
 
         asyncio.run(once())
@@ -118,7 +118,7 @@ def test_output_tokens_of_a_broken_reply_are_unknown() -> None:
 
 def test_refusal_that_repeats_a_key_is_kept_without_it() -> None:
     details = {"type": "refusal", "explanation": "You gave me sk-ant-api03-0123456789abcdef, keep it."}
-    progress = Progress()
+    progress = PartialReply()
 
     progress.take({"type": "message_delta", "delta": {"stop_reason": "refusal", "stop_details": details}}, None)
 
@@ -143,7 +143,7 @@ def test_deadline_ends_a_reply_that_drips() -> None:
 
 def test_server_that_is_not_there_is_a_connection_failure() -> None:
     async def once() -> Attempt:
-        async with open_client(Place(kind="server", base_url="http://127.0.0.1:9")) as opened:
+        async with open_client(Endpoint(kind="server", base_url="http://127.0.0.1:9")) as opened:
             return await ask(opened, REQUEST)
 
     attempt = asyncio.run(once())
@@ -153,16 +153,16 @@ def test_server_that_is_not_there_is_a_connection_failure() -> None:
 
 
 def test_without_any_setting_the_stand_in_answers() -> None:
-    assert choose_place() == choose_place(live=False)
-    assert choose_place().is_stand_in
+    assert choose_endpoint() == choose_endpoint(live=False)
+    assert choose_endpoint().is_stand_in
 
 
 def test_key_means_live_and_base_url_means_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
-    assert choose_place().kind == "live"
+    assert choose_endpoint().kind == "live"
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:11434/")
-    assert choose_place() == Place(kind="server", base_url="http://127.0.0.1:11434")
-    assert choose_place(live=False).is_stand_in
+    assert choose_endpoint() == Endpoint(kind="server", base_url="http://127.0.0.1:11434")
+    assert choose_endpoint(live=False).is_stand_in
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_wrong_setting_says_what_to_set_and_no_secret(
     monkeypatch.setenv(name, value)
 
     with pytest.raises(SetupError) as caught:
-        choose_place()
+        choose_endpoint()
 
     assert says in str(caught.value)
     assert "hunter2" not in str(caught.value)
@@ -189,7 +189,7 @@ def test_wrong_setting_says_what_to_set_and_no_secret(
 
 def test_live_without_a_key_says_what_to_set() -> None:
     with pytest.raises(SetupError, match="set ANTHROPIC_API_KEY"):
-        choose_place(live=True)
+        choose_endpoint(live=True)
 
 
 def test_key_that_a_server_repeats_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,12 +10,12 @@ import pytest
 from tests.messages_server import MessagesServer
 from workbench.definition.agent import Agent
 from workbench.errors import BudgetError, EstimateOnly, PlanError, ReplayMiss, SetupError
-from workbench.trial.conversation import answer_reply
-from workbench.trial.ledger.store import open_ledger
-from workbench.trial.loop import Started
-from workbench.trial.plan import plan_trials
+from workbench.ledger.store import open_ledger
+from workbench.model.loop import Started
+from workbench.runs.conversation import answer_reply
+from workbench.runs.plan import plan_trials
+from workbench.runs.runner import run_trials
 from workbench.trial.record import export_record, load_run
-from workbench.trial.runner import run_trials
 from workbench.trial.task import Task
 from workbench.trial.trial import Run
 

@@ -14,11 +14,11 @@ import pytest
 from workbench.comparison.scores import scores_by_variant
 from workbench.definition.agent import Agent
 from workbench.errors import PlanError
-from workbench.trial import estimate
-from workbench.trial.budget.reservation import Budget
-from workbench.trial.plan import Plan, plan_trials
-from workbench.trial.power import ASSUMED, detectable_effect
-from workbench.trial.runner import run_trials
+from workbench.ledger.budget.reservation import Budget
+from workbench.runs import estimate
+from workbench.runs.plan import Plan, plan_trials
+from workbench.runs.runner import run_trials
+from workbench.statistics.power import ASSUMED, detectable_effect
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Score
 

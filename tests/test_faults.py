@@ -4,7 +4,8 @@ import pytest
 
 from tests.benchmarks.faults import Found, expected_failures, run_against_faults
 from tests.benchmarks.server import FAULTS
-from workbench.trial import asker, client
+from workbench.model import anthropic as client
+from workbench.model import asker
 
 TRIALS = 400
 

@@ -13,7 +13,7 @@ import pytest
 
 from workbench.definition.agent import load_agent
 from workbench.grading.catalogue import standard
-from workbench.trial.offline.behaviour import BEHAVIOURS, TOPICS
+from workbench.model.offline.behaviour import BEHAVIOURS, TOPICS
 from workbench.trial.task import Task, load_tasks
 from workbench.trial.trial import Reply
 

@@ -63,7 +63,7 @@ def test_a_long_table_is_cut_and_says_so() -> None:
 
 
 def test_no_flip_is_said_in_words() -> None:
-    found = what_flipped(make_run({"A": passes([4]), "B": passes([4])}, place=STAND_IN), baseline="A")
+    found = what_flipped(make_run({"A": passes([4]), "B": passes([4])}, endpoint=STAND_IN), baseline="A")
 
     for text in found._repr_mimebundle_().values():
         assert "No task flipped." in text

@@ -92,7 +92,7 @@ def test_variant_that_sends_the_same_requests_passes() -> None:
 
 
 def test_stand_in_is_labelled() -> None:
-    run = two(passes(PASSES_A), passes(PASSES_B), place=STAND_IN)
+    run = two(passes(PASSES_A), passes(PASSES_B), endpoint=STAND_IN)
 
     assert gate(run, "base").text.startswith("OFFLINE STAND-IN, not a model")
     assert gate(run, "base").stand_in
@@ -140,7 +140,7 @@ def test_another_model_that_the_agent_names_is_what_is_compared() -> None:
 
 def test_stand_in_is_never_held_against_a_model() -> None:
     with pytest.raises(ComparisonError, match="made-up replies are not compared with a model's"):
-        gate(make_run({"base": passes(PASSES_A)}, place=STAND_IN), make_run({"base": passes(PASSES_A)}))
+        gate(make_run({"base": passes(PASSES_A)}, endpoint=STAND_IN), make_run({"base": passes(PASSES_A)}))
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,14 @@ import sqlalchemy as sa
 from tests.ledger_writer import numbered, start_writer
 from workbench.definition.agent import Agent
 from workbench.errors import LedgerError
-from workbench.trial.ledger.claims import Claims
-from workbench.trial.ledger.file import SCHEMA_VERSION
-from workbench.trial.ledger.schema import attempts
-from workbench.trial.ledger.store import Ledger, open_ledger
-from workbench.trial.plan import make_request
-from workbench.trial.trial import Failure, Place, Reply, Request, Trial, Usage
+from workbench.ledger.file import SCHEMA_VERSION
+from workbench.ledger.leases import Claims
+from workbench.ledger.schema import attempts
+from workbench.ledger.store import Ledger, open_ledger
+from workbench.runs.plan import make_request
+from workbench.trial.trial import Endpoint, Failure, Reply, Request, Trial, Usage
 
-PLACE = Place(kind="server", base_url="http://127.0.0.1:1")
+ENDPOINT = Endpoint(kind="server", base_url="http://127.0.0.1:1")
 REPLY = Reply(
     text="It depends — 你好 \u2028 \x00 \x1a0 \x1a\x00 🐍",
     stop_reason="refusal",
@@ -71,7 +71,7 @@ def trial_of(agent: Agent, repeat: int = 0) -> Trial:
         task_id="t",
         repeat=repeat,
         request=make_request(agent, "Hello"),
-        place=PLACE,
+        endpoint=ENDPOINT,
         reply=REPLY,
     )
 
@@ -110,7 +110,7 @@ def make_version_1(address: str, trials: list[Trial], **types: str) -> None:
             row = {
                 "key": trial.key,
                 "repeat": trial.repeat,
-                "place": trial.place.base_url,
+                "place": trial.endpoint.base_url,
                 "request": '{"max_tokens": 8000}',
                 "whole": trial is not trials[-1],
                 "text": f"reply {trial.repeat}",
@@ -295,12 +295,12 @@ class LedgerRules:
             ({"repeat": 3}, "repeat (recorded 0, now 3)"),
             ({"twin": 1}, "repeat (recorded 0, now '0, of variant number 2 with this very request')"),
             (
-                {"place": Place(kind="server", base_url="http://127.0.0.1:2")},
-                "place (recorded 'http://127.0.0.1:1', now 'http://127.0.0.1:2')",
+                {"endpoint": Endpoint(kind="server", base_url="http://127.0.0.1:2")},
+                "endpoint (recorded 'http://127.0.0.1:1', now 'http://127.0.0.1:2')",
             ),
         ],
     )
-    def test_place_and_repeat_are_parts_too(
+    def test_endpoint_and_repeat_are_parts_too(
         self, agent: Agent, address: str, changes: dict[str, Any], part: str
     ) -> None:
         with open_ledger(address) as ledger:
@@ -380,7 +380,7 @@ def test_same_request_elsewhere_or_repeated_has_another_key(agent: Agent) -> Non
     keys = {
         trial.key,
         trial_of(agent, repeat=1).key,
-        trial.replace(place=Place(kind="server", base_url="http://127.0.0.1:2")).key,
+        trial.replace(endpoint=Endpoint(kind="server", base_url="http://127.0.0.1:2")).key,
         trial_of(agent.replace(effort="low")).key,
     }
 

@@ -8,9 +8,9 @@ import pytest
 
 from tests.runs import make_run
 from workbench.errors import LedgerError
-from workbench.trial.ledger.columns import read_attempts
-from workbench.trial.ledger.schema import attempts
-from workbench.trial.ledger.store import Ledger, open_ledger
+from workbench.ledger.columns import read_attempts
+from workbench.ledger.schema import attempts
+from workbench.ledger.store import Ledger, open_ledger
 
 
 @pytest.fixture

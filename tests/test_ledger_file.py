@@ -10,8 +10,8 @@ import pytest
 from tests.messages_server import MessagesServer
 from tests.test_ledger import REPLY, make_version_1, trial_of, write
 from workbench.definition.agent import Agent
-from workbench.trial.ledger.file import KEYS_A_QUERY, ledger_address, read_replies
-from workbench.trial.ledger.store import open_ledger
+from workbench.ledger.file import KEYS_A_QUERY, ledger_address, read_replies
+from workbench.ledger.store import open_ledger
 from workbench.trial.trial import Failure, Reply
 
 RUN = """

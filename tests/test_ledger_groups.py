@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from workbench.trial.ledger.groups import GroupedWrites
+from workbench.ledger.groups import GroupedWrites
 
 
 class Disk:

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from tests.ledger_before import FOLLOW_UP, KEYS, LEDGER, RECORD, plan_of, requests
+from workbench.model.anthropic import endpoint_at
+from workbench.runs.conversation import answer_reply
+from workbench.runs.plan import Plan
+from workbench.runs.runner import run_trials
 from workbench.trial.catalogue import OFFLINE_BASE_URL
-from workbench.trial.client import place_at
-from workbench.trial.conversation import answer_reply
-from workbench.trial.plan import Plan
 from workbench.trial.record import load_run
-from workbench.trial.runner import run_trials
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def keys() -> dict[str, Any]:
 def test_requests_of_every_kind_keep_their_keys(keys: dict[str, Any]) -> None:
     known = keys["requests"]
     found = [
-        [url, draw, request.key(place=place_at(url), draw=draw)]
+        [url, draw, request.key(endpoint=endpoint_at(url), draw=draw)]
         for request, (url, draw, _) in zip(requests(), known, strict=True)
     ]
 
@@ -41,7 +41,7 @@ def test_requests_of_every_kind_keep_their_keys(keys: dict[str, Any]) -> None:
 
 
 def test_trials_of_a_plan_keep_their_keys_over_repeats_and_twins(keys: dict[str, Any]) -> None:
-    found = {url: [trial.key for trial in plan_of().trials(place_at(url))] for url in keys["plan"]}
+    found = {url: [trial.key for trial in plan_of().trials(endpoint_at(url))] for url in keys["plan"]}
 
     assert found == keys["plan"]
 
@@ -54,7 +54,7 @@ def test_run_of_before_is_replayed_without_a_request(
 ) -> None:
     run = run_trials(plan, ledger=ledger, live=False, progress=False, mode="replay")
 
-    assert run.place.base_url == keys.get(where, OFFLINE_BASE_URL)
+    assert run.endpoint.base_url == keys.get(where, OFFLINE_BASE_URL)
     assert len(run.trials) == 6 * 2 * plan.repeats
     assert all(trial.from_ledger and trial.outcome == "answered" for trial in run.trials)
 
@@ -76,6 +76,6 @@ def test_record_of_before_still_opens() -> None:
         ("queue", "base", "answered"),
         ("queue", "another", "answered"),
     ]
-    assert run.place.is_stand_in
+    assert run.endpoint.is_stand_in
     assert all(set(trial.scores) == {"asks", "has_code"} for trial in run.trials)
     assert [trial.request.messages[-1]["content"] for trial in run.follow_ups] == [FOLLOW_UP]

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from tests.postgres_server import postgres_server
 from tests.test_ledger import LedgerRules, query, trial_of, write
 from workbench.definition.agent import Agent
-from workbench.trial.ledger.store import open_ledger
+from workbench.ledger.store import open_ledger
 
 _numbers = count()
 

@@ -24,7 +24,7 @@ from workbench.errors import BatchFileError, BudgetError, ParameterError
 from workbench.headless import batch
 from workbench.headless.batch import Batch, estimate_batch, run_batch
 from workbench.headless.batch_plan import BatchPlan, load_batch
-from workbench.headless.ready import DISABLED
+from workbench.headless.kernels.ready import DISABLED
 
 TRY = """
 import workbench as wb

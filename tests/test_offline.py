@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import SetupError
+from workbench.model.offline.behaviour import BEHAVIOURS, SECTIONS, TOPICS
+from workbench.model.offline.reply import NOTICE, asked_for, write_reply
+from workbench.model.offline.transport import DRAW_HEADER, OfflineTransport, count_tokens
 from workbench.trial.catalogue import OFFLINE_BASE_URL, OFFLINE_MODEL
-from workbench.trial.offline.behaviour import BEHAVIOURS, SECTIONS, TOPICS
-from workbench.trial.offline.reply import NOTICE, asked_for, write_reply
-from workbench.trial.offline.transport import DRAW_HEADER, OfflineTransport, count_tokens
 
 Result = TypeVar("Result")
 

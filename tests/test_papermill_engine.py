@@ -22,7 +22,7 @@ import pytest
 from tests.messages_server import MessagesServer
 from tests.written_notebooks import outputs_of, printed_by, write_notebook
 from workbench.errors import NotebookFailed, ParameterError, SetupError
-from workbench.headless.kernel import HeadlessKernelManager
+from workbench.headless.kernels.kernel import HeadlessKernelManager
 from workbench.headless.notebook import run_notebook
 
 KEY = "sk-ant-api03-Zx8Qw2Lm9RtY4uPa7KdF"

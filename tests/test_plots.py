@@ -24,7 +24,7 @@ from workbench.comparison.pictures.plots import cost_plot, forest_plot
 from workbench.comparison.pictures.task_plots import heat_map, repeats_plot
 from workbench.comparison.tables import Comparison, Picture, compare
 from workbench.trial.catalogue import OFFLINE_MODEL
-from workbench.trial.trial import Place
+from workbench.trial.trial import Endpoint
 
 Draw = Callable[..., Plot]
 PICTURES: tuple[Draw, ...] = (forest_plot, heat_map, cost_plot, repeats_plot)
@@ -57,10 +57,10 @@ def settings_of_a_reader() -> Iterator[None]:
 
 
 def compared(
-    place: Place = LIVE, groups: tuple[str, ...] | None = None, **scores: list[list[float | None]]
+    endpoint: Endpoint = LIVE, groups: tuple[str, ...] | None = None, **scores: list[list[float | None]]
 ) -> Comparison:
     given = scores or {"A": passes(PASSES_A), "B": passes(PASSES_B)}
-    return compare(make_run(given, place=place, groups=groups), baseline=next(iter(given)))
+    return compare(make_run(given, endpoint=endpoint, groups=groups), baseline=next(iter(given)))
 
 
 @cache
@@ -74,8 +74,8 @@ def of_many(tasks: int, variants: int = 2, repeats: int = 3) -> Comparison:
     return compared(**{f"v{number}": table for number, table in enumerate(drawn)})
 
 
-def plot(place: Place = LIVE, **scores: list[list[float | None]]) -> Plot:
-    return compared(place, **scores).plot()
+def plot(endpoint: Endpoint = LIVE, **scores: list[list[float | None]]) -> Plot:
+    return compared(endpoint, **scores).plot()
 
 
 def texts(figure: Figure) -> list[str]:
@@ -114,7 +114,7 @@ def test_a_variant_without_scores_leaves_its_row_empty() -> None:
 
 
 def test_the_title_says_when_the_stand_in_answered() -> None:
-    assert title(plot(place=STAND_IN)).startswith("OFFLINE STAND-IN, not a model")
+    assert title(plot(endpoint=STAND_IN)).startswith("OFFLINE STAND-IN, not a model")
     assert "STAND-IN" not in title(plot())
 
 
@@ -417,7 +417,7 @@ def test_the_picture_in_html_is_described_by_its_numbers() -> None:
 
 
 def test_variants_without_any_cost_stand_at_zero() -> None:
-    run = make_run({"A": passes(PASSES_A), "B": passes(PASSES_B)}, place=STAND_IN, model=OFFLINE_MODEL)
+    run = make_run({"A": passes(PASSES_A), "B": passes(PASSES_B)}, endpoint=STAND_IN, model=OFFLINE_MODEL)
 
     figure = cost_plot(compare(run, baseline="A"))
     assert figure.axes[0].get_xlim()[0] < 0 < figure.axes[0].get_xlim()[1]

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.runs import PASSES_A, PASSES_B
-from workbench.comparison.statistics import detectable_effect_t, variance_split
-from workbench.trial.power import (
+from workbench.statistics.means import detectable_effect_t, variance_split
+from workbench.statistics.power import (
     ASSUMED,
     PlannedPower,
     Variances,

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from workbench.trial.progress import NotebookBar, Tally, TerminalBar, progress_bar
-from workbench.trial.trial import Failure, Place, Reply, Request, Trial, Usage
+from workbench.runs.progress import NotebookBar, Tally, TerminalBar, progress_bar
+from workbench.trial.trial import Endpoint, Failure, Reply, Request, Trial, Usage
 
 
 def test_terminal_gets_a_line_with_what_became_of_the_trials(capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,7 +89,7 @@ PLANNED = Trial(
     task_id="t",
     repeat=0,
     request=Request(model="claude-haiku-5-5", system="", messages=(), max_tokens=10),
-    place=Place(kind="server", base_url="http://127.0.0.1:1"),
+    endpoint=Endpoint(kind="server", base_url="http://127.0.0.1:1"),
 )
 OVERLOADED = Failure(type="overloaded_error", message="later")
 
@@ -123,7 +123,7 @@ def test_line_says_what_became_of_the_trials_what_waits_how_fast_and_the_cost() 
 
 def test_rate_is_that_of_the_last_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr("workbench.trial.progress.time.monotonic", lambda: now)
+    monkeypatch.setattr("workbench.runs.progress.time.monotonic", lambda: now)
     tally, rates = Tally(), []
     for settled in (30, 30, 0, 0):
         for _ in range(settled):

@@ -12,10 +12,10 @@ import pytest
 
 from tests.messages_server import MessagesServer
 from workbench.definition.agent import Agent
-from workbench.trial import asker
-from workbench.trial.pace import Pace
-from workbench.trial.plan import Plan, plan_trials
-from workbench.trial.runner import run_trials
+from workbench.model import asker
+from workbench.model.limiter import Limiter
+from workbench.runs.plan import Plan, plan_trials
+from workbench.runs.runner import run_trials
 from workbench.trial.task import Task
 
 REQUESTS_A_WINDOW = 20
@@ -61,7 +61,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str]]:
     monkeypatch.setattr(asker, "FIRST_WAIT_SECONDS", 0.01)
     seen: list[tuple[float, str]] = []
 
-    class Watched(Pace):
+    class Watched(Limiter):
         def answered(self) -> None:
             super().answered()
             seen.append((self.limit, self.reason))
@@ -74,7 +74,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str]]:
             super()._pause(seconds, why)
             seen.append((self.limit, self.reason))
 
-    monkeypatch.setattr(asker, "Pace", Watched)
+    monkeypatch.setattr(asker, "Limiter", Watched)
     return seen
 
 

@@ -18,8 +18,8 @@ import pytest
 
 from tests.written_notebooks import outputs_of, printed_by, write_notebook
 from workbench.errors import NotebookFailed
-from workbench.headless import ready
-from workbench.headless.kernel import _said
+from workbench.headless.kernels import ready
+from workbench.headless.kernels.kernel import _said
 from workbench.headless.notebook import run_notebook
 from workbench.headless.notebook_files import load_notebook
 
@@ -196,7 +196,7 @@ def test_nothing_outlives_an_owner_that_is_killed_but_what_ran(folder: Path) -> 
     assert not Path((folder / "place").read_text()).parent.exists()
 
 
-@pytest.mark.parametrize("door", ["notebook", "worker"])
+@pytest.mark.parametrize("door", ["notebook", "kernels.worker"])
 def test_ready_interpreter_starts_before_what_takes_long_is_imported(door: str) -> None:
     late = ("jsonschema", "nbformat", "papermill", "nbclient", "jupyter_client", "nbconvert", "pandas")
     code = f"import sys, workbench.headless.{door}; print([name for name in {late} if name in sys.modules])"

@@ -8,9 +8,9 @@ import pytest
 
 from workbench.definition.agent import Agent
 from workbench.errors import RecordError
-from workbench.trial.plan import plan_trials
+from workbench.runs.plan import plan_trials
+from workbench.runs.runner import run_trials
 from workbench.trial.record import export_record, installed_versions, load_run
-from workbench.trial.runner import run_trials
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Failure, Reply, Run, Score, Usage
 
@@ -29,7 +29,9 @@ def run(agent: Agent) -> Run:
     ]
     run = run_trials(plan_trials({"base": agent, "te/rse": agent.replace(prompt="Be terse.")}, tasks, graders=GRADERS))
     broken = run.trials[-1].replace(reply=None, failure=Failure(type="timeout", message="gone"), scores={})
-    return Run(variants=run.variants, tasks=run.tasks, repeats=1, place=run.place, trials=(*run.trials[:-1], broken))
+    return Run(
+        variants=run.variants, tasks=run.tasks, repeats=1, endpoint=run.endpoint, trials=(*run.trials[:-1], broken)
+    )
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -41,7 +43,7 @@ def test_record_loads_as_the_run_it_was(run: Run, tmp_path: Path) -> None:
 
     assert loaded.variants == run.variants
     assert loaded.tasks == run.tasks
-    assert loaded.place == run.place
+    assert loaded.endpoint == run.endpoint
     assert [trial.replace(from_ledger=False) for trial in loaded.trials] == [
         trial.replace(from_ledger=False) for trial in run.trials
     ]
@@ -71,7 +73,7 @@ def test_older_record_in_the_folder_leaves_nothing_behind(run: Run, tmp_path: Pa
         variants={"base": run.variants["base"]},
         tasks=run.tasks,
         repeats=1,
-        place=run.place,
+        endpoint=run.endpoint,
         trials=tuple(trial for trial in run.trials if trial.variant == "base"),
     )
 
@@ -170,7 +172,7 @@ def test_changed_persona_of_a_record_is_not_taken_for_the_one_that_was_tried(run
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("versions", "x"), ("systems", 5), ("lines", []), ("variants", [1]), ("place", {})]
+    ("field", "value"), [("versions", "x"), ("systems", 5), ("lines", []), ("variants", [1]), ("endpoint", {})]
 )
 def test_record_that_says_nonsense_of_itself_is_refused(run: Run, tmp_path: Path, field: str, value: object) -> None:
     file = export_record(run, tmp_path) / "run.json"
@@ -187,7 +189,9 @@ def test_record_keeps_every_field_of_a_request_and_a_reply(run: Run, tmp_path: P
     )
     first = run.trials[0]
     odd = first.replace(request=replace(first.request, effort="low", cache="1h"), reply=reply, twin=1, scores={})
-    odd_run = Run(variants=run.variants, tasks=run.tasks, repeats=1, place=run.place, trials=(odd, *run.trials[1:]))
+    odd_run = Run(
+        variants=run.variants, tasks=run.tasks, repeats=1, endpoint=run.endpoint, trials=(odd, *run.trials[1:])
+    )
 
     assert load_run(export_record(odd_run, tmp_path)).trials[0] == odd.replace(from_ledger=True)
 

@@ -45,7 +45,7 @@ def test_replies_and_failures_stay_as_they_are() -> None:
 
     assert [trial.replace(scores={}) for trial in graded.trials] == [trial.replace(scores={}) for trial in run.trials]
     assert [trial.key for trial in graded.trials] == [trial.key for trial in run.trials]
-    assert (graded.variants, graded.repeats, graded.place) == (run.variants, run.repeats, run.place)
+    assert (graded.variants, graded.repeats, graded.endpoint) == (run.variants, run.repeats, run.endpoint)
 
 
 def test_grading_twice_the_same_gives_the_same() -> None:

@@ -14,7 +14,7 @@ from workbench.trial.trial import Run
 
 def answered(base: str = "Keep it small.", terse: str = "Keep it very small.", **prompts: str) -> Run:
     """One task, two repeats, what each variant replied in the first."""
-    run = make_run({"base": [[1.0, 1.0]], "terse": [[0.0, 1.0]]}, place=STAND_IN)
+    run = make_run({"base": [[1.0, 1.0]], "terse": [[0.0, 1.0]]}, endpoint=STAND_IN)
     said = {"base": base, "terse": terse}
     trials = tuple(
         trial.replace(reply=dataclasses.replace(trial.reply, text=said[trial.variant]))

@@ -215,7 +215,7 @@ def test_more_than_two_variants_are_ranked_and_counted(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("without_pictures")
 def test_stand_in_is_named_before_anything_else(tmp_path: Path) -> None:
-    run = make_run({"base": passes(PASSES_A), "draft": passes(PASSES_B)}, place=STAND_IN, model="offline-stand-in")
+    run = make_run({"base": passes(PASSES_A), "draft": passes(PASSES_B)}, endpoint=STAND_IN, model="offline-stand-in")
 
     write_report(run, tmp_path, formats=["html", "md", "csv"])
 

@@ -20,11 +20,11 @@ from tests.hostile import PIECES, TEXT, hostile_run
 from tests.runs import make_run, passes
 from workbench import cli
 from workbench.comparison.gate import gate
-from workbench.comparison.markup import visible_lines
-from workbench.comparison.pairwise import Judgement, compare_pairwise, rank_variants
 from workbench.comparison.report.write import write_report
 from workbench.comparison.review import review_runs
 from workbench.comparison.tables import compare
+from workbench.markup import visible_lines
+from workbench.statistics.pairwise import Judgement, compare_pairwise, rank_variants
 from workbench.trial.record import export_record
 from workbench.trial.trial import Run
 

@@ -19,15 +19,15 @@ from workbench.comparison.rows import Rows, find_rows
 from workbench.comparison.static_tables import MOST_TRIALS_SHOWN
 from workbench.comparison.tables import Comparison
 from workbench.errors import ComparisonError
-from workbench.trial.trial import Place, Run, Score
+from workbench.trial.trial import Endpoint, Run, Score
 from workbench.widgets.results import ResultsTable
 from workbench.widgets.results_data import FIRST_PIECE, table_columns
 from workbench.widgets.results_view import ResultsView
 
 
-def compared(place: Place = LIVE, **said: str) -> Comparison:
+def compared(endpoint: Endpoint = LIVE, **said: str) -> Comparison:
     """Twelve tasks, two variants, four repeats; what the first trials of a variant replied may be given."""
-    run = make_run({"base": passes(PASSES_A), "terse": passes(PASSES_B)}, groups=GROUPS, place=place)
+    run = make_run({"base": passes(PASSES_A), "terse": passes(PASSES_B)}, groups=GROUPS, endpoint=endpoint)
     return wb.compare(saying(run, **said), baseline="base")
 
 

@@ -106,7 +106,7 @@ def test_same_replies_scored_otherwise_are_told(before: Run) -> None:
 
 
 def test_runs_at_different_places_are_compared_by_persona_only(before: Run) -> None:
-    made_up = make_run({"draft": passes(PASSES_A)}, place=STAND_IN)
+    made_up = make_run({"draft": passes(PASSES_A)}, endpoint=STAND_IN)
 
     review = review_runs(before, made_up)
 

@@ -14,12 +14,13 @@ from workbench.comparison.tables import Comparison, compare
 from workbench.definition.agent import Agent
 from workbench.errors import BudgetError, PlanError, ReplayMiss, SetupError
 from workbench.grading.catalogue import standard
-from workbench.trial import asker, missing
-from workbench.trial.batches.ask import Polling, ask_batch
-from workbench.trial.budget.worst_case import most_of
-from workbench.trial.ledger.store import open_ledger
-from workbench.trial.plan import Plan, plan_trials
-from workbench.trial.runner import run_trials
+from workbench.ledger.budget.worst_case import most_of
+from workbench.ledger.store import open_ledger
+from workbench.model import asker
+from workbench.model.batches.ask import Polling, ask_batch
+from workbench.runs import missing
+from workbench.runs.plan import Plan, plan_trials
+from workbench.runs.runner import run_trials
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Run
 
@@ -60,7 +61,7 @@ def test_replay_needs_neither_the_key_nor_the_address_it_was_recorded_with(
     replayed = run_trials(plan_of(agent), mode="replay")
 
     assert texts(replayed) == texts(recorded)
-    assert replayed.place == recorded.place
+    assert replayed.endpoint == recorded.endpoint
 
 
 def test_replay_that_misses_says_what_differs_from_the_nearest_recorded(agent: Agent, server: MessagesServer) -> None:

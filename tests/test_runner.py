@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from tests.messages_server import REPLY, MessagesServer
 from workbench.definition.agent import Agent
 from workbench.errors import LedgerError, PlanError, SetupError, UnknownGrader
-from workbench.trial import asker
-from workbench.trial.ledger.store import open_ledger
-from workbench.trial.plan import Plan, make_request, plan_trials
-from workbench.trial.runner import run_trials
-from workbench.trial.start import start_trial
+from workbench.ledger.store import open_ledger
+from workbench.model import asker
+from workbench.runs.plan import Plan, make_request, plan_trials
+from workbench.runs.runner import run_trials
+from workbench.runs.start import start_trial
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Failure, Reply, Score, Trial
 

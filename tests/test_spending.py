@@ -18,17 +18,17 @@ from tests.spender import SCOPE, TRIAL, start_spender
 from tests.test_ledger import execute, query
 from workbench.definition.agent import Agent
 from workbench.errors import BudgetError, SetupError
-from workbench.trial.budget import reservation as budgets
-from workbench.trial.budget.limits import Limit, Sum, budget_limits, limit_of
-from workbench.trial.budget.reservation import Budget, Reservation, open_budget, used_up
-from workbench.trial.budget.worst_case import most_of
-from workbench.trial.ledger.schema import SCHEMA_VERSION
-from workbench.trial.ledger.store import Ledger, open_ledger
-from workbench.trial.plan import Plan, plan_trials
-from workbench.trial.runner import run_trials
-from workbench.trial.start import start_trial
+from workbench.ledger.budget import reservation as budgets
+from workbench.ledger.budget.limits import Limit, Sum, budget_limits, limit_of
+from workbench.ledger.budget.reservation import Budget, Reservation, open_budget, used_up
+from workbench.ledger.budget.worst_case import most_of
+from workbench.ledger.schema import SCHEMA_VERSION
+from workbench.ledger.store import Ledger, open_ledger
+from workbench.runs.plan import Plan, plan_trials
+from workbench.runs.runner import run_trials
+from workbench.runs.start import start_trial
 from workbench.trial.task import Task
-from workbench.trial.trial import Place, Reply, Request, Trial, Usage
+from workbench.trial.trial import Endpoint, Reply, Request, Trial, Usage
 
 WORST = most_of(TRIAL.request).counted
 SMALL = Usage(input_tokens=10, output_tokens=10)
@@ -110,14 +110,14 @@ class SpendingRules:
     def test_version_2_keeps_every_row_and_goes_on(self, agent: Agent, address: str) -> None:
         with open_ledger(address) as ledger:
             asyncio.run(ledger.write(TRIAL.replace(reply=Reply(text="Hi", stop_reason="end_turn")), agent))
-            number = ledger.intend_batch(["a" * 64], place="p")
+            number = ledger.intend_batch(["a" * 64], endpoint="p")
         make_version_2(address)
         before = query(address, "select * from attempts")
 
         with open_ledger(address) as ledger:
             asyncio.run(opened(ledger, 1))
             assert query(address, "select * from attempts") == before
-            assert [batch.number for batch in ledger.open_batches(place="p")] == [number]
+            assert [batch.number for batch in ledger.open_batches(endpoint="p")] == [number]
             ledger.close_batch_items(["a" * 64])
         assert query(address, "select schema_version from about") == [(SCHEMA_VERSION,)]
         assert taken(address) == Sum()
@@ -282,8 +282,8 @@ class TestPostgreSQL(SpendingRules):
 
 def trial(repeat: int = 0, text: str = "Hello") -> Trial:
     request = Request(model="claude-opus-5-5", system="", messages=({"role": "user", "content": text},), max_tokens=9)
-    place = Place(kind="server", base_url="http://127.0.0.1:1")
-    return Trial(variant="a", task_id="t", repeat=repeat, request=request, place=place)
+    endpoint = Endpoint(kind="server", base_url="http://127.0.0.1:1")
+    return Trial(variant="a", task_id="t", repeat=repeat, request=request, endpoint=endpoint)
 
 
 def test_the_very_same_trials_share_a_budget_in_whatever_order() -> None:

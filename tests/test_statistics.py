@@ -16,8 +16,8 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from tests.runs import GROUPS, PASSES_A, PASSES_B, passes
-from workbench.comparison.corrections import alpha_spent, benjamini_hochberg, holm, looking_bounds
-from workbench.comparison.intervals import (
+from workbench.statistics.corrections import alpha_spent, benjamini_hochberg, holm, looking_bounds
+from workbench.statistics.intervals import (
     Interval,
     bootstrap_interval,
     clopper_pearson,
@@ -26,8 +26,7 @@ from workbench.comparison.intervals import (
     t_interval,
     wilson,
 )
-from workbench.comparison.permutation import DRAWS, mcnemar, sign_flip, wilcoxon
-from workbench.comparison.statistics import (
+from workbench.statistics.means import (
     case_means,
     clustered_standard_error,
     detectable_effect_t,
@@ -41,7 +40,8 @@ from workbench.comparison.statistics import (
     tasks_needed_t,
     variance_split,
 )
-from workbench.trial.power import detectable_effect, difference_variance, tasks_needed
+from workbench.statistics.permutation import DRAWS, mcnemar, sign_flip, wilcoxon
+from workbench.statistics.power import detectable_effect, difference_variance, tasks_needed
 
 A = np.array(PASSES_A) / 4
 B = np.array(PASSES_B) / 4

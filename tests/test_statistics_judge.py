@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from workbench.comparison.agreement import ac1, accuracy, kappa, kappa_standard_error, krippendorff_alpha, matthews
-from workbench.comparison.judge import (
+from workbench.errors import ComparisonError
+from workbench.statistics.agreement import ac1, accuracy, kappa, kappa_standard_error, krippendorff_alpha, matthews
+from workbench.statistics.judge import (
     JudgeAgreement,
     judge_agreement,
     judge_refusal,
@@ -19,7 +20,6 @@ from workbench.comparison.judge import (
     rogan_gladen,
     true_rate,
 )
-from workbench.errors import ComparisonError
 
 HUMAN = [1] * 18 + [0] * 4 + [1] * 3 + [0] * 15
 JUDGE = [1] * 22 + [0] * 18

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.comparison.intervals import wilson
-from workbench.comparison.pairwise import Judgement, bradley_terry, compare_pairwise, rank_variants
 from workbench.errors import ComparisonError
+from workbench.statistics.intervals import wilson
+from workbench.statistics.pairwise import Judgement, bradley_terry, compare_pairwise, rank_variants
 
 
 def near(value: float) -> object:

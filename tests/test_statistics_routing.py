@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.comparison.intervals import wilson
-from workbench.comparison.routing import confusion_matrix, correct_shares, f1_scores, route_shares, routing
-from workbench.comparison.statistics import paired
+from workbench.statistics.intervals import wilson
+from workbench.statistics.means import paired
+from workbench.statistics.routing import confusion_matrix, correct_shares, f1_scores, route_shares, routing
 
 LABELS = ("sec", "perf", "docs", "none")
 TABLE = [[10, 2, 0, 0], [3, 5, 0, 1], [0, 0, 8, 1], [1, 0, 1, 7]]

@@ -14,12 +14,13 @@ from jupyter_client.manager import start_new_kernel
 from tests.messages_server import MessagesServer
 from tests.test_runner import SCRIPT, start_script
 from workbench.definition.agent import Agent
-from workbench.trial import asker, missing, pace
-from workbench.trial.ledger.store import open_ledger
-from workbench.trial.plan import make_request, plan_trials
-from workbench.trial.progress import NoBar
-from workbench.trial.runner import Mode, run_trials
-from workbench.trial.start import start_trial
+from workbench.ledger.store import open_ledger
+from workbench.model import asker, limiter
+from workbench.runs import missing
+from workbench.runs.plan import make_request, plan_trials
+from workbench.runs.progress import NoBar
+from workbench.runs.runner import Mode, run_trials
+from workbench.runs.start import start_trial
 from workbench.trial.task import Task
 
 
@@ -149,7 +150,7 @@ def test_deadline_bounds_a_trial_with_all_its_tries(agent: Agent, server: Messag
 def test_waiting_for_its_turn_takes_nothing_of_the_time_of_a_trial(
     agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pace, "FIRST_LIMIT", 1)
+    monkeypatch.setattr(limiter, "FIRST_LIMIT", 1)
     monkeypatch.setattr(asker, "PATIENCE_SECONDS", 2.0)
     server.seconds_a_piece = 0.2
     server.fault = lambda body, before: "429" if "Question 6" in str(body) and not before else "ok"

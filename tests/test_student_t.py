@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from workbench.comparison.student_t import (
+from workbench.statistics.student_t import (
     normal_cdf,
     normal_quantile,
     t_cdf,

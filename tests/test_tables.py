@@ -15,10 +15,10 @@ from mistune import create_markdown
 
 from tests.runs import GROUPS, LIVE, PASSES_A, PASSES_B, STAND_IN, make_run, passes
 from workbench.comparison.columns import preview_columns, trial_columns
-from workbench.comparison.markup import Table, html_text, markdown_table, markdown_text, plain_table, visible
 from workbench.comparison.static_tables import ranking_table, tasks_table
 from workbench.comparison.tables import compare
 from workbench.errors import ComparisonError
+from workbench.markup import Table, html_text, markdown_table, markdown_text, plain_table, visible
 from workbench.trial.catalogue import price_usd
 from workbench.trial.trial import Failure, Reply, Run, Score, Usage
 
@@ -189,11 +189,11 @@ def test_markdown_has_the_verdict_and_tables_that_a_code_host_reads() -> None:
 
 
 def test_every_form_has_a_banner_where_the_stand_in_answered() -> None:
-    offline, live = bundle(example(place=STAND_IN)), bundle(example(place=LIVE))
+    offline, live = bundle(example(endpoint=STAND_IN)), bundle(example(endpoint=LIVE))
 
     assert all("OFFLINE STAND-IN, not a model" in text for text in offline.values())
     assert not any("STAND-IN" in text for text in live.values())
-    assert "OFFLINE STAND-IN" in bundle(make_run({"A": [[1.0]]}, place=STAND_IN))["text/plain"]
+    assert "OFFLINE STAND-IN" in bundle(make_run({"A": [[1.0]]}, endpoint=STAND_IN))["text/plain"]
 
 
 def test_the_same_run_is_shown_by_the_same_bytes() -> None:

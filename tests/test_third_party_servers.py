@@ -35,10 +35,10 @@ from typing import Any
 import pytest
 
 from workbench.definition.agent import Agent, parse_agent
-from workbench.trial import asker
-from workbench.trial.ledger.store import open_ledger
-from workbench.trial.plan import plan_trials
-from workbench.trial.runner import run_trials
+from workbench.ledger.store import open_ledger
+from workbench.model import asker
+from workbench.runs.plan import plan_trials
+from workbench.runs.runner import run_trials
 from workbench.trial.task import Task
 from workbench.trial.trial import Run
 

@@ -10,9 +10,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from tests.messages_server import serve
 from workbench.definition.agent import Agent
-from workbench.trial import asker
-from workbench.trial.plan import plan_trials
-from workbench.trial.runner import run_trials
+from workbench.model import asker
+from workbench.runs.plan import plan_trials
+from workbench.runs.runner import run_trials
 from workbench.trial.task import Task
 
 

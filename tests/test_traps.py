@@ -23,14 +23,16 @@ from tests.batch_server import serve_batches
 from tests.messages_server import REPLY, Fault, MessagesServer, serve
 from workbench.definition.agent import Agent
 from workbench.errors import PlanError, SetupError
-from workbench.trial import asker, client, missing
-from workbench.trial.batches.ask import Polling, ask_batch
-from workbench.trial.client import Attempt, ask, choose_place, describe_place, open_client
-from workbench.trial.ledger.store import open_ledger
-from workbench.trial.plan import Plan, plan_trials
-from workbench.trial.runner import run_trials
+from workbench.ledger.store import open_ledger
+from workbench.model import anthropic as client
+from workbench.model import asker
+from workbench.model.anthropic import Attempt, ask, choose_endpoint, describe_endpoint, open_client
+from workbench.model.batches.ask import Polling, ask_batch
+from workbench.runs import missing
+from workbench.runs.plan import Plan, plan_trials
+from workbench.runs.runner import run_trials
 from workbench.trial.task import Task
-from workbench.trial.trial import Place, Request
+from workbench.trial.trial import Endpoint, Request
 
 SOURCE = Path(client.__file__).parent.parent
 REQUEST = Request(
@@ -44,12 +46,12 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def asked(fault: Fault | str, request: Request = REQUEST) -> Attempt:
-    async def once(place: Place) -> Attempt:
-        async with open_client(place) as opened:
+    async def once(endpoint: Endpoint) -> Attempt:
+        async with open_client(endpoint) as opened:
             return await ask(opened, request)
 
     with serve(fault) as server:
-        return asyncio.run(once(Place(kind="server", base_url=server.url)))
+        return asyncio.run(once(Endpoint(kind="server", base_url=server.url)))
 
 
 def plan_of(agent: Agent, count: int = 3) -> Plan:
@@ -97,13 +99,13 @@ def test_t02_silent_server_is_left_after_our_own_time_and_asked_by_no_one_else(
 ) -> None:
     monkeypatch.setattr(client, "SILENCE_SECONDS", 0.2)
 
-    async def once(place: Place) -> Attempt:
-        async with open_client(place) as opened:
+    async def once(endpoint: Endpoint) -> Attempt:
+        async with open_client(endpoint) as opened:
             return await ask(opened, REQUEST)
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        place = Place(kind="server", base_url=f"http://127.0.0.1:{silent.getsockname()[1]}")
-        attempt = asyncio.run(once(place))
+        endpoint = Endpoint(kind="server", base_url=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        attempt = asyncio.run(once(endpoint))
         silent.accept()[0].close()
         silent.setblocking(False)
         with pytest.raises(BlockingIOError):  # nobody came a second time
@@ -124,15 +126,15 @@ def test_t03_no_server_makes_us_sleep_longer_than_we_allow(fault: str) -> None:
 
 
 def test_t03_the_sdk_itself_never_tries_again() -> None:
-    async def retries(place: Place) -> int:
-        async with open_client(place) as opened:
+    async def retries(endpoint: Endpoint) -> int:
+        async with open_client(endpoint) as opened:
             return opened.max_retries
 
-    places = [
-        Place(kind="offline", base_url="http://offline.invalid"),
-        Place(kind="server", base_url="http://127.0.0.1:9"),
+    endpoints = [
+        Endpoint(kind="offline", base_url="http://offline.invalid"),
+        Endpoint(kind="server", base_url="http://127.0.0.1:9"),
     ]
-    assert [asyncio.run(retries(place)) for place in places] == [0, 0]
+    assert [asyncio.run(retries(endpoint)) for endpoint in endpoints] == [0, 0]
 
 
 def test_t04_what_breaks_after_the_first_byte_is_asked_for_again_as_a_whole(
@@ -197,12 +199,12 @@ def test_t09_page_instead_of_a_reply_is_named_and_quoted() -> None:
 
 
 def test_t09_page_instead_of_a_count_is_no_count() -> None:
-    async def counted(place: Place) -> int | None:
-        async with open_client(place) as opened:
+    async def counted(endpoint: Endpoint) -> int | None:
+        async with open_client(endpoint) as opened:
             return await client.count_input_tokens(opened, REQUEST)
 
     with serve("html") as server:
-        assert asyncio.run(counted(Place(kind="server", base_url=server.url))) is None
+        assert asyncio.run(counted(Endpoint(kind="server", base_url=server.url))) is None
 
 
 def test_t10_reply_cut_by_max_tokens_keeps_its_text_and_its_tokens(agent: Agent, server: MessagesServer) -> None:
@@ -225,7 +227,7 @@ def test_t12_address_that_ends_in_v1_is_refused_with_the_right_one(monkeypatch: 
     monkeypatch.setenv("ANTHROPIC_BASE_URL", f"http://127.0.0.1:9{path}")
 
     with pytest.raises(SetupError, match=r"give the root: http://127\.0\.0\.1:9(/gateway)?$"):
-        choose_place()
+        choose_endpoint()
 
 
 def test_t13_text_is_what_the_text_blocks_hold_wherever_they_stand() -> None:
@@ -292,7 +294,7 @@ def test_t16_settings_out_of_range_are_refused(agent: Agent, setting: dict[str, 
 
 
 def test_t17_without_a_key_the_stand_in_answers_and_a_live_run_is_refused_at_once(agent: Agent) -> None:
-    assert choose_place().is_stand_in
+    assert choose_endpoint().is_stand_in
     with pytest.raises(SetupError, match="there is no key: set ANTHROPIC_API_KEY"):
         run_trials(plan_of(agent), live=True)
 
@@ -302,7 +304,7 @@ def test_t17_profile_that_would_log_in_silently_is_seen(monkeypatch: pytest.Monk
     (tmp_path / "configs" / "default.json").write_text("{}")
     monkeypatch.setenv("ANTHROPIC_CONFIG_DIR", str(tmp_path))
 
-    assert choose_place().kind == "live"
+    assert choose_endpoint().kind == "live"
 
 
 def test_t18_run_says_the_address_that_it_really_asks(
@@ -311,7 +313,7 @@ def test_t18_run_says_the_address_that_it_really_asks(
     run = run_trials(plan_of(agent, 1), progress=False)
 
     assert f"Answered by the server at {server.url}." in capsys.readouterr().out
-    assert describe_place(run.place).endswith(f"{server.url}.")
+    assert describe_endpoint(run.endpoint).endswith(f"{server.url}.")
 
 
 def test_t18_header_of_the_environment_that_a_server_repeats_is_not_kept(

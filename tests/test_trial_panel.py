@@ -17,16 +17,16 @@ from workbench.definition.agent import Agent, load_agent
 from workbench.errors import FileError, PlanError
 from workbench.grading.catalogue import standard
 from workbench.headless.notebook import run_notebook
+from workbench.runs.start import start_trial
 from workbench.trial.record import load_run
-from workbench.trial.start import start_trial
 from workbench.trial.task import GraderSpec, Task
-from workbench.trial.trial import Place
+from workbench.trial.trial import Endpoint
 from workbench.widgets.editor import AgentEditor
 from workbench.widgets.panel_pages import html_page, markdown_page
 from workbench.widgets.reply import ReplyView
 from workbench.widgets.trials import TrialPanel
 
-OFFLINE = Place(kind="offline", base_url="http://offline.invalid")
+OFFLINE = Endpoint(kind="offline", base_url="http://offline.invalid")
 GRADED = Task(
     id="graded", input="Which load?", graders=(GraderSpec(name="mentions", label="says", options={"any": ["load"]}),)
 )
@@ -76,13 +76,13 @@ def columns(panel: TrialPanel) -> list[ReplyView]:
 
 class TestEstimate:
     def test_it_says_calls_tokens_cost_and_what_could_be_seen(self) -> None:
-        rows = dict(TrialPanel(AGENTS, place=OFFLINE).estimate([GRADED, BRACES], repeats=3).rows())
+        rows = dict(TrialPanel(AGENTS, endpoint=OFFLINE).estimate([GRADED, BRACES], repeats=3).rows())
 
         assert rows["calls to make"] == "12"
         assert {"input tokens", "output tokens", "USD", "smallest difference"} <= set(rows)
 
     def test_what_the_ledger_holds_is_asked_anew_and_counted(self) -> None:
-        panel = TrialPanel(AGENTS, place=OFFLINE)
+        panel = TrialPanel(AGENTS, endpoint=OFFLINE)
         panel.run(GRADED)
         panel.wait()
 
@@ -98,7 +98,7 @@ class TestEstimate:
         assert server.bodies == []
 
     def test_choosing_shows_at_once_what_the_stand_in_takes(self) -> None:
-        panel = TrialPanel(AGENTS, [GRADED, BRACES], place=OFFLINE)
+        panel = TrialPanel(AGENTS, [GRADED, BRACES], endpoint=OFFLINE)
         shown = controls(panel._open_view())
         shown["Repeats"].value = 4
 
@@ -148,7 +148,7 @@ class TestEstimate:
 
 class TestChoice:
     def test_several_tasks_show_the_question_of_none(self) -> None:
-        panel = TrialPanel(AGENTS, [GRADED, BRACES], place=OFFLINE)
+        panel = TrialPanel(AGENTS, [GRADED, BRACES], endpoint=OFFLINE)
         shown = controls(panel._open_view())
         of_one = shown["Question"].value
         shown["Tasks"].value = ("graded", "braces")
@@ -166,7 +166,7 @@ class TestRun:
         trials = panel.wait()
 
         assert len(trials) == len(server.bodies) == 8
-        assert keys(trials) == keys(panel.plan([GRADED, "And this?"], **options).trials(panel.place))
+        assert keys(trials) == keys(panel.plan([GRADED, "And this?"], **options).trials(panel.endpoint))
         assert {body["output_config"]["effort"] for body in server.bodies} == {"low"}
         assert {len(view.listing) for view in columns(panel)} == {4}
 
@@ -221,7 +221,7 @@ class TestRun:
             return lambda task, reply: 1 / 0
 
         panel = TrialPanel(
-            {"long": AGENTS["long"]}, graders={**standard(), "mentions": lambda **_: broken()}, place=OFFLINE
+            {"long": AGENTS["long"]}, graders={**standard(), "mentions": lambda **_: broken()}, endpoint=OFFLINE
         )
         panel.run(GRADED)
         panel.wait()
@@ -247,13 +247,13 @@ class TestReplies:
             assert "short on graded, answer 1: Answered." in page
 
     def test_what_nobody_said_cannot_be_answered(self) -> None:
-        panel = TrialPanel(AGENTS, place=OFFLINE)
+        panel = TrialPanel(AGENTS, endpoint=OFFLINE)
 
         with pytest.raises(PlanError, match="run it first"):
             panel.reply_to("short", "Yes.")
 
     def test_an_earlier_trial_can_be_read_in_full(self) -> None:
-        panel = TrialPanel({"long": AGENTS["long"]}, place=OFFLINE)
+        panel = TrialPanel({"long": AGENTS["long"]}, endpoint=OFFLINE)
         panel.run([GRADED, "And this?"])
         panel.wait()
         (view,) = columns(panel)
@@ -268,7 +268,7 @@ class TestReplies:
 
     def test_one_variant_is_stopped_and_the_other_goes_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("WORKBENCH_OFFLINE_TOKENS_PER_SECOND", "500")
-        panel = TrialPanel(AGENTS, place=OFFLINE)
+        panel = TrialPanel(AGENTS, endpoint=OFFLINE)
         panel.run(GRADED)
         columns(panel)[0]._handle_custom_msg({"event": "stop"}, [])
 
@@ -345,7 +345,7 @@ class TestFreeze:
         assert len(server.bodies) == paid
 
     def test_what_the_stand_in_answered_is_never_asked_of_a_model(self) -> None:
-        panel = TrialPanel(AGENTS, place=OFFLINE)
+        panel = TrialPanel(AGENTS, endpoint=OFFLINE)
         panel.run("Why?")
         panel.wait()
 
@@ -362,7 +362,7 @@ class TestFreeze:
         ours = replace(GRADED, graders=(*GRADED.graders, GraderSpec(name="praises", label="praises")))
         theirs = replace(ours, graders=(*ours.graders, GraderSpec(name="typed_in_a_cell", label="typed")))
         graders = {**standard(), "praises": praises, "typed_in_a_cell": lambda: praises()}
-        panel = TrialPanel(AGENTS, graders=graders, place=OFFLINE)
+        panel = TrialPanel(AGENTS, graders=graders, endpoint=OFFLINE)
         panel.run(theirs)
         asked = keys(panel.wait())
         notebook = panel.freeze(project / "f.ipynb")
@@ -463,7 +463,7 @@ class TestFreeze:
         assert len(server.bodies) == 4
 
     def test_a_key_in_an_answer_is_not_written(self, project: Path) -> None:
-        panel = TrialPanel(AGENTS, place=OFFLINE)
+        panel = TrialPanel(AGENTS, endpoint=OFFLINE)
         panel.run(GRADED)
         panel.wait()
         panel.reply_to("short", "It is sk-ant-api03-0123456789abcdef.")
@@ -474,7 +474,7 @@ class TestFreeze:
         assert not list(project.glob("f.*"))
 
     def test_nothing_is_written_over(self, project: Path) -> None:
-        panel = TrialPanel(AGENTS, place=OFFLINE)
+        panel = TrialPanel(AGENTS, endpoint=OFFLINE)
         panel.run("Why?")
         panel.wait()
         panel.freeze(project / "f.ipynb")
@@ -483,7 +483,7 @@ class TestFreeze:
             panel.freeze(project / "f.ipynb")
 
     def test_a_key_in_the_question_is_not_written(self, project: Path) -> None:
-        panel = TrialPanel(AGENTS, place=OFFLINE)
+        panel = TrialPanel(AGENTS, endpoint=OFFLINE)
         panel.run("What is sk-ant-api03-0123456789abcdef?")
         panel.wait()
 
@@ -493,7 +493,7 @@ class TestFreeze:
 
     def test_before_a_run_there_is_nothing_to_freeze(self, project: Path) -> None:
         with pytest.raises(PlanError, match="nothing was run"):
-            TrialPanel(AGENTS, place=OFFLINE).freeze(project / "f.ipynb")
+            TrialPanel(AGENTS, endpoint=OFFLINE).freeze(project / "f.ipynb")
 
 
 def test_a_very_long_reply_is_cut_where_there_is_no_widget(server: MessagesServer) -> None:
@@ -510,7 +510,7 @@ def test_a_very_long_reply_is_cut_where_there_is_no_widget(server: MessagesServe
 
 def test_without_a_browser_there_is_no_widget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_HEADLESS", "1")
-    panel = TrialPanel(AGENTS, place=OFFLINE)
+    panel = TrialPanel(AGENTS, endpoint=OFFLINE)
     panel.run("Why?")
     panel.wait()
 

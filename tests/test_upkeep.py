@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from workbench.definition.agent import Agent
-from workbench.trial.upkeep import estimate_upkeep
+from workbench.runs.upkeep import estimate_upkeep
 
 PRICES = """
 ["claude-opus-5-5"]

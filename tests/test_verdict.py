@@ -11,10 +11,10 @@ import pytest
 from tests.runs import GROUPS, LIVE, PASSES_A, PASSES_B, STAND_IN, make_run, passes
 from workbench.cli import EXIT_UNDECIDED, EXIT_WORSE
 from workbench.comparison.gate import FEWEST_TASKS, MARGIN, Decision
-from workbench.comparison.permutation import mcnemar
 from workbench.comparison.scores import scores_by_variant
 from workbench.comparison.verdict import Kind, Verdict, reach_verdicts
 from workbench.errors import ComparisonError
+from workbench.statistics.permutation import mcnemar
 from workbench.trial.trial import Failure, Run, Score
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "verdict.md"
@@ -253,7 +253,7 @@ def test_scores_at_hand_lead_to_the_same_verdict() -> None:
 def test_a_verdict_and_an_estimate_load_no_library_that_takes_long() -> None:
     code = (
         "import sys; from tests.runs import *; from workbench.comparison.verdict import reach_verdicts;"
-        "import workbench.trial.estimate;"
+        "import workbench.runs.estimate;"
         "run = make_run({'A': passes(PASSES_A), 'B': passes(PASSES_B)}, groups=GROUPS);"
         "print(reach_verdicts(run, baseline='A')[0].kind);"
         "print([name for name in ('scipy.stats', 'statsmodels', 'pandas', 'matplotlib') if name in sys.modules])"
@@ -264,7 +264,7 @@ def test_a_verdict_and_an_estimate_load_no_library_that_takes_long() -> None:
 
 
 def test_power_needs_no_array_library() -> None:
-    code = "import sys, workbench.trial.power; print([name for name in ('numpy', 'scipy') if name in sys.modules])"
+    code = "import sys, workbench.statistics.power; print([name for name in ('numpy', 'scipy') if name in sys.modules])"
 
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
@@ -296,15 +296,15 @@ def test_the_stand_in_is_named_first_in_every_sentence() -> None:
     scores = {"A": passes(PASSES_A), "B": passes(PASSES_B)}
     holes: dict[str, list[list[float | None]]] = {"A": [[None]] * 3, "B": [[1.0]] * 3}
 
-    for run in (make_run(scores, place=STAND_IN), make_run(holes, place=STAND_IN)):
+    for run in (make_run(scores, endpoint=STAND_IN), make_run(holes, endpoint=STAND_IN)):
         assert only(run).text.startswith("OFFLINE STAND-IN, not a model")
         assert only(run).stand_in
-    assert "STAND-IN" not in only(make_run(scores, place=LIVE)).text
+    assert "STAND-IN" not in only(make_run(scores, endpoint=LIVE)).text
 
 
 def test_one_reply_of_the_stand_in_labels_the_whole_run() -> None:
     run = make_run({"A": passes(PASSES_A), "B": passes(PASSES_B)})
-    mixed = Run(**{**vars(run), "trials": (run.trials[0].replace(place=STAND_IN), *run.trials[1:])})
+    mixed = Run(**{**vars(run), "trials": (run.trials[0].replace(endpoint=STAND_IN), *run.trials[1:])})
 
     assert only(mixed).stand_in
 

@@ -9,13 +9,13 @@ import pytest
 
 from tests.messages_server import MessagesServer, serve
 from workbench.definition.agent import Agent
-from workbench.trial import asker, warming
-from workbench.trial.plan import Plan, plan_trials
-from workbench.trial.runner import run_trials
-from workbench.trial.start import start_trial
+from workbench.model import asker, warming
+from workbench.model.warming import MOST_FAILURES, Warming
+from workbench.runs.plan import Plan, plan_trials
+from workbench.runs.runner import run_trials
+from workbench.runs.start import start_trial
 from workbench.trial.task import Task
-from workbench.trial.trial import Place, Request
-from workbench.trial.warming import MOST_FAILURES, Warming
+from workbench.trial.trial import Endpoint, Request
 
 REQUEST = Request(model="m", system="persona", messages=({"role": "user", "content": "Hi"},), max_tokens=10, cache="5m")
 
@@ -84,7 +84,7 @@ def test_first_that_is_stopped_leaves_nobody_waiting(agent: Agent, monkeypatch: 
     request = next(iter(plan_of(agent).requests.values()))
     with serve("stall", seconds_a_piece=0.02) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        started = start_trial(request, agent=agent, place=Place(kind="server", base_url=server.url))
+        started = start_trial(request, agent=agent, endpoint=Endpoint(kind="server", base_url=server.url))
         server.answered.wait(10)
         started.stop()
 

@@ -15,23 +15,23 @@ import pytest
 
 from workbench.definition.agent import FIELDS, Agent, load_agent, parse_agent
 from workbench.definition.claude_code import facts
+from workbench.definition.draft import works
 from workbench.errors import AgentChangedOnDisk, PlanError, SetupError, WorkbenchError
-from workbench.trial.ledger.store import open_ledger
-from workbench.trial.loop import Started
-from workbench.trial.plan import plan_trials
-from workbench.trial.runner import run_trials
+from workbench.ledger.store import open_ledger
+from workbench.model.loop import Started
+from workbench.runs.plan import plan_trials
+from workbench.runs.runner import run_trials
 from workbench.trial.task import GraderSpec, Task
-from workbench.trial.trial import Failure, Place, Reply, Request, Trial, Usage
+from workbench.trial.trial import Endpoint, Failure, Reply, Request, Trial, Usage
 from workbench.widgets.editor import AgentEditor
 from workbench.widgets.fields import forms, text_of, value_of
 from workbench.widgets.models import model_choices
 from workbench.widgets.reply import ReplyView
 from workbench.widgets.trials import TrialPanel
-from workbench.widgets.work import works
 
 HOSTILE = "<script>alert(1)</script> <img src=x onerror=alert(2)> [link](javascript:alert(3)) ```"
 WIDGET = "application/vnd.jupyter.widget-view+json"
-OFFLINE = Place(kind="offline", base_url="http://offline.invalid")
+OFFLINE = Endpoint(kind="offline", base_url="http://offline.invalid")
 
 FILE = """---
 name: reviewer
@@ -738,7 +738,7 @@ class TestVersions:
 class TestStaticTwin:
     def test_a_headless_run_builds_no_widget(self, editor: AgentEditor, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("WORKBENCH_HEADLESS", "1")
-        panel = TrialPanel(editor, [Task(id="one", input="Why?")], place=OFFLINE)
+        panel = TrialPanel(editor, [Task(id="one", input="Why?")], endpoint=OFFLINE)
 
         for view in (editor, panel):
             assert set(view._repr_mimebundle_()) == {"text/html", "text/markdown", "text/plain"}
@@ -799,7 +799,7 @@ class Model:
                 task_id=options["task_id"],
                 repeat=0,
                 request=request,
-                place=options["place"],
+                endpoint=options["endpoint"],
             )
             try:
                 for step in script:
@@ -842,7 +842,7 @@ def model() -> Model:
 
 @pytest.fixture
 def panel(editor: AgentEditor, model: Model) -> Iterator[TrialPanel]:
-    panel = TrialPanel(editor, [TASK], graders={"mentions": says}, place=OFFLINE, start=model)
+    panel = TrialPanel(editor, [TASK], graders={"mentions": says}, endpoint=OFFLINE, start=model)
     yield panel
     panel.stop()
     panel.wait()
@@ -904,7 +904,7 @@ class TestPanel:
         panel.wait()
 
         assert "OFFLINE STAND-IN" in texts(panel)
-        assert all("OFFLINE STAND-IN" in view.place and view.is_stand_in for view in columns(panel))
+        assert all("OFFLINE STAND-IN" in view.endpoint and view.is_stand_in for view in columns(panel))
         assert "no model answered" in columns(panel)[0].meter
         assert all("STAND-IN" in panel._repr_mimebundle_()[kind] for kind in ("text/html", "text/markdown"))
 
@@ -994,7 +994,7 @@ class TestPanel:
         assert model.asked == []
 
     def test_an_unknown_grader_is_said_in_the_panel(self, editor: AgentEditor, model: Model) -> None:
-        panel = TrialPanel(editor, [TASK], graders={}, place=OFFLINE, start=model)
+        panel = TrialPanel(editor, [TASK], graders={}, endpoint=OFFLINE, start=model)
         controls(panel)["Run"].click()
 
         assert "mentions" in texts(panel)
@@ -1002,7 +1002,7 @@ class TestPanel:
 
     def test_agents_by_name_are_tried_as_given(self, model: Model) -> None:
         agents = {"long": Agent(name="a", prompt="Long."), "short": Agent(name="a", prompt="Short.")}
-        panel = TrialPanel(agents, place=OFFLINE, start=model)
+        panel = TrialPanel(agents, endpoint=OFFLINE, start=model)
         panel.run("Why?", ["short"])
         (trial,) = panel.wait()
 

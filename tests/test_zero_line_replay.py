@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from workbench.definition.project import project_folder
-from workbench.headless import ready
+from workbench.headless.kernels import ready
 from workbench.headless.notebook import run_notebook
 
 NOTEBOOKS = project_folder(__file__) / "notebooks"

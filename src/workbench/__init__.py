@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from workbench.comparison.differences.reply_pair import compare_replies as compare_replies
     from workbench.comparison.flips import what_flipped as what_flipped
     from workbench.comparison.gate import gate as gate
-    from workbench.comparison.pairwise import Judgement as Judgement
-    from workbench.comparison.pairwise import compare_pairwise as compare_pairwise
-    from workbench.comparison.pairwise import rank_variants as rank_variants
     from workbench.comparison.report.write import write_report as write_report
     from workbench.comparison.review import review_runs as review_runs
     from workbench.comparison.rows import Rows as Rows
@@ -37,25 +34,28 @@ if TYPE_CHECKING:
     from workbench.definition.roster import load_roster as load_roster
     from workbench.grading import catalogue as graders
     from workbench.headless.notebook import run_notebook as run_notebook
-    from workbench.trial.client import choose_place as choose_place
-    from workbench.trial.conversation import answer_reply as answer_reply
+    from workbench.ledger.columns import read_attempts as read_attempts
+    from workbench.ledger.store import open_ledger as open_ledger
+    from workbench.model.anthropic import choose_endpoint as choose_endpoint
+    from workbench.runs.conversation import answer_reply as answer_reply
+    from workbench.runs.plan import make_request as make_request
+    from workbench.runs.plan import plan_trials as plan_trials
+    from workbench.runs.runner import run_trials as run_trials
+    from workbench.runs.start import start_trial as start_trial
+    from workbench.runs.upkeep import estimate_upkeep as estimate_upkeep
+    from workbench.statistics.pairwise import Judgement as Judgement
+    from workbench.statistics.pairwise import compare_pairwise as compare_pairwise
+    from workbench.statistics.pairwise import rank_variants as rank_variants
     from workbench.trial.description_tasks import load_tasks_for as load_tasks_for
-    from workbench.trial.ledger.columns import read_attempts as read_attempts
-    from workbench.trial.ledger.store import open_ledger as open_ledger
-    from workbench.trial.plan import make_request as make_request
-    from workbench.trial.plan import plan_trials as plan_trials
     from workbench.trial.record import export_record as export_record
     from workbench.trial.record import load_run as load_run
     from workbench.trial.regrade import regrade as regrade
-    from workbench.trial.runner import run_trials as run_trials
-    from workbench.trial.start import start_trial as start_trial
     from workbench.trial.task import Task as Task
     from workbench.trial.task import load_tasks as load_tasks
     from workbench.trial.trial import Reply as Reply
     from workbench.trial.trial import Run as Run
     from workbench.trial.trial import Score as Score
     from workbench.trial.trial import Trial as Trial
-    from workbench.trial.upkeep import estimate_upkeep as estimate_upkeep
     from workbench.widgets.editor import AgentEditor as AgentEditor
     from workbench.widgets.results import ResultsTable as ResultsTable
     from workbench.widgets.trials import TrialPanel as TrialPanel
@@ -70,23 +70,23 @@ _ROOMS = {
     "definition.project": ("enter_project", "project_folder"),
     "definition.roster": ("load_roster",),
     "trial.task": ("Task", "load_tasks"),
-    "trial.conversation": ("answer_reply",),
+    "runs.conversation": ("answer_reply",),
     "trial.description_tasks": ("load_tasks_for",),
     "trial.trial": ("Reply", "Run", "Score", "Trial"),
-    "trial.plan": ("make_request", "plan_trials"),
-    "trial.client": ("choose_place",),
-    "trial.ledger.store": ("open_ledger",),
-    "trial.ledger.columns": ("read_attempts",),
+    "runs.plan": ("make_request", "plan_trials"),
+    "model.anthropic": ("choose_endpoint",),
+    "ledger.store": ("open_ledger",),
+    "ledger.columns": ("read_attempts",),
     "trial.regrade": ("regrade",),
-    "trial.runner": ("run_trials",),
-    "trial.start": ("start_trial",),
+    "runs.runner": ("run_trials",),
+    "runs.start": ("start_trial",),
     "trial.record": ("export_record", "load_run"),
-    "trial.upkeep": ("estimate_upkeep",),
+    "runs.upkeep": ("estimate_upkeep",),
     "comparison.gate": ("gate",),
     "comparison.report.write": ("write_report",),
     "comparison.review": ("review_runs",),
     "comparison.flips": ("what_flipped",),
-    "comparison.pairwise": ("Judgement", "compare_pairwise", "rank_variants"),
+    "statistics.pairwise": ("Judgement", "compare_pairwise", "rank_variants"),
     "comparison.differences.reply_pair": ("compare_replies",),
     "comparison.rows": ("Rows", "find_rows"),
     "comparison.tables": ("Comparison", "compare"),

@@ -97,7 +97,7 @@ def run_command(
     Paths in parameters start at the project folder: the nearest one, from here upwards, with `agents`, `.git`
     or `pyproject.toml` in it.
     """
-    from workbench.headless.ready import kernel_environment, start_ready_interpreter
+    from workbench.headless.kernels.ready import kernel_environment, start_ready_interpreter
 
     # First of all: it imports what the notebook will, while this process imports what it needs itself.
     imports_all = notebook.is_file() and b"import workbench" in notebook.read_bytes()
@@ -105,14 +105,14 @@ def run_command(
     from workbench.headless.notebook import run_notebook
     from workbench.headless.notebook_files import load_notebook
     from workbench.headless.parameters import declared_parameters, parameters_from_text
-    from workbench.trial.client import choose_place
+    from workbench.model.anthropic import choose_endpoint
 
     declared = declared_parameters(load_notebook(notebook))
     parameters = parameters_from_text(declared, dict(texts))
     if live is not None:
         if "live" not in declared:
             raise ParameterError(f"{notebook}: has no parameter `live`, which --live and --offline set; leave them out")
-        choose_place(live)
+        choose_endpoint(live)
         parameters["live"] = live
     run = run_notebook(
         notebook,

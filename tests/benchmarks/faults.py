@@ -15,9 +15,10 @@ from pathlib import Path
 from tests.benchmarks import workload
 from tests.benchmarks.server import FAULTS, Counted, counted, serve
 from workbench.definition.agent import parse_agent
-from workbench.trial import asker, client
-from workbench.trial.plan import Plan, plan_trials
-from workbench.trial.runner import run_trials
+from workbench.model import anthropic as client
+from workbench.model import asker
+from workbench.runs.plan import Plan, plan_trials
+from workbench.runs.runner import run_trials
 from workbench.trial.task import Task
 from workbench.trial.trial import Run
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import special
 
 from workbench.comparison.gate import ALPHA, MARGIN
-from workbench.comparison.intervals import Floats
+from workbench.statistics.intervals import Floats
 
 RUNS = 20_000
 SEED = 20261123

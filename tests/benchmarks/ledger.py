@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tests.benchmarks import workload
 from workbench.definition.agent import Agent, parse_agent
-from workbench.trial.ledger.store import Ledger, open_ledger
-from workbench.trial.trial import Place, Reply, Request, Trial, Usage
+from workbench.ledger.store import Ledger, open_ledger
+from workbench.trial.trial import Endpoint, Reply, Request, Trial, Usage
 
 TRIALS = 5_000
 MANY = 100_000
@@ -43,7 +43,7 @@ def main() -> None:
 
 def trials(count: int) -> Sequence[Trial]:
     """Answered trials of the workload, one persona."""
-    system, place = workload.persona(0), Place(kind="server", base_url="http://127.0.0.1:1")
+    system, endpoint = workload.persona(0), Endpoint(kind="server", base_url="http://127.0.0.1:1")
     tasks = [workload.task(number) for number in range(500)]
     text = "four words of text " * 30
     usage = Usage(input_tokens=500, output_tokens=150)
@@ -58,7 +58,7 @@ def trials(count: int) -> Sequence[Trial]:
                 messages=({"role": "user", "content": f"{number} {tasks[number % 500]}"},),
                 max_tokens=workload.MAX_TOKENS,
             ),
-            place=place,
+            endpoint=endpoint,
             reply=Reply(text=text, stop_reason="end_turn", model=workload.MODEL, usage=usage, seconds=1.0),
         )
         for number in range(count)

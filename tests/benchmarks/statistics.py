@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from workbench.comparison.intervals import Z, t_factor, t_interval, wilson
-from workbench.comparison.judge import ppi, rogan_gladen
-from workbench.comparison.permutation import sign_flip
-from workbench.comparison.statistics import paired, standard_error
+from workbench.statistics.intervals import Z, t_factor, t_interval, wilson
+from workbench.statistics.judge import ppi, rogan_gladen
+from workbench.statistics.means import paired, standard_error
+from workbench.statistics.permutation import sign_flip
 
 SEED = 20261123
 TRUE_MEAN = 0.8 / 1.3

@@ -19,7 +19,7 @@ from tests.benchmarks import workload
 from tests.benchmarks.measure import Program, cost
 from workbench.definition.agent import Agent
 from workbench.trial.task import Task
-from workbench.trial.trial import Place, Reply, Request, Run, Score, Trial, Usage
+from workbench.trial.trial import Endpoint, Reply, Request, Run, Score, Trial, Usage
 
 VARIANTS, TASKS, REPEATS = 4, 5_000, 5
 TRIALS = VARIANTS * TASKS * REPEATS
@@ -86,8 +86,8 @@ def report() -> None:
 
 
 def ledger() -> None:
-    from workbench.trial.ledger.columns import read_attempts
-    from workbench.trial.ledger.store import Ledger, open_ledger
+    from workbench.ledger.columns import read_attempts
+    from workbench.ledger.store import Ledger, open_ledger
 
     async def write_all(opened: Ledger) -> None:
         run = made_up_run()
@@ -114,7 +114,7 @@ def ledger() -> None:
 def made_up_run() -> Run:
     """Passes and failures of tasks that differ in difficulty; every reply and usage another."""
     drawn = random.Random(20261123)
-    place = Place(kind="server", base_url="http://127.0.0.1:1")
+    endpoint = Endpoint(kind="server", base_url="http://127.0.0.1:1")
     systems = [workload.persona(number) for number in range(VARIANTS)]
     tasks = tuple(Task(id=f"case {number}", input=f"Case {number}", group=f"g{number % 50}") for number in range(TASKS))
     words = " ".join(f"word{number}" for number in range(110))
@@ -145,7 +145,7 @@ def made_up_run() -> Run:
                         task_id=task.id,
                         repeat=repeat,
                         request=request,
-                        place=place,
+                        endpoint=endpoint,
                         reply=reply,
                         scores={
                             "passes": Score(value=passed, explanation="drawn"),
@@ -156,7 +156,7 @@ def made_up_run() -> Run:
     variants = {
         f"persona {number}": Agent(name="a", description="b", prompt=systems[number]) for number in range(VARIANTS)
     }
-    return Run(variants=variants, tasks=tasks, repeats=REPEATS, place=place, trials=tuple(trials))
+    return Run(variants=variants, tasks=tasks, repeats=REPEATS, endpoint=endpoint, trials=tuple(trials))
 
 
 def _peak_mb() -> float:

@@ -18,21 +18,21 @@ class Panel:
 
     def __init__(self, notebook: Notebook) -> None:
         self.notebook = notebook
-        self.place = panel_of(notebook)
+        self.endpoint = panel_of(notebook)
         self.page = notebook.page
         self.wait_for, self.value = notebook.wait_for, notebook.value
 
     def press(self, name: str) -> None:
-        self.place.get_by_role("button", name=name, exact=True).click()
+        self.endpoint.get_by_role("button", name=name, exact=True).click()
 
     def pick(self, *indices: int) -> None:
-        self.place.get_by_label("Tasks", exact=True).select_option(index=list(indices))
+        self.endpoint.get_by_label("Tasks", exact=True).select_option(index=list(indices))
 
     def see(self, text: str) -> None:
-        self.place.get_by_text(text).first.wait_for()
+        self.endpoint.get_by_text(text).first.wait_for()
 
     def column(self, variant: str) -> Any:
-        return self.place.get_by_role("region", name=f"Reply of {variant}", exact=True)
+        return self.endpoint.get_by_role("region", name=f"Reply of {variant}", exact=True)
 
     def run(self) -> None:
         before = self.value("id(panel._columns)")
@@ -53,12 +53,12 @@ def panel(opened: Panel) -> Panel:
     opened.notebook.set_pace(tokens_per_second=0)
     opened.pick(1)
     for label in ("disk", "draft"):
-        opened.place.get_by_label(label, exact=True).check()
+        opened.endpoint.get_by_label(label, exact=True).check()
     return opened
 
 
 def set_number(panel: Panel, label: str, number: int) -> None:
-    control = panel.place.get_by_label(label, exact=True)
+    control = panel.endpoint.get_by_label(label, exact=True)
     control.fill(str(number))
     control.press("Tab")
 
@@ -68,7 +68,7 @@ def test_what_a_run_takes_is_said_before_it(panel: Panel) -> None:
     set_number(panel, "Repeats", 3)
     panel.press("Estimate")
     panel.see("9 calls · about")
-    panel.place.locator("summary", has_text="9 calls").click()
+    panel.endpoint.locator("summary", has_text="9 calls").click()
     panel.see("1 variants x 3 tasks x 3 repeats")
     panel.see("USD")
     panel.see("smallest difference")
@@ -79,9 +79,9 @@ def test_what_a_run_takes_is_said_before_it(panel: Panel) -> None:
 
 def test_a_typed_question_is_asked_as_the_controls_say(panel: Panel) -> None:
     panel.pick(0)
-    panel.place.get_by_label("Question", exact=True).fill("How do I page a list of two million rows?")
-    panel.place.get_by_label("Model", exact=True).fill("haiku")
-    panel.place.get_by_label("Effort", exact=True).select_option("high")
+    panel.endpoint.get_by_label("Question", exact=True).fill("How do I page a list of two million rows?")
+    panel.endpoint.get_by_label("Model", exact=True).fill("haiku")
+    panel.endpoint.get_by_label("Effort", exact=True).select_option("high")
     set_number(panel, "Repeats", 2)
     panel.wait_for("panel._view._repeats.value == 2 and panel._view._effort.value == 'high'")
     panel.run()
@@ -99,13 +99,13 @@ def test_a_typed_question_is_asked_as_the_controls_say(panel: Panel) -> None:
     assert all("haiku" in request[2] for request in requests)
     assert earlier.text_content() == panel.value("panel.trials[0].reply.text")
     column.get_by_role("button", name="Close").click()
-    panel.place.get_by_label("Model", exact=True).fill("")
-    panel.place.get_by_label("Effort", exact=True).select_option("as the agent says")
+    panel.endpoint.get_by_label("Model", exact=True).fill("")
+    panel.endpoint.get_by_label("Effort", exact=True).select_option("as the agent says")
     set_number(panel, "Repeats", 1)
 
 
 def test_several_models_stand_side_by_side(panel: Panel) -> None:
-    model = panel.place.get_by_label("Model", exact=True)
+    model = panel.endpoint.get_by_label("Model", exact=True)
     model.fill("haiku, opus")
     model.press("Tab")
     panel.wait_for("panel._view._model.value == 'haiku, opus'")
@@ -159,10 +159,10 @@ def test_request_and_response_are_seen_and_copied(panel: Panel, page: Any, lab: 
 def test_a_version_that_was_tried_is_tried_again_and_frozen(panel: Panel, lab: Lab) -> None:
     panel.run()
     panel.press("Earlier versions")
-    versions = panel.place.get_by_label("Versions", exact=True)
+    versions = panel.endpoint.get_by_label("Versions", exact=True)
     versions.select_option(index=[0])
     for label in ("disk", "draft"):
-        panel.place.get_by_label(label, exact=True).uncheck()
+        panel.endpoint.get_by_label(label, exact=True).uncheck()
     digest = panel.value("editor.saved.digest[:8]")
     panel.run()
     panel.column(digest).get_by_text("Answered.").wait_for()
@@ -186,7 +186,7 @@ def test_a_reply_comes_in_at_most_ten_pieces_a_second(panel: Panel) -> None:
     panel.notebook.set_pace(tokens_per_second=400)
     panel.page.evaluate("() => { window.began = performance.now(); }")
     panel.press("Run")
-    log = panel.place.get_by_role("region", name="Text of the reply of disk")
+    log = panel.endpoint.get_by_role("region", name="Text of the reply of disk")
     panel.page.wait_for_function("log => log.childNodes.length > 8", arg=log.element_handle())
     pieces, seconds = log.evaluate("log => [log.childNodes.length, (performance.now() - window.began) / 1000]")
     panel.value("panel.stop()")
@@ -197,13 +197,13 @@ def test_a_reply_comes_in_at_most_ten_pieces_a_second(panel: Panel) -> None:
 
 def test_an_estimate_stands_below_the_buttons_and_each_paragraph_runs_its_own_way(panel: Panel) -> None:
     panel.press("Estimate")
-    panel.place.get_by_text("calls ·").click()
-    table = panel.place.get_by_role("table").filter(has_text="smallest difference").bounding_box()
-    button = panel.place.get_by_role("button", name="Run").bounding_box()
-    panel.place.get_by_text("calls ·").click()
+    panel.endpoint.get_by_text("calls ·").click()
+    table = panel.endpoint.get_by_role("table").filter(has_text="smallest difference").bounding_box()
+    button = panel.endpoint.get_by_role("button", name="Run").bounding_box()
+    panel.endpoint.get_by_text("calls ·").click()
     panel.run()
     panel.value("setattr(panel._columns[0]._view, 'text', 'שלום עולם\\nplain words')")
-    log = panel.place.get_by_role("region", name="Text of the reply of disk")
+    log = panel.endpoint.get_by_role("region", name="Text of the reply of disk")
     log.get_by_text("plain words").wait_for()
     left, right = log.evaluate(
         """log => ['plain', 'שלום'].map(word => {
@@ -236,21 +236,21 @@ def test_no_serious_violation_and_nothing_sticks_out(panel: Panel, screenshots: 
         column.get_by_role("button", name="Show sign-in-and-roles-at-scale, attempt 1").click()
         column.get_by_role("region", name="Text of an earlier reply").wait_for()
         column.locator("summary", has_text="Request").first.click()
-    breaks = panel.place.locator("pre").evaluate_all("texts => texts.map(text => getComputedStyle(text).wordBreak)")
-    violations = serious_violations(panel.page, panel.place)
-    panel.place.evaluate("place => place.scrollIntoView()")
+    breaks = panel.endpoint.locator("pre").evaluate_all("texts => texts.map(text => getComputedStyle(text).wordBreak)")
+    violations = serious_violations(panel.page, panel.endpoint)
+    panel.endpoint.evaluate("place => place.scrollIntoView()")
     panel.page.screenshot(path=screenshots / "panel.png")
     panel.page.evaluate(_THEME, "JupyterLab Dark")
     panel.page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
-    violations += serious_violations(panel.page, panel.place)
+    violations += serious_violations(panel.page, panel.endpoint)
     contrasts = [
-        contrast(panel.place.locator(name).first) for name in (".workbench-reply-meter", ".workbench-reply-log")
+        contrast(panel.endpoint.locator(name).first) for name in (".workbench-reply-meter", ".workbench-reply-log")
     ]
     panel.page.screenshot(path=screenshots / "panel-dark.png")
-    output = panel.place.locator("xpath=ancestor::*[contains(@class, 'jp-OutputArea-output')]")
+    output = panel.endpoint.locator("xpath=ancestor::*[contains(@class, 'jp-OutputArea-output')]")
     output.evaluate("output => { output.style.width = '320px'; output.style.flex = 'none'; }")
     panel.page.screenshot(path=screenshots / "panel-narrow-dark.png")
-    overflow = panel.place.evaluate(
+    overflow = panel.endpoint.evaluate(
         """place => [...place.querySelectorAll('*')]
           .filter(e => e.offsetParent && e.getBoundingClientRect().right > place.getBoundingClientRect().right + 1)
           .map(e => e.className + ' ' + e.textContent.slice(0, 40))"""

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.comparison.markup import visible
 from workbench.comparison.scores import STATUSES, Attempts, attempts_of
-from workbench.comparison.statistics import Floats
 from workbench.comparison.verdict import points
+from workbench.markup import visible
+from workbench.statistics.means import Floats
 from workbench.trial.catalogue import BATCH_SHARE, OFFLINE_MODEL, Price, Rates, find_price
 from workbench.trial.trial import Reply, Run, Score, Trial, Usage
 

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from workbench.comparison.markup import Table, html_table, markdown_table, plain_table, visible
 from workbench.comparison.scores import Scores, is_stand_in, scores_by_variant
-from workbench.comparison.statistics import Floats
 from workbench.comparison.verdict import STAND_IN_LABEL, points
 from workbench.errors import ComparisonError
+from workbench.markup import Table, html_table, markdown_table, plain_table, visible
+from workbench.statistics.means import Floats
 from workbench.trial.trial import Run
 
 Flip = Literal["now passes", "now fails"]

@@ -21,12 +21,12 @@ from typing import Literal
 import numpy as np
 from scipy import special
 
-from workbench.comparison.markup import counted, visible
 from workbench.comparison.scores import groups_of, is_stand_in, scores_by_variant
 from workbench.comparison.shared import AFTER, BEFORE, chosen_variant, share
-from workbench.comparison.statistics import paired
 from workbench.comparison.verdict import STAND_IN_LABEL, Verdict, points, reach_verdicts
 from workbench.errors import ComparisonError
+from workbench.markup import counted, visible
+from workbench.statistics.means import paired
 from workbench.trial.trial import Run
 
 Decision = Literal["passes", "fails", "not enough data"]

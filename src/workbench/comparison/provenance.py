@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from workbench.comparison.markup import Table, counted
+from workbench.markup import Table, counted
 from workbench.trial.catalogue import find_price
 from workbench.trial.record import installed_versions
 from workbench.trial.trial import Run
@@ -18,7 +18,7 @@ NOT_RECORDED = "not recorded"
 class Provenance:
     """What every number of a report rests on; the keys of the single attempts are with the trials."""
 
-    place: str
+    endpoint: str
     """Who answered, in words."""
     base_url: str
     agents: Mapping[str, str]
@@ -63,13 +63,13 @@ def provenance(run: Run) -> Provenance:
             days.append(trial.reply.at)
     answering = dict.fromkeys(model for counts in models.values() for model in counts)
     return Provenance(
-        place=run.place.label,
-        base_url=run.place.base_url,
+        endpoint=run.endpoint.label,
+        base_url=run.endpoint.base_url,
         agents={name: agent.digest for name, agent in run.variants.items()},
         task_files=dict(Counter(task.file_sha256 or NOT_RECORDED for task in run.tasks)),
         models={name: dict(counts) for name, counts in models.items()},
         asked={name: tuple(found) for name, found in asked.items()},
-        prices={model: "nothing was paid" if run.place.is_stand_in else _price(model) for model in answering},
+        prices={model: "nothing was paid" if run.endpoint.is_stand_in else _price(model) for model in answering},
         versions=run.versions or installed_versions(),
         reported_with=installed_versions()["agent-workbench"],
         first_answer=min(days, default=None),
@@ -80,7 +80,9 @@ def provenance(run: Run) -> Provenance:
 
 def provenance_table(found: Provenance) -> Table:
     """The same for people: what, and where it is from."""
-    rows = [("Answered by", found.place if found.base_url in found.place else f"{found.place} ({found.base_url})")]
+    rows = [
+        ("Answered by", found.endpoint if found.base_url in found.endpoint else f"{found.endpoint} ({found.base_url})")
+    ]
     for name, digest in found.agents.items():
         rows.append((f"Agent file of {name}", f"sha256 {digest}"))
         rows.append((f"Model of {name}", _model_in_words(found.asked[name], found.models[name])))

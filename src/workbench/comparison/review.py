@@ -12,19 +12,19 @@ import numpy as np
 from workbench.comparison.differences.reply_pair import diff_personas
 from workbench.comparison.differences.views import markdown_fence, plain_lines
 from workbench.comparison.differences.words import Line, lines_of_difference
-from workbench.comparison.intervals import Floats, Interval, t_interval
-from workbench.comparison.markup import Table, html_table, html_text, markdown_table, plain_table, visible
 from workbench.comparison.provenance import Provenance, provenance, provenance_table
 from workbench.comparison.report.page import agents_difference, html_document, verdict_paragraph
 from workbench.comparison.report.summary import provenance_line, unlinked, unlinked_table
 from workbench.comparison.scores import groups_of
 from workbench.comparison.shared import AFTER, BEFORE, chosen_variant, share
 from workbench.comparison.static_tables import size_in_words
-from workbench.comparison.statistics import FEWEST_GROUPS, clustered_standard_error, standard_error
 from workbench.comparison.tables import Comparison, compare
 from workbench.comparison.verdict import Verdict
 from workbench.definition.agent import Agent
 from workbench.errors import ComparisonError
+from workbench.markup import Table, html_table, html_text, markdown_table, plain_table, visible
+from workbench.statistics.intervals import Floats, Interval, t_interval
+from workbench.statistics.means import FEWEST_GROUPS, clustered_standard_error, standard_error
 from workbench.trial.trial import Run
 
 MOST_FLIPS = 50
@@ -155,7 +155,7 @@ def _only_ones(before: Run, after: Run) -> tuple[str, str]:
 def _review(before: Run, after: Run, pair: tuple[str, str]) -> VariantReview:
     shared = share(before, after, variants=pair)
     comparison = None if shared.run is None else compare(shared.run, baseline=BEFORE)
-    paid = comparison is not None and not comparison.run.place.is_stand_in
+    paid = comparison is not None and not comparison.run.endpoint.is_stand_in
     return VariantReview(
         before=pair[0],
         after=pair[1],

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.comparison.flips import THRESHOLD, Flip
-from workbench.comparison.statistics import Floats
 from workbench.errors import ComparisonError
+from workbench.statistics.means import Floats
 from workbench.trial.trial import Outcome, Run, Trial
 
 if TYPE_CHECKING:

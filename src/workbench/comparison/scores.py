@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.comparison.statistics import Floats, case_means
 from workbench.errors import ComparisonError
+from workbench.statistics.means import Floats, case_means
 from workbench.trial.trial import Run, Trial
 
 STATUSES = ("scored", "declined", "refused", "cut_off", "empty", "failed", "stopped", "not_run")
@@ -74,7 +74,7 @@ def attempts_of(run: Run) -> Attempts:
     for trial in run.trials:
         row, number = rows.get(trial.task_id), numbers.get(trial.variant)
         if row is None or number is None or not 0 <= trial.repeat < run.repeats:
-            raise ComparisonError(f"the run holds a trial that it did not plan: {_place(trial)}")
+            raise ComparisonError(f"the run holds a trial that it did not plan: {_name_of(trial)}")
         outcome = trial.outcome
         score = trial.score if outcome == "answered" else None
         add_row(row)
@@ -123,7 +123,7 @@ def groups_of(run: Run) -> tuple[Hashable, ...] | None:
 
 def is_stand_in(run: Run) -> bool:
     """Whether any reply of the run was made up by the offline stand-in."""
-    return run.place.is_stand_in or any(trial.place.is_stand_in for trial in run.trials)
+    return run.endpoint.is_stand_in or any(trial.endpoint.is_stand_in for trial in run.trials)
 
 
 def _refuse_doubles(run: Run, found: Attempts) -> None:
@@ -131,8 +131,8 @@ def _refuse_doubles(run: Run, found: Attempts) -> None:
     _, first = np.unique(cells, return_index=True)
     if len(first) < len(cells):
         double = min(set(range(len(cells))) - set(first.tolist()))
-        raise ComparisonError(f"the run holds two trials of {_place(run.trials[double])}")
+        raise ComparisonError(f"the run holds two trials of {_name_of(run.trials[double])}")
 
 
-def _place(trial: Trial) -> str:
+def _name_of(trial: Trial) -> str:
     return f"task {trial.task_id!r}, variant {trial.variant!r}, repeat {trial.repeat}"

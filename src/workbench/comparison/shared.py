@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from workbench.comparison.markup import counted, visible
 from workbench.errors import ComparisonError
+from workbench.markup import counted, visible
 from workbench.trial.task import Task
 from workbench.trial.trial import Run, Trial
 
@@ -53,8 +53,8 @@ def share(before: Run, after: Run, *, variants: tuple[str, str]) -> Shared:
     those of a model.
     """
     old, new = variants
-    notes = _places(before, after)
-    if before.place.is_stand_in != after.place.is_stand_in:
+    notes = _endpoints(before, after)
+    if before.endpoint.is_stand_in != after.endpoint.is_stand_in:
         return Shared(run=None, notes=tuple(notes), same_attempts=0)
     tasks, left_out = _tasks(before, after)
     asked_old, asked_new = _models(before, old), _models(after, new)
@@ -95,7 +95,7 @@ def share(before: Run, after: Run, *, variants: tuple[str, str]) -> Shared:
             variants={BEFORE: before.variants[old], AFTER: after.variants[new]},
             tasks=tuple(tasks),
             repeats=repeats,
-            place=after.place,
+            endpoint=after.endpoint,
             trials=tuple(trials),
             versions=after.versions,
         ),
@@ -104,11 +104,12 @@ def share(before: Run, after: Run, *, variants: tuple[str, str]) -> Shared:
     )
 
 
-def _places(before: Run, after: Run) -> list[str]:
-    if before.place == after.place:
+def _endpoints(before: Run, after: Run) -> list[str]:
+    if before.endpoint == after.endpoint:
         return []
-    note = f"answered at different places: {visible(before.place.label)} before, {visible(after.place.label)} after"
-    if before.place.is_stand_in != after.place.is_stand_in:
+    here, there = visible(before.endpoint.label), visible(after.endpoint.label)
+    note = f"answered at different endpoints: {here} before, {there} after"
+    if before.endpoint.is_stand_in != after.endpoint.is_stand_in:
         return [f"{note}; made-up replies are not compared with a model's"]
     return [note]
 

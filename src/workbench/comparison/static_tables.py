@@ -11,10 +11,10 @@ import numpy as np
 
 from workbench.comparison.columns import explanation, preview
 from workbench.comparison.flips import Flip, changes_between
-from workbench.comparison.intervals import Interval
-from workbench.comparison.markup import Table, counted, html_table, html_text, visible_lines
 from workbench.comparison.summaries import VariantSummary
 from workbench.comparison.verdict import points
+from workbench.markup import Table, counted, html_table, html_text, visible_lines
+from workbench.statistics.intervals import Interval
 from workbench.trial.trial import Trial
 
 if TYPE_CHECKING:

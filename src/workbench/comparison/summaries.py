@@ -10,9 +10,9 @@ from functools import cache
 import numpy as np
 
 from workbench.comparison.columns import TrialColumns
-from workbench.comparison.intervals import Floats, Interval
 from workbench.comparison.scores import Scores, groups_of
-from workbench.comparison.statistics import mean_interval, pass_at_k, pass_hat_k
+from workbench.statistics.intervals import Floats, Interval
+from workbench.statistics.means import mean_interval, pass_at_k, pass_hat_k
 
 
 @dataclass(frozen=True, kw_only=True)

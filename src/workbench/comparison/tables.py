@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from workbench.comparison.columns import TrialColumns, explanation, trial_columns
 from workbench.comparison.differences.reply_pair import ReplyPair, compare_replies
 from workbench.comparison.flips import Changes, what_flipped
-from workbench.comparison.markup import html_table, html_text, markdown_table, markdown_text, plain_table, visible
 from workbench.comparison.scores import Scores, is_stand_in, scores_by_variant
 from workbench.comparison.static_tables import (
     coloured_html,
@@ -22,6 +21,7 @@ from workbench.comparison.static_tables import (
 )
 from workbench.comparison.summaries import VariantSummary, summarise
 from workbench.comparison.verdict import STAND_IN_LABEL, Verdict, reach_verdicts
+from workbench.markup import html_table, html_text, markdown_table, markdown_text, plain_table, visible
 from workbench.trial.trial import Run
 
 if TYPE_CHECKING:

@@ -30,14 +30,14 @@ from typing import Literal
 
 import numpy as np
 
-from workbench.comparison.corrections import holm
-from workbench.comparison.intervals import Floats, Interval
-from workbench.comparison.markup import counted, visible
-from workbench.comparison.permutation import mcnemar
 from workbench.comparison.scores import Scores, groups_of, is_stand_in, scores_by_variant
-from workbench.comparison.statistics import Paired, detectable_effect_t, effect_size, paired, tasks_needed_t
 from workbench.errors import ComparisonError
-from workbench.trial.power import ALPHA, detectable_effect, tasks_needed
+from workbench.markup import counted, visible
+from workbench.statistics.corrections import holm
+from workbench.statistics.intervals import Floats, Interval
+from workbench.statistics.means import Paired, detectable_effect_t, effect_size, paired, tasks_needed_t
+from workbench.statistics.permutation import mcnemar
+from workbench.statistics.power import ALPHA, detectable_effect, tasks_needed
 from workbench.trial.trial import Request, Run
 
 Kind = Literal["better", "worse", "promising, not established", "no difference shown", "no verdict"]

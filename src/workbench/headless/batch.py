@@ -22,12 +22,12 @@ from workbench.definition.project import project_folder
 from workbench.errors import BudgetError, NotebookFailed, SetupError, WorkbenchError
 from workbench.headless.batch_index import write_index
 from workbench.headless.batch_plan import BatchPlan, Job
+from workbench.headless.kernels.worker import begin_worker
 from workbench.headless.notebook import run_notebook
 from workbench.headless.notebook_files import write_whole
 from workbench.headless.published import seen_from
-from workbench.headless.worker import begin_worker
+from workbench.runs.estimate_only import ESTIMATE_FILE, Take, read_estimate, write_estimate
 from workbench.secrets import without_secrets
-from workbench.trial.estimate_only import ESTIMATE_FILE, Take, read_estimate, write_estimate
 
 STATE_FILE = "batch.json"
 """In the folder of a batch: whose budget it is. The only file there that two equal batches do not share."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from workbench.comparison.markup import visible
 from workbench.headless.notebook_files import write_whole
+from workbench.markup import visible
 from workbench.secrets import without_secrets
 
 if TYPE_CHECKING:

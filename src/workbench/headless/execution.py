@@ -28,9 +28,9 @@ from papermill.clientwrap import PapermillNotebookClient
 
 from workbench.definition.project import project_folder
 from workbench.errors import SetupError
-from workbench.headless.kernel import HeadlessKernelManager, KernelLost, wait_until_ready
+from workbench.headless.kernels.kernel import HeadlessKernelManager, KernelLost, wait_until_ready
 from workbench.headless.parameters import check_parameters, declared_parameters
-from workbench.headless.progress import Progress, State, is_local, written_whole_from_now_on
+from workbench.headless.progress import NotebookState, State, is_local, written_whole_from_now_on
 from workbench.headless.published import ABOUT, COMPLETED, KEEP_OUTPUT, about_notebook, names_of_places
 from workbench.secrets import value_without_secrets, without_secrets
 
@@ -94,7 +94,7 @@ def execute_notebook(
         about=about,
         places=names_of_places(local.parent if local else project, project, (manager.temporary_folder, "$TMPDIR")),
     )
-    progress = Progress(
+    progress = NotebookState(
         state,
         local,
         output_path=output_path,
@@ -149,7 +149,7 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
 
     def __init__(
         self,
-        progress: Progress,
+        progress: NotebookState,
         *,
         km: HeadlessKernelManager,
         folder: str,

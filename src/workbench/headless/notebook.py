@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.headless.ready import kernel_environment, start_ready_interpreter
+from workbench.headless.kernels.ready import kernel_environment, start_ready_interpreter
 
 
 @dataclass(frozen=True, kw_only=True)

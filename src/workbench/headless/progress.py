@@ -50,7 +50,7 @@ class State:
         self.outcome, self.error, self._at_end = outcome, error, None
 
 
-class Progress(NotebookExecutionManager):  # type: ignore[misc]
+class NotebookState(NotebookExecutionManager):  # type: ignore[misc]
     """Saves the notebook as it is kept; notes no times."""
 
     def __init__(self, state: State, local: Path | None, **options: Any) -> None:

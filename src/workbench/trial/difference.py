@@ -22,7 +22,7 @@ class Recorded:
     task_id: str
     repeat: int
     draw: int
-    place: str
+    endpoint: str
     """The base URL that was asked."""
     at: str
     """When it was written, ISO 8601 in UTC."""
@@ -39,7 +39,7 @@ class Part:
     """One part of a request that differs, with both sides in short."""
 
     name: str
-    """"model", "effort", "max_tokens", "system", "messages", "place", "repeat", or another name of the body."""
+    """"model", "effort", "max_tokens", "system", "messages", "endpoint", "repeat", or another name of the body."""
     recorded: str
     wanted: str
 
@@ -72,8 +72,8 @@ def names_of_parts(recorded: Recorded, trial: Trial, system_sha256: str) -> tupl
     names = [name for name in dict.fromkeys((*now, *then)) if then.get(name) != now.get(name)]
     if recorded.system_sha256 != system_sha256:
         names.append("system")
-    if recorded.place != trial.place.base_url:
-        names.append("place")
+    if recorded.endpoint != trial.endpoint.base_url:
+        names.append("endpoint")
     if recorded.draw != trial.draw:
         names.append("repeat")
     return tuple(names)
@@ -95,7 +95,7 @@ def difference_between(recorded: Recorded, recorded_system: str, trial: Trial, n
     then, now = _values(recorded.body), _values(trial.request.body())
     sides = {
         "system": (recorded_system, trial.request.system),
-        "place": (recorded.place, trial.place.base_url),
+        "endpoint": (recorded.endpoint, trial.endpoint.base_url),
         "repeat": (_repeat(recorded.draw), _repeat(trial.draw)),
     }
     return Difference(
@@ -144,7 +144,7 @@ def _content(content: Any) -> str:
 def _around_difference(then: str | None, now: str | None) -> tuple[str, str]:
     """Both lines, from shortly before the character in which they part."""
     pairs = enumerate(zip(then or "", now or "", strict=False))
-    common = next((place for place, (one, other) in pairs if one != other), min(len(then or ""), len(now or "")))
+    common = next((endpoint for endpoint, (one, other) in pairs if one != other), min(len(then or ""), len(now or "")))
     start = max(0, common - _QUOTED_BEFORE) if common + _QUOTED_BEFORE > _LONGEST_QUOTE else 0
     cut = "…" if start else ""
     before, after = (None if line is None else _shown(cut + line[start:]) for line in (then, now))

@@ -1,6 +1,6 @@
 """A run as a folder of plain files that a reviewer can read and load again, without a key or a ledger.
 
-    run.json        what the run was: place, repeats, variants, versions that made it
+    run.json        what the run was: endpoint, repeats, variants, versions that made it
     agents/*.md     the agent of each variant, byte for byte
     systems/*.txt   the system prompts as they were sent, named by their hash
     tasks.jsonl     one task a line, in the order of the run
@@ -25,7 +25,7 @@ from workbench.definition.agent import parse_agent
 from workbench.errors import RecordError
 from workbench.secrets import bytes_without_secrets
 from workbench.trial.task import GraderSpec, Task
-from workbench.trial.trial import Failure, Place, Reply, Request, Run, Score, Trial, Usage
+from workbench.trial.trial import Endpoint, Failure, Reply, Request, Run, Score, Trial, Usage
 
 FORMAT = 1
 _UNFINISHED = "unfinished"
@@ -50,8 +50,8 @@ def export_record(run: Run, folder: str | Path) -> Path:
     systems = {name: bytes_without_secrets(systems[name]) for name in sorted(systems)}
     about = {
         "format": FORMAT,
-        "answered_by": run.place.label,
-        "place": asdict(run.place),
+        "answered_by": run.endpoint.label,
+        "endpoint": asdict(run.endpoint),
         "repeats": run.repeats,
         "variants": [
             {"name": name, "file": f"agents/{names[name]}", "sha256": hashlib.sha256(agents[name]).hexdigest()}
@@ -119,7 +119,7 @@ def load_run(folder: str | Path) -> Run:
             path=folder / "run.json",
         )
     try:
-        place = Place(**about["place"])
+        endpoint = Endpoint(**about["endpoint" if "endpoint" in about else "place"])  # records of before say "place"
         variants = {}
         for variant in about["variants"]:
             path = folder / variant["file"]
@@ -139,11 +139,11 @@ def load_run(folder: str | Path) -> Run:
             variants=variants,
             tasks=tuple(_task_from_json(line) for line in _json_lines(folder / "tasks.jsonl", lines)),
             repeats=about["repeats"],
-            place=place,
+            endpoint=endpoint,
             trials=tuple(
-                _trial_from_json(line, place, systems) for line in _json_lines(folder / "trials.jsonl", lines)
+                _trial_from_json(line, endpoint, systems) for line in _json_lines(folder / "trials.jsonl", lines)
             ),
-            follow_ups=tuple(_trial_from_json(line, place, systems) for line in follow_ups),
+            follow_ups=tuple(_trial_from_json(line, endpoint, systems) for line in follow_ups),
             versions=dict(about.get("versions", {})),
         )
     except OSError as error:
@@ -201,7 +201,7 @@ def _trial_as_json(trial: Trial) -> dict[str, Any]:
     }
 
 
-def _trial_from_json(line: Mapping[str, Any], place: Place, systems: Mapping[str, str]) -> Trial:
+def _trial_from_json(line: Mapping[str, Any], endpoint: Endpoint, systems: Mapping[str, str]) -> Trial:
     request = line["request"]
     reply = line["reply"]
     return Trial(
@@ -210,7 +210,7 @@ def _trial_from_json(line: Mapping[str, Any], place: Place, systems: Mapping[str
         repeat=line["repeat"],
         twin=line["twin"],
         request=Request(**{**request, "system": systems[request["system"]], "messages": tuple(request["messages"])}),
-        place=place,
+        endpoint=endpoint,
         reply=None if reply is None else Reply(**{**reply, "usage": Usage(**reply["usage"])}),
         failure=None if line["failure"] is None else Failure(**line["failure"]),
         scores={label: Score(**score) for label, score in line["scores"].items()},

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from workbench.errors import PlanError
-from workbench.trial.plan import graders_by_task
-from workbench.trial.runner import grade_trial
+from workbench.runs.plan import graders_by_task
+from workbench.runs.runner import grade_trial
 from workbench.trial.task import Task
 from workbench.trial.trial import GraderFactory, Run
 

@@ -21,7 +21,7 @@ Via = Literal["stream", "batch"]
 
 DRAWS_EACH = 1_000_000
 """So many draws of one request belong to each of the variants that send it, one for a repeat."""
-_IDENTIFYING = {"request", "place", "repeat", "twin"}
+_IDENTIFYING = {"request", "endpoint", "repeat", "twin"}
 
 CacheTime = Literal["5m", "1h"]
 """How long a prompt cache keeps what was written into it, from its last use."""
@@ -33,7 +33,7 @@ def shared(text: Any) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class Endpoint:
     """Where a request is answered, without any credential."""
 
     kind: Literal["offline", "live", "server"]
@@ -46,7 +46,7 @@ class Place:
 
     @property
     def label(self) -> str:
-        """The place in words, for every heading under which its replies are shown."""
+        """The endpoint in words, for every heading under which its replies are shown."""
         if self.kind == "offline":
             return "OFFLINE STAND-IN, not a model"
         return f"live at {self.base_url}" if self.kind == "live" else f"server at {self.base_url}"
@@ -74,19 +74,19 @@ class Request:
             body["system"] = [{"type": "text", "text": self.system, "cache_control": marker}]
         return body
 
-    def key(self, *, place: Place, draw: int) -> str:
-        """What identifies an attempt in the ledger: 64 hex digits over body, place and draw.
+    def key(self, *, endpoint: Endpoint, draw: int) -> str:
+        """What identifies an attempt in the ledger: 64 hex digits over body, endpoint and draw.
 
         The cache marker is left out: it changes the price of a reply, not the reply, so what was answered with it
         is not asked for again without it.
         """
-        return self.keys(place=place)(draw)
+        return self.keys(endpoint=endpoint)(draw)
 
-    def keys(self, *, place: Place) -> Callable[[int], str]:
+    def keys(self, *, endpoint: Endpoint) -> Callable[[int], str]:
         """As `key`, by draw: what is the same for all draws is hashed once."""
         body = json.dumps(self._asked(), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         hashed = hashlib.sha256(f'{{"body":{body},"draw":'.encode("ascii"))
-        rest = f',"place":{json.dumps(place.base_url)}}}'
+        rest = f',"place":{json.dumps(endpoint.base_url)}}}'
 
         def key(draw: int) -> str:
             whole = hashed.copy()
@@ -192,7 +192,7 @@ class Trial(_Keyed):
     task_id: str
     repeat: int
     request: Request
-    place: Place
+    endpoint: Endpoint
     twin: int = 0
     """How many variants before this one send the very same request: each gets replies of its own."""
     reply: Reply | None = None
@@ -212,7 +212,7 @@ class Trial(_Keyed):
         try:
             return self._key.hex()
         except AttributeError:
-            return self.with_key(self.request.key(place=self.place, draw=self.draw)).key
+            return self.with_key(self.request.key(endpoint=self.endpoint, draw=self.draw)).key
 
     def with_key(self, key: str) -> Trial:
         """This very trial, which need not find its key out: it is this."""
@@ -252,7 +252,7 @@ class Run:
     variants: Mapping[str, Agent]
     tasks: tuple[Task, ...]
     repeats: int
-    place: Place
+    endpoint: Endpoint
     trials: tuple[Trial, ...]
     """Task by task, variant by variant, repeat by repeat; one for each planned attempt."""
     follow_ups: tuple[Trial, ...] = ()

@@ -11,16 +11,16 @@ from typing import Any
 
 from workbench.definition.agent import Agent
 from workbench.errors import PlanError, WorkbenchError
+from workbench.ledger.store import Ledger
+from workbench.model.loop import Started
+from workbench.runs.conversation import follow_up, has_reply
+from workbench.runs.frozen import Answer
+from workbench.runs.plan import CHARACTERS_PER_TOKEN
+from workbench.runs.runner import grade_trial
 from workbench.trial.catalogue import price_usd
-from workbench.trial.conversation import follow_up, has_reply
-from workbench.trial.ledger.store import Ledger
-from workbench.trial.loop import Started
-from workbench.trial.plan import CHARACTERS_PER_TOKEN
-from workbench.trial.runner import grade_trial
 from workbench.trial.task import Task
 from workbench.trial.trial import Failure, Grader, Trial, Usage
 from workbench.widgets.frame import sendable
-from workbench.widgets.freeze import Answer
 from workbench.widgets.reply import ReplyView
 from workbench.widgets.trial_text import OUTCOMES, exchange, mean_score, meter, opened, sendable_scores, what_was_asked
 
@@ -60,7 +60,7 @@ class Column:
         self._ledger = ledger
         self._on_done = on_done
         self._asked = self.planned[0]
-        self._place = self._asked.place
+        self._endpoint = self._asked.endpoint
         self._lock = threading.RLock()
         self._finished = threading.Event()
         self._waiting = list(self.planned)
@@ -122,7 +122,10 @@ class Column:
     def open_view(self) -> ReplyView:
         with self._lock:
             view = ReplyView(
-                variant=self.variant, place=self._place.label, is_stand_in=self._place.is_stand_in, status=self._status
+                variant=self.variant,
+                endpoint=self._endpoint.label,
+                is_stand_in=self._endpoint.is_stand_in,
+                status=self._status,
             )
             view.on_msg(self._hear)
             self._view = view
@@ -160,7 +163,7 @@ class Column:
         return self._start(
             trial.request,
             agent=self._agent,
-            place=self._place,
+            endpoint=self._endpoint,
             variant=self.variant,
             task_id=trial.task_id,
             repeat=trial.repeat,
@@ -235,7 +238,7 @@ class Column:
         parts = [f"{self._updated_at - self._began:.0f} s", f"about {tokens:,} tokens out"]
         if self._first is not None:
             parts.insert(0, f"{self._first:.2f} s to first token")
-        if not self._place.is_stand_in:
+        if not self._endpoint.is_stand_in:
             usage = Usage(input_tokens=asked // CHARACTERS_PER_TOKEN, output_tokens=tokens)
             usd = price_usd(request.model, usage)
             parts.append("cost unknown" if usd is None else f"about {usd:.4f} USD")

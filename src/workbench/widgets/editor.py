@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any
 from workbench.definition.agent import FIELDS, Agent, diff_agents, load_agent, parse_agent, save_agent, with_changes
 from workbench.definition.committed import load_committed
 from workbench.definition.description import Example, read_examples, with_examples
+from workbench.definition.draft import EDITABLE, as_on_disk, begin_work, works
+from workbench.definition.draft_files import KeptDraft, remove_draft, save_draft, set_draft_aside
 from workbench.definition.edit import with_text
 from workbench.definition.header import Problem
 from workbench.definition.lint import check_agent
 from workbench.definition.mend import mend_agent
 from workbench.definition.merge import Merge, Side, merge_texts
 from workbench.errors import AgentChangedOnDisk, AgentFileError, WorkbenchError
+from workbench.runs.upkeep import Upkeep, estimate_upkeep
 from workbench.trial.description_tasks import tasks_of_description
 from workbench.trial.task import Task
-from workbench.trial.upkeep import Upkeep, estimate_upkeep
-from workbench.widgets.draft_files import KeptDraft, remove_draft, save_draft, set_draft_aside
 from workbench.widgets.editor_pages import html_page, markdown_page, standing, title
 from workbench.widgets.fields import forms
 from workbench.widgets.frame import bundle, is_headless
-from workbench.widgets.work import EDITABLE, as_on_disk, begin_work, works
 
 if TYPE_CHECKING:
-    from workbench.trial.ledger.store import Ledger
-    from workbench.trial.ledger.versions import TriedVersion
+    from workbench.ledger.store import Ledger
+    from workbench.ledger.versions import TriedVersion
     from workbench.widgets.editor_view import EditorView
 
 
@@ -300,8 +300,8 @@ class AgentEditor:
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        from workbench.trial.ledger.store import Ledger, open_ledger
-        from workbench.trial.ledger.versions import find_versions
+        from workbench.ledger.store import Ledger, open_ledger
+        from workbench.ledger.versions import find_versions
 
         names = {name for name in (self.saved.name, self.agent.name) if name is not None}
         opened = contextlib.nullcontext(ledger) if isinstance(ledger, Ledger) else open_ledger(ledger)

@@ -18,7 +18,6 @@ import ipywidgets
 import traitlets
 import yaml
 
-from workbench.comparison.markup import counted
 from workbench.definition.agent import FIELDS, Agent, parse_agent
 from workbench.definition.claude_code import facts
 from workbench.definition.description import Example
@@ -28,7 +27,8 @@ from workbench.definition.lint import check_agent
 from workbench.definition.mend import mendable
 from workbench.definition.merge import Merge, Piece
 from workbench.errors import AgentChangedOnDisk, WorkbenchError
-from workbench.trial.upkeep import estimate_upkeep
+from workbench.markup import counted
+from workbench.runs.upkeep import estimate_upkeep
 from workbench.widgets.editor_pages import reading_rows, standing, title
 from workbench.widgets.fields import forms, text_of, value_of
 from workbench.widgets.frame import sendable

@@ -20,7 +20,7 @@ def html_page(panel: TrialPanel) -> str:
     parts = [as_text(repr(panel), tag="p")]
     for trial in panel.trials:
         parts.append(as_text(_heading(trial), tag="h3"))
-        parts.append(as_text(" · ".join([trial.place.label, *counts(trial)]), tag="p"))
+        parts.append(as_text(" · ".join([trial.endpoint.label, *counts(trial)]), tag="p"))
         parts.append(as_text(_text(trial), tag="pre"))
         if trial.scores:
             parts.append(as_rows(list(score_rows(trial)), ("grader", "score", "explanation")))
@@ -31,7 +31,7 @@ def markdown_page(panel: TrialPanel) -> str:
     """The replies as Markdown in which their text stays text."""
     parts = [as_code(repr(panel))]
     for trial in panel.trials:
-        parts.append(as_code(f"{_heading(trial)} {trial.place.label}"))
+        parts.append(as_code(f"{_heading(trial)} {trial.endpoint.label}"))
         parts.append(as_code(_text(trial)))
         parts.extend([as_code("\n".join(": ".join(row) for row in score_rows(trial)))] if trial.scores else [])
     return "\n\n".join(parts)

@@ -12,15 +12,15 @@ import ipywidgets
 from workbench.definition.claude_code import facts
 from workbench.definition.project import project_folder
 from workbench.errors import WorkbenchError
-from workbench.trial.client import describe_place
-from workbench.trial.plan import EFFORTS
+from workbench.model.anthropic import describe_endpoint
+from workbench.runs.plan import EFFORTS
 from workbench.trial.task import Task
 from workbench.widgets.column import Column
 from workbench.widgets.editor import AgentEditor
 from workbench.widgets.frame import as_rows, as_text, frame, sendable, styled
 
 if TYPE_CHECKING:
-    from workbench.trial.estimate import Estimate
+    from workbench.runs.estimate import Estimate
     from workbench.widgets.trials import TrialPanel
 
 MOST_REPEATS = 100
@@ -89,7 +89,7 @@ class PanelView:
         self._ask = ipywidgets.Button(description="Estimate", tooltip="What it would take; nothing is spent")
         self._freeze = ipywidgets.Button(description="Freeze", tooltip="Write what was tried as a notebook")
         self._note = ipywidgets.HTML()
-        self._place = ipywidgets.HTML()
+        self._endpoint = ipywidgets.HTML()
         self._estimate = ipywidgets.HTML()
         self._stale = ipywidgets.HTML()
         self._estimates = 0
@@ -102,7 +102,7 @@ class PanelView:
         found = [self._find, self._versions] if isinstance(panel._source, AgentEditor) else []
         self.box = frame(
             "Trial panel",
-            self._place,
+            self._endpoint,
             styled(ipywidgets.HBox([self._task, *self._ticks.values(), *found]), "bar"),
             self._question,
             styled(ipywidgets.HBox(settings), "bar"),
@@ -113,7 +113,7 @@ class PanelView:
             self._calls,
         )
         self._show_question()
-        self._show_place()
+        self._show_endpoint()
         self._say("")
         self._task.observe(lambda _: self._show_question(), "value")
         self._question.observe(lambda _: self._question_changed(), "value")
@@ -158,7 +158,7 @@ class PanelView:
         return tasks, [*names, *self._versions.value], settings
 
     def _start(self) -> None:
-        self._show_place()
+        self._show_endpoint()
         self._look_at_texts()
         tasks, chosen, settings = self._chosen()
         try:
@@ -200,7 +200,7 @@ class PanelView:
         self._estimated = None
         self._estimate.value = self._stale.value = ""
         try:
-            stands_in = self._panel.place.is_stand_in
+            stands_in = self._panel.endpoint.is_stand_in
         except WorkbenchError:
             return  # the line that says who answers has the reason
         if stands_in:
@@ -264,14 +264,14 @@ class PanelView:
             self._task.value = (_OWN,)
         self._look_at_texts()
 
-    def _show_place(self) -> None:
+    def _show_endpoint(self) -> None:
         try:
-            place = self._panel.place
+            endpoint = self._panel.endpoint
         except WorkbenchError as error:
-            self._place.value = f'<div class="workbench-note">{html.escape(str(error))}</div>'
+            self._endpoint.value = f'<div class="workbench-note">{html.escape(str(error))}</div>'
         else:
-            name = "standin" if place.is_stand_in else "faint"
-            self._place.value = as_text(describe_place(place), tag="div", name=name)
+            name = "standin" if endpoint.is_stand_in else "faint"
+            self._endpoint.value = as_text(describe_endpoint(endpoint), tag="div", name=name)
 
     def _say(self, text: str) -> None:
         self._note.value = f'<div role="status" class="workbench-note">{html.escape(sendable(text))}</div>'

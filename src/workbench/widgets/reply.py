@@ -35,7 +35,7 @@ class ReplyView(anywidget.AnyWidget):
     _css = _FRONT / "reply.css"
 
     variant = _Text().tag(sync=True)
-    place = _Text().tag(sync=True)
+    endpoint = _Text().tag(sync=True)
     """Who answers, in words."""
     is_stand_in = traitlets.Bool().tag(sync=True)
     asked = _Text().tag(sync=True)

@@ -10,12 +10,12 @@ from typing import Any
 from workbench.comparison.columns import preview_columns
 from workbench.comparison.differences.reply_pair import ReplyPair, words_changed
 from workbench.comparison.differences.views import shown_lines, shown_words
-from workbench.comparison.markup import visible, visible_lines
 from workbench.comparison.rows import FLIPS, flip_codes
 from workbench.comparison.scores import is_stand_in
 from workbench.comparison.static_tables import size_in_words, tasks_table, variants_table
 from workbench.comparison.tables import STAND_IN_NOTE, Comparison
 from workbench.comparison.verdict import points
+from workbench.markup import visible, visible_lines
 from workbench.trial.trial import Reply, Trial
 from workbench.widgets.frame import sendable
 
@@ -220,9 +220,9 @@ def _rounded(values: Sequence[float | None], digits: int) -> list[float | None]:
 
 def _facts(comparison: Comparison, place: int) -> list[tuple[str, str]]:
     trial = comparison.run.trials[place]
-    facts = [("Answered by", trial.place.label if trial.place.is_stand_in else _answerer(trial))]
+    facts = [("Answered by", trial.endpoint.label if trial.endpoint.is_stand_in else _answerer(trial))]
     if trial.reply is not None:
-        facts += _reply_facts(trial.reply, float(comparison.columns.usd[place]), is_stand_in=trial.place.is_stand_in)
+        facts += _reply_facts(trial.reply, float(comparison.columns.usd[place]), is_stand_in=trial.endpoint.is_stand_in)
     if trial.failure is not None and trial.failure.request_id is not None:
         facts.append(("Request id", trial.failure.request_id))
     return [*facts, ("Key in the ledger", trial.key)]
@@ -230,7 +230,7 @@ def _facts(comparison: Comparison, place: int) -> list[tuple[str, str]]:
 
 def _answerer(trial: Trial) -> str:
     model = trial.request.model if trial.reply is None else trial.reply.model or trial.request.model
-    return f"{model}, {trial.place.label}"
+    return f"{model}, {trial.endpoint.label}"
 
 
 def _reply_facts(reply: Reply, usd: float, *, is_stand_in: bool) -> list[tuple[str, str]]:

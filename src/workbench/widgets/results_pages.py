@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from workbench.comparison.markup import Table, html_table, html_text, markdown_table, markdown_text, plain_table
 from workbench.comparison.scores import is_stand_in
 from workbench.comparison.static_tables import (
     MOST_TRIALS_SHOWN,
@@ -16,6 +15,7 @@ from workbench.comparison.static_tables import (
     variants_table,
 )
 from workbench.comparison.tables import STAND_IN_NOTE
+from workbench.markup import Table, html_table, html_text, markdown_table, markdown_text, plain_table
 from workbench.widgets.frame import sendable
 
 if TYPE_CHECKING:

@@ -78,7 +78,7 @@ def counts(trial: Trial) -> list[str]:
         for count, way in ((usage.input_tokens, "in"), (usage.output_tokens, "out"))
         if count is not None
     ]
-    if trial.place.is_stand_in:
+    if trial.endpoint.is_stand_in:
         return [*tokens, "no cost: no model answered"]
     usd = price_usd(trial.request.model, usage)
     return [*tokens, "cost unknown" if usd is None else f"{usd:.4f} USD"]

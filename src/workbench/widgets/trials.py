@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from workbench.comparison.markup import counted
 from workbench.definition.agent import Agent
 from workbench.errors import PlanError, WorkbenchError
 from workbench.grading.catalogue import standard
-from workbench.trial.client import choose_place
-from workbench.trial.ledger.store import Ledger
-from workbench.trial.loop import Started
-from workbench.trial.plan import Plan, plan_trials
-from workbench.trial.start import start_trial
+from workbench.ledger.store import Ledger
+from workbench.markup import counted
+from workbench.model.anthropic import choose_endpoint
+from workbench.model.loop import Started
+from workbench.runs.frozen import Answer, Asked, calls_of, write_notebook
+from workbench.runs.plan import Plan, plan_trials
+from workbench.runs.start import start_trial
 from workbench.trial.task import Task
-from workbench.trial.trial import GraderFactory, Place, Trial
+from workbench.trial.trial import Endpoint, GraderFactory, Trial
 from workbench.widgets.column import Column
 from workbench.widgets.editor import AgentEditor
 from workbench.widgets.frame import bundle
-from workbench.widgets.freeze import Answer, Asked, calls_of, write_notebook
 from workbench.widgets.panel_pages import html_page, markdown_page
 from workbench.widgets.panel_view import PanelView
 
 if TYPE_CHECKING:
-    from workbench.trial.estimate import Estimate
+    from workbench.runs.estimate import Estimate
 
 Tasks = Task | str | Iterable[Task | str]
 """A task, a question as text, or several of both."""
@@ -51,14 +51,14 @@ class TrialPanel:
         tasks: Iterable[Task] = (),
         *,
         graders: Mapping[str, GraderFactory] | None = None,
-        place: Place | None = None,
+        endpoint: Endpoint | None = None,
         ledger: Ledger | None = None,
         start: Callable[..., Started[Trial]] = start_trial,
     ) -> None:
         self.tasks = tuple(tasks)
         self._source = variants
         self._graders = standard() if graders is None else graders
-        self._place = place
+        self._endpoint = endpoint
         self._ledger = ledger
         self._start = start
         self._lock = threading.RLock()
@@ -98,13 +98,13 @@ class TrialPanel:
         return {**committed, **{line: one.sha256[:8] for line, one in zip(lines, found, strict=True)}}
 
     @property
-    def place(self) -> Place:
+    def endpoint(self) -> Endpoint:
         """Where requests are answered.
 
         Raises:
             SetupError: the environment's settings cannot work.
         """
-        return self._place or choose_place()
+        return self._endpoint or choose_endpoint()
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -166,7 +166,7 @@ class TrialPanel:
             SetupError, LedgerError, PriceFileError: as `Plan.estimate`.
         """
         plan = self.plan(tasks, variants, model=model, effort=effort, repeats=repeats)
-        live = False if self.place.is_stand_in else None
+        live = False if self.endpoint.is_stand_in else None
         topped_up = plan.estimate(ledger=self._ledger, live=live, concurrency=len(plan.variants))
         if not topped_up.answered:
             return topped_up
@@ -199,7 +199,7 @@ class TrialPanel:
                 raise PlanError("a trial is under way; stop it, or wait for its end")
             asked = self._choose(task, variants, model=model, effort=effort, repeats=repeats)
             plan = self._planned(asked)
-            planned = plan.trials(asked.place)
+            planned = plan.trials(asked.endpoint)
             self._asked = asked
             self._columns = tuple(
                 Column(
@@ -289,7 +289,7 @@ class TrialPanel:
             effort=effort,
             repeats=repeats,
             graders=self._graders,
-            place=self.place,
+            endpoint=self.endpoint,
             ledger=None if self._ledger is None else self._ledger.name,
         )
 

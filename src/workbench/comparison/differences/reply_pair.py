@@ -16,7 +16,10 @@ from workbench.comparison.differences.views import (
     plain_words,
 )
 from workbench.comparison.differences.words import Line, Span, changed_words, diff_words, lines_of_difference
-from workbench.comparison.markup import (
+from workbench.comparison.verdict import STAND_IN_LABEL, points
+from workbench.definition.agent import Agent
+from workbench.errors import ComparisonError
+from workbench.markup import (
     Table,
     html_table,
     html_text,
@@ -26,9 +29,6 @@ from workbench.comparison.markup import (
     visible,
     visible_lines,
 )
-from workbench.comparison.verdict import STAND_IN_LABEL, points
-from workbench.definition.agent import Agent
-from workbench.errors import ComparisonError
 from workbench.trial.task import Task
 from workbench.trial.trial import Run, Score, Trial
 
@@ -205,7 +205,7 @@ def _short(text: str) -> str:
 
 
 def _banner(pair: ReplyPair) -> str:
-    return STAND_IN_LABEL if pair.before.place.is_stand_in or pair.after.place.is_stand_in else ""
+    return STAND_IN_LABEL if pair.before.endpoint.is_stand_in or pair.after.endpoint.is_stand_in else ""
 
 
 def words_changed(what: str, spans: Sequence[Span]) -> str:

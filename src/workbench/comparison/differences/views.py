@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from workbench.comparison.differences.words import Line, Span
-from workbench.comparison.markup import visible_as_written
+from workbench.markup import visible_as_written
 
 CONTEXT = 3
 """Equal lines shown around a change; more are folded."""

@@ -24,7 +24,7 @@ from matplotlib.font_manager import FontProperties, findfont, fontManager, get_f
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
-from workbench.comparison.markup import visible
+from workbench.markup import visible
 
 Theme = Literal["light", "dark"]
 
@@ -145,7 +145,7 @@ def number_axis(axis: Axis) -> None:
         tick for tick in MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high) if low <= tick <= high
     ]
     decimals = next(
-        (places for places in range(6) if np.allclose(ticks, np.round(ticks, places), rtol=0, atol=1e-9)), 6
+        (endpoints for endpoints in range(6) if np.allclose(ticks, np.round(ticks, endpoints), rtol=0, atol=1e-9)), 6
     )
     axis.set_ticks(ticks, labels=[f"{tick + 0.0:.{decimals}f}".replace("-", "−") for tick in ticks])
 

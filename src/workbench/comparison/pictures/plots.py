@@ -28,8 +28,8 @@ from workbench.comparison.pictures.words import (
     heading,
     score_rows,
 )
-from workbench.comparison.statistics import Interval
 from workbench.comparison.verdict import Verdict, points
+from workbench.statistics.means import Interval
 
 if TYPE_CHECKING:
     from workbench.comparison.tables import Comparison

@@ -14,7 +14,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 
-from workbench.comparison.intervals import Floats
 from workbench.comparison.pictures.canvas import MARKERS, Palette, Plot, Theme, finish, short_names, shortened, style
 from workbench.comparison.pictures.words import (
     Repeats,
@@ -24,7 +23,8 @@ from workbench.comparison.pictures.words import (
     heading,
     repeats_of,
 )
-from workbench.comparison.statistics import case_means
+from workbench.statistics.intervals import Floats
+from workbench.statistics.means import case_means
 
 if TYPE_CHECKING:
     from workbench.comparison.tables import Comparison

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.comparison.flips import Change, changes_between
-from workbench.comparison.intervals import Floats, Interval, t_interval
-from workbench.comparison.markup import visible
 from workbench.comparison.scores import groups_of
 from workbench.comparison.static_tables import size_in_words
-from workbench.comparison.statistics import FEWEST_GROUPS, case_means, clustered_standard_error, standard_error
 from workbench.comparison.verdict import STAND_IN_LABEL, Verdict, points
+from workbench.markup import visible
+from workbench.statistics.intervals import Floats, Interval, t_interval
+from workbench.statistics.means import FEWEST_GROUPS, case_means, clustered_standard_error, standard_error
 
 if TYPE_CHECKING:
     from workbench.comparison.tables import Comparison

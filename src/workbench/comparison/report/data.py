@@ -21,9 +21,9 @@ from typing import Any
 
 import pandas as pd
 
-from workbench.comparison.markup import visible_lines
 from workbench.comparison.provenance import Provenance
 from workbench.comparison.tables import Comparison
+from workbench.markup import visible_lines
 from workbench.secrets import scrubber
 
 _FORMULA = re.compile("[=+\\-@\uff1d\uff0b\uff0d\uff20]")
@@ -106,7 +106,7 @@ def _tables(comparison: Comparison, found: Provenance) -> dict[str, pd.DataFrame
         "trials": {
             "model_asked": [trial.request.model for trial in run.trials],
             "answered_at": [None if trial.reply is None else trial.reply.at for trial in run.trials],
-            "place": [trial.place.base_url for trial in run.trials],
+            "endpoint": [trial.endpoint.base_url for trial in run.trials],
             "agent_sha256": [found.agents[trial.variant] for trial in run.trials],
             "task_file_sha256": [file_of[trial.task_id] for trial in run.trials],
             "price": [None if trial.reply is None else found.prices.get(trial.reply.model) for trial in run.trials],
@@ -123,7 +123,7 @@ def _tables(comparison: Comparison, found: Provenance) -> dict[str, pd.DataFrame
             "agent_sha256": [found.agents[name] for name in names],
             "models": [" ".join(found.models[name]) for name in names],
             "prices": ["; ".join(found.prices[model] for model in found.models[name]) for name in names],
-            "place": [found.base_url for _ in names],
+            "endpoint": [found.base_url for _ in names],
             "task_files_sha256": [" ".join(found.task_files) for _ in names],
             "made_with": [made_with for _ in names],
         },
@@ -195,7 +195,7 @@ def _json_lines(comparison: Comparison, found: Provenance) -> Iterator[dict[str,
             "price": found.prices.get(trial.reply.model) if trial.reply is not None else None,
             "model_asked": trial.request.model,
             "effort": trial.request.effort,
-            "place": trial.place.base_url,
+            "endpoint": trial.endpoint.base_url,
             "agent_sha256": found.agents[trial.variant],
             "task_file_sha256": task.file_sha256,
             "versions": found.versions,

@@ -17,10 +17,10 @@ from xml.etree import ElementTree
 
 from workbench.comparison.columns import explanation, score_in_words
 from workbench.comparison.flips import THRESHOLD
-from workbench.comparison.markup import visible, visible_lines
 from workbench.comparison.provenance import Provenance
 from workbench.comparison.tables import Comparison
 from workbench.comparison.verdict import points
+from workbench.markup import visible, visible_lines
 from workbench.secrets import bytes_without_secrets
 from workbench.trial.trial import Trial
 
@@ -62,7 +62,7 @@ def _suite(name: str, cases: Sequence[ElementTree.Element], found: Provenance) -
         ("agent_sha256", found.agents[name]),
         ("task_files_sha256", " ".join(found.task_files)),
         ("models", " ".join(found.models[name])),
-        ("place", found.place),
+        ("endpoint", found.endpoint),
         ("prices", "; ".join(found.prices[model] for model in found.models[name])),
         *found.versions.items(),
         ("reported_with", found.reported_with),

@@ -18,12 +18,12 @@ from workbench.comparison.columns import score_in_words
 from workbench.comparison.differences.reply_pair import diff_personas
 from workbench.comparison.differences.views import html_lines
 from workbench.comparison.differences.words import lines_of_difference
-from workbench.comparison.markup import html_table, html_text, visible_lines
 from workbench.comparison.provenance import Provenance, provenance_table
 from workbench.comparison.static_tables import coloured_html, ranking_table, size_in_words, tasks_table, variants_table
 from workbench.comparison.tables import STAND_IN_NOTE, Comparison, Picture
 from workbench.comparison.verdict import Verdict, points
 from workbench.definition.agent import Agent
+from workbench.markup import html_table, html_text, visible_lines
 from workbench.secrets import without_secrets
 from workbench.trial.task import Task
 from workbench.trial.trial import Trial
@@ -213,7 +213,7 @@ def _facts(trial: Trial, usd: float, found: Provenance) -> Iterable[str]:
             yield f"at {reply.at}"
         if reply.usage.output_tokens is not None:
             yield f"{reply.usage.output_tokens:,} output tokens"
-        if not math.isnan(usd) and not trial.place.is_stand_in:
+        if not math.isnan(usd) and not trial.endpoint.is_stand_in:
             yield f"{usd:.6f} USD ({found.prices.get(reply.model, 'of no known price')})"
         if reply.seconds is not None:
             yield f"{reply.seconds:.2f} s"

@@ -11,10 +11,10 @@ import re
 from pathlib import Path
 
 from workbench.comparison.flips import Changes
-from workbench.comparison.markup import Table, markdown_table, markdown_text
 from workbench.comparison.provenance import NOT_RECORDED, Provenance
 from workbench.comparison.static_tables import variants_table
 from workbench.comparison.tables import STAND_IN_NOTE, Comparison
+from workbench.markup import Table, markdown_table, markdown_text
 from workbench.secrets import without_secrets
 
 MOST_FLIPS = 10
@@ -94,6 +94,6 @@ def provenance_line(found: Provenance, *, of: str = "") -> str:
     prices = "; ".join(dict.fromkeys(found.prices.values())) or "none"
     return (
         f"<sub>{of}{': ' * bool(of)}Agents {agents}; task file {tasks}; answered by {unlinked(models)} "
-        f"({unlinked(found.place)}), {day}; prices: {unlinked(prices)}; made with {unlinked(made)}. "
+        f"({unlinked(found.endpoint)}), {day}; prices: {unlinked(prices)}; made with {unlinked(made)}. "
         "Ledger keys and full texts are in the report.</sub>"
     )

@@ -1,6 +1,6 @@
 const DECLARATIONS = [
   ["variant", "h3", "workbench-reply-variant"],
-  ["place", "p", "workbench-reply-place"],
+  ["endpoint", "p", "workbench-reply-place"],
   ["asked", "p", "workbench-reply-asked"],
   ["status", "p", "workbench-reply-status"],
   ["meter", "p", "workbench-reply-meter"],

@@ -1,0 +1,282 @@
+"""Kernels without the wait: a ready interpreter of this process, and the kernels that it forks.
+
+One ready interpreter serves every thread of its owner. It is started once, in the background, and ends with its
+owner. Where a fork is not possible, `fork` says why, and the caller starts a kernel in the ordinary way.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import logging
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+READY_MODULES = (
+    "ipykernel.debugger",
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.logger",
+    "IPython.core.oinspect",
+    "IPython.extensions.storemagic",
+    "tornado.platform.asyncio",
+    "tornado.locks",
+    "psutil",
+    "faulthandler",
+    "cProfile",
+    "encodings.idna",
+    "numpy",
+    "pandas",
+    "IPython.display",
+    "workbench.comparison.tables",
+    "workbench.definition.agent",
+    "workbench.runs.runner",
+    "workbench.runs.missing",
+    "workbench.trial.record",
+    "workbench.grading.catalogue",
+    "anthropic",
+    "anthropic.resources.messages",
+    "workbench.model.offline.transport",
+    "scipy.stats",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "workbench.comparison.pictures.plots",
+    "sqlalchemy.dialects.sqlite",
+    "sqlite3",
+    "ipywidgets",
+    "anywidget",
+    "tqdm.auto",
+    "pandas.io.formats.html",
+    "pandas.io.formats.string",
+    "pyarrow.pandas_compat",
+)
+"""What a kernel imports while it starts, then what the notebooks of a project do, most often needed first."""
+
+HEADLESS = "WORKBENCH_HEADLESS"
+"""Set to "1" in the kernel of a notebook that runs here, so that views show tables instead of widgets."""
+
+DISABLED = "WORKBENCH_ORDINARY_KERNELS"
+"""Set to "1" to start each kernel in the ordinary way."""
+
+READ_AT_START = ("PYTHON", "LD_", "DYLD_", "LC_", "LANG", "MPL", "OPENBLAS_", "OMP_", "MKL_", "NUMEXPR_")
+"""Variables whose names begin so are read while an interpreter starts or a library is imported."""
+
+_WITHOUT_THREADS = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
+"""Read by libraries while they are imported, so that they start no thread that would stand in the way of a fork."""
+
+_ANSWER_SECONDS = 120.0
+
+
+def kernel_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment that a kernel gets: the given one, headless, and so that a run can be repeated to the byte.
+
+    Sets are shown in an order that follows the hash seed, so it is fixed unless the environment fixes it.
+    """
+    return {
+        "PYTHONHASHSEED": "0",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        **environment,
+        HEADLESS: "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+
+
+class CannotFork(Exception):
+    """No kernel came of the ready interpreter; the message says why."""
+
+
+class ForkedKernel:
+    """A kernel that the ready interpreter forked, in the form of a `subprocess.Popen`."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, pid: int, fate: socket.socket) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self.is_orphan = False
+        """Whether it ended because the ready interpreter did."""
+        fate.setblocking(False)
+        self._fate = fate
+        self._told = b""
+
+    def poll(self) -> int | None:
+        """The exit code, as of `subprocess`: negative for a signal; `None` while it runs."""
+        if self.returncode is None:
+            try:
+                while piece := self._fate.recv(4096):
+                    self._told += piece
+            except BlockingIOError:
+                return None
+            except OSError:
+                self._told = b""
+            # Closed without a word: the ready interpreter is gone, and its kernels with it.
+            self.is_orphan = not self._told
+            self.returncode = -signal.SIGKILL if self.is_orphan else json.loads(self._told)["status"]
+            self._fate.close()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, when it has ended.
+
+        Raises:
+            subprocess.TimeoutExpired: it did not end in so many seconds.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        while self.poll() is None:
+            left = None if until is None else max(0.0, until - time.monotonic())
+            if not select.select([self._fate], [], [], left)[0]:
+                raise subprocess.TimeoutExpired("a forked kernel", timeout or 0)
+        assert self.returncode is not None
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Does nothing where it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+class ReadyInterpreter:
+    """A running `ready_interpreter.py`; thread-safe."""
+
+    def __init__(self, environment: Mapping[str, str], *, once: bool = False) -> None:
+        self._environment = _read_at_start(environment)
+        self._lock = threading.Lock()
+        script = Path(__file__).with_name("ready_interpreter.py")
+        options = ["--once"] if once else []
+        self._door, theirs = socket.socketpair()
+        with theirs, contextlib.ExitStack() as undo:
+            undo.callback(self._door.close)
+            self._process = subprocess.Popen(
+                [sys.executable, str(script), str(theirs.fileno()), *options, *READY_MODULES],
+                stdin=subprocess.DEVNULL,
+                env=_WITHOUT_THREADS | {name: value for name, value in environment.items() if name != "TMPDIR"},
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+            undo.pop_all()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def fork(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str,
+        environment: Mapping[str, str],
+        folder: str | None = None,
+        stdout: int = 1,
+        stderr: int = 2,
+    ) -> ForkedKernel:
+        """A new kernel; `argv` is its `sys.argv`, `stdout` and `stderr` are file descriptors.
+
+        `folder` is its own: removed with it where this process ends first, in whatever way.
+
+        Raises:
+            CannotFork: the interpreter is gone, refuses, or was started in an environment that would matter.
+        """
+        if _read_at_start(environment) != self._environment:
+            differing = dict(set(_read_at_start(environment)) ^ set(self._environment))
+            raise CannotFork(f"the kernel is to start with another {', '.join(sorted(differing))}")
+        content = json.dumps(
+            {"argv": list(argv), "cwd": cwd, "environment": dict(environment), "folder": folder}
+        ).encode()
+        fate, theirs = socket.socketpair()
+        try:
+            with theirs, self._lock:
+                socket.send_fds(self._door, [len(content).to_bytes(8, "big")], [theirs.fileno(), stdout, stderr])
+                self._door.sendall(content)
+            fate.settimeout(_ANSWER_SECONDS)
+            answer = b""
+            while not answer.endswith(b"\n"):
+                piece = fate.recv(1)
+                if not piece:
+                    raise CannotFork("the ready interpreter ended")
+                answer += piece
+        except OSError as error:
+            fate.close()
+            raise CannotFork(f"the ready interpreter does not answer: {error}") from error
+        except CannotFork:
+            fate.close()
+            raise
+        told = json.loads(answer)
+        if "pid" not in told:
+            fate.close()
+            raise CannotFork(f"the ready interpreter refuses: {told['refused']}")
+        return ForkedKernel(told["pid"], fate)
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def let_go(self) -> None:
+        """Closes this process's side; it ends by itself when its owner has done so."""
+        self._door.close()
+
+    def close(self) -> None:
+        """Ends it, and the kernels that still run."""
+        self.let_go()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+_own: dict[int, ReadyInterpreter] = {}
+_own_lock = threading.Lock()
+
+
+def start_ready_interpreter(environment: Mapping[str, str], *, once: bool = False) -> ReadyInterpreter | None:
+    """The ready interpreter of this process, started if there is none; returns at once, it imports meanwhile.
+
+    `once`: only one kernel will be asked for, which is forked as soon as it is, and nothing more is imported; else the
+    first is forked when all is imported. `None` where `WORKBENCH_ORDINARY_KERNELS` is set, and where the platform is
+    not Linux: Windows has no fork, and the libraries of macOS do not survive one.
+    """
+    if sys.platform != "linux" or os.environ.get(DISABLED) == "1":
+        return None
+    with _own_lock:
+        found = _own.get(os.getpid())
+        if found is None or not found.is_alive():
+            for other in _own.values():  # dead, or of the process that this one was forked from
+                other.let_go()
+            _own.clear()
+            try:
+                found = ReadyInterpreter(environment, once=once)
+            except OSError as error:
+                _log.warning("Kernels start in the ordinary way: no ready interpreter can be started: %s", error)
+                return None
+            _own[os.getpid()] = found
+            atexit.unregister(end_ready_interpreter)
+            atexit.register(end_ready_interpreter)
+        return found
+
+
+def end_ready_interpreter() -> None:
+    """Ends the ready interpreter of this process; the next kernel starts a new one."""
+    with _own_lock:
+        found = _own.pop(os.getpid(), None)
+    if found is not None:
+        found.close()
+
+
+def _read_at_start(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, value) for name, value in environment.items() if name.startswith(READ_AT_START)))

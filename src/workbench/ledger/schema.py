@@ -1,0 +1,244 @@
+"""The tables of a ledger, how a database gets them, and how an older ledger is brought up to date.
+
+Columns are only ever added, and what is added may be null: a kernel that still runs the workbench of yesterday goes
+on writing into a ledger that was brought up to date beneath it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from workbench.ledger.file import SCHEMA_VERSION, SECONDS_UNTIL_BUSY
+
+_POSTGRESQL_LOCK = 5_042_011_977
+"""Whoever makes or changes the tables holds this advisory lock; any number that others are unlikely to use."""
+
+
+class _WithoutNul(sa.types.TypeDecorator[str]):
+    """Any text, in a database that takes no NUL character: SUB and NUL are written as SUB 1 and SUB 0."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        return None if value is None else value.replace("\x1a", "\x1a1").replace("\0", "\x1a0")
+
+    def process_result_value(self, value: Any | None, dialect: sa.Dialect) -> str | None:
+        return None if value is None else str(value).replace("\x1a0", "\0").replace("\x1a1", "\x1a")
+
+
+_AnyText = sa.Text().with_variant(_WithoutNul(), "postgresql")
+
+tables = sa.MetaData()
+
+about = sa.Table("about", tables, sa.Column("schema_version", sa.Integer, nullable=False))
+
+texts = sa.Table(
+    "texts",
+    tables,
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+attempts = sa.Table(
+    "attempts",
+    tables,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("key", sa.String(64), nullable=False, index=True),
+    sa.Column("at", sa.String(32), nullable=False),
+    sa.Column("variant", _AnyText, nullable=False),
+    sa.Column("task_id", _AnyText, nullable=False),
+    sa.Column("repeat", sa.Integer, nullable=False),
+    sa.Column("place", sa.Text, nullable=False),
+    sa.Column("agent_sha256", sa.String(64), nullable=False),
+    sa.Column("system_sha256", sa.String(64), nullable=False),
+    sa.Column("request", sa.Text, nullable=False),
+    sa.Column("whole", sa.Boolean, nullable=False),
+    sa.Column("text", _AnyText),
+    sa.Column("stop_reason", _AnyText),
+    sa.Column("stop_details", sa.Text),
+    sa.Column("model", _AnyText),
+    sa.Column("input_tokens", sa.Integer),
+    sa.Column("output_tokens", sa.Integer),
+    sa.Column("cache_creation_input_tokens", sa.Integer),
+    sa.Column("cache_read_input_tokens", sa.Integer),
+    sa.Column("request_id", _AnyText),
+    sa.Column("seconds_to_first_token", sa.Float),
+    sa.Column("seconds", sa.Float),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("failure_type", _AnyText),
+    sa.Column("failure_message", _AnyText),
+    sa.Column("failure_status", sa.Integer),
+    sa.Column("draw", sa.BigInteger),
+    sa.Column("cache_creation_1h_input_tokens", sa.Integer),
+    sa.Column("service_tier", _AnyText),
+    sa.Index("ix_attempts_task", "task_id", "variant"),
+)
+
+batches = sa.Table(
+    "batches",
+    tables,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("batch_id", sa.Text),
+    sa.Column("place", sa.Text, nullable=False),
+    sa.Column("at", sa.String(32), nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+)
+
+batch_items = sa.Table(
+    "batch_items",
+    tables,
+    sa.Column("key", sa.String(64), primary_key=True),  # unique: one request is in one open batch at most
+    sa.Column("batch", sa.Integer, nullable=False, index=True),
+    sa.Column("scopes", sa.Text),  # JSON: the budgets of which this much is set aside until the request is settled
+    sa.Column("tokens", sa.BigInteger),
+    sa.Column("picousd", sa.BigInteger),
+)
+
+budgets = sa.Table(
+    "budgets",
+    tables,
+    sa.Column("scope", sa.String(255), primary_key=True),
+    sa.Column("tokens", sa.BigInteger, nullable=False),  # all that is taken: spent, or set aside for what is in flight
+    sa.Column("picousd", sa.BigInteger, nullable=False),
+    sa.Column("unpriced", sa.Boolean, nullable=False),  # models without a price were asked, so picousd is too low
+)
+
+budget_holds = sa.Table(
+    "budget_holds",
+    tables,
+    sa.Column("holder", sa.String(32), primary_key=True),
+    sa.Column("scope", sa.String(255), primary_key=True),
+    sa.Column("process", sa.Integer, nullable=False),
+    sa.Column("machine", sa.String(16), nullable=False),
+    sa.Column("since", sa.String(32), nullable=False),
+    sa.Column("until", sa.String(32), nullable=False),
+    sa.Column("tokens", sa.BigInteger, nullable=False),  # of what is taken, the part that is not known to be spent
+    sa.Column("picousd", sa.BigInteger, nullable=False),
+)
+
+askers = sa.Table(
+    "askers",
+    tables,
+    sa.Column("holder", sa.String(32), primary_key=True),
+    sa.Column("process", sa.Integer, nullable=False),
+    sa.Column("machine", sa.String(16), nullable=False),
+    sa.Column("until", sa.String(32), nullable=False),
+)
+
+claims = sa.Table(
+    "claims",
+    tables,
+    sa.Column("key", sa.String(64), primary_key=True),  # unique: one run asks for it at a time
+    sa.Column("holder", sa.String(32), nullable=False, index=True),
+)
+
+_COLUMNS_SINCE = {
+    2: (attempts, ("draw", "cache_creation_1h_input_tokens", "service_tier")),
+    3: (batch_items, ("scopes", "tokens", "picousd")),
+}
+
+
+def open_engine(url: str | sa.URL) -> sa.Engine:
+    """The way to the database at this address; nothing is opened yet. `postgresql://` means psycopg 3.
+
+    Raises:
+        sqlalchemy.exc.ArgumentError: it is no address, or one of a database in memory.
+    """
+    address = sa.make_url(url)
+    if address.drivername in ("postgres", "postgresql"):
+        address = address.set(drivername="postgresql+psycopg")
+    if address.get_backend_name() != "sqlite":
+        return sa.create_engine(address, pool_pre_ping=True)
+    if address.database in (None, "", ":memory:"):
+        raise sa.exc.ArgumentError("a database in memory keeps nothing; name a file, as in sqlite:///ledger.sqlite")
+    engine = sa.create_engine(address)
+    sa.event.listen(engine, "connect", _set_up_sqlite)
+    return engine
+
+
+def bring_up_to_date(engine: sa.Engine) -> int:
+    """Makes the tables or adds what is new since they were made, in one transaction; the schema that is there now.
+
+    A schema newer than `SCHEMA_VERSION` is left alone. Any number of processes may do this at once.
+    """
+    with engine.connect() as connection:
+        found = _version(connection)
+    if found is not None and found >= SCHEMA_VERSION:
+        return found
+    with _alone(engine) as connection:
+        found = _version(connection)
+        if found is not None and found >= SCHEMA_VERSION:
+            return found
+        if found is not None:
+            _add_columns(connection, found)
+        tables.create_all(connection)
+        if found is None:
+            connection.execute(about.insert().values(schema_version=SCHEMA_VERSION))
+        else:
+            connection.execute(about.update().values(schema_version=SCHEMA_VERSION))
+            _add_indexes(connection)
+    return SCHEMA_VERSION
+
+
+def _version(connection: sa.Connection) -> int | None:
+    if not sa.inspect(connection).has_table(about.name):
+        return None
+    version: int | None = connection.scalar(sa.select(sa.func.max(about.c.schema_version)))
+    return version
+
+
+def _add_columns(connection: sa.Connection, found: int) -> None:
+    """Those that came after the version found, in the tables that it had; the others are made whole."""
+    for version, (table, names) in _COLUMNS_SINCE.items():
+        if version <= found or not sa.inspect(connection).has_table(table.name):
+            continue
+        for name in names:
+            column = sa.schema.CreateColumn(table.c[name]).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {column}")
+
+
+def _add_indexes(connection: sa.Connection) -> None:
+    for index in attempts.indexes:
+        index.create(connection, checkfirst=True)
+
+
+@contextmanager
+def _alone(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction in which no other process makes or changes tables."""
+    if engine.dialect.name == "sqlite":
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            # Python's driver begins no transaction for a CREATE or ALTER; this one is ours from the first read on.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.exec_driver_sql("ROLLBACK")
+                raise
+            connection.exec_driver_sql("COMMIT")
+    else:
+        with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_POSTGRESQL_LOCK)))
+            yield connection
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {SECONDS_UNTIL_BUSY * 1000}")
+    connection.execute("PRAGMA synchronous = FULL")
+    deadline = time.monotonic() + SECONDS_UNTIL_BUSY
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # Two that change the journal of a new file at once: SQLite refuses one of them without waiting.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)

@@ -1,0 +1,415 @@
+"""The same trials through Message Batches: half the price, answered within a day, whoever is still there to wait.
+
+What a batch is about to hold is in the ledger before it is sent, and what the API calls it right after. So nothing
+is asked for twice: whoever comes later, or at the same time, waits for the batch that is on its way already. A batch
+whose name never came back (a crash, a broken connection) is looked for among those that the API lists.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from workbench.definition.agent import Agent
+from workbench.errors import SetupError
+from workbench.ledger.budget.limits import NOTHING, Sum
+from workbench.ledger.budget.reservation import Budget, used_up
+from workbench.ledger.budget.spending import Transaction
+from workbench.ledger.store import Ledger, OpenBatch
+from workbench.model import anthropic as door
+from workbench.model.batches.calls import Listed, Trouble, read_answer, read_lines, read_listed, well_formed
+from workbench.model.batches.items import LIMITS, Limits, billed_of, item_of, settled_by, split_trials, taken_of_result
+from workbench.trial.trial import Failure, Trial
+
+CLOCKS_DIFFER = timedelta(minutes=10)
+"""How far our clock and that of the server may be apart."""
+RESULTS_KEPT = timedelta(days=29)
+"""How long the API keeps the results of a batch."""
+
+_sleep = asyncio.sleep
+_SAVED_AT_ONCE = 500
+_LISTED_AT_ONCE = 100
+_SAME_FOR_EVERY_BATCH = {400, 401, 402, 403, 404, 413}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Polling:
+    """How often to look, and how long to bear it that looking fails."""
+
+    first_seconds: float = 5.0
+    growth: float = 1.5
+    longest_seconds: float = 60.0
+    patience_seconds: float = 3600.0
+    """How long every look may fail before it is given up; the batches go on."""
+    create_seconds: float = 300.0
+    """The longest that sending a batch may take."""
+    settling_seconds: float = 60.0
+    """How long after that a batch may turn up in the API's list; if it has not, it was never created."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchProgress:
+    """Where the batches of a run are, between two looks."""
+
+    waiting: int
+    """Trials without a result."""
+    batches: int
+    """Batches that hold them."""
+    next_look: float
+    """By `time.monotonic()`."""
+    failure: Failure | None = None
+    """Why the last look did not see everything."""
+
+    @property
+    def line(self) -> str:
+        """The same in words, with the seconds from now until the next look."""
+        seconds = max(0.0, self.next_look - time.monotonic())
+        why = f" after {self.failure.type}" if self.failure else ""
+        noun = "batch" if self.batches == 1 else "batches"
+        return f"{self.waiting} waiting in {self.batches} {noun} (next look{why} in {seconds:.0f} s)"
+
+
+POLLING = Polling()
+
+
+async def ask_batch(
+    trials: Sequence[Trial],
+    agents: Mapping[str, Agent],
+    *,
+    ledger: Ledger,
+    again: bool = False,
+    budget: Budget | None = None,
+    limits: Limits = LIMITS,
+    polling: Polling = POLLING,
+    on_progress: Callable[[BatchProgress], None] | None = None,
+) -> AsyncGenerator[tuple[int, Trial], None]:
+    """Each trial with its reply or failure, with its position in `trials`, in the order in which they come.
+
+    The trials are of one plan and one endpoint; `agents` has theirs by variant. Each result is in the ledger before it
+    is given. Whoever stops iterating stops waiting only: the batches go on, and the same call finds them again.
+    With `again` a reply that the ledger holds already does not count; a batch that is on its way still does.
+
+    The worst case of a batch is set aside in the account of `budget` when it is about to be sent, and each request is
+    settled with its result, by whoever collects it. What does not fit is sent when results have made room.
+
+    A request that ended without a reply is a trial whose failure is of the type "batch_errored", "batch_expired",
+    "batch_canceled", "batch_missing" (the results lack it), "batch_archived" (they are gone) or "batch_malformed".
+
+    Raises:
+        SetupError: no endpoint that serves batches, a refused key or request, a spend limit, no server for
+            `polling.patience_seconds`, a batch that this key cannot see.
+        PlanError: a single request is larger than a batch may be.
+        BudgetError: some were not sent, and nothing that is on its way can make room for them.
+        LedgerError: the ledger cannot be read or written.
+    """
+    if not trials:
+        return
+    endpoint = trials[0].endpoint
+    if endpoint.is_stand_in:
+        raise SetupError(
+            "the offline stand-in answers at once and has no batches; leave out via='batch', or set ANTHROPIC_API_KEY "
+            "to go live"
+        )
+    async with door.open_client(endpoint) as client:
+        asking = _Asking(trials, agents, client, ledger, again=again, budget=budget, limits=limits, polling=polling)
+        await asking.tidy()
+        while True:
+            async for settled in asking.look_and_send():
+                yield settled
+            if not asking.remaining:
+                return
+            await asking.give_up_without_money()
+            progress = asking.progress()
+            if on_progress is not None:
+                on_progress(progress)
+            await _sleep(progress.next_look - time.monotonic())
+
+
+class _Asking:
+    """The trials that have no result yet. All else is read anew from the ledger and the API at each look."""
+
+    def __init__(
+        self,
+        trials: Sequence[Trial],
+        agents: Mapping[str, Agent],
+        client: door.AsyncAnthropic,
+        ledger: Ledger,
+        *,
+        again: bool,
+        budget: Budget | None,
+        limits: Limits,
+        polling: Polling,
+    ) -> None:
+        self.remaining = {trial.key: (position, trial) for position, trial in enumerate(trials)}
+        self._endpoint = trials[0].endpoint
+        self._agents = agents
+        self._client = client
+        self._ledger = ledger
+        self._again = again
+        self._budget = budget
+        self._unaffordable: list[Sum] = []
+        self._limits = limits
+        self._polling = polling
+        self._interval = polling.first_seconds
+        self._on_their_way = 0
+        self._trouble: Trouble | None = None
+        self._failing_since: float | None = None
+        self._settles_at: dict[int, datetime] = {}
+        self._not_ours: set[tuple[int, str]] = set()
+
+    async def tidy(self) -> None:
+        """Closes what a crash left open after its results were written, and what was streamed in the meantime."""
+        if self._again:
+            return
+        for batch in await self._open_batches():
+            found = await asyncio.to_thread(self._ledger.find, batch.keys)
+            await asyncio.to_thread(self._ledger.close_batch_items, found, partial(billed_of, found))
+
+    async def look_and_send(self) -> AsyncIterator[tuple[int, Trial]]:
+        """One look at every batch that holds a remaining trial; then those that are in none are sent."""
+        self._trouble = None
+        batches = [batch for batch in await self._open_batches() if not batch.keys.isdisjoint(self.remaining)]
+        for batch in batches:
+            try:
+                if batch.batch_id is None:
+                    await self._find_name(batch)
+                else:
+                    async for settled in self._collect(batch, batch.batch_id):
+                        yield settled
+            except Trouble as trouble:
+                self._note(trouble)
+        in_batches = frozenset[str]().union(*(batch.keys for batch in batches))
+        unsent = [trial for key, (_, trial) in self.remaining.items() if key not in in_batches]
+        self._unaffordable = []
+        for whole_part in split_trials(unsent, self._limits):
+            part = await self._affordable(whole_part)
+            if not part:
+                break
+            try:
+                async for settled in self._send(part):
+                    yield settled
+            except Trouble as trouble:
+                self._note(trouble)
+                break
+        self._on_their_way = sum(not batch.keys.isdisjoint(self.remaining) for batch in await self._open_batches())
+        self._give_up_without_server()
+
+    def progress(self) -> BatchProgress:
+        """What to show until the next look; the interval to the one after that is longer."""
+        asked_for = (self._trouble.retry_after_seconds or 0.0) if self._trouble else 0.0
+        seconds = min(max(self._interval, asked_for), self._polling.longest_seconds)
+        self._interval = min(self._interval * self._polling.growth, self._polling.longest_seconds)
+        return BatchProgress(
+            waiting=len(self.remaining),
+            batches=self._on_their_way,
+            next_look=time.monotonic() + seconds,
+            failure=self._trouble.failure if self._trouble else None,
+        )
+
+    async def give_up_without_money(self) -> None:
+        """Passes while something is on its way, or others may give back enough for one of those that were not sent.
+
+        Raises:
+            BudgetError: nothing can be sent any more.
+        """
+        if self._budget is None or not self._unaffordable or self._on_their_way:
+            return
+        await self._budget.look()
+        if not any(self._budget.may_ever_fit(most) for most in self._unaffordable):
+            raise used_up(self._budget)
+
+    async def _affordable(self, part: Sequence[Trial]) -> list[Trial]:
+        """Those of them whose worst case fits now beside that of the others."""
+        if self._budget is None or not part:
+            return list(part)
+        await self._budget.look()
+        affordable, in_all = [], NOTHING
+        for trial in part:
+            most = self._budget.most_in_batch(trial)
+            if self._budget.may_fit(in_all + most):
+                affordable.append(trial)
+                in_all = in_all + most
+            else:
+                self._unaffordable.append(most)
+        return affordable
+
+    def _set_aside(self, part: Sequence[Trial]) -> Callable[[Transaction], bool] | None:
+        if self._budget is None or self._budget.account is None:
+            return None
+        account, amounts = self._budget.account, {trial.key: self._budget.most_in_batch(trial) for trial in part}
+        return lambda connection: account.set_aside(connection, amounts)
+
+    async def _open_batches(self) -> tuple[OpenBatch, ...]:
+        return await asyncio.to_thread(self._ledger.open_batches, endpoint=self._endpoint.base_url)
+
+    async def _send(self, part: Sequence[Trial]) -> AsyncIterator[tuple[int, Trial]]:
+        keys = [trial.key for trial in part]
+        number = await asyncio.to_thread(
+            self._ledger.intend_batch, keys, endpoint=self._endpoint.base_url, also=self._set_aside(part)
+        )
+        if number is None:
+            return  # another process was first with some of them, or with the money: the next look finds out
+        # Only now: until the intention was noted, another process might have asked and been answered.
+        found = {} if self._again else await asyncio.to_thread(self._ledger.find, keys)
+        if found:
+            await asyncio.to_thread(self._ledger.drop_batch, number)
+            for key, reply in found.items():
+                position, trial = self.remaining.pop(key)
+                yield position, trial.replace(reply=reply, from_ledger=True)
+            return
+        try:
+            batch = await self._created(part)
+        except Trouble as trouble:
+            if trouble.has_not_arrived:
+                await asyncio.to_thread(self._ledger.drop_batch, number)
+            else:
+                self._settles_at[number] = datetime.now(UTC) + timedelta(seconds=self._polling.settling_seconds)
+            raise
+        await asyncio.to_thread(self._ledger.name_batch, number, batch.id)
+
+    async def _created(self, part: Sequence[Trial]) -> Listed:
+        requests: list[Any] = [item_of(trial) for trial in part]
+        seconds = self._polling.create_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return read_listed(
+                    await read_answer(
+                        self._client.messages.batches.with_raw_response.create(requests=requests, timeout=seconds)
+                    )
+                )
+        except TimeoutError:
+            failure = Failure(type="deadline", message=f"sending a batch took more than {seconds:g} seconds")
+            raise Trouble(failure) from None
+
+    async def _find_name(self, batch: OpenBatch) -> None:
+        """Finds what the API calls a batch that may have been created, or makes sure that it was not."""
+        undecided = False
+        async for listed in self._candidates(batch):
+            if not listed.has_ended:
+                undecided = True  # its custom ids are not to be seen before it ends
+            elif await self._holds(listed, batch.keys):
+                await asyncio.to_thread(self._ledger.name_batch, batch.number, listed.id)
+                return
+            else:
+                self._not_ours.add((batch.number, listed.id))
+        sent_until = batch.at + timedelta(seconds=self._polling.create_seconds + self._polling.settling_seconds)
+        if not undecided and datetime.now(UTC) >= self._settles_at.get(batch.number, sent_until):
+            await asyncio.to_thread(self._ledger.drop_batch, batch.number)
+
+    async def _candidates(self, batch: OpenBatch) -> AsyncIterator[Listed]:
+        known = await asyncio.to_thread(self._ledger.batch_ids, endpoint=self._endpoint.base_url)
+        after: dict[str, str] = {}
+        while True:
+            page = await read_answer(
+                self._client.messages.batches.with_raw_response.list(limit=_LISTED_AT_ONCE, **after)  # type: ignore[arg-type]
+            )
+            with well_formed():
+                listed_on_page = [read_listed(item) for item in page["data"]]
+            for listed in listed_on_page:
+                if listed.created_at < batch.at - CLOCKS_DIFFER:
+                    return  # the newest come first
+                is_new = listed.id not in known and (batch.number, listed.id) not in self._not_ours
+                if is_new and listed.size == batch.size:
+                    yield listed
+            if not listed_on_page or not page.get("has_more"):
+                return
+            after = {"after_id": listed_on_page[-1].id}
+
+    async def _holds(self, listed: Listed, keys: frozenset[str]) -> bool:
+        if listed.results_url is None:
+            return False
+        async with aclosing(read_lines(self._client, self._endpoint, listed)) as lines:
+            async for line in lines:
+                return line.get("custom_id") in keys
+        return False
+
+    async def _collect(self, batch: OpenBatch, batch_id: str) -> AsyncIterator[tuple[int, Trial]]:
+        try:
+            listed = read_listed(await read_answer(self._client.messages.batches.with_raw_response.retrieve(batch_id)))
+        except Trouble as trouble:
+            if trouble.failure.status != 404:
+                raise
+            if datetime.now(UTC) - batch.at < RESULTS_KEPT:
+                raise SetupError(
+                    f"{self._endpoint.label} does not know the batch {batch_id} that was sent on {batch.at:%Y-%m-%d}: "
+                    "use a key of the workspace that sent it; if it was deleted, name another ledger in "
+                    "WORKBENCH_LEDGER to ask again"
+                ) from trouble
+            listed = None
+        if listed is not None and not listed.has_ended:
+            return
+        pending = {key for key in batch.keys if key in self.remaining}
+        settled: list[Trial] = []
+        if listed is not None and listed.results_url is not None:
+            async with aclosing(read_lines(self._client, self._endpoint, listed)) as lines:
+                async for line in lines:
+                    key = line.get("custom_id")
+                    if key not in pending:
+                        continue  # of another plan, whose next run collects it
+                    pending.remove(key)
+                    settled.append(settled_by(self.remaining[key][1], line.get("result")))
+                    if len(settled) == _SAVED_AT_ONCE:
+                        for item in await self._saved(settled):
+                            yield item
+                        settled = []
+            why = Failure(type="batch_missing", message=f"the results of the batch {batch_id} do not hold this request")
+        else:
+            why = Failure(type="batch_archived", message=f"the results of the batch {batch_id} are no longer available")
+        settled += [self.remaining[key][1].replace(failure=why) for key in sorted(pending)]
+        for item in await self._saved(settled):
+            yield item
+
+    async def _saved(self, settled: Sequence[Trial]) -> list[tuple[int, Trial]]:
+        """The same with their positions, once they are in the ledger; no longer remaining."""
+        # Another process may have waited for the same batch.
+        keys = [trial.key for trial in settled]
+        found = {} if self._again else await asyncio.to_thread(self._ledger.find, keys)
+        await asyncio.gather(
+            *(
+                self._ledger.write(trial, self._agents[trial.variant])
+                for key, trial in zip(keys, settled, strict=True)
+                if key not in found
+            )
+        )
+        by_key = dict(zip(keys, settled, strict=True))
+        await asyncio.to_thread(self._ledger.close_batch_items, keys, lambda key: taken_of_result(by_key[key]))
+        return [(self.remaining.pop(key)[0], trial) for key, trial in zip(keys, settled, strict=True)]
+
+    def _note(self, trouble: Trouble) -> None:
+        """Keeps what went wrong for the next look.
+
+        Raises:
+            SetupError: it would go wrong with every batch.
+        """
+        failure = trouble.failure
+        found = f"{self._endpoint.label} answered {failure.status} {failure.type}: {failure.message}"
+        if failure.type in door.SPEND_LIMITS:
+            raise SetupError(f"{found}; raise the limit, then run the same again") from trouble
+        if failure.status in _SAME_FOR_EVERY_BATCH:
+            advice = {
+                401: "check ANTHROPIC_API_KEY (or the profile) for this address",
+                402: "check the account's credit",
+                403: "the key may not use batches in this workspace",
+                404: "it seems to serve no Message Batches: leave out via='batch'",
+            }.get(failure.status, "it does not accept the batch as it is")
+            raise SetupError(f"{found}; {advice}. Batches that were sent before go on.") from trouble
+        self._trouble = trouble
+
+    def _give_up_without_server(self) -> None:
+        if self._trouble is None:
+            self._failing_since = None
+            return
+        now = time.monotonic()
+        self._failing_since = self._failing_since or now
+        if now - self._failing_since >= self._polling.patience_seconds:
+            failure = self._trouble.failure
+            raise SetupError(
+                f"{self._endpoint.label} has not answered for {self._polling.patience_seconds:g} seconds "
+                f"({failure.type}: {failure.message}); what was sent goes on there, and the same run picks it up"
+            ) from self._trouble

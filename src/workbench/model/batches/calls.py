@@ -1,0 +1,141 @@
+"""Calls of the Message Batches API: what they answer, and what can go wrong with them.
+
+Results are read as raw lines: the SDK's own decoder takes them in pieces of 64 bytes and ends with an error where a
+CRLF falls between two of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from workbench.errors import SetupError
+from workbench.model import anthropic as door
+from workbench.model.stream import readable_json
+from workbench.trial.trial import Endpoint, Failure
+
+
+class Trouble(Exception):
+    """A call that did not give what was asked for. `has_not_arrived`: the server certainly did nothing about it."""
+
+    def __init__(
+        self, failure: Failure, *, has_not_arrived: bool = False, retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.has_not_arrived = has_not_arrived
+        self.retry_after_seconds = retry_after_seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A batch as the API shows it."""
+
+    id: str
+    has_ended: bool
+    created_at: datetime
+    size: int
+    results_url: str | None
+
+
+async def read_answer(call: Awaitable[Any]) -> Mapping[str, Any]:
+    """What a call answers, as JSON.
+
+    Raises:
+        Trouble: it did not, or not with an object.
+    """
+    with _translated():
+        response = await call
+        return _mapping(await response.read())
+
+
+def _mapping(content: bytes) -> Mapping[str, Any]:
+    with well_formed():
+        value = readable_json(content)
+        if not isinstance(value, dict):
+            raise TypeError(f"{type(value).__name__} instead of an object")
+        return value
+
+
+def read_listed(batch: Mapping[str, Any]) -> Listed:
+    """The batch in an answer.
+
+    Raises:
+        Trouble: there is none in it.
+    """
+    with well_formed():
+        return Listed(
+            id=batch["id"],
+            has_ended=batch["processing_status"] == "ended",
+            created_at=datetime.fromisoformat(batch["created_at"]),
+            size=sum(batch["request_counts"].values()),
+            results_url=batch.get("results_url"),
+        )
+
+
+@contextmanager
+def well_formed() -> Iterator[None]:
+    """Where an answer is taken apart: what is not as the API has it is a `Trouble`."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        message = f"not the answer of a Messages API: {type(error).__name__}: {error}"
+        raise Trouble(Failure(type="malformed", message=message[:300])) from error
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    import anthropic
+    import httpx2
+
+    try:
+        yield
+    except anthropic.APIStatusError as error:
+        raise Trouble(
+            door.status_failure(error),
+            has_not_arrived=error.status_code < 500,
+            retry_after_seconds=door.retry_after(error.response.headers),
+        ) from error
+    except (anthropic.APITimeoutError, httpx2.TimeoutException) as error:
+        raise Trouble(Failure(type="timeout", message=door.describe_cause(error))) from error
+    except (anthropic.APIConnectionError, httpx2.TransportError) as error:
+        # Not even a ConnectError means that nothing arrived: aiohttp's transport gives one for a server that hangs up.
+        raise Trouble(Failure(type="connection", message=door.describe_cause(error))) from error
+    except anthropic.AnthropicError as error:
+        raise Trouble(Failure(type="malformed", message=door.describe_cause(error))) from error
+
+
+async def read_lines(
+    client: door.AsyncAnthropic, endpoint: Endpoint, listed: Listed
+) -> AsyncGenerator[Mapping[str, Any], None]:
+    """The results of a batch that has ended, as they come.
+
+    Raises:
+        SetupError: the server names another host for them.
+        Trouble: they break off, or are no results.
+    """
+    _refuse_other_host(endpoint, listed)
+    with _translated():
+        async with client.messages.batches.with_streaming_response.results(listed.id) as response:
+            waiting = b""
+            async for chunk in response.iter_bytes():
+                *lines, waiting = (waiting + chunk).split(b"\n")
+                for line in lines:
+                    if line.strip():
+                        yield _mapping(line)
+            if waiting.strip():
+                yield _mapping(waiting)
+
+
+def _refuse_other_host(endpoint: Endpoint, listed: Listed) -> None:
+    """The SDK would send the key to whatever address the server names."""
+    ours, theirs = urlsplit(endpoint.base_url), urlsplit(listed.results_url or "")
+    if theirs.netloc and (ours.scheme, ours.netloc) != (theirs.scheme, theirs.netloc):
+        raise SetupError(
+            f"the results of the batch {listed.id} are at {theirs.scheme}://{theirs.netloc}, but the key is for "
+            f"{endpoint.base_url}; they are not fetched from there"
+        )

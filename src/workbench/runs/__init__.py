@@ -1,0 +1,1 @@
+"""How a run is made: its plan, its estimate, its trials."""

@@ -1,0 +1,142 @@
+"""Going on with a conversation: what somebody says to a reply, as one more turn of the request."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from workbench.errors import EstimateOnly, PlanError, ReplayMiss, SetupError
+from workbench.model import anthropic as door
+from workbench.runs.estimate_only import is_estimate_only
+from workbench.runs.plan import refuse_half_characters
+from workbench.runs.runner import Mode, known_trials
+from workbench.trial.trial import Endpoint, Run, Trial
+
+if TYPE_CHECKING:
+    from workbench.definition.agent import Agent
+    from workbench.ledger.store import Ledger
+
+
+def answer_reply(
+    run: Run,
+    text: str,
+    *,
+    variant: str,
+    task_id: str,
+    repeat: int = 0,
+    reply: str | None = None,
+    mode: Mode = "top-up",
+    ledger: Ledger | str | Path | None = None,
+) -> Run:
+    """The run with one more of its `follow_ups`: this text said to the reply of a trial, and what came back.
+
+    Said again for the same trial, it goes on from there: the request has all turns before it. What is answered is the
+    latest reply, or, where `reply` is given, this text in its place: so a request stays the same whatever was answered
+    since. Blocks until it has come; a failing answer is a trial with a `failure`. An interrupt stops it and is raised
+    again.
+
+    `mode` is that of `run_trials`: "top-up" asks for what the ledger does not hold, "replay" asks nobody, "fresh" asks
+    anew. It is asked where the run was answered, within the budget of the environment, and not graded.
+
+    Raises:
+        PlanError: the run has no such trial, there is no reply to answer, nothing is said, or the mode is unknown.
+        SetupError: the run was answered elsewhere than here, or as `run_trials`.
+        BudgetError: the budget of the environment is used up.
+        ReplayMiss: a replay needs what the ledger does not hold; says what differs from the nearest recorded.
+        LedgerError: the reply could not be saved.
+        EstimateOnly: it would be asked for where only an estimate is wanted.
+    """
+    if mode not in get_args(Mode):
+        raise PlanError(f"mode is {mode!r}; it is one of {', '.join(get_args(Mode))}")
+    turns = _turns(run, variant, task_id, repeat)
+    with_reply = turns if reply is not None else [trial for trial in turns if has_reply(trial)]
+    planned = follow_up((with_reply or turns)[-1], text, reply=reply)
+    found = planned if mode == "fresh" else known_trials([planned], ledger)[0]
+    if found.reply is None:
+        if mode == "replay":
+            raise _miss(found, ledger)
+        found = _asked(found, run.variants[variant], ledger)
+    return replace(run, follow_ups=(*run.follow_ups, found))
+
+
+def follow_up(trial: Trial, text: str, *, reply: str | None = None) -> Trial:
+    """The trial, unanswered, whose request goes on from this one: its reply (or the one given), then this text.
+
+    Raises:
+        PlanError: there is no reply, nothing to say, or half a character in it.
+    """
+    said = reply if reply is not None else trial.reply.text if trial.reply is not None else ""
+    if not said.strip():
+        raise PlanError(f"{trial.variant} has no reply on task {trial.task_id!r} that could be answered")
+    if not text.strip():
+        raise PlanError("there is no answer; type one")
+    refuse_half_characters(text, of="the answer")
+    refuse_half_characters(said, of="the reply that is answered")
+    turns = ({"role": "assistant", "content": said}, {"role": "user", "content": text})
+    request = replace(trial.request, messages=(*trial.request.messages, *turns))
+    return trial.replace(request=request, reply=None, failure=None, scores={}, from_ledger=False)
+
+
+def has_reply(trial: Trial) -> bool:
+    """Whether anything came that can be answered, be it half of a reply."""
+    return trial.reply is not None and bool(trial.reply.text.strip())
+
+
+def _turns(run: Run, variant: str, task_id: str, repeat: int) -> list[Trial]:
+    """The trial and its follow-ups, in the order in which they were asked."""
+    of_all = (*run.trials, *run.follow_ups)
+    found = [trial for trial in of_all if (trial.variant, trial.task_id, trial.repeat) == (variant, task_id, repeat)]
+    if not found:
+        raise PlanError(
+            f"the run has no trial of variant {variant!r} on task {task_id!r} with repeat {repeat}; its variants are "
+            f"{', '.join(map(repr, run.variants))}, its repeats {run.repeats} from 0"
+        )
+    return found
+
+
+def _asked(trial: Trial, agent: Agent, ledger: Ledger | str | Path | None) -> Trial:
+    if is_estimate_only():
+        raise EstimateOnly("only an estimate was asked for: the answer to a reply was not sent")
+    _refuse_elsewhere(trial.endpoint)
+    from workbench.runs.start import start_trial
+
+    started = start_trial(
+        trial.request,
+        agent=agent,
+        endpoint=trial.endpoint,
+        variant=trial.variant,
+        task_id=trial.task_id,
+        repeat=trial.repeat,
+        twin=trial.twin,
+        ledger=ledger,
+    )
+    try:
+        return started.result()
+    except KeyboardInterrupt:
+        started.stop()
+        started.wait()
+        raise
+
+
+def _refuse_elsewhere(endpoint: Endpoint) -> None:
+    """A record may name any endpoint, and the key of this process is only for the endpoint of its environment."""
+    here = door.choose_endpoint(not endpoint.is_stand_in)
+    if here != endpoint:
+        raise SetupError(
+            f"the run was answered at {endpoint.base_url}, and here {here.base_url} would answer; set "
+            "ANTHROPIC_BASE_URL to where it was, or run the tasks here first"
+        )
+
+
+def _miss(trial: Trial, ledger: Ledger | str | Path | None) -> ReplayMiss:
+    from workbench.ledger.store import opened_ledger
+
+    with opened_ledger(ledger) as opened:
+        difference = opened.nearest(trial)
+        name = opened.name
+    return ReplayMiss(
+        f"what was said to variant {trial.variant!r} on task {trial.task_id!r}, repeat {trial.repeat}, is not in the "
+        f"ledger {name}: {difference or 'nothing is recorded there'}. Run it without mode='replay' to ask for it.",
+        difference=difference,
+    )

@@ -1,0 +1,356 @@
+"""What a run would take and what it could show, before anything is spent."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import json
+import math
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from itertools import islice
+from numbers import Integral
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.errors import PlanError
+from workbench.ledger.budget.worst_case import cache_time, most_of, prompt_bytes
+from workbench.ledger.store import Ledger, opened_ledger
+from workbench.model.anthropic import choose_endpoint, count_input_tokens, open_client
+from workbench.model.loop import Started
+from workbench.runs.runner import grade_trial
+from workbench.statistics.power import PlannedPower, pilot_variances
+from workbench.trial.catalogue import Price, find_price
+from workbench.trial.trial import Endpoint, Reply, Request, Trial, Usage, Via
+
+if TYPE_CHECKING:
+    from workbench.runs.plan import Plan
+
+BYTES_PER_TOKEN = 3.1
+"""Of English text with the newer tokenizers; an approximation, and for the older ones a high one."""
+EXPECTED_OUTPUT_TOKENS = 1_500
+"""Of a reply, thinking included, where the ledger has none to go by."""
+EXPECTED_TOKENS_PER_SECOND = 60.0
+EXPECTED_SECONDS_TO_FIRST_TOKEN = 2.0
+COUNTS_AT_ONCE = 8
+MOST_GRADED = 300
+"""Replies from the ledger, of the first tasks, that are graded for their variance: an estimate is to be quick."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Estimate:
+    """What a run would take, and the smallest difference it could show. Shows itself as text, Markdown or HTML.
+    Repeated calls are not in it."""
+
+    endpoint: Endpoint
+    variants: int
+    tasks: int
+    repeats: int
+    via: Via
+    concurrency: int
+    trials: int
+    answered: int
+    """Of `trials`, those whose answer the ledger has."""
+    shared: int = 0
+    """Of `trials`, those that another notebook of the same batch asks for."""
+    input_tokens: int
+    """Of all calls, cached ones included."""
+    input_source: str
+    """Who counted them, or that they are approximated."""
+    output_tokens: int
+    """At the expected length of a reply."""
+    most_output_tokens: int
+    """At `max_tokens`."""
+    output_source: str
+    """Where the expected length is from."""
+    usd: float | None
+    """At the expected length of a reply; `None` where the price of a model is not known."""
+    most_usd: float | None
+    """The worst case: no budget in USD that is as large stops the run, unless calls have to be repeated."""
+    most_tokens: int
+    """The same in tokens."""
+    unpriced: tuple[str, ...]
+    """The models of which no price is known."""
+    prices: tuple[str, ...]
+    """Where the prices are from, and of which day."""
+    minutes: float | None
+    """At `concurrency` calls at once; `None` for a batch, which may take up to a day."""
+    caching: Mapping[str, str] = field(default_factory=dict)
+    """By variant, whether its persona is kept in the prompt cache, and why."""
+    power: PlannedPower | None = None
+    """What the plan could show; `None` where no task names a grader, so that nothing is scored."""
+
+    @property
+    def calls(self) -> int:
+        """How many trials have to be asked for."""
+        return self.trials - self.answered - self.shared
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The estimate in words: what, how much."""
+        share = f"{self.answered / self.trials:.0%}" if self.trials else "0%"
+        rows = [
+            ("answered by", self.endpoint.label),
+            (
+                "trials",
+                f"{self.trials:,}: {self.variants:,} variants x {self.tasks:,} tasks x {self.repeats:,} repeats",
+            ),
+            *self._power_in_words(),
+            ("answered in the ledger", f"{self.answered:,} ({share})"),
+            ("calls to make", f"{self.calls:,}" + (" in Message Batches" if self.via == "batch" else "")),
+        ]
+        if not self.calls:
+            return [*rows, ("USD", "nothing: all is in the ledger")]
+        rows += [
+            ("input tokens", f"{self.input_tokens:,} ({self.input_source})"),
+            (
+                "output tokens",
+                f"{self.output_tokens:,} expected ({self.output_source}), {self.most_output_tokens:,} at most",
+            ),
+            ("USD", self._usd_in_words()),
+            ("minutes", self._minutes_in_words()),
+        ]
+        rows += [("prices", source) for source in self.prices]
+        return rows + [(f"prompt cache, {variant}", reason) for variant, reason in self.caching.items()]
+
+    def _power_in_words(self) -> list[tuple[str, str]]:
+        if self.power is None:
+            return [("smallest difference", "none: no task names a grader, so nothing is scored")]
+        return self.power.rows()
+
+    def _usd_in_words(self) -> str:
+        if self.endpoint.is_stand_in:
+            return "nothing: no model answers"
+        if self.usd is None or self.most_usd is None:
+            return f"unknown: no price is known of {', '.join(self.unpriced)}"
+        half = ", at the half price of batches" if self.via == "batch" else ""
+        return f"{self.usd:,.4f} expected, {self.most_usd:,.4f} at most{half}"
+
+    def _minutes_in_words(self) -> str:
+        if self.minutes is None:
+            return "most batches end within an hour, and all within a day"
+        about = "less than 1" if self.minutes < 1 else f"about {self.minutes:,.0f}"
+        return f"{about}, {self.concurrency:,} at a time"
+
+    def __repr__(self) -> str:
+        rows = [(_on_one_line(what), _on_one_line(much)) for what, much in self.rows()]
+        width = max(len(what) for what, _ in rows)
+        return "\n".join(f"{what:<{width}}  {much}" for what, much in rows)
+
+    def _repr_markdown_(self) -> str:
+        # Indented by four, text stays text, whatever the names of variants hold.
+        return "\n".join(f"    {line}" for line in repr(self).split("\n"))
+
+    def _repr_html_(self) -> str:
+        cells = [[html.escape(_on_one_line(cell)) for cell in row] for row in self.rows()]
+        rows = "".join(f'<tr><th scope="row">{what}</th><td>{much}</td></tr>\n' for what, much in cells)
+        return (
+            '<table class="tex2jax_ignore mathjax_ignore">\n<caption>Estimate: nothing is spent yet</caption>\n'
+            f"<tbody>\n{rows}</tbody>\n</table>\n"
+        )
+
+
+def estimate_plan(
+    plan: Plan,
+    *,
+    ledger: Ledger | str | Path | None = None,
+    live: bool | None = None,
+    concurrency: int,
+    via: Via = "stream",
+    but: Collection[str] = (),
+) -> Estimate:
+    """What asking for the missing trials of a plan would take, `but` for those with these keys; see `Plan.estimate`."""
+    if not isinstance(concurrency, Integral) or concurrency < 1:
+        raise PlanError(f"concurrency is {concurrency!r}; it must be a whole number of 1 or more")
+    endpoint = choose_endpoint(live)
+    trials = plan.trials(endpoint)
+    with opened_ledger(ledger) as opened:
+        known = opened.find(trial.key for trial in trials)
+    answered = [(trial, known[trial.key]) for trial in trials if trial.key in known]
+    missing = [trial for trial in trials if trial.key not in known and trial.key not in but]
+    prompts, input_source = _input_tokens(missing, endpoint)
+    lengths, output_source = _expected_lengths(answered, missing)
+    most = [most_of(trial.request, via=via, free=endpoint.is_stand_in) for trial in missing]
+    expected = _expected_usages(missing, prompts, lengths, via)
+    models = [] if endpoint.is_stand_in else sorted({trial.request.model for trial in missing})
+    prices = {model: price for model in models if (price := find_price(model)) is not None}
+    unpriced = tuple(model for model in models if model not in prices)
+    costs = [amount.usd for amount in most if amount.usd is not None]
+    if endpoint.is_stand_in:
+        usd: float | None = 0.0
+    else:
+        usd = None if unpriced else _total_usd(missing, expected, prices)
+    return Estimate(
+        endpoint=endpoint,
+        variants=len(plan.variants),
+        tasks=len(plan.tasks),
+        repeats=plan.repeats,
+        via=via,
+        concurrency=concurrency,
+        trials=len(trials),
+        answered=len(answered),
+        shared=len(trials) - len(answered) - len(missing),
+        input_tokens=sum(prompts),
+        input_source=input_source,
+        output_tokens=sum(lengths),
+        most_output_tokens=sum(trial.request.max_tokens for trial in missing),
+        output_source=output_source,
+        usd=usd,
+        most_usd=None if unpriced else float(sum(costs, Decimal(0))),
+        most_tokens=sum(amount.tokens for amount in most),
+        unpriced=unpriced,
+        prices=tuple(sorted({str(price) for price in prices.values()})),
+        minutes=None if via == "batch" and missing else _minutes(answered, lengths, concurrency, endpoint),
+        caching=plan.caching,
+        power=_planned_power(plan, answered, endpoint),
+    )
+
+
+def _planned_power(plan: Plan, answered: Sequence[tuple[Trial, Reply]], endpoint: Endpoint) -> PlannedPower | None:
+    graded = [task for task in plan.tasks if plan.graders[task.id]]
+    if not graded:
+        return None
+    variances = pilot_variances(list(_pilot_scores(plan, answered).values()))
+    if endpoint.is_stand_in and variances.replies:
+        variances = replace(variances, source=f"{variances.source}, made up by the {endpoint.label}")
+    groups = len({("task", task.id) if task.group is None else ("group", task.group) for task in graded})
+    return PlannedPower(
+        tasks=len(graded),
+        repeats=plan.repeats,
+        comparisons=max(1, len(plan.variants) - 1),
+        variances=variances,
+        groups=groups if groups < len(graded) else None,
+    )
+
+
+def _pilot_scores(plan: Plan, answered: Sequence[tuple[Trial, Reply]]) -> dict[str, dict[str, list[float]]]:
+    """By variant and task id, the scores of replies in the ledger."""
+    tasks = {task.id: task for task in plan.tasks if plan.graders[task.id]}
+    scores: dict[str, dict[str, list[float]]] = {variant: defaultdict(list) for variant in plan.variants}
+    of_graded = ((trial, reply) for trial, reply in answered if trial.task_id in tasks)
+    for trial, reply in islice(of_graded, MOST_GRADED):
+        found = grade_trial(trial.replace(reply=reply), tasks[trial.task_id], plan.graders[trial.task_id]).score
+        if found is not None:
+            scores[trial.variant][trial.task_id].append(found)
+    return scores
+
+
+def _total_usd(trials: Sequence[Trial], usages: Sequence[Usage], prices: Mapping[str, Price]) -> float:
+    costs = (prices[trial.request.model].usd(usage) for trial, usage in zip(trials, usages, strict=True))
+    return float(sum((usd for usd in costs if usd is not None), Decimal(0)))
+
+
+def _input_tokens(trials: Sequence[Trial], endpoint: Endpoint) -> tuple[list[int], str]:
+    """The tokens of each prompt, and who counted them."""
+    by_prompt = {_prompt(trial.request): trial.request for trial in trials}
+    counted = {} if endpoint.is_stand_in else _counted(by_prompt, endpoint)
+    tokens = [
+        counted.get(_prompt(trial.request)) or math.ceil(prompt_bytes(trial.request) / BYTES_PER_TOKEN)
+        for trial in trials
+    ]
+    approximated = f"approximated: one for {BYTES_PER_TOKEN} bytes"
+    if by_prompt and len(counted) == len(by_prompt):
+        return tokens, "counted by the server"
+    if counted:
+        return (
+            tokens,
+            f"{len(counted):,} of {len(by_prompt):,} prompts counted by the server, the others {approximated}",
+        )
+    return tokens, approximated
+
+
+_Prompt = tuple[str, str, str, str | None]
+
+
+def _prompt(request: Request) -> _Prompt:
+    """What the number of its input tokens depends on."""
+    messages = json.dumps([dict(message) for message in request.messages], sort_keys=True)
+    return request.model, request.system, messages, request.effort
+
+
+def _counted(by_prompt: Mapping[_Prompt, Request], endpoint: Endpoint) -> dict[_Prompt, int]:
+    counted: dict[_Prompt, int] = {}
+
+    async def count_all() -> None:
+        waiting = iter(by_prompt.items())
+        async with open_client(endpoint, connections=COUNTS_AT_ONCE) as client:
+
+            async def count_from() -> None:
+                for prompt, request in waiting:
+                    tokens = await count_input_tokens(client, request)
+                    if tokens is None:
+                        return
+                    counted[prompt] = tokens
+
+            await asyncio.gather(*(count_from() for _ in range(min(COUNTS_AT_ONCE, len(by_prompt)))))
+
+    if by_prompt:
+        started = Started(count_all())
+        try:
+            started.result()
+        except KeyboardInterrupt:
+            started.stop()
+            started.wait()
+            raise
+    return counted
+
+
+def _expected_lengths(answered: Sequence[tuple[Trial, Reply]], missing: Sequence[Trial]) -> tuple[list[int], str]:
+    """Output tokens of each missing reply: the mean of those that the ledger has, of its variant where it can be."""
+    by_variant: dict[str, list[int]] = defaultdict(list)
+    for trial, reply in answered:
+        if reply.usage.output_tokens is not None:
+            by_variant[trial.variant].append(reply.usage.output_tokens)
+    replies = [tokens for of_variant in by_variant.values() for tokens in of_variant]
+    if not replies:
+        lengths = [min(EXPECTED_OUTPUT_TOKENS, trial.request.max_tokens) for trial in missing]
+        return lengths, f"{EXPECTED_OUTPUT_TOKENS:,} a reply assumed, for the ledger has none to go by"
+    lengths = []
+    for trial in missing:
+        known = by_variant.get(trial.variant) or replies
+        lengths.append(min(round(math.fsum(known) / len(known)), trial.request.max_tokens))
+    return lengths, f"as long as the {len(replies):,} replies in the ledger"
+
+
+def _expected_usages(trials: Sequence[Trial], prompts: Sequence[int], lengths: Sequence[int], via: Via) -> list[Usage]:
+    """With the cache as it will work at best: the first call writes a persona, and the others, which wait for that,
+    read it. In a batch all write, for their order is not known."""
+    written: set[tuple[str, str]] = set()
+    usages = []
+    for trial, prompt, length in zip(trials, prompts, lengths, strict=True):
+        request = trial.request
+        kept = cache_time(request, via)
+        persona = 0
+        if request.system and kept is not None:
+            persona = round(prompt * len(request.system.encode("utf-8", "surrogatepass")) / prompt_bytes(request))
+        writes = via == "batch" or (request.model, request.system) not in written
+        written.add((request.model, request.system))
+        usages.append(
+            Usage(
+                input_tokens=prompt - persona,
+                output_tokens=length,
+                cache_creation_input_tokens=persona if writes else 0,
+                cache_creation_1h_input_tokens=persona if writes and kept == "1h" else 0,
+                cache_read_input_tokens=0 if writes else persona,
+                service_tier="batch" if via == "batch" else None,
+            )
+        )
+    return usages
+
+
+def _minutes(
+    answered: Sequence[tuple[Trial, Reply]], lengths: Sequence[int], concurrency: int, endpoint: Endpoint
+) -> float:
+    known = [reply.seconds for _, reply in answered if reply.seconds is not None]
+    if known:
+        seconds = [math.fsum(known) / len(known)] * len(lengths)
+    elif endpoint.is_stand_in:
+        return 0.0
+    else:
+        seconds = [EXPECTED_SECONDS_TO_FIRST_TOKEN + length / EXPECTED_TOKENS_PER_SECOND for length in lengths]
+    return max(math.fsum(seconds) / concurrency, max(seconds, default=0.0)) / 60
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())

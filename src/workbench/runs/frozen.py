@@ -1,0 +1,320 @@
+"""What was clicked as the few public calls that do the same, and as a notebook that makes them."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from workbench.definition.agent import Agent, parse_agent
+from workbench.definition.project import project_folder
+from workbench.errors import FileError
+from workbench.grading.catalogue import standard
+from workbench.secrets import without_secrets
+from workbench.trial.task import Task
+from workbench.trial.trial import Endpoint, GraderFactory, Trial
+from workbench.widgets.frame import as_code
+
+_ANSWERS_TEXT = """\
+## What was said to the replies
+
+Each answer goes to the very reply that it was given to, so its request stays the same, whatever else was answered \
+since. Neither the estimate above nor a comparison counts these trials; the record has them in `follow_ups.jsonl`."""
+_ANSWERS = """\
+import json
+from pathlib import Path
+
+for line in Path(answers).read_text(encoding="utf-8").splitlines():
+    run = wb.answer_reply(run, **json.loads(line), mode=mode, ledger=ledger)
+for trial in run.follow_ups:
+    said = trial.request.messages[-1]["content"]
+    print(f"{trial.variant}, {trial.task_id}, attempt {trial.repeat + 1}: {trial.outcome}. {trial.endpoint.label}")
+    for who, text in (("said", said), ("answered", trial.reply.text if trial.reply else str(trial.failure))):
+        print(f"  {who}:", *(f"    {line!r}" for line in text.splitlines()), sep="\\n")"""
+"""Lines as Python has them: the text of a model steers no terminal and is no markup."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a run of a panel asked for."""
+
+    variants: Mapping[str, Agent]
+    tasks: tuple[Task, ...]
+    model: str | None
+    effort: str | None
+    repeats: int
+    graders: Mapping[str, GraderFactory]
+    endpoint: Endpoint
+    ledger: str | None
+    """The ledger's name where it is not the usual one."""
+
+    @property
+    def live(self) -> bool | None:
+        """As `run_trials` takes it: what the stand-in answered is never asked of a model."""
+        return False if self.endpoint.is_stand_in else None
+
+    @property
+    def own_graders(self) -> dict[str, GraderFactory]:
+        """Those of its tasks' graders that are not the workbench's."""
+        known = standard()
+        named = {spec.name for task in self.tasks for spec in task.graders}
+        return {
+            name: factory
+            for name, factory in self.graders.items()
+            if name in named and (name not in known or _unwrapped(factory) is not _unwrapped(known[name]))
+        }
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The graders that no frozen call can name: they are in no module."""
+        return tuple(name for name, factory in self.own_graders.items() if _place_of(factory) is None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What was said to a reply."""
+
+    trial: Trial
+    """Whose reply was answered; that of an answer before it, where the conversation went on."""
+    text: str
+
+    def call(self) -> dict[str, Any]:
+        """What `answer_reply` takes, beside the run, to send the very same request, whatever was answered since."""
+        reply = "" if self.trial.reply is None else self.trial.reply.text
+        return {**self._whose(), "reply": reply, "text": self.text}
+
+    def line(self) -> str:
+        """The call as Python. The reply is in it only where the run has none: it was stopped or broke off half way."""
+        given = self.call()
+        if self.trial.failure is None:
+            del given["reply"]
+        text = given.pop("text")
+        return f"{text!r}, {', '.join(f'{name}={value!r}' for name, value in given.items())}"
+
+    def _whose(self) -> dict[str, Any]:
+        return {"variant": self.trial.variant, "task_id": self.trial.task_id, "repeat": self.trial.repeat}
+
+
+def calls_of(asked: Asked, answers: Sequence[Answer] = ()) -> str:
+    """Python that plans and runs the same by public calls, on its own: it holds the texts that are in no file.
+
+    Graders that are in no module are left out; what is asked is the same without them.
+    """
+    asked, left_out = _without(asked, asked.left_out), asked.left_out
+    agents = "".join(f"    {name!r}: {_agent_call(agent)},\n" for name, agent in asked.variants.items())
+    tasks = "".join(f"    {_task_call(task)},\n" for task in asked.tasks)
+    modules, graders = _graders_call(asked)
+    imports = "".join(f"# left out, for it is in no module: the grader {name!r}\n" for name in left_out)
+    imports += f"{modules}import workbench as wb\n"
+    if any(task.graders for task in asked.tasks):
+        imports += "from workbench.trial.task import GraderSpec\n"
+    settings = [f"repeats={asked.repeats}", f"graders={graders}"]
+    settings += [f"{name}={value!r}" for name in ("model", "effort") if (value := getattr(asked, name)) is not None]
+    where = [f"live={asked.live}"] if asked.live is not None else []
+    ledger = [f"ledger={asked.ledger!r}"] if asked.ledger is not None else []
+    said = "".join(f"run = wb.answer_reply({', '.join(['run', answer.line(), *ledger])})\n" for answer in answers)
+    return (
+        f"{imports}\nwb.enter_project()\nvariants = {{\n{agents}}}\ntasks = [\n{tasks}]\n"
+        f"plan = wb.plan_trials(variants, tasks, {', '.join(settings)})\n"
+        f"run = wb.run_trials({', '.join(['plan', *where, *ledger])})\n{said}"
+    )
+
+
+def write_notebook(asked: Asked, path: str | Path, *, answers: Sequence[Answer] = ()) -> Path:
+    """Writes a notebook that plans the same and says the same to the replies, with its texts beside it: the tasks, the
+    agents that are in no file, and what was said to which reply.
+
+    Its first cell names what is not in it: graders that are in no module.
+
+    Raises:
+        FileError: a file cannot be written, is there already, or would hold a key.
+    """
+    left_out = _not_in_it(asked.left_out)
+    asked = _without(asked, asked.left_out)
+    path = Path(path)
+    if path.suffix != ".ipynb":
+        raise FileError("is no name of a notebook; it ends in .ipynb", path=path)
+    tasks = path.with_name(f"{path.stem}.tasks.jsonl")
+    files: dict[Path, bytes] = {}
+    agents = {}
+    for number, (name, agent) in enumerate(asked.variants.items(), start=1):
+        kept = _file_of(agent)
+        if kept is None:
+            kept = path.with_name(f"{path.stem}.{number}-{re.sub('[^A-Za-z0-9_-]+', '-', name)[:40]}.md")
+            files[kept] = agent.to_bytes()
+        agents[name] = _from_project(kept)
+    files[tasks] = "".join(json.dumps(_task_row(task), default=str) + "\n" for task in asked.tasks).encode()
+    said = path.with_name(f"{path.stem}.answers.jsonl")
+    if answers:
+        files[said] = "".join(json.dumps(answer.call()) + "\n" for answer in answers).encode()
+    notebook = _notebook(asked, agents, _from_project(tasks), _from_project(said) if answers else None, left_out)
+    files[path] = (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
+    for file, content in files.items():
+        text = content.decode("utf-8", "replace")
+        if without_secrets(text) != text:
+            raise FileError(
+                "not written: it would hold a key; take it out of the agent, the question or the answer to a reply",
+                path=file,
+            )
+        if file.exists():
+            raise FileError("is there already; freeze under another name", path=file)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for file, content in files.items():
+            with file.open("xb") as opened:
+                opened.write(content)
+    except OSError as error:
+        raise FileError(f"cannot be written: {error.strerror}", path=error.filename or path) from error
+    return path
+
+
+def _notebook(
+    asked: Asked, agents: Mapping[str, str], tasks: str, answers: str | None, left_out: str
+) -> dict[str, Any]:
+    modules, graders = _graders_call(asked)
+    files = "".join(f"    {name!r}: {file!r},\n" for name, file in agents.items())
+    said = "" if answers is None else f"answers: str = {answers!r}  # what was said to which reply\n"
+    parameters = (
+        "from typing import Optional\n\n"
+        f"agents: dict = {{\n{files}}}  # agent files by the name of the variant\n"
+        f"tasks: str = {tasks!r}\n"
+        f"{said}repeats: int = {asked.repeats}  # attempts at every task by each variant\n"
+        f"model: Optional[str] = {asked.model!r}  # None: as each agent says\n"
+        f"effort: Optional[str] = {asked.effort!r}  # None: as each agent says\n"
+        f"live: Optional[bool] = {asked.live!r}  # None: a model if a key is set; True: a model or fail; False: none\n"
+        'mode: str = "top-up"  # or replay: ask nobody; or fresh: ask for all anew\n'
+        f"ledger: Optional[str] = {asked.ledger!r}  # None: the usual one\n"
+        'out: str = "outputs/frozen"  # folder of the record'
+    )
+    plan = (
+        f"{modules}import workbench as wb\n\nwb.enter_project()\n"
+        "variants = {name: wb.load_agent(file) for name, file in agents.items()}\n"
+        "plan = wb.plan_trials(\n    variants,\n    wb.load_tasks(tasks),\n    repeats=repeats,\n"
+        f"    graders={graders},\n    model=model,\n    effort=effort,\n)\n"
+        "plan.estimate(live=live, ledger=ledger)"
+    )
+    run = "run = wb.run_trials(plan, live=live, mode=mode, ledger=ledger)"
+    shown = (
+        "for trial in run.trials:\n    print(trial.variant, trial.task_id, trial.repeat, trial.outcome, trial.score)"
+    )
+    cells = [
+        _cell("title", f"# Trials as they were clicked\n\nWhat the ledger holds is not asked for again.{left_out}"),
+        _cell("parameters", parameters, tags=["parameters"]),
+        _cell("plan", plan, tags=[]),
+        _cell("run", run, tags=[]),
+        _cell("trials", shown, tags=[]),
+    ]
+    if answers is not None:
+        cells += [_cell("answers-text", _ANSWERS_TEXT), _cell("answers", _ANSWERS, tags=[])]
+    if len(asked.variants) > 1 and any(task.graders for task in asked.tasks):
+        cells.append(_cell("compare", "wb.compare(run, baseline=next(iter(variants)))", tags=[]))
+    cells.append(_cell("record", 'print(f"The record is in {wb.export_record(run, out)}")', tags=[]))
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _not_in_it(graders: Sequence[str]) -> str:
+    """What the notebook leaves out, as Markdown in which text stays text."""
+    if not graders:
+        return ""
+    why = "Put them into a module, and they will be."
+    return f"\n\nThese graders are not in it, for they are in no module. {why}\n\n{as_code(', '.join(graders))}"
+
+
+def _without(asked: Asked, left_out: Sequence[str]) -> Asked:
+    kept = tuple(
+        replace(task, graders=tuple(spec for spec in task.graders if spec.name not in left_out)) for task in asked.tasks
+    )
+    return replace(asked, tasks=kept)
+
+
+def _graders_call(asked: Asked) -> tuple[str, str]:
+    """The imports and the expression that give the graders of its tasks."""
+    endpoints = {name: _place_of(factory) for name, factory in asked.own_graders.items()}
+    found = {name: endpoint for name, endpoint in endpoints.items() if endpoint is not None}
+    if not found:
+        return "", "wb.graders.standard()"
+    modules = "".join(f"import {module}\n" for module in sorted({module for module, _ in found.values()}))
+    own = ", ".join(f"{name!r}: {module}.{function}" for name, (module, function) in found.items())
+    return modules, f"{{**wb.graders.standard(), {own}}}"
+
+
+def _place_of(factory: GraderFactory) -> tuple[str, str] | None:
+    """The module and the name under which this very function can be imported."""
+    module, name = getattr(factory, "__module__", None), getattr(factory, "__qualname__", "")
+    if module in (None, "__main__") or getattr(sys.modules.get(module), name, None) is not factory:
+        return None
+    return module, name
+
+
+def _unwrapped(factory: GraderFactory) -> object:
+    return getattr(factory, "__wrapped__", factory)
+
+
+def _cell(name: str, source: str, *, tags: list[str] | None = None) -> dict[str, Any]:
+    lines = source.splitlines(keepends=True)
+    if tags is None:
+        return {"cell_type": "markdown", "id": name, "metadata": {}, "source": lines}
+    about = {"tags": tags} if tags else {}
+    return {
+        "cell_type": "code",
+        "execution_count": None,
+        "id": name,
+        "metadata": about,
+        "outputs": [],
+        "source": lines,
+    }
+
+
+def _file_of(agent: Agent) -> Path | None:
+    """The file that holds this very text."""
+    if agent.path is None:
+        return None
+    try:
+        return agent.path if agent.path.read_bytes() == agent.to_bytes() else None
+    except OSError:
+        return None
+
+
+def _from_project(path: Path) -> str:
+    whole, project = path.resolve(), project_folder()
+    return (whole.relative_to(project) if whole.is_relative_to(project) else whole).as_posix()
+
+
+def _agent_call(agent: Agent) -> str:
+    file = _file_of(agent)
+    if file is not None:
+        return f"wb.load_agent({_from_project(file)!r})"
+    data = agent.to_bytes()
+    text = data.decode("utf-8", "replace")
+    return f"wb.parse_agent({(text if parse_agent(text).to_bytes() == data else data)!r})"
+
+
+def _task_call(task: Task) -> str:
+    given = ", ".join(
+        f"{name}={getattr(task, name)!r}"
+        for name in ("id", "input", "target", "group", "variables", "context", "graders")
+        if getattr(task, name) not in (None, {}, ())
+    )
+    return f"wb.Task({given})"
+
+
+def _task_row(task: Task) -> dict[str, Any]:
+    """A line of a task file. What Jinja would take for a template is a variable's value there."""
+    row = {name: value for name, value in asdict(task).items() if value not in (None, {}, ())}
+    row.pop("file_sha256", None)
+    variables = dict(task.variables)
+    for name in ("input", "context", "target"):
+        if isinstance(row.get(name), str) and "{" in row[name]:
+            variables[f"frozen_{name}"] = row[name]
+            row[name] = "{{ frozen_" + name + " }}"
+    if variables:
+        row["variables"] = variables
+    if task.graders:
+        row["graders"] = [{spec.name: {**spec.options, "label": spec.label}} for spec in task.graders]
+    return row

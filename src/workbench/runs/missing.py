@@ -1,0 +1,337 @@
+"""Asking for the trials of a plan that the ledger does not hold: all of them, within one budget, while we wait."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from workbench.errors import LedgerError, PlanError, WorkbenchError
+from workbench.ledger.budget.limits import Limit
+from workbench.ledger.budget.reservation import Budget, open_budget
+from workbench.ledger.leases import RENEWED_EVERY_SECONDS, Claims, claimed_by_others
+from workbench.ledger.store import Ledger, opened_ledger
+from workbench.model import anthropic as door
+from workbench.model.asker import Asker
+from workbench.model.batches.ask import BatchProgress, ask_batch
+from workbench.model.loop import Started
+from workbench.runs.plan import Plan
+from workbench.runs.progress import ProgressBar, Tally, progress_bar
+from workbench.trial.trial import Endpoint, Request, Trial, Via
+
+_SECONDS_BETWEEN_LOOKS = 0.1
+FIRST_LOOK_SECONDS = 0.5
+LONGEST_LOOK_SECONDS = 5.0
+"""How often to look for what another run is asking for: soon after something came, then ever more rarely."""
+_OBJECTS_BETWEEN_COLLECTIONS = 20_000
+
+
+def ask_missing(
+    plan: Plan,
+    trials: list[Trial],
+    *,
+    ledger: Ledger | str | Path | None,
+    endpoint: Endpoint,
+    again: bool,
+    via: Via,
+    limits: Sequence[Limit],
+    concurrency: int,
+    deadline_seconds: float,
+    shown: bool,
+) -> None:
+    """Asks for those of the trials that have no reply, at least one, and puts each into the list once it is settled.
+
+    With `again`, what the ledger holds does not count. Blocks, with a progress bar if it is to be `shown`; an
+    interrupt stops what is in flight and is raised again.
+
+    Raises:
+        As `run_trials`.
+    """
+    with opened_ledger(ledger) as opened:
+        if via == "stream" and not again:
+            _refuse_what_is_in_batches(trials, opened, endpoint)
+        run = _AskingAll(plan, opened, trials, concurrency, deadline_seconds)
+        if limits and not endpoint.is_stand_in:
+            run.budget = Started(open_budget(opened, trials, limits, deadline_seconds=deadline_seconds)).result()
+        with _given_back(run):
+            if run.budget is not None:
+                run.budget.check(run.unsent(via), via=via)
+            with _collecting_rarely():
+                _wait_for(run, endpoint, via=via, again=again, shown=shown)
+
+
+def _refuse_what_is_in_batches(trials: Sequence[Trial], ledger: Ledger, endpoint: Endpoint) -> None:
+    """What is on its way in a batch is paid for: to stream it as well would pay twice."""
+    on_their_way = frozenset[str]().union(*(batch.keys for batch in ledger.open_batches(endpoint=endpoint.base_url)))
+    count = sum(trial.key in on_their_way for trial in trials if trial.reply is None) if on_their_way else 0
+    if count:
+        raise PlanError(
+            f"{count} of these trials are on their way in a message batch already; run the same with via='batch' to "
+            "wait for them, or with mode='fresh' to pay for them once more"
+        )
+
+
+@contextmanager
+def _given_back(run: _AskingAll) -> Iterator[None]:
+    """Gives back in the end what was set aside and claimed, however it ended."""
+    try:
+        yield
+    except LedgerError:
+        with suppress(LedgerError):  # nor can that be written, most likely, and what was set aside stays taken
+            Started(run.give_claims_back()).result()
+        raise
+    except BaseException:
+        Started(run.close()).result()
+        raise
+    Started(run.close()).result()
+
+
+@contextmanager
+def _collecting_rarely() -> Iterator[None]:
+    """A trial makes thousands of objects and leaves no cycles: to look for some at the usual pace takes a twentieth of
+    its time, in a notebook a tenth."""
+    before = gc.get_threshold()
+    gc.set_threshold(before[0] and max(before[0], _OBJECTS_BETWEEN_COLLECTIONS), *before[1:])  # 0: never
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+class _AskingAll:
+    """The trials of a plan on their way: who is in flight, who waits, what is settled.
+
+    What would fail for every trial lets those in flight end, asks for no more, and is raised then.
+    """
+
+    def __init__(
+        self, plan: Plan, ledger: Ledger, trials: list[Trial], concurrency: int, deadline_seconds: float
+    ) -> None:
+        self.trials = trials
+        self._plan = plan
+        self._ledger = ledger
+        self._concurrency = concurrency
+        self._deadline_seconds = deadline_seconds
+        self.budget: Budget | None = None
+        self._asker: Asker | None = None
+        self._batches: BatchProgress | None = None
+        self._claims = Claims()
+        self._asked_by_others = 0
+        self._count = sum(1 for _ in self._missing())
+        self.tally = Tally(from_ledger=len(trials) - self._count)
+
+    def _missing(self, *, but: Collection[str] = ()) -> Iterator[int]:
+        """Where in `trials` one is not settled yet, `but` for those with these keys; found on the way, for a list of
+        many numbers would be many objects."""
+        return (
+            index
+            for index, trial in enumerate(self.trials)
+            if trial.reply is None and trial.failure is None and not (but and trial.key in but)
+        )
+
+    def unsent(self, via: Via) -> list[Request]:
+        """What is still to be sent; what is on its way in a batch was reserved when that was sent."""
+        trials = [self.trials[index] for index in self._missing()]
+        if via == "batch" and trials:
+            open_batches = self._ledger.open_batches(endpoint=trials[0].endpoint.base_url)
+            on_their_way = frozenset[str]().union(*(batch.keys for batch in open_batches))
+            trials = [trial for trial in trials if trial.key not in on_their_way]
+        return [trial.request for trial in trials]
+
+    async def close(self) -> None:
+        """Gives back what is claimed and set aside."""
+        await self.give_claims_back()
+        if self.budget is not None:
+            await self.budget.close()
+
+    async def give_claims_back(self) -> None:
+        if not self._claims.is_empty:
+            await self._ledger.transact(self._claims.give_back)
+
+    async def ask(self, endpoint: Endpoint, *, again: bool) -> None:
+        """Each as a stream; with `again`, whoever else asks for the same."""
+        workers = min(self._concurrency, self._count)
+        async with door.open_client(endpoint, connections=workers) as client:
+            self._say_what_retires(endpoint)
+            self._asker = asker = Asker(
+                client,
+                self._ledger,
+                most=self._concurrency,
+                budget=self.budget,
+                deadline_seconds=self._deadline_seconds,
+            )
+
+            async def ask_but(theirs: Collection[str]) -> None:
+                queue = self._missing(but=theirs)
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(workers):
+                        group.create_task(self._ask_from(queue, asker))
+                if asker.errors:
+                    raise _one_of(asker.errors)
+
+            if again:
+                await ask_but(())
+            else:
+                async with _renewed(self._claims, self._ledger):
+                    await self._share(ask_but, self._claims.take)
+
+    async def _share(
+        self,
+        ask_but: Callable[[Collection[str]], Awaitable[None]],
+        look: Callable[..., frozenset[str]],
+    ) -> None:
+        """Asks for what no other run is asking for, and waits for the rest: until it has come, or is to be asked for
+        here after all."""
+        wait = FIRST_LOOK_SECONDS
+        while True:
+            before = self.tally.done
+            theirs = await self._asked_elsewhere(look)
+            await ask_but(theirs)
+            self._asked_by_others = len(theirs)
+            if not theirs:
+                return
+            if self.budget is not None:
+                await self.budget.close()  # else those that we wait for might wait for us
+            wait = FIRST_LOOK_SECONDS if self.tally.done > before else min(LONGEST_LOOK_SECONDS, wait * 1.5)
+            await asyncio.sleep(wait)
+
+    async def _asked_elsewhere(self, look: Callable[..., frozenset[str]]) -> frozenset[str]:
+        """What others are asking for and have not answered yet. What they have answered is settled."""
+        missing = {self.trials[index].key: index for index in self._missing()}
+        theirs = await self._ledger.transact(partial(look, keys=missing))
+        # Read after that: what another run answered and then gave back is here.
+        found = await asyncio.to_thread(self._ledger.find, missing)
+        for key, reply in found.items():
+            self.trials[missing[key]] = replace(self.trials[missing[key]], reply=reply, from_ledger=True)
+            self.tally.found()
+        return theirs - found.keys()
+
+    def _say_what_retires(self, endpoint: Endpoint) -> None:
+        if endpoint.is_stand_in:
+            return
+        for model in sorted({self.trials[index].request.model for index in self._missing()}):
+            if day := door.retirement_of(model):
+                print(f"{model} is deprecated: its provider retires it on {day}; choose a newer model.", flush=True)
+
+    async def _ask_from(self, queue: Iterator[int], asker: Asker) -> None:
+        for index in queue:
+            trial = self.trials[index]
+
+            try:
+                settled = await asker.until_settled(
+                    trial, self._plan.variants[trial.variant], on_retry=partial(self.tally.waits, index)
+                )
+                if settled.outcome == "failed" and not self._claims.is_empty:
+                    # Whoever waits for it may try it now.
+                    await self._ledger.transact(partial(self._claims.give_back, keys=[trial.key]))
+            except WorkbenchError as error:
+                asker.end(error)
+                return
+            finally:
+                self.tally.waits_no_more(index)
+            self._settle(index, settled)
+            if settled.outcome == "stopped" or asker.is_ending:
+                return
+
+    async def ask_in_batches(self, *, again: bool) -> None:
+        """The same through Message Batches."""
+
+        def note(progress: BatchProgress) -> None:
+            self._batches = progress
+
+        async def ask_but(theirs: Collection[str]) -> None:
+            missing = list(self._missing(but=theirs))
+            asking = ask_batch(
+                [self.trials[index] for index in missing],
+                self._plan.variants,
+                ledger=self._ledger,
+                again=again,
+                budget=self.budget,
+                on_progress=note,
+            )
+            async with aclosing(asking) as settling:
+                async for position, settled in settling:
+                    self._settle(missing[position], settled)
+            self._batches = None
+
+        if again:
+            await ask_but(())
+        else:
+            await self._share(ask_but, claimed_by_others)
+
+    def _settle(self, index: int, settled: Trial) -> None:
+        self.trials[index] = replace(settled)  # without its key: a settled trial needs it no more, and a run has many
+        self.tally.settled(settled)
+
+    def progress(self) -> tuple[int, str]:
+        """How many are settled, and a line that says how, how fast, and why not faster."""
+        why_slow = []
+        if self._asker is not None:
+            if waiting := self._asker.warming.waiting:
+                why_slow.append(f"{waiting} waiting for their persona to be cached")
+            why_slow += [reason for limiter in list(self._asker.limiters.values()) if (reason := limiter.reason)]
+        if self._asked_by_others:
+            why_slow.append(f"{self._asked_by_others} being asked by another run")
+        if self._batches is not None:
+            why_slow.append(self._batches.line)
+        return self.tally.done, self.tally.line(why_slow)
+
+
+@asynccontextmanager
+async def _renewed(claims: Claims, ledger: Ledger) -> AsyncIterator[None]:
+    """Renews the claims as long as this lasts."""
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(RENEWED_EVERY_SECONDS)
+            with suppress(LedgerError):  # the next reply that cannot be written says so
+                await ledger.transact(claims.renew)
+
+    renewing = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewing.cancel()
+
+
+def _one_of(errors: list[WorkbenchError]) -> WorkbenchError:
+    """What the workers of a run ended with, as one exception: all that could not be saved, or the first of them."""
+    unsaved = [error for error in errors if isinstance(error, LedgerError)]
+    if not unsaved:
+        return errors[0]
+    trials = tuple(trial for error in unsaved for trial in error.unsaved)
+    return LedgerError(f"{unsaved[0]} ({len(trials)} replies came back that are not on disk)", unsaved=trials)
+
+
+def _wait_for(run: _AskingAll, endpoint: Endpoint, *, via: Via, again: bool, shown: bool) -> None:
+    bar = progress_bar(len(run.trials), shown=shown)
+    started = Started(run.ask_in_batches(again=again) if via == "batch" else run.ask(endpoint, again=again))
+    try:
+        while not started.wait(_SECONDS_BETWEEN_LOOKS):
+            if shown:
+                bar.show(*run.progress())
+        started.result()
+    except KeyboardInterrupt:
+        started.stop()
+        started.wait()
+        _close_bar(bar, run, shown=shown)
+        which = "the same run with mode='top-up'" if again else "the same run"
+        print(
+            f"\nStopped. {run.progress()[1] or 'Nothing was answered'}; what was answered is in the ledger, and "
+            f"{which} goes on from there."
+        )
+        raise
+    except BaseException:
+        _close_bar(bar, run, shown=shown)
+        raise
+    _close_bar(bar, run, shown=shown)
+
+
+def _close_bar(bar: ProgressBar, run: _AskingAll, *, shown: bool) -> None:
+    if shown:
+        bar.show(*run.progress())
+    bar.close()

@@ -1,0 +1,249 @@
+"""What a run will ask, before anything is asked."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from numbers import Integral
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.definition.agent import Agent
+from workbench.definition.claude_code import read_as_claude_code
+from workbench.errors import PlanError, UnknownGrader
+from workbench.trial.catalogue import cache_minimum, resolve_model
+from workbench.trial.task import GraderSpec, Task
+from workbench.trial.trial import Endpoint, Grader, GraderFactory, Request, Trial, Via
+
+if TYPE_CHECKING:
+    from workbench.ledger.store import Ledger
+    from workbench.runs.estimate import Estimate
+
+MAX_TOKENS = 8000
+CONCURRENCY = 8
+"""How many requests are in flight at once unless a run says otherwise."""
+CHARACTERS_PER_TOKEN = 4
+"""At most so many in English text: the older tokenizers have about 4.0, the newer ones about 3.1."""
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Every variant on every task, `repeats` times."""
+
+    variants: Mapping[str, Agent]
+    tasks: tuple[Task, ...]
+    repeats: int
+    prompts: Mapping[str, Request]
+    """By variant, its request without a message."""
+    graders: Mapping[str, Mapping[str, Grader]]
+    """By task id, then by label."""
+
+    def trials(self, endpoint: Endpoint) -> tuple[Trial, ...]:
+        """The planned trials, unanswered: task by task, variant by variant, repeat by repeat."""
+        trials = []
+        for task in self.tasks:
+            asked: Counter[str] = Counter()
+            for variant, request in self._requests(task):
+                key = request.keys(endpoint=endpoint)
+                same = key(0)
+                for repeat in range(self.repeats):
+                    trial = Trial(
+                        variant=variant,
+                        task_id=task.id,
+                        repeat=repeat,
+                        request=request,
+                        endpoint=endpoint,
+                        twin=asked[same],
+                    )
+                    trials.append(trial.with_key(key(trial.draw) if trial.draw else same))
+                asked[same] += 1
+        return tuple(trials)
+
+    @property
+    def requests(self) -> dict[tuple[str, str], Request]:
+        """By (variant, task id)."""
+        return {(variant, task.id): request for task in self.tasks for variant, request in self._requests(task)}
+
+    @property
+    def caching(self) -> dict[str, str]:
+        """By variant, whether the API is asked to keep its persona in the prompt cache, with the reason.
+
+        The persona's tokens are counted low, at one for four characters.
+        """
+        said = {}
+        for variant, (pays, reason) in _caching(self.prompts, len(self.tasks) * self.repeats).items():
+            is_off = pays and self.prompts[variant].cache is None
+            said[variant] = f"switched off, though {reason}" if is_off else reason
+        return said
+
+    def estimate(
+        self,
+        *,
+        ledger: Ledger | str | Path | None = None,
+        live: bool | None = None,
+        concurrency: int = CONCURRENCY,
+        via: Via = "stream",
+    ) -> Estimate:
+        """What the same `run_trials` would ask for, and what that takes in tokens, USD and minutes.
+
+        Spends nothing. Where a model or a server would answer, its own count of the input tokens is asked for, once
+        for each different prompt that has no answer in the ledger; where it does not count, and for the offline
+        stand-in, they are approximated.
+
+        Raises:
+            SetupError: the way to the model is not set up.
+            LedgerError: the ledger cannot be read.
+            PriceFileError: the file named in WORKBENCH_PRICES is missing or wrong.
+        """
+        from workbench.runs.estimate import estimate_plan
+
+        return estimate_plan(self, ledger=ledger, live=live, concurrency=concurrency, via=via)
+
+    def _requests(self, task: Task) -> Iterator[tuple[str, Request]]:
+        """By variant, what it is asked for this task; the variants share the message."""
+        messages = ({"role": "user", "content": task.message},)
+        return ((variant, replace(prompt, messages=messages)) for variant, prompt in self.prompts.items())
+
+
+def plan_trials(
+    variants: Mapping[str, Agent],
+    tasks: Iterable[Task],
+    *,
+    repeats: int = 1,
+    graders: Mapping[str, GraderFactory] | None = None,
+    model: str | None = None,
+    effort: str | None = None,
+    max_tokens: int = MAX_TOKENS,
+    caching: bool = True,
+) -> Plan:
+    """Every variant on every task, `repeats` times. Nothing is asked, and no file but that of prices is read.
+
+    `graders` is the catalogue in which the graders that tasks name are looked up; `model` and `effort` override
+    what the agents say; `max_tokens` bounds a reply, thinking included. With `caching`, the API is asked to keep a
+    persona in its prompt cache where that is possible and pays; `Plan.caching` says where. It does not change what
+    identifies a trial in the ledger.
+
+    Raises:
+        PlanError: nothing to run, or a setting out of range.
+        UnknownGrader: a task names a grader that is not in the catalogue, or options that it does not take.
+        PriceFileError: the file named in WORKBENCH_PRICES is missing or wrong.
+    """
+    tasks = tuple(tasks)
+    if not variants:
+        raise PlanError('there is no variant; pass at least one agent, such as {"base": agent}')
+    if not tasks:
+        raise PlanError("there is no task; load_tasks reads them from a file")
+    twice = [task_id for task_id, count in Counter(task.id for task in tasks).items() if count > 1]
+    if twice:
+        raise PlanError(f"two tasks have the id {twice[0]!r}; ids must differ")
+    for task in tasks:
+        refuse_half_characters(task.message, of=f"what task {task.id!r} asks")
+    for name, value in (("repeats", repeats), ("max_tokens", max_tokens)):
+        if not isinstance(value, Integral) or value < 1:
+            raise PlanError(f"{name} is {value!r}; it must be a whole number of 1 or more")
+    prompts = {
+        name: replace(make_request(agent, "", model=model, effort=effort, max_tokens=max_tokens), messages=())
+        for name, agent in variants.items()
+    }
+    if caching:
+        pays = {name: it_pays for name, (it_pays, _) in _caching(prompts, len(tasks) * repeats).items()}
+        prompts = {name: replace(prompt, cache="5m" if pays[name] else None) for name, prompt in prompts.items()}
+    return Plan(
+        variants=dict(variants),
+        tasks=tasks,
+        repeats=repeats,
+        prompts=prompts,
+        graders=graders_by_task(tasks, graders or {}),
+    )
+
+
+def make_request(
+    agent: Agent,
+    message: str,
+    *,
+    model: str | None = None,
+    effort: str | None = None,
+    max_tokens: int = MAX_TOKENS,
+) -> Request:
+    """The request that puts this message to this agent: its prompt as `system`, its model and effort unless
+    overridden.
+
+    Raises:
+        PlanError: the effort is not one of `EFFORTS`, or the message holds half a character.
+    """
+    refuse_half_characters(message, of="the message")
+    if effort is not None and effort not in EFFORTS:
+        raise PlanError(f"effort is {effort!r}; it is one of {', '.join(EFFORTS)}")
+    of_agent = agent.effort if isinstance(agent.effort, str) and agent.effort in EFFORTS else None
+    return Request(
+        model=resolve_model(model or agent.model),
+        system=read_as_claude_code(agent).prompt,
+        messages=({"role": "user", "content": message},),
+        max_tokens=max_tokens,
+        effort=effort or of_agent,
+    )
+
+
+def refuse_half_characters(text: str, *, of: str) -> None:
+    """Passes a text that a request can carry.
+
+    Raises:
+        PlanError: it holds half of a surrogate pair, as an escape such as `\\ud83d` in a file makes it.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = ascii(text[error.start])
+        raise PlanError(
+            f"{of} holds half a character, {half}, at position {error.start + 1:,}, which no request can carry; write "
+            "the whole character, or leave it out"
+        ) from None
+
+
+def _caching(prompts: Mapping[str, Request], sends_each: int) -> dict[str, tuple[bool, str]]:
+    """By variant, whether the prompt cache takes its persona and something would be read from it, and why."""
+    same = Counter((prompt.model, prompt.system) for prompt in prompts.values())
+    return {
+        name: _caching_of(prompt, same[prompt.model, prompt.system] * sends_each) for name, prompt in prompts.items()
+    }
+
+
+def _caching_of(request: Request, sends: int) -> tuple[bool, str]:
+    if not request.system:
+        return False, "no persona: not applicable"
+    minimum = cache_minimum(request.model)
+    if minimum is None:
+        return False, f"the minimum of {request.model} is not known: not applied"
+    tokens = math.ceil(len(request.system) / CHARACTERS_PER_TOKEN)
+    if tokens < minimum:
+        return False, f"{tokens:,} tokens < {minimum:,}: not applicable"
+    if sends < 2:
+        return False, f"{tokens:,} tokens >= {minimum:,}, but sent only once: not applied"
+    return True, f"{tokens:,} tokens >= {minimum:,}: applicable"
+
+
+def graders_by_task(tasks: Iterable[Task], catalogue: Mapping[str, GraderFactory]) -> dict[str, dict[str, Grader]]:
+    """The graders that tasks name, by task id and then by label; made once for all tasks that share their `graders`.
+
+    Raises:
+        UnknownGrader: the catalogue has none of that name, or it does not take these options.
+    """
+    named = {id(task.graders): task.graders for task in tasks}
+    made = {key: {spec.label: _make_grader(spec, catalogue) for spec in specs} for key, specs in named.items()}
+    return {task.id: made[id(task.graders)] for task in tasks}
+
+
+def _make_grader(spec: GraderSpec, catalogue: Mapping[str, GraderFactory]) -> Grader:
+    factory = catalogue.get(spec.name)
+    if factory is None:
+        known = (
+            f"there are {', '.join(sorted(catalogue))}" if catalogue else "pass graders=workbench.graders.standard()"
+        )
+        raise UnknownGrader(f"{spec.where}: graders: there is no grader {spec.name!r}; {known}")
+    try:
+        return factory(**spec.options)
+    except (TypeError, ValueError) as error:
+        raise UnknownGrader(f"{spec.where}: graders: {spec.name}: {error}") from error

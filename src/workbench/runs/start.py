@@ -1,0 +1,56 @@
+"""Asking once, now: what a Run button does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from workbench.definition.agent import Agent
+from workbench.ledger.budget.limits import limits_from_environment
+from workbench.ledger.budget.reservation import open_budget
+from workbench.ledger.store import Ledger, opened_ledger
+from workbench.model import anthropic as door
+from workbench.model.asker import Asker, OnRetry, OnText
+from workbench.model.loop import Started
+from workbench.trial.trial import Endpoint, Request, Trial
+
+
+def start_trial(
+    request: Request,
+    *,
+    agent: Agent,
+    endpoint: Endpoint | None = None,
+    variant: str = "draft",
+    task_id: str = "typed",
+    repeat: int = 0,
+    twin: int = 0,
+    on_text: OnText | None = None,
+    on_retry: OnRetry | None = None,
+    ledger: Ledger | str | Path | None = None,
+) -> Started[Trial]:
+    """Asks once, anew, and returns at once; `stop()` ends it, and its trial then holds what had come.
+
+    `on_text` gets each piece of the reply as it comes; `on_retry` gets what went wrong and the seconds until the
+    next try, with which the reply begins again. Both are called in the workbench's own thread. Like every attempt,
+    this one is in the ledger before `result()` gives it.
+
+    Raises:
+        SetupError: the way to the model is not set up. What would fail for every trial comes from `result()`, and a
+            `BudgetError` where the budget of the environment is used up.
+    """
+    where = endpoint or door.choose_endpoint()
+    trial = Trial(variant=variant, task_id=task_id, repeat=repeat, request=request, endpoint=where, twin=twin)
+
+    async def one() -> Trial:
+        limits = () if where.is_stand_in else limits_from_environment()
+        with opened_ledger(ledger) as opened:
+            deadline = door.DEADLINE_SECONDS
+            budget = await open_budget(opened, [trial], limits, deadline_seconds=deadline) if limits else None
+            try:
+                async with door.open_client(where) as client:
+                    asker = Asker(client, opened, budget=budget)
+                    return await asker.until_settled(trial, agent, on_text=on_text, on_retry=on_retry)
+            finally:
+                if budget is not None:
+                    await budget.close()
+
+    return Started(one())

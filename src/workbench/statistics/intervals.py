@@ -1,0 +1,151 @@
+"""Confidence intervals for means and shares; 95 %, two-sided, over tasks.
+
+Sources: E. B. Wilson 1927 (JASA 22); Clopper and Pearson 1934 (Biometrika 26); L. D. Brown, T. T. Cai and
+A. DasGupta 2001 (Statistical Science 16) for Jeffreys' interval; B. Efron 1979 (Annals of Statistics 7) for the
+bootstrap.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from workbench.statistics.student_t import normal_quantile, t_quantile
+
+LEVEL = 0.95
+Z = normal_quantile((1 + LEVEL) / 2)
+DRAWS = 10_000
+"""Resamples of a bootstrap, and sign patterns of a test, where not all can be gone through."""
+SEED = 20261123
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+_MOST_AT_ONCE = 2_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A 95 % confidence interval in units of the score."""
+
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        return self.low > 0 or self.high < 0
+
+
+def without_gaps(values: ArrayLike) -> Floats:
+    """The values as an array of numbers.
+
+    Raises:
+        ValueError: NaN among them. What is missing is left out before, pair by pair, and counted.
+    """
+    found = np.asarray(values, dtype=np.float64)
+    if np.isnan(found).any():
+        raise ValueError(f"{int(np.isnan(found).sum())} of {found.size} values are NaN; leave out what is missing")
+    return found
+
+
+def t_interval(mean: float, error: float, degrees: int) -> Interval:
+    """mean ± t SE with this many degrees of freedom."""
+    reach = t_factor(degrees) * error
+    return Interval(low=mean - reach, high=mean + reach)
+
+
+def z_interval(mean: float, error: float) -> Interval:
+    """mean ± z SE, for estimates whose standard error is not from one sum of squares."""
+    return Interval(low=mean - Z * error, high=mean + Z * error)
+
+
+def t_factor(degrees: int) -> float:
+    """The 97.5 % point of Student's t."""
+    return t_quantile((1 + LEVEL) / 2, degrees)
+
+
+def wilson(successes: float, n: float) -> Interval:
+    """Wilson's interval for `successes` of `n` tasks; both may be sums of the tasks' shares.
+
+    Raises:
+        ValueError: no task, or more successes than tasks.
+    """
+    _check_count(successes, n)
+    p = successes / n
+    middle = p + Z**2 / (2 * n)
+    reach = Z * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
+    scale = 1 + Z**2 / n
+    # At the ends of the scale the formula gives the end, but for the noise of floats.
+    low = (middle - reach) / scale if successes > 0 else 0.0
+    high = (middle + reach) / scale if successes < n else 1.0
+    return Interval(low=max(0.0, low), high=min(1.0, high))
+
+
+def clopper_pearson(successes: int, n: int) -> Interval:
+    """The exact interval for `successes` of `n`: never covers less than it says, often more.
+
+    Raises:
+        ValueError: as `wilson`.
+    """
+    return _by_statsmodels(successes, n, "beta")
+
+
+def jeffreys(successes: int, n: int) -> Interval:
+    """The interval of the Beta(x + 1/2, n - x + 1/2) posterior.
+
+    Raises:
+        ValueError: as `wilson`.
+    """
+    return _by_statsmodels(successes, n, "jeffreys")
+
+
+def constant_interval(value: float, n: int, *, low: float, high: float) -> Interval:
+    """The interval where all `n` tasks have the same value, so that SE is 0 and t would have no width.
+
+    By Wilson no more than a share u of all tasks can have another value, when none of n has; at worst those
+    lie at an end of the scale `low`..`high`. For all passed and all failed this is Wilson's own interval.
+    """
+    share = wilson(0, n).high
+    return Interval(low=value - share * (value - low), high=value + share * (high - value))
+
+
+def bootstrap_interval(values: ArrayLike, *, draws: int = DRAWS, seed: int = SEED) -> Interval:
+    """The percentile bootstrap interval of the mean over tasks; too narrow for few tasks, t is the better one.
+
+    Raises:
+        ValueError: NaN, fewer than two values, or all equal, where it would have no width.
+    """
+    cases = without_gaps(values)
+    if len(cases) < 2 or float(np.ptp(cases)) == 0:
+        raise ValueError(
+            f"a bootstrap of {len(cases)} values that do not differ has no width; take wilson or constant_interval"
+        )
+    generator = np.random.default_rng(seed)
+    rows = max(1, _MOST_AT_ONCE // len(cases))
+    means = [
+        cases[generator.integers(0, len(cases), size=(min(rows, draws - start), len(cases)))].mean(axis=1)
+        for start in range(0, draws, rows)
+    ]
+    return percentile_interval(np.concatenate(means))
+
+
+def percentile_interval(values: Floats) -> Interval:
+    """From the 2.5 % to the 97.5 % point of what a bootstrap gave."""
+    low, high = np.percentile(values, [100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2])
+    return Interval(low=float(low), high=float(high))
+
+
+def _by_statsmodels(successes: int, n: int, method: str) -> Interval:
+    from statsmodels.stats.proportion import proportion_confint
+
+    _check_count(successes, n)
+    low, high = proportion_confint(successes, n, alpha=1 - LEVEL, method=method)
+    return Interval(low=float(low), high=float(high))
+
+
+def _check_count(successes: float, n: float) -> None:
+    if not (n > 0 and 0 <= successes <= n):
+        raise ValueError(f"there is no interval for {successes} of {n}")
