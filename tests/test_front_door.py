@@ -13,24 +13,6 @@ import workbench
 SOURCE = Path(workbench.__file__).parent
 HEAVY = ("anthropic", "pandas", "papermill", "ipywidgets", "matplotlib", "scipy", "sqlalchemy", "IPython")
 
-FLOORS = {
-    "errors": 0,
-    "secrets": 0,
-    "markup": 0,
-    "definition": 1,
-    "statistics": 1,
-    "trial": 2,
-    "ledger": 3,
-    "grading": 3,
-    "comparison": 3,
-    "model": 4,
-    "runs": 5,
-    "headless": 6,
-    "widgets": 6,
-    "cli": 7,
-    "__main__": 8,
-}
-
 ROOM_OF_LIBRARY = {
     "anthropic": {"model/anthropic.py", "model/offline/transport.py", "model/batches/calls.py"},
     "aiohttp": {"model/anthropic.py"},
@@ -99,16 +81,6 @@ def test_front_door_has_what_a_comparison_takes_from_the_first_try_to_the_gate()
 def test_unknown_name_says_what_there_is() -> None:
     with pytest.raises(AttributeError, match="workbench has no 'load_agnet'; it has .*load_agent"):
         _ = workbench.load_agnet
-
-
-@pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(SOURCE).as_posix())
-def test_imports_go_down_the_floors_only(path: Path) -> None:
-    own = FLOORS[room_of(path)]
-    rooms = {name.split(".")[1] for name in imports_of(path) if name.startswith("workbench.") and "." in name}
-
-    above = {room for room in rooms if FLOORS.get(room, 0) > own or (FLOORS.get(room) == own and room != room_of(path))}
-
-    assert above == set()
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(SOURCE).as_posix())
