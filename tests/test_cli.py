@@ -160,7 +160,7 @@ def test_wrong_setting_is_a_message(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     def refuse(live: bool | None) -> None:
         raise SetupError("set this instead")
 
-    monkeypatch.setattr("workbench.model.anthropic.choose_endpoint", refuse)
+    monkeypatch.setattr("workbench.model.endpoint.choose_endpoint", refuse)
     result = workbench("run", QUICK, "--out", str(tmp_path / "out"), "--live")
 
     assert (result.exit_code, result.stderr) == (2, "set this instead\n")

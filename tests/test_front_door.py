@@ -14,8 +14,9 @@ SOURCE = Path(workbench.__file__).parent
 HEAVY = ("anthropic", "pandas", "papermill", "ipywidgets", "matplotlib", "scipy", "sqlalchemy", "IPython")
 
 ROOM_OF_LIBRARY = {
-    "anthropic": {"model/anthropic.py", "model/offline/transport.py", "model/batches/calls.py"},
-    "aiohttp": {"model/anthropic.py"},
+    "anthropic": {"model/anthropic.py", "model/failures.py", "model/offline/transport.py"}
+    | {"model/batches/ask.py", "model/batches/calls.py"},
+    "aiohttp": {"model/failures.py"},
     "httpx2": {"model/anthropic.py", "model/offline/transport.py", "model/batches/calls.py"},
     "frontmatter": {"definition/document.py"},
     "sqlalchemy": {

@@ -14,7 +14,7 @@ import pytest
 import workbench
 
 SOURCE = Path(workbench.__file__).parent
-GROUND = {"errors", "secrets", "markup"}
+GROUND = {"errors", "secrets", "markup", "collector"}
 VALUES = GROUND | {"definition", "statistics", "trial"}
 ASKING = VALUES | {"ledger", "grading", "model", "runs"}
 
@@ -22,6 +22,7 @@ STANDS_ON = {
     "errors": set(),
     "secrets": set(),
     "markup": set(),
+    "collector": set(),
     "definition": GROUND,
     "statistics": GROUND,
     "trial": GROUND | {"definition"},

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from workbench.headless.notebook import run_notebook as run_notebook
     from workbench.ledger.columns import read_attempts as read_attempts
     from workbench.ledger.store import open_ledger as open_ledger
-    from workbench.model.anthropic import choose_endpoint as choose_endpoint
+    from workbench.model.endpoint import choose_endpoint as choose_endpoint
     from workbench.runs.conversation import answer_reply as answer_reply
     from workbench.runs.plan import make_request as make_request
     from workbench.runs.plan import plan_trials as plan_trials
@@ -74,7 +74,7 @@ _ROOMS = {
     "trial.description_tasks": ("load_tasks_for",),
     "trial.trial": ("Reply", "Run", "Score", "Trial"),
     "runs.plan": ("make_request", "plan_trials"),
-    "model.anthropic": ("choose_endpoint",),
+    "model.endpoint": ("choose_endpoint",),
     "ledger.store": ("open_ledger",),
     "ledger.columns": ("read_attempts",),
     "trial.regrade": ("regrade",),

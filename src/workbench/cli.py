@@ -105,7 +105,7 @@ def run_command(
     from workbench.headless.notebook import run_notebook
     from workbench.headless.notebook_files import load_notebook
     from workbench.headless.parameters import declared_parameters, parameters_from_text
-    from workbench.model.anthropic import choose_endpoint
+    from workbench.model.endpoint import choose_endpoint
 
     declared = declared_parameters(load_notebook(notebook))
     parameters = parameters_from_text(declared, dict(texts))

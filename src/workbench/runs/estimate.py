@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from workbench.errors import PlanError
 from workbench.ledger.budget.worst_case import cache_time, most_of, prompt_bytes
 from workbench.ledger.store import Ledger, opened_ledger
-from workbench.model.anthropic import choose_endpoint, count_input_tokens, open_client
+from workbench.model.endpoint import choose_endpoint, open_model
 from workbench.model.loop import Started
 from workbench.runs.runner import grade_trial
 from workbench.statistics.power import PlannedPower, pilot_variances
@@ -274,11 +274,11 @@ def _counted(by_prompt: Mapping[_Prompt, Request], endpoint: Endpoint) -> dict[_
 
     async def count_all() -> None:
         waiting = iter(by_prompt.items())
-        async with open_client(endpoint, connections=COUNTS_AT_ONCE) as client:
+        async with open_model(endpoint, connections=COUNTS_AT_ONCE) as model:
 
             async def count_from() -> None:
                 for prompt, request in waiting:
-                    tokens = await count_input_tokens(client, request)
+                    tokens = await model.count(request)
                     if tokens is None:
                         return
                     counted[prompt] = tokens

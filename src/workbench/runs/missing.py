@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from workbench.collector import collecting_rarely
 from workbench.errors import LedgerError, PlanError, WorkbenchError
 from workbench.ledger.budget.limits import Limit
 from workbench.ledger.budget.reservation import Budget, open_budget
 from workbench.ledger.leases import RENEWED_EVERY_SECONDS, Claims, claimed_by_others
 from workbench.ledger.store import Ledger, opened_ledger
-from workbench.model import anthropic as door
+from workbench.model.anthropic import retirement_of
+from workbench.model.api import OpenModel
 from workbench.model.asker import Asker
-from workbench.model.batches.ask import BatchProgress, ask_batch
+from workbench.model.batches.ask import BatchProgress, BatchSettings, ask_batch
 from workbench.model.loop import Started
+from workbench.model.retrying import BATCHES, Retry
 from workbench.runs.plan import Plan
 from workbench.runs.progress import ProgressBar, Tally, progress_bar
 from workbench.trial.trial import Endpoint, Request, Trial, Via
@@ -27,7 +29,6 @@ _SECONDS_BETWEEN_LOOKS = 0.1
 FIRST_LOOK_SECONDS = 0.5
 LONGEST_LOOK_SECONDS = 5.0
 """How often to look for what another run is asking for: soon after something came, then ever more rarely."""
-_OBJECTS_BETWEEN_COLLECTIONS = 20_000
 
 
 def ask_missing(
@@ -42,6 +43,8 @@ def ask_missing(
     concurrency: int,
     deadline_seconds: float,
     shown: bool,
+    retry: Retry | None,
+    open_model: OpenModel,
 ) -> None:
     """Asks for those of the trials that have no reply, at least one, and puts each into the list once it is settled.
 
@@ -54,13 +57,13 @@ def ask_missing(
     with opened_ledger(ledger) as opened:
         if via == "stream" and not again:
             _refuse_what_is_in_batches(trials, opened, endpoint)
-        run = _AskingAll(plan, opened, trials, concurrency, deadline_seconds)
+        run = _AskingAll(plan, opened, trials, concurrency, deadline_seconds, retry, open_model)
         if limits and not endpoint.is_stand_in:
             run.budget = Started(open_budget(opened, trials, limits, deadline_seconds=deadline_seconds)).result()
         with _given_back(run):
             if run.budget is not None:
                 run.budget.check(run.unsent(via), via=via)
-            with _collecting_rarely():
+            with collecting_rarely():
                 _wait_for(run, endpoint, via=via, again=again, shown=shown)
 
 
@@ -90,18 +93,6 @@ def _given_back(run: _AskingAll) -> Iterator[None]:
     Started(run.close()).result()
 
 
-@contextmanager
-def _collecting_rarely() -> Iterator[None]:
-    """A trial makes thousands of objects and leaves no cycles: to look for some at the usual pace takes a twentieth of
-    its time, in a notebook a tenth."""
-    before = gc.get_threshold()
-    gc.set_threshold(before[0] and max(before[0], _OBJECTS_BETWEEN_COLLECTIONS), *before[1:])  # 0: never
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-
-
 class _AskingAll:
     """The trials of a plan on their way: who is in flight, who waits, what is settled.
 
@@ -109,7 +100,14 @@ class _AskingAll:
     """
 
     def __init__(
-        self, plan: Plan, ledger: Ledger, trials: list[Trial], concurrency: int, deadline_seconds: float
+        self,
+        plan: Plan,
+        ledger: Ledger,
+        trials: list[Trial],
+        concurrency: int,
+        deadline_seconds: float,
+        retry: Retry | None,
+        open_model: OpenModel,
     ) -> None:
         self.trials = trials
         self._plan = plan
@@ -117,6 +115,8 @@ class _AskingAll:
         self._concurrency = concurrency
         self._deadline_seconds = deadline_seconds
         self.budget: Budget | None = None
+        self._retry = retry
+        self._open_model = open_model
         self._asker: Asker | None = None
         self._batches: BatchProgress | None = None
         self._claims = Claims()
@@ -155,14 +155,19 @@ class _AskingAll:
     async def ask(self, endpoint: Endpoint, *, again: bool) -> None:
         """Each as a stream; with `again`, whoever else asks for the same."""
         workers = min(self._concurrency, self._count)
-        async with door.open_client(endpoint, connections=workers) as client:
+        async with AsyncExitStack() as opened:
+            missing_at = dict.fromkeys(self.trials[index].endpoint for index in self._missing())
+            models = {
+                at: await opened.enter_async_context(self._open_model(at, connections=workers)) for at in missing_at
+            }
             self._say_what_retires(endpoint)
             self._asker = asker = Asker(
-                client,
+                models,
                 self._ledger,
                 most=self._concurrency,
                 budget=self.budget,
                 deadline_seconds=self._deadline_seconds,
+                retry=self._retry,
             )
 
             async def ask_but(theirs: Collection[str]) -> None:
@@ -214,7 +219,7 @@ class _AskingAll:
         if endpoint.is_stand_in:
             return
         for model in sorted({self.trials[index].request.model for index in self._missing()}):
-            if day := door.retirement_of(model):
+            if day := retirement_of(model):
                 print(f"{model} is deprecated: its provider retires it on {day}; choose a newer model.", flush=True)
 
     async def _ask_from(self, queue: Iterator[int], asker: Asker) -> None:
@@ -234,7 +239,7 @@ class _AskingAll:
             finally:
                 self.tally.waits_no_more(index)
             self._settle(index, settled)
-            if settled.outcome == "stopped" or asker.is_ending:
+            if settled.outcome == "stopped" or asker.is_ending or _is_cancelled():
                 return
 
     async def ask_in_batches(self, *, again: bool) -> None:
@@ -249,8 +254,7 @@ class _AskingAll:
                 [self.trials[index] for index in missing],
                 self._plan.variants,
                 ledger=self._ledger,
-                again=again,
-                budget=self.budget,
+                settings=BatchSettings(again=again, budget=self.budget, retry=self._retry or BATCHES),
                 on_progress=note,
             )
             async with aclosing(asking) as settling:
@@ -271,9 +275,7 @@ class _AskingAll:
         """How many are settled, and a line that says how, how fast, and why not faster."""
         why_slow = []
         if self._asker is not None:
-            if waiting := self._asker.warming.waiting:
-                why_slow.append(f"{waiting} waiting for their persona to be cached")
-            why_slow += [reason for limiter in list(self._asker.limiters.values()) if (reason := limiter.reason)]
+            why_slow += self._asker.why_slow
         if self._asked_by_others:
             why_slow.append(f"{self._asked_by_others} being asked by another run")
         if self._batches is not None:
@@ -296,6 +298,12 @@ async def _renewed(claims: Claims, ledger: Ledger) -> AsyncIterator[None]:
         yield
     finally:
         renewing.cancel()
+
+
+def _is_cancelled() -> bool:
+    """A trial that was cancelled when its reply was complete is settled by it, and swallows the cancellation."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _one_of(errors: list[WorkbenchError]) -> WorkbenchError:

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 from workbench.errors import PlanError, ReplayMiss
 from workbench.ledger.budget.limits import budget_limits
 from workbench.ledger.file import ledger_address, read_replies
-from workbench.model import anthropic as door
+from workbench.model.api import DEADLINE_SECONDS, OpenModel
+from workbench.model.endpoint import choose_endpoint, describe_endpoint, endpoint_at, open_model
+from workbench.model.retrying import Retry
 from workbench.runs.estimate_only import is_estimate_only, write_estimate_and_end
 from workbench.runs.plan import CONCURRENCY, Plan
 from workbench.runs.progress import Tally, progress_bar
@@ -40,7 +42,9 @@ def run_trials(
     budget_usd: float | None = None,
     budget_tokens: int | None = None,
     budget_scope: str | None = None,
-    deadline_seconds: float = door.DEADLINE_SECONDS,
+    deadline_seconds: float = DEADLINE_SECONDS,
+    retry: Retry | None = None,
+    open_model: OpenModel = open_model,
 ) -> Run:
     """Asks for every trial of the plan that the ledger does not hold yet, and grades all of them.
 
@@ -55,7 +59,8 @@ def run_trials(
     request. What a "fresh" run asks anew is paid anew, and counts beside what earlier runs spent: name another
     `budget_scope` to begin at nothing. The environment may set another budget around it (`WORKBENCH_BUDGET_SCOPE`, see
     `budget_limits`). No trial takes longer than `deadline_seconds` from its first request on, retries and the waiting
-    before them included.
+    before them included. `retry` says after which failures a trial is tried again, and for how long; `None`: as is
+    usual for the way in which it is sent. `open_model` opens another way to a model than that of the SDK.
 
     Raises:
         PlanError: a setting is out of range.
@@ -74,13 +79,13 @@ def run_trials(
             raise PlanError(f"{name} is {value!r}; it is one of {', '.join(known_values)}")
     if is_estimate_only():
         write_estimate_and_end(plan, ledger=ledger, live=live, concurrency=concurrency, via=via)
-    endpoint = door.choose_endpoint(live)
+    endpoint = choose_endpoint(live)
     if mode == "replay":
         trials = _replayed(plan, ledger, endpoint)
         endpoint = trials[0].endpoint
-        print(f"Replayed from the ledger, nothing is asked. {door.describe_endpoint(endpoint)}", flush=True)
+        print(f"Replayed from the ledger, nothing is asked. {describe_endpoint(endpoint)}", flush=True)
     else:
-        print(door.describe_endpoint(endpoint), flush=True)
+        print(describe_endpoint(endpoint), flush=True)
         trials = list(plan.trials(endpoint)) if mode == "fresh" else known_trials(plan.trials(endpoint), ledger)
     limits = budget_limits(trials, usd=budget_usd, tokens=budget_tokens, scope=budget_scope)
     if all(trial.reply is not None for trial in trials):
@@ -101,6 +106,8 @@ def run_trials(
             concurrency=concurrency,
             deadline_seconds=deadline_seconds,
             shown=progress,
+            retry=retry,
+            open_model=open_model,
         )
     tasks = {task.id: task for task in plan.tasks}
     for index, trial in enumerate(trials):  # one by one, so that no trial is there twice at any time
@@ -150,7 +157,7 @@ def _replayed(plan: Plan, ledger: Ledger | str | Path | None, endpoint: Endpoint
 
     with opened_ledger(ledger) as opened:
         for base_url in opened.endpoints():
-            elsewhere = known_trials(plan.trials(door.endpoint_at(base_url)), opened)
+            elsewhere = known_trials(plan.trials(endpoint_at(base_url)), opened)
             if all(trial.reply is not None for trial in elsewhere):
                 return elsewhere
         difference = opened.nearest(missing[0])

@@ -12,7 +12,7 @@ import ipywidgets
 from workbench.definition.claude_code import facts
 from workbench.definition.project import project_folder
 from workbench.errors import WorkbenchError
-from workbench.model.anthropic import describe_endpoint
+from workbench.model.endpoint import describe_endpoint
 from workbench.runs.plan import EFFORTS
 from workbench.trial.task import Task
 from workbench.widgets.column import Column

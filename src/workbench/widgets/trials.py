@@ -16,7 +16,7 @@ from workbench.errors import PlanError, WorkbenchError
 from workbench.grading.catalogue import standard
 from workbench.ledger.store import Ledger
 from workbench.markup import counted
-from workbench.model.anthropic import choose_endpoint
+from workbench.model.endpoint import choose_endpoint
 from workbench.model.loop import Started
 from workbench.runs.frozen import Answer, Asked, calls_of, write_notebook
 from workbench.runs.plan import Plan, plan_trials
