@@ -20,9 +20,9 @@ from workbench.ledger.budget.worst_case import cache_time, most_of, prompt_bytes
 from workbench.ledger.store import Ledger, opened_ledger
 from workbench.model.anthropic import choose_endpoint, count_input_tokens, open_client
 from workbench.model.loop import Started
-from workbench.runs.runner import grade_trial
 from workbench.statistics.power import PlannedPower, pilot_variances
 from workbench.trial.catalogue import Price, find_price
+from workbench.trial.graded import grade_trial
 from workbench.trial.trial import Endpoint, Reply, Request, Trial, Usage, Via
 
 if TYPE_CHECKING:

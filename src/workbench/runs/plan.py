@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
-from workbench.errors import PlanError, UnknownGrader
+from workbench.errors import PlanError
 from workbench.trial.catalogue import cache_minimum, resolve_model
-from workbench.trial.task import GraderSpec, Task
+from workbench.trial.graded import graders_by_task
+from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, Grader, GraderFactory, Request, Trial, Via
 
 if TYPE_CHECKING:
@@ -223,27 +224,3 @@ def _caching_of(request: Request, sends: int) -> tuple[bool, str]:
     if sends < 2:
         return False, f"{tokens:,} tokens >= {minimum:,}, but sent only once: not applied"
     return True, f"{tokens:,} tokens >= {minimum:,}: applicable"
-
-
-def graders_by_task(tasks: Iterable[Task], catalogue: Mapping[str, GraderFactory]) -> dict[str, dict[str, Grader]]:
-    """The graders that tasks name, by task id and then by label; made once for all tasks that share their `graders`.
-
-    Raises:
-        UnknownGrader: the catalogue has none of that name, or it does not take these options.
-    """
-    named = {id(task.graders): task.graders for task in tasks}
-    made = {key: {spec.label: _make_grader(spec, catalogue) for spec in specs} for key, specs in named.items()}
-    return {task.id: made[id(task.graders)] for task in tasks}
-
-
-def _make_grader(spec: GraderSpec, catalogue: Mapping[str, GraderFactory]) -> Grader:
-    factory = catalogue.get(spec.name)
-    if factory is None:
-        known = (
-            f"there are {', '.join(sorted(catalogue))}" if catalogue else "pass graders=workbench.graders.standard()"
-        )
-        raise UnknownGrader(f"{spec.where}: graders: there is no grader {spec.name!r}; {known}")
-    try:
-        return factory(**spec.options)
-    except (TypeError, ValueError) as error:
-        raise UnknownGrader(f"{spec.where}: graders: {spec.name}: {error}") from error

@@ -6,8 +6,6 @@ A run of which everything is answered loads neither the SDK nor SQLAlchemy: `mis
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import lru_cache
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -19,8 +17,8 @@ from workbench.model import anthropic as door
 from workbench.runs.estimate_only import is_estimate_only, write_estimate_and_end
 from workbench.runs.plan import CONCURRENCY, Plan
 from workbench.runs.progress import Tally, progress_bar
-from workbench.trial.task import Task
-from workbench.trial.trial import Endpoint, Grader, Reply, Run, Score, Trial, Via
+from workbench.trial.graded import grade_trial
+from workbench.trial.trial import Endpoint, Reply, Run, Trial, Via
 
 if TYPE_CHECKING:
     from workbench.ledger.store import Ledger
@@ -160,23 +158,3 @@ def _replayed(plan: Plan, ledger: Ledger | str | Path | None, endpoint: Endpoint
         f"{difference or 'nothing is recorded there'}. Run it without mode='replay' to ask for what is missing.",
         difference=difference,
     )
-
-
-def grade_trial(trial: Trial, task: Task, graders: Mapping[str, Grader]) -> Trial:
-    """The trial with its scores; one that was not answered has none."""
-    if trial.outcome != "answered" or trial.reply is None:
-        return replace(trial, scores={})
-    found = {label: grader(task, trial.reply) for label, grader in graders.items()}
-    kinds = tuple(type(score.value).__name__ for score in found.values())
-    return replace(trial, scores=_held_once(tuple(found.items()), kinds))
-
-
-@lru_cache(maxsize=1_000)
-def _held_once(scores: tuple[tuple[str, Score], ...], kinds: tuple[str, ...]) -> Mapping[str, Score]:
-    """The same scores for all trials whose scores are equal and print alike: graders say the same of many replies."""
-    return {label: _score_held_once(score, kind) for (label, score), kind in zip(scores, kinds, strict=True)}
-
-
-@lru_cache(maxsize=1_000)
-def _score_held_once(score: Score, _kind: str) -> Score:
-    return score
