@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.messages_server import REPLY, Fault, serve
+from tests.messages_server import REPLY, Fault, MessagesServer, serve
 from workbench.errors import SetupError
 from workbench.model.anthropic import open_anthropic
 from workbench.model.api import Attempt
@@ -187,10 +187,26 @@ def test_live_without_a_key_says_what_to_set() -> None:
         choose_endpoint(live=True)
 
 
-def test_key_that_a_server_repeats_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-canary-0123456789")
+async def ask_once(endpoint: Endpoint) -> Attempt:
+    async with open_anthropic(endpoint) as model:
+        return await model.ask(REQUEST)
 
-    attempt, _ = asked("401 with the key")
+
+def test_key_that_a_server_repeats_is_not_kept(server: MessagesServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-canary-0123456789")
+    server.fault = lambda _, __: "401 with the key"
+
+    attempt = asyncio.run(ask_once(choose_endpoint()))
 
     assert attempt.failure is not None
     assert attempt.failure.message == "not a key: Bearer [ANTHROPIC_API_KEY]"
+
+
+def test_key_is_for_the_server_of_the_environment_and_for_no_other(
+    server: MessagesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-canary-0123456789")
+    with serve() as other:
+        asyncio.run(ask_once(Endpoint(kind="server", base_url=other.url)))
+
+        assert other.headers[0]["authorization"] == "Bearer none"

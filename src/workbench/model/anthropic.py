@@ -1,5 +1,4 @@
 """A way to a model: the official SDK, and beneath it the Messages API, a server like it, or the offline stand-in.
-Only here are credentials read.
 
 The SDK's own retries are off (it may sleep for as long as a server asks, unseen); one call is one request, and
 what became of it comes back as an `Attempt`. Streams are read from the raw response, because the SDK's typed
@@ -10,17 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.collector import resting_while_importing
 from workbench.errors import SetupError
 from workbench.model.api import DEADLINE_SECONDS, STOPPED, Attempt, OnLimits, OnText
+from workbench.model.credentials import has_credentials, own_server
 from workbench.model.failures import describe_cause, retry_after, status_failure, was_never_sent, without_credentials
 from workbench.model.rate_limits import rate_limits
 from workbench.model.stream import Events, PartialReply
@@ -31,15 +29,11 @@ from workbench.trial.trial import Endpoint, Failure, Request
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
-API_URL = "https://api.anthropic.com"
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 120.0
 """The longest wait for the next piece of a reply."""
 ENDING_SECONDS = 2.0
 """The longest wait for the end of a stream whose reply is complete: longer, and the connection is given up."""
-
-_CREDENTIAL_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_PROFILE")
-_FEDERATION_VARIABLES = ("ANTHROPIC_FEDERATION_RULE_ID", "ANTHROPIC_ORGANIZATION_ID")
 
 
 def request_body(request: Request) -> dict[str, Any]:
@@ -58,31 +52,6 @@ def request_body(request: Request) -> dict[str, Any]:
     if request.effort is not None:
         body["output_config"] = {"effort": request.effort}
     return body
-
-
-def has_credentials() -> bool:
-    """Whether anything is set that the SDK would log in with.
-
-    Raises:
-        SetupError: the key cannot be one.
-    """
-    key = os.environ.get("ANTHROPIC_API_KEY", "")
-    if key != key.strip() or any(character in key for character in " \t\r\n'\""):
-        raise SetupError(
-            f"ANTHROPIC_API_KEY holds blanks, quotes or a line break among its {len(key)} characters; set it to the "
-            "key alone"
-        )
-    return (
-        any(os.environ.get(name) for name in _CREDENTIAL_VARIABLES)
-        or all(os.environ.get(name) for name in _FEDERATION_VARIABLES)
-        or _has_profile()
-    )
-
-
-def _has_profile() -> bool:
-    config = os.environ.get("ANTHROPIC_CONFIG_DIR")
-    folder = Path(config) if config else Path.home() / ".config" / "anthropic"
-    return any((folder / "configs").glob("*.json"))
 
 
 @asynccontextmanager
@@ -123,7 +92,8 @@ def _client(endpoint: Endpoint, connections: int, silence_seconds: float) -> Asy
             http_client=anthropic.DefaultAsyncHttpxClient(transport=OfflineTransport.from_environment()),
         )
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
-    asks_for_none = endpoint.kind == "server" and not has_credentials()
+    # The environment's key is for the server that the environment names: a variant's own server never sees it.
+    asks_for_none = endpoint.kind == "server" and (not has_credentials() or endpoint.base_url != own_server())
     try:
         return anthropic.AsyncAnthropic(
             api_key="none" if asks_for_none else None,

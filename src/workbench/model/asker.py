@@ -21,7 +21,7 @@ from workbench.ledger.budget.reservation import Budget, Reservation, used_up
 from workbench.ledger.store import Ledger
 from workbench.model.api import DEADLINE_SECONDS, STOPPED, Attempt, Model, OnText
 from workbench.model.limiter import Limiter, family_of
-from workbench.model.retrying import Retry, is_overload
+from workbench.model.retrying import STREAMS, Retry, is_overload
 from workbench.model.tracing import describe_settled, tracer, trial_span
 from workbench.model.warming import Turn, Warming
 from workbench.trial.trial import Endpoint, Failure, Trial, Usage
@@ -68,7 +68,7 @@ class Asker:
         most: int = 1,
         budget: Budget | None = None,
         deadline_seconds: float = DEADLINE_SECONDS,
-        retry: Retry | None = None,
+        retry: Retry = STREAMS,
     ) -> None:
         self.errors: list[WorkbenchError] = []
         self._models = models
@@ -76,7 +76,7 @@ class Asker:
         self._most = most
         self._budget = budget
         self._deadline_seconds = deadline_seconds
-        self._retry = retry or Retry()
+        self._retry = retry
         self._ending = asyncio.Event()
         self._tracer = tracer()
         # An endpoint has its own rate limits and its own cache of prompts.
@@ -244,7 +244,7 @@ class Asker:
             self._budget.renewed(renewal)
 
     async def _reserved(self, trial: Trial) -> Reservation | None:
-        if self._budget is None or trial.endpoint.is_stand_in:
+        if self._budget is None:
             return None
         reservation = await self._budget.reserve_when_it_fits(trial.request)
         if reservation is None:

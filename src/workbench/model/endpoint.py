@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractAsyncContextManager
 from typing import Literal
-from urllib.parse import urlsplit, urlunsplit
 
 from workbench.errors import SetupError
-from workbench.model.anthropic import API_URL, has_credentials, open_anthropic
+from workbench.model.anthropic import open_anthropic
 from workbench.model.api import Model
+from workbench.model.credentials import API_URL, has_credentials, own_server
 from workbench.trial.catalogue import OFFLINE_BASE_URL
 from workbench.trial.trial import Endpoint
 
@@ -26,9 +25,8 @@ def choose_endpoint(live: bool | None = None) -> Endpoint:
     """
     if live is False:
         return Endpoint(kind="offline", base_url=OFFLINE_BASE_URL)
-    base_url = os.environ.get("ANTHROPIC_BASE_URL", "").strip()
-    if base_url and base_url.rstrip("/") != API_URL:
-        return Endpoint(kind="server", base_url=_checked_base_url(base_url))
+    if (server := own_server()) is not None:
+        return Endpoint(kind="server", base_url=server)
     if has_credentials():
         return Endpoint(kind="live", base_url=API_URL)
     if live:
@@ -66,25 +64,3 @@ def open_model(endpoint: Endpoint, *, connections: int = 8) -> AbstractAsyncCont
         SetupError: the credentials cannot be used.
     """
     return open_anthropic(endpoint, connections=connections)
-
-
-def _checked_base_url(base_url: str) -> str:
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SetupError(
-            "ANTHROPIC_BASE_URL is not an http or https address; set it to the root of the server, such as "
-            "http://127.0.0.1:11434"
-        )
-    host = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
-    if parts.username or parts.password or parts.query:
-        raise SetupError(
-            f"ANTHROPIC_BASE_URL for {host} carries credentials or a query; put the key into ANTHROPIC_API_KEY and "
-            "keep only the root address"
-        )
-    path = parts.path.rstrip("/")
-    if path.endswith("/v1"):
-        raise SetupError(
-            f"ANTHROPIC_BASE_URL ends in /v1, so requests would go to {path}/v1/messages; give the root: "
-            f"{urlunsplit((parts.scheme, parts.netloc, path.removesuffix('/v1'), '', ''))}"
-        )
-    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))

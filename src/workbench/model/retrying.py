@@ -45,7 +45,7 @@ _ADVICE_FOR_BATCHES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Retry:
-    """A policy of trying again. Batches have another (`BATCHES`): there it says when to look again."""
+    """A policy of trying again; for batches, of looking again."""
 
     first_seconds: float = 0.5
     growth: float = 2.0
@@ -107,6 +107,9 @@ class Retry:
             f"{self.what_stays}"
         )
 
+
+STREAMS = Retry()
+"""How a trial that is streamed is tried again."""
 
 BATCHES = Retry(
     first_seconds=5.0,

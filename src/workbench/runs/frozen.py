@@ -195,7 +195,7 @@ def _notebook(
         "variants = {name: wb.load_agent(file) for name, file in agents.items()}\n"
         "plan = wb.plan_trials(\n    variants,\n    wb.load_tasks(tasks),\n    repeats=repeats,\n"
         f"    graders={graders},\n    model=model,\n    effort=effort,\n)\n"
-        "plan.estimate(live=live, ledger=ledger)"
+        "wb.estimate_plan(plan, live=live, ledger=ledger)"
     )
     run = "run = wb.run_trials(plan, live=live, mode=mode, ledger=ledger)"
     shown = (

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from workbench.collector import collecting_rarely
+from workbench.definition.agent import Agent
 from workbench.errors import LedgerError, PlanError, WorkbenchError
 from workbench.ledger.budget.limits import Limit
 from workbench.ledger.budget.reservation import Budget, open_budget
 from workbench.ledger.leases import RENEWED_EVERY_SECONDS, Claims, claimed_by_others
 from workbench.ledger.store import Ledger, opened_ledger
 from workbench.model.anthropic import retirement_of
-from workbench.model.api import OpenModel
 from workbench.model.asker import Asker
 from workbench.model.batches.ask import BatchProgress, BatchSettings, ask_batch
 from workbench.model.loop import Started
-from workbench.model.retrying import BATCHES, Retry
-from workbench.runs.plan import Plan
+from workbench.model.retrying import BATCHES, STREAMS
 from workbench.runs.progress import ProgressBar, Tally, progress_bar
+from workbench.runs.settings import RunSettings
 from workbench.trial.trial import Endpoint, Request, Trial, Via
 
 _SECONDS_BETWEEN_LOOKS = 0.1
@@ -32,44 +31,33 @@ LONGEST_LOOK_SECONDS = 5.0
 
 
 def ask_missing(
-    plan: Plan,
-    trials: list[Trial],
-    *,
-    ledger: Ledger | str | Path | None,
-    endpoint: Endpoint,
-    again: bool,
-    via: Via,
-    limits: Sequence[Limit],
-    concurrency: int,
-    deadline_seconds: float,
-    shown: bool,
-    retry: Retry | None,
-    open_model: OpenModel,
+    trials: list[Trial], agents: Mapping[str, Agent], settings: RunSettings, *, limits: Sequence[Limit]
 ) -> None:
     """Asks for those of the trials that have no reply, at least one, and puts each into the list once it is settled.
 
-    With `again`, what the ledger holds does not count. Blocks, with a progress bar if it is to be `shown`; an
-    interrupt stops what is in flight and is raised again.
+    `agents` are those of the trials by variant, `limits` what all of the trials have to keep. Blocks, with a progress
+    bar; an interrupt stops what is in flight and is raised again.
 
     Raises:
         As `run_trials`.
     """
-    with opened_ledger(ledger) as opened:
-        if via == "stream" and not again:
-            _refuse_what_is_in_batches(trials, opened, endpoint)
-        run = _AskingAll(plan, opened, trials, concurrency, deadline_seconds, retry, open_model)
-        if limits and not endpoint.is_stand_in:
-            run.budget = Started(open_budget(opened, trials, limits, deadline_seconds=deadline_seconds)).result()
+    with opened_ledger(settings.ledger) as opened:
+        if settings.via == "stream" and not settings.is_fresh:
+            _refuse_what_is_in_batches(trials, opened)
+        run = _AskingAll(agents, opened, trials, settings)
+        if limits and not all(trial.endpoint.is_stand_in for trial in trials):
+            opening = open_budget(opened, trials, limits, deadline_seconds=settings.deadline_seconds)
+            run.budget = Started(opening).result()
         with _given_back(run):
             if run.budget is not None:
-                run.budget.check(run.unsent(via), via=via)
+                run.budget.check(run.unsent(settings.via), via=settings.via)
             with collecting_rarely():
-                _wait_for(run, endpoint, via=via, again=again, shown=shown)
+                _wait_for(run, settings)
 
 
-def _refuse_what_is_in_batches(trials: Sequence[Trial], ledger: Ledger, endpoint: Endpoint) -> None:
+def _refuse_what_is_in_batches(trials: Sequence[Trial], ledger: Ledger) -> None:
     """What is on its way in a batch is paid for: to stream it as well would pay twice."""
-    on_their_way = frozenset[str]().union(*(batch.keys for batch in ledger.open_batches(endpoint=endpoint.base_url)))
+    on_their_way = _in_batches(trials, ledger)
     count = sum(trial.key in on_their_way for trial in trials if trial.reply is None) if on_their_way else 0
     if count:
         raise PlanError(
@@ -99,26 +87,14 @@ class _AskingAll:
     What would fail for every trial lets those in flight end, asks for no more, and is raised then.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        ledger: Ledger,
-        trials: list[Trial],
-        concurrency: int,
-        deadline_seconds: float,
-        retry: Retry | None,
-        open_model: OpenModel,
-    ) -> None:
+    def __init__(self, agents: Mapping[str, Agent], ledger: Ledger, trials: list[Trial], settings: RunSettings) -> None:
         self.trials = trials
-        self._plan = plan
+        self._agents = agents
         self._ledger = ledger
-        self._concurrency = concurrency
-        self._deadline_seconds = deadline_seconds
+        self._settings = settings
         self.budget: Budget | None = None
-        self._retry = retry
-        self._open_model = open_model
         self._asker: Asker | None = None
-        self._batches: BatchProgress | None = None
+        self._batches: dict[Endpoint, BatchProgress] = {}
         self._claims = Claims()
         self._asked_by_others = 0
         self._count = sum(1 for _ in self._missing())
@@ -137,8 +113,7 @@ class _AskingAll:
         """What is still to be sent; what is on its way in a batch was reserved when that was sent."""
         trials = [self.trials[index] for index in self._missing()]
         if via == "batch" and trials:
-            open_batches = self._ledger.open_batches(endpoint=trials[0].endpoint.base_url)
-            on_their_way = frozenset[str]().union(*(batch.keys for batch in open_batches))
+            on_their_way = _in_batches(trials, self._ledger)
             trials = [trial for trial in trials if trial.key not in on_their_way]
         return [trial.request for trial in trials]
 
@@ -152,22 +127,22 @@ class _AskingAll:
         if not self._claims.is_empty:
             await self._ledger.transact(self._claims.give_back)
 
-    async def ask(self, endpoint: Endpoint, *, again: bool) -> None:
-        """Each as a stream; with `again`, whoever else asks for the same."""
-        workers = min(self._concurrency, self._count)
+    async def ask(self) -> None:
+        """Each as a stream, where it is to be answered; in a fresh run, whoever else asks for the same."""
+        workers = min(self._settings.concurrency, self._count)
         async with AsyncExitStack() as opened:
-            missing_at = dict.fromkeys(self.trials[index].endpoint for index in self._missing())
             models = {
-                at: await opened.enter_async_context(self._open_model(at, connections=workers)) for at in missing_at
+                endpoint: await opened.enter_async_context(self._settings.open_model(endpoint, connections=workers))
+                for endpoint in self._missing_at()
             }
-            self._say_what_retires(endpoint)
+            self._say_what_retires()
             self._asker = asker = Asker(
                 models,
                 self._ledger,
-                most=self._concurrency,
+                most=self._settings.concurrency,
                 budget=self.budget,
-                deadline_seconds=self._deadline_seconds,
-                retry=self._retry,
+                deadline_seconds=self._settings.deadline_seconds,
+                retry=self._settings.retry or STREAMS,
             )
 
             async def ask_but(theirs: Collection[str]) -> None:
@@ -178,7 +153,7 @@ class _AskingAll:
                 if asker.errors:
                     raise _one_of(asker.errors)
 
-            if again:
+            if self._settings.is_fresh:
                 await ask_but(())
             else:
                 async with _renewed(self._claims, self._ledger):
@@ -215,20 +190,22 @@ class _AskingAll:
             self.tally.found()
         return theirs - found.keys()
 
-    def _say_what_retires(self, endpoint: Endpoint) -> None:
-        if endpoint.is_stand_in:
-            return
-        for model in sorted({self.trials[index].request.model for index in self._missing()}):
+    def _missing_at(self) -> list[Endpoint]:
+        """Where what is not settled yet is answered."""
+        return list(dict.fromkeys(self.trials[index].endpoint for index in self._missing()))
+
+    def _say_what_retires(self) -> None:
+        missing = [self.trials[index] for index in self._missing()]
+        for model in sorted({trial.request.model for trial in missing if not trial.endpoint.is_stand_in}):
             if day := retirement_of(model):
                 print(f"{model} is deprecated: its provider retires it on {day}; choose a newer model.", flush=True)
 
     async def _ask_from(self, queue: Iterator[int], asker: Asker) -> None:
         for index in queue:
             trial = self.trials[index]
-
             try:
                 settled = await asker.until_settled(
-                    trial, self._plan.variants[trial.variant], on_retry=partial(self.tally.waits, index)
+                    trial, self._agents[trial.variant], on_retry=partial(self.tally.waits, index)
                 )
                 if settled.outcome == "failed" and not self._claims.is_empty:
                     # Whoever waits for it may try it now.
@@ -242,27 +219,34 @@ class _AskingAll:
             if settled.outcome == "stopped" or asker.is_ending or _is_cancelled():
                 return
 
-    async def ask_in_batches(self, *, again: bool) -> None:
+    async def ask_in_batches(self) -> None:
         """The same through Message Batches."""
 
-        def note(progress: BatchProgress) -> None:
-            self._batches = progress
-
         async def ask_but(theirs: Collection[str]) -> None:
-            missing = list(self._missing(but=theirs))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for endpoint in self._missing_at():
+                        group.create_task(ask_at(endpoint, theirs))
+            except ExceptionGroup as failed:  # the first of them ended the others
+                raise failed.exceptions[0] from None
+            self._batches.clear()
+
+        async def ask_at(endpoint: Endpoint, theirs: Collection[str]) -> None:
+            missing = [index for index in self._missing(but=theirs) if self.trials[index].endpoint == endpoint]
             asking = ask_batch(
                 [self.trials[index] for index in missing],
-                self._plan.variants,
+                self._agents,
                 ledger=self._ledger,
-                settings=BatchSettings(again=again, budget=self.budget, retry=self._retry or BATCHES),
-                on_progress=note,
+                settings=BatchSettings(
+                    again=self._settings.is_fresh, budget=self.budget, retry=self._settings.retry or BATCHES
+                ),
+                on_progress=partial(self._batches.__setitem__, endpoint),
             )
             async with aclosing(asking) as settling:
                 async for position, settled in settling:
                     self._settle(missing[position], settled)
-            self._batches = None
 
-        if again:
+        if self._settings.is_fresh:
             await ask_but(())
         else:
             await self._share(ask_but, claimed_by_others)
@@ -278,8 +262,7 @@ class _AskingAll:
             why_slow += self._asker.why_slow
         if self._asked_by_others:
             why_slow.append(f"{self._asked_by_others} being asked by another run")
-        if self._batches is not None:
-            why_slow.append(self._batches.line)
+        why_slow += [batches.line for batches in list(self._batches.values())]
         return self.tally.done, self.tally.line(why_slow)
 
 
@@ -315,9 +298,17 @@ def _one_of(errors: list[WorkbenchError]) -> WorkbenchError:
     return LedgerError(f"{unsaved[0]} ({len(trials)} replies came back that are not on disk)", unsaved=trials)
 
 
-def _wait_for(run: _AskingAll, endpoint: Endpoint, *, via: Via, again: bool, shown: bool) -> None:
+def _in_batches(trials: Sequence[Trial], ledger: Ledger) -> frozenset[str]:
+    """The keys of all that is on its way in batches at the endpoints of these trials."""
+    addresses = dict.fromkeys(trial.endpoint.base_url for trial in trials)
+    batches = [batch for address in addresses for batch in ledger.open_batches(endpoint=address)]
+    return frozenset[str]().union(*(batch.keys for batch in batches))
+
+
+def _wait_for(run: _AskingAll, settings: RunSettings) -> None:
+    shown = settings.progress
     bar = progress_bar(len(run.trials), shown=shown)
-    started = Started(run.ask_in_batches(again=again) if via == "batch" else run.ask(endpoint, again=again))
+    started = Started(run.ask_in_batches() if settings.via == "batch" else run.ask())
     try:
         while not started.wait(_SECONDS_BETWEEN_LOOKS):
             if shown:
@@ -327,7 +318,7 @@ def _wait_for(run: _AskingAll, endpoint: Endpoint, *, via: Via, again: bool, sho
         started.stop()
         started.wait()
         _close_bar(bar, run, shown=shown)
-        which = "the same run with mode='top-up'" if again else "the same run"
+        which = "the same run with mode='top-up'" if settings.is_fresh else "the same run"
         print(
             f"\nStopped. {run.progress()[1] or 'Nothing was answered'}; what was answered is in the ledger, and "
             f"{which} goes on from there."

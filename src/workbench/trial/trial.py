@@ -240,6 +240,19 @@ class Trial(_Keyed):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Variant:
+    """An agent as one variant of a run tries it."""
+
+    agent: Agent
+    model: str | None = None
+    """`None`: the model of the run, or else the agent's own."""
+    effort: str | None = None
+    """`None`: the effort of the run, or else the agent's own."""
+    endpoint: Endpoint | None = None
+    """Where this variant is answered; `None`: where the run is."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """The trials of one comparison, with what made them."""
 
@@ -247,6 +260,7 @@ class Run:
     tasks: tuple[Task, ...]
     repeats: int
     endpoint: Endpoint
+    """Where variants that name no endpoint of their own were answered; `endpoints` has all."""
     trials: tuple[Trial, ...]
     """Task by task, variant by variant, repeat by repeat; one for each planned attempt."""
     follow_ups: tuple[Trial, ...] = ()
@@ -254,3 +268,8 @@ class Run:
     variant, task and repeat of the trial that it goes on from, is not graded, and counts in no comparison."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """By distribution, what the run was made with, where a record says so; empty: with what is installed here."""
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Where the trials were answered, in the order in which the trials name them; `endpoint` if there is none."""
+        return tuple(dict.fromkeys(trial.endpoint for trial in self.trials)) or (self.endpoint,)

@@ -16,8 +16,8 @@ from workbench.model.loop import Started
 from workbench.runs.conversation import follow_up, has_reply
 from workbench.runs.frozen import Answer
 from workbench.runs.plan import CHARACTERS_PER_TOKEN
-from workbench.runs.runner import grade_trial
 from workbench.trial.catalogue import price_usd
+from workbench.trial.graded import grade_trial
 from workbench.trial.task import Task
 from workbench.trial.trial import Failure, Grader, Trial, Usage
 from workbench.widgets.frame import sendable

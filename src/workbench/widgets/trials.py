@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets
 
@@ -18,6 +18,7 @@ from workbench.ledger.store import Ledger
 from workbench.markup import counted
 from workbench.model.endpoint import choose_endpoint
 from workbench.model.loop import Started
+from workbench.runs.estimate import Estimate, estimate_plan
 from workbench.runs.frozen import Answer, Asked, calls_of, write_notebook
 from workbench.runs.plan import Plan, plan_trials
 from workbench.runs.start import start_trial
@@ -28,9 +29,6 @@ from workbench.widgets.editor import AgentEditor
 from workbench.widgets.frame import bundle
 from workbench.widgets.panel_pages import html_page, markdown_page
 from workbench.widgets.panel_view import PanelView
-
-if TYPE_CHECKING:
-    from workbench.runs.estimate import Estimate
 
 Tasks = Task | str | Iterable[Task | str]
 """A task, a question as text, or several of both."""
@@ -163,16 +161,16 @@ class TrialPanel:
 
         Raises:
             PlanError, UnknownGrader, WorkbenchError: as `plan`.
-            SetupError, LedgerError, PriceFileError: as `Plan.estimate`.
+            SetupError, LedgerError, PriceFileError: as `estimate_plan`.
         """
         plan = self.plan(tasks, variants, model=model, effort=effort, repeats=repeats)
         live = False if self.endpoint.is_stand_in else None
-        topped_up = plan.estimate(ledger=self._ledger, live=live, concurrency=len(plan.variants))
+        topped_up = estimate_plan(plan, ledger=self._ledger, live=live, concurrency=len(plan.variants))
         if not topped_up.answered:
             return topped_up
         with tempfile.TemporaryDirectory() as folder:
             empty = Path(folder) / "empty.sqlite"
-            anew = plan.estimate(ledger=empty, live=live, concurrency=len(plan.variants))
+            anew = estimate_plan(plan, ledger=empty, live=live, concurrency=len(plan.variants))
         return replace(anew, power=topped_up.power)
 
     def run(
