@@ -5,9 +5,14 @@ from __future__ import annotations
 import statistics
 import sys
 
-from tests.benchmarks.measure import Program, client, in_turn, median, seconds
+from tests.benchmarks.measure import Program, client, cpu_seconds, in_turn, median, ratio, seconds
 from tests.benchmarks.server import serve
 
+AT_REST = """
+from workbench.collector import resting_while_importing
+with resting_while_importing("anthropic"):
+    import anthropic
+"""
 PROGRAMS = {
     "python -c pass": Program(command=[sys.executable, "-c", "pass"]),
     "import workbench": Program(command=[sys.executable, "-c", "import workbench"]),
@@ -15,6 +20,7 @@ PROGRAMS = {
         command=[sys.executable, "-m", "workbench", "read", "agents/senior-python-architect.md"]
     ),
     "import anthropic": Program(command=[sys.executable, "-c", "import anthropic"]),
+    "the same, collector at rest": Program(command=[sys.executable, "-c", AT_REST]),
 }
 ROUNDS = 5
 
@@ -29,4 +35,6 @@ def main() -> None:
         ours.seconds - imported.seconds
         for ours, imported in zip(costs["1 trial, 50 ms"], costs["import anthropic"], strict=True)
     )
+    rest = ratio(costs["the same, collector at rest"], costs["import anthropic"], cpu_seconds)
+    print(f"CPU of the SDK's import with the collector at rest / without: {rest:.2f}")
     print(f"1 trial beyond the SDK's import: {above:+.2f} s")

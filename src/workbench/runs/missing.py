@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextman
 from dataclasses import replace
 from functools import partial
 
-from workbench.collector import collecting_rarely
 from workbench.definition.agent import Agent
 from workbench.errors import LedgerError, PlanError, WorkbenchError
 from workbench.ledger.budget.limits import Limit
@@ -51,8 +50,7 @@ def ask_missing(
         with _given_back(run):
             if run.budget is not None:
                 run.budget.check(run.unsent(settings.via), via=settings.via)
-            with collecting_rarely():
-                _wait_for(run, settings)
+            _wait_for(run, settings)
 
 
 def _refuse_what_is_in_batches(trials: Sequence[Trial], ledger: Ledger) -> None:
