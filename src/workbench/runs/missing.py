@@ -49,6 +49,7 @@ def ask_missing(
             run.budget = Started(opening).result()
         with _given_back(run):
             if run.budget is not None:
+                # Before the first request: a budget that cannot start anything is refused while nothing is spent.
                 run.budget.check(run.unsent(settings.via), via=settings.via)
             _wait_for(run, settings)
 
@@ -70,7 +71,8 @@ def _given_back(run: _AskingAll) -> Iterator[None]:
     try:
         yield
     except LedgerError:
-        with suppress(LedgerError):  # nor can that be written, most likely, and what was set aside stays taken
+        # What was set aside stays so: if the ledger could not be written, nobody knows what of it was spent.
+        with suppress(LedgerError):  # nor can that be written, most likely
             Started(run.give_claims_back()).result()
         raise
     except BaseException:
@@ -144,15 +146,16 @@ class _AskingAll:
             )
 
             async def ask_but(theirs: Collection[str]) -> None:
-                queue = self._missing(but=theirs)
+                queue = self._missing(but=theirs)  # one for all workers: each takes the next trial from it
                 async with asyncio.TaskGroup() as group:
                     for _ in range(workers):
                         group.create_task(self._ask_from(queue, asker))
+                # Not raised in a worker: that would cancel the others, whose replies are in flight and paid for.
                 if asker.errors:
                     raise _one_of(asker.errors)
 
             if self._settings.is_fresh:
-                await ask_but(())
+                await ask_but(())  # paid anew whatever others are asking for, so it claims nothing and waits for nobody
             else:
                 async with _renewed(self._claims, self._ledger):
                     await self._share(ask_but, self._claims.take)
@@ -173,7 +176,8 @@ class _AskingAll:
             if not theirs:
                 return
             if self.budget is not None:
-                await self.budget.close()  # else those that we wait for might wait for us
+                # What is set aside and not spent goes back, else those that we wait for might wait for us.
+                await self.budget.close()
             wait = FIRST_LOOK_SECONDS if self.tally.done > before else min(LONGEST_LOOK_SECONDS, wait * 1.5)
             await asyncio.sleep(wait)
 
@@ -181,7 +185,8 @@ class _AskingAll:
         """What others are asking for and have not answered yet. What they have answered is settled."""
         missing = {self.trials[index].key: index for index in self._missing()}
         theirs = await self._ledger.transact(partial(look, keys=missing))
-        # Read after that: what another run answered and then gave back is here.
+        # In this order: a run writes a reply before it gives the claim back, so what was nobody's any more at the look
+        # is in the ledger by now. The other way round it could be answered in between, and asked for again.
         found = await asyncio.to_thread(self._ledger.find, missing)
         for key, reply in found.items():
             self.trials[missing[key]] = replace(self.trials[missing[key]], reply=reply, from_ledger=True)
@@ -209,7 +214,7 @@ class _AskingAll:
                     # Whoever waits for it may try it now.
                     await self._ledger.transact(partial(self._claims.give_back, keys=[trial.key]))
             except WorkbenchError as error:
-                asker.end(error)
+                asker.end(error)  # the other workers come to the end of what they have in flight
                 return
             finally:
                 self.tally.waits_no_more(index)

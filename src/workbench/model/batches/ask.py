@@ -3,6 +3,13 @@
 What a batch is about to hold is in the ledger before it is sent, and what the API calls it right after. So nothing
 is asked for twice: whoever comes later, or at the same time, waits for the batch that is on its way already. A batch
 whose name never came back (a crash, a broken connection) is looked for among those that the API lists.
+
+A trial, as the ledger and the API know it together; each look moves what can be moved:
+
+    in no batch --(intend_batch: durable before anything is sent)--> intended
+    intended ----(created, or found in the API's list)-------------> named        (name_batch)
+    intended ----(refused, or not in the list in time)-------------> in no batch  (drop_batch)
+    named -------(the batch has ended: result, or why there is none)-> in the ledger, item closed
 """
 
 from __future__ import annotations
@@ -163,6 +170,7 @@ class _Asking:
     async def look_and_send(self) -> AsyncIterator[tuple[int, Trial]]:
         """One look at every batch that holds a remaining trial; then those that are in none are sent."""
         self._trouble = None
+        # Also what others sent: their batches hold our trials, and whoever looks first collects.
         batches = [batch for batch in await self._open_batches() if not batch.keys.isdisjoint(self.remaining)]
         for batch in batches:
             try:
@@ -172,7 +180,9 @@ class _Asking:
                     async for settled in self._collect(batch, batch.batch_id):
                         yield settled
             except Trouble as trouble:
-                self._note(trouble)
+                self._note(trouble)  # of this batch; the others are looked at all the same
+        # Of the batches as they were before the look: what has just been collected is no longer remaining, and what was
+        # just dropped is sent at the next look, when others have had the time to see it.
         in_batches = frozenset[str]().union(*(batch.keys for batch in batches))
         unsent = [trial for key, (_, trial) in self.remaining.items() if key not in in_batches]
         self._unaffordable = []
@@ -184,7 +194,7 @@ class _Asking:
                 async for settled in self._send(part):
                     yield settled
             except Trouble as trouble:
-                self._note(trouble)
+                self._note(trouble)  # the next part would most likely meet the same
                 break
         self._on_their_way = sum(not batch.keys.isdisjoint(self.remaining) for batch in await self._open_batches())
         self._give_up_without_server()
@@ -248,6 +258,8 @@ class _Asking:
         # Only now: until the intention was noted, another process might have asked and been answered.
         found = {} if self._again else await asyncio.to_thread(self._ledger.find, keys)
         if found:
+            # The whole batch is taken back, not these few out of it: the intention is all or nothing, and the next look
+            # sends the rest.
             await asyncio.to_thread(self._ledger.drop_batch, number)
             for key, reply in found.items():
                 position, trial = self.remaining.pop(key)
@@ -259,6 +271,8 @@ class _Asking:
             if trouble.has_not_arrived:
                 await asyncio.to_thread(self._ledger.drop_batch, number)
             else:
+                # It may have been created all the same. Sent again now, it would be paid twice: `_find_name` looks for
+                # it, and drops it when it has not turned up in time.
                 self._settles_at[number] = datetime.now(UTC) + timedelta(seconds=self._limits.settling_seconds)
             raise
         await asyncio.to_thread(self._ledger.name_batch, number, batch.id)
@@ -336,6 +350,7 @@ class _Asking:
             return
         pending = {key for key in batch.keys if key in self.remaining}
         settled: list[Trial] = []
+        # Saved in portions: a batch may hold 100,000 results, and a break in the middle must not lose those before it.
         if listed is not None and listed.results_url is not None:
             async with aclosing(read_lines(self._client, self._endpoint, listed)) as lines:
                 async for line in lines:
@@ -357,7 +372,7 @@ class _Asking:
 
     async def _saved(self, settled: Sequence[Trial]) -> list[tuple[int, Trial]]:
         """The same with their positions, once they are in the ledger; no longer remaining."""
-        # Another process may have waited for the same batch.
+        # Another process may have waited for the same batch: what it has written is not written a second time.
         keys = [trial.key for trial in settled]
         found = {} if self._again else await asyncio.to_thread(self._ledger.find, keys)
         await asyncio.gather(
