@@ -91,6 +91,7 @@ class EditorView(anywidget.AnyWidget):
         self.on_msg(lambda _widget, content, _buffers: self._hear(content))
         draft.observe(self.refresh)
 
+    # The state of a page that is loaded later must be that of now; traitlets would send the one that was last set.
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
         state: dict[str, Any] = super().get_state(key, drop_defaults)
         if "snapshot" in state:
@@ -148,6 +149,8 @@ class EditorView(anywidget.AnyWidget):
             return
         self._send_updates(name, version)
         if taken:
+            # Only what was typed is noted here. The page asks to look when it pauses; until then no problem is searched
+            # and no file written, so that a key costs the same however long the agent is.
             self._note = ""
             (self._draft.type_prompt if name == "prompt" else self._draft.type_text)(text.text)
             self._keep_soon()
