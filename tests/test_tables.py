@@ -14,9 +14,10 @@ from bs4 import BeautifulSoup
 from mistune import create_markdown
 
 from tests.runs import GROUPS, LIVE, PASSES_A, PASSES_B, STAND_IN, make_run, passes
-from workbench.comparison.columns import preview_columns, trial_columns
+from workbench.comparison.columns import trial_columns
 from workbench.comparison.static_tables import ranking_table, tasks_table
 from workbench.comparison.tables import compare
+from workbench.comparison.trial_table import columns_of, screen_values
 from workbench.errors import ComparisonError
 from workbench.markup import Table, html_text, markdown_table, markdown_text, plain_table, visible
 from workbench.trial.catalogue import price_usd
@@ -51,7 +52,7 @@ def test_a_known_model_has_a_cost_in_usd() -> None:
     row = compare(example(), baseline="A").by_variant.loc["A"]
 
     assert row["unpriced"] == 0
-    assert 0 < row["cost_usd"] < 1
+    assert 0 < row["usd"] < 1
 
 
 @pytest.mark.parametrize("model", ["claude-haiku-4-5-20251001", "claude-haiku-5-5", "claude-opus-4-1", "unheard-of"])
@@ -83,7 +84,7 @@ def test_costs_of_many_replies_are_the_price_of_each_to_the_last_digit(model: st
 def test_a_model_without_a_price_costs_an_unknown_amount() -> None:
     comparison = compare(example(model="some-model-of-tomorrow"), baseline="A")
 
-    assert math.isnan(comparison.by_variant.loc["A", "cost_usd"])
+    assert math.isnan(comparison.by_variant.loc["A", "usd"])
     assert comparison.by_variant.loc["A", "unpriced"] == 48
     assert "unknown" in comparison._repr_mimebundle_()["text/plain"]
 
@@ -130,7 +131,7 @@ def test_a_trial_has_one_row_with_its_scores_and_explanations() -> None:
     run = make_run({"A": [[1.0, None]], "B": [[0.5, 0.0]]})
     trials = compare(run, baseline="A").trials
 
-    assert trials["score: grade"].tolist()[2:] == [0.5, 0.0]
+    assert trials["promise: grade"].tolist()[2:] == [0.5, 0.0]
     assert trials["outcome"].tolist() == ["answered", "failed", "answered", "answered"]
     assert trials.loc[0, "explanation"] == "grade: 100.0, found in A reply."
     assert trials.loc[1, "explanation"] == "overloaded_error: Overloaded"
@@ -392,7 +393,8 @@ print([name for name in ("pandas", "matplotlib", "scipy", "anthropic", "sqlalche
 
 def test_previews_are_short_rows_for_a_screen_ready_for_json() -> None:
     run = make_run({"A": [[1.0, None]]}, groups=["g"], text=f"{HOSTILE} " + "word " * 1_000)
-    columns = preview_columns(trial_columns(run))
+    comparison = compare(run, baseline="A")
+    columns = {column.name: screen_values(column, comparison) for column in columns_of(comparison)}
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
     assert json.loads(json.dumps(columns)) == columns
@@ -403,16 +405,21 @@ def test_previews_are_short_rows_for_a_screen_ready_for_json() -> None:
         "repeat": 0,
         "outcome": "answered",
         "score": 1.0,
-        "score: grade": 1.0,
+        "promise: grade": 1.0,
+        "flip": None,
+        "explanation": rows[0]["explanation"],
+        "model": "claude-haiku-4-5-20251001",
+        "stop_reason": "end_turn",
         "input_tokens": 1500,
         "output_tokens": 200,
         "usd": pytest.approx(0.00205),
+        "seconds_to_first_token": 0.5,
         "seconds": 2.0,
-        "preview": rows[0]["preview"],
+        "reply": rows[0]["reply"],
     }
-    assert len(rows[0]["preview"]) == 90
-    assert rows[0]["preview"].startswith("<script>alert(1)</script> | a b<U+001B>[31m")
-    assert [rows[1][name] for name in ("outcome", "score", "score: grade", "usd", "preview")] == [
+    assert [len(rows[0][name]) for name in ("reply", "explanation")] == [90, 300]
+    assert rows[0]["reply"].startswith("<script>alert(1)</script> | a b<U+001B>[31m")
+    assert [rows[1][name] for name in ("outcome", "score", "promise: grade", "usd", "reply")] == [
         "failed",
         None,
         None,

@@ -157,7 +157,7 @@ def test_filters_and_search_say_what_is_left(table: Table) -> None:
     table.place.get_by_label("What flipped").select_option("▲ now passes")
     table.says("8 of 96 trials")
     table.place.get_by_label("Score", exact=True).select_option("failed")
-    table.place.get_by_label("Grader").select_option("grade")
+    table.place.get_by_label("Promise").select_option("grade")
     table.place.get_by_label("Variant", exact=True).select_option("base")
     table.says("3 of 96 trials")
     assert "grade" in [head.strip() for head in table.place.get_by_role("columnheader").all_text_contents()]

@@ -17,6 +17,8 @@ from workbench.statistics.means import Floats
 from workbench.trial.trial import Run
 
 Flip = Literal["now passes", "now fails"]
+FLIPS: tuple[Flip | None, ...] = (None, "now passes", "now fails")
+"""What the codes of `Compared.flip_codes` mean."""
 
 THRESHOLD = 0.5
 """The score from which on a repeat passes."""

@@ -17,7 +17,6 @@ from workbench.comparison.report.page import agents_difference, html_document, v
 from workbench.comparison.report.summary import provenance_line, unlinked, unlinked_table
 from workbench.comparison.scores import groups_of
 from workbench.comparison.shared import AFTER, BEFORE, chosen_variant, share
-from workbench.comparison.static_tables import size_in_words
 from workbench.comparison.tables import Comparison, compare
 from workbench.comparison.verdict import Verdict
 from workbench.definition.agent import Agent
@@ -209,7 +208,7 @@ def _sentences(found: VariantReview) -> list[str]:
         run = found.comparison.run
         attempts = len(run.tasks) * run.repeats
         same = f"; {found.same_attempts} of {attempts} attempts are the very same in both" * (found.same_attempts > 0)
-        sentences.append(f"Compared over {size_in_words(found.comparison)} that both share{same}.")
+        sentences.append(f"Compared over {found.comparison.size} that both share{same}.")
     sentences += [f"Not shared: {note}." for note in found.notes]
     if found.same_agent:
         sentences.append("The two agent files are the same.")

@@ -9,18 +9,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import math
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 
 from workbench.comparison.columns import score_in_words
+from workbench.comparison.compared import STAND_IN_NOTE
 from workbench.comparison.differences.reply_pair import diff_personas
 from workbench.comparison.differences.views import html_lines
 from workbench.comparison.differences.words import lines_of_difference
 from workbench.comparison.provenance import Provenance, provenance_table
-from workbench.comparison.static_tables import coloured_html, ranking_table, size_in_words, tasks_table, variants_table
-from workbench.comparison.tables import STAND_IN_NOTE, Comparison, Picture
+from workbench.comparison.static_tables import coloured_html, ranking_table, tasks_table, variants_table
+from workbench.comparison.tables import Comparison, Picture
+from workbench.comparison.trial_table import COLUMNS, cells
 from workbench.comparison.verdict import Verdict, points
 from workbench.definition.agent import Agent
 from workbench.markup import html_table, html_text, visible_lines
@@ -50,7 +51,7 @@ def page(comparison: Comparison, found: Provenance) -> str:
     """The whole page."""
     names = " and ".join(comparison.run.variants)
     sections = [
-        f"<h1>{html_text(names)}: {html_text(size_in_words(comparison))}</h1>",
+        f"<h1>{html_text(names)}: {html_text(comparison.size)}</h1>",
         *_verdicts(comparison),
         _links(comparison),
         _wide(html_table(variants_table(comparison))),
@@ -161,37 +162,50 @@ def _personas(comparison: Comparison) -> Iterable[str]:
 
 def _trials(comparison: Comparison, found: Provenance) -> Iterable[str]:
     """Task by task, those that flipped first, until the page is full."""
-    of_task: dict[str, list[tuple[Trial, float]]] = {}
-    for trial, usd in zip(comparison.run.trials, comparison.columns.usd.tolist(), strict=True):
-        of_task.setdefault(trial.task_id, []).append((trial, usd))
+    of_task: dict[str, list[int]] = {}
+    for row, trial in enumerate(comparison.run.trials):
+        of_task.setdefault(trial.task_id, []).append(row)
     flips = {change.task_id: change.flip for change in comparison.flipped.flipped}
-    shown = 0
-    parts = []
-    for task in sorted(comparison.run.tasks, key=lambda task: task.id not in flips):
-        trials = of_task.get(task.id, [])[: MOST_TRIALS - shown]
-        if trials:
-            shown += len(trials)
-            parts.append(_task(task, trials, flips.get(task.id), found))
+    tasks = sorted(comparison.run.tasks, key=lambda task: task.id not in flips)
+    shown = [row for task in tasks for row in of_task.get(task.id, [])][:MOST_TRIALS]
+    figures = _figures(comparison, shown)
     total = len(comparison.run.trials)
     notes = ["Those that flipped come first."] if flips else []
-    if shown < total:
-        notes.append(f"{shown} of {total:,} trials; all are in trials.jsonl.")
+    if len(shown) < total:
+        notes.append(f"{len(shown)} of {total:,} trials; all are in trials.jsonl.")
     yield f'<p class="soft">{" ".join(notes)}</p>'
-    yield from parts
+    for task in tasks:
+        trials = [
+            _trial(comparison.run.trials[row], figures[row], found)
+            for row in of_task.get(task.id, [])
+            if row in figures
+        ]
+        if trials:
+            yield _task(task, trials, flips.get(task.id))
 
 
-def _task(task: Task, trials: Sequence[tuple[Trial, float]], flip: str | None, found: Provenance) -> str:
+def _figures(comparison: Comparison, rows: Sequence[int]) -> dict[int, list[str]]:
+    """By row, what is known of it beside what has a place of its own."""
+    columns = [column for column in COLUMNS if column.is_in("report")]
+    written = zip(*(cells(column, comparison, rows) for column in columns), strict=True)
+    return {
+        row: [f"{column.heading} {cell}" for column, cell in zip(columns, line, strict=True) if cell not in ("", "-")]
+        for row, line in zip(rows, written, strict=True)
+    }
+
+
+def _task(task: Task, trials: Sequence[str], flip: str | None) -> str:
     flipped = f" · {flip}" if flip else ""
     group = f' <span class="soft">{html_text(task.group)}</span>' if task.group else ""
     target = f"<h3>Target</h3>{text_block(task.target)}" if task.target else ""
-    inner = "\n".join(_trial(trial, usd, found) for trial, usd in trials)
+    inner = "\n".join(trials)
     return (
         f"<details><summary><strong>{html_text(task.id)}</strong>{group}{flipped}</summary>\n"
         f"<h3>Asked</h3>{text_block(task.message)}{target}\n{inner}\n</details>"
     )
 
 
-def _trial(trial: Trial, usd: float, found: Provenance) -> str:
+def _trial(trial: Trial, figures: Sequence[str], found: Provenance) -> str:
     heading = f"{trial.variant} · repeat {trial.repeat} · {trial.outcome.replace('_', ' ')} · {score_in_words(trial)}"
     graded = "".join(
         f"<li>{html_text(label)}: {'declined' if given.value is None else points(given.value, sign=False)}"
@@ -200,22 +214,19 @@ def _trial(trial: Trial, usd: float, found: Provenance) -> str:
     )
     failure = "" if trial.failure is None else text_block(f"{trial.failure.type}: {trial.failure.message}")
     reply = "" if trial.reply is None else text_block(trial.reply.text)
-    facts = f'<p class="soft">{" · ".join(html_text(fact) for fact in _facts(trial, usd, found))}</p>'
+    facts = f'<p class="soft">{" · ".join(html_text(fact) for fact in _facts(trial, figures, found))}</p>'
     scores = f"<ul>{graded}</ul>" if graded else ""
     return f"<details><summary>{html_text(heading)}</summary>\n{scores}{failure}{reply}{facts}</details>"
 
 
-def _facts(trial: Trial, usd: float, found: Provenance) -> Iterable[str]:
+def _facts(trial: Trial, figures: Sequence[str], found: Provenance) -> Iterable[str]:
     reply = trial.reply
     if reply is not None:
         yield f"answered by {reply.model or 'a model that does not say'}"
         if reply.at is not None:
             yield f"at {reply.at}"
-        if reply.usage.output_tokens is not None:
-            yield f"{reply.usage.output_tokens:,} output tokens"
-        if not math.isnan(usd) and not trial.endpoint.is_stand_in:
-            yield f"{usd:.6f} USD ({found.prices.get(reply.model, 'of no known price')})"
-        if reply.seconds is not None:
-            yield f"{reply.seconds:.2f} s"
+        if not trial.endpoint.is_stand_in:
+            yield f"prices: {found.prices.get(reply.model, 'not known')}"
+    yield from figures
     yield f"agent sha256 {found.agents[trial.variant]}"
     yield f"key {trial.key}"
