@@ -18,11 +18,11 @@ from workbench.comparison.report.summary import provenance_line, unlinked, unlin
 from workbench.comparison.scores import groups_of
 from workbench.comparison.shared import AFTER, BEFORE, chosen_variant, share
 from workbench.comparison.tables import Comparison, compare
-from workbench.comparison.verdict import Verdict
+from workbench.comparison.verdict import Verdict, percent
 from workbench.definition.agent import Agent
 from workbench.errors import ComparisonError
 from workbench.markup import Table, html_table, html_text, markdown_table, plain_table, visible
-from workbench.statistics.intervals import Floats, Interval, t_interval
+from workbench.statistics.intervals import LEVEL, Floats, Interval, t_interval
 from workbench.statistics.means import FEWEST_GROUPS, clustered_standard_error, standard_error
 from workbench.trial.trial import Run
 
@@ -234,7 +234,7 @@ def _changes_table(found: VariantReview) -> Table | None:
     )
     return Table(
         title="Cost and time (means over tasks)",
-        headings=("What", "Before", "After", "Change", "95 % interval", "Tasks"),
+        headings=("What", "Before", "After", "Change", f"{percent(LEVEL)} interval", "Tasks"),
         rows=rows,
     )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,9 +13,9 @@ from workbench.comparison.compared import Compared
 from workbench.comparison.flips import Flip, changes_between
 from workbench.comparison.summaries import VariantSummary
 from workbench.comparison.trial_table import COLUMNS, cells
-from workbench.comparison.verdict import points
+from workbench.comparison.verdict import percent, points
 from workbench.markup import Table, html_table, html_text, visible_lines
-from workbench.statistics.intervals import Interval
+from workbench.statistics.intervals import LEVEL
 from workbench.trial.trial import Trial
 
 MOST_TASKS_SHOWN = 50
@@ -39,53 +40,73 @@ _ENDINGS = {
 }
 
 
-def variants_table(compared: Compared) -> Table:
-    """A row a variant; of the ways not to be scored, and of pass@k and times, those that occurred."""
-    summaries = compared.summaries
-    repeats = compared.run.repeats
+@dataclass(frozen=True, kw_only=True)
+class VariantColumn:
+    """A column of the table of variants."""
+
+    name: str
+    """As in `Comparison.by_variant`."""
+    heading: str
+    cell: Callable[[VariantSummary], str]
+
+
+def variant_columns(compared: Compared) -> tuple[VariantColumn, ...]:
+    """The columns of the table of variants: of the ways not to be scored, and of pass@k, those that occurred."""
+    summaries, repeats = compared.summaries, compared.run.repeats
     occurred = {name: heading for name, heading in _ENDINGS.items() if any(s.scores.statuses[name] for s in summaries)}
-    is_binary = any(not math.isnan(summary.pass_at_k) for summary in summaries)
-    headings = (
-        "Variant",
-        "Trials",
-        "Answered",
-        *occurred.values(),
-        "Score in points [95 % interval]",
-        *((f"pass@{repeats}", f"pass^{repeats}") if is_binary else ()),
-        "Input tokens",
-        "Output tokens",
-        "Cost in USD",
-        "Seconds: median (p95)",
-        "First token after",
-    )
-    rows = []
-    for summary in summaries:
-        statuses = summary.scores.statuses
-        answered = statuses["scored"] + statuses["declined"]
-        counts = (summary.scores.planned, answered, *(statuses[name] for name in occurred))
-        passes = (summary.pass_at_k, summary.pass_hat_k) if is_binary else ()
-        at_least = ">= " if summary.uncounted else ""
-        rows.append(
-            (
-                f"{summary.name} (baseline)" if summary.name == compared.baseline else summary.name,
-                *(str(count) for count in counts),
-                _score(summary.score, summary.interval),
-                *(_points_or_dash(chance, sign=False) for chance in passes),
-                f"{at_least}{summary.input_tokens:,}",
-                f"{at_least}{summary.output_tokens:,}",
-                "none" if compared.stand_in else _cost(summary),
-                _latency(summary),
-                "-" if math.isnan(summary.seconds_to_first_token) else f"{summary.seconds_to_first_token:.2f}",
-            )
+    passes = {"pass_at_k": f"pass@{repeats}", "pass_hat_k": f"pass^{repeats}"} if _has_passes(compared) else {}
+
+    def count(name: str, heading: str) -> VariantColumn:
+        return VariantColumn(name=name, heading=heading, cell=lambda summary: str(summary.as_row()[name]))
+
+    def chance(name: str, heading: str) -> VariantColumn:
+        return VariantColumn(
+            name=name, heading=heading, cell=lambda summary: _points_or_dash(summary.as_row()[name], sign=False)
         )
-    missing = "" if occurred else " Every trial was answered."
-    title = f"Variants ({compared.size}).{missing}"
+
+    def tokens(name: str, heading: str) -> VariantColumn:
+        return VariantColumn(
+            name=name,
+            heading=heading,
+            cell=lambda summary: f"{'>= ' if summary.uncounted else ''}{summary.as_row()[name]:,}",
+        )
+
+    def name_of(summary: VariantSummary) -> str:
+        return f"{summary.name} (baseline)" if summary.name == compared.baseline else summary.name
+
+    return (
+        VariantColumn(name="variant", heading="Variant", cell=name_of),
+        count("trials", "Trials"),
+        count("answered", "Answered"),
+        *(count(name, heading) for name, heading in occurred.items()),
+        VariantColumn(name="score", heading=f"Score in points [{percent(LEVEL)} interval]", cell=_score),
+        *(chance(name, heading) for name, heading in passes.items()),
+        tokens("input_tokens", "Input tokens"),
+        tokens("output_tokens", "Output tokens"),
+        VariantColumn(name="usd", heading="Cost in USD", cell=(lambda _: "none") if compared.stand_in else _cost),
+        VariantColumn(name="seconds_median", heading="Seconds: median (p95)", cell=_latency),
+        VariantColumn(name="seconds_to_first_token", heading="First token after", cell=_first_token),
+    )
+
+
+def variants_table(compared: Compared) -> Table:
+    """A row a variant, with what became of its attempts, its score, and what its replies took."""
+    columns = variant_columns(compared)
+    all_answered = not any(summary.scores.statuses[name] for summary in compared.summaries for name in _ENDINGS)
+    repeats = compared.run.repeats
     note = (
         f"pass@{repeats}: chance in percent that at least one of {repeats} repeats passes; pass^{repeats}: that all do."
-        if is_binary
-        else ""
     )
-    return Table(title=title, headings=headings, rows=tuple(rows), note=note)
+    return Table(
+        title=f"Variants ({compared.size}).{' Every trial was answered.' if all_answered else ''}",
+        headings=tuple(column.heading for column in columns),
+        rows=tuple(tuple(column.cell(summary) for column in columns) for summary in compared.summaries),
+        note=note if _has_passes(compared) else "",
+    )
+
+
+def _has_passes(compared: Compared) -> bool:
+    return any(not math.isnan(summary.pass_at_k) for summary in compared.summaries)
 
 
 def ranking_table(compared: Compared) -> Table | None:
@@ -114,7 +135,7 @@ def ranking_table(compared: Compared) -> Table | None:
         "Rank",
         "Variant",
         "Score in points",
-        f"Difference to {compared.baseline} [95 % interval]",
+        f"Difference to {compared.baseline} [{percent(LEVEL)} interval]",
         "p (larger of both tests, Holm)",
         "Verdict",
     )
@@ -223,11 +244,12 @@ def _marked(change: float) -> str:
     return f"{'▲' if change > 0 else '▼'} {text}" if text not in ("-", "0.0") else text
 
 
-def _score(score: float, interval: Interval | None) -> str:
+def _score(summary: VariantSummary) -> str:
+    interval = summary.interval
     if interval is None:
         return "-"
     low, high = points(interval.low, sign=False), points(interval.high, sign=False)
-    return f"{points(score, sign=False)} [{low}, {high}]"
+    return f"{points(summary.score, sign=False)} [{low}, {high}]"
 
 
 def _cost(summary: VariantSummary) -> str:
@@ -242,6 +264,10 @@ def _latency(summary: VariantSummary) -> str:
     if math.isnan(summary.seconds_median):
         return "-"
     return f"{summary.seconds_median:.2f} ({summary.seconds_p95:.2f})"
+
+
+def _first_token(summary: VariantSummary) -> str:
+    return "-" if math.isnan(summary.seconds_to_first_token) else f"{summary.seconds_to_first_token:.2f}"
 
 
 def _points_or_dash(value: float, *, sign: bool) -> str:

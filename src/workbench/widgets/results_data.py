@@ -11,7 +11,8 @@ from typing import Any
 from workbench.comparison.compared import STAND_IN_NOTE
 from workbench.comparison.differences.reply_pair import ReplyPair, words_changed
 from workbench.comparison.differences.views import shown_lines, shown_words
-from workbench.comparison.static_tables import tasks_table, variants_table
+from workbench.comparison.flips import THRESHOLD
+from workbench.comparison.static_tables import tasks_table, variant_columns
 from workbench.comparison.tables import Comparison
 from workbench.comparison.trial_table import COLUMNS, FLIP_MARKS, Column, promise_columns, screen_values
 from workbench.comparison.verdict import points
@@ -25,24 +26,6 @@ LONGEST_ASKED = 20_000
 """Characters of a task's message that are shown."""
 _FEW = 256
 
-_VARIANT_COLUMNS = {
-    "Variant": "variant",
-    "Trials": "trials",
-    "Answered": "answered",
-    "Declined by all graders": "declined",
-    "Refused": "refused",
-    "Cut off": "cut_off",
-    "Empty": "empty",
-    "Failed": "failed",
-    "Stopped": "stopped",
-    "Not run": "not_run",
-    "Score in points [95 % interval]": "score",
-    "Input tokens": "input_tokens",
-    "Output tokens": "output_tokens",
-    "Cost in USD": "usd",
-    "Seconds: median (p95)": "seconds_median",
-    "First token after": "seconds_to_first_token",
-}
 _DIGITS_OF = {"points": 4, "usd": 7, "seconds": 3}
 """By kind, the decimals that are sent."""
 _LEFT_OUT_WHERE_EMPTY = frozenset({"flip", "usd"})
@@ -66,6 +49,7 @@ def page_data(comparison: Comparison, columns: dict[str, list[dict[str, Any]]]) 
     data = {
         "size": comparison.size,
         "stand_in": STAND_IN_NOTE if comparison.stand_in else "",
+        "passing": 100 * THRESHOLD,
         "baseline": list(run.variants).index(comparison.baseline),
         "variants": [visible(name) for name in run.variants],
         "tasks": [visible(task.id) for task in run.tasks],
@@ -135,14 +119,14 @@ def pair_page(pair: ReplyPair) -> dict[str, Any]:
 
 
 def _variant_columns(comparison: Comparison) -> list[dict[str, Any]]:
-    table = variants_table(comparison)
-    names = [
-        _VARIANT_COLUMNS.get(heading, "pass_at_k" if heading.startswith("pass@") else "pass_hat_k")
-        for heading in table.headings
-    ]
     return [
-        _texts(name, heading, "name" if name == "variant" else "figure", [row[number] for row in table.rows])
-        for number, (name, heading) in enumerate(zip(names, table.headings, strict=True))
+        _texts(
+            column.name,
+            column.heading,
+            "name" if column.name == "variant" else "figure",
+            [column.cell(summary) for summary in comparison.summaries],
+        )
+        for column in variant_columns(comparison)
     ]
 
 

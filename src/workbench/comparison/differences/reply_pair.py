@@ -165,9 +165,9 @@ def _scores(pair: ReplyPair) -> Table:
 def _title(pair: ReplyPair) -> str:
     before, after = pair.before, pair.after
     names = f'"{visible(after.variant)}" against "{visible(before.variant)}"'
-    places = [f'task "{visible(trial.task_id)}", repeat {trial.repeat}' for trial in (before, after)]
-    place = places[0] if places[0] == places[1] else f"{places[1]}, against {places[0]}"
-    return f"{place[0].upper()}{place[1:]}: {names}"
+    where = [f'task "{visible(trial.task_id)}", repeat {trial.repeat}' for trial in (before, after)]
+    both = where[0] if where[0] == where[1] else f"{where[1]}, against {where[0]}"
+    return f"{both[0].upper()}{both[1:]}: {names}"
 
 
 def _headings(pair: ReplyPair) -> list[str]:

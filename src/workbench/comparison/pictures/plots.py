@@ -28,8 +28,8 @@ from workbench.comparison.pictures.words import (
     heading,
     score_rows,
 )
-from workbench.comparison.verdict import Verdict, points
-from workbench.statistics.means import Interval
+from workbench.comparison.verdict import Verdict, percent, points
+from workbench.statistics.intervals import LEVEL, Interval
 
 _ROW_INCHES = 0.5
 
@@ -47,7 +47,7 @@ def forest_plot(compared: Compared, *, theme: Theme = "light") -> Plot:
     height = 1.9 + _ROW_INCHES * len(rows)
     figure = Plot(inches=(9.0, height), theme=theme, alt=describe_intervals(compared))
     axes = figure.subplots(1, 2 if verdicts else 1, squeeze=False)[0]
-    style(axes[0], figure.palette, title="Mean score\nwith 95 % interval (points)", grid="x")
+    style(axes[0], figure.palette, title=f"Mean score\nwith {percent(LEVEL)} interval (points)", grid="x")
     for at, row in enumerate(rows):
         if row.interval is not None:
             is_baseline = row.name == compared.baseline
@@ -70,7 +70,7 @@ def cost_plot(compared: Compared, *, theme: Theme = "light") -> Plot:
     drawn = [point for point in found if point.is_known]
     figure = Plot(inches=(9.0, max(4.5, 1.7 + 0.36 * len(drawn))), theme=theme, alt=describe_costs(compared))
     axes = figure.subplots()
-    style(axes, figure.palette, title="Cost against score, with 95 % intervals over tasks", grid="both")
+    style(axes, figure.palette, title=f"Cost against score, with {percent(LEVEL)} intervals over tasks", grid="both")
     axes.set_xlabel("USD for 1,000 replies", color=figure.palette.ink, fontsize=8)
     axes.set_ylabel("Mean score (points)", color=figure.palette.ink, fontsize=8)
     _frame(axes, drawn)
@@ -99,7 +99,7 @@ def _draw_differences(
     axes: Axes, names: Sequence[str], verdicts: Mapping[str, Verdict], palette: Palette, baseline: str
 ) -> None:
     of_baseline = short_names([baseline])[0]
-    style(axes, palette, title=f"Difference to {of_baseline}\nwith 95 % interval (points)", grid="x")
+    style(axes, palette, title=f"Difference to {of_baseline}\nwith {percent(LEVEL)} interval (points)", grid="x")
     labels = []
     reach = 10.0
     for row, name in enumerate(names):

@@ -14,6 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 
 from workbench.comparison.compared import Compared
+from workbench.comparison.flips import THRESHOLD
 from workbench.comparison.pictures.canvas import MARKERS, Palette, Plot, Theme, finish, short_names, shortened, style
 from workbench.comparison.pictures.words import (
     Repeats,
@@ -75,7 +76,10 @@ def heat_map(compared: Compared, *, theme: Theme = "light") -> Plot:
     _draw_scale(figure, list(every))
     notes = []
     if len(names) > 1:
-        notes.append("▲ now passes, ▼ now fails: most repeats at 50 points or more, against the first column.")
+        passing = 100 * THRESHOLD
+        notes.append(
+            f"▲ now passes, ▼ now fails: most repeats at {passing:g} points or more, against the first column."
+        )
     if len(chosen) < len(run.tasks):
         notes.append(f"{len(chosen)} of {len(run.tasks)} tasks: those whose score changed most.")
     if notes:

@@ -11,9 +11,9 @@ import numpy as np
 from workbench.comparison.compared import Compared
 from workbench.comparison.flips import Change, changes_between
 from workbench.comparison.scores import groups_of
-from workbench.comparison.verdict import STAND_IN_LABEL, Verdict, points
+from workbench.comparison.verdict import STAND_IN_LABEL, Verdict, percent, points
 from workbench.markup import visible
-from workbench.statistics.intervals import Floats, Interval, t_interval
+from workbench.statistics.intervals import LEVEL, Floats, Interval, t_interval
 from workbench.statistics.means import FEWEST_GROUPS, case_means, clustered_standard_error, standard_error
 
 _MOST_NAMED = 12
@@ -105,7 +105,7 @@ def all_changes(compared: Compared) -> dict[str, list[Change]]:
 def describe_intervals(compared: Compared) -> str:
     """The forest plot in words."""
     means = [f"{_named(row.name)} {_mean(row)}" for row in score_rows(compared)]
-    words = f"Mean scores in points with 95 % intervals: {_listed(means)}."
+    words = f"Mean scores in points with {percent(LEVEL)} intervals: {_listed(means)}."
     if compared.verdicts:
         found = [f"{_named(verdict.variant)} {_difference(verdict)}" for verdict in compared.verdicts]
         words += f" Differences to {_named(compared.baseline)}: {_listed(found)}."

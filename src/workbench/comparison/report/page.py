@@ -131,8 +131,8 @@ def _verdicts(comparison: Comparison) -> Iterable[str]:
 
 def _links(comparison: Comparison) -> str:
     of_two = [("flips", "What flipped"), ("persona", "Agents")] if comparison.verdicts else []
-    places = [*of_two, ("tasks", "Tasks"), ("trials", "Trials"), ("provenance", "Provenance")]
-    links = "".join(f'<a href="#{place}">{name}</a>' for place, name in places)
+    anchors = [*of_two, ("tasks", "Tasks"), ("trials", "Trials"), ("provenance", "Provenance")]
+    links = "".join(f'<a href="#{anchor}">{name}</a>' for anchor, name in anchors)
     return f"<nav>{links}</nav>"
 
 

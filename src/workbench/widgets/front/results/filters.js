@@ -2,7 +2,6 @@
 import { button, make, newId, setValue } from "../editor/dom.js";
 
 const SEARCH_AFTER_MS = 120;
-const SCORES = [["", "any score"], ["passed", "passed (50 or more)"], ["failed", "failed"], ["missing", "no score"]];
 const FLIPPED = [["", "all"], ["either", "flipped either way"], ["now passes", "▲ now passes"], ["now fails", "▼ now fails"]];
 const OUTCOMES = ["answered", "refused", "cut_off", "empty", "failed", "stopped"];
 
@@ -50,7 +49,7 @@ export function filters(data, ask) {
     if (tasks.getAttribute("aria-invalid") !== "true" || task !== null) setValue(tasks, task === null ? "" : data.tasks[task]);
   });
   if (data.promises.length) choice("Promise", "promise", numbered("all together", data.promises), number);
-  choice("Score", "scored", SCORES);
+  choice("Score", "scored", [["", "any score"], ["passed", `passed (${data.passing} or more)`], ["failed", "failed"], ["missing", "no score"]]);
   choice("Outcome", "outcome", [["", "any"], ...OUTCOMES.map((value) => [value, value.replace("_", " ")])]);
   const clear = button("Clear", () => {
     clearTimeout(timer);
