@@ -11,6 +11,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
+from jinja2 import UndefinedError
 from mistune import create_markdown
 
 from tests.runs import GROUPS, LIVE, PASSES_A, PASSES_B, STAND_IN, make_run, passes
@@ -19,7 +20,7 @@ from workbench.comparison.static_tables import ranking_table, tasks_table
 from workbench.comparison.tables import compare
 from workbench.comparison.trial_table import columns_of, screen_values
 from workbench.errors import ComparisonError
-from workbench.markup import Table, html_text, markdown_table, markdown_text, plain_table, visible
+from workbench.markup import Table, html, html_text, markdown_table, markdown_text, plain_table, visible
 from workbench.trial.catalogue import price_usd
 from workbench.trial.trial import Failure, Reply, Run, Score, Usage
 
@@ -440,3 +441,22 @@ def test_characters_that_cannot_be_seen_are_written_out() -> None:
     assert visible("a\x00b\u2066c\r\nd\te\ud800 👩‍💻") == "a<U+0000>b<U+2066>c d e<U+D800> 👩‍💻"
     assert html_text("<b>&\"'") == "&lt;b&gt;&amp;&quot;&#x27;"
     assert markdown_text("a_b \\(x\\) http://x") == "a\\_b &#92;(x\\\\) http\\://x"
+
+
+def test_a_text_in_a_template_is_escaped_wherever_it_stands() -> None:
+    shown = html(
+        '<p title="{{ text }}">{{ text }}{% for one in [text] %}{{ one }}{% endfor %}<pre>{{ text | lines }}</pre>{{ kept }}</p>',
+        text=f'"{HOSTILE}',
+        kept=html_text("<b>"),
+    )
+    page = BeautifulSoup(shown, "html.parser")
+
+    assert [found.name for found in page.find_all()] == ["p", "pre"]
+    assert page.p is not None and str(page.p["title"]) == visible(f'"{HOSTILE}')
+    assert "&lt;b&gt;" in shown
+    shown.encode("utf-8")
+
+
+def test_what_a_template_lacks_is_a_fault_and_not_an_empty_place() -> None:
+    with pytest.raises(UndefinedError, match="nosuch"):
+        html("<p>{{ nosuch }}</p>")

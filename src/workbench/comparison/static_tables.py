@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
 from workbench.comparison.compared import Compared
 from workbench.comparison.flips import Flip, changes_between
 from workbench.comparison.summaries import VariantSummary
 from workbench.comparison.trial_table import COLUMNS, cells
 from workbench.comparison.verdict import percent, points
-from workbench.markup import Table, html_table, html_text, visible_lines
+from workbench.markup import Table, html, html_table, visible_lines
 from workbench.statistics.intervals import LEVEL
 from workbench.trial.trial import Trial
 
@@ -25,6 +25,9 @@ _LONGEST_REPLY = 1_500
 
 # Blue and orange are told apart without colour vision; these two are legible on white and on near-black.
 _COLOURS = {"▲": "#1f80c7", "▼": "#c8601a"}
+_OPENING = """\
+<details><summary>{{ text }}</summary>\
+<pre style="white-space: pre-wrap; text-align: left">{{ reply | lines }}</pre></details>"""
 _UNITS = {"points": " in points"}
 _FIRST_CHANGE = 3
 """The columns before it hold names, which may begin with any sign."""
@@ -183,19 +186,19 @@ def trials_table(compared: Compared, *, most: int = MOST_TRIALS_SHOWN, chosen: S
     )
 
 
-def coloured_html(table: Table) -> str:
+def coloured_html(table: Table) -> Markup:
     """The table as HTML in which a marked change also has a colour, by inline styles: code hosts drop style sheets."""
     return html_table(table, cell=_coloured_cell)
 
 
-def trials_html(compared: Compared, *, most: int = MOST_TRIALS_SHOWN, chosen: Sequence[int] | None = None) -> str:
+def trials_html(compared: Compared, *, most: int = MOST_TRIALS_SHOWN, chosen: Sequence[int] | None = None) -> Markup:
     """The trials as HTML; each reply opens on a click, without a script."""
     table = trials_table(compared, most=most, chosen=chosen)
     rows = _trials_shown(compared, most, chosen)
     last = len(table.headings) - 1
 
     def cell(text: str, number: int, column: int) -> str:
-        return _opening(text, compared.run.trials[rows[number]]) if column == last else html_text(text)
+        return _opening(text, compared.run.trials[rows[number]]) if column == last else text
 
     return html_table(table, cell=cell)
 
@@ -205,17 +208,15 @@ def _trials_shown(compared: Compared, most: int, chosen: Sequence[int] | None) -
 
 
 def _opening(text: str, trial: Trial) -> str:
-    reply = "" if trial.reply is None else visible_lines(trial.reply.text)
-    if reply == text:
-        return html_text(text)
-    shown = html.escape(_clipped(reply, _LONGEST_REPLY))
-    pre = f'<pre style="white-space: pre-wrap; text-align: left">{shown}</pre>'
-    return f"<details><summary>{html_text(text)}</summary>{pre}</details>"
+    reply = "" if trial.reply is None else trial.reply.text
+    if visible_lines(reply) == text:
+        return text
+    return html(_OPENING, text=text, reply=_clipped(visible_lines(reply), _LONGEST_REPLY))
 
 
 def _coloured_cell(text: str, _row: int, column: int) -> str:
     colour = _COLOURS.get(text[:1]) if column >= _FIRST_CHANGE else None
-    return f'<span style="color: {colour}">{html_text(text)}</span>' if colour else html_text(text)
+    return html('<span style="color: {{ colour }}">{{ text }}</span>', colour=colour, text=text) if colour else text
 
 
 def _largest_changes(compared: Compared, others: Sequence[str], most: int) -> list[int]:

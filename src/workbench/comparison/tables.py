@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from markupsafe import Markup
+
 from workbench.comparison.columns import trial_columns
 from workbench.comparison.compared import STAND_IN_NOTE, Compared
 from workbench.comparison.differences.reply_pair import ReplyPair, compare_replies
@@ -21,13 +23,26 @@ from workbench.comparison.static_tables import (
 )
 from workbench.comparison.trial_table import columns_of
 from workbench.comparison.verdict import reach_verdicts
-from workbench.markup import html_table, html_text, markdown_table, markdown_text, plain_table
+from workbench.markup import html, html_table, markdown_table, markdown_text, notebook_html, plain_table
 from workbench.trial.trial import Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.comparison.pictures.canvas import Plot, Theme
+
+_SHOWN = """\
+{% for first, rest in parts %}
+<p><strong>{{ first }}</strong>{{ rest }}</p>
+{% endfor %}
+{% if banner %}
+<p>{{ banner }}</p>
+{% endif %}
+{{ variants }}{{ ranking }}\
+<p><img alt="{{ alt }}" src="data:image/png;base64,{{ png }}" width="{{ width }}"></p>
+{{ tasks }}<details><summary>Trials</summary>
+{{ trials }}</details>
+"""
 
 Picture = Literal["forest", "cost", "tasks", "repeats"]
 
@@ -104,21 +119,21 @@ class Comparison(Compared):
     def _html(self) -> str:
         from workbench.comparison.pictures.canvas import png, shown_width
 
-        banner = f"<p>{html_text(self._banner)}</p>\n" if self._banner else ""
-        sentences = "".join(
-            f"<p><strong>{html_text(first)}</strong>{html_text(rest)}</p>\n" for first, rest in self.sentence_parts
-        )
         ranking = ranking_table(self)
-        ranked = "" if ranking is None else coloured_html(ranking)
         figure = self.plot()
-        source = f"data:image/png;base64,{base64.b64encode(png(figure)).decode('ascii')}"
-        image = f'<p><img alt="{html_text(figure.alt)}" src="{source}" width="{shown_width(figure)}"></p>\n'
-        variants = html_table(variants_table(self))
-        # The classes keep MathJax from reading dollar signs in replies and names as formulas.
-        return (
-            f'<div class="tex2jax_ignore mathjax_ignore">\n{sentences}{banner}{variants}{ranked}'
-            f"{image}{coloured_html(tasks_table(self))}"
-            f"<details><summary>Trials</summary>\n{trials_html(self)}</details>\n</div>\n"
+        return notebook_html(
+            html(
+                _SHOWN,
+                parts=self.sentence_parts,
+                banner=self._banner,
+                variants=html_table(variants_table(self)),
+                ranking="" if ranking is None else coloured_html(ranking),
+                alt=figure.alt,
+                png=Markup(base64.b64encode(png(figure)).decode("ascii")),
+                width=shown_width(figure),
+                tasks=coloured_html(tasks_table(self)),
+                trials=trials_html(self),
+            )
         )
 
     def _markdown(self) -> str:

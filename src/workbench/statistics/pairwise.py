@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import ComparisonError
-from workbench.markup import Table, counted, html_table, markdown_table, plain_table, visible
+from workbench.markup import Table, counted, html_table, markdown_table, notebook_html, plain_table, visible
 from workbench.statistics.intervals import LEVEL, SEED, Floats, Interval, t_interval, wilson
 from workbench.statistics.means import standard_error
 from workbench.statistics.permutation import mcnemar
@@ -155,7 +155,7 @@ class Ranking:
         return markdown_table(self.table())
 
     def _repr_html_(self) -> str:
-        return f'<div class="tex2jax_ignore mathjax_ignore">\n{html_table(self.table())}</div>\n'
+        return notebook_html(html_table(self.table()))
 
 
 def compare_pairwise(judgements: Iterable[Judgement], *, variant: str, baseline: str) -> Pairwise:

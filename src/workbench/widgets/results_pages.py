@@ -14,8 +14,17 @@ from workbench.comparison.static_tables import (
     trials_table,
     variants_table,
 )
-from workbench.markup import Table, html_table, html_text, markdown_table, markdown_text, plain_table
+from workbench.markup import Table, html, html_table, markdown_table, markdown_text, notebook_html, plain_table
 from workbench.widgets.frame import sendable
+
+_SHOWN = """\
+{% if banner %}
+<p>{{ banner }}</p>
+{% endif %}
+{% if rows %}
+<p><code>{{ rows }}</code></p>
+{% endif %}
+{{ table }}"""
 
 
 def html_page(selection: Selection) -> str:
@@ -24,10 +33,8 @@ def html_page(selection: Selection) -> str:
         shown = trials_html(selection.comparison, chosen=_first_rows(selection))
     else:
         shown = coloured_html(_table(selection)) if selection.rows.of == "tasks" else html_table(_table(selection))
-    note = f"<p>{html_text(STAND_IN_NOTE)}</p>\n" if selection.comparison.stand_in else ""
-    rows = f"<p><code>{html_text(found)}</code></p>\n" if (found := _rows(selection)) else ""
-    # The classes keep MathJax from reading dollar signs in replies and names as formulas.
-    return sendable(f'<div class="tex2jax_ignore mathjax_ignore">\n{note}{rows}{shown}</div>\n')
+    banner = STAND_IN_NOTE if selection.comparison.stand_in else ""
+    return sendable(notebook_html(html(_SHOWN, banner=banner, rows=_rows(selection), table=shown)))
 
 
 def markdown_page(selection: Selection) -> str:
