@@ -352,7 +352,7 @@ def test_the_walk_by_keyboard_alone(table: Table) -> None:
 
 def test_a_busy_kernel_is_said_and_answers_when_it_is_free(table: Table) -> None:
     # Some versions of ipykernel answer a page beside a cell: they wait for the table.
-    table.notebook.kernel_client.execute("import time\nwith table._lock:\n    time.sleep(2.5)")
+    table.notebook.kernel_client.execute("import time\nwith table.lock:\n    time.sleep(2.5)")
     table.heading("Task").click()
     table.place.get_by_text("The kernel is busy").wait_for()
     table.says("by Task, ascending")
