@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.runs import GROUPS, PASSES_A, PASSES_B, STAND_IN, make_run, passes
+from workbench.comparison import gate as gate_rules
 from workbench.comparison.gate import FEWEST_TASKS, gate, one_sided_bounds
 from workbench.errors import ComparisonError
 from workbench.trial.task import GraderSpec
@@ -74,6 +75,16 @@ def test_missing_scores_are_not_enough_data() -> None:
     assert "12 of 48 attempts" in found.text and "5 %" in found.text
 
 
+def test_what_is_missing_within_the_bounds_of_a_verdict_counts_against_neither() -> None:
+    base: list[list[float | None]] = [[0.1 * (row % 7)] for row in range(100)]
+    draft: list[list[float | None]] = [[None], *([0.1 * (row % 7) + 0.001 * (row % 2)] for row in range(1, 100))]
+
+    found = gate(two(base, draft), "base")
+
+    assert (found.decision, found.tasks) == ("passes", 99)
+    assert "no verdict" in str(gate_rules.__doc__) and "not the same number" not in str(gate_rules.__doc__)
+
+
 def test_ten_groups_or_more_are_judged_by_group() -> None:
     groups = [f"g{index // 2}" for index in range(24)]
     run = two(passes([1, 1, 3, 3] * 6), passes([2, 2, 3, 3] * 6), groups=groups)
@@ -111,7 +122,7 @@ def test_two_runs_are_matched_by_task_and_what_they_do_not_share_is_said() -> No
 
 def test_task_whose_question_or_graders_changed_is_left_out() -> None:
     run = make_run({"base": passes(PASSES_A)})
-    graded = replace(run.tasks[0], graders=(GraderSpec(name="mentions", label="x", where="elsewhere.yaml:9"),))
+    graded = replace(run.tasks[0], graders=(GraderSpec(name="mentions", promise="x", where="elsewhere.yaml:9"),))
     moved = replace(run.tasks[1], graders=run.tasks[1].graders, file_sha256="f" * 64)
     asked = replace(run.tasks[2], input="Another question")
     changed = replace(run, tasks=(graded, moved, asked, *run.tasks[3:]))

@@ -92,7 +92,7 @@ def plan_of(agent: Agent, *, repeats: int = 2) -> Plan:
         name: Variant(agent=agent.replace(prompt=prompt), endpoint=LISTED)
         for name, prompt in {"base": "You design.\n", "asks": "You ask first.\n"}.items()
     }
-    asks = GraderSpec(name="asks_question", label="asks")
+    asks = GraderSpec(name="asks_question", promise="asks")
     tasks = [Task(id=str(number), input=f"Design {number}", graders=(asks,)) for number in range(8)]
     return plan_trials(variants, tasks, repeats=repeats, graders=standard(), max_tokens=50)
 

@@ -8,10 +8,15 @@ import sys
 from tests.benchmarks.measure import Program, client, cpu_seconds, in_turn, median, ratio, seconds
 from tests.benchmarks.server import serve
 
-AT_REST = """
+_AT_REST = """
 from workbench.collector import resting_while_importing
 with resting_while_importing("anthropic"):
     import anthropic
+"""
+_COMPARED = """
+from tests.runs import PASSES_A, PASSES_B, make_run, passes
+from workbench.comparison.tables import compare
+str(compare(make_run({"A": passes(PASSES_A), "B": passes(PASSES_B)}), baseline="A"))
 """
 PROGRAMS = {
     "python -c pass": Program(command=[sys.executable, "-c", "pass"]),
@@ -20,7 +25,9 @@ PROGRAMS = {
         command=[sys.executable, "-m", "workbench", "read", "agents/senior-python-architect.md"]
     ),
     "import anthropic": Program(command=[sys.executable, "-c", "import anthropic"]),
-    "the same, collector at rest": Program(command=[sys.executable, "-c", AT_REST]),
+    "the same, collector at rest": Program(command=[sys.executable, "-c", _AT_REST]),
+    "96 trials compared": Program(command=[sys.executable, "-c", _COMPARED]),
+    "... and scipy.special": Program(command=[sys.executable, "-c", f"import scipy.special\n{_COMPARED}"]),
 }
 ROUNDS = 5
 
