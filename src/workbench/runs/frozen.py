@@ -14,10 +14,10 @@ from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.project import project_folder
 from workbench.errors import FileError
 from workbench.grading.catalogue import standard
+from workbench.markup import visible
 from workbench.secrets import without_secrets
 from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, GraderFactory, Trial
-from workbench.widgets.frame import as_code
 
 _ANSWERS_TEXT = """\
 ## What was said to the replies
@@ -218,12 +218,21 @@ def _notebook(
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
 
 
+def next_notebook(folder: Path) -> Path:
+    """The first `frozen-1.ipynb`, `frozen-2.ipynb` ... of this folder of which no file is there."""
+    number = 1
+    while any(folder.glob(f"frozen-{number}.*")):  # its agents and tasks may have outlived a notebook
+        number += 1
+    return folder / f"frozen-{number}.ipynb"
+
+
 def _not_in_it(graders: Sequence[str]) -> str:
     """What the notebook leaves out, as Markdown in which text stays text."""
     if not graders:
         return ""
     why = "Put them into a module, and they will be."
-    return f"\n\nThese graders are not in it, for they are in no module. {why}\n\n{as_code(', '.join(graders))}"
+    # Indented by four, text stays text, whatever the names hold.
+    return f"\n\nThese graders are not in it, for they are in no module. {why}\n\n    {visible(', '.join(graders))}"
 
 
 def _without(asked: Asked, left_out: Sequence[str]) -> Asked:
