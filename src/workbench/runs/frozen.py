@@ -71,7 +71,7 @@ class Asked:
     @property
     def left_out(self) -> tuple[str, ...]:
         """The graders that no frozen call can name: they are in no module."""
-        return tuple(name for name, factory in self.own_graders.items() if _place_of(factory) is None)
+        return tuple(name for name, factory in self.own_graders.items() if _import_of(factory) is None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,8 +244,8 @@ def _without(asked: Asked, left_out: Sequence[str]) -> Asked:
 
 def _graders_call(asked: Asked) -> tuple[str, str]:
     """The imports and the expression that give the graders of its tasks."""
-    endpoints = {name: _place_of(factory) for name, factory in asked.own_graders.items()}
-    found = {name: endpoint for name, endpoint in endpoints.items() if endpoint is not None}
+    imported = {name: _import_of(factory) for name, factory in asked.own_graders.items()}
+    found = {name: where for name, where in imported.items() if where is not None}
     if not found:
         return "", "wb.graders.standard()"
     modules = "".join(f"import {module}\n" for module in sorted({module for module, _ in found.values()}))
@@ -253,7 +253,7 @@ def _graders_call(asked: Asked) -> tuple[str, str]:
     return modules, f"{{**wb.graders.standard(), {own}}}"
 
 
-def _place_of(factory: GraderFactory) -> tuple[str, str] | None:
+def _import_of(factory: GraderFactory) -> tuple[str, str] | None:
     """The module and the name under which this very function can be imported."""
     module, name = getattr(factory, "__module__", None), getattr(factory, "__qualname__", "")
     if module in (None, "__main__") or getattr(sys.modules.get(module), name, None) is not factory:

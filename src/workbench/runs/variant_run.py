@@ -53,7 +53,7 @@ class VariantRun:
         ledger: Ledger | None,
         on_turn: Callable[[], None],
     ) -> None:
-        """`graders` are by task id and label; `on_turn` is called, with no lock held, when it is done or goes on."""
+        """`graders` are by task id and promise; `on_turn` is called, with no lock held, when it is done or goes on."""
         self.planned = tuple(planned)
         self.variant = self.planned[0].variant
         self.asked = self.planned[0]

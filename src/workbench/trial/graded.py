@@ -15,7 +15,7 @@ def grade_trial(trial: Trial, task: Task, graders: Mapping[str, Grader]) -> Tria
     """The trial with its scores; one that was not answered has none."""
     if trial.outcome != "answered" or trial.reply is None:
         return replace(trial, scores={})
-    found = {label: grader(task, trial.reply) for label, grader in graders.items()}
+    found = {promise: grader(task, trial.reply) for promise, grader in graders.items()}
     kinds = tuple(type(score.value).__name__ for score in found.values())
     return replace(trial, scores=_held_once(tuple(found.items()), kinds))
 
@@ -28,7 +28,7 @@ def _held_once(scores: tuple[tuple[str, Score], ...], _kinds: tuple[str, ...]) -
 
 
 def graders_by_task(tasks: Iterable[Task], catalogue: Mapping[str, GraderFactory]) -> dict[str, dict[str, Grader]]:
-    """The graders that tasks name, by task id and then by label; made once for all tasks that share their `graders`.
+    """The graders that tasks name, by task id and then by promise; made once for all tasks that share their `graders`.
 
     Raises:
         UnknownGrader: the catalogue has none of that name, or it does not take these options.

@@ -94,7 +94,7 @@ def counts(trial: Trial) -> list[str]:
 
 def score_rows(trial: Trial) -> list[tuple[str, str, str]]:
     rows = [
-        (label, "no score" if score.value is None else f"{score.value:.2f}", score.explanation)
-        for label, score in trial.scores.items()
+        (promise, "no score" if score.value is None else f"{score.value:.2f}", score.explanation)
+        for promise, score in trial.scores.items()
     ]
     return rows if trial.score is None else [("mean", f"{trial.score:.2f}", ""), *rows]
