@@ -18,7 +18,7 @@ from workbench.markup import html
 from workbench.model.endpoint import open_model
 from workbench.model.loop import Started
 from workbench.runs.plan import CONCURRENCY, Plan
-from workbench.runs.settings import RunSettings
+from workbench.runs.settings import Mode, RunSettings
 from workbench.runs.who_answers import trials_here
 from workbench.statistics.power import PlannedPower, pilot_variances
 from workbench.trial.catalogue import Price, find_price
@@ -60,7 +60,7 @@ class Estimate:
     concurrency: int
     trials: int
     answered: int
-    """Of `trials`, those whose answer the ledger has."""
+    """Of `trials`, those that the ledger answers: in a fresh run, none."""
     shared: int = 0
     """Of `trials`, those that another notebook of the same batch asks for."""
     input_tokens: int
@@ -99,6 +99,18 @@ class Estimate:
     def calls(self) -> int:
         """How many trials have to be asked for."""
         return self.trials - self.answered - self.shared
+
+    @property
+    def brief(self) -> str:
+        """The estimate in a line."""
+        rows = dict(self.rows())
+        if not self.calls:
+            return rows["USD"]
+        tokens = self.input_tokens + self.output_tokens
+        return (
+            f"{self.calls:,} calls · about {tokens:,} tokens · USD: {rows['USD']} · "
+            f"smallest difference it could show: {rows['smallest difference'].partition(' (')[0]}"
+        )
 
     def rows(self) -> list[tuple[str, str]]:
         """The estimate in words: what, how much."""
@@ -165,6 +177,7 @@ def estimate_plan(
     ledger: Ledger | str | Path | None = None,
     live: bool | None = None,
     concurrency: int = CONCURRENCY,
+    mode: Mode = "top-up",
     via: Via = "stream",
 ) -> Estimate:
     """What the same `run_trials` would ask for, and what that takes in tokens, USD and minutes.
@@ -179,7 +192,7 @@ def estimate_plan(
         LedgerError: the ledger cannot be read.
         PriceFileError: the file named in WORKBENCH_PRICES is missing or wrong.
     """
-    settings = RunSettings(ledger=ledger, concurrency=concurrency, via=via)
+    settings = RunSettings(ledger=ledger, concurrency=concurrency, mode=mode, via=via)
     _, trials = trials_here(plan, live)
     return estimate_trials(plan, trials, settings)
 
@@ -187,14 +200,18 @@ def estimate_plan(
 def estimate_trials(
     plan: Plan, trials: Sequence[Trial], settings: RunSettings, *, but: Collection[str] = ()
 ) -> Estimate:
-    """As `estimate_plan`, for these trials of the plan, `but` for those with these keys."""
+    """As `estimate_plan`, for these trials of the plan, `but` for those with these keys.
+
+    In a fresh run all of them are asked for and paid; the replies in the ledger then serve the lengths, the minutes and
+    the spread of the scores only.
+    """
     via = settings.via
     endpoints = tuple(dict.fromkeys(trial.endpoint for trial in trials))
     is_stand_in = all(endpoint.is_stand_in for endpoint in endpoints)
     with opened_ledger(settings.ledger) as opened:
         known = opened.find(trial.key for trial in trials)
     answered = [(trial, known[trial.key]) for trial in trials if trial.key in known]
-    missing = [trial for trial in trials if trial.key not in known and trial.key not in but]
+    missing = [trial for trial in trials if settings.is_fresh or (trial.key not in known and trial.key not in but)]
     prompts, input_source = _input_tokens(missing)
     lengths, output_source = _expected_lengths(answered, missing)
     most = [most_of(trial.request, via=via, free=is_stand_in) for trial in missing]
@@ -215,8 +232,8 @@ def estimate_trials(
         via=via,
         concurrency=settings.concurrency,
         trials=len(trials),
-        answered=len(answered),
-        shared=len(trials) - len(answered) - len(missing),
+        answered=0 if settings.is_fresh else len(answered),
+        shared=0 if settings.is_fresh else len(trials) - len(answered) - len(missing),
         input_tokens=sum(prompts),
         input_source=input_source,
         output_tokens=sum(lengths),

@@ -256,7 +256,7 @@ class _AskingAll:
             await self._share(ask_but, leased_by_others)
 
     def _settle(self, index: int, settled: Trial) -> None:
-        self.trials[index] = replace(settled)  # without its key: a settled trial needs it no more, and a run has many
+        self.trials[index] = settled
         self.tally.settled(settled)
 
     def progress(self) -> tuple[int, str]:

@@ -35,7 +35,7 @@ class Plan:
     prompts: Mapping[str, Request]
     """By variant, its request without a message."""
     graders: Mapping[str, Mapping[str, Grader]]
-    """By task id, then by label."""
+    """By task id, then by promise."""
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     """By variant, where it is answered; without those that are answered wherever the run is."""
 
