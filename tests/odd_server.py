@@ -213,7 +213,7 @@ def odd_answers() -> list[Odd]:
     for year in ("0001", "9999"):
         reset = f"anthropic-ratelimit-requests-reset: {year}-01-01T00:00:00+14:00"
         lines = ["anthropic-ratelimit-requests-limit: 100", "anthropic-ratelimit-requests-remaining: 50", reset]
-        add("rate limits", f"year {year}", head("200 OK", "text/event-stream", *lines), WHOLE)
+        add("rate limits", f"reset in the year {year}", head("200 OK", "text/event-stream", *lines), WHOLE)
     for name, line in {
         "long request id": f"request-id: {'r' * 7000}",
         "request id of bytes": "request-id: \xff\xfe",

@@ -17,7 +17,7 @@ ROOM_OF_LIBRARY = {
     "anthropic": {"model/anthropic.py", "model/failures.py", "model/offline/transport.py"}
     | {"model/batches/ask.py", "model/batches/calls.py"},
     "aiohttp": {"model/failures.py"},
-    "httpx2": {"model/anthropic.py", "model/offline/transport.py", "model/batches/calls.py"},
+    "httpx2": {"model/anthropic.py", "model/wire.py", "model/offline/transport.py", "model/batches/calls.py"},
     "frontmatter": {"definition/document.py"},
     "sqlalchemy": {
         "ledger/store.py",

@@ -18,7 +18,6 @@ from tests.odd_server import (
     WHOLE,
     Odd,
     end,
-    error,
     event,
     head,
     odd_answers,
@@ -40,7 +39,9 @@ from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, Request, Usage
 
 ANSWERS = odd_answers()
-NO_PATIENCE = Retry(first_seconds=0.001, patience_seconds=0.0, patience_without_server_seconds=0.0)
+NO_PATIENCE = Retry(
+    first_seconds=0.001, longest_seconds=0.01, patience_seconds=0.0, patience_without_server_seconds=0.0
+)
 COUNTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 
 
@@ -129,14 +130,12 @@ def test_no_type_that_is_ours_comes_from_a_server(attempts: list[tuple[Odd, Atte
     assert {failure.type for failure in spoofed if failure is not None} == {"api_error", "http_500"}
 
 
-def test_no_redirect_to_another_host_is_followed(attempts: list[tuple[Odd, Attempt]]) -> None:
+def test_no_redirect_is_followed(attempts: list[tuple[Odd, Attempt]]) -> None:
     ends = {
-        attempt.failure.type if attempt.failure else "answered"
-        for odd, attempt in attempts
-        if odd.kind == "redirect" and odd.name.endswith(("another host", "another port"))
+        attempt.failure.type if attempt.failure else "answered" for odd, attempt in attempts if odd.kind == "redirect"
     }
 
-    assert ends == {"redirected"}
+    assert ends <= {"redirected", "connection"}
 
 
 def test_prompt_never_reaches_the_host_that_a_redirect_names() -> None:
@@ -146,7 +145,8 @@ def test_prompt_never_reaches_the_host_that_a_redirect_names() -> None:
         assert other.asked == Counter()
     assert attempt.failure is not None
     assert attempt.failure.type == "redirected"
-    assert "which was not asked" in attempt.failure.message
+    assert "set ANTHROPIC_BASE_URL to the address that answers" in attempt.failure.message
+    assert other.url in attempt.failure.message
 
 
 def test_run_accounts_for_every_trial_and_ends_without_an_exception(
@@ -186,7 +186,6 @@ def test_usage_that_is_none_never_lets_more_through_a_budget(
 ) -> None:
     usage = f'{{"input_tokens": {value}, "output_tokens": {value}, "cache_read_input_tokens": {value}}}'
     at_start, at_end = (usage, usage) if place == "end" else (usage, "{}")
-    plan = plan_of(agent, [0] * 1, max_tokens=50)
     plan = plan_trials({"base": agent}, [Task(id=str(n), input=f"odd 0, {n}") for n in range(12)], max_tokens=50)
     most = max(most_of(request).tokens for request in plan.requests.values())
     with serve_odd([head() + start(at_start) + text() + end(at_end) + STOP]) as server:
@@ -194,8 +193,7 @@ def test_usage_that_is_none_never_lets_more_through_a_budget(
         with pytest.raises(BudgetError, match="is used up"):
             run_trials(plan, progress=False, retry=NO_PATIENCE, budget_tokens=4 * most, concurrency=6)
 
-    known = value == "true" or value == "null"
-    assert server.asked[0] == 4 or known
+    assert server.asked[0] == 4
 
 
 def endless(piece: bytes, *before: bytes) -> Iterable[bytes]:
@@ -292,4 +290,4 @@ def test_message_of_an_error_that_is_no_text_is_shown(attempts: list[tuple[Odd, 
     }
 
     assert len(shown) == 8
-    assert error() and all(shown.values())
+    assert all(shown.values())

@@ -100,7 +100,7 @@ def _client(endpoint: Endpoint, connections: int, silence_seconds: float) -> Asy
             timeout=timeout,
             http_client=anthropic.DefaultAsyncHttpxClient(transport=OfflineTransport.from_environment()),
         )
-    from workbench.model.wire import hooks
+    from workbench.model.wire import bound
 
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
     # The environment's key is for the server that the environment names: a variant's own server never sees it.
@@ -114,7 +114,10 @@ def _client(endpoint: Endpoint, connections: int, silence_seconds: float) -> Asy
             timeout=timeout,
             # A stream that is encoded cannot be read as it comes.
             default_headers={"accept-encoding": "identity"},
-            http_client=anthropic.DefaultAioHttpClient(limits=limits, timeout=timeout, event_hooks=hooks(endpoint)),
+            # A redirect would carry prompts to where nobody asked for them to go, and one call is one request.
+            http_client=anthropic.DefaultAioHttpClient(
+                limits=limits, timeout=timeout, follow_redirects=False, event_hooks={"response": [bound]}
+            ),
         )
     except anthropic.AnthropicError as error:
         raise SetupError(f"the credentials cannot be used: {error}") from error

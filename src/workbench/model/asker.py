@@ -234,7 +234,7 @@ class Asker:
     def _limiter(self, trial: Trial) -> Limiter:
         limited = (trial.endpoint, family_of(trial.request.model))
         if limited not in self._limiters:
-            self._limiters[limited] = Limiter(self._most)
+            self._limiters[limited] = Limiter(self._most, longest_pause_seconds=self._retry.longest_seconds)
         return self._limiters[limited]
 
     async def _write(self, settled: Trial, agent: Agent) -> None:

@@ -39,6 +39,14 @@ def type_of_server(said: Any) -> str | None:
 def status_failure(error: APIStatusError) -> Failure:
     """What a server refused with a status, under the name that the API gives it."""
     code = error.error_code
+    if 300 <= error.status_code < 400:
+        where = error.response.headers.get("location", "another address")
+        return Failure(
+            type="redirected",
+            message=f"the server sends on to {shown(where)}, and no prompt is sent after it: set ANTHROPIC_BASE_URL to "
+            "the address that answers",
+            status=error.status_code,
+        )
     return Failure(
         type=code if code in SPEND_LIMITS else type_of_server(error.type) or f"http_{error.status_code}",
         message=shown(str(error.api_message or error.message)),

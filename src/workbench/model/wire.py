@@ -1,22 +1,19 @@
-"""What comes over the wire, within limits: whatever a server sends, it ends, it fits into memory, and it comes from the
-host that was asked.
+"""What comes over the wire, within limits: whatever a server sends, it ends, and it fits into memory.
 
-Both are hooks of the HTTP client, so that they hold for whatever the SDK reads by itself too: the body of an error, a
-count of tokens, the page that a redirect brings.
+The limits are a hook of the HTTP client, so that they hold for whatever the SDK reads by itself too: the body of an
+error, a count of tokens.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx2
 
-from workbench.trial.trial import Endpoint
-
-MOST_STREAM_BYTES = 256_000_000
-"""Of one streamed reply, decoded. A token in an event of its own takes some 150 bytes for its four."""
+MOST_STREAM_BYTES = 64_000_000
+"""Of one streamed reply, decoded. 128,000 tokens, the most that a model writes, take 20 MB where each has an event."""
 MOST_ANSWER_BYTES = 64_000_000
 """Of any other answer but the results of a batch, which come line by line and may be many."""
 MOST_ERROR_BYTES = 1_000_000
@@ -32,26 +29,11 @@ class Refused(httpx2.TransportError):
         self.kind = kind
 
 
-def hooks(endpoint: Endpoint) -> dict[str, list[Callable[[Any], Awaitable[None]]]]:
-    """For the HTTP client that asks this endpoint, as its `event_hooks`."""
-    origin = _origin(httpx2.URL(endpoint.base_url))
-
-    async def stay(request: httpx2.Request) -> None:
-        # A request of ours goes to the endpoint; another one is where a redirect leads. It would carry the prompts.
-        if _origin(request.url) != origin:
-            elsewhere = f"{request.url.scheme}://{request.url.host}"
-            raise Refused(f"{endpoint.base_url} sends on to {elsewhere}, which was not asked", kind="redirected")
-
-    async def bound(response: httpx2.Response) -> None:
-        # Decoded here, piece by piece: the client would decode each chunk whole, however large that becomes.
-        encoding = response.headers.pop("content-encoding", "")
-        response.stream = _Bounded(response.stream, encoding, _most_bytes(response), fails=response.is_success)
-
-    return {"request": [stay], "response": [bound]}
-
-
-def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port
+async def bound(response: httpx2.Response) -> None:
+    """Bounds what may be read of this response, and decodes it piece by piece: the client would decode a chunk whole,
+    however large that becomes. For an HTTP client, as one of its `event_hooks`."""
+    encoding = response.headers.pop("content-encoding", "")
+    response.stream = _Bounded(response.stream, encoding, _most_bytes(response), fails=response.is_success)
 
 
 def _most_bytes(response: httpx2.Response) -> float:
