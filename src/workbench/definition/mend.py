@@ -180,6 +180,7 @@ _OF_AN_ENTRY: Mapping[str, Callable[[Entry, Problem], Iterator[str]]] = {
     "cut-at-dashes": _meant_anew,
     "not-text": _in_quotes,
     "color-case": _as_replaced,
+    "remapped-model": _as_replaced,
     "max-turns": _as_number,
     "background": _as_truth,
     "tool-case": _with_known_case,

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
+from workbench.definition.resolved import resolve
 from workbench.errors import PlanError, UnknownGrader
-from workbench.trial.catalogue import cache_minimum, resolve_model
+from workbench.trial.catalogue import cache_minimum
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Endpoint, Grader, GraderFactory, Request, Trial, Via
 
@@ -168,8 +169,8 @@ def make_request(
     effort: str | None = None,
     max_tokens: int = MAX_TOKENS,
 ) -> Request:
-    """The request that puts this message to this agent: its prompt as `system`, its model and effort unless
-    overridden.
+    """The request that puts this message to this agent: its prompt as `system`, and, unless overridden, the model and
+    the effort with which Claude Code asks it as a subagent.
 
     Raises:
         PlanError: the effort is not one of `EFFORTS`, or the message holds half a character.
@@ -178,9 +179,11 @@ def make_request(
     if effort is not None and effort not in EFFORTS:
         raise PlanError(f"effort is {effort!r}; it is one of {', '.join(EFFORTS)}")
     of_agent = agent.effort if isinstance(agent.effort, str) and agent.effort in EFFORTS else None
+    reading = read_as_claude_code(agent, model=model, effort=effort)
+    sent = reading.sent or resolve(agent.model, agent.effort, asked_model=model, asked_effort=effort)
     return Request(
-        model=resolve_model(model or agent.model),
-        system=read_as_claude_code(agent).prompt,
+        model=sent.model,
+        system=reading.prompt,
         messages=({"role": "user", "content": message},),
         max_tokens=max_tokens,
         effort=effort or of_agent,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from workbench.definition.agent import Agent
-from workbench.definition.claude_code import read_as_claude_code
+from workbench.definition.claude_code import read_as_claude_code, resolve_agent
 from workbench.definition.draft import Draft
 from workbench.definition.field_text import text_of
 from workbench.definition.fields import FORM, key_of
@@ -33,20 +33,27 @@ def standing(draft: Draft) -> str:
     return f"edited, not saved: {names or 'its text'}"
 
 
+def runs_at(agent: Agent) -> str:
+    """With which model and effort the agent runs, in a sentence."""
+    sent = resolve_agent(agent)
+    return f"Runs at {sent.model} ({sent.model_from}), effort {sent.effort_in_words}."
+
+
 def reading_rows(agent: Agent) -> list[tuple[str, ...]]:
     """What Claude Code makes of the agent: what, and how."""
     reading = read_as_claude_code(agent)
+    sent = reading.sent
     kinds = {
         "strict": "offered to the model: the header is valid YAML",
         "repaired": "offered to the model after a repair: the header is not valid YAML, which others refuse",
         "dropped": "not offered: Claude Code passes the file over in silence",
     }
     shown: list[tuple[str, ...]] = [("verdict", kinds[reading.kind])]
-    if reading.listed:
+    if sent is not None:
         shown += [
             ("in the list of agents", f"- {reading.name}: {reading.description} (Tools: {reading.tools})"),
-            ("model", reading.model or ""),
-            ("effort", reading.effort or "that of the conversation"),
+            ("model", sent.model),
+            ("effort", sent.effort_in_words),
             ("prompt", f"{len(reading.prompt):,} characters, blank lines at its edges left out"),
         ]
     return shown + [(problem.severity, f"{problem.message} {problem.fix or ''}") for problem in reading.problems]
@@ -59,6 +66,7 @@ def html_page(draft: Draft) -> str:
         [
             "<div>",
             as_text(headline(draft), tag="p"),
+            as_text(runs_at(draft.agent), tag="p"),
             as_rows(_field_rows(draft.agent), ("field", "value")),
             _problems_page(draft.problems()),
             as_text(diff, tag="pre") if diff else "",
@@ -72,7 +80,7 @@ def markdown_page(draft: Draft) -> str:
     """The text of the draft and what changed in it, as Markdown."""
     diff = _diff(draft)
     parts = [
-        as_code(headline(draft)),
+        as_code(f"{headline(draft)}\n{runs_at(draft.agent)}"),
         as_code(draft.agent.text, "markdown"),
         as_code(diff, "diff") if diff else "",
     ]
