@@ -70,6 +70,20 @@ def resolve_model_alias(name: object) -> str:
     return resolve_model(name, {})
 
 
+def resolve_as_before(
+    model: object, effort: object, *, asked_model: str | None = None, asked_effort: str | None = None
+) -> tuple[str, str | None]:
+    """The model and effort that the workbench sent before it knew what Claude Code sends: no default effort, a level in
+    small letters only, and no other name than an alias changed. Replies to such requests are in older ledgers."""
+    name = asked_model or (model if isinstance(model, str) else "")
+    line = name.removesuffix("[1m]").upper()
+    chosen = os.environ.get(f"ANTHROPIC_DEFAULT_{line}_MODEL") if line.lower() in _LINES else None
+    if not name or name.lower() == "inherit":
+        chosen = str(facts()["default_model"])
+    level = effort if isinstance(effort, str) and effort in facts()["efforts"] else None
+    return chosen or str(facts()["aliases"].get(name.lower(), name)), asked_effort or level
+
+
 def _named_model(model: object, asked: str | None, known: Mapping[str, str]) -> tuple[str, str]:
     """The name that counts, and who gave it."""
     if asked:
