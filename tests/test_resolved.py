@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.messages_server import MessagesServer
 from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.claude_code import read_as_claude_code, resolve_agent
 from workbench.definition.facts import facts
 from workbench.definition.lint import check_agent
 from workbench.definition.mend import mend_agent
-from workbench.definition.resolved import resolve, resolve_model
-from workbench.runs.plan import make_request
+from workbench.definition.resolved import resolve, resolve_as_before, resolve_model
+from workbench.errors import ReplayMiss
+from workbench.runs.estimate import estimate_plan
+from workbench.runs.plan import Plan, make_request, plan_trials
+from workbench.runs.runner import run_trials
 from workbench.runs.upkeep import estimate_upkeep
+from workbench.trial.task import Task
 from workbench.widgets.editor import AgentEditor
 from workbench.widgets.models import model_rows
 
@@ -177,3 +183,125 @@ def test_a_level_in_capitals_is_no_problem() -> None:
     agent = parse_agent("---\nname: abc\ndescription: d\neffort: High\n---\nBe.\n")
 
     assert [one.rule for one in check_agent(agent) if one.field == "effort"] == []
+
+
+TASK = Task(id="one", input="Why?")
+
+
+def plan_for(header: str, **settings: Any) -> Plan:
+    return plan_trials({"base": parse_agent(f"---\nname: abc\ndescription: d\n{header}---\nBe.\n")}, [TASK], **settings)
+
+
+@pytest.mark.parametrize(
+    ("header", "settings", "model", "effort"),
+    [
+        ("model: sonnet\n", {}, "claude-sonnet-5-5", "medium"),
+        ("model: sonnet\neffort: HIGH\n", {}, "claude-sonnet-5-5", "high"),
+        ("model: sonnet\neffort: 3\n", {}, "claude-sonnet-5-5", None),
+        ("model: haiku[1m]\n", {}, "claude-haiku-5-5", "medium"),
+        ("", {}, "claude-opus-5-5", "medium"),
+        ("effort: low\n", {"effort": "max"}, "claude-opus-5-5", "max"),
+        ("model: sonnet\n", {"model": "claude-opus-5"}, "claude-opus-5", "high"),
+        ("model: claude-sonnet-4-5\n", {}, "claude-sonnet-4-5", None),
+    ],
+)
+def test_a_trial_sends_what_claude_code_would_send(
+    server: MessagesServer, header: str, settings: dict[str, Any], model: str, effort: str | None
+) -> None:
+    run_trials(plan_for(header, **settings), progress=False)
+    (body,) = server.bodies
+
+    assert body["model"] == model
+    assert body.get("output_config") == (None if effort is None else {"effort": effort})
+
+
+def test_a_trial_sends_what_the_environment_says(server: MessagesServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLAUDE_CODE_SUBAGENT_MODEL", "haiku")
+    monkeypatch.setenv("ANTHROPIC_DEFAULT_SONNET_MODEL", "our/sonnet")
+    run_trials(plan_for(""), progress=False)
+    run_trials(plan_for("model: Sonnet\n"), progress=False)
+
+    assert [body["model"] for body in server.bodies] == ["claude-haiku-5-5", "our/sonnet"]
+
+
+def test_the_estimate_says_at_which_model_and_effort(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_OFFLINE", "1")
+    rows = dict(estimate_plan(plan_for("model: sonnet\n")).rows())
+
+    assert rows["asked at, base"] == (
+        "claude-sonnet-5-5, effort medium (the default of Claude Code 2.1.332 for claude-sonnet-5-5)"
+    )
+
+
+def run_as_before(plan: Plan, ledger: Path) -> None:
+    """What a version left in its ledger that sent no effort where the file names none."""
+    run_trials(plan.as_before(), ledger=ledger, progress=False, live=False)
+
+
+def test_an_older_ledger_is_replayed_and_the_run_says_at_which_effort(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = plan_for("model: sonnet\n", repeats=3)
+    run_as_before(plan, tmp_path / "ledger.sqlite")
+    capsys.readouterr()
+    run = run_trials(plan, ledger=tmp_path / "ledger.sqlite", mode="replay", progress=False, live=False)
+
+    assert [(trial.outcome, trial.request.effort) for trial in run.trials] == [("answered", None)] * 3
+    assert (
+        "Of 'base', 3 answers of an earlier version, asked of claude-sonnet-5-5 without an effort; Claude Code sends "
+        "claude-sonnet-5-5 at effort medium (the default of Claude Code 2.1.332 for claude-sonnet-5-5)."
+    ) in capsys.readouterr().out
+
+
+def test_what_is_there_of_both_is_replayed_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger = tmp_path / "ledger.sqlite"
+    run_as_before(plan_for("model: sonnet\n", repeats=3), ledger)
+    run_trials(plan_for("model: sonnet\n", repeats=1), ledger=ledger, progress=False, live=False)
+    capsys.readouterr()
+    plan = plan_for("model: sonnet\n", repeats=3)
+    run = run_trials(plan, ledger=ledger, mode="replay", progress=False, live=False)
+
+    assert [trial.request.effort for trial in run.trials] == ["medium", None, None]
+    assert "2 answers of an earlier version" in capsys.readouterr().out
+
+
+def test_a_run_does_not_take_answers_at_another_effort_and_says_that_they_are_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = plan_for("model: sonnet\n")
+    run_as_before(plan, tmp_path / "ledger.sqlite")
+    capsys.readouterr()
+    run = run_trials(plan, ledger=tmp_path / "ledger.sqlite", progress=False, live=False)
+    said = capsys.readouterr().out
+    again = run_trials(plan, ledger=tmp_path / "ledger.sqlite", progress=False, live=False)
+
+    assert [(trial.request.effort, trial.from_ledger) for trial in run.trials] == [("medium", False)]
+    assert "mode='replay' shows them" in said
+    assert [trial.from_ledger for trial in again.trials] == [True]
+    assert "earlier version" not in capsys.readouterr().out
+
+
+def test_a_replay_that_misses_says_so_of_what_is_asked_now(tmp_path: Path) -> None:
+    run_as_before(plan_for("model: sonnet\n"), tmp_path / "ledger.sqlite")
+
+    with pytest.raises(ReplayMiss, match="1 of 2 trials are not in the ledger"):
+        run_trials(
+            plan_for("model: sonnet\n", repeats=2),
+            ledger=tmp_path / "ledger.sqlite",
+            mode="replay",
+            progress=False,
+            live=False,
+        )
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "sent"),
+    [
+        ("haiku[1m]", None, ("haiku[1m]", None)),
+        ("sonnet[1m]", "High", ("claude-sonnet-5-5", None)),
+        ("claude-opus-4-0", "high", ("claude-opus-4-0", "high")),
+        (None, 3, ("claude-opus-5-5", None)),
+    ],
+)
+def test_what_was_sent_before_is_known(model: str | None, effort: object, sent: tuple[str, str | None]) -> None:
+    assert resolve_as_before(model, effort) == sent
