@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from markupsafe import Markup
+
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code, resolve_agent
 from workbench.definition.draft import Draft
@@ -12,7 +14,19 @@ from workbench.definition.fields import FORM, key_of
 from workbench.definition.files import diff_agents
 from workbench.definition.header import Problem
 from workbench.definition.project import project_folder
+from workbench.markup import html
 from workbench.widgets.frame import as_code, as_rows, as_text
+
+_PAGE = """\
+<p>{{ headline }}</p>
+<p>{{ runs_at }}</p>
+{{ fields }}
+{{ problems }}
+{% if is_edited %}
+{{ diff }}
+{% endif %}
+<details><summary>Prompt</summary>{{ prompt }}</details>
+"""
 
 
 def title(agent: Agent) -> str:
@@ -59,20 +73,17 @@ def reading_rows(agent: Agent) -> list[tuple[str, ...]]:
     return shown + [(problem.severity, f"{problem.message} {problem.fix or ''}") for problem in reading.problems]
 
 
-def html_page(draft: Draft) -> str:
+def html_page(draft: Draft) -> Markup:
     """The editor as a page without controls."""
-    diff = _diff(draft)
-    return "".join(
-        [
-            "<div>",
-            as_text(headline(draft), tag="p"),
-            as_text(runs_at(draft.agent), tag="p"),
-            as_rows(_field_rows(draft.agent), ("field", "value")),
-            _problems_page(draft.problems()),
-            as_text(diff, tag="pre") if diff else "",
-            f"<details><summary>Prompt</summary>{as_text(draft.agent.prompt, tag='pre')}</details>",
-            "</div>",
-        ]
+    return html(
+        _PAGE,
+        headline=headline(draft),
+        runs_at=runs_at(draft.agent),
+        fields=as_rows(_field_rows(draft.agent), ("field", "value")),
+        problems=_problems_page(draft.problems()),
+        diff=as_text(_diff(draft), tag="pre"),
+        prompt=as_text(draft.agent.prompt, tag="pre"),
+        is_edited=draft.is_edited,
     )
 
 
@@ -96,7 +107,7 @@ def _diff(draft: Draft) -> str:
     return diff_agents(draft.saved.replace(path=path), draft.agent.replace(path=path))
 
 
-def _problems_page(problems: tuple[Problem, ...]) -> str:
+def _problems_page(problems: tuple[Problem, ...]) -> Markup:
     if not problems:
         return as_text("No problems found.", tag="p")
     rows: list[tuple[str, ...]] = [
