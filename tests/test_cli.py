@@ -90,6 +90,39 @@ def test_read_for_people_shows_both_readings_and_where_to_mend(good: Path, repai
     assert f"{repaired}:3:" in result.stdout
 
 
+def test_read_says_at_which_model_and_effort_the_agent_runs(good: Path) -> None:
+    shown = workbench("read", str(good)).stdout
+    data = json.loads(workbench("read", str(good), "--json").stdout)
+
+    assert "runs at      claude-sonnet-5-5 (the file's 'sonnet')" in shown
+    assert "effort medium (the default of Claude Code 2.1.332 for claude-sonnet-5-5)" in shown
+    assert (data["model"], data["effort"]) == ("claude-sonnet-5-5", "medium")
+    assert data["sent"]["effort_from"] == "the default of Claude Code 2.1.332 for claude-sonnet-5-5"
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\nname: abc\ndescription: Use SECRET so.\n---\nBe.\n",
+        "---\nname: abc\ndescription: d\n---\nCall it with SECRET as the key.\n",
+        "---\nname: abc\ndescription: 'long LONG SECRET'\nmodel: SECRET\ncolor: SECRET\nSECRET: x\n---\nBe.\n",
+        "---\nname: SECRET\ndescription: Use it: so SECRET\nuser: SECRET\n---\nBe.\n",
+        "---\ndescription: [SECRET\n---\nBe.\n",
+    ],
+)
+def test_read_prints_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, options: list[str]) -> None:
+    path = tmp_path / "careless.md"
+    keys = ("sk-ant-api03-Zq81hXp0Lw7RtY2mK9", "hunter2-Q7x9Lm2Rz8Kp")
+    monkeypatch.setenv("OUR_SERVICE_PASSWORD", keys[1])
+    for key in keys:
+        path.write_text(text.replace("SECRET", key).replace("LONG", "word " * 14))
+        result = workbench("read", str(path), *options)
+
+        assert "careless.md" in result.output
+        assert key[:14] not in result.output
+
+
 def test_text_of_a_file_does_not_steer_the_terminal(tmp_path: Path) -> None:
     path = tmp_path / "loud.md"
     path.write_bytes(b"---\nname: loud\ndescription: x\n---\n\x1b[2J\x1b]0;owned\x07\n")

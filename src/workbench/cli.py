@@ -196,7 +196,7 @@ _KINDS = {
 
 
 def _json_line(file: Path, reading: Reading) -> str:
-    return json.dumps(
+    shown = _without_secrets_in(
         {
             "file": str(file),
             "kind": reading.kind,
@@ -205,15 +205,29 @@ def _json_line(file: Path, reading: Reading) -> str:
             "description": reading.description,
             "tools": reading.tools,
             "model": reading.model,
+            "effort": reading.effort,
+            "sent": None if reading.sent is None else asdict(reading.sent),
             "prompt": reading.prompt,
             "problems": [asdict(problem) for problem in reading.problems],
         }
     )
+    return json.dumps(shown)
+
+
+def _without_secrets_in(value: Any) -> Any:
+    """Plain data, each text of it without secrets: one that is part of a longer line could hide in its escapes."""
+    if isinstance(value, str):
+        return without_secrets(value)
+    if isinstance(value, dict):
+        return {key: _without_secrets_in(each) for key, each in value.items()}
+    return [_without_secrets_in(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _page(file: Path, agent: Agent, reading: Reading) -> str:
+    from workbench.definition.claude_code import resolve_agent
     from workbench.definition.lint import check_agent
 
+    sent = resolve_agent(agent)
     listed = "" if reading.listed else ", and lists no agent for it"
     lines = [f"{file}", f"  Claude Code {_KINDS[reading.kind]}{listed}"]
     for field, written, read in (
@@ -221,6 +235,7 @@ def _page(file: Path, agent: Agent, reading: Reading) -> str:
         ("description", agent.description, reading.description),
         ("tools", agent.tools, reading.tools),
         ("model", agent.model, reading.model),
+        ("effort", None if agent.effort is None else str(agent.effort), reading.effort),
         ("prompt", agent.prompt, reading.prompt),
     ):
         shown, as_read = _in_one_line(written), _in_one_line(read)
@@ -229,18 +244,22 @@ def _page(file: Path, agent: Agent, reading: Reading) -> str:
         else:
             lines.append(f"  {field:<13}as written   {shown}")
             lines.append(f"  {'':<13}Claude Code  {as_read}")
+    if reading.listed:
+        lines.append(f"  {'runs at':<13}{_printable(f'{sent.model} ({sent.model_from})')}")
+        lines.append(f"  {'':<13}{_printable(f'effort {sent.effort_in_words}')}")
     problems = dict.fromkeys((*reading.problems, *check_agent(agent)))
     lines.append(f"  {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
     for problem in sorted(problems, key=lambda problem: (problem.line, problem.column)):
         lines.append(f"  {file}:{_printable(str(problem))}")
-    return "\n".join(lines) + "\n"
+    return without_secrets("\n".join(lines)) + "\n"
 
 
 def _in_one_line(value: str | tuple[str, ...] | None, width: int = 90) -> str:
     """A value for a list: a dash where there is none, a long one as its beginning and its length."""
     if value is None:
         return "-"
-    text = " ".join((value if isinstance(value, str) else ", ".join(value)).split())
+    # Before it is cut short: half a key is a key still, and looks like none.
+    text = " ".join(without_secrets(value if isinstance(value, str) else ", ".join(value)).split())
     return _printable(text if len(text) <= width else f"{text[:width]}... ({len(text):,} characters)")
 
 
