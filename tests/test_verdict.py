@@ -303,11 +303,12 @@ def test_the_stand_in_is_named_first_in_every_sentence() -> None:
     assert "STAND-IN" not in only(make_run(scores, endpoint=LIVE)).text
 
 
-def test_one_reply_of_the_stand_in_labels_the_whole_run() -> None:
+def test_one_reply_of_the_stand_in_among_a_models_is_refused() -> None:
     run = make_run({"A": passes(PASSES_A), "B": passes(PASSES_B)})
     mixed = Run(**{**vars(run), "trials": (run.trials[0].replace(endpoint=STAND_IN), *run.trials[1:])})
 
-    assert only(mixed).stand_in
+    with pytest.raises(ComparisonError, match=r"made up by the offline stand-in \(1 of 'A'\)"):
+        only(mixed)
 
 
 def test_an_unknown_baseline_is_refused_with_the_variants() -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
-
-from markupsafe import Markup
 
 from workbench.comparison.columns import trial_columns
 from workbench.comparison.compared import STAND_IN_NOTE, Compared
@@ -23,6 +20,7 @@ from workbench.comparison.static_tables import (
 )
 from workbench.comparison.trial_table import columns_of
 from workbench.comparison.verdict import reach_verdicts
+from workbench.errors import ComparisonError
 from workbench.markup import html, html_table, markdown_table, markdown_text, notebook_html, plain_table
 from workbench.trial.trial import Run
 
@@ -39,7 +37,7 @@ _SHOWN = """\
 <p>{{ banner }}</p>
 {% endif %}
 {{ variants }}{{ ranking }}\
-<p><img alt="{{ alt }}" src="data:image/png;base64,{{ png }}" width="{{ width }}"></p>
+<p>{{ picture }}</p>
 {{ tasks }}<details><summary>Trials</summary>
 {{ trials }}</details>
 """
@@ -86,12 +84,21 @@ class Comparison(Compared):
     def plot(self, kind: Picture = "forest", *, theme: Theme = "light") -> Plot:
         """A new figure: "forest" has mean scores and differences to the baseline with 95 % intervals, "cost" the cost
         against the score, "tasks" a heat map of each task and variant, "repeats" the spread of the repeats of each
-        task. Its `alt` says the same in words."""
+        task. Its `alt` says the same in words.
+
+        Raises:
+            ComparisonError: there is no such plot or theme.
+        """
+        from workbench.comparison.pictures.canvas import PALETTES
         from workbench.comparison.pictures.plots import cost_plot, forest_plot
         from workbench.comparison.pictures.task_plots import heat_map, repeats_plot
 
-        draw = {"forest": forest_plot, "cost": cost_plot, "tasks": heat_map, "repeats": repeats_plot}[kind]
-        return draw(self, theme=theme)
+        draw = {"forest": forest_plot, "cost": cost_plot, "tasks": heat_map, "repeats": repeats_plot}
+        for name, known in ((kind, draw), (theme, PALETTES)):
+            if name not in known:
+                what = "plot" if known is draw else "theme"
+                raise ComparisonError(f"there is no {what} {name!r}; there are {', '.join(map(repr, known))}")
+        return draw[kind](self, theme=theme)
 
     def pair(self, task_id: str, *, variant: str | None = None, repeat: int = 0) -> ReplyPair:
         """What a variant replied to a task beside what the baseline did: persona diff, word diff and scores.
@@ -117,10 +124,9 @@ class Comparison(Compared):
         return {"text/html": self._html(), "text/markdown": self._markdown(), "text/plain": self._plain()}
 
     def _html(self) -> str:
-        from workbench.comparison.pictures.canvas import png, shown_width
+        from workbench.comparison.pictures.canvas import picture_html
 
         ranking = ranking_table(self)
-        figure = self.plot()
         return notebook_html(
             html(
                 _SHOWN,
@@ -128,9 +134,7 @@ class Comparison(Compared):
                 banner=self._banner,
                 variants=html_table(variants_table(self)),
                 ranking="" if ranking is None else coloured_html(ranking),
-                alt=figure.alt,
-                png=Markup(base64.b64encode(png(figure)).decode("ascii")),
-                width=shown_width(figure),
+                picture=picture_html(self.plot()),
                 tasks=coloured_html(tasks_table(self)),
                 trials=trials_html(self),
             )
