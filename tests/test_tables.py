@@ -381,7 +381,7 @@ def test_made_up_replies_are_not_compared_with_a_models(which: slice) -> None:
     for look in (compare, what_flipped):
         with pytest.raises(ComparisonError, match=r"made up by the offline stand-in \(.* of 'A'.*asked for others"):
             look(mixed, baseline="A")  # type: ignore[operator]
-    with pytest.raises(ComparisonError, match="made-up replies are not compared with a model's"):
+    with pytest.raises(ComparisonError, match=r"made.up.* not compared"):
         gate(mixed, "A")
 
 

@@ -25,8 +25,7 @@ from workbench.markup import html, html_table, markdown_table, markdown_text, no
 from workbench.trial.trial import Run
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from workbench.comparison.frames import Frame
     from workbench.comparison.pictures.canvas import Plot, Theme
 
 _SHOWN = """\
@@ -53,7 +52,7 @@ class Comparison(Compared):
     """
 
     @cached_property
-    def by_variant(self) -> pd.DataFrame:
+    def by_variant(self) -> Frame:
         """Indexed by variant. Attempts planned and how many ended in which way ("answered" includes "declined",
         where every grader declined); mean score over tasks with its 95 % interval, 0..1; pass@k and pass^k for as
         many repeats as there are (NaN for one, and for scores between 0 and 1); replies, their tokens (cached ones
@@ -65,7 +64,7 @@ class Comparison(Compared):
         return _frame({"variant": list(self.scores), **columns}).set_index("variant")
 
     @cached_property
-    def by_task(self) -> pd.DataFrame:
+    def by_task(self) -> Frame:
         """Indexed by task: group, "score: V" of each variant, "difference: V" of each but the baseline; 0..1."""
         means = {name: found.means for name, found in self.scores.items()}
         base = means[self.baseline]
@@ -76,7 +75,7 @@ class Comparison(Compared):
         return _frame(columns).set_index("task")
 
     @cached_property
-    def trials(self) -> pd.DataFrame:
+    def trials(self) -> Frame:
         """A row for each trial, in the order of the run; the columns of `trial_table`, scores in 0..1: "score" is the
         mean, "promise: LABEL" what one grader found."""
         return _frame({column.name: column.value(self) for column in columns_of(self)})
@@ -174,19 +173,7 @@ def compare(run: Run, *, baseline: str) -> Comparison:
     )
 
 
-def _frame(columns: Mapping[str, Any]) -> pd.DataFrame:
-    """The columns as a data frame; where a text holds half a character that it cannot keep, with those spelled out."""
-    import pandas as pd
+def _frame(columns: Mapping[str, Any]) -> Frame:
+    from workbench.comparison.frames import frame_of  # pandas takes as long as all else, and printing needs none
 
-    try:
-        return pd.DataFrame(columns)
-    except UnicodeEncodeError:
-        return pd.DataFrame({_spelled(name): _all_spelled(column) for name, column in columns.items()})
-
-
-def _all_spelled(column: Any) -> Any:
-    return [_spelled(value) if isinstance(value, str) else value for value in column]
-
-
-def _spelled(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
+    return frame_of(columns)

@@ -12,6 +12,9 @@ from typing import Any
 import anywidget
 import ipywidgets
 import traitlets
+from markupsafe import Markup
+
+from workbench.markup import notebook_html, visible_as_written
 
 _FRONT = Path(__file__).parent / "front"
 
@@ -50,7 +53,11 @@ def bundle(*, page: str, markdown: str, text: str, view: Callable[[], ipywidgets
 
     The widget is asked for only outside of headless runs: there, none is built and no comm is opened.
     """
-    static = {"text/plain": text, "text/html": page, "text/markdown": markdown}
+    static = {
+        "text/plain": visible_as_written(text),
+        "text/html": notebook_html(Markup(visible_as_written(page))),
+        "text/markdown": visible_as_written(markdown),
+    }
     if is_headless():
         return static
     shown = view()._repr_mimebundle_()
