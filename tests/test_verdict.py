@@ -339,3 +339,19 @@ def test_the_bounds_in_a_sentence_are_those_that_are_kept(monkeypatch: pytest.Mo
 
     assert verdict.kind == "no verdict"
     assert "more than 3 % are missing" in verdict.text
+
+
+def test_a_variant_that_ended_early_is_named_with_what_ended_it() -> None:
+    run = make_run({"A": passes(PASSES_A), "B": passes(PASSES_B)})
+    ended = Failure(type="not_found_error", message="model: haiku[1m]", status=404, request_id="req_1")
+    trials = [
+        trial.replace(reply=None, scores={}, failure=ended) if trial.variant == "B" else trial for trial in run.trials
+    ]
+    only_one = [trial for trial in trials if trial.variant == "A" or (trial.task_id, trial.repeat) == ("task-0", 0)]
+
+    for made in (trials, only_one):
+        verdict = only(Run(**{**vars(run), "trials": tuple(made)}))
+        assert verdict.kind == "no verdict"
+        assert '48 of 48 attempts of "B" have no score' in verdict.text
+        assert '"B" failed with not_found_error (404): model: haiku[1m]. Mend what the server does not' in verdict.text
+        assert '"A" failed' not in verdict.text

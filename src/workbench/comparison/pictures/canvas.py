@@ -8,6 +8,7 @@ background: it reads on a white page and on a black one.
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -184,7 +185,8 @@ def name_rows(axes: Axes, names: Sequence[str], palette: Palette, *, size: float
 def short_names(names: Sequence[str], *, longest: int = _LONGEST_NAME) -> list[str]:
     """Each name on one line and short enough to draw. Names that would read alike, or not at all, get a number."""
     shown = [_short(name, longest) for name in names]
-    unreadable = {label for name, label in zip(names, shown, strict=True) if shown.count(label) > 1 or _lacks(name)}
+    times = Counter(shown)
+    unreadable = {label for name, label in zip(names, shown, strict=True) if times[label] > 1 or _lacks(name)}
     return [
         f"#{number} {_short(name, longest - 4)}" if label in unreadable else label
         for number, (name, label) in enumerate(zip(names, shown, strict=True), start=1)
