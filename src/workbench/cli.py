@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.errors import FileError, NotebookFailed, ParameterError, WorkbenchError
+from workbench.errors import FileError, NotebookFailed, ParameterError, StandInError, WorkbenchError
 from workbench.secrets import without_secrets
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ EXIT_WORSE = 3
 """The gate: the run is shown to be worse."""
 EXIT_UNDECIDED = 4
 """The gate: there is not enough data to say."""
+EXIT_STAND_IN = 5
+"""The gate: the replies were made up by the offline stand-in."""
 EXIT_INTERRUPTED = 130
 
 
@@ -307,8 +309,8 @@ def batch_command(plan: Path, at_once: int | None, go_on: bool, estimate: bool, 
         sys.exit(EXIT_FAILED)
 
 
-def _say(line: str) -> None:
-    click.echo(_printable(line))
+def _say(line: str, *, err: bool = False) -> None:
+    click.echo(_printable(without_secrets(line)), err=err)
 
 
 @main.command("report")
@@ -333,17 +335,26 @@ def report_command(record: Path, baseline: str | None, out: Path | None, formats
 @click.option("--baseline", "other", metavar="OTHER", required=True, help="A variant of RUN, or another record.")
 @click.option("--margin", type=float, default=0.05, show_default=True, help="The loss that is put up with, in 0..1.")
 @click.option("--variant", metavar="NAME", help="The variant of RUN to hold against it, where there are several.")
+@click.option("--allow-stand-in", is_flag=True, help="Decide on made-up replies too, to try the gate out.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON instead of a sentence.")
-def gate_command(record: Path, other: str, margin: float, variant: str | None, as_json: bool) -> None:
+def gate_command(
+    record: Path, other: str, margin: float, variant: str | None, allow_stand_in: bool, as_json: bool
+) -> None:
     """Exit with 0 if RUN is shown to be no worse than OTHER by more than the margin.
 
-    With 3 if it is shown to be worse, with 4 if there is not enough data to say, with 2 if the two cannot be compared.
+    With 3 if it is shown to be worse, with 4 if there is not enough data to say, with 5 if the replies were made up by
+    the offline stand-in, with 2 if the two cannot be compared.
     """
     from workbench.comparison.gate import gate
     from workbench.trial.record import load_run
 
     run = load_run(record)
-    found = gate(run, other if other in run.variants else load_run(other), margin=margin, variant=variant)
+    against = other if other in run.variants else load_run(other)
+    try:
+        found = gate(run, against, margin=margin, variant=variant, allow_stand_in=allow_stand_in)
+    except StandInError as error:
+        _say(f"{error} (--allow-stand-in)", err=True)
+        sys.exit(EXIT_STAND_IN)
     if as_json:
         click.echo(json.dumps(asdict(found)))
     else:
@@ -371,4 +382,4 @@ def review_command(
             page.write_text(without_secrets(found.html()), encoding="utf-8", errors="backslashreplace", newline="\n")
         except OSError as error:
             raise FileError(f"cannot be written: {error.strerror}", path=page) from error
-    click.echo((found.markdown() if as_markdown else str(found)).rstrip("\n"))
+    click.echo(without_secrets(found.markdown() if as_markdown else str(found)).rstrip("\n"))

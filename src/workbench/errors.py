@@ -86,6 +86,10 @@ class ComparisonError(WorkbenchError):
     """A run cannot be compared as asked: unknown baseline, nothing in common."""
 
 
+class StandInError(ComparisonError):
+    """Replies that were made up by the offline stand-in are to decide something."""
+
+
 class ParameterError(WorkbenchError):
     """A notebook parameter is unknown, of the wrong type, or looks like a secret."""
 

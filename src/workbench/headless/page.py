@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 
 from workbench.headless.published import ABOUT, COMPLETED
-from workbench.markup import html
+from workbench.markup import html, visible_as_written
 
 # Outputs may hold anything; the policy sees to it that none of it runs or loads.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -84,7 +84,7 @@ def html_page(document: NotebookNode, *, title: str) -> str:
             policy=Markup(_POLICY),
             style=Markup(f"{_STYLE}{HtmlFormatter(style='default').get_style_defs('.highlight')}"),
             note=_note(document),
-            body=Markup(_without_what_loads(body)),
+            body=Markup(visible_as_written(_without_what_loads(body))),
         )
     )
 
