@@ -55,7 +55,7 @@ class _Here(Executor):
 @pytest.fixture
 def no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """For what is the same with and without worker processes, which take seconds to start."""
-    monkeypatch.setattr(batch, "_executor", lambda *_: nullcontext(_Here()))
+    monkeypatch.setattr(batch, "_executor", lambda *_, **__: nullcontext(_Here()))
 
 
 @pytest.fixture

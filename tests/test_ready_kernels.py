@@ -213,6 +213,24 @@ def test_no_grammar_of_addresses_is_compiled_for_a_notebook(door: str) -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["False", "True"]
 
 
+@pytest.mark.parametrize(("once", "wanted"), [(True, ready.KERNEL_MODULES), (False, ("ipykernel.debugger", "numpy"))])
+def test_interpreter_for_one_notebook_imports_no_more_than_a_kernel_does(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, once: bool, wanted: tuple[str, ...]
+) -> None:
+    started: list[list[str]] = []
+
+    def start(command: list[str], **_: object) -> None:
+        started.append(command)
+        raise OSError("only looked at")
+
+    monkeypatch.setattr(ready.subprocess, "Popen", start)
+    ready.end_ready_interpreter()
+    ready.start_ready_interpreter({}, once=once)
+
+    [(_, _, _, *imports)] = started
+    assert imports == [*(["--once"] if once else []), *wanted]
+
+
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
 def test_nothing_is_forked_where_libraries_do_not_survive_it(monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
     with monkeypatch.context() as patch:

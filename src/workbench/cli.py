@@ -99,9 +99,8 @@ def run_command(
     """
     from workbench.headless.kernels.ready import kernel_environment, start_ready_interpreter
 
-    # First of all: it imports what the notebook will, while this process imports what it needs itself.
-    imports_all = notebook.is_file() and b"import workbench" in notebook.read_bytes()
-    start_ready_interpreter(kernel_environment(os.environ), once=not imports_all)
+    # First of all: it imports what a kernel does, while this process imports what it needs itself.
+    start_ready_interpreter(kernel_environment(os.environ), once=True)
     from workbench.headless.notebook import run_notebook
     from workbench.headless.notebook_files import load_notebook
     from workbench.headless.parameters import declared_parameters, parameters_from_text

@@ -13,6 +13,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def run_batch(
     outcomes: dict[str, JobOutcome] = {}
     left = list(plan.jobs)
     for time in range(1, _TIMES_A_WORKER_MAY_DIE + 1):
-        with _executor(dask, at_once or plan.at_once) as executor:
+        with _executor(dask, at_once or plan.at_once, jobs=len(left)) as executor:
             futures = {start(executor, job): job for job in left}
             with _stopped_on_interrupt(futures):
                 for job, outcome in _as_they_end(futures, total=len(plan.jobs), progress=progress):
@@ -173,14 +174,16 @@ def _scope(state: Path, *, go_on: bool) -> str:
 
 
 @contextmanager
-def _executor(dask: str | None, at_once: int) -> Iterator[Executor]:
+def _executor(dask: str | None, at_once: int, *, jobs: int) -> Iterator[Executor]:
     if dask is not None:
         with _dask_executor(dask) as executor:
             yield executor
         return
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(
-        max_workers=at_once, mp_context=multiprocessing.get_context("spawn"), initializer=begin_worker
+        max_workers=at_once,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=partial(begin_worker, once=jobs <= at_once),
     ) as executor:
         try:
             yield executor
