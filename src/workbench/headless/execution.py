@@ -28,12 +28,12 @@ from nbformat.v4 import new_output
 from papermill.clientwrap import PapermillNotebookClient
 
 from workbench.definition.project import project_folder
-from workbench.errors import SetupError
+from workbench.errors import ParameterError, SetupError
 from workbench.headless.job import Deadlines
 from workbench.headless.kernels.kernel import HeadlessKernelManager, KernelLost, wait_until_ready
 from workbench.headless.notebook_state import NotebookState, StateFile, is_local, written_whole_from_now_on
 from workbench.headless.parameters import Parameter, check_parameters, declared_parameters
-from workbench.headless.published import ABOUT, COMPLETED, KEEP_OUTPUT, about_notebook, names_of_folders
+from workbench.headless.published import ABOUT, COMPLETED, KEEP_OUTPUT, STOPPED, about_notebook, names_of_folders
 from workbench.secrets import value_without_secrets, without_secrets
 
 _log = logging.getLogger(__name__)
@@ -96,14 +96,26 @@ def execute_for_papermill(
         given = {name: value for name, value in given.items() if name not in _OF_PAPERMILL}
         declared = declared_parameters(nb)
         source = Path(input_path if isinstance(input_path, str) else "notebook")
+        parameters = check_parameters(declared, given, notebook=source)
+        if not _is_json(given) or parameters != given:
+            # Papermill has written them into a cell by now, a number of numpy as a text.
+            raise ParameterError(f"{source}: give papermill parameters of Python's own types, not {given!r}")
         cell, execution_timeout = options.pop("cell_timeout", None), options.pop("execution_timeout", None)
         execution = Execution(
             declared=declared,
-            parameters=check_parameters(declared, given, notebook=source),
+            parameters=parameters,
             folder=Path(options.pop("folder", None) or Path.cwd()),
             deadlines=Deadlines(cell=cell or execution_timeout, notebook=options.pop("notebook_timeout", None)),
         )
     return _execute(nb, execution, PapermillOptions(**options))
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _execute(nb: NotebookNode, execution: Execution, options: PapermillOptions) -> NotebookNode:
@@ -114,7 +126,7 @@ def _execute(nb: NotebookNode, execution: Execution, options: PapermillOptions) 
     output, project = options.output_path, project_folder(execution.folder)
     local = written_whole_from_now_on(output) if output and is_local(output) else None
     manager = HeadlessKernelManager()
-    about = about_notebook(execution.declared, execution.parameters, project=project)
+    about = about_notebook(nb, execution.declared, execution.parameters, project=project)
     state = NotebookState(
         document=nb,
         about=about,
@@ -167,6 +179,7 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
             log_output=options.log_output,
             stdout_file=options.stdout_file,
             stderr_file=options.stderr_file,
+            on_cell_executed=self._look_at_reply,
         )
         self._state = state = file.state
         self._execution = execution
@@ -174,6 +187,7 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         self._start_seconds = options.start_timeout
         self._ends = time.monotonic() + (execution.deadlines.notebook or float("inf"))
         self._idle = asyncio.Event()
+        self._leaves = False
         self._terminated = False
 
     def execute(self, **_: Any) -> NotebookNode:
@@ -249,10 +263,13 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
                 await self.async_execute_cell(cell, index)
                 if cell.get("id") in self._kept:
                     cell.outputs = copy.deepcopy(self._kept[cell.id])
+                if self._leaves and index + 1 < len(self.nb.cells):
+                    self._state.end(STOPPED, "exit()")
+                    return
                 self._state.cells_done = index + 1
             except CellExecutionError as error:
                 left_by_itself = error.ename == "SystemExit" and error.evalue in ("", "0")
-                self._state.end("stopped" if left_by_itself else "failed", f"{error.ename}: {error.evalue}")
+                self._state.end(STOPPED if left_by_itself else "failed", f"{error.ename}: {error.evalue}")
                 if not any(output.output_type == "error" for output in cell.outputs):
                     # IPython only prints what is wrong with a magic; by such an output papermill knows a failure.
                     said = {"ename": error.ename, "evalue": error.evalue, "traceback": []}
@@ -267,6 +284,10 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
                 self.nb_man.cell_complete(cell, index)
         self._state.cell = None
         self._state.end(COMPLETED)
+
+    def _look_at_reply(self, execute_reply: Mapping[str, Any], **_: Any) -> None:
+        """`exit()` raises nothing in a kernel: it answers, and ends a moment later, in the middle of some next cell."""
+        self._leaves = any(asked.get("source") == "ask_exit" for asked in execute_reply["content"].get("payload", ()))
 
     def _left(self) -> float:
         return max(0.0, self._ends - time.monotonic())

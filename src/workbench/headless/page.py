@@ -13,7 +13,7 @@ from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 
-from workbench.headless.published import ABOUT, COMPLETED
+from workbench.headless.published import ABOUT, COMPLETED, STOPPED
 
 # Outputs may hold anything; the policy sees to it that none of it runs or loads.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -21,7 +21,7 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _OUTCOMES = {
     "running": "was running when this was made",
     "failed": "failed",
-    "stopped": "ended itself",
+    STOPPED: "ended itself",
     "timed out": "was stopped",
     "kernel died": "lost its kernel",
     "interrupted": "was interrupted",
