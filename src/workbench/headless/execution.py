@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
@@ -185,7 +185,10 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         self._execution = execution
         self._kept = _kept_outputs(execution.earlier, state) if execution.earlier else {}
         self._start_seconds = options.start_timeout
-        self._ends = time.monotonic() + (execution.deadlines.notebook or float("inf"))
+        self._began = self._ready_at = self._cell_began = time.monotonic()
+        self._ends = self._began + (execution.deadlines.notebook or float("inf"))
+        self._nearest: Literal["cell", "notebook"] = "notebook"
+        """Whose deadline is the first to pass in this cell."""
         self._idle = asyncio.Event()
         self._leaves = False
         self._terminated = False
@@ -202,7 +205,7 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         try:
             _run_in_own_loop(self._run)
         except CellTimeoutError as error:
-            state.end("timed out", str(error))
+            state.end("timed out", str(error).partition("\n")[0])
             raise
         except DeadKernelError as error:
             state.end("kernel died", str(error).partition("\n")[0])
@@ -228,12 +231,11 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
                 try:
                     info = await self._info_of_kernel()
                 except KernelLost as error:
-                    if self._left() <= 0:
-                        raise self._deadline_passed() from None
                     _log.warning("Another kernel is started: %s", error)
                     self._hang_up()
                     await self.km.start_another()
                     info = await self._info_of_kernel()
+                self._ready_at = time.monotonic()
                 self.nb.metadata["language_info"] = info["language_info"]
                 await self._run_cells()
                 if self._execution.when_cells_ended:
@@ -244,7 +246,12 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
     async def _info_of_kernel(self) -> dict[str, Any]:
         self.kc = self.km.client(context=self.km.context)
         self.kc.start_channels(stdin=False, hb=False, control=False)
-        return await wait_until_ready(self.km, self.kc, seconds=min(self._start_seconds, self._left()))
+        try:
+            return await wait_until_ready(self.km, self.kc, seconds=min(self._start_seconds, self._left()))
+        except KernelLost:
+            if self._left() > 0:
+                raise
+            raise self._deadline_passed(f"{self._since(self._began)} went by and its kernel was not ready") from None
 
     def _hang_up(self) -> None:
         if self.kc is not None:
@@ -259,6 +266,7 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
     async def _run_cells(self) -> None:
         for index, cell in enumerate(self.nb.cells):
             self.nb_man.cell_start(cell, index)
+            self._cell_began = time.monotonic()
             try:
                 await self.async_execute_cell(cell, index)
                 if cell.get("id") in self._kept:
@@ -293,23 +301,38 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         return max(0.0, self._ends - time.monotonic())
 
     def _seconds_for(self, cell: NotebookNode) -> float | None:
-        seconds = min(self._execution.deadlines.cell or float("inf"), self._left())
+        of_cell, left = self._execution.deadlines.cell or float("inf"), self._left()
+        # Kept for when it passes: a moment later, both may have.
+        self._nearest = "cell" if of_cell < left else "notebook"
+        seconds = min(of_cell, left)
         return None if seconds == float("inf") else max(seconds, 0.001)
 
     async def _async_handle_timeout(self, timeout: float, cell: NotebookNode | None = None) -> None:
         """Has the cell show where it is, and gives up."""
+        passed = self._deadline_passed(self._spent())
         await self.km.interrupt_kernel()
         try:
             await asyncio.wait_for(self._idle.wait(), _SECONDS_TO_SAY_WHERE)
         except TimeoutError:
             self.shutdown_kernel = "immediate"
-        raise self._deadline_passed()
+        raise passed
 
-    def _deadline_passed(self) -> CellTimeoutError:
-        whose, seconds = ("cell", self._execution.deadlines.cell)
-        if self._left() <= 0:
-            whose, seconds = ("notebook", self._execution.deadlines.notebook)
-        return CellTimeoutError(f"the deadline of {seconds:g} s for the {whose} passed")
+    def _spent(self) -> str:
+        """What the time went to, in a sentence."""
+        here = f"{self._since(self._cell_began)} in the cell {self._state.cell!r}"
+        if self._nearest == "cell":
+            return f"it went by with {here}"
+        before = f"{self._cell_began - self._ready_at:.1f} s in the cells before it"
+        return f"it went by with {self._ready_at - self._began:.1f} s until the kernel was ready, {before} and {here}"
+
+    @staticmethod
+    def _since(moment: float) -> str:
+        return f"{time.monotonic() - moment:.1f} s"
+
+    def _deadline_passed(self, spent: str) -> CellTimeoutError:
+        """The first line is the same in every run, the second tells of this one."""
+        seconds = getattr(self._execution.deadlines, self._nearest)
+        return CellTimeoutError(f"the deadline of {seconds:g} s for the {self._nearest} passed\n{spent}")
 
     def process_message(self, msg: Mapping[str, Any], cell: NotebookNode, cell_index: int) -> Any:
         """Shows behind the bar what a cell updates in place, such as how far its trials are."""
