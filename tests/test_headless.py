@@ -295,6 +295,30 @@ def test_page_needs_no_network_and_runs_no_script(quick_run: NotebookRun) -> Non
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 
+@pytest.mark.parametrize(
+    "shown", ["print(text)", "display(HTML('<p title=\"' + text + '\">' + text + '</p>'))", "raise ValueError(text)"]
+)
+def test_page_names_what_turns_a_line_and_typesets_nothing(tmp_path: Path, shown: str) -> None:
+    turned = "$5 a month or $50 \u202e\u2066 evil\u200f"
+    telling = write_notebook(
+        tmp_path / "telling.ipynb",
+        {"one": f"from IPython.display import HTML\ntext = {turned!r}", "raises-exception": shown},
+    )
+    page = run_notebook(telling, out=tmp_path / "out", progress=False).page.read_text(encoding="utf-8")
+
+    assert not re.search("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]", page)
+    assert "$5 a month or $50 &lt;U+202E&gt;&lt;U+2066&gt; evil&lt;U+200F&gt;" in page
+    assert re.search(r'<main class="mathjax_ignore tex2jax_ignore">', page)
+
+
+def test_page_names_what_turns_a_line_in_code_and_markdown() -> None:
+    cells = [nbformat.v4.new_code_cell("x = '\u202e'"), nbformat.v4.new_markdown_cell("a \u2067 b\n\n    c\td")]
+    page = html_page(nbformat.v4.new_notebook(cells=cells), title="\u202e")
+
+    assert not re.search("[\u202e\u2067]", page)
+    assert "a &lt;U+2067&gt; b" in page and "c\td" in page
+
+
 def test_two_runs_leave_the_same_notebook(quick_run: NotebookRun, tmp_path: Path) -> None:
     again = run_notebook(QUICK, out=tmp_path / "here", parameters={"word": "ha", "count": 2}, progress=False)
 

@@ -279,6 +279,8 @@ def batch_command(plan: Path, at_once: int | None, go_on: bool, estimate: bool, 
     loaded = load_batch(plan)
     if estimate:
         click.echo(estimate_batch(loaded, say=_say))
+        if any(job.refusal for job in loaded.jobs):
+            sys.exit(EXIT_FAILED)
         return
     batch = run_batch(loaded, at_once=at_once, go_on=go_on, dask=dask, say=_say)
     click.echo(f"\n{summary(batch.outcomes)}\nindex     {batch.index}")

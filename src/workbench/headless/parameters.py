@@ -115,6 +115,31 @@ def check_parameters(declared: Mapping[str, Parameter], given: Mapping[str, Any]
     return values
 
 
+def with_own_tasks(
+    declared: Mapping[str, Parameter], given: Mapping[str, Any], *, project: Path, notebook: Path
+) -> dict[str, Any]:
+    """The checked values, with the tasks beside the agent that they name, where they name no tasks.
+
+    A notebook's own tasks are those of its own agent: no other is tried on them unless somebody says so.
+
+    Raises:
+        ParameterError: there are no tasks beside the agent, and the notebook would take another agent's.
+    """
+    agent = given.get("agent")
+    if not isinstance(agent, str) or "tasks" in given or "tasks" not in declared:
+        return dict(given)
+    beside = Path(agent).with_suffix(".tasks.yaml")
+    if (project / beside).is_file():
+        return {**given, "tasks": beside.as_posix()}
+    others = declared["tasks"].literal
+    if others and agent != declared["agent"].literal:
+        raise ParameterError(
+            f"{notebook}: {agent} has no tasks beside it ({beside}), and {others} are another agent's: write its own, "
+            "or name a file as the parameter `tasks`"
+        )
+    return dict(given)
+
+
 def parameters_from_text(declared: Mapping[str, Parameter], texts: Mapping[str, str]) -> dict[str, Any]:
     """Values for texts from a command line, read as the notebook declares them.
 

@@ -28,7 +28,7 @@ from workbench.headless.left_behind import NotebookRun
 from workbench.headless.notebook_files import as_text, load_notebook, write_whole
 from workbench.headless.one_writer import only_writer
 from workbench.headless.papermill_engine import WorkbenchEngine
-from workbench.headless.parameters import Parameter, check_parameters, declared_parameters
+from workbench.headless.parameters import Parameter, check_parameters, declared_parameters, with_own_tasks
 from workbench.headless.published import (
     ABOUT,
     COMPLETED,
@@ -116,6 +116,7 @@ def _what_is_left(
     before = _earlier_run(job) if job.go_on else None
     kept = {} if before is None else _parameters_of(before)
     values = check_parameters(declared, kept | dict(job.parameters), notebook=job.notebook)
+    values = with_own_tasks(declared, values, project=project, notebook=job.notebook)
     parameters = values | ({"out": seen_from(project, job.out)} if "out" in declared else {})
     if before is None or values != kept:
         return _Task(parameters=parameters)
