@@ -101,9 +101,8 @@ def run_command(
     """
     from workbench.headless.kernels.ready import kernel_environment, start_ready_interpreter
 
-    # First of all: it imports what the notebook will, while this process imports what it needs itself.
-    imports_all = notebook.is_file() and b"import workbench" in notebook.read_bytes()
-    start_ready_interpreter(kernel_environment(os.environ), once=not imports_all)
+    # First of all: it imports what a kernel does, while this process imports what it needs itself.
+    start_ready_interpreter(kernel_environment(os.environ), once=True)
     from workbench.headless.notebook import run_notebook
     from workbench.headless.notebook_files import load_notebook
     from workbench.headless.parameters import declared_parameters, parameters_from_text
@@ -301,6 +300,8 @@ def batch_command(plan: Path, at_once: int | None, go_on: bool, estimate: bool, 
     loaded = load_batch(plan)
     if estimate:
         click.echo(estimate_batch(loaded, say=_say))
+        if any(job.refusal for job in loaded.jobs):
+            sys.exit(EXIT_FAILED)
         return
     batch = run_batch(loaded, at_once=at_once, go_on=go_on, dask=dask, say=_say)
     click.echo(f"\n{summary(batch.outcomes)}\nindex     {batch.index}")

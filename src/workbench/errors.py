@@ -23,6 +23,10 @@ class FileError(WorkbenchError):
         super().__init__(place + message)
 
 
+class FolderInUse(FileError):
+    """Another run writes to the folder; says which."""
+
+
 class AgentFileError(FileError):
     """An agent file cannot be read or written."""
 
