@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from workbench.comparison.tables import Comparison as Comparison
     from workbench.comparison.tables import compare as compare
     from workbench.definition.agent import Agent as Agent
-    from workbench.definition.agent import diff_agents as diff_agents
-    from workbench.definition.agent import load_agent as load_agent
     from workbench.definition.agent import parse_agent as parse_agent
-    from workbench.definition.agent import save_agent as save_agent
     from workbench.definition.agent import without_lines as without_lines
     from workbench.definition.claude_code import read_as_claude_code as read_as_claude_code
     from workbench.definition.committed import load_committed as load_committed
     from workbench.definition.document import AgentHandler as AgentHandler
+    from workbench.definition.files import diff_agents as diff_agents
+    from workbench.definition.files import load_agent as load_agent
+    from workbench.definition.files import save_agent as save_agent
     from workbench.definition.lint import check_agent as check_agent
     from workbench.definition.mend import mend_agent as mend_agent
     from workbench.definition.project import enter_project as enter_project
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from workbench.ledger.store import open_ledger as open_ledger
     from workbench.model.anthropic import choose_endpoint as choose_endpoint
     from workbench.runs.conversation import answer_reply as answer_reply
+    from workbench.runs.estimate import estimate_plan as estimate_plan
     from workbench.runs.plan import make_request as make_request
     from workbench.runs.plan import plan_trials as plan_trials
     from workbench.runs.runner import run_trials as run_trials
@@ -56,12 +57,14 @@ if TYPE_CHECKING:
     from workbench.trial.trial import Run as Run
     from workbench.trial.trial import Score as Score
     from workbench.trial.trial import Trial as Trial
+    from workbench.trial.trial import Variant as Variant
     from workbench.widgets.editor import AgentEditor as AgentEditor
     from workbench.widgets.results import ResultsTable as ResultsTable
     from workbench.widgets.trials import TrialPanel as TrialPanel
 
 _ROOMS = {
-    "definition.agent": ("Agent", "diff_agents", "load_agent", "parse_agent", "save_agent", "without_lines"),
+    "definition.agent": ("Agent", "parse_agent", "without_lines"),
+    "definition.files": ("diff_agents", "load_agent", "save_agent"),
     "definition.claude_code": ("read_as_claude_code",),
     "definition.committed": ("load_committed",),
     "definition.document": ("AgentHandler",),
@@ -72,8 +75,9 @@ _ROOMS = {
     "trial.task": ("Task", "load_tasks"),
     "runs.conversation": ("answer_reply",),
     "trial.description_tasks": ("load_tasks_for",),
-    "trial.trial": ("Reply", "Run", "Score", "Trial"),
+    "trial.trial": ("Reply", "Run", "Score", "Trial", "Variant"),
     "runs.plan": ("make_request", "plan_trials"),
+    "runs.estimate": ("estimate_plan",),
     "model.anthropic": ("choose_endpoint",),
     "ledger.store": ("open_ledger",),
     "ledger.columns": ("read_attempts",),
