@@ -14,13 +14,14 @@ import pytest
 import workbench
 
 SOURCE = Path(workbench.__file__).parent
-GROUND = {"errors", "secrets", "markup", "collector"}
+GROUND = {"errors", "key_forms", "secrets", "markup", "collector"}
 VALUES = GROUND | {"definition", "statistics", "trial"}
 ASKING = VALUES | {"ledger", "grading", "model", "runs"}
 
 STANDS_ON = {
     "errors": set(),
-    "secrets": set(),
+    "key_forms": set(),
+    "secrets": {"key_forms"},
     "markup": set(),
     "collector": set(),
     "definition": GROUND,
