@@ -91,7 +91,8 @@ def _agents_folders(folder: Path) -> Iterator[Path]:
             if each.name.startswith(".") or each.name in _NEVER_SEARCHED or (each / "pyvenv.cfg").exists():
                 continue
             if each.name == "agents":
-                yield each
+                if not (here / "run.json").exists():  # else those of a record: agents as they were once tried
+                    yield each
             else:
                 waiting.append(each)
 
