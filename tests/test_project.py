@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.definition.agent import load_agent
+from workbench.definition.files import load_agent
 from workbench.definition.finding import find_agents
 from workbench.definition.project import project_folder
 from workbench.errors import FileError, TaskFileError

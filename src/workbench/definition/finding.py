@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from workbench.definition.agent import load_agent
 from workbench.definition.claude_code import read_as_claude_code
+from workbench.definition.files import load_agent
 from workbench.definition.project import CLAUDE_FOLDER, looks_like_agent_file, project_folder
 from workbench.errors import AgentFileError
 

@@ -113,7 +113,7 @@ def init_command(agent: Path | None, with_ci: bool, tasks_apart: bool | None, ye
 
     Each file is shown before it is written, and nothing that is there is overwritten.
     """
-    from workbench.definition.agent import load_agent
+    from workbench.definition.files import load_agent
     from workbench.definition.project import project_folder
     from workbench.project.beginning import files_to_begin, write_new_file
 

@@ -43,7 +43,7 @@ def opened(trial: Trial) -> dict[str, Any]:
 
 
 def what_was_asked(trial: Trial) -> str:
-    """The task, and where it was gone on with, the how-manieth answer to a reply this is."""
+    """The task, and where it was gone on with, the number of this answer to a reply."""
     answers = len(trial.request.messages) // 2
     return f"{trial.task_id}, answer {answers}" if answers else trial.task_id
 
