@@ -2,12 +2,13 @@
 # make test   every check: format, lint, types, tests (a browser among them)
 # make lab    this project in JupyterLab
 # make bench  the figures that the documents quote
+# make docs   the documentation, in docs/_build/html; warnings are errors
 # make dist   the wheel and the sdist, checked as a registry would; the same bytes from the same commit
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lab bench dist clean
+.PHONY: demo test lab bench docs dist clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed
@@ -26,6 +27,9 @@ lab: .venv/installed
 
 bench: .venv/installed-dev
 	$(BIN)/python -m tests.benchmarks
+
+docs: .venv/installed-dev
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html
 
 dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 dist: .venv/installed-dev
@@ -46,4 +50,4 @@ dist: .venv/installed-dev
 	@touch $@
 
 clean:
-	rm -rf .venv dist outputs/demo
+	rm -rf .venv dist docs/_build outputs/demo

@@ -106,8 +106,8 @@ def run_command(
 ) -> None:
     """Run NOTEBOOK without a browser; leave it, a page and the record of its run in a folder.
 
-    Paths in parameters start at the project folder: the nearest one, from here upwards, with `agents`, `.git`
-    or `pyproject.toml` in it.
+    NOTEBOOK may also be compare, author or review, which come along. Paths in parameters start at the project folder:
+    the nearest one, from here upwards, with `.git`, `.claude`, `pyproject.toml`, or agent files in `agents`.
     """
     from workbench.headless.kernels.ready import kernel_environment, start_ready_interpreter
 
