@@ -77,19 +77,17 @@ def test_a_ticket_is_good_for_one_opening(tmp_path: Path, monkeypatch: pytest.Mo
     assert list(tmp_path.iterdir()) == []
 
 
-def test_notebooks_lie_where_the_project_keeps_them_and_are_never_written_over(file: Path, tmp_path: Path) -> None:
+def test_notebooks_lie_with_the_outputs_and_are_never_written_over(file: Path, tmp_path: Path) -> None:
     root = tmp_path / "project"
     made = write_agent_notebook(file, root)
     assert made.is_new
     assert made.path == root / "outputs" / "notebooks" / "author-reviewer-co.ipynb"
     assert not write_agent_notebook(file, root).is_new
 
-    (root / "notebooks").mkdir()
-    taken = root / "notebooks" / "author-reviewer-co.ipynb"
-    taken.write_text("no notebook")
+    made.path.write_text("no notebook")
     second = write_agent_notebook(file, root)
     assert (second.path.name, second.is_new) == ("author-reviewer-co-2.ipynb", True)
-    assert taken.read_text() == "no notebook"
+    assert made.path.read_text() == "no notebook"
 
 
 def test_a_folder_without_a_mark_keeps_its_notebook_at_its_root(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def _ticket(lab: Lab) -> str:
 
 
 def _made(lab: Lab) -> list[Path]:
-    return sorted((lab.root / "notebooks").glob("author-*.ipynb"))
+    return sorted((lab.root / "outputs" / "notebooks").glob("author-*.ipynb"))
 
 
 def _cells(notebook: Path) -> Any:

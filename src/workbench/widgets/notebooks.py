@@ -29,8 +29,7 @@ class AgentNotebook:
 def write_agent_notebook(agent_file: Path, project: Path) -> AgentNotebook:
     """The notebook of this agent file in this project; one that is there already is left as it is.
 
-    It lies in the project's `notebooks`, or where there is none, with what else is made and kept out of git:
-    `outputs/notebooks`.
+    It lies with what else is made and kept out of git: in `outputs/notebooks`.
 
     Raises:
         FileError: it cannot be read or written.
@@ -54,8 +53,6 @@ def write_agent_notebook(agent_file: Path, project: Path) -> AgentNotebook:
 
 
 def _folder_in(project: Path) -> Path:
-    if (project / "notebooks").is_dir():
-        return project / "notebooks"
     made = project / "outputs" / "notebooks"
     # A folder without any mark is a project only for who starts in it.
     return made if project_folder(made) == project_folder(project) else project

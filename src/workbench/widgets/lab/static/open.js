@@ -10,6 +10,7 @@ const NAME = "agent-workbench";
 const OPEN = "workbench:open-agent";
 const CHOOSE = "workbench:choose-agent";
 const CATEGORY = "Agents";
+const EDITOR = "edit"; // the cell that shows the editor
 const CARDS = 24; // more agents than these are found through the palette
 const FILE = '.jp-DirListing-item[data-isdir="false"]';
 const ASKED_IN_ADDRESS = "workbench-open";
@@ -47,6 +48,8 @@ function extension([services, apputils, launcherPackage, filebrowser, components
     throw new Error(said);
   }
 
+  const indexOf = (panel, id) => panel.content.widgets.findIndex((cell) => cell.model.id === id);
+
   /** Runs the cells that show editor and panel, unless they are shown already by a kernel that is alive. */
   async function showWidgets(app, panel, ids) {
     await panel.sessionContext.ready;
@@ -54,14 +57,13 @@ function extension([services, apputils, launcherPackage, filebrowser, components
     if (!session || !session.kernel) return; // the user chose to go without a kernel
     await session.kernel.info;
     for (const id of ids) {
-      const index = panel.content.widgets.findIndex((cell) => cell.model.id === id);
+      const index = indexOf(panel, id);
       if (index < 0) continue;
       panel.content.activeCellIndex = index;
       panel.content.deselectAll();
       if (!(await app.commands.execute("notebook:run-cell"))) break; // a cell raised, and shows what
     }
-    panel.content.activeCellIndex = 0;
-    await panel.content.scrollToItem(0);
+    await panel.content.scrollToItem(Math.max(0, indexOf(panel, EDITOR)), "start");
     await panel.context.save(); // a page that is loaded again finds the widgets of the kernel in it
   }
 
