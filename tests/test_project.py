@@ -163,6 +163,13 @@ class TestFinding:
         ]
         assert all(each.is_listed for each in found)
 
+    def test_those_of_the_folders_above_count_up_to_the_repository(self, repository: Path, home: Path) -> None:
+        package = repository / "packages" / "web"
+        write_agent(package / ".claude" / "agents" / "page.md")
+        write_agent(repository.parent / ".claude" / "agents" / "outside.md")
+
+        assert [each.name for each in find_agents(project_folder(package))] == ["page", "reviewer"]
+
     def test_what_claude_code_does_not_list_is_found_by_its_files_name(self, repository: Path) -> None:
         (repository / ".claude" / "agents" / "broken.md").write_text("---\nname: a:b\ndescription: D.\n---\nBe.\n")
         (repository / ".claude" / "agents" / "README.md").write_text("# Our agents\n")

@@ -24,6 +24,7 @@ from http.cookiejar import CookieJar
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -298,6 +299,9 @@ class TestOpen:
 
         assert "/lab?workbench-open=.claude/agents/reviewer.md&workbench-ticket=" in where
         assert "jupyter-config-data" in page
+        base = opened.split("/workbench/")[0]
+        served = fetch(f"{base}/lab/extensions/agent-workbench/static/open.js?{urlsplit(opened).query}")[1]
+        assert served == (PROJECT / "src/workbench/widgets/lab/static/open.js").read_text()
 
     def test_it_serves_the_repository_with_its_hidden_folders(self, opened: str) -> None:
         names = {each["name"] for each in call(opened, "api/contents/?content=1")["content"]}

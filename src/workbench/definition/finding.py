@@ -40,11 +40,13 @@ def find_agents(project: str | Path | None = None, *, home: str | Path | None = 
     """The agent files of a project and of the user's home: those of `.claude/agents`, of plugins, of plain `agents`
     folders, of the home, each in the order of their paths.
 
-    A Markdown file without frontmatter, such as a README, is none. `project` is the project of the working directory
-    unless given, and `home` the user's.
+    As for Claude Code, the `.claude/agents` of the folders above count too, up to the root of the repository; those of
+    the nearest come first. A Markdown file without frontmatter, such as a README, is no agent file. `project` is the
+    project of the working directory unless given, and `home` the user's.
     """
     folder = Path(project).resolve() if project is not None else project_folder()
-    found = list(_in_claude_folder(folder, "project"))
+    searched = _up_to_the_repository(folder)
+    found = [agent for each in searched for agent in _in_claude_folder(each, "project")]
     in_plugins, in_folders = [], []
     for agents in _agents_folders(folder):
         plugin = agents.parent
@@ -57,7 +59,7 @@ def find_agents(project: str | Path | None = None, *, home: str | Path | None = 
         at_home = Path(home) if home is not None else Path.home()
     except RuntimeError:  # no home, as for some users in containers
         return tuple(found)
-    if at_home.resolve() != folder:
+    if at_home.resolve() not in searched:
         found += _in_claude_folder(at_home, "user")
     return tuple(found)
 
@@ -68,6 +70,13 @@ def agents_folder_of(path: Path) -> Path | None:
     project = project_folder(real.parent)
     within = [folder for folder in real.parents if folder.name == "agents" and folder.is_relative_to(project)]
     return within[-1] if within else None
+
+
+def _up_to_the_repository(folder: Path) -> list[Path]:
+    """The folder, and those above it up to the root of its git repository; only itself where it is in none."""
+    above = [folder, *folder.parents]
+    roots = [number for number, each in enumerate(above) if (each / ".git").exists()]
+    return above[: roots[0] + 1] if roots else [folder]
 
 
 def _in_claude_folder(folder: Path, kind: Kind) -> Iterator[FoundAgent]:
