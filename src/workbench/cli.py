@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.errors import FileError, NotebookFailed, ParameterError, StandInError, WorkbenchError
+from workbench.project.commands import COMMANDS as GETTING_IN
+from workbench.project.commands import lab_command
 from workbench.secrets import without_secrets
 
 if TYPE_CHECKING:
@@ -49,10 +51,20 @@ class _Commands(click.Group):
             ctx.exit(EXIT_INTERRUPTED)
 
 
-@click.group(cls=_Commands)
+@click.group(cls=_Commands, invoke_without_command=True)
 @click.version_option(package_name="agent-workbench", prog_name="workbench")
-def main() -> None:
-    """Author, try and compare Claude Code agent definition files by evidence."""
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Author, try and compare Claude Code agent definition files by evidence.
+
+    Without a command, JupyterLab opens on the project of here.
+    """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(lab_command)
+
+
+for _command in GETTING_IN:
+    main.add_command(_command)
 
 
 @main.command("run")
@@ -96,8 +108,8 @@ def run_command(
 ) -> None:
     """Run NOTEBOOK without a browser; leave it, a page and the record of its run in a folder.
 
-    Paths in parameters start at the project folder: the nearest one, from here upwards, with `agents`, `.git`
-    or `pyproject.toml` in it.
+    NOTEBOOK may also be compare, author or review, which come along. Paths in parameters start at the project folder:
+    the nearest one, from here upwards, with `.git`, `.claude`, `pyproject.toml`, or agent files in `agents`.
     """
     from workbench.headless.kernels.ready import kernel_environment, start_ready_interpreter
 
@@ -267,15 +279,6 @@ def _in_one_line(value: str | tuple[str, ...] | None, width: int = 90) -> str:
 def _printable(text: str) -> str:
     """The text without control characters: what somebody wrote into a file does not steer the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-@main.command("open")
-@click.argument("file", type=click.Path(path_type=Path))
-def open_command(file: Path) -> None:
-    """Open an agent FILE in JupyterLab, in a notebook that edits and tries it."""
-    from workbench.widgets.opening import open_agent
-
-    sys.exit(open_agent(file))
 
 
 @main.command("batch")
