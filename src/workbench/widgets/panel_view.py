@@ -227,7 +227,7 @@ class PanelView:
         try:
             estimate = self._trying.estimate(self._choose())
         except WorkbenchError as error:
-            shown = as_text(str(error), tag="div", name="note")
+            shown: str = as_text(str(error), tag="div", name="note")
         else:
             brief = as_text(estimate.brief, tag="summary")
             table = as_rows(list(estimate.rows()), ("estimate", "nothing is spent yet"))
