@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Headers = Callable[[int], Mapping[str, str]]
-"""(the how-manieth request) -> headers that its reply has besides the usual ones."""
+"""(the number of the request) -> headers that its reply has besides the usual ones."""
 
 Fault = Callable[[dict[str, Any], int], str]
 """(request body, how often this very body came before) -> the name of a fault, or "ok"."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from workbench.ledger.budget import reservation as budgets
 from workbench.ledger.budget.limits import limit_of
 from workbench.ledger.budget.reservation import Budget, open_budget
-from workbench.ledger.budget.worst_case import amount_of
+from workbench.ledger.budget.worst_case import spent_on
 from workbench.ledger.store import Ledger, open_ledger
 from workbench.trial.trial import Endpoint, Request, Trial, Usage
 
@@ -47,11 +47,11 @@ async def _call(budget: Budget, ledger: Ledger, chance: random.Random) -> bool:
         return False
     output = chance.choice([1, 300, 1000])
     usage = Usage(input_tokens=chance.choice([1, 500]), output_tokens=output)
-    print(amount_of(TRIAL.request.model, usage).usd, flush=True)
+    print(spent_on(TRIAL.request.model, usage).usd, flush=True)
     await asyncio.sleep(chance.choice([0, 0.001, 0.01]))
     known = chance.random() < 0.9
     budget.settle(reservation, usage if known else Usage(input_tokens=usage.input_tokens, output_tokens=None))
-    budget.renewed(await ledger.transact(budget.renew))
+    await ledger.transact(budget.renew, committed=budget.renewed)
     return True
 
 

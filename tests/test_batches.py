@@ -19,11 +19,13 @@ import sqlalchemy as sa
 from tests.batch_server import BatchServer, errored, serve_batches, succeeded
 from workbench.definition.agent import Agent
 from workbench.errors import BudgetError, PlanError, SetupError
-from workbench.ledger.budget.limits import Limit, Sum
+from workbench.ledger.budget.limits import Limit, Spent
 from workbench.ledger.budget.reservation import Budget, open_budget
 from workbench.ledger.budget.worst_case import most_of
+from workbench.ledger.open_batches import find_open_batches, intend_batch, known_batch_ids
 from workbench.ledger.store import Ledger, open_ledger
 from workbench.model import anthropic as door
+from workbench.model.batches import ask as batches_ask
 from workbench.model.batches.ask import BatchProgress, Polling, ask_batch
 from workbench.model.batches.items import Limits, split_trials
 from workbench.runs.plan import plan_trials
@@ -222,7 +224,7 @@ def test_request_larger_than_a_batch_is_refused_before_anything_is_sent(
         ask(trials_of(agent), agent, ledger, limits=Limits(bytes=100))
 
     assert server.batches == []
-    assert ledger.open_batches(endpoint=server.url) == ()
+    assert find_open_batches(ledger, endpoint=server.url) == ()
 
 
 def stop_while_waiting(trials: tuple[Trial, ...], agent: Agent, ledger: Ledger, **settings: Any) -> BatchProgress:
@@ -258,7 +260,7 @@ def test_whoever_stops_waiting_finds_the_batch_again(agent: Agent, server: Batch
     assert (stopped_at.waiting, stopped_at.batches) == (5, 1)
     assert {trial.outcome for trial in settled.values()} == {"answered"}
     assert set(server.asked().values()) == {1}
-    assert ledger.open_batches(endpoint=server.url) == ()
+    assert find_open_batches(ledger, endpoint=server.url) == ()
 
 
 def test_larger_plan_asks_only_for_what_is_in_no_batch_yet(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
@@ -280,11 +282,11 @@ def test_results_of_another_plan_stay_until_it_asks_for_them(agent: Agent, serve
     server.end()
 
     ask(trials[:2], agent, ledger)
-    [still_open] = ledger.open_batches(endpoint=server.url)
+    [still_open] = find_open_batches(ledger, endpoint=server.url)
     ask(trials[2:], agent, ledger)
 
     assert still_open.keys == {trial.key for trial in trials[2:]}
-    assert ledger.open_batches(endpoint=server.url) == ()
+    assert find_open_batches(ledger, endpoint=server.url) == ()
     assert set(server.asked().values()) == {1}
 
 
@@ -294,7 +296,8 @@ def test_request_is_in_the_ledger_before_it_is_sent(
     trials = trials_of(agent)
     noted: list[frozenset[str]] = []
     server.fault = lambda call, _: (
-        noted.extend(batch.keys for batch in ledger.open_batches(endpoint=server.url) if call == "POST all") or "ok"
+        noted.extend(batch.keys for batch in find_open_batches(ledger, endpoint=server.url) if call == "POST all")
+        or "ok"
     )
 
     ask(trials, agent, ledger)
@@ -304,7 +307,7 @@ def test_request_is_in_the_ledger_before_it_is_sent(
 
 def test_crash_before_anything_was_sent_sends_it_later(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
     trials = trials_of(agent)
-    ledger.intend_batch([trial.key for trial in trials], endpoint=server.url)
+    intend_batch(ledger, [trial.key for trial in trials], endpoint=server.url)
     make_older(ledger, timedelta(hours=1))
 
     settled = ask(trials, agent, ledger)
@@ -315,7 +318,7 @@ def test_crash_before_anything_was_sent_sends_it_later(agent: Agent, server: Bat
 
 def test_intention_that_may_be_on_its_way_is_waited_for(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
     trials = trials_of(agent)
-    ledger.intend_batch([trial.key for trial in trials], endpoint=server.url)
+    intend_batch(ledger, [trial.key for trial in trials], endpoint=server.url)
 
     stop_while_waiting(trials, agent, ledger)
 
@@ -327,7 +330,7 @@ def test_crash_between_creating_and_saving_the_name_asks_nothing_twice(
 ) -> None:
     trials = trials_of(agent)
     with monkeypatch.context() as patched, pytest.raises(_Crash):
-        patched.setattr(Ledger, "name_batch", crash)
+        patched.setattr(batches_ask, "name_batch", crash)
         ask(trials, agent, ledger)
 
     settled = ask(trials, agent, ledger)
@@ -343,7 +346,7 @@ def test_lost_batch_is_told_from_others_of_its_size_by_custom_ids(
     others = [{"custom_id": f"other-{number}", "params": {}} for number in range(5)]
     server.add(others)
     with monkeypatch.context() as patched, pytest.raises(_Crash):
-        patched.setattr(Ledger, "name_batch", crash)
+        patched.setattr(batches_ask, "name_batch", crash)
         ask(trials, agent, ledger)
     for _ in range(3):
         server.add(others)
@@ -353,7 +356,7 @@ def test_lost_batch_is_told_from_others_of_its_size_by_custom_ids(
 
     assert {trial.outcome for trial in settled.values()} == {"answered"}
     assert len(server.batches) == 5
-    assert ledger.batch_ids(endpoint=server.url) == {server.batches[1].id}
+    assert known_batch_ids(ledger, endpoint=server.url) == {server.batches[1].id}
 
 
 def test_batch_that_may_be_the_lost_one_is_waited_for_until_it_ends(
@@ -362,7 +365,7 @@ def test_batch_that_may_be_the_lost_one_is_waited_for_until_it_ends(
     trials = trials_of(agent)
     server.ends_at_once = False
     with monkeypatch.context() as patched, pytest.raises(_Crash):
-        patched.setattr(Ledger, "name_batch", crash)
+        patched.setattr(batches_ask, "name_batch", crash)
         ask(trials, agent, ledger)
     make_older(ledger, timedelta(minutes=9))
 
@@ -419,7 +422,7 @@ def test_crash_while_collecting_keeps_what_was_written(
 ) -> None:
     trials = trials_of(agent)
     with monkeypatch.context() as patched, pytest.raises(_Crash):
-        patched.setattr(Ledger, "close_batch_items", crash)
+        patched.setattr(batches_ask, "close_batch_items", crash)
         patched.setattr("workbench.model.batches.ask._Asking.tidy", lambda _: asyncio.sleep(0))
         ask(trials, agent, ledger)
     written = ledger.count()
@@ -428,7 +431,7 @@ def test_crash_while_collecting_keeps_what_was_written(
 
     assert written == ledger.count() == 5
     assert all(trial.from_ledger for trial in settled.values())
-    assert ledger.open_batches(endpoint=server.url) == ()
+    assert find_open_batches(ledger, endpoint=server.url) == ()
     assert set(server.asked().values()) == {1}
 
 
@@ -534,7 +537,7 @@ def test_refusal_that_is_the_same_for_every_batch_stops_at_once(
         ask(trials_of(agent), agent, ledger, limits=Limits(requests=1))
 
     assert sum(server.calls.values()) == 1
-    assert ledger.open_batches(endpoint=server.url) == ()
+    assert find_open_batches(ledger, endpoint=server.url) == ()
 
 
 def test_key_that_the_server_repeats_is_not_shown(
@@ -658,7 +661,9 @@ def test_replies_of_a_file_of_the_ledger_hold_through_a_new_one(
 TOKENS_EACH = 11 + 7 + 5 + 3
 
 
-def budgeted(trials: tuple[Trial, ...], agent: Agent, ledger: Ledger, limit: Sum, **settings: Any) -> dict[int, Trial]:
+def budgeted(
+    trials: tuple[Trial, ...], agent: Agent, ledger: Ledger, limit: Spent, **settings: Any
+) -> dict[int, Trial]:
     """The same as `ask`, within this budget; one for all that are asked for in this way."""
     limits = (Limit(scope="batches", tokens=limit.tokens, picousd=limit.picousd),)
 
@@ -668,16 +673,16 @@ def budgeted(trials: tuple[Trial, ...], agent: Agent, ledger: Ledger, limit: Sum
     return ask(trials, agent, ledger, budget=asyncio.run(opened()), **settings)
 
 
-def worst_of(trials: tuple[Trial, ...]) -> Sum:
-    return sum((most_of(trial.request, via="batch").counted for trial in trials), Sum())
+def worst_of(trials: tuple[Trial, ...]) -> Spent:
+    return sum((most_of(trial.request, via="batch") for trial in trials), Spent())
 
 
-def taken(ledger: Ledger) -> Sum:
+def taken(ledger: Ledger) -> Spent:
     engine = sa.create_engine(f"sqlite:///{ledger.name}")
     with engine.connect() as connection:
         tokens, picousd = connection.execute(sa.text("select tokens, picousd from budgets")).one()
     engine.dispose()
-    return Sum(tokens=tokens, picousd=picousd)
+    return Spent(tokens=tokens, picousd=picousd)
 
 
 def opus(agent: Agent, repeats: int = 1) -> tuple[Trial, ...]:
@@ -688,7 +693,7 @@ def test_worst_case_of_a_batch_is_set_aside_when_it_is_sent_and_settled_with_its
     agent: Agent, server: BatchServer, ledger: Ledger
 ) -> None:
     trials = opus(agent)
-    on_the_way: list[Sum] = []
+    on_the_way: list[Spent] = []
     server.fault = lambda call, _: on_the_way.append(taken(ledger)) or "ok" if call == "POST all" else "ok"
 
     budgeted(trials, agent, ledger, worst_of(trials))
@@ -713,7 +718,7 @@ def test_results_that_were_not_billed_give_everything_back(agent: Agent, server:
 
     budgeted(opus(agent), agent, ledger, worst_of(opus(agent)))
 
-    assert taken(ledger) == Sum()
+    assert taken(ledger) == Spent()
 
 
 def test_result_that_says_nothing_of_its_tokens_leaves_the_worst_case_spent(
@@ -746,7 +751,7 @@ def test_crash_before_the_results_were_settled_leaves_that_to_the_next_run(
 ) -> None:
     trials = opus(agent)
     with monkeypatch.context() as patched, pytest.raises(_Crash):
-        patched.setattr(Ledger, "close_batch_items", crash)
+        patched.setattr(batches_ask, "close_batch_items", crash)
         patched.setattr("workbench.model.batches.ask._Asking.tidy", lambda _: asyncio.sleep(0))
         budgeted(trials, agent, ledger, worst_of(trials))
     before = taken(ledger)
@@ -765,7 +770,7 @@ def test_batch_that_was_never_created_gives_back_what_was_set_aside(
     with pytest.raises(SetupError):
         budgeted(opus(agent), agent, ledger, worst_of(opus(agent)))
 
-    assert taken(ledger) == Sum()
+    assert taken(ledger) == Spent()
 
 
 def test_what_does_not_fit_is_sent_when_results_have_made_room(

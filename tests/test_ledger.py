@@ -18,7 +18,7 @@ from tests.ledger_writer import numbered, start_writer
 from workbench.definition.agent import Agent
 from workbench.errors import LedgerError
 from workbench.ledger.file import SCHEMA_VERSION
-from workbench.ledger.leases import Claims
+from workbench.ledger.leases import Leases
 from workbench.ledger.schema import attempts
 from workbench.ledger.store import Ledger, open_ledger
 from workbench.runs.plan import make_request
@@ -143,11 +143,11 @@ class LedgerRules:
             assert ledger.find([trial.key])[trial.key].text == "newer"
             assert (ledger.count(), ledger.count(whole=True)) == (3, 2)
 
-    def test_key_is_claimed_by_one_run_however_many_try_at_once(self, address: str) -> None:
+    def test_key_is_leased_by_one_run_however_many_try_at_once(self, address: str) -> None:
         keys = {f"{number:064x}" for number in range(200)}
-        runs = [Claims() for _ in range(4)]
+        runs = [Leases() for _ in range(4)]
 
-        def take(run: Claims) -> set[str]:
+        def take(run: Leases) -> set[str]:
             with open_ledger(address) as ledger:
                 return keys - asyncio.run(ledger.transact(partial(run.take, keys=keys)))
 
@@ -158,7 +158,7 @@ class LedgerRules:
         owner = next(run for run, mine in zip(runs, taken, strict=True) if mine)
         with open_ledger(address) as ledger:
             asyncio.run(ledger.transact(partial(owner.give_back, keys={min(keys)})))
-            assert asyncio.run(ledger.transact(partial(Claims().take, keys=keys))) == keys - {min(keys)}
+            assert asyncio.run(ledger.transact(partial(Leases().take, keys=keys))) == keys - {min(keys)}
 
     def test_agents_full_text_is_kept_once_by_hash(self, agent: Agent, address: str) -> None:
         with open_ledger(address) as ledger:

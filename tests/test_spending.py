@@ -19,9 +19,10 @@ from tests.test_ledger import execute, query
 from workbench.definition.agent import Agent
 from workbench.errors import BudgetError, SetupError
 from workbench.ledger.budget import reservation as budgets
-from workbench.ledger.budget.limits import Limit, Sum, budget_limits, limit_of
+from workbench.ledger.budget.limits import Limit, Spent, budget_limits, limit_of
 from workbench.ledger.budget.reservation import Budget, Reservation, open_budget, used_up
 from workbench.ledger.budget.worst_case import most_of
+from workbench.ledger.open_batches import close_batch_items, find_open_batches, intend_batch
 from workbench.ledger.schema import SCHEMA_VERSION
 from workbench.ledger.store import Ledger, open_ledger
 from workbench.runs.plan import Plan, plan_trials
@@ -30,7 +31,7 @@ from workbench.runs.start import start_trial
 from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, Reply, Request, Trial, Usage
 
-WORST = most_of(TRIAL.request).counted
+WORST = most_of(TRIAL.request)
 SMALL = Usage(input_tokens=10, output_tokens=10)
 
 
@@ -52,7 +53,7 @@ async def settle(budget: Budget, ledger: Ledger, reservation: Reservation | None
     """As a run does: with the attempt, what it took."""
     assert reservation is not None
     budget.settle(reservation, usage)
-    budget.renewed(await ledger.transact(budget.renew))
+    await ledger.transact(budget.renew, committed=budget.renewed)
 
 
 def make_version_2(address: str) -> None:
@@ -64,9 +65,9 @@ def make_version_2(address: str) -> None:
     execute(address, "update about set schema_version = 2")
 
 
-def taken(address: str, scope: str = SCOPE) -> Sum:
+def taken(address: str, scope: str = SCOPE) -> Spent:
     [(tokens, picousd)] = query(address, f"select tokens, picousd from budgets where scope = '{scope}'")
-    return Sum(tokens=tokens, picousd=picousd)
+    return Spent(tokens=tokens, picousd=picousd)
 
 
 def spent_by(lines: list[str]) -> Decimal:
@@ -110,17 +111,17 @@ class SpendingRules:
     def test_version_2_keeps_every_row_and_goes_on(self, agent: Agent, address: str) -> None:
         with open_ledger(address) as ledger:
             asyncio.run(ledger.write(TRIAL.replace(reply=Reply(text="Hi", stop_reason="end_turn")), agent))
-            number = ledger.intend_batch(["a" * 64], endpoint="p")
+            number = intend_batch(ledger, ["a" * 64], endpoint="p")
         make_version_2(address)
         before = query(address, "select * from attempts")
 
         with open_ledger(address) as ledger:
             asyncio.run(opened(ledger, 1))
             assert query(address, "select * from attempts") == before
-            assert [batch.number for batch in ledger.open_batches(endpoint="p")] == [number]
-            ledger.close_batch_items(["a" * 64])
+            assert [batch.number for batch in find_open_batches(ledger, endpoint="p")] == [number]
+            close_batch_items(ledger, ["a" * 64])
         assert query(address, "select schema_version from about") == [(SCHEMA_VERSION,)]
-        assert taken(address) == Sum()
+        assert taken(address) == Spent()
 
     def test_what_an_earlier_run_spent_counts(self, address: str) -> None:
         async def run() -> str:
@@ -209,7 +210,23 @@ class SpendingRules:
 
         asyncio.run(run())
 
-        assert taken(address) == Sum(tokens=3, picousd=3 * 20_000_000)
+        assert taken(address) == Spent(tokens=3, picousd=3 * 20_000_000)
+
+    def test_budget_that_is_closed_in_the_transaction_of_its_last_attempt_takes_what_was_spent(
+        self, address: str
+    ) -> None:
+        async def run() -> None:
+            with open_ledger(address) as ledger:
+                budget = await opened(ledger, 10)
+                reservation = await reserve(budget)
+                assert reservation is not None
+                budget.settle(reservation, Usage(input_tokens=0, output_tokens=1))
+                await asyncio.gather(ledger.transact(budget.renew, committed=budget.renewed), budget.close())
+
+        asyncio.run(run())
+
+        assert taken(address) == Spent(tokens=1, picousd=20_000_000)
+        assert query(address, "select * from budget_holds") == []
 
     def test_two_budgets_are_both_kept(self, address: str) -> None:
         limits = (limit_of("plan", usd=usd(3.5), tokens=None), limit_of("all", usd=usd(1.5), tokens=None))
@@ -423,4 +440,4 @@ def test_refused_run_gives_back_what_was_not_sent(agent: Agent, server: Messages
     with pytest.raises(SetupError):
         run_trials(plan_of(agent), budget_tokens=20_000, budget_scope="x", ledger=tmp_path / "l.sqlite")
 
-    assert taken(f"sqlite:///{tmp_path / 'l.sqlite'}", "x") == Sum()
+    assert taken(f"sqlite:///{tmp_path / 'l.sqlite'}", "x") == Spent()

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.messages_server import MessagesServer
-from workbench.definition.agent import Agent, load_agent
+from workbench.definition.agent import Agent
+from workbench.definition.files import load_agent
 from workbench.errors import FileError, PlanError
 from workbench.grading.catalogue import standard
 from workbench.headless.notebook import run_notebook
@@ -28,7 +29,7 @@ from workbench.widgets.trials import TrialPanel
 
 OFFLINE = Endpoint(kind="offline", base_url="http://offline.invalid")
 GRADED = Task(
-    id="graded", input="Which load?", graders=(GraderSpec(name="mentions", label="says", options={"any": ["load"]}),)
+    id="graded", input="Which load?", graders=(GraderSpec(name="mentions", promise="says", options={"any": ["load"]}),)
 )
 BRACES = Task(id="braces", input="What is {{ this }} {% endraw %}?", context="{# kept #}")
 HOSTILE = "<b>bold</b> \x1b[31mred ``` \u202e"
@@ -363,8 +364,8 @@ class TestFreeze:
         )
         monkeypatch.syspath_prepend(project)
         praises = importlib.import_module("our_graders").praises
-        ours = replace(GRADED, graders=(*GRADED.graders, GraderSpec(name="praises", label="praises")))
-        theirs = replace(ours, graders=(*ours.graders, GraderSpec(name="typed_in_a_cell", label="typed")))
+        ours = replace(GRADED, graders=(*GRADED.graders, GraderSpec(name="praises", promise="praises")))
+        theirs = replace(ours, graders=(*ours.graders, GraderSpec(name="typed_in_a_cell", promise="typed")))
         graders = {**standard(), "praises": praises, "typed_in_a_cell": lambda: praises()}
         panel = TrialPanel(AGENTS, graders=graders, endpoint=OFFLINE)
         panel.run(theirs)

@@ -1,18 +1,20 @@
 """Who asks for what, so that two runs at the same time never both ask, and pay, for the same.
 
-A run claims the keys of all that it is about to ask for. What another run has claimed is waited for, and taken from
-the ledger when it has come. A claim ends when its run gives it back, when its process has ended, or when it was not
-renewed in time: then whoever waited asks.
+A run takes a lease on the keys of all that it is about to ask for. What another run has leased is waited for, and taken
+from the ledger when it has come. A lease ends when its run gives it back, when its process has ended, or when it was
+not renewed in time: then whoever waited asks.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterator, Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from workbench.ledger.budget.limits import Spent
 from workbench.ledger.file import KEYS_A_QUERY
 from workbench.ledger.holders import holder_row, is_over, until
 from workbench.ledger.schema import about as _about
@@ -23,18 +25,29 @@ LASTS = timedelta(seconds=60)
 RENEWED_EVERY_SECONDS = 20.0
 
 
-class Claims:
-    """What one run has claimed. What takes a connection is called in a transaction of the ledger."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lease:
+    """What another run has set aside of a budget for its requests in flight."""
+
+    process: int
+    since: datetime
+    amount: Spent
+    is_over: bool
+    """Its process has ended without settling it, or nothing of it can be in flight any more."""
+
+
+class Leases:
+    """The keys that one run has leased. What takes a connection is called in a transaction of the ledger."""
 
     def __init__(self) -> None:
         self._holder = uuid.uuid4().hex
         self.is_empty = True
 
     def take(self, connection: sa.Connection, keys: Collection[str]) -> frozenset[str]:
-        """Claims those of the keys that nobody else has claimed; the others."""
-        # Written to before anything is read, so that no other process claims in between.
+        """Leases those of the keys that nobody else has leased; the others."""
+        # Written to before anything is read, so that no other process leases in between.
         connection.execute(_about.update().values(schema_version=_about.c.schema_version))
-        theirs = claimed_by_others(connection, keys, self._holder)
+        theirs = leased_by_others(connection, keys, self._holder)
         _end(connection, [self._holder])
         rows = [{"key": key, "holder": self._holder} for key in keys if key not in theirs]
         if rows:
@@ -48,7 +61,7 @@ class Claims:
         connection.execute(_askers.update().where(_askers.c.holder == self._holder).values(until=until(LASTS)))
 
     def give_back(self, connection: sa.Connection, keys: Collection[str] | None = None) -> None:
-        """Ends the claim to these keys, or to all."""
+        """Ends the lease on these keys, or on all."""
         if keys is None:
             _end(connection, [self._holder])
             self.is_empty = True
@@ -57,8 +70,8 @@ class Claims:
                 connection.execute(_claims.delete().where(_claims.c.holder == self._holder, _claims.c.key.in_(part)))
 
 
-def claimed_by_others(connection: sa.Connection, keys: Collection[str], holder: str = "") -> frozenset[str]:
-    """Those of the keys that a run is asking for which is still at work and is not this one. The claims of runs that
+def leased_by_others(connection: sa.Connection, keys: Collection[str], holder: str = "") -> frozenset[str]:
+    """Those of the keys that a run is asking for which is still at work and is not this one. The leases of runs that
     are over end."""
     found: dict[str, list[str]] = {}
     for part in _parts(keys):

@@ -1,7 +1,8 @@
 """The tables of a ledger, how a database gets them, and how an older ledger is brought up to date.
 
 Columns are only ever added, and what is added may be null: a kernel that still runs the workbench of yesterday goes
-on writing into a ledger that was brought up to date beneath it.
+on writing into a ledger that was brought up to date beneath it. For the same reason tables and columns keep the names
+that they were made with: an endpoint is in `place`, leases are in `askers` with `claims` and in `budget_holds`.
 """
 
 from __future__ import annotations

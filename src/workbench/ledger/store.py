@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,8 +20,6 @@ import sqlalchemy as sa
 
 from workbench.definition.agent import Agent
 from workbench.errors import LedgerError
-from workbench.ledger.budget.limits import NOTHING, Sum
-from workbench.ledger.budget.spending import settle_items
 from workbench.ledger.file import (
     FOUND_COLUMNS,
     KEYS_A_QUERY,
@@ -33,8 +31,6 @@ from workbench.ledger.file import (
 )
 from workbench.ledger.groups import GroupedWrites
 from workbench.ledger.schema import attempts as _attempts
-from workbench.ledger.schema import batch_items as _batch_items
-from workbench.ledger.schema import batches as _batches
 from workbench.ledger.schema import bring_up_to_date, open_engine
 from workbench.ledger.schema import texts as _texts
 from workbench.secrets import bytes_without_secrets, scrubber
@@ -77,32 +73,13 @@ def opened_ledger(ledger: Ledger | str | Path | None = None) -> Iterator[Ledger]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Attempted:
-    """An attempt that is to be written, and what is to be done in the same transaction."""
+class _Item:
+    """An attempt that is to be written, or what is to be done in a transaction, or both in the same."""
 
-    trial: Trial
-    agent: Agent
-    also: Callable[[sa.Connection], object] | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class OpenBatch:
-    """A message batch of which some results are not in the ledger yet."""
-
-    number: int
-    """Its number in this ledger."""
-    batch_id: str | None
-    """`None`: it may have been created, but what the API called it was never saved."""
-    at: datetime
-    """When it was about to be sent."""
-    size: int
-    """How many requests it was sent with."""
-    keys: frozenset[str]
-    """Those whose results are still to come; also their custom ids."""
-
-
-class _Declined(Exception):
-    """What is done beside noting a batch cannot be done: nothing is noted."""
+    trial: Trial | None = None
+    agent: Agent | None = None
+    work: Callable[[sa.Connection], Any] | None
+    committed: Callable[[Any], object] | None
 
 
 class Ledger:
@@ -128,7 +105,7 @@ class Ledger:
             raise
         self._agents: dict[int, tuple[Agent, str, bytes]] = {}
         self._known_texts: set[str] = set()
-        self._writes: GroupedWrites[_Attempted | Callable[[sa.Connection], Any]] = GroupedWrites(self._commit)
+        self._writes: GroupedWrites[_Item] = GroupedWrites(self._commit)
 
     def __enter__(self) -> Ledger:
         return self
@@ -141,27 +118,40 @@ class Ledger:
         self._writes.close()
         self._engine.dispose()
 
-    async def write(self, trial: Trial, agent: Agent, *, also: Callable[[sa.Connection], T] | None = None) -> T | None:
+    async def write(
+        self,
+        trial: Trial,
+        agent: Agent,
+        *,
+        also: Callable[[sa.Connection], T] | None = None,
+        committed: Callable[[T], object] | None = None,
+    ) -> T | None:
         """Returns when the attempt is on disk, and with it what `also` does, as in `transact`; what that returned.
 
         Raises:
             LedgerError: it is not, because the disk is full or the database gone.
         """
-        result: T | None = await self._writes.add(_Attempted(trial=trial, agent=agent, also=also))
+        result: T | None = await self._writes.add(_Item(trial=trial, agent=agent, work=also, committed=committed))
         return result
 
-    async def transact(self, work: Callable[[sa.Connection], T]) -> T:
+    async def transact(
+        self, work: Callable[[sa.Connection], T], *, committed: Callable[[T], object] | None = None
+    ) -> T:
         """What `work` returns, once all that it wrote is on disk.
 
-        It is called in the ledger's own thread, in the transaction of whatever else is being written: in the order in
-        which things came, with the write lock held from the start in SQLite. What it raises undoes the whole
+        It is called in the ledger's own thread, in the transaction of whatever else is being written: after the
+        attempts, in the order in which things came, with the write lock held from the start in SQLite. Where the same
+        work (one that is equal) came several times, it is called once for all of them. What it raises undoes the whole
         transaction, the attempts of others with it, so what it finds out it returns. Cancelling the wait does not
         undo it.
+
+        `committed` gets the result in that same thread as soon as it is on disk, before the next transaction begins.
+        Until then nothing has happened: what `work` is to remember of it, it remembers there.
 
         Raises:
             LedgerError: nothing was written, because the disk is full or the database gone.
         """
-        result: T = await self._writes.add(work)
+        result: T = await self._writes.add(_Item(work=work, committed=committed))
         return result
 
     def find(self, keys: Iterable[str]) -> dict[str, Reply]:
@@ -208,88 +198,6 @@ class Ledger:
         with self.reading() as connection:
             return int(connection.scalar(query.where(_attempts.c.whole) if whole else query) or 0)
 
-    def intend_batch(
-        self, keys: Collection[str], *, endpoint: str, also: Callable[[sa.Connection], bool] | None = None
-    ) -> int | None:
-        """Notes that a batch of these requests is about to be sent, and gives its number in this ledger.
-
-        `None`, and nothing is noted, if one of them is in an open batch already, or if what is done `also`, in the
-        same transaction, returns False. Durable when it returns.
-        """
-        at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        intended = _batches.insert().values(place=endpoint, at=at, size=len(keys))
-        with self._translated("written"):
-            try:
-                with self._engine.begin() as connection:
-                    number = int(next(iter(connection.execute(intended).inserted_primary_key or ())))
-                    rows = [{"key": key, "batch": number} for key in sorted(keys)]
-                    for start in range(0, len(rows), KEYS_A_QUERY):
-                        # As values: psycopg complains aloud of a conflict in many executions.
-                        connection.execute(_batch_items.insert().values(rows[start : start + KEYS_A_QUERY]))
-                    if also is not None and not also(connection):
-                        raise _Declined
-            except (sa.exc.IntegrityError, _Declined):
-                return None
-        return number
-
-    def name_batch(self, number: int, batch_id: str) -> None:
-        """Keeps what the API calls a batch."""
-        with self._writing() as connection:
-            connection.execute(_batches.update().where(_batches.c.number == number).values(batch_id=batch_id))
-
-    def drop_batch(self, number: int) -> None:
-        """Forgets a batch that was never created; its requests may be sent again, and what was set aside for them is
-        given back. One that has a name is kept."""
-        unnamed = _batches.delete().where(_batches.c.number == number, _batches.c.batch_id.is_(None))
-        with self._writing() as connection:
-            if connection.execute(unnamed).rowcount:
-                keys = connection.scalars(sa.select(_batch_items.c.key).where(_batch_items.c.batch == number))
-                settle_items(connection, list(keys), lambda _: NOTHING)
-                connection.execute(_batch_items.delete().where(_batch_items.c.batch == number))
-
-    def close_batch_items(self, keys: Iterable[str], taken: Callable[[str], Sum | None] = lambda _: None) -> None:
-        """Notes that the results of these requests are in the ledger; a batch is open while it has others.
-
-        `taken` gives what one of them took of the budget in which it was set aside; `None`: its worst case.
-        """
-        wanted = list(keys)
-        with self._writing() as connection:
-            settle_items(connection, wanted, taken)
-            for start in range(0, len(wanted), KEYS_A_QUERY):
-                part = wanted[start : start + KEYS_A_QUERY]
-                connection.execute(_batch_items.delete().where(_batch_items.c.key.in_(part)))
-
-    def open_batches(self, *, endpoint: str) -> tuple[OpenBatch, ...]:
-        """The batches at this endpoint that have results to come, oldest first."""
-        query = (
-            sa.select(_batches, _batch_items.c.key)
-            .join(_batch_items, _batch_items.c.batch == _batches.c.number)
-            .where(_batches.c.place == endpoint)
-            .order_by(_batches.c.number)
-        )
-        keys: dict[int, set[str]] = {}
-        rows: dict[int, Any] = {}
-        with self.reading() as connection:
-            for row in connection.execute(query).mappings():
-                rows[row["number"]] = row
-                keys.setdefault(row["number"], set()).add(row["key"])
-        return tuple(
-            OpenBatch(
-                number=number,
-                batch_id=row["batch_id"],
-                at=datetime.fromisoformat(row["at"]),
-                size=row["size"],
-                keys=frozenset(keys[number]),
-            )
-            for number, row in rows.items()
-        )
-
-    def batch_ids(self, *, endpoint: str) -> frozenset[str]:
-        """What the API calls the batches that were ever sent to this endpoint from this ledger."""
-        query = sa.select(_batches.c.batch_id).where(_batches.c.place == endpoint, _batches.c.batch_id.is_not(None))
-        with self.reading() as connection:
-            return frozenset(connection.scalars(query))
-
     def _bring_up_to_date(self) -> None:
         with self._translated("opened"):
             version = bring_up_to_date(self._engine)
@@ -299,18 +207,20 @@ class Ledger:
                 "upgrade the workbench or name another ledger in WORKBENCH_LEDGER"
             )
 
-    def _commit(self, gathered: Sequence[_Attempted | Callable[[sa.Connection], Any]]) -> list[Any]:
+    def _commit(self, gathered: Sequence[_Item]) -> list[Any]:
         """Writes all of it in one transaction; what each returned, in the same order."""
-        attempts = [each for each in gathered if isinstance(each, _Attempted)]
         texts: dict[str, bytes] = {}
         rows = []
         scrub = scrubber()
-        for each in attempts:
+        for each in gathered:
+            if each.trial is None or each.agent is None:
+                continue
             agent_sha256, file = self._text_of(each.agent)
             system = _bytes(each.trial.request.system)
             system_sha256 = _sha256(system)
             texts[agent_sha256], texts[system_sha256] = file, system
             rows.append(_row(each.trial, agent_sha256, system_sha256, scrub))
+        works = {each.work: each.committed for each in gathered if each.work is not None}
         with self._translated("written"):
             self._store_texts({sha256: body for sha256, body in texts.items() if sha256 not in self._known_texts})
             with self._engine.begin() as connection:
@@ -319,8 +229,11 @@ class Ledger:
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
                 if rows:
                     connection.execute(_attempts.insert(), rows)
-                works = [each.also if isinstance(each, _Attempted) else each for each in gathered]
-                return [work(connection) if work is not None else None for work in works]
+                results = {work: work(connection) for work in works}
+        for work, committed in works.items():
+            if committed is not None:
+                committed(results[work])
+        return [None if each.work is None else results[each.work] for each in gathered]
 
     def _text_of(self, agent: Agent) -> tuple[str, bytes]:
         """The agent's file and its hash; made once, because an agent writes its file anew each time it is asked."""
@@ -350,7 +263,12 @@ class Ledger:
             yield connection
 
     @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction of its own in the calling thread, on disk when this ends.
+
+        Raises:
+            LedgerError: nothing was written.
+        """
         with self._translated("written"), self._engine.begin() as connection:
             yield connection
 

@@ -218,9 +218,10 @@ class Asker:
 
     async def _write(self, settled: Trial, agent: Agent) -> None:
         """With the attempt, in one transaction, what it took of the budget."""
-        renewal = await self._ledger.write(settled, agent, also=self._budget.renew if self._budget else None)
-        if self._budget is not None and renewal is not None:
-            self._budget.renewed(renewal)
+        if self._budget is None:
+            await self._ledger.write(settled, agent)
+        else:
+            await self._ledger.write(settled, agent, also=self._budget.renew, committed=self._budget.renewed)
 
     async def _reserved(self, request: Request) -> Reservation | None:
         if self._budget is None:

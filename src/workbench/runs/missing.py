@@ -13,7 +13,8 @@ from workbench.definition.agent import Agent
 from workbench.errors import LedgerError, PlanError, WorkbenchError
 from workbench.ledger.budget.limits import Limit
 from workbench.ledger.budget.reservation import Budget, open_budget
-from workbench.ledger.leases import RENEWED_EVERY_SECONDS, Claims, claimed_by_others
+from workbench.ledger.leases import RENEWED_EVERY_SECONDS, Leases, leased_by_others
+from workbench.ledger.open_batches import find_open_batches
 from workbench.ledger.store import Ledger, opened_ledger
 from workbench.model import anthropic as door
 from workbench.model.asker import Asker
@@ -68,12 +69,12 @@ def _refuse_what_is_in_batches(trials: Sequence[Trial], ledger: Ledger) -> None:
 
 @contextmanager
 def _given_back(run: _AskingAll) -> Iterator[None]:
-    """Gives back in the end what was set aside and claimed, however it ended."""
+    """Gives back in the end what was set aside and leased, however it ended."""
     try:
         yield
     except LedgerError:
         with suppress(LedgerError):  # nor can that be written, most likely, and what was set aside stays taken
-            Started(run.give_claims_back()).result()
+            Started(run.give_leases_back()).result()
         raise
     except BaseException:
         Started(run.close()).result()
@@ -107,7 +108,7 @@ class _AskingAll:
         self.budget: Budget | None = None
         self._askers: dict[Endpoint, Asker] = {}
         self._batches: BatchProgress | None = None
-        self._claims = Claims()
+        self._leases = Leases()
         self._asked_by_others = 0
         self._count = sum(1 for _ in self._missing())
         self.tally = Tally(from_ledger=len(trials) - self._count)
@@ -130,14 +131,14 @@ class _AskingAll:
         return [trial.request for trial in trials]
 
     async def close(self) -> None:
-        """Gives back what is claimed and set aside."""
-        await self.give_claims_back()
+        """Gives back what is leased and set aside."""
+        await self.give_leases_back()
         if self.budget is not None:
             await self.budget.close()
 
-    async def give_claims_back(self) -> None:
-        if not self._claims.is_empty:
-            await self._ledger.transact(self._claims.give_back)
+    async def give_leases_back(self) -> None:
+        if not self._leases.is_empty:
+            await self._ledger.transact(self._leases.give_back)
 
     async def ask(self) -> None:
         """Each as a stream, where it is to be answered; in a fresh run, whoever else asks for the same."""
@@ -165,8 +166,8 @@ class _AskingAll:
             if self._settings.is_fresh:
                 await ask_but(())
             else:
-                async with _renewed(self._claims, self._ledger):
-                    await self._share(ask_but, self._claims.take)
+                async with _renewed(self._leases, self._ledger):
+                    await self._share(ask_but, self._leases.take)
 
     async def _share(
         self,
@@ -217,9 +218,9 @@ class _AskingAll:
                 settled = await asker.until_settled(
                     trial, self._agents[trial.variant], on_retry=partial(self.tally.waits, index)
                 )
-                if settled.outcome == "failed" and not self._claims.is_empty:
+                if settled.outcome == "failed" and not self._leases.is_empty:
                     # Whoever waits for it may try it now.
-                    await self._ledger.transact(partial(self._claims.give_back, keys=[trial.key]))
+                    await self._ledger.transact(partial(self._leases.give_back, keys=[trial.key]))
             except WorkbenchError as error:
                 for each in self._askers.values():
                     each.end(error)
@@ -262,7 +263,7 @@ class _AskingAll:
         if self._settings.is_fresh:
             await ask_but(())
         else:
-            await self._share(ask_but, claimed_by_others)
+            await self._share(ask_but, leased_by_others)
 
     def _settle(self, index: int, settled: Trial) -> None:
         self.trials[index] = settled
@@ -283,14 +284,14 @@ class _AskingAll:
 
 
 @asynccontextmanager
-async def _renewed(claims: Claims, ledger: Ledger) -> AsyncIterator[None]:
-    """Renews the claims as long as this lasts."""
+async def _renewed(leases: Leases, ledger: Ledger) -> AsyncIterator[None]:
+    """Renews the leases as long as this lasts."""
 
     async def renew() -> None:
         while True:
             await asyncio.sleep(RENEWED_EVERY_SECONDS)
             with suppress(LedgerError):  # the next reply that cannot be written says so
-                await ledger.transact(claims.renew)
+                await ledger.transact(leases.renew)
 
     renewing = asyncio.create_task(renew())
     try:
@@ -311,7 +312,7 @@ def _one_of(errors: list[WorkbenchError]) -> WorkbenchError:
 def _in_batches(trials: Sequence[Trial], ledger: Ledger) -> frozenset[str]:
     """The keys of all that is on its way in batches at the endpoints of these trials."""
     addresses = dict.fromkeys(trial.endpoint.base_url for trial in trials)
-    batches = [batch for address in addresses for batch in ledger.open_batches(endpoint=address)]
+    batches = [batch for address in addresses for batch in find_open_batches(ledger, endpoint=address)]
     return frozenset[str]().union(*(batch.keys for batch in batches))
 
 

@@ -34,7 +34,7 @@ def graders_by_task(tasks: Iterable[Task], catalogue: Mapping[str, GraderFactory
         UnknownGrader: the catalogue has none of that name, or it does not take these options.
     """
     named = {id(task.graders): task.graders for task in tasks}
-    made = {key: {spec.label: _make_grader(spec, catalogue) for spec in specs} for key, specs in named.items()}
+    made = {key: {spec.promise: _make_grader(spec, catalogue) for spec in specs} for key, specs in named.items()}
     return {task.id: made[id(task.graders)] for task in tasks}
 
 

@@ -180,8 +180,12 @@ def _task_as_json(task: Task) -> dict[str, Any]:
 
 
 def _task_from_json(line: Mapping[str, Any]) -> Task:
-    graders = tuple(GraderSpec(**spec) for spec in line.get("graders", ()))
-    return Task(**{**line, "graders": graders})
+    return Task(**{**line, "graders": tuple(_spec_from_json(spec) for spec in line.get("graders", ()))})
+
+
+def _spec_from_json(spec: Mapping[str, Any]) -> GraderSpec:
+    # In records of before, a promise is called a label.
+    return GraderSpec(**{"promise" if name == "label" else name: value for name, value in spec.items()})
 
 
 def _trial_as_json(trial: Trial, usual: Endpoint) -> dict[str, Any]:
@@ -195,7 +199,7 @@ def _trial_as_json(trial: Trial, usual: Endpoint) -> dict[str, Any]:
         "twin": trial.twin,
         "outcome": trial.outcome,
         "score": trial.score,
-        "scores": {label: asdict(score) for label, score in trial.scores.items()},
+        "scores": {promise: asdict(score) for promise, score in trial.scores.items()},
         "reply": None if trial.reply is None else asdict(trial.reply),
         "failure": None if trial.failure is None else asdict(trial.failure),
         "request": request,
@@ -216,7 +220,7 @@ def _trial_from_json(line: Mapping[str, Any], usual: Endpoint, systems: Mapping[
         endpoint=Endpoint(**line["endpoint"]) if "endpoint" in line else usual,
         reply=None if reply is None else Reply(**{**reply, "usage": Usage(**reply["usage"])}),
         failure=None if line["failure"] is None else Failure(**line["failure"]),
-        scores={label: Score(**score) for label, score in line["scores"].items()},
+        scores={promise: Score(**score) for promise, score in line["scores"].items()},
         from_ledger=True,
     )
 

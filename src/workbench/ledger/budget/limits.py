@@ -22,32 +22,36 @@ _SCOPE, _USD, _TOKENS = "WORKBENCH_BUDGET_SCOPE", "WORKBENCH_BUDGET_USD", "WORKB
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sum:
-    """Tokens and money, as they are counted in a ledger."""
+class Spent:
+    """Tokens of all kinds and money that are gone or set aside, as they are counted in a ledger.
+
+    What has no known price counts as 0 USD.
+    """
 
     tokens: int = 0
     picousd: int = 0
 
-    def __add__(self, other: Sum) -> Sum:
-        return Sum(tokens=self.tokens + other.tokens, picousd=self.picousd + other.picousd)
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(tokens=self.tokens + other.tokens, picousd=self.picousd + other.picousd)
 
-    def __sub__(self, other: Sum) -> Sum:
-        return Sum(tokens=self.tokens - other.tokens, picousd=self.picousd - other.picousd)
+    def __sub__(self, other: Spent) -> Spent:
+        return Spent(tokens=self.tokens - other.tokens, picousd=self.picousd - other.picousd)
 
-    def within(self, other: Sum) -> bool:
+    def within(self, other: Spent) -> bool:
         """Neither its tokens nor its money are more than those of the other."""
         return self.tokens <= other.tokens and self.picousd <= other.picousd
 
-    def at_least(self, other: Sum) -> Sum:
+    def at_least(self, other: Spent) -> Spent:
         """The larger of both, tokens and money each."""
-        return Sum(tokens=max(self.tokens, other.tokens), picousd=max(self.picousd, other.picousd))
+        return Spent(tokens=max(self.tokens, other.tokens), picousd=max(self.picousd, other.picousd))
 
     @property
     def usd(self) -> Decimal:
+        """The money in USD."""
         return Decimal(self.picousd).scaleb(-12)
 
 
-NOTHING = Sum()
+NOTHING = Spent()
 
 
 def in_picousd(usd: Decimal, *, up: bool = True) -> int:
@@ -66,7 +70,7 @@ class Limit:
     """The setting that it came from."""
     usd_from: str = "budget_usd"
 
-    def allows(self, taken: Sum) -> bool:
+    def allows(self, taken: Spent) -> bool:
         return (self.tokens is None or taken.tokens <= self.tokens) and (
             self.picousd is None or taken.picousd <= self.picousd
         )

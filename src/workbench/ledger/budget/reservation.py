@@ -1,6 +1,19 @@
 """A limit on what may be spent: the worst case is reserved before a call and settled after it.
 
-With an account in the ledger the limit holds for all runs of a scope together, whichever process they are in.
+The states of a reservation:
+
+    asked for ----- fits ------> reserved ---- came back ------> settled: what it took is spent
+        |                         ^   |
+     no room                      |   |------- never sent -----> released: nothing is spent
+        |                         |   |
+        v                         |   '---- process killed ----> left behind: taken for good, in the ledger only
+      wanted -- ledger grants it -'
+        |
+        '------ can never fit ---> None
+
+What waits in `wanted` tries again when another reservation is settled or released here, and, where other processes
+spend of the same budget, after `SECONDS_BETWEEN_LOOKS`. With an account in the ledger the limit holds for all runs of a
+scope together, whichever process they are in; `allowance.py` says what may be reserved without asking it.
 """
 
 from __future__ import annotations
@@ -8,18 +21,17 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from workbench.errors import BudgetError
-from workbench.ledger.budget.limits import NOTHING, Limit, Sum, limit_of
-from workbench.ledger.budget.spending import Account, Standing, Transaction
-from workbench.ledger.budget.worst_case import FREE, Amount, in_usd, most_of, rounded_up, taken_of
+from workbench.ledger.budget.allowance import Allowance
+from workbench.ledger.budget.limits import NOTHING, Limit, Spent, limit_of
+from workbench.ledger.budget.spending import Account, Statement, Transaction, Written
+from workbench.ledger.budget.worst_case import in_usd, most_of, rounded_up, taken_of
+from workbench.ledger.store import Ledger
 from workbench.trial.catalogue import find_price
 from workbench.trial.trial import Endpoint, Request, Trial, Usage, Via
-
-if TYPE_CHECKING:
-    from workbench.ledger.store import Ledger
 
 SECONDS_BETWEEN_LOOKS = 0.5
 """How often to look whether another process has given something back, while nothing else can be done."""
@@ -32,7 +44,7 @@ class Reservation:
     number: int
     request: Request
     via: Via
-    most: Amount
+    most: Spent
 
 
 class Budget:
@@ -61,15 +73,10 @@ class Budget:
         self._in_usd = any(limit.picousd is not None for limit in self._limits)
         self._is_free = endpoint is not None and endpoint.is_stand_in
         self._account = account
-        self._standings: tuple[Standing, ...] = ()
-        self._granted = NOTHING
-        self._spent = self._reserved = NOTHING
+        self._allowance = Allowance(self._limits, from_ledger=account is not None)
+        self._statements: tuple[Statement, ...] = ()
         self._open: dict[int, Reservation] = {}
-        self._wanted: dict[int, Sum] = {}
         self._last = 0
-        self._renewal = Renewal(number=0, taken=NOTHING)
-        self._renewed_for: object = None
-        self._frozen_by = 0
         self._waiting: list[asyncio.Future[None]] = []
         self._lock = threading.Lock()
 
@@ -81,22 +88,22 @@ class Budget:
     @property
     def spent_usd(self) -> float:
         """Of calls settled here; of one with an unknown cost, its worst case. 0 where there is no limit in USD."""
-        return float(self._spent.usd)
+        return float(self._allowance.position.spent.usd)
 
     @property
     def reserved_usd(self) -> float:
         """The worst case of the calls that are in flight. 0 where there is no limit in USD."""
-        return float(self._reserved.usd)
+        return float(self._allowance.position.reserved.usd)
 
     @property
     def spent_tokens(self) -> int:
         """Of calls settled here, cached ones included; of one that was not counted, its worst case."""
-        return self._spent.tokens
+        return self._allowance.position.spent.tokens
 
     @property
     def reserved_tokens(self) -> int:
         """The worst case of the calls that are in flight."""
-        return self._reserved.tokens
+        return self._allowance.position.reserved.tokens
 
     def __repr__(self) -> str:
         said = [text for limit, standing in self._seen() for text in self._said(limit, standing)]
@@ -117,14 +124,15 @@ class Budget:
             models = sorted({request.model for request in requests})
             if unpriced := [model for model in models if find_price(model) is None]:
                 raise _unpriced(unpriced)
-        most = [self._most(request, via).counted for request in requests]
-        for limit, standing in self._seen():
-            if standing is not None and standing.unpriced and limit.picousd is not None:
+        most = [self._most(request, via) for request in requests]
+        spent = self._allowance.position.spent
+        for limit, statement in self._seen():
+            if statement is not None and statement.unpriced and limit.picousd is not None:
                 raise BudgetError(
                     f"models without a known price were asked within {_named(limit)}, so a limit in USD cannot be "
                     f"kept for it: set {limit.tokens_from} instead, or name another scope"
                 )
-            _refuse_if_too_small(limit, self._spent if standing is None else standing.for_good, most)
+            _refuse_if_too_small(limit, spent if statement is None else statement.for_good, most)
 
     def reserve(self, request: Request, *, via: Via = "stream") -> Reservation | None:
         """Sets the worst case of this request aside; `None`: it does not fit beside what is spent and reserved now,
@@ -151,11 +159,11 @@ class Budget:
                 # Registered before the try, so that what is settled between the two wakes it all the same.
                 reservation = self._reserve(request, via, most)
                 if reservation is None and self._account is not None:
-                    await self._ask_for(most.counted, self._account)
+                    await self._ask_for(most, self._account)
                     reservation = self._reserve(request, via, most)
                 if reservation is not None:
                     return reservation
-                if not await self._may_fit_later(most.counted):
+                if not await self._may_fit_later(most):
                     return None
                 await asyncio.wait([settled], timeout=None if self._account is None else SECONDS_BETWEEN_LOOKS)
             finally:
@@ -170,7 +178,7 @@ class Budget:
         Raises:
             ValueError: this reservation is settled already.
         """
-        self._close(reservation, self._taken(reservation.request, reservation.via, reservation.most, usage))
+        self._close(reservation, self._taken(reservation, usage))
 
     def release(self, reservation: Reservation) -> None:
         """Gives the reserved worst case back: the call was not sent, or was refused before anything was billed.
@@ -178,43 +186,19 @@ class Budget:
         Raises:
             ValueError: this reservation is settled already.
         """
-        self._close(reservation, FREE)
+        self._close(reservation, NOTHING)
 
-    def renew(self, connection: Transaction) -> Renewal:
-        """Writes where this budget stands into its account, in a transaction of the ledger; nothing without one.
+    def renew(self, connection: Transaction) -> Written:
+        """Writes where this budget stands into its account, in a transaction of the ledger that hands what it gives to
+        `renewed` once it is committed. Nothing without an account."""
+        return Written() if self._account is None else self._account.renew(connection, self._allowance)
 
-        Whoever waited for that transaction then hands the result to `renewed`.
-        """
-        account = self._account
-        if account is None:
-            return self._renewal
-        with self._lock:
-            spent, reserved, wanted = self._spent, self._reserved, tuple(self._wanted.values())
-            state = (connection.get_transaction(), spent, wanted)
-            if state == self._renewed_for:
-                return self._renewal  # one for all whose attempts are written together
-            self._renewed_for = state
-            number = self._renewal.number + 1
-
-        def frozen() -> tuple[Sum, Sum]:
-            with self._lock:
-                self._frozen_by = number
-                self._granted = self._spent + self._reserved
-                return self._spent, self._reserved
-
-        taken = account.renew(connection, spent=spent, reserved=reserved, wanted=wanted, frozen=frozen)
-        self._renewal = Renewal(number=number, taken=taken)
-        return self._renewal
-
-    def renewed(self, renewal: Renewal) -> None:
+    def renewed(self, written: Written) -> None:
         """What was taken in a transaction that is committed now may be reserved."""
-        with self._lock:
-            # Another transaction may be giving back already what this one took.
-            if renewal.number < self._frozen_by:
-                return
-            self._granted = self._granted.at_least(renewal.taken)
-            waiting, self._waiting = self._waiting, []
-        _wake_all(waiting)
+        if self._account is not None:
+            self._account.committed(written)
+            self._allowance.grant(written.taken)
+            self._wake_waiting()
 
     async def close(self) -> None:
         """Gives back to the account what was set aside and not spent. Nothing may be in flight; what is reserved later
@@ -224,10 +208,10 @@ class Budget:
             LedgerError: the ledger cannot be written; what was set aside stays taken.
         """
         if self._account is not None:
-            with self._lock:
-                account, spent = self._account, self._spent
-                self._granted = spent
-            await account.ledger.transact(lambda connection: account.close(connection, spent=spent))
+            account, allowance = self._account, self._allowance
+            await account.ledger.transact(
+                lambda connection: account.close(connection, allowance), committed=self.renewed
+            )
 
     async def look(self) -> None:
         """Reads anew where the budgets of the account stand, for `check` and for what is said.
@@ -236,113 +220,109 @@ class Budget:
             LedgerError: the ledger cannot be read.
         """
         if self._account is not None:
-            self._standings = await self._account.ledger.transact(self._account.standings)
+            self._statements = await self._account.ledger.transact(self._account.statements)
 
-    def most_in_batch(self, trial: Trial) -> Sum:
+    def most_in_batch(self, trial: Trial) -> Spent:
         """The worst case of a trial that is sent in a batch.
 
         Raises:
             BudgetError: there is a limit in USD, and the price of the model is not known.
         """
-        return self._most(trial.request, "batch").counted
+        return self._most(trial.request, "batch")
 
-    def may_fit(self, most: Sum) -> bool:
+    def may_fit(self, most: Spent) -> bool:
         """As far as is known since the last `look`: so much more fits within every limit."""
+        now = self._allowance.position
         return all(
-            limit.allows((self._spent + self._reserved if standing is None else standing.taken) + most)
-            for limit, standing in self._seen()
+            limit.allows((now.spent + now.reserved if statement is None else statement.taken) + most)
+            for limit, statement in self._seen()
         )
 
-    def may_ever_fit(self, most: Sum) -> bool:
+    def may_ever_fit(self, most: Spent) -> bool:
         """The same once those that are still alive have given back what they hold."""
-        return all(limit.allows(standing.for_good + most) for limit, standing in self._seen() if standing is not None)
+        return all(
+            limit.allows(statement.for_good + most) for limit, statement in self._seen() if statement is not None
+        )
 
-    def _seen(self) -> Sequence[tuple[Limit, Standing | None]]:
-        if self._standings:
-            return [(standing.limit, standing) for standing in self._standings]
+    def _seen(self) -> Sequence[tuple[Limit, Statement | None]]:
+        if self._statements:
+            return [(statement.limit, statement) for statement in self._statements]
         return [(limit, None) for limit in self._limits]
 
-    def _said(self, limit: Limit, standing: Standing | None) -> Iterable[str]:
-        spent, before = self._spent, NOTHING
-        if standing is not None:
-            before = standing.spent - standing.own_spent
-            spent = self._spent + before
-        beside = "" if standing is None else "".join(f", {text}" for text in _set_aside(standing, limit))
-        reserved = self._reserved
+    def _said(self, limit: Limit, statement: Statement | None) -> Iterable[str]:
+        now = self._allowance.position
+        spent, reserved, before, beside = now.spent, now.reserved, NOTHING, ""
+        if statement is not None:
+            before = statement.spent - statement.own_spent
+            spent += before
+            beside = "".join(f", {text}" for text in _set_aside(statement, limit))
         if limit.picousd is not None:
             earlier = f" ({in_usd(before.usd)} of it not by this run)" if before.picousd else ""
-            most = in_usd(Sum(picousd=limit.picousd).usd)
+            most = in_usd(Spent(picousd=limit.picousd).usd)
             yield f"{in_usd(spent.usd)} of {most} spent{earlier}, {in_usd(reserved.usd)} reserved{beside}"
         if limit.tokens is not None:
             earlier = f" ({before.tokens:,} of them not by this run)" if before.tokens else ""
             yield f"{spent.tokens:,} of {limit.tokens:,} tokens spent{earlier}, {reserved.tokens:,} reserved{beside}"
 
-    def _most(self, request: Request, via: Via) -> Amount:
-        most = most_of(request, via=via, free=self._is_free, priced=self._is_priced)
-        if self._in_usd and most.usd is None:
+    def _most(self, request: Request, via: Via) -> Spent:
+        if self._in_usd and not self._is_free and find_price(request.model) is None:
             raise _unpriced([request.model])
-        return most
+        return most_of(request, via=via, free=self._is_free, priced=self._is_priced)
 
     @property
     def _is_priced(self) -> bool:
         # In an account others may have a limit in USD.
         return self._in_usd or self._account is not None
 
-    def _taken(self, request: Request, via: Via, most: Amount, usage: Usage | None) -> Amount:
-        return FREE if self._is_free else taken_of(request, usage, via=via, most=most, priced=self._is_priced)
+    def _taken(self, reservation: Reservation, usage: Usage | None) -> Spent:
+        if self._is_free:
+            return NOTHING
+        request, via, most = reservation.request, reservation.via, reservation.most
+        return taken_of(request, usage, via=via, most=most, priced=self._is_priced)
 
-    def _fits(self, most: Sum) -> bool:
-        beside = self._spent + self._reserved + most
-        if self._account is not None:
-            return beside.within(self._granted)
-        return all(limit.allows(beside) for limit in self._limits)
-
-    async def _ask_for(self, most: Sum, account: Account) -> None:
-        with self._lock:
-            self._last += 1
-            number = self._last
-            self._wanted[number] = most
+    async def _ask_for(self, most: Spent, account: Account) -> None:
+        number = self._next_number()
+        self._allowance.want(number, most)
         try:
-            renewal = await account.ledger.transact(self.renew)
+            # One transaction serves all who want something when it begins: it sees what each of them wants.
+            await account.ledger.transact(self.renew, committed=self.renewed)
         finally:
-            with self._lock:
-                del self._wanted[number]
-        self.renewed(renewal)
+            self._allowance.want_no_more(number)
 
-    async def _may_fit_later(self, most: Sum) -> bool:
+    async def _may_fit_later(self, most: Spent) -> bool:
         """Whether it fits beside what is spent for good, once all that is in flight gave back what it can."""
         if self._account is None:
-            with self._lock:
-                return all(limit.allows(self._spent + most) for limit in self._limits)
+            spent = self._allowance.position.spent
+            return all(limit.allows(spent + most) for limit in self._limits)
         await self.look()
         return self.may_ever_fit(most)
 
-    def _reserve(self, request: Request, via: Via, most: Amount) -> Reservation | None:
+    def _reserve(self, request: Request, via: Via, most: Spent) -> Reservation | None:
+        if not self._allowance.reserve(most):
+            return None
+        reservation = Reservation(number=self._next_number(), request=request, via=via, most=most)
         with self._lock:
-            if not self._fits(most.counted):
-                return None
-            self._last += 1
-            reservation = Reservation(number=self._last, request=request, via=via, most=most)
-            self._open[self._last] = reservation
-            self._reserved += most.counted
-            return reservation
+            self._open[reservation.number] = reservation
+        return reservation
 
-    def _close(self, reservation: Reservation, taken: Amount) -> None:
+    def _close(self, reservation: Reservation, taken: Spent) -> None:
         with self._lock:
             if self._open.pop(reservation.number, None) is None:
                 raise ValueError("this reservation is settled already")
-            self._reserved -= reservation.most.counted
-            self._spent += taken.counted
+        self._allowance.settle(reservation.most, taken)
+        self._wake_waiting()
+
+    def _next_number(self) -> int:
+        with self._lock:
+            self._last += 1
+            return self._last
+
+    def _wake_waiting(self) -> None:
+        with self._lock:
             waiting, self._waiting = self._waiting, []
-        _wake_all(waiting)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Renewal:
-    """What a budget wrote into its account: the how-manieth time, and what it has taken then in all."""
-
-    number: int
-    taken: Sum
+        for settled in waiting:
+            with suppress(RuntimeError):  # its loop is closed: nobody waits there any more
+                settled.get_loop().call_soon_threadsafe(_wake, settled)
 
 
 async def open_budget(
@@ -377,7 +357,7 @@ def _unpriced(models: Sequence[str]) -> BudgetError:
     )
 
 
-def _refuse_if_too_small(limit: Limit, gone: Sum, most: Sequence[Sum]) -> None:
+def _refuse_if_too_small(limit: Limit, gone: Spent, most: Sequence[Spent]) -> None:
     tokens = min(each.tokens for each in most)
     if limit.tokens is not None and gone.tokens + tokens > limit.tokens:
         raise _too_small(
@@ -394,7 +374,7 @@ def _refuse_if_too_small(limit: Limit, gone: Sum, most: Sequence[Sum]) -> None:
     cheapest = min(fitting, key=lambda each: each.picousd)
     if gone.picousd + cheapest.picousd > limit.picousd:
         raise _too_small(
-            in_usd(Sum(picousd=limit.picousd).usd),
+            in_usd(Spent(picousd=limit.picousd).usd),
             in_usd(cheapest.usd),
             in_usd(gone.usd) if gone.picousd else "",
             f"{limit.usd_from}={rounded_up((gone + cheapest).usd)}",
@@ -403,29 +383,24 @@ def _refuse_if_too_small(limit: Limit, gone: Sum, most: Sequence[Sum]) -> None:
         )
 
 
-def _set_aside(standing: Standing, limit: Limit) -> Iterable[str]:
+def _set_aside(statement: Statement, limit: Limit) -> Iterable[str]:
     """What others have set aside, and who they are."""
 
-    def amount(of: Sum) -> str:
+    def amount(of: Spent) -> str:
         return in_usd(of.usd) if limit.picousd is not None else f"{of.tokens:,} tokens"
 
-    for hold in standing.holds:
-        if hold.amount == NOTHING:
+    for lease in statement.leases:
+        if lease.amount == NOTHING:
             continue
-        who = f"process {hold.process}, since {hold.since:%Y-%m-%d %H:%M} UTC"
-        state = ", ended before it settled them, so they may have been billed" if hold.is_over else ""
-        yield f"{amount(hold.amount)} set aside by {who}{state}"
-    if standing.in_batches != NOTHING:
-        yield f"{amount(standing.in_batches)} set aside for message batches whose results are to come"
+        who = f"process {lease.process}, since {lease.since:%Y-%m-%d %H:%M} UTC"
+        state = ", ended before it settled them, so they may have been billed" if lease.is_over else ""
+        yield f"{amount(lease.amount)} set aside by {who}{state}"
+    if statement.in_batches != NOTHING:
+        yield f"{amount(statement.in_batches)} set aside for message batches whose results are to come"
 
 
 def _named(limit: Limit) -> str:
     return f"the budget {limit.scope!r}"
-
-
-def _wake_all(waiting: Iterable[asyncio.Future[None]]) -> None:
-    for settled in waiting:
-        settled.get_loop().call_soon_threadsafe(_wake, settled)
 
 
 def _too_small(limit: str, cheapest: str, spent: str, smallest: str, whole: str, of: Limit) -> BudgetError:

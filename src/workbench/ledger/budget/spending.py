@@ -1,32 +1,39 @@
 """What was spent under a budget, in the ledger, so that it holds over restarts, processes and machines.
 
-A budget has a scope, any text. All that is taken of it, spent or set aside, is one row, which is changed only by a
-statement that keeps it within the limit: no two processes can both take the last of it. A process that asks holds a
-part as large as the worst case of what it has in flight, and renews it in the transaction in which its attempts are
-written. The part of a process that was killed stays taken, since what was in flight may have been billed. What is set
-aside for a request in a message batch stands beside that request and lasts until its result is in the ledger, whoever
-collects it.
+A budget has a scope, any text. All that is taken of it is one row, which is changed only by a statement that keeps it
+within the limit: no two processes can both take the last of it. What it holds, at every commit:
+
+    taken  =  what all runs have spent
+            + the leases of runs (`budget_holds`): at least the worst case of what each has in flight
+            + what is set aside for requests in message batches (`batch_items`)
+    taken <= limit
+
+A run renews its lease in the transaction in which its attempts are written. The lease of a process that was killed
+stays taken, since what was in flight may have been billed. What is set aside for a request in a message batch stands
+beside that request and lasts until its result is in the ledger, whoever collects it.
+
+There are two accounts of one sum: this one, and that of the run in memory (`allowance.py`), which may reserve without a
+transaction as long as it stays within what was last committed here.
 """
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from workbench.ledger.budget.limits import NOTHING, Limit, Sum
+from workbench.ledger.budget.allowance import Allowance
+from workbench.ledger.budget.limits import NOTHING, Limit, Spent
 from workbench.ledger.holders import holder_row, is_over, until
+from workbench.ledger.leases import Lease
 from workbench.ledger.schema import batch_items as _items
-from workbench.ledger.schema import budget_holds as _holds
+from workbench.ledger.schema import budget_holds as _leases
 from workbench.ledger.schema import budgets as _budgets
-
-if TYPE_CHECKING:
-    from workbench.ledger.store import Ledger
+from workbench.ledger.store import Ledger
 
 Transaction = sa.Connection
 """A connection to the ledger's database inside a transaction."""
@@ -37,45 +44,54 @@ _ITEMS_A_QUERY = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Hold:
-    """What one run has set aside for its requests in flight."""
-
-    process: int
-    since: datetime
-    amount: Sum
-    is_over: bool
-    """Its process has ended without settling it, or nothing of it can be in flight any more."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class Statement:
     """A budget as the ledger has it at one moment, seen by one run."""
 
     limit: Limit
-    taken: Sum
+    taken: Spent
     """In all: by this run, by others, spent or set aside."""
-    own_hold: Sum
-    own_spent: Sum
-    holds: tuple[Hold, ...]
+    own_lease: Spent
+    own_spent: Spent
+    leases: tuple[Lease, ...]
     """Of other runs, oldest first."""
-    in_batches: Sum
+    in_batches: Spent
     """Set aside for message batches whose results are to come."""
     unpriced: bool
 
     @property
-    def for_good(self) -> Sum:
+    def for_good(self) -> Spent:
         """What no run that is still alive will give back."""
-        alive = sum((hold.amount for hold in self.holds if not hold.is_over), self.own_hold)
+        alive = sum((lease.amount for lease in self.leases if not lease.is_over), self.own_lease)
         return self.taken - alive
 
     @property
-    def spent(self) -> Sum:
+    def spent(self) -> Spent:
         """What is known to be spent, by whomever."""
-        return self.taken - sum((hold.amount for hold in self.holds), self.own_hold + self.in_batches)
+        return self.taken - sum((lease.amount for lease in self.leases), self.own_lease + self.in_batches)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """What one run has in the ledger."""
+
+    spent: Spent = NOTHING
+    lease: Spent = NOTHING
+    """Set aside beside it."""
+    has_lease: bool = False
+    """There are rows of its lease, be it over nothing."""
+
+    @property
+    def taken(self) -> Spent:
+        return self.spent + self.lease
 
 
 class Account:
-    """The part of its budgets that one run holds. What takes a connection is called in a transaction of the ledger."""
+    """The part of its budgets that one run has taken.
+
+    What takes a connection is called in a transaction of the ledger; what it gives is handed to `committed` once it is
+    on disk. Until then it holds in that very transaction only, so that one that was rolled back, or is tried again, has
+    never happened.
+    """
 
     def __init__(self, limits: Iterable[Limit], ledger: Ledger, *, deadline_seconds: float) -> None:
         self.ledger = ledger
@@ -87,61 +103,54 @@ class Account:
         self._lasts = timedelta(seconds=min(deadline_seconds, _LONGEST_SECONDS)) + _MARGIN
         self._holder = uuid.uuid4().hex
         self._since = _now()
-        self._written = NOTHING
-        self._ready = self._spent = NOTHING
-        self._has_rows = False
+        self._written = Written()
+        self._uncommitted: tuple[object, Written] = (None, self._written)
 
-    def open(self, connection: sa.Connection, *, unpriced: bool) -> tuple[Standing, ...]:
+    def committed(self, written: Written) -> None:
+        """This is on disk now."""
+        self._written = written
+
+    def open(self, connection: sa.Connection, *, unpriced: bool) -> tuple[Statement, ...]:
         """Makes the rows of the scopes that have none; where each stands."""
         for limit in self.limits:
             _open_scope(connection, limit.scope)
             if unpriced:
                 connection.execute(_budgets.update().where(_budgets.c.scope == limit.scope).values(unpriced=True))
-        return self.standings(connection)
+        return self.statements(connection)
 
-    def standings(self, connection: sa.Connection) -> tuple[Standing, ...]:
+    def statements(self, connection: sa.Connection) -> tuple[Statement, ...]:
         """Where each budget stands, seen from this run."""
-        return tuple(self._standing(connection, limit) for limit in self.limits)
+        return tuple(self._statement(connection, limit) for limit in self.limits)
 
-    def renew(
-        self,
-        connection: sa.Connection,
-        *,
-        spent: Sum,
-        reserved: Sum,
-        wanted: Sequence[Sum],
-        frozen: Callable[[], tuple[Sum, Sum]],
-    ) -> Sum:
-        """Takes what this run has spent and what is wanted now beside what is reserved, and goes on holding as much as
-        was ever in flight, so that one request can follow another without a transaction of its own.
+    def renew(self, connection: sa.Connection, allowance: Allowance) -> Written:
+        """Takes what this run has spent, what it has reserved and what is wanted now.
 
-        Where that does not fit, it gives back what it does not need: `frozen` then ends all reserving until this is
-        committed, and says what is spent and reserved. The result is what this run has taken in all.
+        The lease never shrinks here while it fits: it stays as large as the most that was ever in flight, so that one
+        request can follow another without a transaction of its own. Where it does not fit, the run gives back what it
+        does not need, and takes of what is wanted as much as there is room for.
         """
-        ready = self._ready.at_least(sum(wanted, reserved))
-        if not self._take(connection, spent + ready - self._written):
-            spent, reserved = frozen()
-            ready = reserved
-            room = self._room(connection)
-            for want in wanted:
-                if room(spent + ready + want - self._written):
-                    ready = ready + want
+        now, before = allowance.position, self._written_until_now(connection)
+        spent, lease = now.spent, before.lease.at_least(sum(now.wanted, now.reserved))
+        if not self._take(connection, spent + lease - before.taken):
+            now = allowance.freeze()
+            spent, lease = now.spent, now.reserved
+            has_room_for = self._room(connection)
+            for want in now.wanted:
+                if has_room_for(spent + lease + want - before.taken):
+                    lease = lease + want
             # What is spent and in flight is a fact, even where a server counted more than the worst case.
-            self._take(connection, spent + ready - self._written, forced=True)
-        self._ready, self._spent = ready, spent
-        self._written = spent + ready
-        self._hold(connection, ready)
-        return self._written
+            self._take(connection, spent + lease - before.taken, forced=True)
+        self._write_lease(connection, lease, is_new=not before.has_lease)
+        return self._in_transaction(connection, Written(spent=spent, lease=lease, has_lease=True))
 
-    def close(self, connection: sa.Connection, *, spent: Sum) -> None:
+    def close(self, connection: sa.Connection, allowance: Allowance) -> Written:
         """Gives back all that was not spent; what is wanted later is taken anew."""
-        self._take(connection, spent - self._written, forced=True)
-        self._written = spent
-        connection.execute(_holds.delete().where(_holds.c.holder == self._holder))
-        self._ready = NOTHING
-        self._has_rows = False
+        spent = allowance.freeze().spent
+        self._take(connection, spent - self._written_until_now(connection).taken, forced=True)
+        connection.execute(_leases.delete().where(_leases.c.holder == self._holder))
+        return self._in_transaction(connection, Written(spent=spent))
 
-    def set_aside(self, connection: sa.Connection, amounts: Mapping[str, Sum]) -> bool:
+    def set_aside(self, connection: sa.Connection, amounts: Mapping[str, Spent]) -> bool:
         """Takes the worst case of requests that are in an unsent batch, by key; False, and nothing: it does not fit."""
         if not self._take(connection, sum(amounts.values(), NOTHING)):
             return False
@@ -153,9 +162,18 @@ class Account:
         connection.execute(_items.update().where(_items.c.key == sa.bindparam("of")), rows)
         return True
 
-    def _standing(self, connection: sa.Connection, limit: Limit) -> Standing:
-        found = connection.execute(_STANDING, {"scope": limit.scope}).one()
-        held = sa.select(_holds).where(_holds.c.scope == limit.scope).order_by(_holds.c.since, _holds.c.holder)
+    def _in_transaction(self, connection: sa.Connection, written: Written) -> Written:
+        self._uncommitted = (connection.get_transaction(), written)
+        return written
+
+    def _written_until_now(self, connection: sa.Connection) -> Written:
+        # A run that ends may close its account in the same transaction that still writes its last attempts.
+        transaction, written = self._uncommitted
+        return written if transaction is connection.get_transaction() else self._written
+
+    def _statement(self, connection: sa.Connection, limit: Limit) -> Statement:
+        found = connection.execute(_STATEMENT, {"scope": limit.scope}).one()
+        held = sa.select(_leases).where(_leases.c.scope == limit.scope).order_by(_leases.c.since, _leases.c.holder)
         rows = list(connection.execute(held).mappings())
         quoted = "%" + json.dumps(limit.scope).replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_") + "%"
         tokens, picousd = connection.execute(
@@ -163,26 +181,26 @@ class Account:
                 _items.c.scopes.like(quoted, escape="\\")
             )
         ).one()
-        return Standing(
+        return Statement(
             limit=limit,
-            taken=Sum(tokens=found.tokens, picousd=found.picousd),
-            own_spent=self._spent,
-            own_hold=sum((_read_hold(row).amount for row in rows if row["holder"] == self._holder), NOTHING),
-            holds=tuple(_read_hold(row) for row in rows if row["holder"] != self._holder),
-            in_batches=Sum(tokens=int(tokens or 0), picousd=int(picousd or 0)),
+            taken=Spent(tokens=found.tokens, picousd=found.picousd),
+            own_spent=self._written_until_now(connection).spent,
+            own_lease=sum((_amount_of(row) for row in rows if row["holder"] == self._holder), NOTHING),
+            leases=tuple(_read_lease(row) for row in rows if row["holder"] != self._holder),
+            in_batches=Spent(tokens=int(tokens or 0), picousd=int(picousd or 0)),
             unpriced=found.unpriced,
         )
 
-    def _room(self, connection: sa.Connection) -> Callable[[Sum], bool]:
+    def _room(self, connection: sa.Connection) -> Callable[[Spent], bool]:
         """Whether so much more fits under every limit; holds until the end of the transaction."""
         found = []
         for limit in self.limits:
             _change(connection, Limit(scope=limit.scope), NOTHING)  # locks the row where a database locks rows
-            row = connection.execute(_STANDING, {"scope": limit.scope}).one()
-            found.append((limit, Sum(tokens=row.tokens, picousd=row.picousd)))
+            row = connection.execute(_STATEMENT, {"scope": limit.scope}).one()
+            found.append((limit, Spent(tokens=row.tokens, picousd=row.picousd)))
         return lambda more: all(limit.allows(taken + more) for limit, taken in found)
 
-    def _take(self, connection: sa.Connection, change: Sum, *, forced: bool = False) -> bool:
+    def _take(self, connection: sa.Connection, change: Spent, *, forced: bool = False) -> bool:
         """Changes what is taken under every scope, or under none."""
         if change == NOTHING:
             return True
@@ -195,8 +213,8 @@ class Account:
             return False
         return True
 
-    def _hold(self, connection: sa.Connection, amount: Sum) -> None:
-        if self._has_rows:
+    def _write_lease(self, connection: sa.Connection, amount: Spent, *, is_new: bool) -> None:
+        if not is_new:
             values = {
                 "of": self._holder,
                 "then": until(self._lasts),
@@ -216,16 +234,15 @@ class Account:
             }
             for limit in self.limits
         ]
-        connection.execute(_holds.insert(), rows)
-        self._has_rows = True
+        connection.execute(_leases.insert(), rows)
 
 
-def settle_items(connection: sa.Connection, keys: Iterable[str], taken: Callable[[str], Sum | None]) -> None:
+def settle_items(connection: sa.Connection, keys: Iterable[str], taken: Callable[[str], Spent | None]) -> None:
     """Settles what is set aside for these requests of batches, whose items are about to be deleted in the same
     transaction: `taken` gives what one of them took, `None` where that is not known and its worst case is spent.
     """
     wanted = list(keys)
-    changes: dict[str, Sum] = {}
+    changes: dict[str, Spent] = {}
     for start in range(0, len(wanted), _ITEMS_A_QUERY):
         part = _items.c.key.in_(wanted[start : start + _ITEMS_A_QUERY])
         # Written to before it is read, so that no other process settles the same items in between.
@@ -239,7 +256,7 @@ def settle_items(connection: sa.Connection, keys: Iterable[str], taken: Callable
             found = taken(key)
             if found is None:
                 continue
-            change = found - Sum(tokens=tokens, picousd=picousd)
+            change = found - Spent(tokens=tokens, picousd=picousd)
             for scope in json.loads(scopes):
                 changes[scope] = changes.get(scope, NOTHING) + change
     for scope in sorted(changes):
@@ -254,7 +271,7 @@ def _stricter(one: Limit, other: Limit) -> Limit:
 
 
 def _open_scope(connection: sa.Connection, scope: str) -> None:
-    if connection.execute(_STANDING, {"scope": scope}).first() is not None:
+    if connection.execute(_STATEMENT, {"scope": scope}).first() is not None:
         return
     try:
         with connection.begin_nested():
@@ -263,7 +280,7 @@ def _open_scope(connection: sa.Connection, scope: str) -> None:
         return  # another process has just made it
 
 
-def _change(connection: sa.Connection, limit: Limit, change: Sum) -> bool:
+def _change(connection: sa.Connection, limit: Limit, change: Spent) -> bool:
     """Adds to what is taken under a scope unless it grows past the limit; one statement, so that nobody comes between
     the check and the change."""
     bounds = (limit.tokens is not None and change.tokens > 0, limit.picousd is not None and change.picousd > 0)
@@ -275,20 +292,24 @@ def _change(connection: sa.Connection, limit: Limit, change: Sum) -> bool:
     return bool(connection.execute(_CHANGES[bounds], values).rowcount)
 
 
-def _read_hold(row: sa.RowMapping) -> Hold:
-    return Hold(
+def _read_lease(row: sa.RowMapping) -> Lease:
+    return Lease(
         process=row["process"],
         since=datetime.fromisoformat(row["since"]),
-        amount=Sum(tokens=row["tokens"], picousd=row["picousd"]),
+        amount=_amount_of(row),
         is_over=is_over(process=row["process"], machine=row["machine"], until=row["until"]),
     )
+
+
+def _amount_of(row: sa.RowMapping) -> Spent:
+    return Spent(tokens=row["tokens"], picousd=row["picousd"])
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-_STANDING = sa.select(_budgets.c.tokens, _budgets.c.picousd, _budgets.c.unpriced).where(
+_STATEMENT = sa.select(_budgets.c.tokens, _budgets.c.picousd, _budgets.c.unpriced).where(
     _budgets.c.scope == sa.bindparam("scope")
 )
 _MORE_TOKENS = _budgets.c.tokens + sa.bindparam("more_tokens", type_=sa.BigInteger)
@@ -305,8 +326,8 @@ _CHANGES = {
     (True, True): _CHANGED.where(_IN_TOKENS, _IN_PICOUSD),
 }
 _RENEWED = (
-    _holds.update()
-    .where(_holds.c.holder == sa.bindparam("of"))
+    _leases.update()
+    .where(_leases.c.holder == sa.bindparam("of"))
     .values(
         until=sa.bindparam("then"),
         tokens=sa.bindparam("now_tokens", type_=sa.BigInteger),

@@ -18,10 +18,19 @@ from typing import Any
 
 from workbench.definition.agent import Agent
 from workbench.errors import SetupError
-from workbench.ledger.budget.limits import NOTHING, Sum
+from workbench.ledger.budget.limits import NOTHING, Spent
 from workbench.ledger.budget.reservation import Budget, used_up
 from workbench.ledger.budget.spending import Transaction
-from workbench.ledger.store import Ledger, OpenBatch
+from workbench.ledger.open_batches import (
+    OpenBatch,
+    close_batch_items,
+    drop_batch,
+    find_open_batches,
+    intend_batch,
+    known_batch_ids,
+    name_batch,
+)
+from workbench.ledger.store import Ledger
 from workbench.model import anthropic as door
 from workbench.model.batches.calls import Listed, Trouble, read_answer, read_lines, read_listed, well_formed
 from workbench.model.batches.items import LIMITS, Limits, billed_of, item_of, settled_by, split_trials, taken_of_result
@@ -153,7 +162,7 @@ class _Asking:
         self._ledger = ledger
         self._again = again
         self._budget = budget
-        self._unaffordable: list[Sum] = []
+        self._unaffordable: list[Spent] = []
         self._limits = limits
         self._polling = polling
         self._interval = polling.first_seconds
@@ -169,7 +178,7 @@ class _Asking:
             return
         for batch in await self._open_batches():
             found = await asyncio.to_thread(self._ledger.find, batch.keys)
-            await asyncio.to_thread(self._ledger.close_batch_items, found, partial(billed_of, found))
+            await asyncio.to_thread(close_batch_items, self._ledger, found, partial(billed_of, found))
 
     async def look_and_send(self) -> AsyncIterator[tuple[int, Trial]]:
         """One look at every batch that holds a remaining trial; then those that are in none are sent."""
@@ -246,19 +255,19 @@ class _Asking:
         return lambda connection: account.set_aside(connection, amounts)
 
     async def _open_batches(self) -> tuple[OpenBatch, ...]:
-        return await asyncio.to_thread(self._ledger.open_batches, endpoint=self._endpoint.base_url)
+        return await asyncio.to_thread(find_open_batches, self._ledger, endpoint=self._endpoint.base_url)
 
     async def _send(self, part: Sequence[Trial]) -> AsyncIterator[tuple[int, Trial]]:
         keys = [trial.key for trial in part]
         number = await asyncio.to_thread(
-            self._ledger.intend_batch, keys, endpoint=self._endpoint.base_url, also=self._set_aside(part)
+            intend_batch, self._ledger, keys, endpoint=self._endpoint.base_url, also=self._set_aside(part)
         )
         if number is None:
             return  # another process was first with some of them, or with the money: the next look finds out
         # Only now: until the intention was noted, another process might have asked and been answered.
         found = {} if self._again else await asyncio.to_thread(self._ledger.find, keys)
         if found:
-            await asyncio.to_thread(self._ledger.drop_batch, number)
+            await asyncio.to_thread(drop_batch, self._ledger, number)
             for key, reply in found.items():
                 position, trial = self.remaining.pop(key)
                 yield position, trial.replace(reply=reply, from_ledger=True)
@@ -267,11 +276,11 @@ class _Asking:
             batch = await self._created(part)
         except Trouble as trouble:
             if trouble.has_not_arrived:
-                await asyncio.to_thread(self._ledger.drop_batch, number)
+                await asyncio.to_thread(drop_batch, self._ledger, number)
             else:
                 self._settles_at[number] = datetime.now(UTC) + timedelta(seconds=self._polling.settling_seconds)
             raise
-        await asyncio.to_thread(self._ledger.name_batch, number, batch.id)
+        await asyncio.to_thread(name_batch, self._ledger, number, batch.id)
 
     async def _created(self, part: Sequence[Trial]) -> Listed:
         requests: list[Any] = [item_of(trial) for trial in part]
@@ -294,16 +303,16 @@ class _Asking:
             if not listed.has_ended:
                 undecided = True  # its custom ids are not to be seen before it ends
             elif await self._holds(listed, batch.keys):
-                await asyncio.to_thread(self._ledger.name_batch, batch.number, listed.id)
+                await asyncio.to_thread(name_batch, self._ledger, batch.number, listed.id)
                 return
             else:
                 self._not_ours.add((batch.number, listed.id))
         sent_until = batch.at + timedelta(seconds=self._polling.create_seconds + self._polling.settling_seconds)
         if not undecided and datetime.now(UTC) >= self._settles_at.get(batch.number, sent_until):
-            await asyncio.to_thread(self._ledger.drop_batch, batch.number)
+            await asyncio.to_thread(drop_batch, self._ledger, batch.number)
 
     async def _candidates(self, batch: OpenBatch) -> AsyncIterator[Listed]:
-        known = await asyncio.to_thread(self._ledger.batch_ids, endpoint=self._endpoint.base_url)
+        known = await asyncio.to_thread(known_batch_ids, self._ledger, endpoint=self._endpoint.base_url)
         after: dict[str, str] = {}
         while True:
             page = await read_answer(
@@ -378,7 +387,7 @@ class _Asking:
             )
         )
         by_key = dict(zip(keys, settled, strict=True))
-        await asyncio.to_thread(self._ledger.close_batch_items, keys, lambda key: taken_of_result(by_key[key]))
+        await asyncio.to_thread(close_batch_items, self._ledger, keys, lambda key: taken_of_result(by_key[key]))
         return [(self.remaining.pop(key)[0], trial) for key, trial in zip(keys, settled, strict=True)]
 
     def _note(self, trouble: Trouble) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from workbench.errors import PlanError
-from workbench.ledger.budget.limits import NOTHING, Sum
+from workbench.ledger.budget.limits import NOTHING, Spent
 from workbench.ledger.budget.worst_case import taken_in_batch
 from workbench.model import anthropic as door
 from workbench.model.stream import details_without_secrets
@@ -115,14 +115,14 @@ def _reply(message: Mapping[str, Any]) -> Reply:
     )
 
 
-def taken_of_result(settled: Trial) -> Sum | None:
+def taken_of_result(settled: Trial) -> Spent | None:
     """What the result of a trial took; `None` where that is not known."""
     if settled.failure is not None:
         return NOTHING if settled.failure.type in _UNBILLED else None
     return None if settled.reply is None else taken_in_batch(settled.request.model, settled.reply.usage)
 
 
-def billed_of(found: Mapping[str, Reply], key: str) -> Sum | None:
+def billed_of(found: Mapping[str, Reply], key: str) -> Spent | None:
     """The same of a reply that was found in the ledger; `None` too where it was streamed, beside the batch."""
     reply = found[key]
     if reply.usage.service_tier != "batch" or find_price(reply.model) is None:

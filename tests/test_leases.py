@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from tests.batch_server import serve_batches
 from tests.messages_server import MessagesServer
 from workbench.definition.agent import Agent, parse_agent
-from workbench.ledger.leases import Claims
+from workbench.ledger.leases import Leases
 from workbench.ledger.schema import askers, budget_holds, claims
 from workbench.ledger.store import open_ledger
 from workbench.model import asker
@@ -45,15 +45,15 @@ def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def has_looked(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Set when a run has found that another one is asking for what it needs."""
-    looked, take = threading.Event(), Claims.take
+    looked, take = threading.Event(), Leases.take
 
-    def take_and_tell(self: Claims, connection: sa.Connection, keys: Collection[str]) -> frozenset[str]:
+    def take_and_tell(self: Leases, connection: sa.Connection, keys: Collection[str]) -> frozenset[str]:
         theirs = take(self, connection, keys)
         if theirs:
             looked.set()
         return theirs
 
-    monkeypatch.setattr(Claims, "take", take_and_tell)
+    monkeypatch.setattr(Leases, "take", take_and_tell)
     return looked
 
 
@@ -71,7 +71,7 @@ def in_ledger(work: Callable[[sa.Connection], Any]) -> Any:
         return asyncio.run(ledger.transact(work))
 
 
-def claim(key: str, *, machine: str = ELSEWHERE, process: int = 1, seconds: float = 60) -> datetime:
+def lease(key: str, *, machine: str = ELSEWHERE, process: int = 1, seconds: float = 60) -> datetime:
     """Has somebody else ask for this; until when."""
     until = datetime.now(UTC) + timedelta(seconds=seconds)
 
@@ -162,7 +162,7 @@ def test_what_a_run_leaves_behind_is_asked_for_by_the_one_that_waits(
     assert sum(server.asked().values()) <= 12 + 3, "only what was in flight is asked for again"
 
 
-def test_claim_of_another_machine_lasts_until_it_is_not_renewed(agent: Agent, server: MessagesServer) -> None:
+def test_lease_of_another_machine_lasts_until_it_is_not_renewed(agent: Agent, server: MessagesServer) -> None:
     plan, came = plan_of(agent, range(2)), []
 
     def note(body: dict[str, Any], _: int) -> str:
@@ -170,21 +170,21 @@ def test_claim_of_another_machine_lasts_until_it_is_not_renewed(agent: Agent, se
         return "ok"
 
     server.fault = note
-    until = claim(key_of(plan, server, "0"), seconds=1)
+    until = lease(key_of(plan, server, "0"), seconds=1)
 
     assert outcomes(run_trials(plan)) == {"answered"}
     assert [task for task, _ in came] == ["task 1", "task 0"]
     assert came[1][1] > until
 
 
-def test_claim_of_a_process_that_has_ended_is_over(agent: Agent, server: MessagesServer) -> None:
+def test_lease_of_a_process_that_has_ended_is_over(agent: Agent, server: MessagesServer) -> None:
     ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
     with open_ledger() as ledger:
-        asyncio.run(ledger.transact(partial(Claims().take, keys=["a key"])))
+        asyncio.run(ledger.transact(partial(Leases().take, keys=["a key"])))
     machine = in_ledger(lambda connection: connection.scalar(sa.select(askers.c.machine)))
     give_back()
     plan = plan_of(agent, range(2))
-    claim(key_of(plan, server, "0"), machine=machine, process=int(ended.stdout), seconds=3600)
+    lease(key_of(plan, server, "0"), machine=machine, process=int(ended.stdout), seconds=3600)
 
     assert outcomes(run_trials(plan)) == {"answered"}
 
@@ -216,7 +216,7 @@ def test_trial_that_failed_elsewhere_may_be_tried_while_that_run_goes_on(
 
 def test_run_that_waits_for_another_holds_nothing_of_the_budget(agent: Agent, server: MessagesServer) -> None:
     plan = plan_of(agent, range(3))
-    claim(key_of(plan, server, "0"))
+    lease(key_of(plan, server, "0"))
     with ThreadPoolExecutor() as threads:
         run = threads.submit(run_trials, plan, budget_usd=1.0)
         wait_until(lambda: len(server.bodies) == 2 and rows_of(budget_holds) == 0)
@@ -238,7 +238,7 @@ def test_run_that_waits_says_so(agent: Agent, server: MessagesServer, monkeypatc
 
     monkeypatch.setattr(missing, "progress_bar", lambda *_, **__: Bar())
     plan = plan_of(agent, range(3))
-    claim(key_of(plan, server, "0"))
+    lease(key_of(plan, server, "0"))
     with ThreadPoolExecutor() as threads:
         run: Future[Run] = threads.submit(run_trials, plan)
         wait_until(lambda: any("1 being asked by another run" in line for line in said))
@@ -250,7 +250,7 @@ def test_run_that_waits_says_so(agent: Agent, server: MessagesServer, monkeypatc
 
 def test_fresh_run_waits_for_nobody(agent: Agent, server: MessagesServer) -> None:
     plan = plan_of(agent, range(3))
-    claim(key_of(plan, server, "0"))
+    lease(key_of(plan, server, "0"))
 
     assert outcomes(run_trials(plan, mode="fresh")) == {"answered"}
     assert len(server.bodies) == 3
@@ -264,7 +264,7 @@ def test_batch_waits_for_what_is_being_streamed(agent: Agent, monkeypatch: pytes
         server.ends_at_once = True
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         streamed = plan.trials(Endpoint(kind="server", base_url=server.url))[0]
-        claim(streamed.key)
+        lease(streamed.key)
         run = threads.submit(run_trials, plan, via="batch")
         wait_until(lambda: sum(server.asked().values()) == 2)
         answered = streamed.replace(reply=Reply(text="streamed", stop_reason="end_turn"))
@@ -275,7 +275,7 @@ def test_batch_waits_for_what_is_being_streamed(agent: Agent, monkeypatch: pytes
         assert sum(server.asked().values()) == 2
 
 
-def test_claims_are_renewed_while_a_run_asks(
+def test_leases_are_renewed_while_a_run_asks(
     agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(missing, "RENEWED_EVERY_SECONDS", 0.02)

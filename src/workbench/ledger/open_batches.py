@@ -1,0 +1,137 @@
+"""The message batches that are on their way: which requests they hold, and what the API calls them.
+
+One request is in one open batch at most, whoever sends it. What is set aside of a budget for a request in a batch
+stands beside it here, and is settled by whoever notes that its result is in the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from workbench.ledger.budget.limits import NOTHING, Spent
+from workbench.ledger.budget.spending import settle_items
+from workbench.ledger.file import KEYS_A_QUERY
+from workbench.ledger.schema import batch_items as _items
+from workbench.ledger.schema import batches as _batches
+from workbench.ledger.store import Ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenBatch:
+    """A message batch of which some results are not in the ledger yet."""
+
+    number: int
+    """Its number in this ledger."""
+    batch_id: str | None
+    """`None`: it may have been created, but what the API called it was never saved."""
+    at: datetime
+    """When it was about to be sent."""
+    size: int
+    """How many requests it was sent with."""
+    keys: frozenset[str]
+    """Those whose results are still to come; also their custom ids."""
+
+
+class _Declined(Exception):
+    """What is done beside noting a batch cannot be done: nothing is noted."""
+
+
+def intend_batch(
+    ledger: Ledger, keys: Collection[str], *, endpoint: str, also: Callable[[sa.Connection], bool] | None = None
+) -> int | None:
+    """Notes that a batch of these requests is about to be sent, and gives its number in this ledger.
+
+    `None`, and nothing is noted, if one of them is in an open batch already, or if what is done `also`, in the same
+    transaction, returns False. Durable when it returns.
+    """
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    intended = _batches.insert().values(place=endpoint, at=at, size=len(keys))
+    try:
+        with ledger.writing() as connection:
+            number = int(next(iter(connection.execute(intended).inserted_primary_key or ())))
+            rows = [{"key": key, "batch": number} for key in sorted(keys)]
+            for start in range(0, len(rows), KEYS_A_QUERY):
+                _insert_items(connection, rows[start : start + KEYS_A_QUERY])
+            if also is not None and not also(connection):
+                raise _Declined
+    except _Declined:
+        return None
+    return number
+
+
+def _insert_items(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
+    try:
+        # As values: psycopg complains aloud of a conflict in many executions.
+        connection.execute(_items.insert().values(rows))
+    except sa.exc.IntegrityError:
+        raise _Declined from None  # one of them is in an open batch
+
+
+def name_batch(ledger: Ledger, number: int, batch_id: str) -> None:
+    """Keeps what the API calls a batch."""
+    with ledger.writing() as connection:
+        connection.execute(_batches.update().where(_batches.c.number == number).values(batch_id=batch_id))
+
+
+def drop_batch(ledger: Ledger, number: int) -> None:
+    """Forgets a batch that was never created; its requests may be sent again, and what was set aside for them is
+    given back. One that has a name is kept."""
+    unnamed = _batches.delete().where(_batches.c.number == number, _batches.c.batch_id.is_(None))
+    with ledger.writing() as connection:
+        if connection.execute(unnamed).rowcount:
+            keys = connection.scalars(sa.select(_items.c.key).where(_items.c.batch == number))
+            settle_items(connection, list(keys), lambda _: NOTHING)
+            connection.execute(_items.delete().where(_items.c.batch == number))
+
+
+def close_batch_items(
+    ledger: Ledger, keys: Iterable[str], taken: Callable[[str], Spent | None] = lambda _: None
+) -> None:
+    """Notes that the results of these requests are in the ledger; a batch is open while it has others.
+
+    `taken` gives what one of them took of the budget in which it was set aside; `None`: its worst case.
+    """
+    wanted = list(keys)
+    with ledger.writing() as connection:
+        settle_items(connection, wanted, taken)
+        for start in range(0, len(wanted), KEYS_A_QUERY):
+            part = wanted[start : start + KEYS_A_QUERY]
+            connection.execute(_items.delete().where(_items.c.key.in_(part)))
+
+
+def find_open_batches(ledger: Ledger, *, endpoint: str) -> tuple[OpenBatch, ...]:
+    """The batches at this endpoint that have results to come, oldest first."""
+    query = (
+        sa.select(_batches, _items.c.key)
+        .join(_items, _items.c.batch == _batches.c.number)
+        .where(_batches.c.place == endpoint)
+        .order_by(_batches.c.number)
+    )
+    keys: dict[int, set[str]] = {}
+    rows: dict[int, Any] = {}
+    with ledger.reading() as connection:
+        for row in connection.execute(query).mappings():
+            rows[row["number"]] = row
+            keys.setdefault(row["number"], set()).add(row["key"])
+    return tuple(
+        OpenBatch(
+            number=number,
+            batch_id=row["batch_id"],
+            at=datetime.fromisoformat(row["at"]),
+            size=row["size"],
+            keys=frozenset(keys[number]),
+        )
+        for number, row in rows.items()
+    )
+
+
+def known_batch_ids(ledger: Ledger, *, endpoint: str) -> frozenset[str]:
+    """What the API calls the batches that were ever sent to this endpoint from this ledger."""
+    query = sa.select(_batches.c.batch_id).where(_batches.c.place == endpoint, _batches.c.batch_id.is_not(None))
+    with ledger.reading() as connection:
+        return frozenset(connection.scalars(query))
