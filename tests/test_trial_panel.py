@@ -231,7 +231,19 @@ class TestRun:
         panel.run(GRADED)
         panel.wait()
 
-        assert columns(panel)[0].trouble == "ZeroDivisionError: division by zero"
+        assert columns(panel)[0].scores == [
+            ["says", "no score", "the grader raised ZeroDivisionError: division by zero"]
+        ]
+        assert not columns(panel)[0].is_running
+
+    def test_what_is_no_score_is_readable_in_the_column(self) -> None:
+        panel = TrialPanel(
+            {"long": AGENTS["long"]}, graders={"mentions": lambda **_: lambda _task, _reply: 85}, endpoint=OFFLINE
+        )
+        panel.run(GRADED)
+        panel.wait()
+
+        assert columns(panel)[0].trouble.startswith("the grader of the promise 'says' gave 85, a int for a reply")
         assert not columns(panel)[0].is_running
 
 
