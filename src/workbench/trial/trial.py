@@ -270,6 +270,11 @@ class Run:
     variant, task and repeat of the trial that it goes on from, is not graded, and counts in no comparison."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """By distribution, what the run was made with, where a record says so; empty: with what is installed here."""
+    originals: Mapping[str, str] = field(default_factory=dict)
+    """By file of the record that the run was loaded from, the SHA-256 of what was there before secrets were taken out;
+    without the files that are what was tried, byte for byte."""
+    remarks: tuple[str, ...] = ()
+    """What whoever reads its numbers has to know of the record that it was loaded from."""
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
