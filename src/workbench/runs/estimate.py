@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import html
 import json
 import math
 from collections import defaultdict
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from workbench.ledger.budget.worst_case import cache_time, most_of, prompt_bytes
 from workbench.ledger.store import Ledger, opened_ledger
+from workbench.markup import html
 from workbench.model.anthropic import count_input_tokens, open_client
 from workbench.model.loop import Started
 from workbench.runs.plan import CONCURRENCY, Plan
@@ -31,6 +31,16 @@ EXPECTED_OUTPUT_TOKENS = 1_500
 """Of a reply, thinking included, where the ledger has none to go by."""
 EXPECTED_TOKENS_PER_SECOND = 60.0
 EXPECTED_SECONDS_TO_FIRST_TOKEN = 2.0
+_TABLE = """\
+<table class="tex2jax_ignore mathjax_ignore">
+<caption>Estimate: nothing is spent yet</caption>
+<tbody>
+{% for what, much in rows %}
+<tr><th scope="row">{{ what }}</th><td>{{ much }}</td></tr>
+{% endfor %}
+</tbody>
+</table>
+"""
 COUNTS_AT_ONCE = 8
 MOST_GRADED = 300
 """Replies from the ledger, of the first tasks, that are graded for their variance: an estimate is to be quick."""
@@ -158,12 +168,7 @@ class Estimate:
         return "\n".join(f"    {line}" for line in repr(self).split("\n"))
 
     def _repr_html_(self) -> str:
-        cells = [[html.escape(_on_one_line(cell)) for cell in row] for row in self.rows()]
-        rows = "".join(f'<tr><th scope="row">{what}</th><td>{much}</td></tr>\n' for what, much in cells)
-        return (
-            '<table class="tex2jax_ignore mathjax_ignore">\n<caption>Estimate: nothing is spent yet</caption>\n'
-            f"<tbody>\n{rows}</tbody>\n</table>\n"
-        )
+        return str(html(_TABLE, rows=[[_on_one_line(cell) for cell in row] for row in self.rows()]))
 
 
 def estimate_plan(
