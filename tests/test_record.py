@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from workbench.comparison.provenance import provenance, provenance_table
 from workbench.definition.agent import Agent
 from workbench.errors import RecordError
 from workbench.runs.plan import plan_trials
@@ -258,6 +259,9 @@ def test_record_of_an_older_workbench_loads_without_what_it_does_not_say(run: Ru
         "the record is of an older workbench and has no hashes of its trials: whether a score or a reply was changed "
         "since cannot be checked",
     )
+    assert [row for row in provenance_table(provenance(loaded)).rows if row[0] == "Record"] == [
+        ("Record", loaded.remarks[0])
+    ]
     assert load_run(export_record(run, tmp_path)).remarks == ()
 
 
