@@ -74,6 +74,29 @@ def test_replay_that_misses_says_what_differs_from_the_nearest_recorded(agent: A
     assert len(server.bodies) == 6
 
 
+@pytest.mark.parametrize("also_here", [False, True])
+def test_replay_without_the_key_names_the_word_that_differs_and_not_the_endpoint(
+    agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch, also_here: bool
+) -> None:
+    run_trials(plan_of(agent))
+    monkeypatch.delenv("ANTHROPIC_BASE_URL")
+    if also_here:  # the stand-in holds a part of it
+        run_trials(plan_trials({"base": agent}, TASKS[:1]), progress=False)
+    one_word = plan_trials({"base": agent}, [*TASKS[:3], replace(TASKS[3], input="job 3"), *TASKS[4:]])
+
+    with pytest.raises(
+        ReplayMiss, match=rf"1 of 6 trials .* as answered by the server at {server.url}; .*'3'"
+    ) as missed:
+        run_trials(one_word, mode="replay")
+    assert missed.value.difference is not None
+    assert [part.name for part in missed.value.difference.parts] == ["messages"]  # type: ignore[attr-defined]
+
+    with pytest.raises(ReplayMiss, match=r"6 of 6 trials .* differs in system") as missed:
+        run_trials(plan_of(agent.replace(prompt=f"{agent.prompt}\nAnd kind.")), mode="replay")
+    assert missed.value.difference is not None
+    assert [part.name for part in missed.value.difference.parts] == ["system"]  # type: ignore[attr-defined]
+
+
 def test_replay_from_an_empty_ledger_says_so(agent: Agent) -> None:
     with pytest.raises(ReplayMiss, match="nothing is recorded there"):
         run_trials(plan_of(agent), mode="replay")

@@ -139,23 +139,41 @@ def _replayed(
     """All trials from the ledger, and where the variants that name no endpoint were answered: here, or else wherever
     all of them were."""
     here = known_trials(planned, ledger)
-    missing = [trial for trial in here if trial.reply is None]
-    if not missing:
+    if not _missing(here):
         return endpoint, here
     from workbench.ledger.store import opened_ledger
 
+    answered = {endpoint: here}
     with opened_ledger(ledger) as opened:
         for base_url in opened.endpoints():
             other = endpoint_at(base_url)
             if other == endpoint:
                 continue
-            elsewhere = known_trials(plan.trials(other), opened)
-            if all(trial.reply is not None for trial in elsewhere):
-                return other, elsewhere
-        difference = opened.nearest(missing[0])
-    raise ReplayMiss(
-        f"{len(missing)} of {len(here)} trials are not in the ledger {opened.name}; the first is task "
-        f"{missing[0].task_id!r}, variant {missing[0].variant!r}, repeat {missing[0].repeat}: "
+            answered[other] = known_trials(plan.trials(other), opened)
+            if not _missing(answered[other]):
+                return other, answered[other]
+        raise _replay_miss(answered, opened, here=endpoint)
+
+
+def _missing(trials: Sequence[Trial]) -> list[Trial]:
+    return [trial for trial in trials if trial.reply is None]
+
+
+def _replay_miss(answered: Mapping[Endpoint, Sequence[Trial]], ledger: Ledger, *, here: Endpoint) -> ReplayMiss:
+    """What is missing where most of the run was answered: a replay takes the answers of any endpoint, so that another
+    one is no difference."""
+    fewest = min(len(_missing(trials)) for trials in answered.values())
+    nearest = {
+        endpoint: ledger.nearest(_missing(trials)[0])
+        for endpoint, trials in answered.items()
+        if len(_missing(trials)) == fewest
+    }
+    best = min(nearest, key=lambda endpoint: 0 if (found := nearest[endpoint]) is None else len(found.parts))
+    first, difference = _missing(answered[best])[0], nearest[best]
+    where = "" if best == here else f" as answered by the {best.label}"
+    return ReplayMiss(
+        f"{fewest} of {len(answered[best])} trials are not in the ledger {ledger.name}{where}; the first is task "
+        f"{first.task_id!r}, variant {first.variant!r}, repeat {first.repeat}: "
         f"{difference or 'nothing is recorded there'}. Run it without mode='replay' to ask for what is missing.",
         difference=difference,
     )
