@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import importlib
 import json
 import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -327,10 +329,60 @@ class TestFreeze:
         assert keys(load_run(left.notebook).trials) == asked
         assert len(server.bodies) == paid == 12
         assert sorted(file.name for file in (project / "outputs").glob("f.*")) == [
+            "f.1-disk.md",
             "f.2-draft.md",
             "f.ipynb",
             "f.tasks.jsonl",
         ]
+
+    def test_all_that_was_tried_is_frozen_with_its_texts(
+        self, server: MessagesServer, editor: AgentEditor, project: Path
+    ) -> None:
+        panel = TrialPanel(editor)
+        asked = []
+        for prompt, task, settings in (
+            ("One.\n", GRADED, {"model": "haiku"}),
+            ("Two.\n", BRACES, {"repeats": 2}),
+            ("Two.\n", BRACES, {"repeats": 2}),
+        ):
+            editor.edit(prompt=prompt)
+            panel.run(task, **settings)  # type: ignore[arg-type]
+            panel.wait()
+            if task is GRADED:
+                panel.reply_to("draft", "A thousand.")
+                panel.wait()
+            asked.append(keys(panel.trials))
+        paid = len(server.bodies)
+        notebook = panel.freeze(project / "outputs" / "f.ipynb")
+        assert editor.saved.path is not None
+        editor.saved.path.write_text("---\nname: reviewer\ndescription: Other\n---\n\nAnother text.\n")
+        left = run_notebook(notebook, out=project / "out", progress=False)
+
+        before = load_run(project / "out" / "before-1")
+        assert keys(load_run(left.notebook).trials) == asked[1] == asked[2]
+        assert keys((*before.trials, *before.follow_ups)) == asked[0]
+        assert len(server.bodies) == paid == 2 + 1 + 4 + 4
+        assert len(list((project / "out").glob("before-*"))) == 1, "what was only repeated is tried once"
+        assert "# as 'agents/reviewer.md' was" in "".join(cells(notebook)[1]["source"])
+
+    def test_the_command_that_is_printed_runs_the_notebook(
+        self, server: MessagesServer, editor: AgentEditor, project: Path
+    ) -> None:
+        panel = TrialPanel(editor, [GRADED])
+        shown = controls(panel._open_view())
+        shown["Run"].click()
+        asked = keys(panel.wait())
+        shown["Freeze"].click()
+        paid = len(server.bodies)
+        note = html.unescape(panel._view._note.value)  # type: ignore[union-attr]
+        command = note[note.index("cd ") : note.index("</div>")]
+        run_here = command.replace("workbench run", f"{sys.executable} -m workbench run")
+        done = subprocess.run(run_here, shell=True, cwd="/", capture_output=True, text=True)
+
+        assert " && workbench run outputs/frozen-1.ipynb --out outputs/frozen-1" in command
+        assert done.returncode == 0, done.stderr
+        assert keys(load_run(project / "outputs" / "frozen-1").trials) == asked
+        assert len(server.bodies) == paid == 1
 
     def test_several_models_make_a_variant_of_each(
         self, server: MessagesServer, editor: AgentEditor, project: Path

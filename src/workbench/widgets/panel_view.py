@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -14,7 +13,7 @@ from workbench.definition.facts import facts
 from workbench.definition.project import project_folder
 from workbench.errors import WorkbenchError
 from workbench.model.anthropic import describe_endpoint
-from workbench.runs.frozen import Asked, next_notebook
+from workbench.runs.frozen import Asked, command_for, next_notebook
 from workbench.runs.plan import EFFORTS
 from workbench.runs.trying import Trying
 from workbench.runs.variant_run import VariantRun
@@ -194,8 +193,7 @@ class PanelView:
         except WorkbenchError as error:
             self._say(str(error))
         else:
-            name = Path("outputs") / path.name
-            self._say(f"Written: {name}. `workbench run {name}` asks nobody for what was answered.")
+            self._say(f"Written: {path.name}. This asks nobody for what was answered:\n{command_for(path)}")
 
     def _list_versions(self) -> None:
         try:
@@ -276,7 +274,8 @@ class PanelView:
             self._endpoint.value = as_text(describe_endpoint(endpoint), tag="div", name=name)
 
     def _say(self, text: str) -> None:
-        self._note.value = f'<div role="status" class="workbench-note">{html.escape(sendable(text))}</div>'
+        shown = html.escape(sendable(text)).replace("\n", "<br>")
+        self._note.value = f'<div role="status" class="workbench-note">{shown}</div>'
         self._note.layout.display = None if text else "none"
 
 
