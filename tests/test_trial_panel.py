@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import importlib
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -12,7 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import ipywidgets
 import pytest
+from ipywidgets.widgets.widget import _instances
 
 from tests.messages_server import MessagesServer
 from workbench.definition.agent import Agent
@@ -58,6 +61,11 @@ def controls(view: Any) -> dict[str, Any]:
     for child in getattr(view, "children", ()):
         found.update(controls(child))
     return found
+
+
+def widgets_of(view: Any, kind: type[Any]) -> list[Any]:
+    found = [view] if isinstance(view, kind) else []
+    return found + [each for child in getattr(view, "children", ()) for each in widgets_of(child, kind)]
 
 
 def keys(trials: Any) -> set[str]:
@@ -247,6 +255,76 @@ class TestRun:
 
         assert columns(panel)[0].trouble.startswith("the grader of the promise 'says' gave 85, a int for a reply")
         assert not columns(panel)[0].is_running
+
+
+class TestPage:
+    def test_a_run_leaves_no_widget_behind_in_the_kernel(self) -> None:
+        panel = TrialPanel(AGENTS, [GRADED], endpoint=OFFLINE)
+        panel._open_view()
+        counts = []
+        for _ in range(4):
+            panel.run(GRADED)
+            panel.wait()
+            counts.append(len(_instances))
+
+        assert len(set(counts)) == 1
+
+    def test_nobody_is_asked_whom_the_page_did_not_name(
+        self, monkeypatch: pytest.MonkeyPatch, server: MessagesServer
+    ) -> None:
+        monkeypatch.delenv("ANTHROPIC_BASE_URL")
+        panel = TrialPanel(AGENTS, [GRADED])
+        shown = controls(panel._open_view())
+        view = panel._view
+        assert view is not None
+        assert "OFFLINE STAND-IN" in view._endpoint.value
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        shown["Run"].click()
+        assert (server.bodies, panel.trials) == ([], ())
+        assert f"Answered by the server at {server.url}." in view._endpoint.value
+        assert "press Run again" in view._note.value
+        shown["Run"].click()
+        panel.wait()
+
+        assert len(server.bodies) == 2
+        assert "press Run again" not in view._note.value
+
+    def test_the_page_names_who_would_answer_at_every_choice(
+        self, monkeypatch: pytest.MonkeyPatch, server: MessagesServer
+    ) -> None:
+        monkeypatch.delenv("ANTHROPIC_BASE_URL")
+        panel = TrialPanel(AGENTS, [GRADED])
+        shown = controls(panel._open_view())
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        shown["Repeats"].value = 2
+
+        assert f"Answered by the server at {server.url}." in panel._view._endpoint.value  # type: ignore[union-attr]
+
+    def test_a_price_is_no_formula(self) -> None:
+        text = "$5 a month or $50 a year"
+        panel = TrialPanel({text: Agent(name="a", prompt=f"It is {text}.")}, [GRADED], endpoint=OFFLINE)
+        view = panel._open_view()
+        panel.run(text)
+        panel.wait()
+        panel._view._show_estimate()  # type: ignore[union-attr]
+        panel._view._say(text)  # type: ignore[union-attr]
+        parts = [*widgets_of(view, ipywidgets.HTML), *widgets_of(view, ipywidgets.Checkbox)]
+        shown = [part.value if isinstance(part, ipywidgets.HTML) else part.description for part in parts]
+        with_price = [each for each in shown if "$5" in each]
+
+        assert len(with_price) == 4
+        assert all(re.match(r'<(div|span) class="tex2jax_ignore mathjax_ignore">', each) for each in with_price)
+        (tick,) = widgets_of(view, ipywidgets.Checkbox)
+        assert (tick.description_allow_html, tick.tooltip) == (True, text)
+
+    def test_a_column_names_its_model(self, server: MessagesServer) -> None:
+        panel = TrialPanel({"long": AGENTS["long"]})
+        panel.run(GRADED, model=["haiku", "opus"])
+        panel.wait()
+
+        assert [view.endpoint for view in columns(panel)] == [
+            f"{trial.request.model}, server at {server.url}" for trial in panel.trials
+        ]
 
 
 class TestReplies:
