@@ -48,10 +48,10 @@ def run_trials(
     and the newest answers count from then on). `via="batch"` sends Message Batches, at half the price and within
     a day. The budgets bound what all runs of this very plan spend in all, earlier and killed ones included, or what
     all runs with this ledger and the same `budget_scope` spend: the worst case is reserved in the ledger before each
-    request. What a "fresh" run asks anew is paid anew, and counts beside what earlier runs spent: name another
-    `budget_scope` to begin at nothing. The environment may set another budget around it (`WORKBENCH_BUDGET_SCOPE`, see
-    `budget_limits`). No trial takes longer than `deadline_seconds` from its first request on, retries and the waiting
-    before them included.
+    request. What a "fresh" run asks anew is paid anew, also what a run beside it is asking for, and counts beside what
+    earlier runs spent: name another `budget_scope` to begin at nothing. The environment may set another budget around
+    it (`WORKBENCH_BUDGET_SCOPE`, see `budget_limits`). No trial takes longer than `deadline_seconds` from its first
+    request on, retries and the waiting before them included.
 
     Raises:
         PlanError: a setting is out of range.
@@ -80,6 +80,12 @@ def run_trials(
         print(f"Replayed from the ledger, nothing is asked. {describe_endpoints(trials)}", flush=True)
     else:
         print(describe_endpoints(planned), flush=True)
+        if settings.is_fresh and not all(trial.endpoint.is_stand_in for trial in planned):
+            print(
+                "A fresh run asks for all anew: what the ledger holds, and what another run is asking for, is paid "
+                "once more.",
+                flush=True,
+            )
         trials = list(planned) if settings.is_fresh else known_trials(planned, ledger)
     _ask_for_missing(plan, trials, settings)
     tasks = {task.id: task for task in plan.tasks}
