@@ -239,7 +239,7 @@ def graded_plan(agent: Agent, *, variants: int = 2, repeats: int = 2, tasks: int
             id=f"task-{index}",
             input=f"Design {index}",
             group=f"group-{index % groups}",
-            graders=(GraderSpec(name="words", label="words"),),
+            graders=(GraderSpec(name="words", promise="words"),),
         )
         for index in range(tasks)
     ]

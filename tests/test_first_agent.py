@@ -112,8 +112,8 @@ def tasks() -> dict[str, Task]:
 
 def scores(task: Task, text: str) -> dict[str, float]:
     graders = standard()
-    found = {spec.label: graders[spec.name](**spec.options)(task, Reply(text=text)) for spec in task.graders}
-    return {label: score.value for label, score in found.items() if score.value is not None}
+    found = {spec.promise: graders[spec.name](**spec.options)(task, Reply(text=text)) for spec in task.graders}
+    return {promise: score.value for promise, score in found.items() if score.value is not None}
 
 
 def lines_with(wanted: str) -> list[str]:
@@ -216,10 +216,10 @@ def test_every_task_has_graders_that_exist_and_take_their_options() -> None:
 
 @pytest.mark.parametrize("promise", GRADED_BY)
 def test_promise_is_graded_somewhere(promise: str) -> None:
-    labels = {spec.label for task in tasks().values() for spec in task.graders}
+    graded = {spec.promise for task in tasks().values() for spec in task.graders}
 
     assert promise in PROMISES
-    assert GRADED_BY[promise] <= labels
+    assert GRADED_BY[promise] <= graded
 
 
 def test_task_texts_are_not_known_to_the_stand_in() -> None:
@@ -236,7 +236,7 @@ POOR = "Sure! That is a great idea. Just use the newest framework and everything
 def test_good_answer_gets_full_marks(path: Path) -> None:
     found = scores(tasks()[path.stem], path.read_text(encoding="utf-8"))
 
-    assert {label: value for label, value in found.items() if value < 1} == {}
+    assert {promise: value for promise, value in found.items() if value < 1} == {}
 
 
 @pytest.mark.parametrize("task_id", sorted(tasks()))

@@ -111,7 +111,7 @@ def test_two_runs_are_matched_by_task_and_what_they_do_not_share_is_said() -> No
 
 def test_task_whose_question_or_graders_changed_is_left_out() -> None:
     run = make_run({"base": passes(PASSES_A)})
-    graded = replace(run.tasks[0], graders=(GraderSpec(name="mentions", label="x", where="elsewhere.yaml:9"),))
+    graded = replace(run.tasks[0], graders=(GraderSpec(name="mentions", promise="x", where="elsewhere.yaml:9"),))
     moved = replace(run.tasks[1], graders=run.tasks[1].graders, file_sha256="f" * 64)
     asked = replace(run.tasks[2], input="Another question")
     changed = replace(run, tasks=(graded, moved, asked, *run.tasks[3:]))

@@ -23,7 +23,7 @@ def run(agent: Agent) -> Run:
         Task(
             id="one",
             input="Design an API",
-            graders=(GraderSpec(name="long", label="long", where="t.yaml:1"),),
+            graders=(GraderSpec(name="long", promise="long", where="t.yaml:1"),),
         ),
         Task(id="two", input="Tune a query", group="g", variables={"n": 1}, context="rules"),
     ]
@@ -48,6 +48,16 @@ def test_record_loads_as_the_run_it_was(run: Run, tmp_path: Path) -> None:
         trial.replace(from_ledger=False) for trial in run.trials
     ]
     assert [trial.key for trial in loaded.trials] == [trial.key for trial in run.trials]
+
+
+def test_label_of_a_record_of_before_is_read_as_its_promise(run: Run, tmp_path: Path) -> None:
+    folder = export_record(run, tmp_path)
+    tasks = (folder / "tasks.jsonl").read_text()
+    assert '"promise": "long"' in tasks
+
+    (folder / "tasks.jsonl").write_text(tasks.replace('"promise"', '"label"'))
+
+    assert load_run(folder).tasks == run.tasks
 
 
 def test_exporting_twice_or_a_loaded_run_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:

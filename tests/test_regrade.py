@@ -14,8 +14,8 @@ from workbench.trial.regrade import regrade
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import GraderFactory, Run
 
-ASKS_FOR_REPLY = GraderSpec(name="mentions", label="says it", options={"any": ["reply"]})
-ASKS_FOR_MORE = GraderSpec(name="mentions", label="says more", options={"all": ["JWT"]})
+ASKS_FOR_REPLY = GraderSpec(name="mentions", promise="says it", options={"any": ["reply"]})
+ASKS_FOR_MORE = GraderSpec(name="mentions", promise="says more", options={"all": ["JWT"]})
 
 
 def recorded(*graders: GraderSpec) -> Run:
@@ -31,7 +31,7 @@ def catalogue() -> dict[str, GraderFactory]:
 def test_every_answered_trial_is_graded_again_by_its_task() -> None:
     graded = regrade(recorded(ASKS_FOR_REPLY), catalogue())
 
-    assert [{label: score.value for label, score in trial.scores.items()} for trial in graded.trials] == [
+    assert [{promise: score.value for promise, score in trial.scores.items()} for trial in graded.trials] == [
         {"says it": 1.0},
         {"says it": 1.0},
         {"says it": 1.0},

@@ -172,7 +172,7 @@ def test_stand_in_needs_no_budget(agent: Agent) -> None:
 def test_same_plan_streamed_batched_and_replayed_gives_equal_tables(
     agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asks = GraderSpec(name="mentions", label="asks", options={"any": ["First"]})
+    asks = GraderSpec(name="mentions", promise="asks", options={"any": ["First"]})
     tasks = [replace(task, graders=(asks,)) for task in TASKS]
     variants = {"base": agent, "short": agent.replace(prompt="Be short.")}
     plan = plan_trials(variants, tasks, graders=standard())

@@ -123,7 +123,7 @@ def test_each_way_of_not_answering_has_its_own_outcome_and_no_score(
     agent: Agent, server: MessagesServer, fault: str, outcome: str
 ) -> None:
     server.fault = lambda _, __: fault
-    task = Task(id="one", input="x", graders=(GraderSpec(name="zero", label="zero"),))
+    task = Task(id="one", input="x", graders=(GraderSpec(name="zero", promise="zero"),))
     graders = {"zero": lambda: lambda _task, _reply: Score(value=0.0, explanation="always")}
 
     [trial] = run_trials(plan_trials({"base": agent}, [task], graders=graders)).trials
@@ -198,7 +198,7 @@ def test_equal_scores_are_held_once_and_stay_the_numbers_that_they_were(agent: A
         made.append(value)
         return lambda _task, _reply: Score(value=value, explanation="always")
 
-    graders = tuple(GraderSpec(name="always", label=str(value), options={"value": value}) for value in (1, 1.0))
+    graders = tuple(GraderSpec(name="always", promise=str(value), options={"value": value}) for value in (1, 1.0))
     tasks = [Task(id=name, input=name, graders=graders) for name in ("one", "two")]
 
     one, two = run_trials(plan_trials({"base": agent}, tasks, graders={"always": make})).trials
@@ -237,7 +237,7 @@ def test_unknown_grader_and_wrong_options_are_found_before_anything_is_asked(age
         return Task(
             id="a",
             input="x",
-            graders=(GraderSpec(name="has", label="has", options=options, where="t.yaml:3"),),
+            graders=(GraderSpec(name="has", promise="has", options=options, where="t.yaml:3"),),
         )
 
     with pytest.raises(UnknownGrader, match=r"t\.yaml:3: graders: there is no grader 'has'; there are mentions"):

@@ -49,18 +49,18 @@ def test_json_lines_and_csv_say_the_same(tmp_path: Path) -> None:
     assert from_jsonl.graders[0].name == from_csv.graders[0].name == "asks_question"
 
 
-def test_graders_carry_options_a_unique_label_and_their_place(tmp_path: Path) -> None:
+def test_graders_carry_options_a_unique_promise_and_their_place(tmp_path: Path) -> None:
     path = written(
         tmp_path,
-        "- id: a\n  input: x\n  graders:\n  - mentions: {any: [JWT], label: auth}\n  - asks_question\n  - asks_question\n",
+        "- id: a\n  input: x\n  graders:\n  - mentions: {any: [JWT], promise: auth}\n  - asks_question\n  - asks_question\n",
     )
 
     [task] = load_tasks(path)
 
     assert task.graders == (
-        GraderSpec(name="mentions", label="auth", options={"any": ["JWT"]}, where=f"{path}:3"),
-        GraderSpec(name="asks_question", label="asks_question", where=f"{path}:3"),
-        GraderSpec(name="asks_question", label="asks_question 2", where=f"{path}:3"),
+        GraderSpec(name="mentions", promise="auth", options={"any": ["JWT"]}, where=f"{path}:3"),
+        GraderSpec(name="asks_question", promise="asks_question", where=f"{path}:3"),
+        GraderSpec(name="asks_question", promise="asks_question 2", where=f"{path}:3"),
     )
 
 
@@ -80,6 +80,12 @@ def test_graders_carry_options_a_unique_label_and_their_place(tmp_path: Path) ->
         ("- id: a\n  input: '{{ 1 / 0 }}'\n", "t.yaml", 2, "the template fails: division by zero"),
         ("- id: a\n  input: \"{{ ''.__class__.__mro__ }}\"\n", "t.yaml", 2, "unsafe"),
         ("- id: a\n  input: x\n  graders: [{a: 1, b: 2}]\n", "t.yaml", 3, "graders: each is a name"),
+        (
+            "- id: a\n  input: x\n  graders:\n  - mentions: {any: [JWT], label: auth}\n",
+            "t.yaml",
+            3,
+            "graders: mentions has no option label; what it holds a reply to is its promise: write `promise: auth`",
+        ),
         ("- id: [\n", "t.yaml", 2, "is not valid YAML"),
         ("task: []\n", "t.yaml", 1, "did you mean 'tasks'?"),
         ("tasks: {a: 1}\n", "t.yaml", 1, "tasks must be a list"),

@@ -28,7 +28,7 @@ from workbench.widgets.trials import TrialPanel
 
 OFFLINE = Endpoint(kind="offline", base_url="http://offline.invalid")
 GRADED = Task(
-    id="graded", input="Which load?", graders=(GraderSpec(name="mentions", label="says", options={"any": ["load"]}),)
+    id="graded", input="Which load?", graders=(GraderSpec(name="mentions", promise="says", options={"any": ["load"]}),)
 )
 BRACES = Task(id="braces", input="What is {{ this }} {% endraw %}?", context="{# kept #}")
 HOSTILE = "<b>bold</b> \x1b[31mred ``` \u202e"
@@ -359,8 +359,8 @@ class TestFreeze:
         )
         monkeypatch.syspath_prepend(project)
         praises = importlib.import_module("our_graders").praises
-        ours = replace(GRADED, graders=(*GRADED.graders, GraderSpec(name="praises", label="praises")))
-        theirs = replace(ours, graders=(*ours.graders, GraderSpec(name="typed_in_a_cell", label="typed")))
+        ours = replace(GRADED, graders=(*GRADED.graders, GraderSpec(name="praises", promise="praises")))
+        theirs = replace(ours, graders=(*ours.graders, GraderSpec(name="typed_in_a_cell", promise="typed")))
         graders = {**standard(), "praises": praises, "typed_in_a_cell": lambda: praises()}
         panel = TrialPanel(AGENTS, graders=graders, endpoint=OFFLINE)
         panel.run(theirs)

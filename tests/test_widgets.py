@@ -826,7 +826,7 @@ class Model:
 
 
 FOREVER = None
-TASK = Task(id="one", input="Which?", group="g", graders=(GraderSpec(name="mentions", label="says"),))
+TASK = Task(id="one", input="Which?", group="g", graders=(GraderSpec(name="mentions", promise="says"),))
 
 
 def says(*, word: str = "Hello") -> Callable[..., Any]:

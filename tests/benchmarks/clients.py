@@ -31,8 +31,8 @@ def ours() -> Any:
         for number in range(count)
     }
     graders = (
-        GraderSpec(name="mentions", label="words", options={"any": ["words"]}),
-        GraderSpec(name="made_up", label="made up"),
+        GraderSpec(name="mentions", promise="words", options={"any": ["words"]}),
+        GraderSpec(name="made_up", promise="made up"),
     )
     tasks = [
         wb.Task(id=f"case {number}", input=workload.task(number), graders=graders) for number in range(TRIALS // count)

@@ -132,7 +132,7 @@ def _tasks(before: Run, after: Run) -> tuple[list[Task], list[str]]:
 
 def _asks(task: Task) -> tuple[object, ...]:
     """What makes the score of a task what it is; where a grader was written down does not."""
-    return task.message, task.target, [(spec.name, spec.label, spec.options) for spec in task.graders]
+    return task.message, task.target, [(spec.name, spec.promise, spec.options) for spec in task.graders]
 
 
 def _tasks_named(ids: list[str]) -> str:

@@ -41,7 +41,7 @@ class _Source:
     """A Python block of a reply: its tree, or why there is none."""
 
     number: int
-    """The place among the Python blocks of the reply, from 1."""
+    """Which of the Python blocks of the reply it is, from 1."""
     tree: ast.Module | None
     problem: str
 
@@ -226,8 +226,8 @@ def _parse(code: str) -> tuple[ast.Module | None, str]:
         try:
             return ast.parse(code), ""
         except SyntaxError as problem:
-            place = f"line {problem.lineno}: " if problem.lineno is not None else ""
-            return None, f"{place}{problem.msg}"
+            line = f"line {problem.lineno}: " if problem.lineno is not None else ""
+            return None, f"{line}{problem.msg}"
         except ValueError as problem:  # null bytes, lone surrogates, numbers of too many digits
             return None, str(problem)
         except (RecursionError, MemoryError):
@@ -236,6 +236,7 @@ def _parse(code: str) -> tuple[ast.Module | None, str]:
 
 def _nodes(tree: ast.Module) -> Iterator[tuple[ast.AST, bool]]:
     """All nodes, each with whether it lies in a test."""
+    # No recursion: the tree of a reply may be as deep as its parser takes, deeper than Python's stack allows calls.
     waiting: list[tuple[ast.AST, bool]] = [(tree, False)]
     while waiting:
         node, in_test = waiting.pop()

@@ -320,6 +320,7 @@ def _paragraphs(text: str) -> Iterator[tuple[str, bool]]:
 def _sentences(paragraph: str) -> Iterator[_Sentence]:
     start = 0
     for end in _SENTENCE_END.finditer(paragraph):
+        # Two characters tell: a space and the next letter. A slice to the end would make many dots quadratic.
         following = paragraph[end.end() : end.end() + 2].lstrip()
         if set(end["marks"]) == {"."} and (following.islower() or following.isdigit()):
             continue  # "e.g. 10k" is no end

@@ -316,5 +316,5 @@ def _task_row(task: Task) -> dict[str, Any]:
     if variables:
         row["variables"] = variables
     if task.graders:
-        row["graders"] = [{spec.name: {**spec.options, "label": spec.label}} for spec in task.graders]
+        row["graders"] = [{spec.name: {**spec.options, "promise": spec.promise}} for spec in task.graders]
     return row

@@ -226,13 +226,13 @@ def _caching_of(request: Request, sends: int) -> tuple[bool, str]:
 
 
 def graders_by_task(tasks: Iterable[Task], catalogue: Mapping[str, GraderFactory]) -> dict[str, dict[str, Grader]]:
-    """The graders that tasks name, by task id and then by label; made once for all tasks that share their `graders`.
+    """The graders that tasks name, by task id and then by promise; made once for all tasks that share their `graders`.
 
     Raises:
         UnknownGrader: the catalogue has none of that name, or it does not take these options.
     """
     named = {id(task.graders): task.graders for task in tasks}
-    made = {key: {spec.label: _make_grader(spec, catalogue) for spec in specs} for key, specs in named.items()}
+    made = {key: {spec.promise: _make_grader(spec, catalogue) for spec in specs} for key, specs in named.items()}
     return {task.id: made[id(task.graders)] for task in tasks}
 
 

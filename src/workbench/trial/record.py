@@ -180,8 +180,12 @@ def _task_as_json(task: Task) -> dict[str, Any]:
 
 
 def _task_from_json(line: Mapping[str, Any]) -> Task:
-    graders = tuple(GraderSpec(**spec) for spec in line.get("graders", ()))
-    return Task(**{**line, "graders": graders})
+    return Task(**{**line, "graders": tuple(_spec_from_json(spec) for spec in line.get("graders", ()))})
+
+
+def _spec_from_json(spec: Mapping[str, Any]) -> GraderSpec:
+    # In records of before, a promise is called a label.
+    return GraderSpec(**{"promise" if name == "label" else name: value for name, value in spec.items()})
 
 
 def _trial_as_json(trial: Trial) -> dict[str, Any]:

@@ -21,8 +21,8 @@ class GraderSpec:
 
     name: str
     """The name of the grader in the catalogue, e.g. "mentions"."""
-    label: str
-    """What its scores are called; unique within a task."""
+    promise: str
+    """What it holds a reply to, under which its scores stand; unique within a task."""
     options: Mapping[str, Any] = field(default_factory=dict)
     where: str = ""
     """ "file:line", for messages."""
@@ -166,6 +166,7 @@ def _yaml_rows(text: str, path: Path) -> Iterator[_Row]:
 
 
 def _yaml_mapping(loader: Any, node: Any) -> tuple[dict[str, Any], dict[str, int]]:
+    # Key by key instead of the whole: only its nodes know the line of each field, which every message names.
     loader.flatten_mapping(node)
     values: dict[str, Any] = {}
     lines: dict[str, int] = {}
@@ -276,13 +277,20 @@ def _grader_specs(row: _Row, path: Path) -> tuple[GraderSpec, ...]:
     taken: set[str] = set()
     for item in written:
         name, options = _grader_item(item, path, line)
-        label = str(options.pop("label", name))
+        if "label" in options:
+            raise TaskFileError(
+                f"graders: {name} has no option label; what it holds a reply to is its promise: write "
+                f"`promise: {options['label']}`",
+                path=path,
+                line=line,
+            )
+        promise = str(options.pop("promise", name))
         number = 2
-        unique = label
+        unique = promise
         while unique in taken:
-            unique, number = f"{label} {number}", number + 1
+            unique, number = f"{promise} {number}", number + 1
         taken.add(unique)
-        specs.append(GraderSpec(name=name, label=unique, options=options, where=f"{path}:{line}"))
+        specs.append(GraderSpec(name=name, promise=unique, options=options, where=f"{path}:{line}"))
     return tuple(specs)
 
 
