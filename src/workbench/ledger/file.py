@@ -42,22 +42,32 @@ def read_replies(path: Path, keys: Sequence[str]) -> dict[str, Reply] | None:
     `None` where only `open_ledger` can tell: there is no such file, or it is no ledger, one of another schema, or one
     that cannot be read.
     """
+    rows = rows_in_file(path, FOUND_COLUMNS, keys, only_whole=True)
+    return None if rows is None else {row[0]: reply_of(row) for row in rows}
+
+
+def rows_in_file(
+    path: Path, columns: Sequence[str], keys: Sequence[str], *, only_whole: bool = False
+) -> list[Sequence[Any]] | None:
+    """These columns of every attempt with one of these keys, oldest first; `None` where only `open_ledger` can tell."""
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=SECONDS_UNTIL_BUSY)) as connection:
             if next(connection.execute("SELECT max(schema_version) FROM about")) != (SCHEMA_VERSION,):
                 return None
-            return {row[0]: reply_of(row) for row in _rows(connection, keys)}
+            return list(_rows(connection, columns, keys, only_whole=only_whole))
     except sqlite3.Error:
         return None
 
 
-def _rows(connection: sqlite3.Connection, keys: Sequence[str]) -> Iterator[Sequence[Any]]:
-    columns = ", ".join(f'"{name}"' for name in FOUND_COLUMNS)
+def _rows(
+    connection: sqlite3.Connection, columns: Sequence[str], keys: Sequence[str], *, only_whole: bool
+) -> Iterator[Sequence[Any]]:
+    names = ", ".join(f'"{name}"' for name in columns)
+    also = " AND whole" if only_whole else ""
     for start in range(0, len(keys), KEYS_A_QUERY):
         part = keys[start : start + KEYS_A_QUERY]
         marks = ", ".join("?" * len(part))
-        query = f'SELECT {columns} FROM attempts WHERE "key" IN ({marks}) AND whole ORDER BY id'
-        yield from connection.execute(query, part)
+        yield from connection.execute(f'SELECT {names} FROM attempts WHERE "key" IN ({marks}){also} ORDER BY id', part)
 
 
 def reply_of(row: Sequence[Any]) -> Reply:
