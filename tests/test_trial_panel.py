@@ -363,6 +363,23 @@ class TestReplies:
         assert sent[0]["opened"]["title"] == "graded, attempt 1: Answered."
         assert view.asked == "typed"
 
+    def test_what_was_paid_in_all_stands_beside_what_the_reply_took(self, server: MessagesServer) -> None:
+        panel = TrialPanel({"long": AGENTS["long"]})
+        panel.run(GRADED)
+        panel.wait()
+        first = columns(panel)[0].meter
+        server.fault = lambda _, before: "cut" if before == 1 else "ok"
+        panel.run(GRADED)
+        (trial,) = panel.wait()
+        assert trial.paid is not None and trial.paid.usd is not None
+        meter = columns(panel)[0].meter
+
+        assert "11 tokens in · 7 tokens out" in first
+        assert "paid" not in first
+        assert trial.paid.attempts == 3
+        assert f"paid in 3 requests: {trial.paid.tokens:,} tokens, {trial.paid.usd:.4f} USD" in meter
+        assert trial.paid.tokens > 2 * (11 + 7)
+
     def test_one_variant_is_stopped_and_the_other_goes_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("WORKBENCH_OFFLINE_TOKENS_PER_SECOND", "500")
         panel = TrialPanel(AGENTS, endpoint=OFFLINE)

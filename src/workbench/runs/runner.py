@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import ReplayMiss
 from workbench.ledger.file import ledger_address, read_replies
+from workbench.ledger.paid import find_paid
 from workbench.model.anthropic import DEADLINE_SECONDS, endpoint_at
 from workbench.runs.estimate_only import is_estimate_only, write_estimate_and_end
 from workbench.runs.plan import CONCURRENCY, Plan
@@ -89,8 +90,10 @@ def run_trials(
         trials = list(planned) if settings.is_fresh else known_trials(planned, ledger)
     _ask_for_missing(plan, trials, settings)
     tasks = {task.id: task for task in plan.tasks}
+    paid = find_paid(ledger, (trial.key for trial in trials))
     for index, trial in enumerate(trials):  # one by one, so that no trial is there twice at any time
-        trials[index] = grade_trial(trial, tasks[trial.task_id], plan.graders[trial.task_id])
+        graded = grade_trial(trial, tasks[trial.task_id], plan.graders[trial.task_id])
+        trials[index] = graded.replace(paid=paid.get(trial.key))
     return Run(
         variants=plan.variants,
         tasks=plan.tasks,

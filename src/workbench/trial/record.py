@@ -20,6 +20,7 @@ import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from typing import Any
 from workbench.definition.agent import parse_agent
 from workbench.errors import RecordError
 from workbench.secrets import scrubber
+from workbench.trial.paid import Paid
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Endpoint, Failure, Reply, Request, Run, Score, Trial, Usage
 
@@ -314,6 +316,7 @@ def _trial_as_json(trial: Trial, usual: Endpoint, systems: Mapping[str, str]) ->
         "scores": {promise: asdict(score) for promise, score in trial.scores.items()},
         "reply": None if trial.reply is None else asdict(trial.reply),
         "failure": None if trial.failure is None else asdict(trial.failure),
+        "paid": None if trial.paid is None else asdict(trial.paid) | {"usd": _text_of(trial.paid.usd)},
         "request": request,
         "key": trial.key,
         **elsewhere,
@@ -333,8 +336,18 @@ def _trial_from_json(line: Mapping[str, Any], usual: Endpoint, systems: Mapping[
         reply=None if reply is None else Reply(**{**reply, "usage": Usage(**reply["usage"])}),
         failure=None if line["failure"] is None else Failure(**line["failure"]),
         scores={promise: Score(**score) for promise, score in line["scores"].items()},
+        paid=_paid_from_json(line.get("paid")),
         from_ledger=True,
     )
+
+
+def _text_of(usd: Decimal | None) -> str | None:
+    return None if usd is None else str(usd)
+
+
+def _paid_from_json(paid: Mapping[str, Any] | None) -> Paid | None:
+    """What was paid; `None` in records of before, too."""
+    return None if paid is None else Paid(**{**paid, "usd": None if paid["usd"] is None else Decimal(paid["usd"])})
 
 
 def _bytes(text: str) -> bytes:
