@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from workbench.definition.agent import Agent
 from workbench.definition.description import read_examples
-from workbench.trial.task import SUFFIXES, Task, load_tasks
+from workbench.trial.task import Task, load_tasks
+from workbench.trial.task_rows import SUFFIXES
 
 
 def tasks_of_description(agent: Agent) -> tuple[Task, ...]:
