@@ -55,8 +55,8 @@ def load_tasks(path: str | Path) -> tuple[Task, ...]:
     A YAML file is a list of tasks, or a mapping with `tasks` and values that hold for all of them (`context`,
     `variables`, `graders`, `group`). A JSON Lines file has one task a line. In a CSV file a column that is not a
     field of a task is a variable. `{{ variables }}` in `input`, `context` and `target` are filled in by Jinja in
-    its sandbox, within the bounds of `bounded.py`; an unknown variable is an error. A variable that is a list makes
-    a task of each of its values, named in the id, as `port[lang=Go]`.
+    its sandbox, within bounds of time and length; an unknown variable is an error. A variable that is a list makes a
+    task of each of its values, named in the id, as `port[lang=Go]`; one that a text loops over or joins stays whole.
 
     Raises:
         TaskFileError: the file is missing or wrong; the message gives file, line and field.
