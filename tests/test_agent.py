@@ -14,17 +14,12 @@ from hypothesis import strategies as st
 
 import workbench.definition.agent as agent_module
 from tests.test_document import headers
-from workbench.definition.agent import (
-    FIELDS,
-    Agent,
-    diff_agents,
-    load_agent,
-    parse_agent,
-    save_agent,
-    without_lines,
-)
-from workbench.definition.claude_code import read_as_claude_code, resolve_model_alias, shown_description
+from workbench.definition.agent import Agent, parse_agent, without_lines
+from workbench.definition.claude_code import read_as_claude_code, resolve_model_alias
+from workbench.definition.fields import FIELDS
+from workbench.definition.files import diff_agents, load_agent, save_agent
 from workbench.definition.lines import plain_line_ends
+from workbench.definition.two_passes import shown_description
 from workbench.errors import AgentChangedOnDisk, AgentFileError, WorkbenchError
 
 NASTY = (
@@ -98,8 +93,14 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_field_names_are_the_keys_in_snake_case() -> None:
-    assert len(FIELDS) == 16
-    assert FIELDS["permission_mode"] == "permissionMode"
+    assert {name: field.key for name, field in FIELDS.items() if "_" in name} == {
+        "disallowed_tools": "disallowedTools",
+        "permission_mode": "permissionMode",
+        "max_turns": "maxTurns",
+        "mcp_servers": "mcpServers",
+        "initial_prompt": "initialPrompt",
+    }
+    assert all(field.key == name for name, field in FIELDS.items() if "_" not in name)
     assert list(FIELDS)[:5] == ["name", "description", "tools", "disallowed_tools", "model"]
 
 

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.definition.agent import Agent, parse_agent
-from workbench.definition.claude_code import facts, read_as_claude_code, resolve_model_alias, split_tools
+from workbench.definition.claude_code import read_as_claude_code, resolve_model_alias
 from workbench.definition.document import parse_document
+from workbench.definition.facts import facts
+from workbench.definition.two_passes import split_tools
 
 APPENDS_MEMORY = "\n\n# Persistent Agent Memory\n"
 """What follows the prompt of an agent with `memory`: the program's own text, which names folders of that run."""
@@ -74,7 +76,7 @@ def test_given_agent_file_is_repaired_and_whole(corpus: Path) -> None:
         pytest.skip(f"the given agent file is not at {path}")
     reading = read_as_claude_code(path.read_bytes())
 
-    assert (reading.verdict, reading.name, reading.tools) == ("retry", "senior-python-architect", "All tools")
+    assert (reading.kind, reading.name, reading.tools) == ("repaired", "senior-python-architect", "All tools")
     assert len(reading.description or "") == 1128
     assert [(problem.rule, problem.line, problem.column) for problem in reading.problems] == [("repaired", 3, 230)]
 
@@ -94,7 +96,7 @@ def test_agent_document_and_bytes_have_one_reading() -> None:
 
     assert read_as_claude_code(parse_agent(text)) == reading
     assert read_as_claude_code(parse_document(text)) == reading
-    assert (reading.verdict, reading.model, reading.effort, reading.prompt) == (
+    assert (reading.kind, reading.model, reading.effort, reading.prompt) == (
         "strict", facts()["aliases"]["opus"], "high", "Be.",
     )  # fmt: skip
 
@@ -112,23 +114,23 @@ def test_changes_of_an_agent_are_read() -> None:
 def test_dropped_file_still_has_its_prompt() -> None:
     reading = read_as_claude_code(b"---\ndescription: x\n---\n\nBe.\n")
 
-    assert (reading.verdict, reading.listed, reading.name, reading.prompt) == ("dropped", False, None, "Be.")
+    assert (reading.kind, reading.listed, reading.name, reading.prompt) == ("dropped", False, None, "Be.")
     assert [problem.rule for problem in reading.problems] == ["missing-name"]
 
 
 def test_colon_and_crlf_drop_the_file_and_either_alone_does_not() -> None:
     text = "---\nname: a\ndescription: Use it: now\n---\nBe.\n"
 
-    assert read_as_claude_code(text.encode()).verdict == "retry"
-    assert read_as_claude_code(text.replace("\n", "\r\n").encode()).verdict == "dropped"
-    assert read_as_claude_code(text.replace(": now", "").replace("\n", "\r\n").encode()).verdict == "strict"
+    assert read_as_claude_code(text.encode()).kind == "repaired"
+    assert read_as_claude_code(text.replace("\n", "\r\n").encode()).kind == "dropped"
+    assert read_as_claude_code(text.replace(": now", "").replace("\n", "\r\n").encode()).kind == "strict"
 
 
 def test_repair_that_cuts_the_description_is_an_error() -> None:
     text = "---\nname: a\ndescription: Use it. Examples: one\nuser: hi\n---\nBe.\n"
     reading = read_as_claude_code(text.encode())
 
-    assert (reading.verdict, reading.description) == ("retry", "Use it. Examples: one")
+    assert (reading.kind, reading.description) == ("repaired", "Use it. Examples: one")
     assert ("truncated", "error") in [(problem.rule, problem.severity) for problem in reading.problems]
 
 

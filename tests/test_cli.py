@@ -60,7 +60,7 @@ def test_read_as_json_is_one_line_a_file_with_claude_codes_reading(good: Path, r
     assert result.exit_code == 0
     assert {
         "file",
-        "verdict",
+        "kind",
         "listed",
         "name",
         "description",
@@ -69,14 +69,14 @@ def test_read_as_json_is_one_line_a_file_with_claude_codes_reading(good: Path, r
         "prompt",
         "problems",
     } <= set(first)
-    assert (first["file"], first["verdict"], first["listed"], first["name"]) == (
+    assert (first["file"], first["kind"], first["listed"], first["name"]) == (
         str(good),
         "strict",
         True,
         "terse",
     )
     assert first["prompt"] == "Be brief."
-    assert (second["verdict"], second["description"]) == ("retry", "Use it so: always")
+    assert (second["kind"], second["description"]) == ("repaired", "Use it so: always")
     assert second["problems"]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import frontmatter
 import pytest
 
-from workbench.definition.agent import load_agent
+from workbench.definition.files import load_agent
 from workbench.grading.catalogue import standard
 from workbench.model.offline.behaviour import BEHAVIOURS, TOPICS
 from workbench.trial.task import Task, load_tasks

@@ -13,8 +13,8 @@ import pytest
 from tests.written_notebooks import outputs_of, write_notebook
 from workbench.definition.project import project_folder
 from workbench.errors import FileError, NotebookFailed, ParameterError
-from workbench.headless import notebook as headless
 from workbench.headless import run
+from workbench.headless.left_behind import NotebookRun
 from workbench.headless.notebook import run_notebook
 from workbench.headless.notebook_files import load_notebook
 from workbench.headless.page import html_page
@@ -52,7 +52,7 @@ NOT_KEYS = [
 
 
 @pytest.fixture(scope="module")
-def quick_run(tmp_path_factory: pytest.TempPathFactory) -> headless.NotebookRun:
+def quick_run(tmp_path_factory: pytest.TempPathFactory) -> NotebookRun:
     out = tmp_path_factory.mktemp("quick") / "here"
     return run_notebook(QUICK, out=out, parameters={"word": "ha", "count": 2}, progress=False)
 
@@ -189,7 +189,7 @@ def test_file_that_is_no_notebook_is_refused_with_its_place(tmp_path: Path, cont
         run_notebook(path, out=tmp_path / "out")
 
 
-def test_run_leaves_notebook_page_and_what_the_notebook_wrote(quick_run: headless.NotebookRun) -> None:
+def test_run_leaves_notebook_page_and_what_the_notebook_wrote(quick_run: NotebookRun) -> None:
     folder = quick_run.notebook.parent
 
     assert sorted(path.name for path in folder.iterdir()) == ["quick.html", "quick.ipynb", "written.txt"]
@@ -199,20 +199,20 @@ def test_run_leaves_notebook_page_and_what_the_notebook_wrote(quick_run: headles
 
 
 def test_kernel_is_this_python_in_the_project_folder_and_knows_it_is_headless(
-    quick_run: headless.NotebookRun,
+    quick_run: NotebookRun,
 ) -> None:
     (stream,) = outputs_of(quick_run.notebook, "place")
 
     assert stream.text.splitlines()[0] == "headless: 1, this Python: True, in the project: True"
 
 
-def test_overwritten_progress_is_left_as_a_terminal_would_end(quick_run: headless.NotebookRun) -> None:
+def test_overwritten_progress_is_left_as_a_terminal_would_end(quick_run: NotebookRun) -> None:
     (stream,) = outputs_of(quick_run.notebook, "place")
 
     assert stream.text.splitlines()[1:] == ["100 %"]
 
 
-def test_widget_views_are_gone_and_their_static_form_stays(quick_run: headless.NotebookRun) -> None:
+def test_widget_views_are_gone_and_their_static_form_stays(quick_run: NotebookRun) -> None:
     document = nbformat.read(quick_run.notebook, as_version=4)
 
     assert set(outputs_of(quick_run.notebook, "views")[0].data) == {"text/html", "text/plain"}
@@ -220,7 +220,7 @@ def test_widget_views_are_gone_and_their_static_form_stays(quick_run: headless.N
     assert "<b>static</b>" in quick_run.page.read_text(encoding="utf-8")
 
 
-def test_no_folder_of_this_machine_and_no_time_is_left(quick_run: headless.NotebookRun) -> None:
+def test_no_folder_of_this_machine_and_no_time_is_left(quick_run: NotebookRun) -> None:
     text = quick_run.notebook.read_text(encoding="utf-8") + quick_run.page.read_text(encoding="utf-8")
 
     assert str(quick_run.notebook.parent.resolve()) not in text
@@ -230,7 +230,7 @@ def test_no_folder_of_this_machine_and_no_time_is_left(quick_run: headless.Noteb
     assert "start_time" not in text
 
 
-def test_page_needs_no_network_and_runs_no_script(quick_run: headless.NotebookRun) -> None:
+def test_page_needs_no_network_and_runs_no_script(quick_run: NotebookRun) -> None:
     page = quick_run.page.read_text(encoding="utf-8")
 
     loaded = re.findall(r"""<[^>]*\s(?:src|srcset|data)\s*=\s*["'](?!data:)[^>]*>""", page)
@@ -242,7 +242,7 @@ def test_page_needs_no_network_and_runs_no_script(quick_run: headless.NotebookRu
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 
-def test_two_runs_leave_the_same_notebook(quick_run: headless.NotebookRun, tmp_path: Path) -> None:
+def test_two_runs_leave_the_same_notebook(quick_run: NotebookRun, tmp_path: Path) -> None:
     again = run_notebook(QUICK, out=tmp_path / "here", parameters={"word": "ha", "count": 2}, progress=False)
 
     assert again.notebook.read_bytes() == quick_run.notebook.read_bytes()
@@ -320,7 +320,7 @@ def test_crash_is_told_with_its_signal(tmp_path: Path) -> None:
     assert (about["outcome"], about["error"]) == ("kernel died", "the kernel died (signal 6: Aborted)")
 
 
-def test_page_is_of_what_was_executed_in_the_end(tmp_path: Path, quick_run: headless.NotebookRun) -> None:
+def test_page_is_of_what_was_executed_in_the_end(tmp_path: Path, quick_run: NotebookRun) -> None:
     failing = write_notebook(tmp_path / "failing.ipynb", {"one": "print('kept')", "two": "1 / 0"})
 
     with pytest.raises(NotebookFailed):

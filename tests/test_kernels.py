@@ -169,7 +169,7 @@ def type_at_end(page: Page, text: str) -> None:
     """Types into the prompt, on its newest version, and waits until the kernel says that it has it."""
     editor = page.find_with("snapshot")[-1]
     units = "len(editor.agent.prompt.encode('utf-16-le')) // 2"
-    length, version = page.value(f"({units}, editor._open_view()._texts['prompt'].version)")
+    length, version = page.value(f"({units}, editor.view()._texts['prompt'].version)")
     change = [length, [0, *text.split("\n")]]
     page.send(editor, {"type": "push", "text": "prompt", "version": version, "client": "page", "updates": [change]})
     mine = {"client": "page", "changes": change}

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 
 import workbench.definition
 from tests.test_document import headers
-from workbench.definition.agent import load_agent, parse_agent
+from workbench.definition.agent import parse_agent
 from workbench.definition.claude_code import read_as_claude_code
+from workbench.definition.files import load_agent
 from workbench.definition.lines import lines_of
 from workbench.definition.lint import check_agent, rules
 

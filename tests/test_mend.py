@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from workbench.definition.agent import FIELDS, Agent, parse_agent
+from workbench.definition.agent import Agent, parse_agent
+from workbench.definition.fields import FIELDS, key_of
 from workbench.definition.header import Problem
 from workbench.definition.lint import check_agent
 from workbench.definition.mend import mend_agent, mendable
@@ -105,9 +107,48 @@ def test_every_mend_of_real_files_changes_its_own_field_only(corpus: Path) -> No
             if mended is None or problem.rule == "misspelt-key":
                 continue
             mends += 1
-            changed = {
-                FIELDS.get(name, name) for name in (*FIELDS, "prompt") if getattr(agent, name) != getattr(mended, name)
-            }
+            changed = {key_of(name) for name in (*FIELDS, "prompt") if getattr(agent, name) != getattr(mended, name)}
             assert changed <= {problem.field}, (path, problem)
 
     assert mends > 100
+
+
+REWORDED = [
+    "description: d\ncolor: Blue",
+    "description: d\ntools: read, Grep",
+    "description: d\ntools: [Read, MultiEdit]",
+    "description: d\nallowed-tools: Read",
+    "description: Use it: now",
+    'description: d\nmaxTurns: "20"',
+    "description: d\nbackground: yes",
+    "description: 7",
+    "description: Use C # or F",
+    "description: a --- b",
+    "description: d\nhooks: []",
+    "description: d\nmodel:",
+]
+
+
+@pytest.mark.parametrize("header", REWORDED)
+def test_a_mend_does_not_depend_on_the_words_of_a_problem(header: str) -> None:
+    agent = agent_with(header)
+    for problem in mendable(agent, check_agent(agent)):
+        reworded = replace(problem, fix="Use `Bash`, or `model`.", message="Something `else` is wrong.")
+
+        mended = mend_agent(agent, problem)
+
+        assert mended is not None
+        assert mend_agent(agent, reworded) == mended
+        assert mendable(agent, [reworded]) == (reworded,)
+
+
+def test_the_words_of_a_problem_name_what_is_to_be_written() -> None:
+    agent = agent_with("description: d\ncolor: Blue\ntools: read\ncolour: red")
+    told = {problem.rule: problem for problem in check_agent(agent) if problem.replacement is not None}
+
+    assert {rule: problem.replacement for rule, problem in told.items()} == {
+        "color-case": "blue",
+        "tool-case": "Read",
+        "misspelt-key": "color",
+    }
+    assert all(f"`{problem.replacement}`" in str(problem.fix) for problem in told.values())

@@ -22,9 +22,10 @@ from tests.written_notebooks import write_notebook
 from workbench.cli import main
 from workbench.errors import BatchFileError, BudgetError, ParameterError
 from workbench.headless import batch
-from workbench.headless.batch import Batch, estimate_batch, run_batch
+from workbench.headless.batch import estimate_batch, run_batch
 from workbench.headless.batch_plan import BatchPlan, load_batch
 from workbench.headless.kernels.ready import DISABLED
+from workbench.headless.left_behind import Batch
 
 TRY = """
 import workbench as wb
@@ -285,12 +286,12 @@ def test_batch_that_is_ended_begins_no_other_notebook_and_leaves_no_worker(
 def test_what_each_notebook_is_doing_is_read_from_what_it_has_saved(project: Path) -> None:
     plan = _plan(project, {"notebook": "try.ipynb"})
     (job,) = plan.jobs
-    before = batch._doing(plan, job)
+    before = batch._doing(job)
     (plan.out / job.name).mkdir(parents=True)
     partial = write_notebook(plan.out / job.name / "try.partial.ipynb", {"a": "1", "b": "2", "c": "3"})
     partial.write_text(partial.read_text().replace('"execution_count": null', '"execution_count": 1', 2))
 
-    assert (before, batch._doing(plan, job)) == ("try begins", "try 2 of 3 cells")
+    assert (before, batch._doing(job)) == ("try begins", "try 2 of 3 cells")
 
 
 def test_dask_workers_share_the_ledger_and_one_budget(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

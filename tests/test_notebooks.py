@@ -13,7 +13,8 @@ import nbformat
 import pytest
 
 from workbench.definition.project import project_folder
-from workbench.headless.notebook import NotebookRun, run_notebook
+from workbench.headless.left_behind import NotebookRun
+from workbench.headless.notebook import run_notebook
 from workbench.headless.parameters import declared_parameters
 
 NOTEBOOKS = sorted((project_folder(__file__) / "notebooks").glob("*.ipynb"))

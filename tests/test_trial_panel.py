@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.messages_server import MessagesServer
-from workbench.definition.agent import Agent, load_agent
+from workbench.definition.agent import Agent
+from workbench.definition.files import load_agent
 from workbench.errors import FileError, PlanError
 from workbench.grading.catalogue import standard
 from workbench.headless.notebook import run_notebook

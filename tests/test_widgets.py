@@ -13,9 +13,12 @@ from typing import Any
 import ipywidgets
 import pytest
 
-from workbench.definition.agent import FIELDS, Agent, load_agent, parse_agent
-from workbench.definition.claude_code import facts
-from workbench.definition.draft import works
+from workbench.definition.agent import Agent, parse_agent
+from workbench.definition.draft_state import open_drafts
+from workbench.definition.facts import facts
+from workbench.definition.field_text import text_of, value_of
+from workbench.definition.fields import FIELDS, FORM
+from workbench.definition.files import load_agent
 from workbench.errors import AgentChangedOnDisk, PlanError, SetupError, WorkbenchError
 from workbench.ledger.store import open_ledger
 from workbench.model.loop import Started
@@ -24,7 +27,6 @@ from workbench.runs.runner import run_trials
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Endpoint, Failure, Reply, Request, Trial, Usage
 from workbench.widgets.editor import AgentEditor
-from workbench.widgets.fields import forms, text_of, value_of
 from workbench.widgets.models import model_choices
 from workbench.widgets.reply import ReplyView
 from workbench.widgets.trials import TrialPanel
@@ -77,7 +79,7 @@ class Page:
     """What a page does: it hears the view and answers it, one message after the other."""
 
     def __init__(self, editor: AgentEditor) -> None:
-        self.view = editor._open_view()
+        self.view = editor.view()
         self.heard: list[dict[str, Any]] = []
         self.view.send = lambda content, buffers=None: self.heard.append(content)
         self._sent = 0
@@ -125,19 +127,18 @@ def drafts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 class TestFields:
     def test_every_field_of_the_format_has_a_form(self) -> None:
-        assert set(forms()) == set(FIELDS)
-        assert len(forms()) == 16
+        assert set(FORM) == set(FIELDS)
 
     @pytest.mark.parametrize("field", ["color", "effort", "permission_mode", "isolation", "memory"])
     def test_choices_are_those_of_the_data_file(self, field: str) -> None:
         known = facts()[{"memory": "memories"}.get(field, f"{field}s")]
 
-        assert forms()[field].values == tuple(known)
+        assert FORM[field].values == tuple(known)
 
     def test_every_model_says_what_is_known_of_it(self) -> None:
         told = {name: line for _heading, models in model_choices() for name, line in models}
 
-        assert tuple(told) == forms()["model"].values
+        assert tuple(told) == FORM["model"].values
         assert re.fullmatch(r"haiku: claude-haiku-[-0-9]+, [0-9.]+ USD in, [0-9.]+ out, context [0-9,]+", told["haiku"])
         assert all("USD in" in line or "price not known" in line for name, line in told.items() if name != "inherit")
 
@@ -163,20 +164,20 @@ class TestFields:
         ],
     )
     def test_text_of_a_value_reads_back_as_the_value(self, field: str, value: Any) -> None:
-        text = text_of(forms()[field], value)
+        text = text_of(FORM[field], value)
 
-        assert value_of(forms()[field], text) == value
+        assert value_of(FORM[field], text) == value
 
     @pytest.mark.parametrize(
         ("field", "text"), [("max_turns", "many"), ("max_turns", "-1"), ("hooks", "a: [b"), ("background", "maybe")]
     )
     def test_text_that_is_no_value_yet_says_why(self, field: str, text: str) -> None:
         with pytest.raises(ValueError, match=r"not (a whole number|YAML)|neither true nor false"):
-            value_of(forms()[field], text)
+            value_of(FORM[field], text)
 
-    @pytest.mark.parametrize("field", [name for name, form in forms().items() if not form.keeps_empty])
+    @pytest.mark.parametrize("field", [name for name, form in FORM.items() if not form.keeps_empty])
     def test_emptying_a_control_without_an_empty_value_removes_the_key(self, field: str) -> None:
-        assert value_of(forms()[field], " ") is None
+        assert value_of(FORM[field], " ") is None
 
 
 class TestEditor:
@@ -568,7 +569,7 @@ class TestDrafts:
         again = AgentEditor(load_agent(path))
 
         assert again.agent.model == "opus"
-        assert again._open_view() is editor._open_view()
+        assert again.view() is editor.view()
 
     def test_a_cell_that_is_run_again_sees_a_file_that_changed(self, editor: AgentEditor, path: Path) -> None:
         path.write_text(FILE.replace("sonnet", "haiku"))
@@ -692,7 +693,7 @@ class TestDrafts:
 def in_next_kernel(editor: AgentEditor) -> None:
     """Forgets the editor, as the end of a kernel does; what is on disk stays."""
     assert editor.saved.path is not None
-    del works[editor.saved.path.resolve()]
+    del open_drafts[editor.saved.path.resolve()]
 
 
 class TestVersions:
@@ -738,11 +739,11 @@ class TestVersions:
 class TestStaticTwin:
     def test_a_headless_run_builds_no_widget(self, editor: AgentEditor, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("WORKBENCH_HEADLESS", "1")
+        monkeypatch.setattr("workbench.widgets.editor.EditorView", lambda *_, **__: pytest.fail("a view was made"))
         panel = TrialPanel(editor, [Task(id="one", input="Why?")], endpoint=OFFLINE)
 
         for view in (editor, panel):
             assert set(view._repr_mimebundle_()) == {"text/html", "text/markdown", "text/plain"}
-        assert editor._work.view is None
         assert panel._view is None
 
     def test_a_live_kernel_gets_the_widget_beside_the_twin(self, editor: AgentEditor) -> None:
@@ -773,7 +774,7 @@ class TestStaticTwin:
         for number in range(10):
             other = path.with_name(f"agent-{number}.md")
             other.write_text(FILE)
-            views.append(AgentEditor(load_agent(other))._open_view())
+            views.append(AgentEditor(load_agent(other)).view())
 
         assert len({view.code.model_id for view in views}) == 1
         assert max(len(json.dumps(view.get_state(), default=str)) for view in views) < 20_000

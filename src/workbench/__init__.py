@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from workbench.comparison.tables import Comparison as Comparison
     from workbench.comparison.tables import compare as compare
     from workbench.definition.agent import Agent as Agent
-    from workbench.definition.agent import diff_agents as diff_agents
-    from workbench.definition.agent import load_agent as load_agent
     from workbench.definition.agent import parse_agent as parse_agent
-    from workbench.definition.agent import save_agent as save_agent
     from workbench.definition.agent import without_lines as without_lines
     from workbench.definition.claude_code import read_as_claude_code as read_as_claude_code
     from workbench.definition.committed import load_committed as load_committed
     from workbench.definition.document import AgentHandler as AgentHandler
+    from workbench.definition.files import diff_agents as diff_agents
+    from workbench.definition.files import load_agent as load_agent
+    from workbench.definition.files import save_agent as save_agent
     from workbench.definition.lint import check_agent as check_agent
     from workbench.definition.mend import mend_agent as mend_agent
     from workbench.definition.project import enter_project as enter_project
@@ -61,7 +61,8 @@ if TYPE_CHECKING:
     from workbench.widgets.trials import TrialPanel as TrialPanel
 
 _ROOMS = {
-    "definition.agent": ("Agent", "diff_agents", "load_agent", "parse_agent", "save_agent", "without_lines"),
+    "definition.agent": ("Agent", "parse_agent", "without_lines"),
+    "definition.files": ("diff_agents", "load_agent", "save_agent"),
     "definition.claude_code": ("read_as_claude_code",),
     "definition.committed": ("load_committed",),
     "definition.document": ("AgentHandler",),

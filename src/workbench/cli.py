@@ -17,7 +17,7 @@ from workbench.secrets import without_secrets
 
 if TYPE_CHECKING:
     from workbench.definition.agent import Agent
-    from workbench.definition.claude_code import ClaudeCodeReading
+    from workbench.definition.claude_code import Reading
 
 EXIT_FAILED = 1
 """A cell failed, or a file could not be read."""
@@ -170,8 +170,8 @@ def check_notebooks_command(notebooks: tuple[Path, ...], fix: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a file: Claude Code's reading.")
 def read_command(files: tuple[Path, ...], as_json: bool) -> None:
     """Show what agent FILEs say, what Claude Code makes of them, and what to mend."""
-    from workbench.definition.agent import load_agent
     from workbench.definition.claude_code import read_as_claude_code
+    from workbench.definition.files import load_agent
     from workbench.errors import AgentFileError
 
     unreadable = False
@@ -188,18 +188,18 @@ def read_command(files: tuple[Path, ...], as_json: bool) -> None:
         sys.exit(EXIT_FAILED)
 
 
-_VERDICTS = {
+_KINDS = {
     "strict": "reads it as it is",
-    "retry": "reads it after repairing its header; other readers refuse it",
+    "repaired": "reads it after repairing its header; other readers refuse it",
     "dropped": "drops it",
 }
 
 
-def _json_line(file: Path, reading: ClaudeCodeReading) -> str:
+def _json_line(file: Path, reading: Reading) -> str:
     return json.dumps(
         {
             "file": str(file),
-            "verdict": reading.verdict,
+            "kind": reading.kind,
             "listed": reading.listed,
             "name": reading.name,
             "description": reading.description,
@@ -211,11 +211,11 @@ def _json_line(file: Path, reading: ClaudeCodeReading) -> str:
     )
 
 
-def _page(file: Path, agent: Agent, reading: ClaudeCodeReading) -> str:
+def _page(file: Path, agent: Agent, reading: Reading) -> str:
     from workbench.definition.lint import check_agent
 
     listed = "" if reading.listed else ", and lists no agent for it"
-    lines = [f"{file}", f"  Claude Code {_VERDICTS[reading.verdict]}{listed}"]
+    lines = [f"{file}", f"  Claude Code {_KINDS[reading.kind]}{listed}"]
     for field, written, read in (
         ("name", agent.name, reading.name),
         ("description", agent.description, reading.description),

@@ -8,8 +8,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from workbench.definition.agent import load_agent, save_agent
 from workbench.definition.claude_code import read_as_claude_code
+from workbench.definition.files import load_agent, save_agent
 
 FIELDS = {
     "listed": "listed",

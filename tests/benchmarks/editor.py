@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.browser.conftest import Notebook, lab_page, open_notebook, running_lab
-from workbench.definition.agent import load_agent
+from workbench.definition.files import load_agent
 
 KEYS = 200
 MILLISECONDS_BETWEEN_KEYS = 60

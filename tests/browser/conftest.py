@@ -118,7 +118,7 @@ class Notebook:
         """As with a new kernel: the project's agents as they are, nobody edits one, and no draft of any is kept."""
         self.show()
         self.value("editor.revert() is None")  # what still waits to be kept of the draft is dropped with it
-        self.value("__import__('workbench.definition.draft', fromlist=['works']).works.clear()")
+        self.value("__import__('workbench.definition.draft_state', fromlist=['open_drafts']).open_drafts.clear()")
         _restore_agents(self.lab)
 
     def set_pace(self, tokens_per_second: int) -> None:

@@ -12,10 +12,10 @@ import nbformat
 import pytest
 
 from tests.browser.conftest import PROJECT, Lab
-from workbench.headless.batch import JobOutcome
 from workbench.headless.batch_index import write_index
-from workbench.headless.batch_plan import Job
-from workbench.headless.notebook import NotebookRun, run_notebook
+from workbench.headless.job import Job
+from workbench.headless.left_behind import JobOutcome, NotebookRun
+from workbench.headless.notebook import run_notebook
 
 TASKS = Path(__file__).parents[1] / "fixtures" / "two.tasks.yaml"
 WORDS = ("OFFLINE STAND-IN", "clarifying question")
@@ -158,7 +158,7 @@ def _verdict(run: NotebookRun) -> str:
 @pytest.mark.parametrize("width", [400, 1200])
 def test_index_of_a_batch_fits_its_window(page: Any, tmp_path: Path, width: int) -> None:
     given = {"agent": "agents/senior-python-architect.md", "tasks": "agents/senior-python-architect.tasks.yaml"}
-    job = Job(name="compare-senior-python-architect-sonnet", notebook=Path("compare.ipynb"), parameters=given)
+    job = Job(notebook=Path("compare.ipynb"), out=tmp_path / "compare-senior-python-architect-sonnet", parameters=given)
     index = write_index(tmp_path, [JobOutcome(job=job, end="completed", verdict="no difference shown. " * 12)])
 
     with reading(page, scripts=True) as opened:

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.messages_server import MessagesServer, serve
-from workbench.definition.agent import load_agent
+from workbench.definition.files import load_agent
 from workbench.trial.record import load_run
 
 from .conftest import PROJECT, Lab, Notebook, open_notebook

@@ -1,35 +1,28 @@
 """What Claude Code makes of an agent file: whether it is listed, what the model is shown of it, what is sent.
 
-A model of the program's own reader, measured against version 2.1.330: what stands between the first two `---`
-is read as YAML; where that fails, once more with suspicious values put in quotes; else not at all.
+A model of the program's own reader (`two_passes.py`) with its rules on names and types, measured against version
+2.1.330.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib import resources
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
-from workbench.definition import yaml12
+from workbench.definition.agent import Agent
 from workbench.definition.document import Document, parse_document
+from workbench.definition.facts import facts
 from workbench.definition.header import Problem, Severity, brief, problem_at
 from workbench.definition.lines import as_shown
-
-if TYPE_CHECKING:
-    from workbench.definition.agent import Agent
-
-Verdict = Literal["strict", "retry", "dropped"]
-
-# As JavaScript has it: `\s` and `trim` know the byte order mark, `.` stops at every JavaScript line end.
-_BLANKS = "\t\n\v\f\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
-_FRONTMATTER = re.compile(rf"---[{_BLANKS}]*\n((?s:.*?))---[{_BLANKS}]*\n?")
-_VALUE_LINE = re.compile(rf"([a-zA-Z_-]+):[{_BLANKS}]+([^\n\r\u2028\u2029]+)\Z")
-_SUSPICIOUS = re.compile(r"[{}\[\]*&#!|>%@`]|: ")
-_EDGE_BLANKS = re.compile(rf"\A[{_BLANKS}]+|[{_BLANKS}]+\Z")
+from workbench.definition.two_passes import (
+    Parsed,
+    ReadingKind,
+    parse_as_claude_code,
+    shown_description,
+    split_tools,
+)
 
 _WINDOWS_PATH = re.compile(r"(?<![A-Za-z])[A-Za-z]:\\")
 
@@ -38,12 +31,11 @@ _TOOLS_OF_MEMORY = ("Write", "Edit", "Read")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClaudeCodeReading:
+class Reading:
     """Claude Code's reading of one file, alone in a project's `.claude/agents`."""
 
-    verdict: Verdict
-    """`strict`: as it is; `retry`: after putting values in quotes, which other readers do not do; `dropped`:
-    it is not listed, for the reasons in `problems`."""
+    kind: ReadingKind
+    """`dropped`: it is not listed, for the reasons in `problems`."""
     name: str | None = None
     """`None`, like the other fields, where the file is dropped."""
     description: str | None = None
@@ -63,21 +55,10 @@ class ClaudeCodeReading:
     @property
     def listed(self) -> bool:
         """Whether the agent is offered to the model at all."""
-        return self.verdict != "dropped"
+        return self.kind != "dropped"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parsed:
-    """What the two passes give, before any rule on names or types."""
-
-    verdict: Verdict
-    values: Mapping[str, Any]
-    prompt: str
-    header: str | None
-    """The text that was parsed; `None` where there is no frontmatter."""
-
-
-def read_as_claude_code(source: Agent | Document | bytes) -> ClaudeCodeReading:
+def read_as_claude_code(source: Agent | Document | bytes) -> Reading:
     """What Claude Code makes of an agent with its changes, of a document, or of bytes. Never raises."""
     document = _document_of(source)
     parsed = parse_as_claude_code(document)
@@ -85,12 +66,12 @@ def read_as_claude_code(source: Agent | Document | bytes) -> ClaudeCodeReading:
     reasons = tuple(_reasons_to_drop(document, parsed))
     problems = [*_reader_problems(document, parsed), *reasons]
     if reasons:
-        return ClaudeCodeReading(verdict="dropped", prompt=parsed.prompt, problems=_in_order(problems))
+        return Reading(kind="dropped", prompt=parsed.prompt, problems=_in_order(problems))
     problems += _backslash_problems(document, values["description"])
-    if parsed.verdict == "retry":
+    if parsed.kind == "repaired":
         problems += _repair_problems(document, parsed)
-    return ClaudeCodeReading(
-        verdict=parsed.verdict,
+    return Reading(
+        kind=parsed.kind,
         name=values["name"],
         description=shown_description(values["description"]),
         tools=_shown_tools(values),
@@ -101,55 +82,11 @@ def read_as_claude_code(source: Agent | Document | bytes) -> ClaudeCodeReading:
     )
 
 
-def parse_as_claude_code(document: Document) -> Parsed:
-    """The keys and the prompt that the program's two passes find in this text."""
-    text = as_shown(document.text.removeprefix("\ufeff"))
-    match = _FRONTMATTER.match(text)
-    if match is None:
-        return Parsed(verdict="strict", values={}, prompt=_trimmed(text), header=None)
-    header, prompt = match[1], _trimmed(text[match.end() :])
-    values = _mapping(header)
-    if values is not None:
-        return Parsed(verdict="strict", values=values, prompt=prompt, header=header)
-    values = _mapping(_with_quotes(header))
-    if values is not None:
-        return Parsed(verdict="retry", values=values, prompt=prompt, header=header)
-    return Parsed(verdict="dropped", values={}, prompt=prompt, header=header)
-
-
-def shown_description(description: str) -> str:
-    """A parsed description as the model is shown it."""
-    return as_shown(description).replace("\\n", "\n")
-
-
 def resolve_model_alias(model: object) -> str:
     """The model id that Claude Code asks for: of an alias in any case; the default for none; else the name."""
     if not isinstance(model, str) or not model or model.lower() == "inherit":
         return str(facts()["default_model"])
     return str(facts()["aliases"].get(model.lower(), model))
-
-
-def split_tools(text: str) -> tuple[str, ...]:
-    """The tools of a text with commas; those inside parentheses do not part: `Agent(a, b), Read` are two."""
-    parts: list[str] = []
-    depth = start = 0
-    for index, character in enumerate(text):
-        if character == "(":
-            depth += 1
-        elif character == ")":
-            depth = max(0, depth - 1)
-        elif character == "," and depth == 0:
-            parts.append(text[start:index])
-            start = index + 1
-    parts.append(text[start:])
-    return tuple(part for part in map(_trimmed, parts) if part)
-
-
-@cache
-def facts() -> Mapping[str, Any]:
-    """What this version of Claude Code knows: aliases, tools, colours, levels; with version and date."""
-    data = resources.files("workbench.definition").joinpath("claude_code_2_1_330.toml").read_text(encoding="utf-8")
-    return tomllib.loads(data)
 
 
 def _document_of(source: Agent | Document | bytes) -> Document:
@@ -160,39 +97,6 @@ def _document_of(source: Agent | Document | bytes) -> Document:
 
 def _in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda problem: (problem.line, problem.column)))
-
-
-def _trimmed(text: str) -> str:
-    return _EDGE_BLANKS.sub("", text)
-
-
-def _mapping(header: str) -> dict[str, Any] | None:
-    """The header's keys; none where it is YAML but no mapping; `None` where it is not YAML."""
-    if "\0" in header:
-        return None
-    try:
-        root = yaml12.read(header)
-    except yaml12.NotYaml:
-        return None
-    return root.value if root is not None and isinstance(root.value, dict) else {}
-
-
-def _with_quotes(header: str) -> str:
-    """The header with each suspicious value that is not in quotes yet put in quotes."""
-    return "\n".join(map(_line_with_quotes, header.split("\n")))
-
-
-def _line_with_quotes(line: str) -> str:
-    match = _VALUE_LINE.match(line)
-    if match is None or not _SUSPICIOUS.search(match[2]) or _is_whole(match[2]):
-        return line
-    escaped = match[2].replace("\\", "\\\\").replace('"', '\\"')
-    return f'{match[1]}: "{escaped}"'
-
-
-def _is_whole(value: str) -> bool:
-    """Whether a value is wholly in quotes or in brackets; versions before 2.1.330 quoted the latter."""
-    return len(value) > 1 and value[0] + value[-1] in ('""', "''", "[]")
 
 
 def _tool_list(value: Any) -> tuple[str, ...] | None:
@@ -223,7 +127,7 @@ def _reasons_to_drop(document: Document, parsed: Parsed) -> Iterator[Problem]:
             )
         yield from (p for p in document.problems if p.severity == "error" and p.rule != "not-yaml")
         return
-    if parsed.verdict == "dropped":
+    if parsed.kind == "dropped":
         yield _not_yaml(document, parsed)
         return
     values = parsed.values
@@ -320,13 +224,13 @@ def _reader_problems(document: Document, parsed: Parsed) -> Iterator[Problem]:
         if problem.rule != "not-yaml":
             if not (parsed.header is None and problem.severity == "error"):
                 yield problem
-        elif parsed.verdict == "retry":
+        elif parsed.kind == "repaired":
             yield replace(
                 problem,
                 rule="repaired",
                 message=problem.message.partition(";")[0] + "; Claude Code repairs this, other readers do not.",
             )
-        elif parsed.verdict == "strict" and parsed.header is not None:
+        elif parsed.kind == "strict" and parsed.header is not None:
             yield problem
     if parsed.header is not None and len(parsed.header) < len(document.header.rstrip(" \t\r\n")):
         line, column = _cut(document, parsed)

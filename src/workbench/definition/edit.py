@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from workbench.definition.document import Document, parse_document
+from workbench.definition.fields import KEYS
 from workbench.definition.forms import double_quoted
-from workbench.definition.header import KEYS, Entry
+from workbench.definition.header import Entry
 from workbench.definition.lines import LINE_END, lines_of, plain_line_ends
 
 _BREAK = re.compile(r"[ \t]*(?:\r\n|\r|\n)[ \t]*")

@@ -12,32 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from workbench.definition import yaml12
+from workbench.definition.fields import FIELD_OF_KEY, KEYS
 from workbench.definition.lines import LINE_END, count_lines, lines_of, without_end
 
-KEYS = (
-    "name",
-    "description",
-    "tools",
-    "disallowedTools",
-    "model",
-    "permissionMode",
-    "maxTurns",
-    "skills",
-    "mcpServers",
-    "hooks",
-    "memory",
-    "background",
-    "effort",
-    "isolation",
-    "color",
-    "initialPrompt",
-)
-"""The keys that Claude Code knows, in the order of its documentation (2.1.240)."""
-
-_ONE_WORD_KEYS = frozenset(
-    ("name", "model", "color", "memory", "effort", "isolation", "permissionMode", "background", "maxTurns")
-)
-_PROSE_KEYS = frozenset(("description", "initialPrompt"))
 _DIALOGUE = frozenset(
     ("Context", "user", "User", "assistant", "Assistant", "Example", "Examples", "example", "commentary")
 )
@@ -66,6 +43,8 @@ class Problem:
     """The frontmatter key, "prompt", or `None` for the whole file."""
     fix: str | None = None
     """What to do next."""
+    replacement: str | None = None
+    """What is to be written instead of what was found, where that is known; `fix` says it in words."""
 
     def __str__(self) -> str:
         advice = f" {self.fix}" if self.fix else ""
@@ -118,7 +97,15 @@ def brief(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def problem_at(entry: Entry, rule: str, severity: Severity, message: str, fix: str | None = None) -> Problem:
+def problem_at(
+    entry: Entry,
+    rule: str,
+    severity: Severity,
+    message: str,
+    fix: str | None = None,
+    *,
+    replacement: str | None = None,
+) -> Problem:
     """A problem with the value of an entry."""
     return Problem(
         rule=rule,
@@ -128,6 +115,7 @@ def problem_at(entry: Entry, rule: str, severity: Severity, message: str, fix: s
         column=entry.column,
         field=entry.key,
         fix=fix,
+        replacement=replacement,
     )
 
 
@@ -306,7 +294,7 @@ def _groups(lines: Sequence[str]) -> tuple[str, list[tuple[str, list[str]]]]:
 
 def _key_by_mistake(line: str, seen: set[str]) -> re.Match[str] | None:
     match = _KEY_BY_MISTAKE.match(line)
-    if match is None or match[1] not in _ONE_WORD_KEYS or match[1] in seen:
+    if match is None or not _is_one_word(match[1]) or match[1] in seen:
         return None
     return _MISTAKEN_KEY.match(line)
 
@@ -314,12 +302,20 @@ def _key_by_mistake(line: str, seen: set[str]) -> re.Match[str] | None:
 def _starts_entry(
     key: str, value: str, groups: Sequence[tuple[str, list[str]]], seen: set[str], in_prose: bool
 ) -> bool:
-    is_dialogue = key in _DIALOGUE or (key[:1].isupper() and bool(groups) and groups[-1][0] in _PROSE_KEYS)
+    is_dialogue = key in _DIALOGUE or (key[:1].isupper() and bool(groups) and _holds_prose(groups[-1][0]))
     if groups and not in_prose and is_dialogue:
         return False
     if in_prose and (key not in KEYS or key in seen):
         return False
-    return not (in_prose and key in _ONE_WORD_KEYS and re.search(r"\s", value.strip()))
+    return not (in_prose and _is_one_word(key) and re.search(r"\s", value.strip()))
+
+
+def _is_one_word(key: str) -> bool:
+    return key in FIELD_OF_KEY and FIELD_OF_KEY[key].is_one_word
+
+
+def _holds_prose(key: str) -> bool:
+    return key in FIELD_OF_KEY and FIELD_OF_KEY[key].kind == "lines"
 
 
 def _unquoted(text: str) -> str:

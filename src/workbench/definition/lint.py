@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from importlib import resources
 
 from workbench.definition.agent import Agent, parse_agent
-from workbench.definition.claude_code import facts, read_as_claude_code, resolve_model_alias
+from workbench.definition.claude_code import read_as_claude_code, resolve_model_alias
 from workbench.definition.document import Document
-from workbench.definition.header import KEYS, Entry, Problem, brief, problem_at
+from workbench.definition.facts import facts
+from workbench.definition.fields import FIELD_OF_KEY, FIELDS, KEYS, Field
+from workbench.definition.header import Entry, Problem, brief, problem_at
 
 LONGEST_DESCRIPTION = 5_000
 LONGEST_NAME = 50
 
-_CHOICES = {"permissionMode": "permission_modes", "memory": "memories", "isolation": "isolations"}
 _LOOK_ALIKES = {"allowedtools": "tools", "tool": "tools", "modeloverride": "model", "colour": "color"}
 
 
@@ -70,7 +71,8 @@ def _problems_of(document: Document, agent: Agent) -> Iterator[Problem]:
 
 def _of_entry(entry: Entry, agent: Agent) -> Iterator[Problem]:
     key = entry.key
-    if key not in KEYS:
+    field = FIELD_OF_KEY.get(key)
+    if field is None:
         yield _unknown_key(entry)
         return
     comment = _comment_of(entry)
@@ -91,15 +93,11 @@ def _of_entry(entry: Entry, agent: Agent) -> Iterator[Problem]:
             yield from _of_name(entry)
         case "description":
             yield from _of_description(entry)
-        case "tools" | "disallowedTools":
-            yield from _of_tools(entry, agent)
         case "model":
             yield from _of_model(entry, agent.model)
-        case "color":
-            yield from _of_color(entry)
         case "effort":
             yield from _of_effort(entry)
-        case "memory" if entry.value in facts()["memories"]:
+        case "memory" if entry.value in field.values:
             yield problem_at(
                 entry,
                 "memory-adds-text",
@@ -107,24 +105,35 @@ def _of_entry(entry: Entry, agent: Agent) -> Iterator[Problem]:
                 "With `memory` Claude Code appends its own text to the prompt (some 13,000 characters), "
                 "and switches Read, Write and Edit on.",
             )
-        case "permissionMode" | "memory" | "isolation":
-            yield from _of_choice(entry)
-        case "maxTurns":
+        case _:
+            yield from _of_kind(entry, field, agent)
+
+
+def _of_kind(entry: Entry, field: Field, agent: Agent) -> Iterator[Problem]:
+    """What holds of every field that is edited in the same way."""
+    match field.kind:
+        case "tools":
+            yield from _of_tools(entry, agent)
+        case "color":
+            yield from _of_color(entry, field)
+        case "choice":
+            yield from _of_choice(entry, field)
+        case "number":
             if isinstance(entry.value, bool) or not isinstance(entry.value, int) or entry.value < 1:
                 yield problem_at(
                     entry,
-                    "max-turns",
+                    "max-turns" if field.name == "max_turns" else "unknown-value",
                     "warning",
-                    f"`maxTurns` is {brief(entry.value)}, not a whole number above 0.",
-                    "Write one without quotes: `maxTurns: 20`.",
+                    f"`{field.key}` is {brief(entry.value)}, not a whole number above 0.",
+                    f"Write one without quotes: `{field.key}: 20`.",
                 )
-        case "background":
+        case "switch":
             if not isinstance(entry.value, bool):
                 yield problem_at(
                     entry,
-                    "background",
+                    "background" if field.name == "background" else "unknown-value",
                     "warning",
-                    f"`background` is {brief(entry.value)}, which is text to YAML 1.2, not true or false.",
+                    f"`{field.key}` is {brief(entry.value)}, which is text to YAML 1.2, not true or false.",
                     "Write `true`, or remove the key.",
                 )
 
@@ -139,8 +148,11 @@ def _unknown_key(entry: Entry) -> Problem:
             "warning",
             f"Claude Code ignores `{entry.key}` in an agent file.",
             f"Write `{meant}` if that is what is meant.",
+            replacement=meant,
         )
-    return problem_at(entry, "unknown-key", "note", f"Claude Code ignores `{entry.key}`: it is none of its 16 keys.")
+    return problem_at(
+        entry, "unknown-key", "note", f"Claude Code ignores `{entry.key}`: it is none of its {len(KEYS)} keys."
+    )
 
 
 def _comment_of(entry: Entry) -> str | None:
@@ -237,6 +249,7 @@ def _of_tool(entry: Entry, tool: str) -> Iterator[Problem]:
                 "warning",
                 f"{brief(base)} is no tool: names are matched by their case.",
                 f"Write `{right}`.",
+                replacement=right,
             )
         else:
             yield problem_at(
@@ -288,17 +301,18 @@ def _of_model(entry: Entry, model: str | None) -> Iterator[Problem]:
         )
 
 
-def _of_color(entry: Entry) -> Iterator[Problem]:
-    colors: list[str] = facts()["colors"]
-    if entry.value in colors:
+def _of_color(entry: Entry, field: Field) -> Iterator[Problem]:
+    if entry.value in field.values:
         return
     lower = str(entry.value).lower()
+    is_known = lower in field.values
     yield problem_at(
         entry,
-        "color-case" if lower in colors else "unknown-color",
-        "warning" if lower in colors else "note",
+        "color-case" if is_known else "unknown-color",
+        "warning" if is_known else "note",
         f"{brief(entry.value)} is none of the colours that Claude Code knows.",
-        f"Write `{lower}`." if lower in colors else f"Use one of {', '.join(colors)}.",
+        f"Write `{lower}`." if is_known else f"Use one of {', '.join(field.values)}.",
+        replacement=lower if is_known else None,
     )
 
 
@@ -311,7 +325,7 @@ def _of_effort(entry: Entry) -> Iterator[Problem]:
             "`effort` is a number, which only the agent SDK takes.",
             f"Use one of {', '.join(facts()['efforts'])}.",
         )
-    elif entry.value not in facts()["efforts"]:
+    elif entry.value not in FIELDS["effort"].values:
         yield problem_at(
             entry,
             "unknown-effort",
@@ -321,13 +335,12 @@ def _of_effort(entry: Entry) -> Iterator[Problem]:
         )
 
 
-def _of_choice(entry: Entry) -> Iterator[Problem]:
-    choices: Iterable[str] = facts()[_CHOICES[entry.key]]
-    if entry.value not in choices:
+def _of_choice(entry: Entry, field: Field) -> Iterator[Problem]:
+    if field.values and entry.value not in field.values:
         yield problem_at(
             entry,
             "unknown-value",
             "warning",
             f"{brief(entry.value)} is not a value of `{entry.key}`.",
-            f"Use one of {', '.join(choices)}.",
+            f"Use one of {', '.join(field.values)}.",
         )

@@ -6,16 +6,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from workbench.definition.agent import FIELDS, Agent, parse_agent
-from workbench.definition.claude_code import facts
+from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.document import Document, parse_document
 from workbench.definition.edit import with_value, without_key
+from workbench.definition.facts import facts
+from workbench.definition.fields import FIELD_OF_KEY, FIELDS, key_of
 from workbench.definition.forms import forms_of_list, forms_of_text
-from workbench.definition.header import KEYS, Entry, Problem
+from workbench.definition.header import Entry, Problem
 from workbench.definition.lint import check_agent
-
-_NAMES = {key: name for name, key in FIELDS.items()}
-_LISTS = ("tools", "disallowedTools", "skills")
 
 
 def mendable(agent: Agent, problems: Iterable[Problem]) -> tuple[Problem, ...]:
@@ -40,7 +38,7 @@ def mend_agent(agent: Agent, problem: Problem) -> Agent | None:
 
 
 def _is_safe(agent: Agent, mended: Agent, problem: Problem, before: tuple[Problem, ...]) -> bool:
-    others = [name for name in (*FIELDS, "prompt") if FIELDS.get(name) != problem.field and name != problem.field]
+    others = [name for name in (*FIELDS, "prompt") if key_of(name) != problem.field]
     if problem.rule != "misspelt-key" and any(getattr(agent, name) != getattr(mended, name) for name in others):
         return False
     after = check_agent(mended)
@@ -89,20 +87,19 @@ def _with_comment_as_text(document: Document, entry: Entry) -> Iterator[Document
 
 
 def _with_right_key(document: Document, entry: Entry, problem: Problem) -> Iterator[Document]:
-    meant = re.search(r"Write `(\w+)`", problem.fix or "")
-    if meant is None or meant[1] not in KEYS or document.entry(meant[1]) is not None:
+    meant = problem.replacement
+    if meant is None or meant not in FIELD_OF_KEY or document.entry(meant) is not None:
         return
-    renamed = replace(entry, text=entry.text.replace(entry.key, meant[1], 1))
+    renamed = replace(entry, text=entry.text.replace(entry.key, meant, 1))
     entries = tuple(renamed if one is entry else one for one in document.entries)
     yield parse_document(replace(document, entries=entries).text)
 
 
 def _meant_anew(entry: Entry, _problem: Problem) -> Iterator[str]:
     """The value as its author meant it, in the ways that every reader reads the same."""
-    if entry.key in _LISTS:
-        items = parse_agent(f"---\n{entry.text}---\n")
-        names = getattr(items, _NAMES[entry.key])
-        yield from forms_of_list(names or (), style="plain")
+    field = FIELD_OF_KEY.get(entry.key)
+    if field is not None and field.is_list:
+        yield from forms_of_list(_names_in(entry), style="plain")
     elif isinstance(entry.value, str):
         yield from forms_of_text(entry.value, style="double" if entry.key == "name" else "plain")
 
@@ -112,8 +109,9 @@ def _in_quotes(entry: Entry, _problem: Problem) -> Iterator[str]:
         yield from forms_of_text(entry.source.strip(), style="double")
 
 
-def _in_lower_case(entry: Entry, _problem: Problem) -> Iterator[str]:
-    yield str(entry.value).lower()
+def _as_replaced(_entry: Entry, problem: Problem) -> Iterator[str]:
+    if problem.replacement is not None:
+        yield from forms_of_text(problem.replacement)
 
 
 def _as_number(entry: Entry, _problem: Problem) -> Iterator[str]:
@@ -130,9 +128,9 @@ def _as_truth(entry: Entry, _problem: Problem) -> Iterator[str]:
 
 
 def _with_known_case(entry: Entry, problem: Problem) -> Iterator[str]:
-    right = re.search(r"Write `(\w+)`", problem.fix or "")
+    right = problem.replacement
     if right is not None:
-        yield from _tools_with(entry, lambda tool: right[1] if tool.lower() == right[1].lower() else tool)
+        yield from _tools_with(entry, lambda tool: right if tool.lower() == right.lower() else tool)
 
 
 def _without_lost_tools(entry: Entry, problem: Problem) -> Iterator[str]:
@@ -142,7 +140,7 @@ def _without_lost_tools(entry: Entry, problem: Problem) -> Iterator[str]:
 
 
 def _tools_with(entry: Entry, change: Callable[[str], str]) -> Iterator[str]:
-    tools = getattr(parse_agent(f"---\n{entry.text}---\n"), _NAMES[entry.key]) or ()
+    tools = _names_in(entry)
     changed = []
     for tool in tools:
         name, bracket, scope = tool.partition("(")
@@ -150,6 +148,13 @@ def _tools_with(entry: Entry, change: Callable[[str], str]) -> Iterator[str]:
             changed.append(other + bracket + scope)
     if changed and tuple(changed) != tools:
         yield from forms_of_list(changed, style=entry.style if entry.style != "recovered" else "plain")
+
+
+def _names_in(entry: Entry) -> tuple[str, ...]:
+    """The list that stands in an entry, read by itself; empty where it is no list of names."""
+    alone = parse_agent(f"---\n{entry.text}---\n")
+    field = FIELD_OF_KEY[entry.key]
+    return getattr(alone, field.name) or ()
 
 
 def _with_fence(document: Document) -> Document:
@@ -174,7 +179,7 @@ _OF_AN_ENTRY: Mapping[str, Callable[[Entry, Problem], Iterator[str]]] = {
     "read-differently": _meant_anew,
     "cut-at-dashes": _meant_anew,
     "not-text": _in_quotes,
-    "color-case": _in_lower_case,
+    "color-case": _as_replaced,
     "max-turns": _as_number,
     "background": _as_truth,
     "tool-case": _with_known_case,

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from workbench.definition.agent import Agent, load_agent
+from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
+from workbench.definition.files import load_agent
 from workbench.definition.header import Problem
 from workbench.errors import AgentFileError, DuplicateAgent
 

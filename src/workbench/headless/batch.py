@@ -12,18 +12,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tqdm import tqdm
 
 from workbench.definition.project import project_folder
 from workbench.errors import BudgetError, NotebookFailed, SetupError, WorkbenchError
 from workbench.headless.batch_index import write_index
-from workbench.headless.batch_plan import BatchPlan, Job
+from workbench.headless.batch_plan import BatchPlan
+from workbench.headless.job import Job
 from workbench.headless.kernels.worker import begin_worker
-from workbench.headless.notebook import run_notebook
+from workbench.headless.left_behind import Batch, JobOutcome
+from workbench.headless.notebook import run_job
 from workbench.headless.notebook_files import write_whole
 from workbench.headless.published import seen_from
 from workbench.runs.estimate_only import ESTIMATE_FILE, Take, read_estimate, write_estimate
@@ -32,37 +34,8 @@ from workbench.secrets import without_secrets
 STATE_FILE = "batch.json"
 """In the folder of a batch: whose budget it is. The only file there that two equal batches do not share."""
 
-JobEnd = Literal["completed", "failed", "refused", "not run"]
-
 _TIMES_A_WORKER_MAY_DIE = 3
 _SECONDS_BETWEEN_LOOKS = 0.5
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobOutcome:
-    """What became of one notebook of a batch."""
-
-    job: Job
-    end: JobEnd
-    verdict: str | None = None
-    error: str | None = None
-    page: Path | None = None
-    """Its page, also of one that failed in the middle; `None` where nothing ran."""
-    record: Path | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """What a batch left behind."""
-
-    outcomes: tuple[JobOutcome, ...]
-    """In the order of the plan."""
-    index: Path
-    """A page that names every notebook with its verdict."""
-
-    @property
-    def is_complete(self) -> bool:
-        return all(outcome.end == "completed" for outcome in self.outcomes)
 
 
 def run_batch(
@@ -92,7 +65,7 @@ def run_batch(
     project = project_folder()
 
     def start(executor: Executor, job: Job) -> Future[JobOutcome]:
-        return executor.submit(run_job, job, plan, project=project, environment=environment, go_on=go_on)
+        return executor.submit(run_job_in_batch, replace(job, go_on=go_on), project=project, environment=environment)
 
     outcomes: dict[str, JobOutcome] = {}
     left = list(plan.jobs)
@@ -100,7 +73,7 @@ def run_batch(
         with _executor(dask, at_once or plan.at_once) as executor:
             futures = {start(executor, job): job for job in left}
             with _stopped_on_interrupt(futures):
-                for job, outcome in _as_they_end(futures, plan, total=len(plan.jobs), progress=progress):
+                for job, outcome in _as_they_end(futures, total=len(plan.jobs), progress=progress):
                     if outcome is None and time < _TIMES_A_WORKER_MAY_DIE:
                         continue
                     outcomes[job.name] = outcome or _died(job)
@@ -120,18 +93,18 @@ def estimate_batch(plan: BatchPlan, *, say: Callable[[str], None] = print) -> Ta
     """
     total, asked = Take(), frozenset[str]()
     for number, job in enumerate(plan.jobs, 1):
-        place = f"[{number}/{len(plan.jobs)}] {job.name}"
+        which = f"[{number}/{len(plan.jobs)}] {job.name}"
         try:
-            take, asked = _take_of(job, plan, asked)
+            take, asked = _take_of(job, asked)
         except WorkbenchError as error:
-            say(f"{place}: {str(error).splitlines()[0]}")
+            say(f"{which}: {str(error).splitlines()[0]}")
         else:
-            say(f"{place}: {take.calls:,} {'call' if take.calls == 1 else 'calls'} to make")
+            say(f"{which}: {take.calls:,} {'call' if take.calls == 1 else 'calls'} to make")
             total += take
     return total
 
 
-def _take_of(job: Job, plan: BatchPlan, asked: frozenset[str]) -> tuple[Take, frozenset[str]]:
+def _take_of(job: Job, asked: frozenset[str]) -> tuple[Take, frozenset[str]]:
     """What one notebook would take beside what is asked for already, and all that is asked for then.
 
     With `WORKBENCH_ESTIMATE_FILE` set in this process while the notebook runs.
@@ -141,14 +114,7 @@ def _take_of(job: Job, plan: BatchPlan, asked: frozenset[str]) -> tuple[Take, fr
         write_estimate(file, take=None, asked=asked)
         os.environ[ESTIMATE_FILE] = str(file)
         try:
-            run_notebook(
-                project_folder() / job.notebook,
-                out=folder,
-                parameters=job.parameters,
-                progress=False,
-                deadline_seconds=plan.deadline_seconds,
-                cell_deadline_seconds=plan.cell_deadline_seconds,
-            )
+            run_job(replace(job, notebook=project_folder() / job.notebook, out=Path(folder)))
         except NotebookFailed:
             if read_estimate(file)[0] is None:
                 raise
@@ -158,27 +124,17 @@ def _take_of(job: Job, plan: BatchPlan, asked: frozenset[str]) -> tuple[Take, fr
         return take or Take(), asked
 
 
-def run_job(job: Job, plan: BatchPlan, *, project: Path, environment: Mapping[str, str], go_on: bool) -> JobOutcome:
+def run_job_in_batch(job: Job, *, project: Path, environment: Mapping[str, str]) -> JobOutcome:
     """Runs one notebook of a batch in this process, whose working directory and environment become the batch's.
 
     SIGTERM ends the process, once it is saved how far the notebook is.
     """
     os.chdir(project)
     os.environ.update(environment)
-    folder = Path(seen_from(project, plan.out / job.name))
     try:
-        run = run_notebook(
-            job.notebook,
-            out=folder,
-            parameters=job.parameters,
-            progress=False,
-            go_on=go_on,
-            deadline_seconds=plan.deadline_seconds,
-            cell_deadline_seconds=plan.cell_deadline_seconds,
-        )
+        run = run_job(replace(job, out=Path(seen_from(project, job.out))))
     except NotebookFailed as error:
-        page = plan.out / job.name / f"{job.notebook.stem}.html"
-        return JobOutcome(job=job, end="failed", error=str(error), page=page if page.exists() else None)
+        return JobOutcome(job=job, end="failed", error=str(error), page=job.page if job.page.exists() else None)
     except WorkbenchError as error:
         return JobOutcome(job=job, end="refused", error=without_secrets(str(error)))
     except SystemExit:
@@ -249,7 +205,7 @@ def _dask_executor(address: str) -> Iterator[Executor]:
 
 
 def _as_they_end(
-    futures: Mapping[Future[JobOutcome], Job], plan: BatchPlan, *, total: int, progress: bool
+    futures: Mapping[Future[JobOutcome], Job], *, total: int, progress: bool
 ) -> Iterator[tuple[Job, JobOutcome | None]]:
     """Each job with its outcome as it ends; `None`: its worker died."""
     pending = set(futures)
@@ -260,7 +216,7 @@ def _as_they_end(
                 bar.update()
                 yield futures[future], _outcome(future, futures[future])
             if not bar.disable:
-                bar.set_postfix_str("; ".join(_doing(plan, futures[future]) for future in pending if future.running()))
+                bar.set_postfix_str("; ".join(_doing(futures[future]) for future in pending if future.running()))
 
 
 def _outcome(future: Future[JobOutcome], job: Job) -> JobOutcome | None:
@@ -274,11 +230,10 @@ def _outcome(future: Future[JobOutcome], job: Job) -> JobOutcome | None:
     return JobOutcome(job=job, end="failed", error=without_secrets(f"{type(error).__name__}: {error}"))
 
 
-def _doing(plan: BatchPlan, job: Job) -> str:
+def _doing(job: Job) -> str:
     """How far a job is, by what it has saved."""
-    partial = plan.out / job.name / f"{job.notebook.stem}.partial.ipynb"
     try:
-        cells = json.loads(partial.read_text(encoding="utf-8"))["cells"]
+        cells = json.loads(job.partial.read_text(encoding="utf-8"))["cells"]
     except (OSError, ValueError):
         return f"{job.name} begins"
     code = [cell for cell in cells if cell["cell_type"] == "code"]

@@ -7,15 +7,12 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from workbench.headless.left_behind import JobOutcome
 from workbench.headless.notebook_files import write_whole
 from workbench.markup import visible
 from workbench.secrets import without_secrets
-
-if TYPE_CHECKING:
-    from workbench.headless.batch import JobOutcome
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">

@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,13 @@ import yaml
 
 from workbench.definition.project import project_folder
 from workbench.errors import BatchFileError, ParameterError
+from workbench.headless.job import Deadlines, Job
 from workbench.headless.notebook_files import load_notebook
 from workbench.headless.parameters import check_parameters, declared_parameters
 
 _OF_BATCH = {"out", "budget_usd", "budget_tokens", "at_once", "deadline_seconds", "cell_deadline_seconds", "notebooks"}
 _OF_ENTRY = {"notebook", "name", "parameters", "grid", "agents"}
 _LONGEST_NAME = 80
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One notebook of a batch with its parameters."""
-
-    name: str
-    """Unlike that of every other job, and fit to be the name of a folder."""
-    notebook: Path
-    parameters: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +35,6 @@ class BatchPlan:
     budget_usd: float | None = None
     """What all of them together may spend; `None`: no limit."""
     budget_tokens: int | None = None
-    deadline_seconds: float | None = None
-    """For each notebook."""
-    cell_deadline_seconds: float | None = None
 
 
 def load_batch(path: str | Path) -> BatchPlan:
@@ -66,10 +54,15 @@ def load_batch(path: str | Path) -> BatchPlan:
     file = Path(path)
     found = _read(file)
     _refuse_unknown(found, _OF_BATCH, file, "")
+    out = project_folder() / _text(found, "out", file, f"outputs/{file.stem}")
+    deadlines = Deadlines(
+        notebook=_number(found, "deadline_seconds", file), cell=_number(found, "cell_deadline_seconds", file)
+    )
     entries = found.get("notebooks")
     if not isinstance(entries, list) or not entries:
         raise BatchFileError("notebooks: must be a list with at least one notebook", path=file)
-    jobs = [job for number, entry in enumerate(entries, 1) for job in _jobs(entry, file, f"notebooks[{number}]")]
+    found_jobs = (_jobs(entry, out, file, f"notebooks[{number}]") for number, entry in enumerate(entries, 1))
+    jobs = [replace(job, deadlines=deadlines) for of_entry in found_jobs for job in of_entry]
     twice = sorted({job.name for job in jobs if sum(other.name == job.name for other in jobs) > 1})
     if twice:
         raise BatchFileError(f"two jobs are called {twice[0]!r}: put what differs into `name`", path=file)
@@ -77,12 +70,10 @@ def load_batch(path: str | Path) -> BatchPlan:
     tokens = _number(found, "budget_tokens", file, whole=True, least=0)
     return BatchPlan(
         jobs=tuple(jobs),
-        out=project_folder() / _text(found, "out", file, f"outputs/{file.stem}"),
+        out=out,
         at_once=2 if at_once is None else int(at_once),
         budget_usd=_number(found, "budget_usd", file, least=0),
         budget_tokens=None if tokens is None else int(tokens),
-        deadline_seconds=_number(found, "deadline_seconds", file),
-        cell_deadline_seconds=_number(found, "cell_deadline_seconds", file),
     )
 
 
@@ -99,7 +90,7 @@ def _read(file: Path) -> dict[str, Any]:
     return found
 
 
-def _jobs(entry: Any, file: Path, where: str) -> list[Job]:
+def _jobs(entry: Any, out: Path, file: Path, where: str) -> list[Job]:
     if isinstance(entry, str):
         entry = {"notebook": entry}
     if not isinstance(entry, dict):
@@ -124,7 +115,7 @@ def _jobs(entry: Any, file: Path, where: str) -> list[Job]:
             check_parameters(declared, parameters, notebook=notebook)
             varied = [*([Path(agent).stem] if agent else []), *map(str, values)]
             name = _name(entry, notebook, parameters, varied, file, where)
-            jobs.append(Job(name=name, notebook=notebook, parameters=parameters))
+            jobs.append(Job(notebook=notebook, out=out / name, parameters=parameters))
     return jobs
 
 

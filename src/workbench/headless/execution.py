@@ -17,7 +17,8 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,11 @@ from papermill.clientwrap import PapermillNotebookClient
 
 from workbench.definition.project import project_folder
 from workbench.errors import SetupError
+from workbench.headless.job import Deadlines
 from workbench.headless.kernels.kernel import HeadlessKernelManager, KernelLost, wait_until_ready
-from workbench.headless.parameters import check_parameters, declared_parameters
-from workbench.headless.progress import NotebookState, State, is_local, written_whole_from_now_on
-from workbench.headless.published import ABOUT, COMPLETED, KEEP_OUTPUT, about_notebook, names_of_places
+from workbench.headless.notebook_state import NotebookState, StateFile, is_local, written_whole_from_now_on
+from workbench.headless.parameters import Parameter, check_parameters, declared_parameters
+from workbench.headless.published import ABOUT, COMPLETED, KEEP_OUTPUT, about_notebook, names_of_folders
 from workbench.secrets import value_without_secrets, without_secrets
 
 _log = logging.getLogger(__name__)
@@ -45,31 +47,43 @@ _SECONDS_TO_SAY_WHERE = 2.0
 """How long an interrupted cell has to show where it was."""
 
 
-def execute_notebook(
-    nb: NotebookNode,
-    output_path: str | None = None,
-    progress_bar: bool | dict[str, Any] = True,
-    log_output: bool = False,
-    autosave_cell_every: int = 30,
-    *,
-    input_path: Any = None,
-    start_timeout: float = 60,
-    execution_timeout: float | None = None,
-    cell_timeout: float | None = None,
-    notebook_timeout: float | None = None,
-    folder: str | None = None,
-    stdout_file: Any = None,
-    stderr_file: Any = None,
-    when_cells_ended: Callable[[NotebookNode], None] | None = None,
-    earlier: NotebookNode | None = None,
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """What a notebook is executed with; its parameters fit what it declares."""
+
+    declared: Mapping[str, Parameter]
+    parameters: Mapping[str, Any]
+    folder: Path
+    """The working directory of its kernel."""
+    deadlines: Deadlines
+    when_cells_ended: Callable[[NotebookNode], None] | None = None
+    """Called with the notebook as it is kept, before the kernel has ended."""
+    earlier: NotebookNode | None = None
+    """How far an earlier run of the same notebook got, whose outputs are kept where a cell asks for it
+    (`KEEP_OUTPUT`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PapermillOptions:
+    """What papermill tells every engine, by its own names."""
+
+    output_path: str | None = None
+    progress_bar: bool | dict[str, Any] = True
+    log_output: bool = False
+    autosave_cell_every: int = 30
+    start_timeout: float = 60
+    stdout_file: Any = None
+    stderr_file: Any = None
+
+
+def execute_for_papermill(
+    nb: NotebookNode, *, execution: Execution | None = None, input_path: Any = None, **options: Any
 ) -> NotebookNode:
     """The notebook as it is kept, executed as far as it got.
 
-    `cell_timeout` (papermill calls it `execution_timeout`) and `notebook_timeout` are seconds; where they are not
-    given, `WORKBENCH_CELL_DEADLINE` and `WORKBENCH_DEADLINE` in the environment are. The kernel is this very Python,
-    in `folder` or the working directory. `when_cells_ended` is called with what will be returned, before the kernel has
-    ended. `earlier` is how far an earlier run of the same notebook got, whose outputs are kept where a cell asks for it
-    (`KEEP_OUTPUT`).
+    Without `execution`, papermill itself was called: then the notebook's parameters are checked first, and the
+    deadlines are among the options, as `cell_timeout` (papermill calls it `execution_timeout`) and `notebook_timeout`,
+    in seconds.
 
     Raises:
         ParameterError: A parameter is unknown, of the wrong type, or looks like a key. Nothing was started.
@@ -77,58 +91,51 @@ def execute_notebook(
         CellTimeoutError: A deadline passed.
         DeadKernelError: The kernel died.
     """
-    given = nb.metadata.papermill.get("parameters", {})
-    given = {name: value for name, value in given.items() if name not in _OF_PAPERMILL}
-    source = Path(input_path if isinstance(input_path, str) else "notebook")
-    check_parameters(declared_parameters(nb), given, notebook=source)
-    deadlines = _Deadlines(
-        cell=cell_timeout or execution_timeout or _seconds_of_environment("WORKBENCH_CELL_DEADLINE"),
-        notebook=notebook_timeout or _seconds_of_environment("WORKBENCH_DEADLINE"),
+    if execution is None:
+        given = nb.metadata.papermill.get("parameters", {})
+        given = {name: value for name, value in given.items() if name not in _OF_PAPERMILL}
+        declared = declared_parameters(nb)
+        source = Path(input_path if isinstance(input_path, str) else "notebook")
+        cell, execution_timeout = options.pop("cell_timeout", None), options.pop("execution_timeout", None)
+        execution = Execution(
+            declared=declared,
+            parameters=check_parameters(declared, given, notebook=source),
+            folder=Path(options.pop("folder", None) or Path.cwd()),
+            deadlines=Deadlines(cell=cell or execution_timeout, notebook=options.pop("notebook_timeout", None)),
+        )
+    return _execute(nb, execution, PapermillOptions(**options))
+
+
+def _execute(nb: NotebookNode, execution: Execution, options: PapermillOptions) -> NotebookNode:
+    deadlines = Deadlines(
+        cell=execution.deadlines.cell or _seconds_of_environment("WORKBENCH_CELL_DEADLINE"),
+        notebook=execution.deadlines.notebook or _seconds_of_environment("WORKBENCH_DEADLINE"),
     )
-    project = project_folder(folder)
-    local = written_whole_from_now_on(output_path) if output_path and is_local(output_path) else None
+    output, project = options.output_path, project_folder(execution.folder)
+    local = written_whole_from_now_on(output) if output and is_local(output) else None
     manager = HeadlessKernelManager()
-    about = about_notebook(nb, given, project=project)
-    state = State(
+    about = about_notebook(execution.declared, execution.parameters, project=project)
+    state = NotebookState(
         document=nb,
         about=about,
-        places=names_of_places(local.parent if local else project, project, (manager.temporary_folder, "$TMPDIR")),
+        folders=names_of_folders(local.parent if local else project, project, (manager.temporary_folder, "$TMPDIR")),
     )
-    progress = NotebookState(
+    file = StateFile(
         state,
         local,
-        output_path=output_path,
-        log_output=log_output,
-        progress_bar=progress_bar,
-        autosave_cell_every=autosave_cell_every,
+        output_path=output,
+        log_output=options.log_output,
+        progress_bar=options.progress_bar,
+        autosave_cell_every=options.autosave_cell_every,
     )
-    progress.notebook_start()
-    client = _Client(
-        progress,
-        km=manager,
-        folder=folder or str(Path.cwd()),
-        deadlines=deadlines,
-        when_cells_ended=when_cells_ended,
-        kept={} if earlier is None else _kept_outputs(earlier, nb, about),
-        startup_timeout=start_timeout,
-        log_output=log_output,
-        stdout_file=stdout_file,
-        stderr_file=stderr_file,
-    )
+    file.notebook_start()
+    client = _Client(file, manager, replace(execution, deadlines=deadlines), options)
     try:
         client.execute()
     finally:
-        progress.cleanup_pbar()
-        progress.notebook_complete()
+        file.cleanup_pbar()
+        file.notebook_complete()
     return state.published()
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Deadlines:
-    """Seconds; `None` for none."""
-
-    cell: float | None
-    notebook: float | None
 
 
 def _seconds_of_environment(name: str) -> float | None:
@@ -148,33 +155,24 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
     """Runs the cells of one notebook, in one event loop from the kernel's start to its end."""
 
     def __init__(
-        self,
-        progress: NotebookState,
-        *,
-        km: HeadlessKernelManager,
-        folder: str,
-        deadlines: _Deadlines,
-        when_cells_ended: Callable[[NotebookNode], None] | None,
-        kept: Mapping[str, list[Any]],
-        startup_timeout: float,
-        **options: Any,
+        self, file: StateFile, manager: HeadlessKernelManager, execution: Execution, options: PapermillOptions
     ) -> None:
         super().__init__(
-            progress,
-            km=km,
+            file,
+            km=manager,
             store_widget_state=False,
             record_timing=False,
             iopub_timeout=60,
             timeout_func=self._seconds_for,
-            **options,
+            log_output=options.log_output,
+            stdout_file=options.stdout_file,
+            stderr_file=options.stderr_file,
         )
-        self._state = progress.state
-        self._folder = folder
-        self._deadlines = deadlines
-        self._when_cells_ended = when_cells_ended
-        self._kept = kept
-        self._start_seconds = startup_timeout
-        self._ends = float("inf") if deadlines.notebook is None else time.monotonic() + deadlines.notebook
+        self._state = state = file.state
+        self._execution = execution
+        self._kept = _kept_outputs(execution.earlier, state) if execution.earlier else {}
+        self._start_seconds = options.start_timeout
+        self._ends = time.monotonic() + (execution.deadlines.notebook or float("inf"))
         self._idle = asyncio.Event()
         self._terminated = False
 
@@ -210,7 +208,8 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         with self._terminable():
             try:
                 await self.km.start_kernel(
-                    cwd=self._folder, extra_arguments=[f"--HistoryManager.hist_file={self.ipython_hist_file}"]
+                    cwd=str(self._execution.folder),
+                    extra_arguments=[f"--HistoryManager.hist_file={self.ipython_hist_file}"],
                 )
                 try:
                     info = await self._info_of_kernel()
@@ -223,8 +222,8 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
                     info = await self._info_of_kernel()
                 self.nb.metadata["language_info"] = info["language_info"]
                 await self._run_cells()
-                if self._when_cells_ended:
-                    self._when_cells_ended(self._state.published())
+                if self._execution.when_cells_ended:
+                    self._execution.when_cells_ended(self._state.published())
             finally:
                 await self._async_cleanup_kernel()
 
@@ -273,7 +272,7 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         return max(0.0, self._ends - time.monotonic())
 
     def _seconds_for(self, cell: NotebookNode) -> float | None:
-        seconds = min(self._deadlines.cell or float("inf"), self._left())
+        seconds = min(self._execution.deadlines.cell or float("inf"), self._left())
         return None if seconds == float("inf") else max(seconds, 0.001)
 
     async def _async_handle_timeout(self, timeout: float, cell: NotebookNode | None = None) -> None:
@@ -286,9 +285,9 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         raise self._deadline_passed()
 
     def _deadline_passed(self) -> CellTimeoutError:
-        whose, seconds = ("cell", self._deadlines.cell)
+        whose, seconds = ("cell", self._execution.deadlines.cell)
         if self._left() <= 0:
-            whose, seconds = ("notebook", self._deadlines.notebook)
+            whose, seconds = ("notebook", self._execution.deadlines.notebook)
         return CellTimeoutError(f"the deadline of {seconds:g} s for the {whose} passed")
 
     def process_message(self, msg: Mapping[str, Any], cell: NotebookNode, cell_index: int) -> Any:
@@ -340,15 +339,15 @@ def _as_the_format_wants(kind: str, data: Any) -> Any:
     return data if is_text or _JSON.fullmatch(kind) else json.dumps(data, ensure_ascii=False)
 
 
-def _kept_outputs(earlier: NotebookNode, document: NotebookNode, about: Mapping[str, Any]) -> dict[str, list[Any]]:
+def _kept_outputs(earlier: NotebookNode, now: NotebookState) -> dict[str, list[Any]]:
     """By cell, the outputs of an earlier run that stay: of cells that ask for it, ran to their end and are the same.
 
     None where the agents, tasks or versions are others.
     """
     before = earlier.metadata[ABOUT]
-    if _hashes(before) != _hashes(about) or before.get("versions") != about["versions"]:
+    if _hashes(before) != _hashes(now.about) or before.get("versions") != now.about["versions"]:
         return {}
-    sources = {cell.get("id"): cell.source for cell in document.cells}
+    sources = {cell.get("id"): cell.source for cell in now.document.cells}
     return {
         cell.id: cell.outputs
         for cell in earlier.cells[: before.get("cells_done", 0)]
@@ -368,19 +367,21 @@ def _run_in_own_loop(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         with asyncio.Runner() as runner:
             runner.run(run())
         return
+    # Called in a cell of another notebook: its thread's loop is at work on that very cell.
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="workbench-notebook") as thread:
-        stop: list[Callable[[], None]] = []
+        stop: list[Callable[[], object]] = []
 
         async def stoppable() -> None:
-            task, loop = asyncio.current_task(), asyncio.get_running_loop()
+            task = asyncio.current_task()
             assert task is not None
-            stop.append(lambda: (loop.call_soon_threadsafe(task.cancel), None)[1])
+            stop.append(partial(asyncio.get_running_loop().call_soon_threadsafe, task.cancel))
             await run()
 
         running = thread.submit(asyncio.run, stoppable())
         try:
             running.result()
         except KeyboardInterrupt:
+            # Python raises it in the main thread only: the other is told, and waited for while it saves.
             for each in stop:
                 each()
             raise

@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.headless.job import Deadlines, Job
 from workbench.headless.kernels.ready import kernel_environment, start_ready_interpreter
-
-
-@dataclass(frozen=True, kw_only=True)
-class NotebookRun:
-    """What running a notebook left behind."""
-
-    notebook: Path
-    """The executed notebook, without widget state."""
-    page: Path
-    """The same as one HTML file that needs nothing else."""
-    record: Path | None
-    """The folder with the recorded run; `None` where the notebook recorded none."""
-    verdict: str | None
-    """What the cell tagged `verdict` printed; `None` where there is no such cell."""
-    seconds: float
+from workbench.headless.left_behind import NotebookRun
 
 
 def run_notebook(
@@ -54,18 +40,21 @@ def run_notebook(
         NotebookFailed: A cell raised, a deadline passed or the kernel died. What ran is saved in `out`.
         FileError: The notebook cannot be read, or the folder not written.
     """
+    job = Job(
+        notebook=Path(notebook),
+        out=Path(out),
+        parameters=dict(parameters or {}),
+        deadlines=Deadlines(notebook=deadline_seconds, cell=cell_deadline_seconds),
+        go_on=go_on,
+    )
+    return run_job(job, progress=progress)
+
+
+def run_job(job: Job, *, progress: bool = False) -> NotebookRun:
+    """The same for a notebook and all that it runs with in one value."""
     # First of all: it imports what the notebook will, while this process imports what it needs itself.
     start_ready_interpreter(kernel_environment(os.environ))
     from workbench.headless.notebook_files import load_notebook
     from workbench.headless.run import run_document
 
-    return run_document(
-        load_notebook(notebook),
-        source=Path(notebook),
-        folder=Path(out),
-        parameters=dict(parameters or {}),
-        progress=progress,
-        go_on=go_on,
-        deadline_seconds=deadline_seconds,
-        cell_deadline_seconds=cell_deadline_seconds,
-    )
+    return run_document(load_notebook(job.notebook), job, progress=progress)

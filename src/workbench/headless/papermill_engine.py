@@ -14,10 +14,10 @@ class WorkbenchEngine:
 
     @classmethod
     def execute_notebook(cls, nb: Any, kernel_name: str, **options: Any) -> Any:
-        """See `workbench.headless.execution.execute_notebook`; the kernel is always this very Python."""
-        from workbench.headless.execution import execute_notebook
+        """See `workbench.headless.execution.execute_for_papermill`; the kernel is always this very Python."""
+        from workbench.headless.execution import execute_for_papermill
 
-        return execute_notebook(nb, **options)
+        return execute_for_papermill(nb, **options)
 
     @classmethod
     def nb_kernel_name(cls, nb: Any, name: str | None = None) -> str:

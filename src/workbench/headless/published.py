@@ -16,7 +16,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from workbench.headless.parameters import declared_parameters
+from workbench.headless.parameters import Parameter
 from workbench.secrets import scrubber
 
 ABOUT = "workbench"
@@ -40,12 +40,13 @@ _ERROR_MARK = "papermill-error-cell-tag"
 _HASHED = (".md", ".yaml", ".yml")
 
 
-def about_notebook(document: NotebookNode, parameters: Mapping[str, Any], *, project: Path) -> dict[str, Any]:
+def about_notebook(
+    declared: Mapping[str, Parameter], parameters: Mapping[str, Any], *, project: Path
+) -> dict[str, Any]:
     """What a notebook runs with: the versions, and the hashes of the agent and task files that its parameters name.
 
-    A file is named as the parameter names it; `parameters` stand above the notebook's own defaults.
+    A file is named as the parameter names it; `parameters` stand above the defaults that the notebook declares.
     """
-    declared = declared_parameters(document)
     values = {name: parameter.literal for name, parameter in declared.items()} | dict(parameters)
     files = {}
     for name, value in values.items():
@@ -55,7 +56,7 @@ def about_notebook(document: NotebookNode, parameters: Mapping[str, Any], *, pro
     return {"files": files, "versions": versions | {"python": platform.python_version()}}
 
 
-def published(document: NotebookNode, about: Mapping[str, Any], names_of_places: Mapping[str, str]) -> NotebookNode:
+def published(document: NotebookNode, about: Mapping[str, Any], names_of_folders: Mapping[str, str]) -> NotebookNode:
     """A copy of a notebook that is running or has run, in the form in which it is kept."""
     kept = {name: document.metadata[name] for name in ("kernelspec", "language_info") if name in document.metadata}
     parameters = document.metadata.get("papermill", {}).get("parameters", {})
@@ -65,7 +66,7 @@ def published(document: NotebookNode, about: Mapping[str, Any], names_of_places:
         "nbformat": 4,
         "nbformat_minor": 5,
     }
-    cleaned: NotebookNode = nbformat.from_dict(_in_texts(clean, names_of_places, scrubber()))
+    cleaned: NotebookNode = nbformat.from_dict(_in_texts(clean, names_of_folders, scrubber()))
     return cleaned
 
 
@@ -75,15 +76,15 @@ def without_papermills_marks(document: NotebookNode) -> NotebookNode:
     return document
 
 
-def names_of_places(folder: Path, project: Path, *others: tuple[Path, str]) -> dict[str, str]:
+def names_of_folders(folder: Path, project: Path, *others: tuple[Path, str]) -> dict[str, str]:
     """What to call the folders of this machine, the innermost first; a root keeps its name."""
-    places = {
+    folders = {
         **dict(others),
         folder.resolve(): seen_from(project, folder, otherwise=folder.name),
         project: ".",
         Path.home(): "~",
     }
-    return {str(place): name for place, name in places.items() if place != Path(place.anchor)}
+    return {str(path): name for path, name in folders.items() if path != Path(path.anchor)}
 
 
 def seen_from(project: Path, folder: Path, *, otherwise: str | None = None) -> str:
@@ -143,7 +144,7 @@ def _as_a_terminal_ends(text: str) -> str:
 
 
 def _in_texts(value: Any, names: Mapping[str, str], scrub: Callable[[str], str]) -> Any:
-    """The same value, with secrets taken out of every text and the places of this machine given other names."""
+    """The same value, with secrets taken out of every text and the folders of this machine given other names."""
     if isinstance(value, Mapping):
         return {
             _in_texts(key, names, scrub): item
@@ -155,9 +156,9 @@ def _in_texts(value: Any, names: Mapping[str, str], scrub: Callable[[str], str])
         return [_in_texts(item, names, scrub) for item in value]
     if not isinstance(value, str):
         return value
-    for place, name in names.items():
-        if place in value:
-            value = re.sub(rf"{re.escape(place)}(?![\w-])", name.replace("\\", r"\\"), value)
+    for folder, name in names.items():
+        if folder in value:
+            value = re.sub(rf"{re.escape(folder)}(?![\w-])", name.replace("\\", r"\\"), value)
     if "ipykernel_" in value:
         value = _CELL_FILE.sub(r"ipykernel/\1", value)
     return scrub(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +20,9 @@ from papermill.exceptions import PapermillExecutionError
 
 from workbench.definition.project import project_folder
 from workbench.errors import FileError, NotebookFailed, ParameterError
-from workbench.headless.notebook import NotebookRun
+from workbench.headless.execution import Execution
+from workbench.headless.job import Job
+from workbench.headless.left_behind import NotebookRun
 from workbench.headless.notebook_files import as_text, load_notebook, write_whole
 from workbench.headless.papermill_engine import WorkbenchEngine
 from workbench.headless.parameters import check_parameters, declared_parameters
@@ -32,78 +34,65 @@ _SECONDS_TO_START = 180
 """For a kernel, on a machine with much else to do."""
 
 
-def run_document(
-    document: NotebookNode,
-    *,
-    source: Path,
-    folder: Path,
-    parameters: Mapping[str, Any],
-    progress: bool,
-    go_on: bool,
-    deadline_seconds: float | None,
-    cell_deadline_seconds: float | None,
-) -> NotebookRun:
-    """Runs the notebook that was loaded from `source`; see `run_notebook`."""
+def run_document(document: NotebookNode, job: Job, *, progress: bool) -> NotebookRun:
+    """Runs the notebook that was loaded for the job; see `run_notebook`."""
     declared = declared_parameters(document)
-    if "out" in parameters:
-        raise ParameterError(f"{source}: give the folder as `out`, not as a parameter: {parameters['out']!r}")
-    values, before = dict(parameters), _earlier_run(folder, source.stem) if go_on else None
+    if "out" in job.parameters:
+        raise ParameterError(f"{job.notebook}: give the folder as `out`, not as a parameter: {job.parameters['out']!r}")
+    values, before = dict(job.parameters), _earlier_run(job) if job.go_on else None
     if before is not None:
         same = values.items() <= _parameters_of(before).items()
         values = _parameters_of(before) | values
         if same and before.metadata[ABOUT].get("outcome") == COMPLETED:
-            return _left_behind(before, folder, source.stem, declares_out="out" in declared, seconds=0.0)
+            return _left_behind(before, job, declares_out="out" in declared, seconds=0.0)
         before = before if same else None
-    values = check_parameters(declared, values, notebook=source)
+    values = check_parameters(declared, values, notebook=job.notebook)
     project = project_folder()
     if "out" in declared:
-        values["out"] = seen_from(project, folder)
+        values["out"] = seen_from(project, job.out)
 
     started = time.monotonic()
-    with _writing(folder), _PageBeside(source.stem) as page:
-        folder.mkdir(parents=True, exist_ok=True)
+    with _writing(job.out), _PageBeside(job.notebook.stem) as page:
+        job.out.mkdir(parents=True, exist_ok=True)
         page.get_ready()
-        partial = folder / f"{source.stem}.partial.ipynb"
+        execution = Execution(
+            declared=declared,
+            parameters=values,
+            folder=project,
+            deadlines=job.deadlines,
+            when_cells_ended=page.begin,
+            earlier=before,
+        )
         try:
-            executed = _execute(
-                document,
-                partial,
-                values,
-                folder=str(project),
-                progress_bar={"desc": source.stem, "disable": None} if progress else False,
-                notebook_timeout=deadline_seconds,
-                cell_timeout=cell_deadline_seconds,
-                when_cells_ended=page.begin,
-                earlier=before,
-            )
+            executed = _execute(document, job, execution, progress=progress)
         except (PapermillExecutionError, CellTimeoutError, DeadKernelError) as error:
-            executed = _unfinished(partial)
+            executed = _unfinished(job)
             # Papermill fails for a cell that is meant to raise too.
             if executed.metadata[ABOUT]["outcome"] != COMPLETED:
-                _publish(executed, page.of(executed), partial)
+                _publish(executed, page.of(executed), job)
                 raise NotebookFailed(
-                    f"{source}: {without_secrets(_reason(error))}\n"
-                    f"What ran before it is saved in {folder / source.stem}.ipynb; to go on, run it with --continue"
+                    f"{job.notebook}: {without_secrets(_reason(error))}\n"
+                    f"What ran before it is saved in {job.finished}; to go on, run it with --continue"
                 ) from None
         except (KeyboardInterrupt, SystemExit):
-            executed = _unfinished(partial)
-            _publish(executed, page.of(executed), partial)
+            executed = _unfinished(job)
+            _publish(executed, page.of(executed), job)
             raise
-        _publish(executed, page.of(executed), partial)
-    seconds = time.monotonic() - started
-    return _left_behind(executed, folder, source.stem, declares_out="out" in declared, seconds=seconds)
+        _publish(executed, page.of(executed), job)
+    return _left_behind(executed, job, declares_out="out" in declared, seconds=time.monotonic() - started)
 
 
-def _execute(document: NotebookNode, partial: Path, values: Mapping[str, Any], **options: Any) -> NotebookNode:
-    """Run the notebook; `partial` holds it as far as it got, after every cell."""
+def _execute(document: NotebookNode, job: Job, execution: Execution, *, progress: bool) -> NotebookNode:
+    """Run the notebook; `job.partial` holds it as far as it got, after every cell."""
     papermill_engines.register("workbench", WorkbenchEngine)
     executed: NotebookNode = papermill.execute_notebook(
         copy.deepcopy(document),
-        str(partial).replace("{", "{{").replace("}", "}}"),  # papermill formats its paths
-        parameters=dict(values),
+        str(job.partial).replace("{", "{{").replace("}", "}}"),  # papermill formats its paths
+        parameters=dict(execution.parameters),
         engine_name="workbench",
         start_timeout=_SECONDS_TO_START,
-        **options,
+        progress_bar={"desc": job.notebook.stem, "disable": None} if progress else False,
+        execution=execution,
     )
     return executed
 
@@ -150,21 +139,20 @@ def _get_ready_for_pages() -> None:
     get_ready_for_pages()
 
 
-def _publish(executed: NotebookNode, page: str, partial: Path) -> None:
+def _publish(executed: NotebookNode, page: str, job: Job) -> None:
     """Leave the notebook and the page for others; each appears whole or not at all."""
-    name = partial.name.removesuffix(".partial.ipynb")
-    write_whole(partial.with_name(f"{name}.html"), page)
-    write_whole(partial.with_name(f"{name}.ipynb"), as_text(executed))
-    partial.unlink()
+    write_whole(job.page, page)
+    write_whole(job.finished, as_text(executed))
+    job.partial.unlink()
 
 
-def _unfinished(partial: Path) -> NotebookNode:
-    return without_papermills_marks(nbformat.read(partial, as_version=4))
+def _unfinished(job: Job) -> NotebookNode:
+    return without_papermills_marks(nbformat.read(job.partial, as_version=4))
 
 
-def _earlier_run(folder: Path, name: str) -> NotebookNode | None:
+def _earlier_run(job: Job) -> NotebookNode | None:
     """What an earlier run left in the folder: that which was killed first."""
-    for path in (folder / f"{name}.partial.ipynb", folder / f"{name}.ipynb"):
+    for path in (job.partial, job.finished):
         if path.exists():
             found = load_notebook(path)
             if ABOUT not in found.metadata:
@@ -183,11 +171,11 @@ def _parameters_of(executed: NotebookNode) -> dict[str, Any]:
     }
 
 
-def _left_behind(executed: NotebookNode, folder: Path, name: str, *, declares_out: bool, seconds: float) -> NotebookRun:
+def _left_behind(executed: NotebookNode, job: Job, *, declares_out: bool, seconds: float) -> NotebookRun:
     return NotebookRun(
-        notebook=folder / f"{name}.ipynb",
-        page=folder / f"{name}.html",
-        record=folder if declares_out and (folder / _RECORD_FILE).exists() else None,
+        notebook=job.finished,
+        page=job.page,
+        record=job.out if declares_out and (job.out / _RECORD_FILE).exists() else None,
         verdict=_printed_by(executed, tag="verdict"),
         seconds=seconds,
     )

@@ -161,7 +161,7 @@ def _clean(document: NotebookNode) -> None:
 
 
 def _speaking_id(cell: NotebookNode, number: int, taken: Sequence[str] | set[str]) -> str:
-    """From the cell's heading or tag, else from its place."""
+    """From the cell's heading or tag, else from its number."""
     tags = cell.metadata.get("tags", [])
     heading = re.search(r"^#+\s*(.+)$", cell.source, re.MULTILINE) if cell.cell_type == "markdown" else None
     words = re.findall(r"[a-z]+", (heading[1] if heading else tags[0] if tags else "").lower())

@@ -17,13 +17,11 @@ TOML file with a table for each model that has other prices, in USD per million 
 
 from __future__ import annotations
 
-import gc
 import math
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -192,19 +190,18 @@ def _listed_price(model: str, today: date) -> Price | None:
     from importlib import metadata
 
     when = datetime(today.year, today.month, today.day, tzinfo=UTC)
-    with _without_collecting():
-        from genai_prices import Usage as PricedUsage
-        from genai_prices import calc_price
+    from genai_prices import Usage as PricedUsage
+    from genai_prices import calc_price
 
-        try:
-            found = calc_price(
-                PricedUsage(input_tokens=0, output_tokens=0),
-                model_ref=model,
-                provider_id="anthropic",
-                genai_request_timestamp=when,
-            ).model_price
-        except LookupError:
-            return None
+    try:
+        found = calc_price(
+            PricedUsage(input_tokens=0, output_tokens=0),
+            model_ref=model,
+            provider_id="anthropic",
+            genai_request_timestamp=when,
+        ).model_price
+    except LookupError:
+        return None
     if found.input_mtok is None or found.output_mtok is None:
         return None
     units = (found.input_mtok, found.output_mtok, found.cache_write_mtok, found.cache_read_mtok)
@@ -216,19 +213,6 @@ def _listed_price(model: str, today: date) -> Price | None:
         as_of=_known()["prices"]["compared"] if version == _known()["prices"]["genai_prices"] else None,
         source=f"list prices of genai-prices {version}",
     )
-
-
-@contextmanager
-def _without_collecting() -> Iterator[None]:
-    """The prices are some 40,000 objects, none of them garbage: to look for some takes longer than to make
-    them."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _listed_rates(found: Any, prompt_tokens: int) -> Rates:

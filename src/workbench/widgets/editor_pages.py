@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from workbench.definition.agent import FIELDS, Agent, diff_agents
+from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
+from workbench.definition.draft import Draft
+from workbench.definition.field_text import text_of
+from workbench.definition.fields import FORM, key_of
+from workbench.definition.files import diff_agents
 from workbench.definition.header import Problem
 from workbench.definition.project import project_folder
-from workbench.widgets.fields import forms, text_of
 from workbench.widgets.frame import as_code, as_rows, as_text
-
-if TYPE_CHECKING:
-    from workbench.widgets.editor import AgentEditor
 
 
 def title(agent: Agent) -> str:
@@ -21,23 +20,28 @@ def title(agent: Agent) -> str:
     return agent.name or (agent.path.name if agent.path else "agent without a name")
 
 
-def standing(editor: AgentEditor) -> str:
+def headline(draft: Draft) -> str:
+    """An editor in a line: of what, and how it stands."""
+    return f"AgentEditor({title(draft.agent)}: {standing(draft)})"
+
+
+def standing(draft: Draft) -> str:
     """How the draft stands to its file, in a few words."""
-    if not editor.is_edited:
+    if not draft.is_edited:
         return "no edits"
-    names = ", ".join(FIELDS.get(name, name) for name in editor.edited)
+    names = ", ".join(map(key_of, draft.edited))
     return f"edited, not saved: {names or 'its text'}"
 
 
 def reading_rows(agent: Agent) -> list[tuple[str, ...]]:
     """What Claude Code makes of the agent: what, and how."""
     reading = read_as_claude_code(agent)
-    verdicts = {
+    kinds = {
         "strict": "offered to the model: the header is valid YAML",
-        "retry": "offered to the model after a repair: the header is not valid YAML, which others refuse",
+        "repaired": "offered to the model after a repair: the header is not valid YAML, which others refuse",
         "dropped": "not offered: Claude Code passes the file over in silence",
     }
-    shown: list[tuple[str, ...]] = [("verdict", verdicts[reading.verdict])]
+    shown: list[tuple[str, ...]] = [("verdict", kinds[reading.kind])]
     if reading.listed:
         shown += [
             ("in the list of agents", f"- {reading.name}: {reading.description} (Tools: {reading.tools})"),
@@ -48,40 +52,40 @@ def reading_rows(agent: Agent) -> list[tuple[str, ...]]:
     return shown + [(problem.severity, f"{problem.message} {problem.fix or ''}") for problem in reading.problems]
 
 
-def html_page(editor: AgentEditor) -> str:
+def html_page(draft: Draft) -> str:
     """The editor as a page without controls."""
-    diff = _diff(editor)
+    diff = _diff(draft)
     return "".join(
         [
             "<div>",
-            as_text(repr(editor), tag="p"),
-            as_rows(_field_rows(editor.agent), ("field", "value")),
-            _problems_page(editor.problems()),
+            as_text(headline(draft), tag="p"),
+            as_rows(_field_rows(draft.agent), ("field", "value")),
+            _problems_page(draft.problems()),
             as_text(diff, tag="pre") if diff else "",
-            f"<details><summary>Prompt</summary>{as_text(editor.agent.prompt, tag='pre')}</details>",
+            f"<details><summary>Prompt</summary>{as_text(draft.agent.prompt, tag='pre')}</details>",
             "</div>",
         ]
     )
 
 
-def markdown_page(editor: AgentEditor) -> str:
+def markdown_page(draft: Draft) -> str:
     """The text of the draft and what changed in it, as Markdown."""
-    diff = _diff(editor)
+    diff = _diff(draft)
     parts = [
-        as_code(repr(editor)),
-        as_code(editor.agent.text, "markdown"),
+        as_code(headline(draft)),
+        as_code(draft.agent.text, "markdown"),
         as_code(diff, "diff") if diff else "",
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def _diff(editor: AgentEditor) -> str:
+def _diff(draft: Draft) -> str:
     """The changes, under a name of the file that is the same wherever the project lies."""
-    path = editor.saved.path
+    path = draft.saved.path
     if path is not None:
         whole, project = path.resolve(), project_folder()
         path = whole.relative_to(project) if whole.is_relative_to(project) else Path(path.name)
-    return diff_agents(editor.saved.replace(path=path), editor.agent.replace(path=path))
+    return diff_agents(draft.saved.replace(path=path), draft.agent.replace(path=path))
 
 
 def _problems_page(problems: tuple[Problem, ...]) -> str:
@@ -95,5 +99,5 @@ def _problems_page(problems: tuple[Problem, ...]) -> str:
 
 
 def _field_rows(agent: Agent) -> list[tuple[str, ...]]:
-    values = ((name, form, getattr(agent, name)) for name, form in forms().items())
-    return [(FIELDS[name], text_of(form, value)) for name, form, value in values if value is not None]
+    values = ((field, getattr(agent, field.name)) for field in FORM.values())
+    return [(field.key, text_of(field, value)) for field, value in values if value is not None]

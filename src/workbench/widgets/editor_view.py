@@ -1,6 +1,6 @@
-"""What a page shows of an `AgentEditor`: its values go there, what is typed and clicked comes back.
+"""What a page shows of a `Draft`: its values go there, what is typed and clicked comes back.
 
-Nothing is decided here: each act of the page is one method of the editor.
+Nothing is decided here: each act of the page is one method of the draft.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,12 @@ import ipywidgets
 import traitlets
 import yaml
 
-from workbench.definition.agent import FIELDS, Agent, parse_agent
-from workbench.definition.claude_code import facts
+from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.description import Example
-from workbench.definition.header import KEYS, Problem
+from workbench.definition.draft import Draft
+from workbench.definition.facts import facts
+from workbench.definition.fields import FORM, KEYS, key_of
+from workbench.definition.header import Problem
 from workbench.definition.lines import plain_line_ends
 from workbench.definition.lint import check_agent
 from workbench.definition.mend import mendable
@@ -29,14 +31,14 @@ from workbench.definition.merge import Merge, Piece
 from workbench.errors import AgentChangedOnDisk, WorkbenchError
 from workbench.markup import counted
 from workbench.runs.upkeep import estimate_upkeep
+from workbench.trial.description_tasks import tasks_of_description
 from workbench.widgets.editor_pages import reading_rows, standing, title
-from workbench.widgets.fields import forms, text_of, value_of
 from workbench.widgets.frame import sendable
 from workbench.widgets.models import model_choices, model_rows
 from workbench.widgets.shared_text import SharedText
 
 if TYPE_CHECKING:
-    from workbench.widgets.editor import AgentEditor
+    from workbench.ledger.versions import TriedVersion
 
 _FRONT = Path(__file__).parent / "front"
 _LINES_AROUND = 3
@@ -69,19 +71,31 @@ class EditorView(anywidget.AnyWidget):
     snapshot = traitlets.Dict().tag(sync=True)
     """What a page begins with; put together whenever one asks."""
 
-    def __init__(self, editor: AgentEditor) -> None:
-        self._editor = editor
-        self._texts = {"prompt": SharedText(editor.agent.prompt), "raw": SharedText(plain_line_ends(editor.text))}
+    def __init__(
+        self, draft: Draft, *, versions: Callable[[], Sequence[TriedVersion]], version: Callable[[str], Agent]
+    ) -> None:
+        """The view of a draft.
+
+        Args:
+            versions: finds the versions of the agent that were ever tried.
+            version: gives the agent as it was in one of them, as `disk` or as `git` has it.
+        """
+        self._draft = draft
+        self._find_versions = versions
+        self._find_version = version
+        self._texts = {"prompt": SharedText(draft.agent.prompt), "raw": SharedText(plain_line_ends(draft.text))}
         self._heard: dict[str, int] = {}
-        self._typed: dict[str, tuple[str, Any]] = {}
+        self._note, self._note_fails = "", False
         self._keeping: threading.Timer | None = None
         super().__init__(code=_shared_code())
         self.on_msg(lambda _widget, content, _buffers: self._hear(content))
+        draft.observe(self.refresh)
 
+    # The state of a page that is loaded later must be that of now; traitlets would send the one that was last set.
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
         state: dict[str, Any] = super().get_state(key, drop_defaults)
         if "snapshot" in state:
-            with self._editor._work.lock:
+            with self._draft.lock:
                 state["snapshot"] = {
                     "facts": _facts(),
                     "texts": {name: text.snapshot() for name, text in self._texts.items()},
@@ -91,8 +105,8 @@ class EditorView(anywidget.AnyWidget):
 
     def refresh(self) -> None:
         """Shows the draft as it is now."""
-        editor = self._editor
-        for name, now in (("prompt", editor.agent.prompt), ("raw", plain_line_ends(editor.text))):
+        draft = self._draft
+        for name, now in (("prompt", draft.agent.prompt), ("raw", plain_line_ends(draft.text))):
             text = self._texts[name]
             before = text.version
             if text.set(now):
@@ -101,7 +115,7 @@ class EditorView(anywidget.AnyWidget):
 
     def _hear(self, content: dict[str, Any]) -> None:
         """A message of a page, in whichever thread this ipykernel runs callbacks."""
-        with self._editor._work.lock:
+        with self._draft.lock:
             match content.get("type"):
                 case "hello":
                     for name, version in content["versions"].items():
@@ -115,10 +129,11 @@ class EditorView(anywidget.AnyWidget):
                     if self._keeping is not None:
                         self._keeping.cancel()
                         self._keeping = None
-                    self._editor._settle_typing()
+                    self._draft.look()
                 case "field":
                     self._heard[content["client"]] = content["seq"]
-                    self._take_field(content["field"], content["value"])
+                    self._note = ""
+                    self._draft.type_field(content["field"], content["value"])
                 case "examples":
                     self._heard[content["client"]] = content["seq"]
                     self._attempt(lambda: self._take_examples(content["examples"]))
@@ -134,7 +149,10 @@ class EditorView(anywidget.AnyWidget):
             return
         self._send_updates(name, version)
         if taken:
-            self._editor._take_typed(**{"prompt" if name == "prompt" else "text": text.text})
+            # Only what was typed is noted here. The page asks to look when it pauses; until then no problem is searched
+            # and no file written, so that a key costs the same however long the agent is.
+            self._note = ""
+            (self._draft.type_prompt if name == "prompt" else self._draft.type_text)(text.text)
             self._keep_soon()
 
     def _keep_soon(self) -> None:
@@ -145,8 +163,8 @@ class EditorView(anywidget.AnyWidget):
             self._keeping.start()
 
     def _keep(self) -> None:
-        with self._editor._work.lock:
-            self._editor._keep_draft()
+        with self._draft.lock:
+            self._draft.keep()
             self._keeping = None
 
     def _send_updates(self, name: str, version: int) -> None:
@@ -157,86 +175,72 @@ class EditorView(anywidget.AnyWidget):
         else:
             self.send({"type": "updates", "text": name, "version": version, "updates": updates})
 
-    def _take_field(self, name: str, shown: str | None) -> None:
-        editor, work = self._editor, self._editor._work
-        form, now = forms()[name], getattr(editor.agent, name)
-        work.note = ""
-        try:
-            # Text that is what the file's own value shows as stands for that value, whatever its type is.
-            is_now = shown is not None and now is not None and shown == text_of(form, now)
-            value = now if is_now else value_of(form, shown)
-            self._typed[name] = (shown or "", value)
-            editor.edit(**{name: value})
-        except (ValueError, WorkbenchError) as error:
-            work.unreadable[name] = (shown or "", str(error))
-            self.refresh()
-
     def _take_examples(self, rows: list[dict[str, str]]) -> str:
-        self._editor.edit_examples([Example(**row) for row in rows])
+        self._draft.edit_examples([Example(**row) for row in rows])
         return ""
 
-    def _act(self, name: str, given: dict[str, Any]) -> str:
-        editor = self._editor
-        acts: dict[str, Callable[[], str]] = {
-            "save": lambda: _said(editor.save(), "Saved."),
-            "revert": lambda: _said(editor.revert(), "All edits are thrown away; Undo revert brings them back."),
-            "restore": lambda: _said(editor.restore(), "Your edits are back."),
+    def _act(self, name: str, given: dict[str, Any]) -> str | None:
+        """Does what a button is for, and gives the words for it; `None`: what was said before stays."""
+        draft = self._draft
+        acts: dict[str, Callable[[], str | None]] = {
+            "save": lambda: _said(draft.save(), "Saved."),
+            "revert": lambda: _said(draft.revert(), "All edits are thrown away; Undo revert brings them back."),
+            "restore": lambda: _said(draft.restore(), "Your edits are back."),
             "reread": self._read_again,
-            "write_again": lambda: _said(editor.write_again(), "The file is there again, as the draft is."),
+            "write_again": lambda: _said(draft.write_again(), "The file is there again, as the draft is."),
             "settle": lambda: _said(
-                editor.settle({int(index): side for index, side in given["sides"].items()}),
+                draft.settle({int(index): side for index, side in given["sides"].items()}),
                 "Both are one draft now. Look at the changes, then save.",
             ),
-            "take_up_draft": lambda: _said(editor.take_up_draft(), "The kept draft is back."),
+            "take_up_draft": lambda: _said(draft.take_up_draft(), "The kept draft is back."),
             "drop_draft": self._drop_draft,
-            "mend": lambda: _said(editor.mend(Problem(**given)), "Mended."),
+            "mend": lambda: _said(draft.mend(Problem(**given)), "Mended."),
             "compare": lambda: self._compare(given["against"]),
             "versions": self._list_versions,
             "tasks": self._show_tasks,
         }
         return acts[name]()
 
-    def _attempt(self, act: Callable[[], str]) -> None:
+    def _attempt(self, act: Callable[[], str | None]) -> None:
         """Does what a button is for and shows what it says, or why it could not."""
-        work = self._editor._work
+        fails = False
         try:
-            note, fails = act(), False
+            note = act()
         except AgentChangedOnDisk as error:
             fails, note = True, str(error)
-            if work.is_gone:
+            if self._draft.is_gone:
                 note = "Not saved: the file is gone since it was read. The draft is kept."
-            elif work.disk is not None:
+            elif self._draft.conflict is not None:
                 note = "Not saved: the file changed on disk since it was read."
         except WorkbenchError as error:
             note, fails = str(error), True
-        if note != work.note:  # some acts leave it as it is
-            work.note, work.note_fails = note, fails
+        if note is not None:
+            self._note, self._note_fails = note, fails
         self.refresh()
 
     def _read_again(self) -> str:
-        on_both_sides = self._editor.reread()
+        on_both_sides = self._draft.reread()
         if not on_both_sides:
             return "The file is read again, and your edits are made on it."
-        fields = ", ".join(FIELDS.get(name, name) for name in on_both_sides)
+        fields = ", ".join(map(key_of, on_both_sides))
         return (
             f"The file is read again. Both it and you changed: {fields}. Yours stands: see the changes before you save."
         )
 
     def _drop_draft(self) -> str:
-        self._editor.drop_draft()
+        self._draft.drop_draft()
         return "The kept draft is removed."
 
-    def _compare(self, against: str) -> str:
+    def _compare(self, against: str) -> None:
         try:
-            text, says = sendable(plain_line_ends(self._editor.version(against).text)), ""
+            text, says = sendable(plain_line_ends(self._find_version(against).text)), ""
         except WorkbenchError as error:
             text, says = None, str(error)
         self.send({"type": "compared", "against": against, "text": text, "says": says})
-        return self._editor._work.note
 
-    def _list_versions(self) -> str:
+    def _list_versions(self) -> None:
         try:
-            found, says = self._editor.versions(), ""
+            found, says = tuple(self._find_versions()), ""
         except WorkbenchError as error:
             found, says = (), str(error)
         items = [
@@ -248,66 +252,59 @@ class EditorView(anywidget.AnyWidget):
             for one in found
         ]
         self.send({"type": "versions", "items": items, "says": says})
-        return self._editor._work.note
 
-    def _show_tasks(self) -> str:
+    def _show_tasks(self) -> None:
         tasks = [
             {
                 name: value
                 for name, value in asdict(task).items()
                 if name in ("id", "group", "context", "input") and value
             }
-            for task in self._editor.tasks()
+            for task in tasks_of_description(self._draft.agent)
         ]
         text = yaml.safe_dump(tasks, sort_keys=False, allow_unicode=True, width=10**6) if tasks else ""
         self.send({"type": "tasks", "text": sendable(text)})
-        return self._editor._work.note
 
     def _state(self) -> dict[str, Any]:
-        editor, work = self._editor, self._editor._work
-        agent = parse_agent(editor.text, path=editor.agent.path)
+        draft = self._draft
+        agent = parse_agent(draft.text, path=draft.agent.path)
         problems = check_agent(agent)
         mends = set(mendable(agent, problems))
-        conflict = editor.conflict
+        conflict, offered = draft.conflict, draft.kept_draft
         state = {
             "title": title(agent),
             "path": str(agent.path) if agent.path else "",
-            "standing": standing(editor),
-            "is_edited": editor.is_edited,
-            "edited": list(editor.edited),
-            "can_restore": work.thrown_away is not None and not editor.is_edited,
-            "note": work.note,
-            "note_fails": work.note_fails,
-            "is_gone": work.is_gone,
+            "standing": standing(draft),
+            "is_edited": draft.is_edited,
+            "edited": list(draft.edited),
+            "can_restore": draft.can_restore,
+            "note": " ".join(filter(None, (self._note, draft.trouble))),
+            "note_fails": self._note_fails or bool(draft.trouble),
+            "is_gone": draft.is_gone,
             "heard": dict(self._heard),
-            "fields": {name: self._field(name, agent) for name in forms()},
+            "fields": {name: self._field(name, agent) for name in FORM},
             "unknown": [
                 {"key": entry.key, "text": entry.text.rstrip("\r\n")}
                 for entry in agent.document.entries
                 if entry.key not in KEYS
             ],
-            "examples": [asdict(example) for example in editor.examples],
+            "examples": [asdict(example) for example in draft.examples],
             "model": model_rows(agent),
             "body_line": agent.document.body_line,
             "problems": [asdict(problem) | {"mend": problem in mends} for problem in problems],
             "reading": reading_rows(agent),
             "upkeep": _upkeep_rows(agent),
-            "offered": None if work.offered is None else {"at": work.offered.at[:16].replace("T", " ")},
+            "offered": None if offered is None else {"at": offered.at[:16].replace("T", " ")},
             "conflict": None if conflict is None else _conflict(conflict),
         }
         sent: dict[str, Any] = json.loads(sendable(json.dumps(state, ensure_ascii=False)))
         return sent
 
     def _field(self, name: str, agent: Agent) -> dict[str, Any]:
-        form, value = forms()[name], getattr(agent, name)
-        typed, why = self._editor._work.unreadable.get(name, (None, ""))
-        if typed is None and value is not None:
-            # As it was typed, for as long as it stands for this: a comma or blank at its end is not taken away.
-            before, stands_for = self._typed.get(name, ("", None))
-            typed = before if stands_for == value else text_of(form, value)
-        shown: dict[str, Any] = {"text": typed, "why": why}
-        if form.kind in ("tools", "names"):
-            shown["items"] = list(value or ())
+        text, why = self._draft.field_text(name)
+        shown: dict[str, Any] = {"text": text, "why": why}
+        if FORM[name].is_list:
+            shown["items"] = list(getattr(agent, name) or ())
         return shown
 
 
@@ -321,8 +318,9 @@ def _facts() -> dict[str, Any]:
     return {
         "product": f"{known['product']} {known['version']}",
         "forms": [
-            {"name": name, "key": FIELDS[name], **asdict(form), "keeps_empty": form.keeps_empty}
-            for name, form in forms().items()
+            {name: value for name, value in asdict(field).items() if name != "types"}
+            | {"keeps_empty": field.keeps_empty}
+            for field in FORM.values()
         ],
         "colors": known["colors"],
         "models": model_choices(),

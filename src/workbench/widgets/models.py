@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workbench.definition.agent import Agent
-from workbench.definition.claude_code import facts
+from workbench.definition.facts import facts
 from workbench.errors import WorkbenchError
 from workbench.trial.catalogue import context_tokens, find_price, resolve_model
 

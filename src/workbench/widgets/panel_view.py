@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from workbench.definition.claude_code import facts
+from workbench.definition.facts import facts
 from workbench.definition.project import project_folder
 from workbench.errors import WorkbenchError
 from workbench.model.anthropic import describe_endpoint

@@ -20,6 +20,8 @@ Changes = Sequence[Any]
 class SharedText:
     """A text with a version that each change raises by one. Bytes that are not UTF-8 are shown as �, and stay."""
 
+    # It is held in UTF-16, two bytes a unit, because the page counts so: an emoji is two places there, one in Python.
+
     def __init__(self, text: str) -> None:
         self._units = _encoded(text)
         self._log: list[dict[str, Any]] = []
@@ -42,6 +44,7 @@ class SharedText:
             ValueError: a change does not fit the text.
         """
         if version != self.version:
+            # Not even where both changes are far apart: only the page knows its later changes, and moves all of them.
             return False
         units = self._units
         for changes in updates:
@@ -62,6 +65,7 @@ class SharedText:
 
     def since(self, version: int) -> list[dict[str, Any]] | None:
         """The changes after this version; `None` where they are no longer known."""
+        # A later version than ours is that of a page which outlived the kernel: nothing of it can be trusted.
         if not self._dropped <= version <= self.version:
             return None
         return self._log[version - self._dropped :]
@@ -103,10 +107,12 @@ def _changed(units: bytes, changes: Changes) -> bytes:
 
 
 def _difference(old: bytes, new: bytes) -> list[Any] | None:
+    """The one change between two texts. One, not a minimal set: the cursor of a page outside of it stays."""
     if old == new:
         return None
     start = _same_at_start(old, new)
     shorter = min(len(old), len(new)) - start
+    # Not beyond what is the same at the start: in "aa" to "aaa" both ends match the very same letters.
     end = min(_same_at_start(old[::-1], new[::-1]) // 2 * 2, shorter)
     # A pair of units is one character: half of one is never kept.
     if start and _is_high(old[start - 2 : start]):
@@ -120,7 +126,10 @@ def _difference(old: bytes, new: bytes) -> list[Any] | None:
 
 
 def _same_at_start(one: bytes, other: bytes) -> int:
-    """How many bytes both begin with, rounded down to whole units."""
+    """How many bytes both begin with, rounded down to whole units.
+
+    By halving: comparing slices runs at the speed of memory, a loop over 200 kB would be felt with every key.
+    """
     low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2

@@ -70,12 +70,15 @@ class ReadyProvisioner(LocalProvisioner):
         except (CannotFork, ValueError) as error:
             _say_once(f"Kernels start in the ordinary way, which takes longer: {error}")
             return await super().launch_kernel(cmd, **options)
-        self.process = cast(Any, kernel)  # it has what is used of a Popen
+        # It has what is used of a Popen. It is no child of this process, but leads a group of its own, which
+        # jupyter_client's signals go to.
+        self.process = cast(Any, kernel)
         self.pid = self.pgid = kernel.pid
         self.cwd = options.get("cwd")
         return self.connection_info
 
     async def wait(self) -> int | None:
+        # As the one of jupyter_client, which looks every 0.1 s: longer than a forked kernel takes to end.
         while await self.poll() is None:
             await asyncio.sleep(_LOOK_SECONDS)
         return await super().wait()
@@ -92,11 +95,11 @@ class HeadlessKernelManager(AsyncKernelManager):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._place = tempfile.TemporaryDirectory(prefix="workbench-", ignore_cleanup_errors=True)
-        self.folder = folder = Path(self._place.name)
+        self._temporary = tempfile.TemporaryDirectory(prefix="workbench-", ignore_cleanup_errors=True)
+        self.folder = folder = Path(self._temporary.name)
         self._stderr = folder / "stderr"
         self._has_said = False
-        (folder / "tmp").mkdir()
+        (folder / "tmp").mkdir()  # apart from the sockets, which a notebook that cleans up shall not find
         self.connection_file = str(folder / "kernel.json")
         if sys.platform != "win32" and len(str(folder)) < _LONGEST_SOCKET_PATH:
             self.transport, self.ip = "ipc", str(folder / "k")
@@ -146,9 +149,10 @@ class HeadlessKernelManager(AsyncKernelManager):
     async def _async_cleanup_resources(self, restart: bool = False) -> None:
         await super()._async_cleanup_resources(restart)
         if not restart:
+            # Only now has the kernel written its last. What it said is not lost with the folder.
             if not self._has_said and (said := self._last_words()):
                 _log.warning("A kernel wrote to its stderr:\n%s", said)
-            self._place.cleanup()
+            self._temporary.cleanup()
 
     async def lost(self, what: str) -> KernelLost:
         """The error that says how the kernel ended, after `what`."""
@@ -178,6 +182,7 @@ class HeadlessKernelManager(AsyncKernelManager):
             self.provisioner.forks = False
         await self._async_restart_kernel(now=True)
 
+    # jupyter_client binds these names to its own methods when its class is made.
     start_kernel = _async_start_kernel
     finish_shutdown = _async_finish_shutdown
     cleanup_resources = _async_cleanup_resources
@@ -195,6 +200,8 @@ async def wait_until_ready(
     """
     until, pause = time.monotonic() + seconds, 0.05
     while True:
+        # What it sends on the second channel before we are connected to it is lost, and the reply on the first tells
+        # nothing of that: it is asked again until one answer came on both.
         asked = client.kernel_info()
         info: dict[str, Any] | None = None
         heard = False

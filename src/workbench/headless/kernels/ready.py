@@ -2,6 +2,20 @@
 
 One ready interpreter serves every thread of its owner. It is started once, in the background, and ends with its
 owner. Where a fork is not possible, `fork` says why, and the caller starts a kernel in the ordinary way.
+
+A forked kernel as its owner sees it, who is not its parent and learns of it by a socket of its own, its fate:
+
+    asked ----- {"refused": ...}, closed, or no answer in time ---> none: CannotFork, and an ordinary start
+      |
+      | {"pid": ...}
+      v
+    running --- {"status": ...} ----------------------------------> ended: with an exit code, or minus a signal
+      |
+      +-------- closed without a word ----------------------------> orphan: the ready interpreter is gone, and has
+                                                                    taken its kernels with it
+
+An owner that gave up in "asked" has closed its end: the kernel that comes of it all the same finds nobody to tell its
+pid, and ends before it has begun.
 """
 
 from __future__ import annotations
@@ -166,9 +180,10 @@ class ReadyInterpreter:
             self._process = subprocess.Popen(
                 [sys.executable, str(script), str(theirs.fileno()), *options, *READY_MODULES],
                 stdin=subprocess.DEVNULL,
+                # TMPDIR is a folder of the kernel that is asked for first, and goes with it.
                 env=_WITHOUT_THREADS | {name: value for name, value in environment.items() if name != "TMPDIR"},
                 pass_fds=[theirs.fileno()],
-                start_new_session=True,
+                start_new_session=True,  # Ctrl-C in a terminal is for the owner, which interrupts its kernels itself
             )
             undo.pop_all()
 
@@ -202,12 +217,13 @@ class ReadyInterpreter:
         fate, theirs = socket.socketpair()
         try:
             with theirs, self._lock:
+                # The length first, with the files: a stream has no messages, and files go with some byte of it.
                 socket.send_fds(self._door, [len(content).to_bytes(8, "big")], [theirs.fileno(), stdout, stderr])
                 self._door.sendall(content)
             fate.settimeout(_ANSWER_SECONDS)
             answer = b""
             while not answer.endswith(b"\n"):
-                piece = fate.recv(1)
+                piece = fate.recv(1)  # no more than this line: what follows it belongs to `ForkedKernel.poll`
                 if not piece:
                     raise CannotFork("the ready interpreter ended")
                 answer += piece
@@ -256,7 +272,8 @@ def start_ready_interpreter(environment: Mapping[str, str], *, once: bool = Fals
     with _own_lock:
         found = _own.get(os.getpid())
         if found is None or not found.is_alive():
-            for other in _own.values():  # dead, or of the process that this one was forked from
+            # Dead, or of the process that this one was forked from, whose side of the door it holds open too.
+            for other in _own.values():
                 other.let_go()
             _own.clear()
             try:
@@ -265,7 +282,7 @@ def start_ready_interpreter(environment: Mapping[str, str], *, once: bool = Fals
                 _log.warning("Kernels start in the ordinary way: no ready interpreter can be started: %s", error)
                 return None
             _own[os.getpid()] = found
-            atexit.unregister(end_ready_interpreter)
+            atexit.unregister(end_ready_interpreter)  # a forked process has inherited it
             atexit.register(end_ready_interpreter)
         return found
 

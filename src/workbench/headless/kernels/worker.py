@@ -23,6 +23,8 @@ def begin_worker() -> None:
     if parent is None:
         return
 
+    # In a thread: the worker's own thread is inside a notebook for minutes. The signal, and not an exit, because only
+    # the main thread can end its event loop, and save.
     def watch() -> None:
         multiprocessing.connection.wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)

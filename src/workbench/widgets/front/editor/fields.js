@@ -1,4 +1,4 @@
-// The sixteen fields, each with a control that fits. A control shows what the kernel says, except while the kernel has
+// The fields, each with a control that fits. A control shows what the kernel says, except while the kernel has
 // not heard yet what was typed into it.
 import { button, grow, make, newId, setText, setValue, whenChanged } from "./dom.js";
 import { showTools } from "./tools.js";

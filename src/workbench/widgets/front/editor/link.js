@@ -1,5 +1,14 @@
 // The page's end of the line to the kernel. What is typed is sent at once, one message of a kind on its way at a time:
 // while the kernel is busy, what is typed gathers here, and goes as one when it answers.
+//
+//   page                                   kernel
+//   hello {versions}                  ->   updates {what the page missed}, state
+//   push {text, version, updates}     ->   updates {the same, if they were made on its newest version; else its own}
+//                                          or reset {text, version}, when it no longer knows what the page missed
+//   pull {text, version}              ->   updates (the page found that it missed some)
+//   look                              ->   state (problems, changes, costs: too dear to work out with every key)
+//   field, examples {client, seq}     ->   state, in which heard[client] is the seq
+//   act {act, with}                   ->   state, and for some acts a message of their own
 import { ChangeSet, Text } from "@codemirror/state";
 
 const LOOK_AFTER_MS = 120;
@@ -12,6 +21,7 @@ export class Link {
     this.model = model;
     this.facts = facts;
     this.state = state;
+    // A page that is loaded again is another client: the kernel's count of what it heard belongs to the page before.
     this.client = Math.random().toString(36).slice(2);
     this.isGone = false;
     this.texts = {};
@@ -31,6 +41,7 @@ export class Link {
       this.isGone = true;
       this.tell({ type: "gone" });
     });
+    // Between the snapshot and the listener above, changes may have passed by: this asks for them.
     const versions = Object.fromEntries(Object.entries(this.texts).map(([name, text]) => [name, text.version]));
     this.send({ type: "hello", versions });
   }
@@ -61,7 +72,9 @@ export class Link {
 
   takeUpdates({ text: name, version, updates }) {
     const text = this.texts[name];
+    // Updates of which the ones before never came, as after a connection that broke: ask for all that is missing.
     if (version > text.version) return this.send({ type: "pull", text: name, version: text.version });
+    // The answer to a push and a change by a cell may cross, so the first of these may be known already.
     const news = updates
       .slice(text.version - version)
       .map(({ client, changes }) => ({ clientID: client, changes: ChangeSet.fromJSON(changes) }));
@@ -77,7 +90,7 @@ export class Link {
 
   // A control's value, the newest in place of one that still waits here.
   setControl(name, message) {
-    this.controls.delete(name);
+    this.controls.delete(name); // so that it goes to the end: values are sent in the order in which they were last set
     this.controls.set(name, message);
     this.pump();
   }
@@ -109,10 +122,12 @@ export class Link {
       this.onItsWay = name;
       this.send({ ...message, client: this.client, seq: ++this.sent });
     }
+    // The kernel answers a push at once but shows problems only when it looks: once more, for what came in late.
     if (this.looksAgain && this.areWritersSettled) {
       this.looksAgain = false;
       this.send({ type: "look" });
     }
+    // A button means the draft as it is seen, so it waits for what is on its way. Acts do not wait for each other.
     while (this.isSettled && this.acts.length) this.send(this.acts.shift());
     this.watch();
   }

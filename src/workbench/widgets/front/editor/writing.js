@@ -126,7 +126,7 @@ export class Writing {
     if (!update.docChanged || this.isSettled) return;
     this.link.lookSoon();
     this.link.watch();
-    setTimeout(() => this.push());
+    setTimeout(() => this.push()); // CodeMirror is in the midst of an update, in which its state is not to be read
   }
 
   push() {
@@ -150,6 +150,7 @@ export class Writing {
   hear(message) {
     if (message.text !== this.name) return;
     if (message.type === "updates") {
+      // Also an empty list is an answer: what was sent was made on an old version, and goes again over what came.
       if (message.updates.length) {
         const received = receiveUpdates(this.state, message.updates);
         const isOfKernel = message.updates.every(({ clientID }) => clientID === KERNEL);
@@ -214,7 +215,7 @@ export class Writing {
 
   // The view is closed; what was typed into it goes on to the kernel.
   destroy() {
-    this.sendFrom(this.onItsWay);
+    this.sendFrom(this.onItsWay); // nobody types any more: no reason to wait for the answer to what is on its way
     this.left = this.view.state;
     this.view.destroy();
     if (this.isSettled || this.link.isGone) this.end();

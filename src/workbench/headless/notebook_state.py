@@ -20,12 +20,13 @@ _SHARE_OF_TIME_TO_SAVE = 0.1
 
 
 @dataclass(kw_only=True)
-class State:
+class NotebookState:
     """How far a notebook is, and all that is needed to write it down."""
 
     document: NotebookNode
     about: dict[str, Any]
-    places: Mapping[str, str]
+    folders: Mapping[str, str]
+    """What to call the folders of this machine; see `names_of_folders`."""
     outcome: str = RUNNING
     cell: str | None = None
     """Where it ended, if not at its end."""
@@ -41,7 +42,7 @@ class State:
         known: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
         if self.outcome != COMPLETED:
             known["cells_done"] = self.cells_done
-        document = published(self.document, {**self.about, **known}, self.places)
+        document = published(self.document, {**self.about, **known}, self.folders)
         if self.outcome != RUNNING:
             self._at_end = document
         return document
@@ -50,10 +51,10 @@ class State:
         self.outcome, self.error, self._at_end = outcome, error, None
 
 
-class NotebookState(NotebookExecutionManager):  # type: ignore[misc]
-    """Saves the notebook as it is kept; notes no times."""
+class StateFile(NotebookExecutionManager):  # type: ignore[misc]
+    """Saves a notebook's state as it runs, as papermill tells of its cells; notes no times."""
 
-    def __init__(self, state: State, local: Path | None, **options: Any) -> None:
+    def __init__(self, state: NotebookState, local: Path | None, **options: Any) -> None:
         self.state = state
         self._local = local
         self._saved_at = self._save_seconds = 0.0

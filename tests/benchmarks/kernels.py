@@ -1,0 +1,84 @@
+"""The ready interpreter that kernels are forked from: what each trick for speed saves, on its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.benchmarks.measure import Program, cpu_seconds, in_turn, median
+from workbench.headless.kernels import ready
+
+IMPORTS = "import gc, importlib\n{first}\nfor name in {names}:\n    importlib.import_module(name)"
+SHARES = "        _share_what_is_imported()\n"
+BUSY = "import gc\ngc.collect()\nlists = [[n] for n in range(200_000)]\ndel lists"
+
+
+def show_imports() -> None:
+    names = ("ipykernel.kernelapp", *ready.READY_MODULES)
+    environment = {"JE_ARROW_MALLOC_CONF": "background_thread:false", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    programs = {
+        title: Program(
+            command=[sys.executable, "-c", IMPORTS.format(first=first, names=names)], environment=environment
+        )
+        for title, first in (("with the collector", ""), ("without it", "gc.disable()"))
+    }
+    for title, found in in_turn(programs).items():
+        print(f"all imports {title:<20} CPU {median(found, cpu_seconds):5.2f} s")
+
+
+def show_nbformat() -> None:
+    programs = {
+        "import nbformat": Program(command=[sys.executable, "-c", "import nbformat"]),
+        "notebook_files": Program(command=[sys.executable, "-c", "import workbench.headless.notebook_files"]),
+    }
+    for title, found in in_turn(programs).items():
+        print(f"{title:<32} CPU {median(found, cpu_seconds):5.2f} s")
+
+
+def show_memory() -> None:
+    script = Path(ready.__file__).with_name("ready_interpreter.py").read_text(encoding="utf-8")
+    assert script.count(SHARES) == 1
+    for title, text in (("shared", script), ("not shared", script.replace(SHARES, ""))):
+        with tempfile.TemporaryDirectory() as folder:
+            print(
+                f"own memory of each of 2 kernels that collected, {title:<11} {_memory_of_kernels(Path(folder), text)} MB"
+            )
+
+
+def _memory_of_kernels(folder: Path, script: str) -> list[int]:
+    """In MB: what is its own, and its part of what it shares with the others."""
+    from jupyter_client.blocking.client import BlockingKernelClient
+
+    (folder / "ready_interpreter.py").write_text(script, encoding="utf-8")
+    ready.__file__, before = str(folder / "ready.py"), ready.__file__
+    environment = ready.kernel_environment(os.environ)
+    interpreter, held = ready.ReadyInterpreter(environment), []
+    ready.__file__ = before
+    kernels = []
+    for number in range(2):
+        file = folder / f"{number}.json"
+        argv = ["ipykernel_launcher.py", "-f", str(file), "--transport=ipc", f"--ip={folder / str(number)}"]
+        kernels.append(interpreter.fork(argv, cwd=str(folder), environment=environment))
+        client = BlockingKernelClient(connection_file=str(file))
+        while not file.exists() or not file.read_text():
+            assert kernels[-1].poll() is None
+        client.load_connection_file()
+        client.start_channels()
+        client.wait_for_ready(timeout=60)
+        client.execute(BUSY, reply=True)
+        client.stop_channels()
+    for kernel in kernels:
+        rollup = Path(f"/proc/{kernel.pid}/smaps_rollup").read_text()
+        held.append(int(re.findall(r"^Pss: +(\d+)", rollup, re.MULTILINE)[0]) // 1024)
+    interpreter.close()
+    return held
+
+
+def main() -> None:
+    show_imports()
+    show_nbformat()
+    if sys.platform == "linux":
+        show_memory()
