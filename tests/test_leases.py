@@ -21,7 +21,9 @@ import sqlalchemy as sa
 from tests.batch_server import serve_batches
 from tests.messages_server import MessagesServer
 from workbench.definition.agent import Agent, parse_agent
-from workbench.ledger.leases import Leases
+from workbench.ledger import leases
+from workbench.ledger.holders import this_process
+from workbench.ledger.leases import Elsewhere, Leases
 from workbench.ledger.schema import askers, budget_holds, claims
 from workbench.ledger.store import open_ledger
 from workbench.model import asker
@@ -47,11 +49,11 @@ def has_looked(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Set when a run has found that another one is asking for what it needs."""
     looked, take = threading.Event(), Leases.take
 
-    def take_and_tell(self: Leases, connection: sa.Connection, keys: Collection[str]) -> frozenset[str]:
-        theirs = take(self, connection, keys)
-        if theirs:
+    async def take_and_tell(self: Leases, keys: Collection[str]) -> Elsewhere:
+        elsewhere = await take(self, keys)
+        if elsewhere.leased:
             looked.set()
-        return theirs
+        return elsewhere
 
     monkeypatch.setattr(Leases, "take", take_and_tell)
     return looked
@@ -71,13 +73,13 @@ def in_ledger(work: Callable[[sa.Connection], Any]) -> Any:
         return asyncio.run(ledger.transact(work))
 
 
-def lease(key: str, *, machine: str = ELSEWHERE, process: int = 1, seconds: float = 60) -> datetime:
+def lease(key: str, *, seconds: float = 60, **who: Any) -> datetime:
     """Has somebody else ask for this; until when."""
     until = datetime.now(UTC) + timedelta(seconds=seconds)
+    by = {"process": 1, "machine": ELSEWHERE, "namespace": ELSEWHERE, **who}
 
     def insert(connection: sa.Connection) -> None:
-        row = {"holder": "somebody", "process": process, "machine": machine, "until": until.isoformat()}
-        connection.execute(askers.insert().values(row))
+        connection.execute(askers.insert().values(holder="somebody", until=until.isoformat(), **by))
         connection.execute(claims.insert().values(key=key, holder="somebody"))
 
     in_ledger(insert)
@@ -179,12 +181,8 @@ def test_lease_of_another_machine_lasts_until_it_is_not_renewed(agent: Agent, se
 
 def test_lease_of_a_process_that_has_ended_is_over(agent: Agent, server: MessagesServer) -> None:
     ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    with open_ledger() as ledger:
-        asyncio.run(ledger.transact(partial(Leases().take, keys=["a key"])))
-    machine = in_ledger(lambda connection: connection.scalar(sa.select(askers.c.machine)))
-    give_back()
     plan = plan_of(agent, range(2))
-    lease(key_of(plan, server, "0"), machine=machine, process=int(ended.stdout), seconds=3600)
+    lease(key_of(plan, server, "0"), **{**this_process(), "process": int(ended.stdout)}, seconds=3600)
 
     assert outcomes(run_trials(plan)) == {"answered"}
 
@@ -278,7 +276,7 @@ def test_batch_waits_for_what_is_being_streamed(agent: Agent, monkeypatch: pytes
 def test_leases_are_renewed_while_a_run_asks(
     agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(missing, "RENEWED_EVERY_SECONDS", 0.02)
+    monkeypatch.setattr(leases, "RENEWED_EVERY_SECONDS", 0.02)
     server.seconds_a_piece = 0.3
 
     def until() -> Any:

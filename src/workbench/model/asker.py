@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from workbench.definition.agent import Agent
 from workbench.errors import LedgerError, SetupError, WorkbenchError
 from workbench.ledger.budget.reservation import Budget, Reservation, used_up
+from workbench.ledger.leases import Leases
 from workbench.ledger.store import Ledger
 from workbench.model import anthropic as door
 from workbench.model.limiter import Limiter, family_of
@@ -82,11 +83,13 @@ class Asker:
         most: int = 1,
         budget: Budget | None = None,
         deadline_seconds: float = door.DEADLINE_SECONDS,
+        leases: Leases | None = None,
     ) -> None:
         self.limiters: dict[str, Limiter] = {}
         self.warming = Warming()
         self.errors: list[WorkbenchError] = []
         self._budget = budget
+        self._leases = leases
         self._deadline_seconds = deadline_seconds
         self._client = client
         self._ledger = ledger
@@ -112,6 +115,7 @@ class Asker:
 
         Raises:
             LedgerError: the attempt is not on disk.
+            LeaseLost: somebody else may be asking for it; it was not sent again.
             SetupError: it failed in a way that every trial would.
         """
         if self._tracer is None:
@@ -178,9 +182,14 @@ class Asker:
             if self.is_ending or began is None:
                 return None
             reservation = await self._reserved(trial.request)
+            try:
+                if self._leases is not None:
+                    await self._leases.confirm()  # it may have waited for long, and the machine may have slept
+            except BaseException:
+                self._release(reservation)
+                raise
             if clock.seconds_left <= 0:
-                if self._budget is not None and reservation is not None:
-                    self._budget.release(reservation)
+                self._release(reservation)
                 return None
             clock.start()
             progress = PartialReply(on_first_token=None if turn is None else turn.first_token_came, scrub=self._scrub)
@@ -222,6 +231,10 @@ class Asker:
             await self._ledger.write(settled, agent)
         else:
             await self._ledger.write(settled, agent, also=self._budget.renew, committed=self._budget.renewed)
+
+    def _release(self, reservation: Reservation | None) -> None:
+        if self._budget is not None and reservation is not None:
+            self._budget.release(reservation)
 
     async def _reserved(self, request: Request) -> Reservation | None:
         if self._budget is None:

@@ -21,6 +21,7 @@ from workbench.errors import SetupError
 from workbench.ledger.budget.limits import NOTHING, Spent
 from workbench.ledger.budget.reservation import Budget, used_up
 from workbench.ledger.budget.spending import Transaction
+from workbench.ledger.leases import Leases
 from workbench.ledger.open_batches import (
     OpenBatch,
     close_batch_items,
@@ -94,6 +95,7 @@ async def ask_batch(
     ledger: Ledger,
     again: bool = False,
     budget: Budget | None = None,
+    leases: Leases | None = None,
     limits: Limits = LIMITS,
     polling: Polling = POLLING,
     on_progress: Callable[[BatchProgress], None] | None = None,
@@ -102,7 +104,8 @@ async def ask_batch(
 
     The trials are of one plan and one endpoint; `agents` has theirs by variant. Each result is in the ledger before it
     is given. Whoever stops iterating stops waiting only: the batches go on, and the same call finds them again.
-    With `again` a reply that the ledger holds already does not count; a batch that is on its way still does.
+    With `again` a reply that the ledger holds already does not count; a batch that is on its way still does. What is in
+    `leases` is under no lease any more once it is in a batch; what another run has leased is not sent.
 
     The worst case of a batch is set aside in the account of `budget` when it is about to be sent, and each request is
     settled with its result, by whoever collects it. What does not fit is sent when results have made room.
@@ -126,7 +129,9 @@ async def ask_batch(
             "to go live"
         )
     async with door.open_client(endpoint) as client:
-        asking = _Asking(trials, agents, client, ledger, again=again, budget=budget, limits=limits, polling=polling)
+        asking = _Asking(
+            trials, agents, client, ledger, again=again, budget=budget, leases=leases, limits=limits, polling=polling
+        )
         await asking.tidy()
         while True:
             async for settled in asking.look_and_send():
@@ -152,6 +157,7 @@ class _Asking:
         *,
         again: bool,
         budget: Budget | None,
+        leases: Leases | None,
         limits: Limits,
         polling: Polling,
     ) -> None:
@@ -162,6 +168,7 @@ class _Asking:
         self._ledger = ledger
         self._again = again
         self._budget = budget
+        self._leases = leases
         self._unaffordable: list[Spent] = []
         self._limits = limits
         self._polling = polling
@@ -260,7 +267,12 @@ class _Asking:
     async def _send(self, part: Sequence[Trial]) -> AsyncIterator[tuple[int, Trial]]:
         keys = [trial.key for trial in part]
         number = await asyncio.to_thread(
-            intend_batch, self._ledger, keys, endpoint=self._endpoint.base_url, also=self._set_aside(part)
+            intend_batch,
+            self._ledger,
+            keys,
+            endpoint=self._endpoint.base_url,
+            leases=self._leases,
+            also=self._set_aside(part),
         )
         if number is None:
             return  # another process was first with some of them, or with the money: the next look finds out
