@@ -241,7 +241,7 @@ def test_prices_are_imported_only_when_one_is_needed() -> None:
         "from workbench.trial.task import Task\n"
         "agent = workbench.parse_agent('---\\nname: a\\ndescription: b\\n---\\n' + 'x' * 9000)\n"
         "plan = plan_trials({'a': agent}, [Task(id='t', input='x')], repeats=2)\n"
-        "workbench.run_trials(plan, progress=False); plan.estimate()\n"
+        "workbench.run_trials(plan, progress=False); workbench.estimate_plan(plan)\n"
         "print('genai_prices' in sys.modules)"
     )
 

@@ -16,6 +16,7 @@ from workbench.definition.agent import Agent
 from workbench.errors import PlanError
 from workbench.ledger.budget.reservation import Budget
 from workbench.runs import estimate
+from workbench.runs.estimate import estimate_plan
 from workbench.runs.plan import Plan, plan_trials
 from workbench.runs.runner import run_trials
 from workbench.statistics.power import ASSUMED, detectable_effect
@@ -76,7 +77,7 @@ def plan_of(agent: Agent, **settings: Any) -> Plan:
 def test_server_counts_each_prompt_once_whatever_the_repeats(
     agent: Agent, server: list[tuple[str, dict[str, Any]]]
 ) -> None:
-    found = plan_of(agent, repeats=5).estimate()
+    found = estimate_plan(plan_of(agent, repeats=5))
 
     assert [path for path, _ in server] == ["/v1/messages/count_tokens"] * 4
     assert all(body.keys() == {"model", "messages", "system"} for _, body in server)
@@ -90,7 +91,7 @@ def test_place_that_does_not_count_gets_an_approximation_that_says_so(
     with counting(lambda _: answer) as (url, _):
         monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
 
-        found = plan_of(agent).estimate()
+        found = estimate_plan(plan_of(agent))
 
     assert found.input_source == "approximated: one for 3.1 bytes"
     assert found.input_tokens > 0
@@ -107,13 +108,13 @@ def test_place_that_counts_some_prompts_says_how_many(agent: Agent, monkeypatch:
     with counting(first_only) as (url, _):
         monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
 
-        assert plan_of(agent).estimate().input_source.startswith("1 of 4 prompts counted by the server, the others")
+        assert estimate_plan(plan_of(agent)).input_source.startswith("1 of 4 prompts counted by the server, the others")
 
 
 def test_output_is_given_at_the_limit_and_at_the_expected_length(
     agent: Agent, server: list[tuple[str, dict[str, Any]]]
 ) -> None:
-    found = plan_of(agent, max_tokens=4000).estimate()
+    found = estimate_plan(plan_of(agent, max_tokens=4000))
 
     assert (found.output_tokens, found.most_output_tokens) == (4 * 1500, 4 * 4000)
     assert found.output_source == "1,500 a reply assumed, for the ledger has none to go by"
@@ -124,7 +125,7 @@ def test_output_is_given_at_the_limit_and_at_the_expected_length(
 def test_reply_is_never_expected_to_be_longer_than_its_limit(
     agent: Agent, server: list[tuple[str, dict[str, Any]]]
 ) -> None:
-    found = plan_of(agent, max_tokens=10).estimate()
+    found = estimate_plan(plan_of(agent, max_tokens=10))
 
     assert found.output_tokens == found.most_output_tokens == 40
 
@@ -132,7 +133,7 @@ def test_reply_is_never_expected_to_be_longer_than_its_limit(
 @pytest.mark.usefixtures("nobody")
 def test_budget_of_the_worst_case_lets_every_call_begin(agent: Agent) -> None:
     plan = plan_of(agent, repeats=3)
-    found = plan.estimate()
+    found = estimate_plan(plan)
     budget = Budget(usd=found.most_usd, tokens=found.most_tokens)
 
     for _ in range(3):
@@ -147,7 +148,7 @@ def test_budget_of_the_worst_case_lets_every_call_begin(agent: Agent) -> None:
 
 @pytest.mark.usefixtures("nobody")
 def test_batch_is_half_the_price(agent: Agent) -> None:
-    live, batch = plan_of(agent).estimate(), plan_of(agent).estimate(via="batch")
+    live, batch = estimate_plan(plan_of(agent)), estimate_plan(plan_of(agent), via="batch")
 
     assert live.usd is not None and live.most_usd is not None
     assert (batch.usd, batch.most_usd) == (pytest.approx(live.usd / 2), pytest.approx(live.most_usd / 2))
@@ -161,8 +162,8 @@ def test_cached_persona_is_written_by_the_first_call_and_read_by_the_others(agen
     cached = plan_trials({"base": long}, TASKS, repeats=50)
     plain = plan_trials({"base": long}, TASKS, repeats=50, caching=False)
 
-    one_at_a_time, all_at_once = cached.estimate(concurrency=1), cached.estimate(concurrency=100)
-    plainly = plain.estimate(concurrency=1)
+    one_at_a_time, all_at_once = estimate_plan(cached, concurrency=1), estimate_plan(cached, concurrency=100)
+    plainly = estimate_plan(plain, concurrency=1)
 
     assert one_at_a_time.usd is not None and all_at_once.usd is not None and plainly.usd is not None
     assert one_at_a_time.usd == all_at_once.usd < plainly.usd, "the others wait until it is written"
@@ -171,7 +172,7 @@ def test_cached_persona_is_written_by_the_first_call_and_read_by_the_others(agen
 
 @pytest.mark.usefixtures("nobody")
 def test_unpriced_model_makes_the_cost_unknown_never_zero(agent: Agent) -> None:
-    found = plan_trials({"base": agent, "own": agent.replace(model="our-own-model")}, TASKS).estimate()
+    found = estimate_plan(plan_trials({"base": agent, "own": agent.replace(model="our-own-model")}, TASKS))
 
     assert (found.usd, found.most_usd, found.unpriced) == (None, None, ("our-own-model",))
     assert "unknown: no price is known of our-own-model" in repr(found)
@@ -179,7 +180,7 @@ def test_unpriced_model_makes_the_cost_unknown_never_zero(agent: Agent) -> None:
 
 @pytest.mark.usefixtures("nobody")
 def test_prices_carry_their_source_and_day(agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "list prices of genai-prices" in plan_of(agent).estimate().prices[0]
+    assert "list prices of genai-prices" in estimate_plan(plan_of(agent)).prices[0]
 
     (tmp_path / "p.toml").write_text(
         '["claude-sonnet-5-5"]\ninput = 1\noutput = 2\ncache_write_5m = 1\ncache_write_1h = 1\ncache_read = 1\n'
@@ -187,13 +188,13 @@ def test_prices_carry_their_source_and_day(agent: Agent, tmp_path: Path, monkeyp
     )
     monkeypatch.setenv("WORKBENCH_PRICES", str(tmp_path / "p.toml"))
 
-    assert plan_of(agent).estimate().prices == ("p.toml: our contract, as of 2026-11-20",)
+    assert estimate_plan(plan_of(agent)).prices == ("p.toml: our contract, as of 2026-11-20",)
 
 
 def test_what_the_ledger_has_is_neither_asked_nor_paid(agent: Agent) -> None:
     run_trials(plan_of(agent), progress=False)
 
-    found = plan_of(agent, repeats=2).estimate()
+    found = estimate_plan(plan_of(agent, repeats=2))
 
     assert (found.trials, found.answered, found.calls) == (8, 4, 4)
     assert found.output_source == "as long as the 4 replies in the ledger"
@@ -203,14 +204,14 @@ def test_what_the_ledger_has_is_neither_asked_nor_paid(agent: Agent) -> None:
 def test_complete_ledger_needs_nothing_more(agent: Agent) -> None:
     run_trials(plan_of(agent), progress=False)
 
-    found = plan_of(agent).estimate()
+    found = estimate_plan(plan_of(agent))
 
     assert (found.calls, found.usd, found.input_tokens, found.most_tokens) == (0, 0.0, 0, 0)
     assert repr(found).endswith("nothing: all is in the ledger")
 
 
 def test_stand_in_is_asked_nothing_and_costs_nothing(agent: Agent) -> None:
-    found = plan_of(agent).estimate(live=False)
+    found = estimate_plan(plan_of(agent), live=False)
 
     assert (found.usd, found.most_usd, found.minutes) == (0.0, 0.0, 0.0)
     assert "OFFLINE STAND-IN" in repr(found)
@@ -218,7 +219,7 @@ def test_stand_in_is_asked_nothing_and_costs_nothing(agent: Agent) -> None:
 
 
 def test_names_of_variants_stay_text(agent: Agent) -> None:
-    found = plan_trials({"<b>x</b>\n# $y$": agent}, TASKS).estimate()
+    found = estimate_plan(plan_trials({"<b>x</b>\n# $y$": agent}, TASKS))
 
     assert "<b>" not in found._repr_html_()
     assert "prompt cache, &lt;b&gt;x&lt;/b&gt; # $y$" in found._repr_html_()
@@ -227,7 +228,7 @@ def test_names_of_variants_stay_text(agent: Agent) -> None:
 
 def test_concurrency_below_one_is_refused(agent: Agent) -> None:
     with pytest.raises(PlanError, match="concurrency is 0"):
-        plan_of(agent).estimate(concurrency=0)
+        estimate_plan(plan_of(agent), concurrency=0)
 
 
 WORDS = {"words": lambda: lambda task, reply: Score(value=crc32(reply.text.encode()) % 7 / 6, explanation="made up")}
@@ -251,7 +252,7 @@ def graded_plan(agent: Agent, *, variants: int = 2, repeats: int = 2, tasks: int
 
 @pytest.mark.usefixtures("nobody")
 def test_effect_that_a_plan_could_show_is_stated_before_anything_is_known(agent: Agent) -> None:
-    found = graded_plan(agent, variants=3).estimate()
+    found = estimate_plan(graded_plan(agent, variants=3))
 
     assert found.power is not None
     assert (found.power.tasks, found.power.repeats, found.power.comparisons) == (6, 2, 2)
@@ -264,7 +265,7 @@ def test_effect_that_a_plan_could_show_is_stated_before_anything_is_known(agent:
 
 def test_effect_that_a_plan_could_show_is_taken_from_graded_replies_in_the_ledger(agent: Agent) -> None:
     run = run_trials(graded_plan(agent), progress=False)
-    found = graded_plan(agent, repeats=8).estimate()
+    found = estimate_plan(graded_plan(agent, repeats=8))
     scores = scores_by_variant(run)
     differences = scores["variant-1"].means - scores["variant-0"].means
 
@@ -278,7 +279,7 @@ def test_effect_that_a_plan_could_show_is_taken_from_graded_replies_in_the_ledge
 
 def test_one_variant_in_the_ledger_is_enough_for_a_guess(agent: Agent) -> None:
     run_trials(graded_plan(agent, variants=1), progress=False)
-    found = graded_plan(agent, variants=2).estimate()
+    found = estimate_plan(graded_plan(agent, variants=2))
 
     assert "12 graded replies in the ledger: one variant's scores on 6 tasks" in repr(found)
 
@@ -288,7 +289,7 @@ def test_no_more_replies_are_graded_than_an_estimate_has_time_for(
 ) -> None:
     run_trials(graded_plan(agent), progress=False)
     monkeypatch.setattr(estimate, "MOST_GRADED", 16)
-    found = graded_plan(agent).estimate()
+    found = estimate_plan(graded_plan(agent))
 
     assert found.power is not None
     assert found.power.variances.replies == 16
@@ -296,7 +297,7 @@ def test_no_more_replies_are_graded_than_an_estimate_has_time_for(
 
 @pytest.mark.usefixtures("nobody")
 def test_tasks_without_graders_leave_nothing_to_show(agent: Agent) -> None:
-    found = plan_of(agent).estimate()
+    found = estimate_plan(plan_of(agent))
 
     assert found.power is None
     assert "none: no task names a grader" in repr(found)
@@ -304,7 +305,7 @@ def test_tasks_without_graders_leave_nothing_to_show(agent: Agent) -> None:
 
 @pytest.mark.usefixtures("nobody")
 def test_groups_that_tasks_share_are_named(agent: Agent) -> None:
-    shared, own = (graded_plan(agent, groups=groups).estimate() for groups in (3, 6))
+    shared, own = (estimate_plan(graded_plan(agent, groups=groups)) for groups in (3, 6))
 
     assert shared.power is not None and own.power is not None
     assert (shared.power.groups, own.power.groups) == (3, None)

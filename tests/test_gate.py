@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.runs import GROUPS, PASSES_A, PASSES_B, STAND_IN, make_run, passes
+from workbench.comparison import gate as gate_rules
 from workbench.comparison.gate import FEWEST_TASKS, gate, one_sided_bounds
 from workbench.errors import ComparisonError
 from workbench.trial.task import GraderSpec
@@ -72,6 +73,16 @@ def test_missing_scores_are_not_enough_data() -> None:
 
     assert (found.decision, found.effect) == ("not enough data", None)
     assert "12 of 48 attempts" in found.text and "5 %" in found.text
+
+
+def test_what_is_missing_within_the_bounds_of_a_verdict_counts_against_neither() -> None:
+    base: list[list[float | None]] = [[0.1 * (row % 7)] for row in range(100)]
+    draft: list[list[float | None]] = [[None], *([0.1 * (row % 7) + 0.001 * (row % 2)] for row in range(1, 100))]
+
+    found = gate(two(base, draft), "base")
+
+    assert (found.decision, found.tasks) == ("passes", 99)
+    assert "no verdict" in str(gate_rules.__doc__) and "not the same number" not in str(gate_rules.__doc__)
 
 
 def test_ten_groups_or_more_are_judged_by_group() -> None:

@@ -163,7 +163,7 @@ def test_tables_for_programs_hold_every_trial_with_its_key(run: Run, folder: Pat
     assert table.column("score").to_pylist() == [line["score"] for line in lines] == [float(r["score"]) for r in rows]
     assert about["agents"] == {name: agent.digest for name, agent in run.variants.items()}
     assert lines[0]["reply"]["text"] == "A reply." == rows[0]["reply"]
-    assert lines[0]["cost_usd"] == pytest.approx(0.00205)
+    assert lines[0]["usd"] == pytest.approx(0.00205)
 
 
 def test_missing_numbers_are_empty_in_every_table(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_missing_numbers_are_empty_in_every_table(tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO((tmp_path / "trials.csv").read_text())))
     assert (rows[1]["score"], rows[1]["reply"], rows[1]["explanation"]) == ("", "", "overloaded_error: Overloaded")
     assert parquet.read_table(tmp_path / "trials.parquet").column("reply").to_pylist() == ["A reply.", None]
-    assert json.loads((tmp_path / "trials.jsonl").read_text().splitlines()[1])["cost_usd"] is None
+    assert json.loads((tmp_path / "trials.jsonl").read_text().splitlines()[1])["usd"] is None
 
 
 def test_junit_has_a_case_for_each_task_and_variant(tmp_path: Path) -> None:

@@ -108,16 +108,16 @@ def test_a_grader_that_declined_looked_at_the_trial() -> None:
     trials = (run.trials[0], run.trials[1].replace(scores=strict), run.trials[2])
     comparison = wb.compare(dataclasses.replace(run, trials=trials), baseline="base")
 
-    assert find_rows(comparison, Rows(grader="strict")).tolist() == [1]
-    assert find_rows(comparison, Rows(grader="strict", scored="missing")).tolist() == [1]
-    assert find_rows(comparison, Rows(grader="grade", scored="passed")).tolist() == [0, 2]
+    assert find_rows(comparison, Rows(promise="strict")).tolist() == [1]
+    assert find_rows(comparison, Rows(promise="strict", scored="missing")).tolist() == [1]
+    assert find_rows(comparison, Rows(promise="grade", scored="passed")).tolist() == [0, 2]
 
 
 @pytest.mark.parametrize("text", ["kumquat", "KUMQUAT", "says Kum"])
 def test_replies_are_searched_whole_and_without_regard_to_capitals(table: ResultsTable, text: str) -> None:
-    (place,) = find_rows(table.comparison, Rows(text=text))
+    (row,) = find_rows(table.comparison, Rows(text=text))
 
-    assert table.comparison.run.trials[place].variant == "terse"
+    assert table.comparison.run.trials[row].variant == "terse"
 
 
 def test_task_message_group_and_failure_are_searched() -> None:
@@ -152,7 +152,7 @@ def test_names_are_sorted_by_the_numbers_in_them_and_equal_rows_keep_their_order
     [
         (Rows(variant="draft"), "no variant 'draft'; it has 'base', 'terse'"),
         (Rows(task="task-99"), "no task 'task-99'; it has 'task-0', .* and more"),
-        (Rows(grader="judge"), "no grader 'judge'; it has 'grade'"),
+        (Rows(promise="judge"), "no promise 'judge'; it has 'grade'"),
         (Rows(of="tasks", sort="usd"), "the tasks have no column 'usd' to sort by; they have 'task', 'group'"),
     ],
 )
@@ -224,15 +224,15 @@ def test_a_long_reply_comes_in_two_pieces_and_whole_to_be_copied(monkeypatch: py
     text = "Line.\n" * 10_000 + "\u202eThe end.\ud800"
     page = Page(ResultsTable(compared(base=text)), monkeypatch)
 
-    first = page.say(type="trial", place=0)
+    first = page.say(type="trial", row=0)
     assert (first["length"], first["text"]) == (len(text), "Line.\n" * (FIRST_PIECE // 6))
-    rest = page.say(type="rest", place=0, start=first["first"])
+    rest = page.say(type="rest", row=0, start=first["first"])
     assert first["text"] + rest["text"] == text.replace("\u202e", "<U+202E>").replace("\ud800", "<U+D800>")
-    assert page.say(type="copy", place=0)["text"] == text.replace("\ud800", "�")
+    assert page.say(type="copy", row=0)["text"] == text.replace("\ud800", "�")
 
 
 def test_an_opened_trial_says_all_that_is_known_of_it(page: Page) -> None:
-    shown = page.say(type="trial", place=4)
+    shown = page.say(type="trial", row=4)
     facts = dict(shown["facts"])
 
     assert (shown["task"], shown["variant"], shown["repeat"], shown["counterpart"]) == ("task-0", "terse", 0, 0)
@@ -241,17 +241,17 @@ def test_an_opened_trial_says_all_that_is_known_of_it(page: Page) -> None:
     assert facts["Tokens"] == "1,000 in, 500 read from the cache, 200 out"
     assert facts["Cost"] == "0.002050 USD"
     assert facts["Stop reason"] == "end_turn"
-    assert facts["Key in the ledger"] == page.view._table.comparison.run.trials[4].key
+    assert facts["Key in the ledger"] == page.view._selection.comparison.run.trials[4].key
 
 
 def test_a_failed_trial_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = Page(ResultsTable(failing()), monkeypatch).say(type="trial", place=9)
+    shown = Page(ResultsTable(failing()), monkeypatch).say(type="trial", row=9)
 
     assert (shown["has_reply"], shown["failure"]) == (False, "overloaded_error: Overloaded")
 
 
 def test_two_replies_are_compared_with_the_baseline_first(table: ResultsTable, page: Page) -> None:
-    shown = page.say(type="pair", places=[4, 0])
+    shown = page.say(type="pair", rows=[4, 0])
 
     assert table.selected == (table.comparison.run.trials[4], table.comparison.run.trials[0])
     assert table.pair is not None and table.pair.before.variant == "base"
@@ -307,8 +307,8 @@ def test_hostile_text_is_text_in_everything_that_leaves_the_kernel(monkeypatch: 
     comparison = wb.compare(run, baseline=baseline)
     table = ResultsTable(comparison, Rows(text=TEXT[:30]))
     page = Page(table, monkeypatch)
-    sent = [page.say(type="trial", place=place) for place in range(len(run.trials))]
-    sent.append(page.say(type="pair", places=[0, len(run.trials) - 1]))
+    sent = [page.say(type="trial", row=row) for row in range(len(run.trials))]
+    sent.append(page.say(type="pair", rows=[0, len(run.trials) - 1]))
 
     everything = json.dumps([json.loads(page.view.data), *sent], ensure_ascii=False)
     everything.encode()
@@ -354,7 +354,7 @@ def test_columns_that_say_nothing_are_left_out() -> None:
     run = make_run({"base": [[1.0]], "terse": [[1.0]]}, model="a-model-without-a-price")
     columns = table_columns(wb.compare(run, baseline="base"))
 
-    assert not {"flip", "cost_usd"} & {column["name"] for column in columns["trials"]}
+    assert not {"flip", "usd"} & {column["name"] for column in columns["trials"]}
     assert "group" not in {column["name"] for column in columns["tasks"]}
 
 

@@ -147,14 +147,14 @@ def tournament(chances: dict[tuple[str, str], float], tasks: int) -> list[Judgem
 def test_ranking_puts_the_strongest_first_with_an_interval_around_it() -> None:
     found = rank_variants(tournament({("c", "a"): 0.9, ("c", "b"): 0.8, ("a", "b"): 0.3}, 60))
 
-    assert [place.variant for place in found.places] == ["c", "b", "a"]
+    assert [rank.variant for rank in found.ranks] == ["c", "b", "a"]
     assert (found.tasks, found.pairs) == (60, 180)
-    assert sum(place.strength for place in found.places) == near(0)
-    assert sum(place.first for place in found.places) == pytest.approx(1)
-    for place in found.places:
-        assert place.interval.low < place.strength < place.interval.high
-        assert place.beats_average_interval.low < place.beats_average < place.beats_average_interval.high
-    assert found.places[0].interval.low > found.places[-1].interval.high
+    assert sum(rank.strength for rank in found.ranks) == near(0)
+    assert sum(rank.first for rank in found.ranks) == pytest.approx(1)
+    for rank in found.ranks:
+        assert rank.interval.low < rank.strength < rank.interval.high
+        assert rank.beats_average_interval.low < rank.beats_average < rank.beats_average_interval.high
+    assert found.ranks[0].interval.low > found.ranks[-1].interval.high
 
 
 def test_ranking_does_not_depend_on_the_order_of_the_judgements() -> None:
@@ -162,15 +162,15 @@ def test_ranking_does_not_depend_on_the_order_of_the_judgements() -> None:
     shuffled = random.Random(1).sample(judgements, len(judgements))
     found, again = rank_variants(judgements), rank_variants(shuffled)
 
-    for one, other in zip(found.places, again.places, strict=True):
+    for one, other in zip(found.ranks, again.ranks, strict=True):
         assert (one.variant, one.strength) == (other.variant, pytest.approx(other.strength))
 
 
-def test_one_who_always_won_has_a_finite_place() -> None:
+def test_one_who_always_won_has_a_finite_rank() -> None:
     found = rank_variants(both_orders("one", "A", "B", "B"))
 
-    assert [place.variant for place in found.places] == ["B", "A"]
-    assert found.places[0].strength == near(math.log(3) / 2)
+    assert [rank.variant for rank in found.ranks] == ["B", "A"]
+    assert found.ranks[0].strength == near(math.log(3) / 2)
 
 
 def test_variants_that_nothing_joins_are_refused() -> None:

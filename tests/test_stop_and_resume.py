@@ -19,7 +19,8 @@ from workbench.model import asker, limiter
 from workbench.runs import missing
 from workbench.runs.plan import make_request, plan_trials
 from workbench.runs.progress import NoBar
-from workbench.runs.runner import Mode, run_trials
+from workbench.runs.runner import run_trials
+from workbench.runs.settings import Mode
 from workbench.runs.start import start_trial
 from workbench.trial.task import Task
 

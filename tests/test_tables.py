@@ -11,14 +11,16 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
+from jinja2 import UndefinedError
 from mistune import create_markdown
 
 from tests.runs import GROUPS, LIVE, PASSES_A, PASSES_B, STAND_IN, make_run, passes
-from workbench.comparison.columns import preview_columns, trial_columns
+from workbench.comparison.columns import trial_columns
 from workbench.comparison.static_tables import ranking_table, tasks_table
 from workbench.comparison.tables import compare
+from workbench.comparison.trial_table import columns_of, screen_values
 from workbench.errors import ComparisonError
-from workbench.markup import Table, html_text, markdown_table, markdown_text, plain_table, visible
+from workbench.markup import Table, html, html_text, markdown_table, markdown_text, plain_table, visible
 from workbench.trial.catalogue import price_usd
 from workbench.trial.trial import Failure, Reply, Run, Score, Usage
 
@@ -51,7 +53,7 @@ def test_a_known_model_has_a_cost_in_usd() -> None:
     row = compare(example(), baseline="A").by_variant.loc["A"]
 
     assert row["unpriced"] == 0
-    assert 0 < row["cost_usd"] < 1
+    assert 0 < row["usd"] < 1
 
 
 @pytest.mark.parametrize("model", ["claude-haiku-4-5-20251001", "claude-haiku-5-5", "claude-opus-4-1", "unheard-of"])
@@ -83,7 +85,7 @@ def test_costs_of_many_replies_are_the_price_of_each_to_the_last_digit(model: st
 def test_a_model_without_a_price_costs_an_unknown_amount() -> None:
     comparison = compare(example(model="some-model-of-tomorrow"), baseline="A")
 
-    assert math.isnan(comparison.by_variant.loc["A", "cost_usd"])
+    assert math.isnan(comparison.by_variant.loc["A", "usd"])
     assert comparison.by_variant.loc["A", "unpriced"] == 48
     assert "unknown" in comparison._repr_mimebundle_()["text/plain"]
 
@@ -130,7 +132,7 @@ def test_a_trial_has_one_row_with_its_scores_and_explanations() -> None:
     run = make_run({"A": [[1.0, None]], "B": [[0.5, 0.0]]})
     trials = compare(run, baseline="A").trials
 
-    assert trials["score: grade"].tolist()[2:] == [0.5, 0.0]
+    assert trials["promise: grade"].tolist()[2:] == [0.5, 0.0]
     assert trials["outcome"].tolist() == ["answered", "failed", "answered", "answered"]
     assert trials.loc[0, "explanation"] == "grade: 100.0, found in A reply."
     assert trials.loc[1, "explanation"] == "overloaded_error: Overloaded"
@@ -392,7 +394,8 @@ print([name for name in ("pandas", "matplotlib", "scipy", "anthropic", "sqlalche
 
 def test_previews_are_short_rows_for_a_screen_ready_for_json() -> None:
     run = make_run({"A": [[1.0, None]]}, groups=["g"], text=f"{HOSTILE} " + "word " * 1_000)
-    columns = preview_columns(trial_columns(run))
+    comparison = compare(run, baseline="A")
+    columns = {column.name: screen_values(column, comparison) for column in columns_of(comparison)}
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
     assert json.loads(json.dumps(columns)) == columns
@@ -403,16 +406,21 @@ def test_previews_are_short_rows_for_a_screen_ready_for_json() -> None:
         "repeat": 0,
         "outcome": "answered",
         "score": 1.0,
-        "score: grade": 1.0,
+        "promise: grade": 1.0,
+        "flip": None,
+        "explanation": rows[0]["explanation"],
+        "model": "claude-haiku-4-5-20251001",
+        "stop_reason": "end_turn",
         "input_tokens": 1500,
         "output_tokens": 200,
         "usd": pytest.approx(0.00205),
+        "seconds_to_first_token": 0.5,
         "seconds": 2.0,
-        "preview": rows[0]["preview"],
+        "reply": rows[0]["reply"],
     }
-    assert len(rows[0]["preview"]) == 90
-    assert rows[0]["preview"].startswith("<script>alert(1)</script> | a b<U+001B>[31m")
-    assert [rows[1][name] for name in ("outcome", "score", "score: grade", "usd", "preview")] == [
+    assert [len(rows[0][name]) for name in ("reply", "explanation")] == [90, 300]
+    assert rows[0]["reply"].startswith("<script>alert(1)</script> | a b<U+001B>[31m")
+    assert [rows[1][name] for name in ("outcome", "score", "promise: grade", "usd", "reply")] == [
         "failed",
         None,
         None,
@@ -433,3 +441,22 @@ def test_characters_that_cannot_be_seen_are_written_out() -> None:
     assert visible("a\x00b\u2066c\r\nd\te\ud800 👩‍💻") == "a<U+0000>b<U+2066>c d e<U+D800> 👩‍💻"
     assert html_text("<b>&\"'") == "&lt;b&gt;&amp;&quot;&#x27;"
     assert markdown_text("a_b \\(x\\) http://x") == "a\\_b &#92;(x\\\\) http\\://x"
+
+
+def test_a_text_in_a_template_is_escaped_wherever_it_stands() -> None:
+    shown = html(
+        '<p title="{{ text }}">{{ text }}{% for one in [text] %}{{ one }}{% endfor %}<pre>{{ text | lines }}</pre>{{ kept }}</p>',
+        text=f'"{HOSTILE}',
+        kept=html_text("<b>"),
+    )
+    page = BeautifulSoup(shown, "html.parser")
+
+    assert [found.name for found in page.find_all()] == ["p", "pre"]
+    assert page.p is not None and str(page.p["title"]) == visible(f'"{HOSTILE}')
+    assert "&lt;b&gt;" in shown
+    shown.encode("utf-8")
+
+
+def test_what_a_template_lacks_is_a_fault_and_not_an_empty_place() -> None:
+    with pytest.raises(UndefinedError, match="nosuch"):
+        html("<p>{{ nosuch }}</p>")

@@ -75,6 +75,10 @@ def columns(panel: TrialPanel) -> list[ReplyView]:
     return [child for child in panel._open_view().children[-2].children if isinstance(child, ReplyView)]
 
 
+def pages(panel: TrialPanel) -> tuple[str, str]:
+    return html_page(panel.trials, title=repr(panel)), markdown_page(panel.trials, title=repr(panel))
+
+
 class TestEstimate:
     def test_it_says_calls_tokens_cost_and_what_could_be_seen(self) -> None:
         rows = dict(TrialPanel(AGENTS, endpoint=OFFLINE).estimate([GRADED, BRACES], repeats=3).rows())
@@ -243,7 +247,7 @@ class TestReplies:
         assert server.bodies[-1]["messages"][1]["content"] == panel.trials[1].reply.text  # type: ignore[union-attr]
         assert dict(panel.trials[-1].scores) == {}
         assert len(server.bodies) == 3
-        for page in (html_page(panel), markdown_page(panel)):
+        for page in pages(panel):
             assert "short on graded: Answered." in page
             assert "short on graded, answer 1: Answered." in page
 
@@ -372,7 +376,7 @@ class TestFreeze:
 
         assert keys(trials) == asked
         assert set(trials[0].scores) == {"says", "praises"}
-        assert "typed_in_a_cell" in json.loads(notebook.read_text())["cells"][0]["source"][-2]
+        assert "typed_in_a_cell" in json.loads(notebook.read_text())["cells"][0]["source"][-1]
 
     def test_answers_to_replies_are_asked_the_same_even_if_the_tasks_were_answered_anew(
         self, server: MessagesServer, project: Path
@@ -504,7 +508,7 @@ def test_a_very_long_reply_is_cut_where_there_is_no_widget(server: MessagesServe
     panel.wait()
 
     assert len(panel.trials[0].reply.text) == 60_000  # type: ignore[union-attr]
-    for page in (html_page(panel), markdown_page(panel)):
+    for page in pages(panel):
         assert "[10,000 more characters]" in page
         assert len(page) < 55_000
 

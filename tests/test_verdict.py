@@ -10,6 +10,7 @@ import pytest
 
 from tests.runs import GROUPS, LIVE, PASSES_A, PASSES_B, STAND_IN, make_run, passes
 from workbench.cli import EXIT_UNDECIDED, EXIT_WORSE
+from workbench.comparison import verdict as verdict_rules
 from workbench.comparison.gate import FEWEST_TASKS, MARGIN, Decision
 from workbench.comparison.scores import scores_by_variant
 from workbench.comparison.verdict import Kind, Verdict, reach_verdicts
@@ -328,3 +329,12 @@ def test_names_in_the_sentence_cannot_drive_a_terminal() -> None:
     verdict = only(make_run({"A": [[1.0]] * 3, "B\x1b[2J\nX": [[1.0]] * 3}))
 
     assert verdict.text.isprintable()
+
+
+def test_the_bounds_in_a_sentence_are_those_that_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    some_failed: list[list[float | None]] = [[1.0]] * 48 + [[None]] * 2
+    monkeypatch.setattr(verdict_rules, "MOST_MISSING", 0.03)
+    verdict = only(make_run({"A": some_failed, "B": some_failed}))
+
+    assert verdict.kind == "no verdict"
+    assert "more than 3 % are missing" in verdict.text

@@ -960,7 +960,7 @@ class TestPanel:
         panel.wait()
 
         assert columns(panel)[0].status == "Answered."
-        assert panel._columns[0]._pieces == ["Hello again."]
+        assert panel.trying.runs[0].pieces == ["Hello again."]
 
     def test_pieces_that_come_at_once_are_sent_at_most_ten_times_a_second(
         self, panel: TrialPanel, model: Model, monkeypatch: pytest.MonkeyPatch

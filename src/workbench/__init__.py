@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from workbench.ledger.store import open_ledger as open_ledger
     from workbench.model.anthropic import choose_endpoint as choose_endpoint
     from workbench.runs.conversation import answer_reply as answer_reply
+    from workbench.runs.estimate import estimate_plan as estimate_plan
     from workbench.runs.plan import make_request as make_request
     from workbench.runs.plan import plan_trials as plan_trials
     from workbench.runs.runner import run_trials as run_trials
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from workbench.trial.trial import Run as Run
     from workbench.trial.trial import Score as Score
     from workbench.trial.trial import Trial as Trial
+    from workbench.trial.trial import Variant as Variant
     from workbench.widgets.editor import AgentEditor as AgentEditor
     from workbench.widgets.results import ResultsTable as ResultsTable
     from workbench.widgets.trials import TrialPanel as TrialPanel
@@ -73,8 +75,9 @@ _ROOMS = {
     "trial.task": ("Task", "load_tasks"),
     "runs.conversation": ("answer_reply",),
     "trial.description_tasks": ("load_tasks_for",),
-    "trial.trial": ("Reply", "Run", "Score", "Trial"),
+    "trial.trial": ("Reply", "Run", "Score", "Trial", "Variant"),
     "runs.plan": ("make_request", "plan_trials"),
+    "runs.estimate": ("estimate_plan",),
     "model.anthropic": ("choose_endpoint",),
     "ledger.store": ("open_ledger",),
     "ledger.columns": ("read_attempts",),

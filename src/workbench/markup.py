@@ -1,15 +1,23 @@
-"""Tables as HTML, Markdown and plain text in which no cell can become anything but text.
+"""HTML, Markdown and plain text in which what a model, a persona or a task says can become nothing but text.
 
-Cells may hold what a model, a persona or a task says. The markup needs no style sheet and no script, so it
-shows the same in JupyterLab, in an exported page and on a code host.
+All HTML is made by `html` from templates of ours: whatever is put into one is escaped there, and whatever of it would
+not be seen is named. Tables need no style sheet and no script, so they show the same in JupyterLab, in an exported page
+and on a code host.
 """
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from jinja2 import Environment, Template
 
 _BLANKS = re.compile(r"[ \t\r\n]{2,}|[\t\r\n]")
 # Controls, direction overrides, separators that break lines, and surrogates, which no encoding can write.
@@ -17,6 +25,25 @@ _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u20
 # In JupyterLab two backslashes before a bracket begin a formula, so there a backslash is written as an entity.
 _FORMULA = re.compile(r"\\(?=[(\[])")
 _MARKDOWN = re.compile(r"[\\`*_\[\]~#<>|&$@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+
+_TABLE = """\
+{% if rows %}
+<table>
+<caption style="text-align: left">{{ table.title }}</caption>
+<thead><tr>{% for heading in table.headings %}<th scope="col">{{ heading }}</th>{% endfor %}</tr></thead>
+<tbody>
+{% for row in rows %}
+<tr><th scope="row">{{ row[0] }}</th>{% for cell in row[1:] %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}
+</tbody>
+</table>
+{% else %}
+<p><strong>{{ table.title }}</strong></p>
+{% endif %}
+{% if table.note %}
+<p>{{ table.note }}</p>
+{% endif %}
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +77,45 @@ def visible_as_written(text: str) -> str:
     return _INVISIBLE.sub(lambda found: found[0] if found[0] in "\t\n" else f"<U+{ord(found[0]):04X}>", text)
 
 
-def html_text(text: str) -> str:
-    """The text as HTML that shows it."""
-    return html.escape(visible(text))
+def html(template: str, **values: Any) -> Markup:
+    """HTML from a Jinja template of ours. A text among the values is shown as `html_text` shows it, or with the filter
+    `lines` as `html_block` does; what is HTML already stands as it is."""
+    return Markup(_compiled(template).render(values))
+
+
+def html_text(text: str) -> Markup:
+    """The text as HTML that shows it, on one line."""
+    return Markup(escape(visible(text)))
+
+
+def html_block(text: str) -> Markup:
+    """The text as HTML that shows it with its line breaks, for an element that keeps them."""
+    return Markup(escape(visible_lines(text)))
+
+
+def notebook_html(shown: Markup) -> str:
+    """HTML as an output of a notebook: the classes keep MathJax from reading dollar signs in a text as formulas."""
+    return str(html('<div class="tex2jax_ignore mathjax_ignore">\n{{ shown }}</div>\n', shown=shown))
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, StrictUndefined
+
+    found = Environment(
+        autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else html_text(str(value)),
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        undefined=StrictUndefined,
+    )
+    found.filters["lines"] = html_block
+    return found
+
+
+@lru_cache(maxsize=128)
+def _compiled(template: str) -> Template:
+    return _environment().from_string(template)
 
 
 def markdown_text(text: str) -> str:
@@ -61,30 +124,18 @@ def markdown_text(text: str) -> str:
     return "&#92;".join(parts)
 
 
-def html_table(table: Table, *, cell: Callable[[str, int, int], str] | None = None) -> str:
+def html_table(table: Table, *, cell: Callable[[str, int, int], str] | None = None) -> Markup:
     """The table as a plain HTML table with a caption and header cells; without a row, its title and its note.
 
-    `cell` gives the HTML of the text in a row and column that is not the first, where it is not just that text.
+    `cell` gives the text in a row and column that is not the first, or as `Markup` the HTML in its place.
     """
-    heading = "".join(f'<th scope="col">{html_text(text)}</th>' for text in table.headings)
-    body = "".join(
-        f'<tr><th scope="row">{html_text(row[0])}</th>'
-        + "".join(
-            f"<td>{html_text(text) if cell is None else cell(text, number, column)}</td>"
-            for column, text in enumerate(row[1:], start=1)
-        )
-        + "</tr>\n"
-        for number, row in enumerate(table.rows)
-    )
-    note = f"<p>{html_text(table.note)}</p>\n" if table.note else ""
-    caption = html_text(table.title)
-    if not table.rows:
-        return f"<p><strong>{caption}</strong></p>\n{note}"
-    return (
-        f'<table>\n<caption style="text-align: left">{caption}</caption>\n'
-        f"<thead><tr>{heading}</tr></thead>\n"
-        f"<tbody>\n{body}</tbody>\n</table>\n{note}"
-    )
+    rows: Sequence[Sequence[str]] = table.rows
+    if cell is not None:
+        rows = [
+            (row[0], *(cell(text, number, column) for column, text in enumerate(row[1:], start=1)))
+            for number, row in enumerate(table.rows)
+        ]
+    return html(_TABLE, table=table, rows=rows)
 
 
 def markdown_table(table: Table) -> str:

@@ -8,6 +8,11 @@ import sys
 from tests.benchmarks.measure import Program, client, in_turn, median, seconds
 from tests.benchmarks.server import serve
 
+_COMPARED = """
+from tests.runs import PASSES_A, PASSES_B, make_run, passes
+from workbench.comparison.tables import compare
+str(compare(make_run({"A": passes(PASSES_A), "B": passes(PASSES_B)}), baseline="A"))
+"""
 PROGRAMS = {
     "python -c pass": Program(command=[sys.executable, "-c", "pass"]),
     "import workbench": Program(command=[sys.executable, "-c", "import workbench"]),
@@ -15,6 +20,8 @@ PROGRAMS = {
         command=[sys.executable, "-m", "workbench", "read", "agents/senior-python-architect.md"]
     ),
     "import anthropic": Program(command=[sys.executable, "-c", "import anthropic"]),
+    "96 trials compared": Program(command=[sys.executable, "-c", _COMPARED]),
+    "... and scipy.special": Program(command=[sys.executable, "-c", f"import scipy.special\n{_COMPARED}"]),
 }
 ROUNDS = 5
 

@@ -35,9 +35,9 @@ class Panel:
         return self.endpoint.get_by_role("region", name=f"Reply of {variant}", exact=True)
 
     def run(self) -> None:
-        before = self.value("id(panel._columns)")
+        before = self.value("id(panel.trying.runs)")
         self.press("Run")
-        self.wait_for(f"id(panel._columns) != {before} and not panel.is_running", seconds=60)
+        self.wait_for(f"id(panel.trying.runs) != {before} and not panel.is_running", seconds=60)
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,7 @@ def test_an_estimate_stands_below_the_buttons_and_each_paragraph_runs_its_own_wa
     button = panel.endpoint.get_by_role("button", name="Run").bounding_box()
     panel.endpoint.get_by_text("calls ·").click()
     panel.run()
-    panel.value("setattr(panel._columns[0]._view, 'text', 'שלום עולם\\nplain words')")
+    panel.value("setattr(panel._view._replies.children[0], 'text', 'שלום עולם\\nplain words')")
     log = panel.endpoint.get_by_role("region", name="Text of the reply of disk")
     log.get_by_text("plain words").wait_for()
     left, right = log.evaluate(

@@ -157,7 +157,7 @@ def test_filters_and_search_say_what_is_left(table: Table) -> None:
     table.place.get_by_label("What flipped").select_option("▲ now passes")
     table.says("8 of 96 trials")
     table.place.get_by_label("Score", exact=True).select_option("failed")
-    table.place.get_by_label("Grader").select_option("grade")
+    table.place.get_by_label("Promise").select_option("grade")
     table.place.get_by_label("Variant", exact=True).select_option("base")
     table.says("3 of 96 trials")
     assert "grade" in [head.strip() for head in table.place.get_by_role("columnheader").all_text_contents()]
@@ -352,7 +352,7 @@ def test_the_walk_by_keyboard_alone(table: Table) -> None:
 
 def test_a_busy_kernel_is_said_and_answers_when_it_is_free(table: Table) -> None:
     # Some versions of ipykernel answer a page beside a cell: they wait for the table.
-    table.notebook.kernel_client.execute("import time\nwith table._lock:\n    time.sleep(2.5)")
+    table.notebook.kernel_client.execute("import time\nwith table.lock:\n    time.sleep(2.5)")
     table.heading("Task").click()
     table.place.get_by_text("The kernel is busy").wait_for()
     table.says("by Task, ascending")

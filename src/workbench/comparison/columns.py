@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-from functools import cached_property
-from typing import Any
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +14,7 @@ from workbench.comparison.scores import STATUSES, Attempts, attempts_of
 from workbench.comparison.verdict import points
 from workbench.markup import visible
 from workbench.statistics.means import Floats
-from workbench.trial.catalogue import BATCH_SHARE, OFFLINE_MODEL, Price, Rates, find_price
+from workbench.trial.catalogue import OFFLINE_MODEL, Price, find_price
 from workbench.trial.trial import Reply, Run, Score, Trial, Usage
 
 PREVIEW_CHARACTERS = 90
@@ -35,8 +33,8 @@ class TrialColumns:
         return [outcomes[status] for status in self.attempts.status.tolist()]
 
     @cached_property
-    def scores(self) -> Mapping[str, Floats]:
-        """By the label of the grader; NaN also where it declined."""
+    def promises(self) -> Mapping[str, Floats]:
+        """By promise, the scores of each trial; NaN also where its grader declined."""
         count = len(self.run.trials)
         found: dict[str, list[float]] = {}
         for row, trial in enumerate(self.run.trials):
@@ -65,9 +63,9 @@ class TrialColumns:
     @cached_property
     def usd(self) -> Floats:
         """What the reply cost by list prices."""
-        price_of = _Prices().usd
+        price_of = cache(find_price)  # which reads the day each time: that would take as long as the sum
         return _numbers(
-            None if reply is None else price_of(reply.model or trial.request.model, reply.usage)
+            None if reply is None else _cost(reply.model or trial.request.model, reply.usage, price_of)
             for trial, reply in zip(self.run.trials, self._replies, strict=True)
         )
 
@@ -91,31 +89,6 @@ def trial_columns(run: Run) -> TrialColumns:
         ComparisonError: the run holds a trial that it did not plan, or two of one.
     """
     return TrialColumns(run=run, attempts=attempts_of(run))
-
-
-def preview_columns(columns: TrialColumns) -> dict[str, list[Any]]:
-    """A row for each trial as a table on a screen wants it: short, and ready for JSON.
-
-    Columns: variant, task, group, repeat, outcome, score, "score: LABEL" of each grader, input_tokens,
-    output_tokens, usd, seconds, preview (the first 90 characters of the reply on one line, or of what failed). What is
-    not known is `None`. A preview is a model's text: show it as text.
-    """
-    run = columns.run
-    group_of = {task.id: task.group for task in run.tasks}
-    return {
-        "variant": [trial.variant for trial in run.trials],
-        "task": [trial.task_id for trial in run.trials],
-        "group": [group_of[trial.task_id] for trial in run.trials],
-        "repeat": [trial.repeat for trial in run.trials],
-        "outcome": columns.outcome,
-        "score": _or_none(columns.attempts.score),
-        **{f"score: {label}": _or_none(column) for label, column in columns.scores.items()},
-        "input_tokens": _whole_or_none(columns.input_tokens),
-        "output_tokens": _whole_or_none(columns.output_tokens),
-        "usd": _or_none(columns.usd),
-        "seconds": _or_none(columns.seconds),
-        "preview": [preview(trial) for trial in run.trials],
-    }
 
 
 def preview(trial: Trial) -> str:
@@ -148,50 +121,13 @@ def _found(score: Score) -> str:
     return f"{value}, {score.explanation}"
 
 
-class _Prices:
-    """As `price_usd`, to the last digit, with each model looked up once and the sums in whole numbers."""
-
-    def __init__(self) -> None:
-        self._of_model: dict[str, _WholeRates | None] = {}
-
-    def usd(self, model: str, usage: Usage) -> float | None:
-        if model == OFFLINE_MODEL:
-            return 0.0
-        if usage.input_tokens is None or usage.output_tokens is None:
-            return None
-        try:
-            rates = self._of_model[model]
-        except KeyError:
-            price = find_price(model)
-            rates = self._of_model[model] = None if price is None else _WholeRates(price)
-        return None if rates is None else rates.usd(usage)
-
-
-class _WholeRates:
-    """The rates of a price in a unit so small that they are whole numbers, for sums of decimals take long."""
-
-    def __init__(self, price: Price) -> None:
-        every = [(0, price.rates), *price.long_prompts]
-        digits = max(-min(0, int(rate.as_tuple().exponent)) for _, rates in every for rate in _rates(rates))
-        self._steps = [(tokens, tuple(int(rate.scaleb(digits)) for rate in _rates(rates))) for tokens, rates in every]
-        self._share = BATCH_SHARE.as_integer_ratio()
-        self._units: int = 10 ** (6 + digits)
-
-    def usd(self, usage: Usage) -> float:
-        """As `Price.usd` of counts that are known: a quotient of whole numbers is rounded once."""
-        tokens, output = usage.input_tokens or 0, usage.output_tokens or 0
-        written, read = usage.cache_creation_input_tokens or 0, usage.cache_read_input_tokens or 0
-        for_an_hour = min(written, usage.cache_creation_1h_input_tokens or 0)
-        prompt = tokens + written + read
-        at = next(rates for least, rates in reversed(self._steps) if prompt > least or least == 0)
-        units = tokens * at[0] + output * at[1] + (written - for_an_hour) * at[2] + for_an_hour * at[3] + read * at[4]
-        if usage.service_tier == "batch":
-            return units * self._share[0] / (self._units * self._share[1])
-        return units / self._units
-
-
-def _rates(rates: Rates) -> tuple[Decimal, ...]:
-    return (rates.input, rates.output, rates.cache_write_5m, rates.cache_write_1h, rates.cache_read)
+def _cost(model: str, usage: Usage, price_of: Callable[[str], Price | None]) -> float | None:
+    """As `price_usd`, where the price of a model is at hand."""
+    if model == OFFLINE_MODEL:
+        return 0.0
+    price = price_of(model)
+    usd = None if price is None else price.usd(usage)
+    return None if usd is None else float(usd)
 
 
 def _input_tokens(usage: Usage) -> int | None:
@@ -202,11 +138,3 @@ def _input_tokens(usage: Usage) -> int | None:
 
 def _numbers(values: Iterable[float | None]) -> Floats:
     return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
-
-
-def _or_none(values: Floats) -> list[float | None]:
-    return [None if math.isnan(value) else value for value in values.tolist()]
-
-
-def _whole_or_none(values: Floats) -> list[int | None]:
-    return [None if math.isnan(value) else int(value) for value in values.tolist()]

@@ -12,11 +12,13 @@ import numpy as np
 from workbench.comparison.scores import Scores, is_stand_in, scores_by_variant
 from workbench.comparison.verdict import STAND_IN_LABEL, points
 from workbench.errors import ComparisonError
-from workbench.markup import Table, html_table, markdown_table, plain_table, visible
+from workbench.markup import Table, html_table, markdown_table, notebook_html, plain_table, visible
 from workbench.statistics.means import Floats
 from workbench.trial.trial import Run
 
 Flip = Literal["now passes", "now fails"]
+FLIPS: tuple[Flip | None, ...] = (None, "now passes", "now fails")
+"""What the codes of `Compared.flip_codes` mean."""
 
 THRESHOLD = 0.5
 """The score from which on a repeat passes."""
@@ -85,8 +87,8 @@ class Changes:
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, Any]:
         table = self.table()
-        html = f'<div class="tex2jax_ignore mathjax_ignore">\n{html_table(table)}</div>\n'
-        return {"text/html": html, "text/markdown": markdown_table(table), "text/plain": plain_table(table)}
+        shown = notebook_html(html_table(table))
+        return {"text/html": shown, "text/markdown": markdown_table(table), "text/plain": plain_table(table)}
 
 
 _FLIPS: dict[Flip, str] = {"now passes": "now pass", "now fails": "now fail"}

@@ -5,8 +5,9 @@ baseline, by Student's t; by group where the tasks fall into 10 groups or more.
 
 - "passes": the lower bound lies above -margin. Also where both send the very same requests: then nothing changed.
 - "fails": not that, and the upper bound lies below 0: the variant is shown to be worse.
-- "not enough data": neither is shown; or more than 5 % of the attempts have no score, or not the same number of both;
-  or there are fewer than 10 tasks, on which t promises more than it keeps.
+- "not enough data": neither is shown; or `reach_verdicts` would give no verdict, for the attempts without a score are
+  too many, or too unequal between the two; or there are fewer than 10 tasks, on which t promises more than it keeps.
+  What is missing within those bounds is not counted against either.
 
 Source: G. Piaggio et al., "Reporting of noninferiority and equivalence randomized trials" (JAMA 308, 2012), figure 1;
 its "inconclusive" is split at 0, for whoever merges wants to know of a variant that is shown to be worse.
@@ -23,7 +24,7 @@ from scipy import special
 
 from workbench.comparison.scores import groups_of, is_stand_in, scores_by_variant
 from workbench.comparison.shared import AFTER, BEFORE, chosen_variant, share
-from workbench.comparison.verdict import STAND_IN_LABEL, Verdict, points, reach_verdicts
+from workbench.comparison.verdict import STAND_IN_LABEL, Verdict, percent, points, reach_verdicts
 from workbench.errors import ComparisonError
 from workbench.markup import counted, visible
 from workbench.statistics.means import paired
@@ -62,11 +63,11 @@ class Gate:
     stand_in: bool
     effect: float | None = None
     low: float | None = None
-    """Lower one-sided 95 % bound."""
+    """Lower one-sided bound, at a level of 1 - `ALPHA`."""
     high: float | None = None
-    """Upper one-sided 95 % bound."""
+    """Upper one-sided bound, likewise."""
     tasks_needed: int | None = None
-    """How many tasks would pass a variant that is no different with 80 % power; `None` where that is not known."""
+    """How many tasks would pass a variant that is no different, with a power of `POWER`; `None`: not known."""
     notes: tuple[str, ...] = ()
     """What the two runs do not share."""
 
@@ -119,7 +120,7 @@ def gate(run: Run, baseline: Run | str, *, margin: float = MARGIN, variant: str 
 
 
 def one_sided_bounds(effect: float, error: float, degrees: int) -> tuple[float, float]:
-    """effect -+ t SE: each bound alone errs in 5 % of cases."""
+    """effect -+ t SE: each bound alone errs in a share of `ALPHA` of cases."""
     reach = float(special.stdtrit(degrees, 1 - ALPHA)) * error
     return effect - reach, effect + reach
 
@@ -165,7 +166,8 @@ def _decided(run: Run, verdict: Verdict, margin: float) -> _Decided:
     units = found.groups if found.clustered and found.groups is not None else found.tasks
     if found.standard_error > 0:
         low, high = one_sided_bounds(found.effect, found.standard_error, units - 1)
-        method = f"one-sided 95 % bounds by t with {units - 1} degrees of freedom{' by group' * found.clustered}"
+        by = " by group" if found.clustered else ""
+        method = f"one-sided {percent(1 - ALPHA)} bounds by t with {units - 1} degrees of freedom{by}"
         needed = _tasks_needed(found.variance, margin)
     else:
         # The bound of 97.5 % that there is: all differences are equal, so t would have no width.
@@ -175,7 +177,11 @@ def _decided(run: Run, verdict: Verdict, margin: float) -> _Decided:
     grouped = "" if found.groups is None else f" in {found.groups} groups"
     size = f"n = {found.tasks} tasks{grouped} x {counted(run.repeats, 'repeat')}"
     numbers = f"{points(found.effect)} points, {method} {points(low)} and {points(high)}, {size}"
-    settles = "" if needed is None else f" About {needed} tasks would pass a variant that is no different (80 % power)."
+    settles = (
+        ""
+        if needed is None
+        else f" About {needed} tasks would pass a variant that is no different ({percent(POWER)} power)."
+    )
     decision: Decision = "not enough data"
     if verdict.same_requests:
         decision, reason = (

@@ -19,8 +19,9 @@ class Provenance:
     """What every number of a report rests on; the keys of the single attempts are with the trials."""
 
     endpoint: str
-    """Who answered, in words."""
+    """Who answered, in words; of several, each with its variants."""
     base_url: str
+    """Where that was; several addresses are parted by commas."""
     agents: Mapping[str, str]
     """By variant, the SHA-256 of the agent's file."""
     task_files: Mapping[str, int]
@@ -63,13 +64,16 @@ def provenance(run: Run) -> Provenance:
             days.append(trial.reply.at)
     answering = dict.fromkeys(model for counts in models.values() for model in counts)
     return Provenance(
-        endpoint=run.endpoint.label,
-        base_url=run.endpoint.base_url,
+        endpoint=_endpoints_in_words(run),
+        base_url=", ".join(dict.fromkeys(endpoint.base_url for endpoint in run.endpoints)),
         agents={name: agent.digest for name, agent in run.variants.items()},
         task_files=dict(Counter(task.file_sha256 or NOT_RECORDED for task in run.tasks)),
         models={name: dict(counts) for name, counts in models.items()},
         asked={name: tuple(found) for name, found in asked.items()},
-        prices={model: "nothing was paid" if run.endpoint.is_stand_in else _price(model) for model in answering},
+        prices={
+            model: "nothing was paid" if all(endpoint.is_stand_in for endpoint in run.endpoints) else _price(model)
+            for model in answering
+        },
         versions=run.versions or installed_versions(),
         reported_with=installed_versions()["agent-workbench"],
         first_answer=min(days, default=None),
@@ -81,7 +85,12 @@ def provenance(run: Run) -> Provenance:
 def provenance_table(found: Provenance) -> Table:
     """The same for people: what, and where it is from."""
     rows = [
-        ("Answered by", found.endpoint if found.base_url in found.endpoint else f"{found.endpoint} ({found.base_url})")
+        (
+            "Answered by",
+            found.endpoint
+            if all(address in found.endpoint for address in found.base_url.split(", "))
+            else f"{found.endpoint} ({found.base_url})",
+        )
     ]
     for name, digest in found.agents.items():
         rows.append((f"Agent file of {name}", f"sha256 {digest}"))
@@ -100,6 +109,15 @@ def provenance_table(found: Provenance) -> Table:
         rows=tuple(rows),
         note="The key of each trial in the ledger is with the trial.",
     )
+
+
+def _endpoints_in_words(run: Run) -> str:
+    if len(run.endpoints) == 1:
+        return run.endpoints[0].label
+    variants: dict[str, dict[str, None]] = {}
+    for trial in run.trials:
+        variants.setdefault(trial.endpoint.label, {})[trial.variant] = None
+    return "; ".join(f"{', '.join(names)}: {label}" for label, names in variants.items())
 
 
 def _price(model: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from workbench.comparison.differences.reply_pair import diff_personas
 from workbench.comparison.differences.views import markdown_fence, plain_lines
@@ -17,17 +18,36 @@ from workbench.comparison.report.page import agents_difference, html_document, v
 from workbench.comparison.report.summary import provenance_line, unlinked, unlinked_table
 from workbench.comparison.scores import groups_of
 from workbench.comparison.shared import AFTER, BEFORE, chosen_variant, share
-from workbench.comparison.static_tables import size_in_words
 from workbench.comparison.tables import Comparison, compare
-from workbench.comparison.verdict import Verdict
+from workbench.comparison.verdict import Verdict, percent
 from workbench.definition.agent import Agent
 from workbench.errors import ComparisonError
-from workbench.markup import Table, html_table, html_text, markdown_table, plain_table, visible
-from workbench.statistics.intervals import Floats, Interval, t_interval
+from workbench.markup import Table, html, html_table, markdown_table, notebook_html, plain_table, visible
+from workbench.statistics.intervals import LEVEL, Floats, Interval, t_interval
 from workbench.statistics.means import FEWEST_GROUPS, clustered_standard_error, standard_error
 from workbench.trial.trial import Run
 
 MOST_FLIPS = 50
+
+_SECTIONS = """\
+{% for variant in variants %}
+{{ variant }}
+{% endfor %}
+<div class="wide provenance" tabindex="0">{{ sources }}</div>"""
+_VARIANT = """\
+<h2>{{ heading }}</h2>
+{{ first }}
+{% for sentence in sentences %}
+<p>{{ sentence }}</p>
+{% endfor %}
+{% for table in tables %}
+<div class="wide" tabindex="0">{{ table }}</div>
+{% endfor %}
+{% if difference %}
+<h3>What differs between the agents</h3>
+{{ difference }}
+{% endif %}
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,17 +117,19 @@ class Review:
     def html(self) -> str:
         """One page that needs no network and no script."""
         title = f"Review: {self.names[0]} and {self.names[1]}"
-        return html_document(title, f"<h1>{html_text(title)}</h1>\n{self._sections()}")
+        return html_document(title, html("<h1>{{ title }}</h1>\n{{ shown }}", title=title, shown=self._sections()))
 
-    def _sections(self) -> str:
-        sources = f'<div class="wide provenance" tabindex="0">{html_table(_sources_table(self))}</div>'
-        return "\n".join([*(_html(self, found) for found in self.variants), sources])
+    def _sections(self) -> Markup:
+        return html(
+            _SECTIONS,
+            variants=[_html(self, found) for found in self.variants],
+            sources=html_table(_sources_table(self)),
+        )
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, Any]:
-        shown = f'<div class="tex2jax_ignore mathjax_ignore">\n{self._sections()}</div>\n'
-        return {"text/html": shown, "text/markdown": self.markdown(), "text/plain": str(self)}
+        return {"text/html": notebook_html(self._sections()), "text/markdown": self.markdown(), "text/plain": str(self)}
 
 
 def review_runs(
@@ -209,7 +231,7 @@ def _sentences(found: VariantReview) -> list[str]:
         run = found.comparison.run
         attempts = len(run.tasks) * run.repeats
         same = f"; {found.same_attempts} of {attempts} attempts are the very same in both" * (found.same_attempts > 0)
-        sentences.append(f"Compared over {size_in_words(found.comparison)} that both share{same}.")
+        sentences.append(f"Compared over {found.comparison.size} that both share{same}.")
     sentences += [f"Not shared: {note}." for note in found.notes]
     if found.same_agent:
         sentences.append("The two agent files are the same.")
@@ -235,7 +257,7 @@ def _changes_table(found: VariantReview) -> Table | None:
     )
     return Table(
         title="Cost and time (means over tasks)",
-        headings=("What", "Before", "After", "Change", "95 % interval", "Tasks"),
+        headings=("What", "Before", "After", "Change", f"{percent(LEVEL)} interval", "Tasks"),
         rows=rows,
     )
 
@@ -279,12 +301,15 @@ def _markdown(review: Review, found: VariantReview) -> str:
     return "\n\n".join(parts)
 
 
-def _html(review: Review, found: VariantReview) -> str:
+def _html(review: Review, found: VariantReview) -> Markup:
     first, *others = _sentences(found)
-    shown = f'<p class="verdict">{html_text(first)}</p>' if found.verdict is None else verdict_paragraph(found.verdict)
-    parts = [f"<h2>{html_text(_heading(review, found))}</h2>", shown]
-    parts += [f"<p>{html_text(sentence)}</p>" for sentence in others]
-    parts += [f'<div class="wide" tabindex="0">{html_table(table)}</div>' for table in _tables(found)]
-    if not found.same_agent:
-        parts += ["<h3>What differs between the agents</h3>", agents_difference(found.agent_before, found.agent_after)]
-    return "\n".join(parts)
+    return html(
+        _VARIANT,
+        heading=_heading(review, found),
+        first=html('<p class="verdict">{{ text }}</p>', text=first)
+        if found.verdict is None
+        else verdict_paragraph(found.verdict),
+        sentences=others,
+        tables=[html_table(table) for table in _tables(found)],
+        difference="" if found.same_agent else agents_difference(found.agent_before, found.agent_after),
+    )

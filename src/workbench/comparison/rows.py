@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.comparison.flips import THRESHOLD, Flip
+from workbench.comparison.compared import Compared
+from workbench.comparison.flips import FLIPS, THRESHOLD
+from workbench.comparison.tables import Comparison
+from workbench.comparison.trial_table import columns_of, natural_ranks, sort_values
 from workbench.errors import ComparisonError
 from workbench.statistics.means import Floats
 from workbench.trial.trial import Outcome, Run, Trial
 
 if TYPE_CHECKING:
-    from pandas import DataFrame as DataFrame
-
-    from workbench.comparison.tables import Comparison
-
-FLIPS: tuple[Flip | None, ...] = (None, "now passes", "now fails")
-"""What the codes of `flip_codes` mean."""
-_DIGITS = re.compile(r"(\d+)")
-
-Places = NDArray[np.intp]
+    import pandas as pd
+RowNumbers = NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -37,8 +33,8 @@ class Rows:
     of: Literal["variants", "tasks", "trials"] = "trials"
     variant: str | None = None
     task: str | None = None
-    grader: str | None = None
-    """Trials that this grader looked at; `scored` is then about its score instead of their mean."""
+    promise: str | None = None
+    """Trials whose replies were held to this promise; `scored` is then about it alone instead of their mean."""
     scored: Literal["passed", "failed", "missing"] | None = None
     """A score of 0.5 or more, less than that, or none."""
     outcome: Outcome | None = None
@@ -47,7 +43,7 @@ class Rows:
     text: str = ""
     """Occurs in the task's name, group or message, in the reply, or in what failed; capitals do not matter."""
     sort: str | None = None
-    """A column of `Comparison.by_variant`, `by_task` or `trials`, by the name it has there; also "flip" of trials."""
+    """A column of `Comparison.by_variant`, `by_task` or `trials`, by the name it has there."""
     descending: bool = False
     """The largest first; what has no value comes last either way."""
 
@@ -66,39 +62,39 @@ class Rows:
         return f"Rows({', '.join(given)})"
 
 
-def find_rows(comparison: Comparison, rows: Rows, *, texts: Sequence[str] | None = None) -> Places:
-    """The places of the rows in `Run.variants`, `Run.tasks` or `Run.trials`: what `by_variant.iloc` and so on take.
+def find_rows(compared: Compared, rows: Rows, *, texts: Sequence[str] | None = None) -> RowNumbers:
+    """The numbers of the rows in `Run.variants`, `Run.tasks` or `Run.trials`: what `by_variant.iloc` and so on take.
 
-    `texts` are `searchable_texts(comparison.run)`, where they are at hand.
+    `texts` are `searchable_texts(compared.run)`, where they are at hand.
 
     Raises:
-        ComparisonError: the run has no such variant, task or grader, or the table no such column.
+        ComparisonError: the run has no such variant, task or promise, or the table no such column.
     """
-    attempts = comparison.columns.attempts
+    attempts = compared.columns.attempts
     count = {
-        "variants": len(comparison.run.variants),
-        "tasks": len(comparison.run.tasks),
-        "trials": len(comparison.run.trials),
+        "variants": len(compared.run.variants),
+        "tasks": len(compared.run.tasks),
+        "trials": len(compared.run.trials),
     }[rows.of]
-    found: Places = np.arange(count)
+    found: RowNumbers = np.arange(count)
     if rows.is_filtered:
-        chosen = _chosen_trials(comparison, rows, texts)
-        place = {"variants": attempts.variant, "tasks": attempts.task, "trials": found}[rows.of]
-        found = np.unique(place[chosen])
+        chosen = _chosen_trials(compared, rows, texts)
+        of_trial = {"variants": attempts.variant, "tasks": attempts.task, "trials": found}[rows.of]
+        found = np.unique(of_trial[chosen])
     if rows.sort is None:
         return found
-    values = _sort_values(comparison, rows.of, rows.sort)[found]
+    values = _sort_values(compared, rows.of, rows.sort)[found]
     return found[np.argsort(-values if rows.descending else values, kind="stable")]
 
 
-def frame_at(comparison: Comparison, rows: Rows, places: Places) -> DataFrame:
-    """The rows at these places, of `comparison.by_variant`, `by_task` or `trials`."""
+def frame_at(comparison: Comparison, rows: Rows, found: RowNumbers) -> pd.DataFrame:
+    """These rows of `comparison.by_variant`, `by_task` or `trials`."""
     frame = {
         "variants": lambda: comparison.by_variant,
         "tasks": lambda: comparison.by_task,
         "trials": lambda: comparison.trials,
     }
-    return frame[rows.of]().iloc[places]
+    return frame[rows.of]().iloc[found]
 
 
 def searchable_texts(run: Run) -> list[str]:
@@ -106,45 +102,35 @@ def searchable_texts(run: Run) -> list[str]:
     return [_said(trial).casefold() for trial in run.trials]
 
 
-def flip_codes(comparison: Comparison) -> NDArray[np.int8]:
-    """Variants by tasks: the place in `FLIPS` of how the task went with that variant; 0 for the baseline."""
-    variants = {name: number for number, name in enumerate(comparison.run.variants)}
-    tasks = {task.id: number for number, task in enumerate(comparison.run.tasks)}
-    codes = np.zeros((len(variants), len(tasks)), dtype=np.int8)
-    for change in comparison.flipped.flipped:
-        codes[variants[change.variant], tasks[change.task_id]] = FLIPS.index(change.flip)
-    return codes
-
-
-def _chosen_trials(comparison: Comparison, rows: Rows, texts: Sequence[str] | None) -> NDArray[np.bool_]:
-    run, columns = comparison.run, comparison.columns
+def _chosen_trials(compared: Compared, rows: Rows, texts: Sequence[str] | None) -> NDArray[np.bool_]:
+    run, columns = compared.run, compared.columns
     attempts = columns.attempts
     chosen = np.ones(len(run.trials), dtype=np.bool_)
     if rows.variant is not None:
-        chosen &= attempts.variant == _place(rows.variant, run.variants, "variant")
+        chosen &= attempts.variant == _number_of(rows.variant, run.variants, "variant")
     if rows.task is not None:
-        chosen &= attempts.task == _place(rows.task, [task.id for task in run.tasks], "task")
+        chosen &= attempts.task == _number_of(rows.task, [task.id for task in run.tasks], "task")
     if rows.outcome is not None:
         chosen &= _all(outcome == rows.outcome for outcome in columns.outcome)
     score = attempts.score
-    if rows.grader is not None:
-        _place(rows.grader, columns.scores, "grader")
-        score = columns.scores[rows.grader]
-        chosen &= _all(rows.grader in trial.scores for trial in run.trials)
+    if rows.promise is not None:
+        _number_of(rows.promise, columns.promises, "promise")
+        score = columns.promises[rows.promise]
+        chosen &= _all(rows.promise in trial.scores for trial in run.trials)
     if rows.scored is not None:
         passed = score >= THRESHOLD - 1e-12
         chosen &= {"passed": passed, "failed": ~passed & ~np.isnan(score), "missing": np.isnan(score)}[rows.scored]
     if rows.flipped is not None:
-        codes = flip_codes(comparison)
+        codes = compared.flip_codes
         hit = codes > 0 if rows.flipped == "either" else codes == FLIPS.index(rows.flipped)
-        hit[list(run.variants).index(comparison.baseline)] = hit.any(axis=0)
+        hit[list(run.variants).index(compared.baseline)] = hit.any(axis=0)
         chosen &= hit[attempts.variant, attempts.task]
     if rows.text:
         chosen &= _mentioning(run, attempts.task, rows.text.casefold(), texts)
     return chosen
 
 
-def _mentioning(run: Run, task: Places, text: str, texts: Sequence[str] | None) -> NDArray[np.bool_]:
+def _mentioning(run: Run, task: RowNumbers, text: str, texts: Sequence[str] | None) -> NDArray[np.bool_]:
     asked = _all(text in f"{task.id}\n{task.group or ''}\n{task.message}".casefold() for task in run.tasks)
     said = searchable_texts(run) if texts is None else texts
     return asked[task] | _all(text in words for words in said)
@@ -156,78 +142,45 @@ def _said(trial: Trial) -> str:
     return reply if failure is None else f"{reply}\n{failure.type}: {failure.message}"
 
 
-def _sort_values(comparison: Comparison, of: str, name: str) -> Floats:
-    columns = {"variants": _of_variants, "tasks": _of_tasks, "trials": _of_trials}[of](comparison)
+def _sort_values(compared: Compared, of: str, name: str) -> Floats:
+    columns = {"variants": _of_variants, "tasks": _of_tasks, "trials": _of_trials}[of](compared)
     if name not in columns:
         raise ComparisonError(f"the {of} have no column {name!r} to sort by; they have {', '.join(map(repr, columns))}")
-    values = columns[name]()
-    return values if isinstance(values, np.ndarray) else _ranks(values)
+    return columns[name]()
 
 
-def _of_variants(comparison: Comparison) -> Mapping[str, Any]:
-    rows = [summary.as_row() for summary in comparison.summaries]
-    numbers = {name: lambda name=name: np.array([row[name] for row in rows], dtype=np.float64) for name in rows[0]}
-    return {"variant": lambda: list(comparison.run.variants), **numbers}
+def _of_variants(compared: Compared) -> Mapping[str, Callable[[], Floats]]:
+    def numbers(name: str) -> Floats:
+        return np.array([row[name] for row in rows], dtype=np.float64)
+
+    rows = [summary.as_row() for summary in compared.summaries]
+    names = {"variant": lambda: natural_ranks(list(compared.run.variants))}
+    return names | {name: partial(numbers, name) for name in rows[0]}
 
 
-def _of_tasks(comparison: Comparison) -> Mapping[str, Any]:
-    run = comparison.run
-    base = comparison.scores[comparison.baseline].means
+def _of_tasks(compared: Compared) -> Mapping[str, Callable[[], Floats]]:
+    run = compared.run
+    base = compared.scores[compared.baseline].means
     found: dict[str, Any] = {
-        "task": lambda: [task.id for task in run.tasks],
-        "group": lambda: [task.group for task in run.tasks],
+        "task": lambda: natural_ranks([task.id for task in run.tasks]),
+        "group": lambda: natural_ranks([task.group for task in run.tasks]),
     }
-    for name, scores in comparison.scores.items():
+    for name, scores in compared.scores.items():
         found[f"score: {name}"] = lambda scores=scores: scores.means
-        if name != comparison.baseline:
+        if name != compared.baseline:
             found[f"difference: {name}"] = lambda scores=scores: scores.means - base
     return found
 
 
-def _of_trials(comparison: Comparison) -> Mapping[str, Any]:
-    run, columns = comparison.run, comparison.columns
-    attempts = columns.attempts
-    return {
-        "task": lambda: _ranks([task.id for task in run.tasks])[attempts.task],
-        "group": lambda: _ranks([task.group for task in run.tasks])[attempts.task],
-        "variant": lambda: _ranks(list(run.variants))[attempts.variant],
-        "repeat": lambda: attempts.repeat.astype(np.float64),
-        "outcome": lambda: columns.outcome,
-        "score": lambda: attempts.score,
-        **{f"score: {label}": lambda column=column: column for label, column in columns.scores.items()},
-        "flip": lambda: _or_nan(flip_codes(comparison)[attempts.variant, attempts.task]),
-        "model": lambda: [None if trial.reply is None else trial.reply.model for trial in run.trials],
-        "stop_reason": lambda: [None if trial.reply is None else trial.reply.stop_reason for trial in run.trials],
-        "input_tokens": lambda: columns.input_tokens,
-        "output_tokens": lambda: columns.output_tokens,
-        "cost_usd": lambda: columns.usd,
-        "seconds_to_first_token": lambda: columns.seconds_to_first_token,
-        "seconds": lambda: columns.seconds,
-        "reply": lambda: [None if trial.reply is None else trial.reply.text[:100] for trial in run.trials],
-    }
-
-
-def _ranks(texts: Sequence[str | None]) -> Floats:
-    """Numbers in the order of the texts, in which "case 9" comes before "case 10"; NaN for none."""
-    distinct = sorted({text for text in texts if text is not None}, key=_by_numbers)
-    rank = {text: float(number) for number, text in enumerate(distinct)}
-    return np.array([np.nan if text is None else rank[text] for text in texts], dtype=np.float64)
-
-
-def _by_numbers(text: str) -> tuple[list[str | int], str]:
-    parts = _DIGITS.split(text.casefold())
-    return [int(part) if number % 2 else part for number, part in enumerate(parts)], text
-
-
-def _or_nan(codes: NDArray[np.int8]) -> Floats:
-    return np.where(codes == 0, np.nan, codes.astype(np.float64))
+def _of_trials(compared: Compared) -> Mapping[str, Callable[[], Floats]]:
+    return {column.name: partial(sort_values, column, compared) for column in columns_of(compared)}
 
 
 def _all(found: Iterable[bool]) -> NDArray[np.bool_]:
     return np.fromiter(found, dtype=np.bool_)
 
 
-def _place(name: str, known: Collection[str], what: str) -> int:
+def _number_of(name: str, known: Collection[str], what: str) -> int:
     try:
         return list(known).index(name)
     except ValueError:

@@ -25,12 +25,12 @@ class Attempts:
     """Where each trial stands in its plan and how it ended, in the order of `Run.trials`."""
 
     task: NDArray[np.intp]
-    """Its place in `Run.tasks`."""
+    """Its number in `Run.tasks`."""
     variant: NDArray[np.intp]
-    """Its place in `Run.variants`."""
+    """Its number in `Run.variants`."""
     repeat: NDArray[np.intp]
     status: NDArray[np.intp]
-    """Its place in `STATUSES`."""
+    """Its number in `STATUSES`."""
     score: Floats
     """0..1; NaN where there is none."""
 
@@ -60,7 +60,7 @@ class Scores:
 
 
 def attempts_of(run: Run) -> Attempts:
-    """The place, ending and score of every trial.
+    """Where every trial stands in its plan, how it ended, and its score.
 
     Raises:
         ComparisonError: the run holds a trial that it did not plan, or two of one.
@@ -68,9 +68,9 @@ def attempts_of(run: Run) -> Attempts:
     rows = {task.id: row for row, task in enumerate(run.tasks)}
     numbers = {name: number for number, name in enumerate(run.variants)}
     # Four lists of numbers and not one of tuples, each of which the garbage collector would look at.
-    places: tuple[list[int], ...] = ([], [], [], [])
+    numbers_of: tuple[list[int], ...] = ([], [], [], [])
     scores: list[float] = []
-    add_row, add_number, add_repeat, add_code = (column.append for column in places)
+    add_row, add_number, add_repeat, add_code = (column.append for column in numbers_of)
     for trial in run.trials:
         row, number = rows.get(trial.task_id), numbers.get(trial.variant)
         if row is None or number is None or not 0 <= trial.repeat < run.repeats:
@@ -82,7 +82,7 @@ def attempts_of(run: Run) -> Attempts:
         add_repeat(trial.repeat)
         add_code(_CODES[outcome] if score is None else _SCORED)
         scores.append(np.nan if score is None else score)
-    task, variant, repeat, status = (np.array(column, dtype=np.intp) for column in places)
+    task, variant, repeat, status = (np.array(column, dtype=np.intp) for column in numbers_of)
     found = Attempts(
         task=task,
         variant=variant,

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import html
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
-from workbench.comparison.columns import explanation, preview
+from workbench.comparison.compared import Compared
 from workbench.comparison.flips import Flip, changes_between
 from workbench.comparison.summaries import VariantSummary
-from workbench.comparison.verdict import points
-from workbench.markup import Table, counted, html_table, html_text, visible_lines
-from workbench.statistics.intervals import Interval
+from workbench.comparison.trial_table import COLUMNS, cells
+from workbench.comparison.verdict import percent, points
+from workbench.markup import Table, html, html_table, visible_lines
+from workbench.statistics.intervals import LEVEL
 from workbench.trial.trial import Trial
-
-if TYPE_CHECKING:
-    from workbench.comparison.tables import Comparison
 
 MOST_TASKS_SHOWN = 50
 MOST_TRIALS_SHOWN = 50
 _TIE = 1e-12
-_LONGEST_CELL = 300
 _LONGEST_REPLY = 1_500
 
 # Blue and orange are told apart without colour vision; these two are legible on white and on near-black.
 _COLOURS = {"▲": "#1f80c7", "▼": "#c8601a"}
+_OPENING = """\
+<details><summary>{{ text }}</summary>\
+<pre style="white-space: pre-wrap; text-align: left">{{ reply | lines }}</pre></details>"""
+_UNITS = {"points": " in points"}
 _FIRST_CHANGE = 3
 """The columns before it hold names, which may begin with any sign."""
 
@@ -42,66 +43,81 @@ _ENDINGS = {
 }
 
 
-def size_in_words(comparison: Comparison) -> str:
-    """ "12 tasks x 4 repeats"."""
-    return f"{counted(len(comparison.run.tasks), 'task')} x {counted(comparison.run.repeats, 'repeat')}"
+@dataclass(frozen=True, kw_only=True)
+class VariantColumn:
+    """A column of the table of variants."""
+
+    name: str
+    """As in `Comparison.by_variant`."""
+    heading: str
+    cell: Callable[[VariantSummary], str]
 
 
-def variants_table(comparison: Comparison) -> Table:
-    """A row a variant; of the ways not to be scored, and of pass@k and times, those that occurred."""
-    summaries = comparison.summaries
-    repeats = comparison.run.repeats
+def variant_columns(compared: Compared) -> tuple[VariantColumn, ...]:
+    """The columns of the table of variants: of the ways not to be scored, and of pass@k, those that occurred."""
+    summaries, repeats = compared.summaries, compared.run.repeats
     occurred = {name: heading for name, heading in _ENDINGS.items() if any(s.scores.statuses[name] for s in summaries)}
-    is_binary = any(not math.isnan(summary.pass_at_k) for summary in summaries)
-    headings = (
-        "Variant",
-        "Trials",
-        "Answered",
-        *occurred.values(),
-        "Score in points [95 % interval]",
-        *((f"pass@{repeats}", f"pass^{repeats}") if is_binary else ()),
-        "Input tokens",
-        "Output tokens",
-        "Cost in USD",
-        "Seconds: median (p95)",
-        "First token after",
-    )
-    rows = []
-    for summary in summaries:
-        statuses = summary.scores.statuses
-        answered = statuses["scored"] + statuses["declined"]
-        counts = (summary.scores.planned, answered, *(statuses[name] for name in occurred))
-        passes = (summary.pass_at_k, summary.pass_hat_k) if is_binary else ()
-        at_least = ">= " if summary.uncounted else ""
-        rows.append(
-            (
-                f"{summary.name} (baseline)" if summary.name == comparison.baseline else summary.name,
-                *(str(count) for count in counts),
-                _score(summary.score, summary.interval),
-                *(_points_or_dash(chance, sign=False) for chance in passes),
-                f"{at_least}{summary.input_tokens:,}",
-                f"{at_least}{summary.output_tokens:,}",
-                "none" if comparison.stand_in else _cost(summary),
-                _latency(summary),
-                "-" if math.isnan(summary.seconds_to_first_token) else f"{summary.seconds_to_first_token:.2f}",
-            )
+    passes = {"pass_at_k": f"pass@{repeats}", "pass_hat_k": f"pass^{repeats}"} if _has_passes(compared) else {}
+
+    def count(name: str, heading: str) -> VariantColumn:
+        return VariantColumn(name=name, heading=heading, cell=lambda summary: str(summary.as_row()[name]))
+
+    def chance(name: str, heading: str) -> VariantColumn:
+        return VariantColumn(
+            name=name, heading=heading, cell=lambda summary: _points_or_dash(summary.as_row()[name], sign=False)
         )
-    missing = "" if occurred else " Every trial was answered."
-    title = f"Variants ({size_in_words(comparison)}).{missing}"
+
+    def tokens(name: str, heading: str) -> VariantColumn:
+        return VariantColumn(
+            name=name,
+            heading=heading,
+            cell=lambda summary: f"{'>= ' if summary.uncounted else ''}{summary.as_row()[name]:,}",
+        )
+
+    def name_of(summary: VariantSummary) -> str:
+        return f"{summary.name} (baseline)" if summary.name == compared.baseline else summary.name
+
+    return (
+        VariantColumn(name="variant", heading="Variant", cell=name_of),
+        count("trials", "Trials"),
+        count("answered", "Answered"),
+        *(count(name, heading) for name, heading in occurred.items()),
+        VariantColumn(name="score", heading=f"Score in points [{percent(LEVEL)} interval]", cell=_score),
+        *(chance(name, heading) for name, heading in passes.items()),
+        tokens("input_tokens", "Input tokens"),
+        tokens("output_tokens", "Output tokens"),
+        VariantColumn(name="usd", heading="Cost in USD", cell=(lambda _: "none") if compared.stand_in else _cost),
+        VariantColumn(name="seconds_median", heading="Seconds: median (p95)", cell=_latency),
+        VariantColumn(name="seconds_to_first_token", heading="First token after", cell=_first_token),
+    )
+
+
+def variants_table(compared: Compared) -> Table:
+    """A row a variant, with what became of its attempts, its score, and what its replies took."""
+    columns = variant_columns(compared)
+    all_answered = not any(summary.scores.statuses[name] for summary in compared.summaries for name in _ENDINGS)
+    repeats = compared.run.repeats
     note = (
         f"pass@{repeats}: chance in percent that at least one of {repeats} repeats passes; pass^{repeats}: that all do."
-        if is_binary
-        else ""
     )
-    return Table(title=title, headings=headings, rows=tuple(rows), note=note)
+    return Table(
+        title=f"Variants ({compared.size}).{' Every trial was answered.' if all_answered else ''}",
+        headings=tuple(column.heading for column in columns),
+        rows=tuple(tuple(column.cell(summary) for column in columns) for summary in compared.summaries),
+        note=note if _has_passes(compared) else "",
+    )
 
 
-def ranking_table(comparison: Comparison) -> Table | None:
+def _has_passes(compared: Compared) -> bool:
+    return any(not math.isnan(summary.pass_at_k) for summary in compared.summaries)
+
+
+def ranking_table(compared: Compared) -> Table | None:
     """The variants by mean score with what is established of each against the baseline; `None` for two or fewer."""
-    if len(comparison.verdicts) < 2:
+    if len(compared.verdicts) < 2:
         return None
-    verdicts = {verdict.variant: verdict for verdict in comparison.verdicts}
-    scored = sorted(comparison.summaries, key=lambda s: -math.inf if math.isnan(s.score) else s.score, reverse=True)
+    verdicts = {verdict.variant: verdict for verdict in compared.verdicts}
+    scored = sorted(compared.summaries, key=lambda s: -math.inf if math.isnan(s.score) else s.score, reverse=True)
     rows = []
     for summary in scored:
         verdict = verdicts.get(summary.name)
@@ -122,7 +138,7 @@ def ranking_table(comparison: Comparison) -> Table | None:
         "Rank",
         "Variant",
         "Score in points",
-        f"Difference to {comparison.baseline} [95 % interval]",
+        f"Difference to {compared.baseline} [{percent(LEVEL)} interval]",
         "p (larger of both tests, Holm)",
         "Verdict",
     )
@@ -130,17 +146,17 @@ def ranking_table(comparison: Comparison) -> Table | None:
     return Table(title=f"Ranking of {len(rows)} variants", headings=headings, rows=tuple(rows), note=note)
 
 
-def tasks_table(comparison: Comparison, *, most: int = MOST_TASKS_SHOWN, chosen: Sequence[int] | None = None) -> Table:
+def tasks_table(compared: Compared, *, most: int = MOST_TASKS_SHOWN, chosen: Sequence[int] | None = None) -> Table:
     """A row a task, the variants side by side, each change marked by its sign and shape, and where it flipped.
 
-    `chosen` are places in `Run.tasks`; without them the largest changes are shown, where not all can be.
+    `chosen` are row numbers, those of `Run.tasks`; without them the largest changes are shown, where not all can be.
     """
-    run, baseline = comparison.run, comparison.baseline
+    run, baseline = compared.run, compared.baseline
     others = [name for name in run.variants if name != baseline]
     names = [baseline, *others]
-    means = {name: comparison.scores[name].means for name in names}
-    shown = _largest_changes(comparison, others, most) if chosen is None else chosen[:most]
-    flips = {name: _flips(comparison, name) for name in others}
+    means = {name: compared.scores[name].means for name in names}
+    shown = _largest_changes(compared, others, most) if chosen is None else chosen[:most]
+    flips = {name: _flips(compared, name) for name in others}
     rows = []
     for row in shown:
         task = run.tasks[row]
@@ -157,79 +173,66 @@ def tasks_table(comparison: Comparison, *, most: int = MOST_TASKS_SHOWN, chosen:
     return Table(title="Tasks (mean score in points)", headings=headings, rows=tuple(rows), note=note)
 
 
-def trials_table(
-    comparison: Comparison, *, most: int = MOST_TRIALS_SHOWN, chosen: Sequence[int] | None = None
-) -> Table:
-    """A row a trial with the beginning of its reply: the chosen ones by their place in the run, or its first ones."""
-    trials = _trials_shown(comparison, most, chosen)
-    rows = tuple(
-        (
-            trial.task_id,
-            trial.variant,
-            str(trial.repeat),
-            trial.outcome.replace("_", " "),
-            _points_or_dash(math.nan if trial.score is None else trial.score, sign=False),
-            _clipped(explanation(trial).replace("\n", "; "), _LONGEST_CELL),
-            preview(trial),
-        )
-        for trial in trials
+def trials_table(compared: Compared, *, most: int = MOST_TRIALS_SHOWN, chosen: Sequence[int] | None = None) -> Table:
+    """A row a trial with the beginning of its reply: the chosen ones by their row numbers, or the first ones."""
+    rows = _trials_shown(compared, most, chosen)
+    columns = [column for column in COLUMNS if column.is_in("static")]
+    total = len(compared.run.trials)
+    return Table(
+        title="Trials",
+        headings=tuple(f"{column.heading}{_UNITS.get(column.kind, '')}" for column in columns),
+        rows=tuple(zip(*(cells(column, compared, rows) for column in columns), strict=True)),
+        note=f"{len(rows)} of {total} trials; all are in .trials." if len(rows) < total else "",
     )
-    total = len(comparison.run.trials)
-    note = f"{len(rows)} of {total} trials; all are in .trials." if len(rows) < total else ""
-    headings = ("Task", "Variant", "Repeat", "Outcome", "Score in points", "Explanations", "Reply")
-    return Table(title="Trials", headings=headings, rows=rows, note=note)
 
 
-def coloured_html(table: Table) -> str:
+def coloured_html(table: Table) -> Markup:
     """The table as HTML in which a marked change also has a colour, by inline styles: code hosts drop style sheets."""
     return html_table(table, cell=_coloured_cell)
 
 
-def trials_html(comparison: Comparison, *, most: int = MOST_TRIALS_SHOWN, chosen: Sequence[int] | None = None) -> str:
+def trials_html(compared: Compared, *, most: int = MOST_TRIALS_SHOWN, chosen: Sequence[int] | None = None) -> Markup:
     """The trials as HTML; each reply opens on a click, without a script."""
-    table = trials_table(comparison, most=most, chosen=chosen)
-    trials = _trials_shown(comparison, most, chosen)
+    table = trials_table(compared, most=most, chosen=chosen)
+    rows = _trials_shown(compared, most, chosen)
     last = len(table.headings) - 1
 
-    def cell(text: str, row: int, column: int) -> str:
-        return _opening(text, trials[row]) if column == last else html_text(text)
+    def cell(text: str, number: int, column: int) -> str:
+        return _opening(text, compared.run.trials[rows[number]]) if column == last else text
 
     return html_table(table, cell=cell)
 
 
-def _trials_shown(comparison: Comparison, most: int, chosen: Sequence[int] | None) -> Sequence[Trial]:
-    trials = comparison.run.trials
-    return trials[:most] if chosen is None else [trials[row] for row in chosen[:most]]
+def _trials_shown(compared: Compared, most: int, chosen: Sequence[int] | None) -> Sequence[int]:
+    return range(min(most, len(compared.run.trials))) if chosen is None else chosen[:most]
 
 
 def _opening(text: str, trial: Trial) -> str:
-    reply = "" if trial.reply is None else visible_lines(trial.reply.text)
-    if reply == text:
-        return html_text(text)
-    shown = html.escape(_clipped(reply, _LONGEST_REPLY))
-    pre = f'<pre style="white-space: pre-wrap; text-align: left">{shown}</pre>'
-    return f"<details><summary>{html_text(text)}</summary>{pre}</details>"
+    reply = "" if trial.reply is None else trial.reply.text
+    if visible_lines(reply) == text:
+        return text
+    return html(_OPENING, text=text, reply=_clipped(visible_lines(reply), _LONGEST_REPLY))
 
 
 def _coloured_cell(text: str, _row: int, column: int) -> str:
     colour = _COLOURS.get(text[:1]) if column >= _FIRST_CHANGE else None
-    return f'<span style="color: {colour}">{html_text(text)}</span>' if colour else html_text(text)
+    return html('<span style="color: {{ colour }}">{{ text }}</span>', colour=colour, text=text) if colour else text
 
 
-def _largest_changes(comparison: Comparison, others: Sequence[str], most: int) -> list[int]:
+def _largest_changes(compared: Compared, others: Sequence[str], most: int) -> list[int]:
     """The rows of the tasks to show: all in their order where there is room, else the largest changes first."""
-    count = len(comparison.run.tasks)
+    count = len(compared.run.tasks)
     if count <= most or not others:
         return list(range(min(count, most)))
-    base = comparison.scores[comparison.baseline].means
-    changes = np.abs([comparison.scores[name].means - base for name in others])
+    base = compared.scores[compared.baseline].means
+    changes = np.abs([compared.scores[name].means - base for name in others])
     largest = np.nan_to_num(changes, nan=-1.0).max(axis=0)
     return [int(row) for row in np.argsort(-largest, kind="stable")[:most]]
 
 
-def _flips(comparison: Comparison, variant: str) -> list[Flip | None]:
-    before, after = comparison.scores[comparison.baseline], comparison.scores[variant]
-    return [change.flip for change in changes_between(comparison.run, before, after, variant=variant)]
+def _flips(compared: Compared, variant: str) -> list[Flip | None]:
+    before, after = compared.scores[compared.baseline], compared.scores[variant]
+    return [change.flip for change in changes_between(compared.run, before, after, variant=variant)]
 
 
 def _with_flip(change: str, flip: Flip | None) -> str:
@@ -242,25 +245,30 @@ def _marked(change: float) -> str:
     return f"{'▲' if change > 0 else '▼'} {text}" if text not in ("-", "0.0") else text
 
 
-def _score(score: float, interval: Interval | None) -> str:
+def _score(summary: VariantSummary) -> str:
+    interval = summary.interval
     if interval is None:
         return "-"
     low, high = points(interval.low, sign=False), points(interval.high, sign=False)
-    return f"{points(score, sign=False)} [{low}, {high}]"
+    return f"{points(summary.score, sign=False)} [{low}, {high}]"
 
 
 def _cost(summary: VariantSummary) -> str:
-    if math.isnan(summary.cost_usd):
+    if math.isnan(summary.usd):
         return "unknown"
     if summary.unpriced:
-        return f">= {summary.cost_usd:.4f} ({summary.unpriced} of {summary.replies} unpriced)"
-    return f"{summary.cost_usd:.4f}"
+        return f">= {summary.usd:.4f} ({summary.unpriced} of {summary.replies} unpriced)"
+    return f"{summary.usd:.4f}"
 
 
 def _latency(summary: VariantSummary) -> str:
     if math.isnan(summary.seconds_median):
         return "-"
     return f"{summary.seconds_median:.2f} ({summary.seconds_p95:.2f})"
+
+
+def _first_token(summary: VariantSummary) -> str:
+    return "-" if math.isnan(summary.seconds_to_first_token) else f"{summary.seconds_to_first_token:.2f}"
 
 
 def _points_or_dash(value: float, *, sign: bool) -> str:

@@ -36,7 +36,7 @@ class VariantSummary:
     output_tokens: int
     uncounted: int
     """Replies that did not say how many tokens they took."""
-    cost_usd: float
+    usd: float
     """Of the replies that have a price."""
     unpriced: int
     seconds: float
@@ -62,7 +62,7 @@ class VariantSummary:
             "input_tokens": self.input_tokens,
             "output_tokens": self.output_tokens,
             "uncounted": self.uncounted,
-            "cost_usd": self.cost_usd,
+            "usd": self.usd,
             "unpriced": self.unpriced,
             "seconds": self.seconds,
             "seconds_median": self.seconds_median,
@@ -98,7 +98,7 @@ def _summary(columns: TrialColumns, number: int, name: str, found: Scores) -> Va
         input_tokens=int(np.nansum(input_tokens)),
         output_tokens=int(np.nansum(output_tokens)),
         uncounted=int((np.isnan(input_tokens) | np.isnan(output_tokens)).sum()),
-        cost_usd=math.nan if len(usd) and not len(priced) else math.fsum(priced.tolist()),
+        usd=math.nan if len(usd) and not len(priced) else math.fsum(priced.tolist()),
         unpriced=len(usd) - len(priced),
         seconds=math.fsum(seconds.tolist()) / len(seconds) if len(seconds) else math.nan,
         seconds_median=_quantile(seconds, 0.5),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.comparison.columns import TrialColumns, explanation, trial_columns
+from markupsafe import Markup
+
+from workbench.comparison.columns import trial_columns
+from workbench.comparison.compared import STAND_IN_NOTE, Compared
 from workbench.comparison.differences.reply_pair import ReplyPair, compare_replies
-from workbench.comparison.flips import Changes, what_flipped
-from workbench.comparison.scores import Scores, is_stand_in, scores_by_variant
+from workbench.comparison.scores import scores_by_variant
 from workbench.comparison.static_tables import (
     coloured_html,
     ranking_table,
@@ -19,9 +21,9 @@ from workbench.comparison.static_tables import (
     trials_html,
     variants_table,
 )
-from workbench.comparison.summaries import VariantSummary, summarise
-from workbench.comparison.verdict import STAND_IN_LABEL, Verdict, reach_verdicts
-from workbench.markup import html_table, html_text, markdown_table, markdown_text, plain_table, visible
+from workbench.comparison.trial_table import columns_of
+from workbench.comparison.verdict import reach_verdicts
+from workbench.markup import html, html_table, markdown_table, markdown_text, notebook_html, plain_table
 from workbench.trial.trial import Run
 
 if TYPE_CHECKING:
@@ -29,46 +31,28 @@ if TYPE_CHECKING:
 
     from workbench.comparison.pictures.canvas import Plot, Theme
 
-Picture = Literal["forest", "cost", "tasks", "repeats"]
+_SHOWN = """\
+{% for first, rest in parts %}
+<p><strong>{{ first }}</strong>{{ rest }}</p>
+{% endfor %}
+{% if banner %}
+<p>{{ banner }}</p>
+{% endif %}
+{{ variants }}{{ ranking }}\
+<p><img alt="{{ alt }}" src="data:image/png;base64,{{ png }}" width="{{ width }}"></p>
+{{ tasks }}<details><summary>Trials</summary>
+{{ trials }}</details>
+"""
 
-STAND_IN_NOTE = "The replies, tokens and seconds below were made up by the OFFLINE STAND-IN; nothing was spent."
+Picture = Literal["forest", "cost", "tasks", "repeats"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Comparison:
+class Comparison(Compared):
     """A run compared with one of its variants. Shows itself in a notebook as static HTML or Markdown.
 
     Data frames are made when they are first asked for; printing takes none.
     """
-
-    run: Run = field(repr=False)
-    baseline: str
-    verdicts: tuple[Verdict, ...]
-    """One for each other variant, in the order of the run; empty where the run has one variant."""
-    columns: TrialColumns = field(repr=False)
-    """The trials as arrays, in the order of the run."""
-    scores: Mapping[str, Scores] = field(repr=False)
-    """By variant, in the order of the run."""
-
-    @property
-    def verdict(self) -> Verdict | None:
-        """The first verdict: the one, in a comparison of two variants. `None` where there is one variant."""
-        return self.verdicts[0] if self.verdicts else None
-
-    @cached_property
-    def stand_in(self) -> bool:
-        """Whether any reply was made up by the offline stand-in."""
-        return is_stand_in(self.run)
-
-    @cached_property
-    def summaries(self) -> tuple[VariantSummary, ...]:
-        """What is in `by_variant`, as values; in the order of the run."""
-        return summarise(self.columns, self.scores)
-
-    @cached_property
-    def flipped(self) -> Changes:
-        """The tasks that most repeats passed with the baseline and now fail, and the other way round."""
-        return what_flipped(self.run, baseline=self.baseline, scores=self.scores)
 
     @cached_property
     def by_variant(self) -> pd.DataFrame:
@@ -95,31 +79,9 @@ class Comparison:
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """A row for each trial, in the order of the run; "score: LABEL" of each grader, 0..1."""
-        found = self.columns
-        trials = self.run.trials
-        replies = [trial.reply for trial in trials]
-        group_of = {task.id: task.group for task in self.run.tasks}
-        return _frame(
-            {
-                "task": [trial.task_id for trial in trials],
-                "group": [group_of[trial.task_id] for trial in trials],
-                "variant": [trial.variant for trial in trials],
-                "repeat": [trial.repeat for trial in trials],
-                "outcome": found.outcome,
-                "score": found.attempts.score,
-                **{f"score: {label}": column for label, column in found.scores.items()},
-                "explanation": [explanation(trial) for trial in trials],
-                "model": [None if reply is None else reply.model for reply in replies],
-                "stop_reason": [None if reply is None else reply.stop_reason for reply in replies],
-                "input_tokens": found.input_tokens,
-                "output_tokens": found.output_tokens,
-                "cost_usd": found.usd,
-                "seconds_to_first_token": found.seconds_to_first_token,
-                "seconds": found.seconds,
-                "reply": [None if reply is None else reply.text for reply in replies],
-            }
-        )
+        """A row for each trial, in the order of the run; the columns of `trial_table`, scores in 0..1: "score" is the
+        mean, "promise: LABEL" what one grader found."""
+        return _frame({column.name: column.value(self) for column in columns_of(self)})
 
     def plot(self, kind: Picture = "forest", *, theme: Theme = "light") -> Plot:
         """A new figure: "forest" has mean scores and differences to the baseline with 95 % intervals, "cost" the cost
@@ -146,21 +108,6 @@ class Comparison:
         return self._plain()
 
     @property
-    def sentences(self) -> list[str]:
-        """What it ended in: each verdict, or that there is none to reach with one variant."""
-        if self.verdicts:
-            return [verdict.text for verdict in self.verdicts]
-        label = f"{STAND_IN_LABEL} " if self.stand_in else ""
-        return [f'{label}One variant, "{visible(self.baseline)}": scores without a verdict.']
-
-    @property
-    def sentence_parts(self) -> list[tuple[str, str]]:
-        """Each sentence in what is to be seen at once and the rest."""
-        if not self.verdicts:
-            return [(sentence, "") for sentence in self.sentences]
-        return [(verdict.headline, verdict.text.removeprefix(verdict.headline)) for verdict in self.verdicts]
-
-    @property
     def _banner(self) -> str:
         return STAND_IN_NOTE if self.stand_in else ""
 
@@ -172,21 +119,21 @@ class Comparison:
     def _html(self) -> str:
         from workbench.comparison.pictures.canvas import png, shown_width
 
-        banner = f"<p>{html_text(self._banner)}</p>\n" if self._banner else ""
-        sentences = "".join(
-            f"<p><strong>{html_text(first)}</strong>{html_text(rest)}</p>\n" for first, rest in self.sentence_parts
-        )
         ranking = ranking_table(self)
-        ranked = "" if ranking is None else coloured_html(ranking)
         figure = self.plot()
-        source = f"data:image/png;base64,{base64.b64encode(png(figure)).decode('ascii')}"
-        image = f'<p><img alt="{html_text(figure.alt)}" src="{source}" width="{shown_width(figure)}"></p>\n'
-        variants = html_table(variants_table(self))
-        # The classes keep MathJax from reading dollar signs in replies and names as formulas.
-        return (
-            f'<div class="tex2jax_ignore mathjax_ignore">\n{sentences}{banner}{variants}{ranked}'
-            f"{image}{coloured_html(tasks_table(self))}"
-            f"<details><summary>Trials</summary>\n{trials_html(self)}</details>\n</div>\n"
+        return notebook_html(
+            html(
+                _SHOWN,
+                parts=self.sentence_parts,
+                banner=self._banner,
+                variants=html_table(variants_table(self)),
+                ranking="" if ranking is None else coloured_html(ranking),
+                alt=figure.alt,
+                png=Markup(base64.b64encode(png(figure)).decode("ascii")),
+                width=shown_width(figure),
+                tasks=coloured_html(tasks_table(self)),
+                trials=trials_html(self),
+            )
         )
 
     def _markdown(self) -> str:

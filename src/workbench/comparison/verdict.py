@@ -34,10 +34,10 @@ from workbench.comparison.scores import Scores, groups_of, is_stand_in, scores_b
 from workbench.errors import ComparisonError
 from workbench.markup import counted, visible
 from workbench.statistics.corrections import holm
-from workbench.statistics.intervals import Floats, Interval
+from workbench.statistics.intervals import LEVEL, Floats, Interval
 from workbench.statistics.means import Paired, detectable_effect_t, effect_size, paired, tasks_needed_t
 from workbench.statistics.permutation import mcnemar
-from workbench.statistics.power import ALPHA, detectable_effect, tasks_needed
+from workbench.statistics.power import ALPHA, POWER, detectable_effect, tasks_needed
 from workbench.trial.trial import Request, Run
 
 Kind = Literal["better", "worse", "promising, not established", "no difference shown", "no verdict"]
@@ -91,9 +91,9 @@ class Verdict:
     """Secondary, not corrected."""
     hedges_g: float | None = None
     detectable: float | None = None
-    """The difference that these tasks show with 80 % power at 5 %, corrected for the number of comparisons."""
+    """The difference that these tasks show with a power of `POWER` at `ALPHA`, corrected for all comparisons."""
     more_tasks: int | None = None
-    """How many tasks more would show 10 points at the same power and level; 0: these do."""
+    """How many tasks more would show `TARGET` at the same power and level; 0: these do."""
 
     def __str__(self) -> str:
         return self.text
@@ -158,6 +158,11 @@ def points(value: float, *, sign: bool = True) -> str:
     return f"{rounded:+.1f}" if sign else f"{rounded:.1f}"
 
 
+def percent(share: float) -> str:
+    """A share of 1 in percent: "95 %"."""
+    return f"{100 * share:g} %"
+
+
 def _pair(run: Run, scores: Mapping[str, Scores], baseline: str, name: str, *, same_requests: bool) -> _Pair:
     own, base = scores[name], scores[baseline]
     of_variant, of_baseline = own.means, base.means
@@ -193,7 +198,7 @@ def _obstacle(name: str, scores: Scores, baseline: str, base: Scores, *, tasks: 
     too_many = max(scores.missing, base.missing) > MOST_MISSING * scores.planned
     apart = abs(scores.missing - base.missing) > MOST_APART * scores.planned
     if too_many or apart or mcnemar(scores.missing, base.missing).p <= ALPHA:
-        reason = "more than 5 % are missing" if too_many else "not the same share is missing"
+        reason = f"more than {percent(MOST_MISSING)} are missing" if too_many else "not the same share is missing"
         return f"{_missing(name, scores)}, {_missing(baseline, base)}: {reason}. {_remedy(scores, base)}"
     if tasks < 2:
         return f"{counted(tasks, 'task')} with scores of both; it takes at least 2."
@@ -273,7 +278,7 @@ def _verdict(
     against_variant = kind == "promising, not established" and found.effect < 0
     favours = f", in favour of {_named(baseline)}" if against_variant else ""
     low, high = points(found.interval.low), points(found.interval.high)
-    headline = f"{heading}: {kind}{favours}. {points(found.effect)} points, 95 % CI [{low}, {high}]"
+    headline = f"{heading}: {kind}{favours}. {points(found.effect)} points, {percent(LEVEL)} CI [{low}, {high}]"
     details = "; ".join(
         [
             _size(found, run.repeats),
@@ -386,12 +391,14 @@ def _what_settles(
         return ["all differences are equal, so only other tasks or finer graders can tell more"]
     z = points(detectable_effect(found.variance, found.tasks, comparisons=comparisons), sign=False)
     t = points(detectable_effect_t(found.variance, found.tasks, comparisons=comparisons), sign=False)
-    power = f"these tasks would show a difference of {z} points with 80 % power ({t} by t)"
+    power = f"these tasks would show a difference of {z} points with {percent(POWER)} power ({t} by t)"
     if kind in ("better", "worse") or more_tasks == 0:
         return [power]
     goal = points(math.copysign(TARGET, found.effect)).removesuffix(".0")
     by_t = max(1, math.ceil(tasks_needed_t(found.variance, TARGET, comparisons=comparisons)) - found.tasks)
-    needed = f"about {counted(more_tasks, 'more task')} would detect {goal} points with 80 % power ({by_t} by t)"
+    needed = (
+        f"about {counted(more_tasks, 'more task')} would detect {goal} points with {percent(POWER)} power ({by_t} by t)"
+    )
     return [power, needed] if kind == "no difference shown" else [needed]
 
 

@@ -28,7 +28,7 @@ from workbench.headless.left_behind import Batch, JobOutcome
 from workbench.headless.notebook import run_job
 from workbench.headless.notebook_files import write_whole
 from workbench.headless.published import seen_from
-from workbench.runs.estimate_only import ESTIMATE_FILE, Take, read_estimate, write_estimate
+from workbench.runs.estimate_only import ESTIMATE_FILE, EstimateTotals, read_estimate, write_estimate
 from workbench.secrets import without_secrets
 
 STATE_FILE = "batch.json"
@@ -85,33 +85,33 @@ def run_batch(
     return Batch(outcomes=_in_order(plan, outcomes), index=write_index(plan.out, _in_order(plan, outcomes)))
 
 
-def estimate_batch(plan: BatchPlan, *, say: Callable[[str], None] = print) -> Take:
+def estimate_batch(plan: BatchPlan, *, say: Callable[[str], None] = print) -> EstimateTotals:
     """What the whole batch would take, by running every notebook up to where it would ask for its first trial.
 
     Nothing is asked, and nothing is left in the folder of the batch. A trial that two notebooks need counts once, with
     the first; a notebook that cannot be run counts as nothing. `say` gets a line for every notebook, or why it cannot.
     """
-    total, asked = Take(), frozenset[str]()
+    total, asked = EstimateTotals(), frozenset[str]()
     for number, job in enumerate(plan.jobs, 1):
         which = f"[{number}/{len(plan.jobs)}] {job.name}"
         try:
-            take, asked = _take_of(job, asked)
+            totals, asked = _totals_of(job, asked)
         except WorkbenchError as error:
             say(f"{which}: {str(error).splitlines()[0]}")
         else:
-            say(f"{which}: {take.calls:,} {'call' if take.calls == 1 else 'calls'} to make")
-            total += take
+            say(f"{which}: {totals.calls:,} {'call' if totals.calls == 1 else 'calls'} to make")
+            total += totals
     return total
 
 
-def _take_of(job: Job, asked: frozenset[str]) -> tuple[Take, frozenset[str]]:
+def _totals_of(job: Job, asked: frozenset[str]) -> tuple[EstimateTotals, frozenset[str]]:
     """What one notebook would take beside what is asked for already, and all that is asked for then.
 
     With `WORKBENCH_ESTIMATE_FILE` set in this process while the notebook runs.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "estimate.json")
-        write_estimate(file, take=None, asked=asked)
+        write_estimate(file, totals=None, asked=asked)
         os.environ[ESTIMATE_FILE] = str(file)
         try:
             run_job(replace(job, notebook=project_folder() / job.notebook, out=Path(folder)))
@@ -120,8 +120,8 @@ def _take_of(job: Job, asked: frozenset[str]) -> tuple[Take, frozenset[str]]:
                 raise
         finally:
             del os.environ[ESTIMATE_FILE]
-        take, asked = read_estimate(file)
-        return take or Take(), asked
+        totals, asked = read_estimate(file)
+        return totals or EstimateTotals(), asked
 
 
 def run_job_in_batch(job: Job, *, project: Path, environment: Mapping[str, str]) -> JobOutcome:

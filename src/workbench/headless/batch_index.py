@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -11,42 +10,47 @@ from urllib.parse import quote
 
 from workbench.headless.left_behind import JobOutcome
 from workbench.headless.notebook_files import write_whole
-from workbench.markup import visible
+from workbench.markup import html, visible
 from workbench.secrets import without_secrets
 
-_PAGE = """<!DOCTYPE html>
+_PAGE = """\
+<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
+<title>{{ title }}</title>
 <style>
-:root {{ color-scheme: light dark; }}
-body {{ margin: 0 auto; max-width: 76rem; padding: 1.5rem;
-       font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }}
-table {{ border-collapse: collapse; width: 100%; }}
-th, td {{ padding: .45rem .6rem; border-bottom: 1px solid color-mix(in srgb, currentColor 22%, transparent);
-         text-align: left; vertical-align: top; }}
-td {{ min-width: 11rem; overflow-wrap: anywhere; }}
-td.end {{ min-width: 0; overflow-wrap: normal; }}
-td.given {{ white-space: pre-wrap; font: 13px/1.9 ui-monospace, Consolas, monospace; }}
-@media (max-width: 48rem) {{
-  table, tbody, tr, td {{ display: block; }}
-  thead {{ position: absolute; clip-path: inset(50%); }}
-  tr {{ padding: .6rem 0; border-bottom: 1px solid color-mix(in srgb, currentColor 22%, transparent); }}
-  td, td.end {{ padding: .1rem 0; border: 0; min-width: 0; }}
-}}
+:root { color-scheme: light dark; }
+body { margin: 0 auto; max-width: 76rem; padding: 1.5rem;
+       font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
+table { border-collapse: collapse; width: 100%; }
+th, td { padding: .45rem .6rem; border-bottom: 1px solid color-mix(in srgb, currentColor 22%, transparent);
+         text-align: left; vertical-align: top; }
+td { min-width: 11rem; overflow-wrap: anywhere; }
+td.end { min-width: 0; overflow-wrap: normal; }
+td.given { white-space: pre-wrap; font: 13px/1.9 ui-monospace, Consolas, monospace; }
+@media (max-width: 48rem) {
+  table, tbody, tr, td { display: block; }
+  thead { position: absolute; clip-path: inset(50%); }
+  tr { padding: .6rem 0; border-bottom: 1px solid color-mix(in srgb, currentColor 22%, transparent); }
+  td, td.end { padding: .1rem 0; border: 0; min-width: 0; }
+}
 </style>
 </head>
 <body>
-<h1>{title}</h1>
-<p>{summary}</p>
+<h1>{{ title }}</h1>
+<p>{{ summary }}</p>
 <table>
 <thead><tr><th scope="col">Notebook</th><th scope="col">Parameters</th><th scope="col">End</th>
 <th scope="col">Verdict, or why not</th></tr></thead>
 <tbody>
-{rows}
+{% for row in rows %}
+<tr><td>{% if row.address %}<a href="{{ row.address }}">{{ row.name }}</a>{% else %}{{ row.name }}{% endif %}</td>\
+<td class="given">{{ row.given | lines }}</td><td class="end">{{ row.end }}</td>\
+<td>{% for line in row.said %}{{ line }}{% if not loop.last %}<br>{% endif %}{% endfor %}</td></tr>
+{% endfor %}
 </tbody>
 </table>
 </body>
@@ -69,16 +73,17 @@ def summary(outcomes: Sequence[JobOutcome]) -> str:
 
 
 def _html(folder: Path, outcomes: Sequence[JobOutcome]) -> str:
-    rows = []
-    for outcome in outcomes:
-        name = html.escape(visible(outcome.job.name))
-        if outcome.page is not None:
-            name = f'<a href="{html.escape(_address(outcome.page, folder))}">{name}</a>'
-        said = "<br>".join(html.escape(visible(line)) for line in _said(outcome).splitlines())
-        given = html.escape("\n".join(_given(outcome)))
-        cells = f'<td>{name}</td><td class="given">{given}</td><td class="end">{outcome.end}</td><td>{said}</td>'
-        rows.append(f"<tr>{cells}</tr>")
-    return _PAGE.format(title="Batch", summary=html.escape(summary(outcomes)), rows="\n".join(rows))
+    rows = [
+        {
+            "name": outcome.job.name,
+            "address": None if outcome.page is None else _address(outcome.page, folder),
+            "given": "\n".join(_given(outcome)),
+            "end": outcome.end,
+            "said": _said(outcome).splitlines(),
+        }
+        for outcome in outcomes
+    ]
+    return str(html(_PAGE, title="Batch", summary=summary(outcomes), rows=rows))
 
 
 def _markdown(folder: Path, outcomes: Sequence[JobOutcome]) -> str:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import html
 import logging
 import threading
 from functools import cache
 
 import nbformat
 from bs4 import BeautifulSoup
+from markupsafe import Markup
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 
 from workbench.headless.published import ABOUT, COMPLETED
+from workbench.markup import html
 
 # Outputs may hold anything; the policy sees to it that none of it runs or loads.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -50,18 +51,41 @@ img { max-width: 100%; height: auto; }
 """
 
 
+_PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{{ policy }}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title>
+<style>{{ style }}</style>
+</head>
+<body>
+<main>
+{% if note %}
+<p class="output_error" role="status">{{ note }}</p>
+{% endif %}
+{{ body }}
+</main>
+</body>
+</html>
+"""
+
+
 def html_page(document: NotebookNode, *, title: str) -> str:
     """One self-contained page: markdown, code, and its outputs in static form; first, where it did not complete."""
     with _one_at_a_time:
         body, _ = _exporter().from_notebook_node(document)
-    body = _without_what_loads(body)
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n"
-        f"<style>{_STYLE}{HtmlFormatter(style='default').get_style_defs('.highlight')}</style>\n"
-        f"</head>\n<body>\n<main>\n{_note(document)}{body}\n</main>\n</body>\n</html>\n"
+    return str(
+        html(
+            _PAGE,
+            title=title,
+            policy=Markup(_POLICY),
+            style=Markup(f"{_STYLE}{HtmlFormatter(style='default').get_style_defs('.highlight')}"),
+            note=_note(document),
+            body=Markup(_without_what_loads(body)),
+        )
     )
 
 
@@ -88,8 +112,7 @@ def _note(document: NotebookNode) -> str:
         return ""
     where = f" in the cell {about['cell']!r}" if about.get("cell") else ""
     why = f": {about['error']}" if about.get("error") else ""
-    text = html.escape(f"This notebook did not come to its end. It {_OUTCOMES[about['outcome']]}{where}{why}")
-    return f'<p class="output_error" role="status">{text}</p>\n'
+    return f"This notebook did not come to its end. It {_OUTCOMES[about['outcome']]}{where}{why}"
 
 
 def _without_what_loads(body: str) -> str:

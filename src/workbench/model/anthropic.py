@@ -173,7 +173,8 @@ async def open_client(endpoint: Endpoint, *, connections: int = 8) -> AsyncItera
         )
     else:
         limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
-        asks_for_none = endpoint.kind == "server" and not _has_credentials()
+        # The environment's key is for the server that the environment names: a variant's own server never sees it.
+        asks_for_none = endpoint.kind == "server" and (not _has_credentials() or endpoint != choose_endpoint())
         try:
             client = anthropic.AsyncAnthropic(
                 api_key="none" if asks_for_none else None,

@@ -10,7 +10,8 @@ from workbench.errors import EstimateOnly, PlanError, ReplayMiss, SetupError
 from workbench.model import anthropic as door
 from workbench.runs.estimate_only import is_estimate_only
 from workbench.runs.plan import refuse_half_characters
-from workbench.runs.runner import Mode, known_trials
+from workbench.runs.runner import known_trials
+from workbench.runs.settings import Mode
 from workbench.trial.trial import Endpoint, Run, Trial
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import html
 import json
 import math
 from collections import defaultdict
@@ -11,22 +10,20 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import islice
-from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from workbench.errors import PlanError
 from workbench.ledger.budget.worst_case import cache_time, most_of, prompt_bytes
 from workbench.ledger.store import Ledger, opened_ledger
-from workbench.model.anthropic import choose_endpoint, count_input_tokens, open_client
+from workbench.markup import html
+from workbench.model.anthropic import count_input_tokens, open_client
 from workbench.model.loop import Started
-from workbench.runs.runner import grade_trial
+from workbench.runs.plan import CONCURRENCY, Plan
+from workbench.runs.settings import Mode, RunSettings
+from workbench.runs.who_answers import trials_here
 from workbench.statistics.power import PlannedPower, pilot_variances
 from workbench.trial.catalogue import Price, find_price
+from workbench.trial.graded import grade_trial
 from workbench.trial.trial import Endpoint, Reply, Request, Trial, Usage, Via
-
-if TYPE_CHECKING:
-    from workbench.runs.plan import Plan
 
 BYTES_PER_TOKEN = 3.1
 """Of English text with the newer tokenizers; an approximation, and for the older ones a high one."""
@@ -34,6 +31,16 @@ EXPECTED_OUTPUT_TOKENS = 1_500
 """Of a reply, thinking included, where the ledger has none to go by."""
 EXPECTED_TOKENS_PER_SECOND = 60.0
 EXPECTED_SECONDS_TO_FIRST_TOKEN = 2.0
+_TABLE = """\
+<table class="tex2jax_ignore mathjax_ignore">
+<caption>Estimate: nothing is spent yet</caption>
+<tbody>
+{% for what, much in rows %}
+<tr><th scope="row">{{ what }}</th><td>{{ much }}</td></tr>
+{% endfor %}
+</tbody>
+</table>
+"""
 COUNTS_AT_ONCE = 8
 MOST_GRADED = 300
 """Replies from the ledger, of the first tasks, that are graded for their variance: an estimate is to be quick."""
@@ -44,7 +51,8 @@ class Estimate:
     """What a run would take, and the smallest difference it could show. Shows itself as text, Markdown or HTML.
     Repeated calls are not in it."""
 
-    endpoint: Endpoint
+    endpoints: tuple[Endpoint, ...]
+    """Where the trials are answered, in the order in which they name them."""
     variants: int
     tasks: int
     repeats: int
@@ -52,7 +60,7 @@ class Estimate:
     concurrency: int
     trials: int
     answered: int
-    """Of `trials`, those whose answer the ledger has."""
+    """Of `trials`, those that the ledger answers: in a fresh run, none."""
     shared: int = 0
     """Of `trials`, those that another notebook of the same batch asks for."""
     input_tokens: int
@@ -83,15 +91,32 @@ class Estimate:
     """What the plan could show; `None` where no task names a grader, so that nothing is scored."""
 
     @property
+    def is_stand_in(self) -> bool:
+        """True where no model would answer."""
+        return all(endpoint.is_stand_in for endpoint in self.endpoints)
+
+    @property
     def calls(self) -> int:
         """How many trials have to be asked for."""
         return self.trials - self.answered - self.shared
+
+    @property
+    def brief(self) -> str:
+        """The estimate in a line."""
+        rows = dict(self.rows())
+        if not self.calls:
+            return rows["USD"]
+        tokens = self.input_tokens + self.output_tokens
+        return (
+            f"{self.calls:,} calls · about {tokens:,} tokens · USD: {rows['USD']} · "
+            f"smallest difference it could show: {rows['smallest difference'].partition(' (')[0]}"
+        )
 
     def rows(self) -> list[tuple[str, str]]:
         """The estimate in words: what, how much."""
         share = f"{self.answered / self.trials:.0%}" if self.trials else "0%"
         rows = [
-            ("answered by", self.endpoint.label),
+            ("answered by", "; ".join(endpoint.label for endpoint in self.endpoints)),
             (
                 "trials",
                 f"{self.trials:,}: {self.variants:,} variants x {self.tasks:,} tasks x {self.repeats:,} repeats",
@@ -120,7 +145,7 @@ class Estimate:
         return self.power.rows()
 
     def _usd_in_words(self) -> str:
-        if self.endpoint.is_stand_in:
+        if self.is_stand_in:
             return "nothing: no model answers"
         if self.usd is None or self.most_usd is None:
             return f"unknown: no price is known of {', '.join(self.unpriced)}"
@@ -143,12 +168,7 @@ class Estimate:
         return "\n".join(f"    {line}" for line in repr(self).split("\n"))
 
     def _repr_html_(self) -> str:
-        cells = [[html.escape(_on_one_line(cell)) for cell in row] for row in self.rows()]
-        rows = "".join(f'<tr><th scope="row">{what}</th><td>{much}</td></tr>\n' for what, much in cells)
-        return (
-            '<table class="tex2jax_ignore mathjax_ignore">\n<caption>Estimate: nothing is spent yet</caption>\n'
-            f"<tbody>\n{rows}</tbody>\n</table>\n"
-        )
+        return str(html(_TABLE, rows=[[_on_one_line(cell) for cell in row] for row in self.rows()]))
 
 
 def estimate_plan(
@@ -156,41 +176,64 @@ def estimate_plan(
     *,
     ledger: Ledger | str | Path | None = None,
     live: bool | None = None,
-    concurrency: int,
+    concurrency: int = CONCURRENCY,
+    mode: Mode = "top-up",
     via: Via = "stream",
-    but: Collection[str] = (),
 ) -> Estimate:
-    """What asking for the missing trials of a plan would take, `but` for those with these keys; see `Plan.estimate`."""
-    if not isinstance(concurrency, Integral) or concurrency < 1:
-        raise PlanError(f"concurrency is {concurrency!r}; it must be a whole number of 1 or more")
-    endpoint = choose_endpoint(live)
-    trials = plan.trials(endpoint)
-    with opened_ledger(ledger) as opened:
+    """What the same `run_trials` would ask for, and what that takes in tokens, USD and minutes.
+
+    Spends nothing. Where a model or a server would answer, its own count of the input tokens is asked for, once
+    for each different prompt that has no answer in the ledger; where it does not count, and for the offline
+    stand-in, they are approximated.
+
+    Raises:
+        PlanError: a setting is out of range.
+        SetupError: the way to the model is not set up.
+        LedgerError: the ledger cannot be read.
+        PriceFileError: the file named in WORKBENCH_PRICES is missing or wrong.
+    """
+    settings = RunSettings(ledger=ledger, concurrency=concurrency, mode=mode, via=via)
+    _, trials = trials_here(plan, live)
+    return estimate_trials(plan, trials, settings)
+
+
+def estimate_trials(
+    plan: Plan, trials: Sequence[Trial], settings: RunSettings, *, but: Collection[str] = ()
+) -> Estimate:
+    """As `estimate_plan`, for these trials of the plan, `but` for those with these keys.
+
+    In a fresh run all of them are asked for and paid; the replies in the ledger then serve the lengths, the minutes and
+    the spread of the scores only.
+    """
+    via = settings.via
+    endpoints = tuple(dict.fromkeys(trial.endpoint for trial in trials))
+    is_stand_in = all(endpoint.is_stand_in for endpoint in endpoints)
+    with opened_ledger(settings.ledger) as opened:
         known = opened.find(trial.key for trial in trials)
     answered = [(trial, known[trial.key]) for trial in trials if trial.key in known]
-    missing = [trial for trial in trials if trial.key not in known and trial.key not in but]
-    prompts, input_source = _input_tokens(missing, endpoint)
+    missing = [trial for trial in trials if settings.is_fresh or (trial.key not in known and trial.key not in but)]
+    prompts, input_source = _input_tokens(missing)
     lengths, output_source = _expected_lengths(answered, missing)
-    most = [most_of(trial.request, via=via, free=endpoint.is_stand_in) for trial in missing]
+    most = [most_of(trial.request, via=via, free=is_stand_in) for trial in missing]
     expected = _expected_usages(missing, prompts, lengths, via)
-    models = [] if endpoint.is_stand_in else sorted({trial.request.model for trial in missing})
+    models = [] if is_stand_in else sorted({trial.request.model for trial in missing})
     prices = {model: price for model in models if (price := find_price(model)) is not None}
     unpriced = tuple(model for model in models if model not in prices)
     costs = [amount.usd for amount in most if amount.usd is not None]
-    if endpoint.is_stand_in:
+    if is_stand_in:
         usd: float | None = 0.0
     else:
         usd = None if unpriced else _total_usd(missing, expected, prices)
     return Estimate(
-        endpoint=endpoint,
+        endpoints=endpoints,
         variants=len(plan.variants),
         tasks=len(plan.tasks),
         repeats=plan.repeats,
         via=via,
-        concurrency=concurrency,
+        concurrency=settings.concurrency,
         trials=len(trials),
-        answered=len(answered),
-        shared=len(trials) - len(answered) - len(missing),
+        answered=0 if settings.is_fresh else len(answered),
+        shared=0 if settings.is_fresh else len(trials) - len(answered) - len(missing),
         input_tokens=sum(prompts),
         input_source=input_source,
         output_tokens=sum(lengths),
@@ -201,19 +244,22 @@ def estimate_plan(
         most_tokens=sum(amount.tokens for amount in most),
         unpriced=unpriced,
         prices=tuple(sorted({str(price) for price in prices.values()})),
-        minutes=None if via == "batch" and missing else _minutes(answered, lengths, concurrency, endpoint),
+        minutes=None
+        if via == "batch" and missing
+        else _minutes(answered, lengths, settings.concurrency, is_stand_in=is_stand_in),
         caching=plan.caching,
-        power=_planned_power(plan, answered, endpoint),
+        power=_planned_power(plan, answered),
     )
 
 
-def _planned_power(plan: Plan, answered: Sequence[tuple[Trial, Reply]], endpoint: Endpoint) -> PlannedPower | None:
+def _planned_power(plan: Plan, answered: Sequence[tuple[Trial, Reply]]) -> PlannedPower | None:
     graded = [task for task in plan.tasks if plan.graders[task.id]]
     if not graded:
         return None
     variances = pilot_variances(list(_pilot_scores(plan, answered).values()))
-    if endpoint.is_stand_in and variances.replies:
-        variances = replace(variances, source=f"{variances.source}, made up by the {endpoint.label}")
+    made_up_by = next((trial.endpoint for trial, _ in answered if trial.endpoint.is_stand_in), None)
+    if made_up_by is not None and variances.replies:
+        variances = replace(variances, source=f"{variances.source}, made up by the {made_up_by.label}")
     groups = len({("task", task.id) if task.group is None else ("group", task.group) for task in graded})
     return PlannedPower(
         tasks=len(graded),
@@ -241,13 +287,12 @@ def _total_usd(trials: Sequence[Trial], usages: Sequence[Usage], prices: Mapping
     return float(sum((usd for usd in costs if usd is not None), Decimal(0)))
 
 
-def _input_tokens(trials: Sequence[Trial], endpoint: Endpoint) -> tuple[list[int], str]:
+def _input_tokens(trials: Sequence[Trial]) -> tuple[list[int], str]:
     """The tokens of each prompt, and who counted them."""
-    by_prompt = {_prompt(trial.request): trial.request for trial in trials}
-    counted = {} if endpoint.is_stand_in else _counted(by_prompt, endpoint)
+    by_prompt = {_prompt(trial): trial for trial in trials}
+    counted = _counted({prompt: trial for prompt, trial in by_prompt.items() if not trial.endpoint.is_stand_in})
     tokens = [
-        counted.get(_prompt(trial.request)) or math.ceil(prompt_bytes(trial.request) / BYTES_PER_TOKEN)
-        for trial in trials
+        counted.get(_prompt(trial)) or math.ceil(prompt_bytes(trial.request) / BYTES_PER_TOKEN) for trial in trials
     ]
     approximated = f"approximated: one for {BYTES_PER_TOKEN} bytes"
     if by_prompt and len(counted) == len(by_prompt):
@@ -260,20 +305,22 @@ def _input_tokens(trials: Sequence[Trial], endpoint: Endpoint) -> tuple[list[int
     return tokens, approximated
 
 
-_Prompt = tuple[str, str, str, str | None]
+_Prompt = tuple[Endpoint, str, str, str, str | None]
 
 
-def _prompt(request: Request) -> _Prompt:
+def _prompt(trial: Trial) -> _Prompt:
     """What the number of its input tokens depends on."""
+    request = trial.request
     messages = json.dumps([dict(message) for message in request.messages], sort_keys=True)
-    return request.model, request.system, messages, request.effort
+    return trial.endpoint, request.model, request.system, messages, request.effort
 
 
-def _counted(by_prompt: Mapping[_Prompt, Request], endpoint: Endpoint) -> dict[_Prompt, int]:
+def _counted(by_prompt: Mapping[_Prompt, Trial]) -> dict[_Prompt, int]:
+    """By prompt, the tokens that its endpoint counts; without those that it does not count."""
     counted: dict[_Prompt, int] = {}
 
-    async def count_all() -> None:
-        waiting = iter(by_prompt.items())
+    async def count_all(endpoint: Endpoint, prompts: Mapping[_Prompt, Request]) -> None:
+        waiting = iter(prompts.items())
         async with open_client(endpoint, connections=COUNTS_AT_ONCE) as client:
 
             async def count_from() -> None:
@@ -283,10 +330,11 @@ def _counted(by_prompt: Mapping[_Prompt, Request], endpoint: Endpoint) -> dict[_
                         return
                     counted[prompt] = tokens
 
-            await asyncio.gather(*(count_from() for _ in range(min(COUNTS_AT_ONCE, len(by_prompt)))))
+            await asyncio.gather(*(count_from() for _ in range(min(COUNTS_AT_ONCE, len(prompts)))))
 
-    if by_prompt:
-        started = Started(count_all())
+    for endpoint in dict.fromkeys(trial.endpoint for trial in by_prompt.values()):
+        there = {prompt: trial.request for prompt, trial in by_prompt.items() if trial.endpoint == endpoint}
+        started = Started(count_all(endpoint, there))
         try:
             started.result()
         except KeyboardInterrupt:
@@ -316,7 +364,7 @@ def _expected_lengths(answered: Sequence[tuple[Trial, Reply]], missing: Sequence
 def _expected_usages(trials: Sequence[Trial], prompts: Sequence[int], lengths: Sequence[int], via: Via) -> list[Usage]:
     """With the cache as it will work at best: the first call writes a persona, and the others, which wait for that,
     read it. In a batch all write, for their order is not known."""
-    written: set[tuple[str, str]] = set()
+    written: set[tuple[Endpoint, str, str]] = set()
     usages = []
     for trial, prompt, length in zip(trials, prompts, lengths, strict=True):
         request = trial.request
@@ -324,8 +372,9 @@ def _expected_usages(trials: Sequence[Trial], prompts: Sequence[int], lengths: S
         persona = 0
         if request.system and kept is not None:
             persona = round(prompt * len(request.system.encode("utf-8", "surrogatepass")) / prompt_bytes(request))
-        writes = via == "batch" or (request.model, request.system) not in written
-        written.add((request.model, request.system))
+        cached = (trial.endpoint, request.model, request.system)
+        writes = via == "batch" or cached not in written
+        written.add(cached)
         usages.append(
             Usage(
                 input_tokens=prompt - persona,
@@ -340,12 +389,12 @@ def _expected_usages(trials: Sequence[Trial], prompts: Sequence[int], lengths: S
 
 
 def _minutes(
-    answered: Sequence[tuple[Trial, Reply]], lengths: Sequence[int], concurrency: int, endpoint: Endpoint
+    answered: Sequence[tuple[Trial, Reply]], lengths: Sequence[int], concurrency: int, *, is_stand_in: bool
 ) -> float:
     known = [reply.seconds for _, reply in answered if reply.seconds is not None]
     if known:
         seconds = [math.fsum(known) / len(known)] * len(lengths)
-    elif endpoint.is_stand_in:
+    elif is_stand_in:
         return 0.0
     else:
         seconds = [EXPECTED_SECONDS_TO_FIRST_TOKEN + length / EXPECTED_TOKENS_PER_SECOND for length in lengths]

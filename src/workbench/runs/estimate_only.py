@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import NoReturn
 
 from workbench.errors import EstimateOnly
-
-if TYPE_CHECKING:
-    from workbench.runs.plan import Plan
+from workbench.runs.plan import Plan
+from workbench.runs.settings import RunSettings
+from workbench.trial.trial import Trial
 
 ESTIMATE_FILE = "WORKBENCH_ESTIMATE_FILE"
 """Where it is set, `run_trials` writes its estimate into the file that it names, and ends. What that file says to be
@@ -20,7 +20,7 @@ asked for already is not counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Take:
+class EstimateTotals:
     """What one run would take, or several together."""
 
     trials: int = 0
@@ -38,8 +38,8 @@ class Take:
     minutes: float | None = 0.0
     """`None`: up to a day, by Message Batches."""
 
-    def __add__(self, other: Take) -> Take:
-        return Take(
+    def __add__(self, other: EstimateTotals) -> EstimateTotals:
+        return EstimateTotals(
             trials=self.trials + other.trials,
             answered=self.answered + other.answered,
             shared=self.shared + other.shared,
@@ -80,35 +80,34 @@ def is_estimate_only() -> bool:
     return bool(os.environ.get(ESTIMATE_FILE))
 
 
-def write_estimate_and_end(plan: Plan, **settings: Any) -> None:
-    """Writes the estimate of a plan where the environment asks for it; `settings` are those of `Plan.estimate`.
+def write_estimate_and_end(plan: Plan, trials: Sequence[Trial], settings: RunSettings) -> NoReturn:
+    """Writes the estimate of these trials of a plan where the environment asks for it.
 
     Raises:
         EstimateOnly: always, so that nothing after it runs.
     """
-    from workbench.runs.estimate import estimate_plan
+    from workbench.runs.estimate import estimate_trials  # it loads SQLAlchemy, which a run from the ledger spares
 
     file = Path(os.environ[ESTIMATE_FILE])
     before = read_estimate(file)[1] if file.exists() else frozenset()
-    estimate = estimate_plan(plan, but=before, **settings)
-    known = {name: getattr(estimate, name) for name in Take.__dataclass_fields__}
-    if estimate.endpoint.is_stand_in:
-        known |= {"usd": 0.0, "most_usd": 0.0}
-    asked = before | {trial.key for trial in plan.trials(estimate.endpoint)}
-    write_estimate(file, take=Take(**known), asked=asked)
+    estimate = estimate_trials(plan, trials, settings, but=before)
+    totals = EstimateTotals(**{each.name: getattr(estimate, each.name) for each in fields(EstimateTotals)})
+    if estimate.is_stand_in:
+        totals = replace(totals, usd=0.0, most_usd=0.0)
+    write_estimate(file, totals=totals, asked=before | {trial.key for trial in trials})
     raise EstimateOnly("only an estimate was asked for: nothing was run")
 
 
-def write_estimate(file: Path, *, take: Take | None, asked: Collection[str]) -> None:
+def write_estimate(file: Path, *, totals: EstimateTotals | None, asked: Collection[str]) -> None:
     """Writes what a run would take, `None` before there is one, and the keys of all that is asked for so far."""
-    known = None if take is None else asdict(take)
-    file.write_text(json.dumps({"take": known, "asked": sorted(asked)}), encoding="utf-8")
+    known = None if totals is None else asdict(totals)
+    file.write_text(json.dumps({"totals": known, "asked": sorted(asked)}), encoding="utf-8")
 
 
-def read_estimate(file: Path) -> tuple[Take | None, frozenset[str]]:
+def read_estimate(file: Path) -> tuple[EstimateTotals | None, frozenset[str]]:
     """What `write_estimate` wrote."""
     found = json.loads(file.read_text(encoding="utf-8"))
-    return None if found["take"] is None else Take(**found["take"]), frozenset(found["asked"])
+    return None if found["totals"] is None else EstimateTotals(**found["totals"]), frozenset(found["asked"])
 
 
 def _sum(one: float | None, other: float | None) -> float | None:

@@ -14,10 +14,10 @@ from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.project import project_folder
 from workbench.errors import FileError
 from workbench.grading.catalogue import standard
+from workbench.markup import visible
 from workbench.secrets import without_secrets
 from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, GraderFactory, Trial
-from workbench.widgets.frame import as_code
 
 _ANSWERS_TEXT = """\
 ## What was said to the replies
@@ -71,7 +71,7 @@ class Asked:
     @property
     def left_out(self) -> tuple[str, ...]:
         """The graders that no frozen call can name: they are in no module."""
-        return tuple(name for name, factory in self.own_graders.items() if _place_of(factory) is None)
+        return tuple(name for name, factory in self.own_graders.items() if _import_of(factory) is None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +195,7 @@ def _notebook(
         "variants = {name: wb.load_agent(file) for name, file in agents.items()}\n"
         "plan = wb.plan_trials(\n    variants,\n    wb.load_tasks(tasks),\n    repeats=repeats,\n"
         f"    graders={graders},\n    model=model,\n    effort=effort,\n)\n"
-        "plan.estimate(live=live, ledger=ledger)"
+        "wb.estimate_plan(plan, live=live, ledger=ledger)"
     )
     run = "run = wb.run_trials(plan, live=live, mode=mode, ledger=ledger)"
     shown = (
@@ -218,12 +218,21 @@ def _notebook(
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
 
 
+def next_notebook(folder: Path) -> Path:
+    """The first `frozen-1.ipynb`, `frozen-2.ipynb` ... of this folder of which no file is there."""
+    number = 1
+    while any(folder.glob(f"frozen-{number}.*")):  # its agents and tasks may have outlived a notebook
+        number += 1
+    return folder / f"frozen-{number}.ipynb"
+
+
 def _not_in_it(graders: Sequence[str]) -> str:
     """What the notebook leaves out, as Markdown in which text stays text."""
     if not graders:
         return ""
     why = "Put them into a module, and they will be."
-    return f"\n\nThese graders are not in it, for they are in no module. {why}\n\n{as_code(', '.join(graders))}"
+    # Indented by four, text stays text, whatever the names hold.
+    return f"\n\nThese graders are not in it, for they are in no module. {why}\n\n    {visible(', '.join(graders))}"
 
 
 def _without(asked: Asked, left_out: Sequence[str]) -> Asked:
@@ -235,8 +244,8 @@ def _without(asked: Asked, left_out: Sequence[str]) -> Asked:
 
 def _graders_call(asked: Asked) -> tuple[str, str]:
     """The imports and the expression that give the graders of its tasks."""
-    endpoints = {name: _place_of(factory) for name, factory in asked.own_graders.items()}
-    found = {name: endpoint for name, endpoint in endpoints.items() if endpoint is not None}
+    imported = {name: _import_of(factory) for name, factory in asked.own_graders.items()}
+    found = {name: where for name, where in imported.items() if where is not None}
     if not found:
         return "", "wb.graders.standard()"
     modules = "".join(f"import {module}\n" for module in sorted({module for module, _ in found.values()}))
@@ -244,7 +253,7 @@ def _graders_call(asked: Asked) -> tuple[str, str]:
     return modules, f"{{**wb.graders.standard(), {own}}}"
 
 
-def _place_of(factory: GraderFactory) -> tuple[str, str] | None:
+def _import_of(factory: GraderFactory) -> tuple[str, str] | None:
     """The module and the name under which this very function can be imported."""
     module, name = getattr(factory, "__module__", None), getattr(factory, "__qualname__", "")
     if module in (None, "__main__") or getattr(sys.modules.get(module), name, None) is not factory:

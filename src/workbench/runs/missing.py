@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
+from workbench.definition.agent import Agent
 from workbench.errors import LedgerError, PlanError, WorkbenchError
 from workbench.ledger.budget.limits import Limit
 from workbench.ledger.budget.reservation import Budget, open_budget
@@ -20,8 +20,8 @@ from workbench.model import anthropic as door
 from workbench.model.asker import Asker
 from workbench.model.batches.ask import BatchProgress, ask_batch
 from workbench.model.loop import Started
-from workbench.runs.plan import Plan
 from workbench.runs.progress import ProgressBar, Tally, progress_bar
+from workbench.runs.settings import RunSettings
 from workbench.trial.trial import Endpoint, Request, Trial, Via
 
 _SECONDS_BETWEEN_LOOKS = 0.1
@@ -32,44 +32,33 @@ _OBJECTS_BETWEEN_COLLECTIONS = 20_000
 
 
 def ask_missing(
-    plan: Plan,
-    trials: list[Trial],
-    *,
-    ledger: Ledger | str | Path | None,
-    endpoint: Endpoint,
-    again: bool,
-    via: Via,
-    limits: Sequence[Limit],
-    concurrency: int,
-    deadline_seconds: float,
-    shown: bool,
+    trials: list[Trial], agents: Mapping[str, Agent], settings: RunSettings, *, limits: Sequence[Limit]
 ) -> None:
     """Asks for those of the trials that have no reply, at least one, and puts each into the list once it is settled.
 
-    With `again`, what the ledger holds does not count. Blocks, with a progress bar if it is to be `shown`; an
-    interrupt stops what is in flight and is raised again.
+    `agents` are those of the trials by variant, `limits` what all of the trials have to keep. Blocks, with a progress
+    bar; an interrupt stops what is in flight and is raised again.
 
     Raises:
         As `run_trials`.
     """
-    with opened_ledger(ledger) as opened:
-        if via == "stream" and not again:
-            _refuse_what_is_in_batches(trials, opened, endpoint)
-        run = _AskingAll(plan, opened, trials, concurrency, deadline_seconds)
-        if limits and not endpoint.is_stand_in:
-            run.budget = Started(open_budget(opened, trials, limits, deadline_seconds=deadline_seconds)).result()
+    with opened_ledger(settings.ledger) as opened:
+        if settings.via == "stream" and not settings.is_fresh:
+            _refuse_what_is_in_batches(trials, opened)
+        run = _AskingAll(agents, opened, trials, settings)
+        if limits and not all(trial.endpoint.is_stand_in for trial in trials):
+            opening = open_budget(opened, trials, limits, deadline_seconds=settings.deadline_seconds)
+            run.budget = Started(opening).result()
         with _given_back(run):
             if run.budget is not None:
-                run.budget.check(run.unsent(via), via=via)
+                run.budget.check(run.unsent(settings.via), via=settings.via)
             with _collecting_rarely():
-                _wait_for(run, endpoint, via=via, again=again, shown=shown)
+                _wait_for(run, settings)
 
 
-def _refuse_what_is_in_batches(trials: Sequence[Trial], ledger: Ledger, endpoint: Endpoint) -> None:
+def _refuse_what_is_in_batches(trials: Sequence[Trial], ledger: Ledger) -> None:
     """What is on its way in a batch is paid for: to stream it as well would pay twice."""
-    on_their_way = frozenset[str]().union(
-        *(batch.keys for batch in find_open_batches(ledger, endpoint=endpoint.base_url))
-    )
+    on_their_way = _in_batches(trials, ledger)
     count = sum(trial.key in on_their_way for trial in trials if trial.reply is None) if on_their_way else 0
     if count:
         raise _in_a_batch(count)
@@ -119,16 +108,13 @@ class _AskingAll:
     What would fail for every trial lets those in flight end, asks for no more, and is raised then.
     """
 
-    def __init__(
-        self, plan: Plan, ledger: Ledger, trials: list[Trial], concurrency: int, deadline_seconds: float
-    ) -> None:
+    def __init__(self, agents: Mapping[str, Agent], ledger: Ledger, trials: list[Trial], settings: RunSettings) -> None:
         self.trials = trials
-        self._plan = plan
+        self._agents = agents
         self._ledger = ledger
-        self._concurrency = concurrency
-        self._deadline_seconds = deadline_seconds
+        self._settings = settings
         self.budget: Budget | None = None
-        self._asker: Asker | None = None
+        self._askers: dict[Endpoint, Asker] = {}
         self._batches: BatchProgress | None = None
         self._leases = Leases(ledger)
         self._asked_by_others = 0
@@ -148,8 +134,7 @@ class _AskingAll:
         """What is still to be sent; what is on its way in a batch was reserved when that was sent."""
         trials = [self.trials[index] for index in self._missing()]
         if via == "batch" and trials:
-            open_batches = find_open_batches(self._ledger, endpoint=trials[0].endpoint.base_url)
-            on_their_way = frozenset[str]().union(*(batch.keys for batch in open_batches))
+            on_their_way = _in_batches(trials, self._ledger)
             trials = [trial for trial in trials if trial.key not in on_their_way]
         return [trial.request for trial in trials]
 
@@ -166,29 +151,31 @@ class _AskingAll:
         """Nobody waits any more for a ledger that is locked or gone."""
         self._ledger.give_up_waiting()
 
-    async def ask(self, endpoint: Endpoint, *, again: bool) -> None:
-        """Each as a stream; with `again`, whoever else asks for the same."""
-        workers = min(self._concurrency, self._count)
-        async with door.open_client(endpoint, connections=workers) as client:
-            self._say_what_retires(endpoint)
-            self._asker = asker = Asker(
-                client,
-                self._ledger,
-                most=self._concurrency,
-                budget=self.budget,
-                deadline_seconds=self._deadline_seconds,
-                leases=None if again else self._leases,
-            )
+    async def ask(self) -> None:
+        """Each as a stream, where it is to be answered; in a fresh run, whoever else asks for the same."""
+        workers = min(self._settings.concurrency, self._count)
+        async with AsyncExitStack() as opened:
+            for endpoint in self._missing_at():
+                client = await opened.enter_async_context(door.open_client(endpoint, connections=workers))
+                self._askers[endpoint] = Asker(
+                    client,
+                    self._ledger,
+                    most=self._settings.concurrency,
+                    budget=self.budget,
+                    deadline_seconds=self._settings.deadline_seconds,
+                    leases=None if self._settings.is_fresh else self._leases,
+                )
+            self._say_what_retires()
 
             async def ask_but(theirs: Collection[str]) -> None:
                 queue = self._missing(but=theirs)
                 async with asyncio.TaskGroup() as group:
                     for _ in range(workers):
-                        group.create_task(self._ask_from(queue, asker))
-                if asker.errors:
-                    raise _one_of(asker.errors)
+                        group.create_task(self._ask_from(queue))
+                if errors := [error for asker in self._askers.values() for error in asker.errors]:
+                    raise _one_of(errors)
 
-            if again:
+            if self._settings.is_fresh:
                 await ask_but(())
             else:
                 await self._share(ask_but, lambda elsewhere: elsewhere.keys)
@@ -233,27 +220,31 @@ class _AskingAll:
             self.tally.found()
         return Elsewhere(leased=elsewhere.leased - found.keys(), in_batches=elsewhere.in_batches - found.keys())
 
-    def _say_what_retires(self, endpoint: Endpoint) -> None:
-        if endpoint.is_stand_in:
-            return
-        for model in sorted({self.trials[index].request.model for index in self._missing()}):
+    def _missing_at(self) -> list[Endpoint]:
+        """Where what is not settled yet is answered."""
+        return list(dict.fromkeys(self.trials[index].endpoint for index in self._missing()))
+
+    def _say_what_retires(self) -> None:
+        missing = [self.trials[index] for index in self._missing()]
+        for model in sorted({trial.request.model for trial in missing if not trial.endpoint.is_stand_in}):
             if day := door.retirement_of(model):
                 print(f"{model} is deprecated: its provider retires it on {day}; choose a newer model.", flush=True)
 
-    async def _ask_from(self, queue: Iterator[int], asker: Asker) -> None:
+    async def _ask_from(self, queue: Iterator[int]) -> None:
         for index in queue:
             trial = self.trials[index]
-
+            asker = self._askers[trial.endpoint]
             try:
                 settled = await asker.until_settled(
-                    trial, self._plan.variants[trial.variant], on_retry=partial(self.tally.waits, index)
+                    trial, self._agents[trial.variant], on_retry=partial(self.tally.waits, index)
                 )
                 if settled.outcome == "failed":
                     await self._leases.give_back([trial.key])  # whoever waits for it may try it now
             except LeaseLost:
                 return  # it stays missing, and is shared out anew
             except WorkbenchError as error:
-                asker.end(error)
+                for each in self._askers.values():
+                    each.end(error)
                 return
             finally:
                 self.tally.waits_no_more(index)
@@ -261,44 +252,52 @@ class _AskingAll:
             if settled.outcome == "stopped" or asker.is_ending:
                 return
 
-    async def ask_in_batches(self, *, again: bool) -> None:
+    async def ask_in_batches(self) -> None:
         """The same through Message Batches."""
 
         def note(progress: BatchProgress) -> None:
             self._batches = progress
 
         async def ask_but(theirs: Collection[str]) -> None:
-            missing = list(self._missing(but=theirs))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for endpoint in self._missing_at():
+                        group.create_task(ask_at(endpoint, theirs))
+            except ExceptionGroup as failed:  # the first of them ended the others
+                raise failed.exceptions[0] from None
+            self._batches = None
+
+        async def ask_at(endpoint: Endpoint, theirs: Collection[str]) -> None:
+            missing = [index for index in self._missing(but=theirs) if self.trials[index].endpoint == endpoint]
             asking = ask_batch(
                 [self.trials[index] for index in missing],
-                self._plan.variants,
+                self._agents,
                 ledger=self._ledger,
-                again=again,
+                again=self._settings.is_fresh,
                 budget=self.budget,
-                leases=None if again else self._leases,
+                leases=None if self._settings.is_fresh else self._leases,
                 on_progress=note,
             )
             async with aclosing(asking) as settling:
                 async for position, settled in settling:
                     self._settle(missing[position], settled)
-            self._batches = None
 
-        if again:
+        if self._settings.is_fresh:
             await ask_but(())
         else:
             await self._share(ask_but, lambda elsewhere: elsewhere.leased)
 
     def _settle(self, index: int, settled: Trial) -> None:
-        self.trials[index] = replace(settled)  # without its key: a settled trial needs it no more, and a run has many
+        self.trials[index] = settled
         self.tally.settled(settled)
 
     def progress(self) -> tuple[int, str]:
         """How many are settled, and a line that says how, how fast, and why not faster."""
         why_slow = []
-        if self._asker is not None:
-            if waiting := self._asker.warming.waiting:
+        for asker in list(self._askers.values()):
+            if waiting := asker.warming.waiting:
                 why_slow.append(f"{waiting} waiting for their persona to be cached")
-            why_slow += [reason for limiter in list(self._asker.limiters.values()) if (reason := limiter.reason)]
+            why_slow += [reason for limiter in list(asker.limiters.values()) if (reason := limiter.reason)]
         if self._asked_by_others:
             why_slow.append(f"{self._asked_by_others} being asked by another run")
         if self._batches is not None:
@@ -317,9 +316,17 @@ def _one_of(errors: list[WorkbenchError]) -> WorkbenchError:
     return LedgerError(f"{unsaved[0]} ({len(trials)} replies came back that are not in the ledger)", unsaved=trials)
 
 
-def _wait_for(run: _AskingAll, endpoint: Endpoint, *, via: Via, again: bool, shown: bool) -> None:
+def _in_batches(trials: Sequence[Trial], ledger: Ledger) -> frozenset[str]:
+    """The keys of all that is on its way in batches at the endpoints of these trials."""
+    addresses = dict.fromkeys(trial.endpoint.base_url for trial in trials)
+    batches = [batch for address in addresses for batch in find_open_batches(ledger, endpoint=address)]
+    return frozenset[str]().union(*(batch.keys for batch in batches))
+
+
+def _wait_for(run: _AskingAll, settings: RunSettings) -> None:
+    shown = settings.progress
     bar = progress_bar(len(run.trials), shown=shown)
-    started = Started(run.ask_in_batches(again=again) if via == "batch" else run.ask(endpoint, again=again))
+    started = Started(run.ask_in_batches() if settings.via == "batch" else run.ask())
     try:
         while not started.wait(_SECONDS_BETWEEN_LOOKS):
             if shown:
@@ -330,7 +337,7 @@ def _wait_for(run: _AskingAll, endpoint: Endpoint, *, via: Via, again: bool, sho
         started.stop()
         started.wait()
         _close_bar(bar, run, shown=shown)
-        which = "the same run with mode='top-up'" if again else "the same run"
+        which = "the same run with mode='top-up'" if settings.is_fresh else "the same run"
         print(
             f"\nStopped. {run.progress()[1] or 'Nothing was answered'}; what was answered is in the ledger, and "
             f"{which} goes on from there."

@@ -5,21 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from numbers import Integral
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
-from workbench.errors import PlanError, UnknownGrader
+from workbench.errors import PlanError
 from workbench.trial.catalogue import cache_minimum, resolve_model
-from workbench.trial.task import GraderSpec, Task
-from workbench.trial.trial import Endpoint, Grader, GraderFactory, Request, Trial, Via
-
-if TYPE_CHECKING:
-    from workbench.ledger.store import Ledger
-    from workbench.runs.estimate import Estimate
+from workbench.trial.graded import graders_by_task
+from workbench.trial.task import Task
+from workbench.trial.trial import Endpoint, Grader, GraderFactory, Request, Trial, Variant
 
 MAX_TOKENS = 8000
 CONCURRENCY = 8
@@ -34,20 +29,28 @@ class Plan:
     """Every variant on every task, `repeats` times."""
 
     variants: Mapping[str, Agent]
+    """The agents by variant; the request of each has the model and effort that it is tried with."""
     tasks: tuple[Task, ...]
     repeats: int
     prompts: Mapping[str, Request]
     """By variant, its request without a message."""
     graders: Mapping[str, Mapping[str, Grader]]
-    """By task id, then by label."""
+    """By task id, then by promise."""
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    """By variant, where it is answered; without those that are answered wherever the run is."""
 
     def trials(self, endpoint: Endpoint) -> tuple[Trial, ...]:
-        """The planned trials, unanswered: task by task, variant by variant, repeat by repeat."""
+        """The planned trials, unanswered: task by task, variant by variant, repeat by repeat.
+
+        Each call makes them anew, with their keys: whoever needs them twice keeps them. `endpoint` is that of the
+        variants that name none.
+        """
         trials = []
         for task in self.tasks:
             asked: Counter[str] = Counter()
             for variant, request in self._requests(task):
-                key = request.keys(endpoint=endpoint)
+                where = self.endpoints.get(variant, endpoint)
+                key = request.keys(endpoint=where)
                 same = key(0)
                 for repeat in range(self.repeats):
                     trial = Trial(
@@ -55,7 +58,7 @@ class Plan:
                         task_id=task.id,
                         repeat=repeat,
                         request=request,
-                        endpoint=endpoint,
+                        endpoint=where,
                         twin=asked[same],
                     )
                     trials.append(trial.with_key(key(trial.draw) if trial.draw else same))
@@ -74,33 +77,10 @@ class Plan:
         The persona's tokens are counted low, at one for four characters.
         """
         said = {}
-        for variant, (pays, reason) in _caching(self.prompts, len(self.tasks) * self.repeats).items():
+        for variant, (pays, reason) in _caching(self.prompts, self.endpoints, len(self.tasks) * self.repeats).items():
             is_off = pays and self.prompts[variant].cache is None
             said[variant] = f"switched off, though {reason}" if is_off else reason
         return said
-
-    def estimate(
-        self,
-        *,
-        ledger: Ledger | str | Path | None = None,
-        live: bool | None = None,
-        concurrency: int = CONCURRENCY,
-        via: Via = "stream",
-    ) -> Estimate:
-        """What the same `run_trials` would ask for, and what that takes in tokens, USD and minutes.
-
-        Spends nothing. Where a model or a server would answer, its own count of the input tokens is asked for, once
-        for each different prompt that has no answer in the ledger; where it does not count, and for the offline
-        stand-in, they are approximated.
-
-        Raises:
-            SetupError: the way to the model is not set up.
-            LedgerError: the ledger cannot be read.
-            PriceFileError: the file named in WORKBENCH_PRICES is missing or wrong.
-        """
-        from workbench.runs.estimate import estimate_plan
-
-        return estimate_plan(self, ledger=ledger, live=live, concurrency=concurrency, via=via)
 
     def _requests(self, task: Task) -> Iterator[tuple[str, Request]]:
         """By variant, what it is asked for this task; the variants share the message."""
@@ -109,7 +89,7 @@ class Plan:
 
 
 def plan_trials(
-    variants: Mapping[str, Agent],
+    variants: Mapping[str, Agent | Variant],
     tasks: Iterable[Task],
     *,
     repeats: int = 1,
@@ -121,10 +101,11 @@ def plan_trials(
 ) -> Plan:
     """Every variant on every task, `repeats` times. Nothing is asked, and no file but that of prices is read.
 
-    `graders` is the catalogue in which the graders that tasks name are looked up; `model` and `effort` override
-    what the agents say; `max_tokens` bounds a reply, thinking included. With `caching`, the API is asked to keep a
-    persona in its prompt cache where that is possible and pays; `Plan.caching` says where. It does not change what
-    identifies a trial in the ledger.
+    A variant is an agent, or a `Variant`: an agent with a model, an effort or an endpoint of its own. `graders` is the
+    catalogue in which the graders that tasks name are looked up; `model` and `effort` override what the agents say,
+    and a `Variant` overrides both; `max_tokens` bounds a reply, thinking included. With `caching`, the API is asked to
+    keep a persona in its prompt cache where that is possible and pays; `Plan.caching` says where. It does not change
+    what identifies a trial in the ledger.
 
     Raises:
         PlanError: nothing to run, or a setting out of range.
@@ -144,19 +125,31 @@ def plan_trials(
     for name, value in (("repeats", repeats), ("max_tokens", max_tokens)):
         if not isinstance(value, Integral) or value < 1:
             raise PlanError(f"{name} is {value!r}; it must be a whole number of 1 or more")
+    tried = {name: given if isinstance(given, Variant) else Variant(agent=given) for name, given in variants.items()}
     prompts = {
-        name: replace(make_request(agent, "", model=model, effort=effort, max_tokens=max_tokens), messages=())
-        for name, agent in variants.items()
+        name: replace(
+            make_request(
+                variant.agent,
+                "",
+                model=variant.model or model,
+                effort=variant.effort or effort,
+                max_tokens=max_tokens,
+            ),
+            messages=(),
+        )
+        for name, variant in tried.items()
     }
+    endpoints = {name: variant.endpoint for name, variant in tried.items() if variant.endpoint is not None}
     if caching:
-        pays = {name: it_pays for name, (it_pays, _) in _caching(prompts, len(tasks) * repeats).items()}
+        pays = {name: it_pays for name, (it_pays, _) in _caching(prompts, endpoints, len(tasks) * repeats).items()}
         prompts = {name: replace(prompt, cache="5m" if pays[name] else None) for name, prompt in prompts.items()}
     return Plan(
-        variants=dict(variants),
+        variants={name: variant.agent for name, variant in tried.items()},
         tasks=tasks,
         repeats=repeats,
         prompts=prompts,
         graders=graders_by_task(tasks, graders or {}),
+        endpoints=endpoints,
     )
 
 
@@ -203,12 +196,13 @@ def refuse_half_characters(text: str, *, of: str) -> None:
         ) from None
 
 
-def _caching(prompts: Mapping[str, Request], sends_each: int) -> dict[str, tuple[bool, str]]:
+def _caching(
+    prompts: Mapping[str, Request], endpoints: Mapping[str, Endpoint], sends_each: int
+) -> dict[str, tuple[bool, str]]:
     """By variant, whether the prompt cache takes its persona and something would be read from it, and why."""
-    same = Counter((prompt.model, prompt.system) for prompt in prompts.values())
-    return {
-        name: _caching_of(prompt, same[prompt.model, prompt.system] * sends_each) for name, prompt in prompts.items()
-    }
+    caches = {name: (endpoints.get(name), prompt.model, prompt.system) for name, prompt in prompts.items()}
+    same = Counter(caches.values())
+    return {name: _caching_of(prompt, same[caches[name]] * sends_each) for name, prompt in prompts.items()}
 
 
 def _caching_of(request: Request, sends: int) -> tuple[bool, str]:
@@ -223,27 +217,3 @@ def _caching_of(request: Request, sends: int) -> tuple[bool, str]:
     if sends < 2:
         return False, f"{tokens:,} tokens >= {minimum:,}, but sent only once: not applied"
     return True, f"{tokens:,} tokens >= {minimum:,}: applicable"
-
-
-def graders_by_task(tasks: Iterable[Task], catalogue: Mapping[str, GraderFactory]) -> dict[str, dict[str, Grader]]:
-    """The graders that tasks name, by task id and then by promise; made once for all tasks that share their `graders`.
-
-    Raises:
-        UnknownGrader: the catalogue has none of that name, or it does not take these options.
-    """
-    named = {id(task.graders): task.graders for task in tasks}
-    made = {key: {spec.promise: _make_grader(spec, catalogue) for spec in specs} for key, specs in named.items()}
-    return {task.id: made[id(task.graders)] for task in tasks}
-
-
-def _make_grader(spec: GraderSpec, catalogue: Mapping[str, GraderFactory]) -> Grader:
-    factory = catalogue.get(spec.name)
-    if factory is None:
-        known = (
-            f"there are {', '.join(sorted(catalogue))}" if catalogue else "pass graders=workbench.graders.standard()"
-        )
-        raise UnknownGrader(f"{spec.where}: graders: there is no grader {spec.name!r}; {known}")
-    try:
-        return factory(**spec.options)
-    except (TypeError, ValueError) as error:
-        raise UnknownGrader(f"{spec.where}: graders: {spec.name}: {error}") from error

@@ -53,12 +53,12 @@ class Tally:
         """One more is in the ledger: another run asked for it."""
         self._counts["from the ledger"] += 1
 
-    def waits(self, index: int, failure: Failure, seconds: float) -> None:
-        """The trial at this place in the run is tried again after so many seconds."""
-        self._waiting[index] = (failure, time.monotonic() + seconds)
+    def waits(self, row: int, failure: Failure, seconds: float) -> None:
+        """The trial in this row of the run is tried again after so many seconds."""
+        self._waiting[row] = (failure, time.monotonic() + seconds)
 
-    def waits_no_more(self, index: int) -> None:
-        self._waiting.pop(index, None)
+    def waits_no_more(self, row: int) -> None:
+        self._waiting.pop(row, None)
 
     def line(self, why_slow: Iterable[str] = ()) -> str:
         """All of it in a line: how many became what, what waits and how long, how fast, the cost.

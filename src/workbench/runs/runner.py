@@ -6,26 +6,22 @@ A run of which everything is answered loads neither the SDK nor SQLAlchemy: `mis
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import lru_cache
-from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
-from workbench.errors import PlanError, ReplayMiss
-from workbench.ledger.budget.limits import budget_limits
+from workbench.errors import ReplayMiss
 from workbench.ledger.file import ledger_address, read_replies
-from workbench.model import anthropic as door
+from workbench.model.anthropic import DEADLINE_SECONDS, endpoint_at
 from workbench.runs.estimate_only import is_estimate_only, write_estimate_and_end
 from workbench.runs.plan import CONCURRENCY, Plan
 from workbench.runs.progress import Tally, progress_bar
-from workbench.trial.task import Task
-from workbench.trial.trial import Endpoint, Grader, Reply, Run, Score, Trial, Via
+from workbench.runs.settings import Mode, RunSettings
+from workbench.runs.who_answers import describe_endpoints, trials_here
+from workbench.trial.graded import grade_trial
+from workbench.trial.trial import Endpoint, Reply, Run, Trial, Via
 
 if TYPE_CHECKING:
     from workbench.ledger.store import Ledger
-
-Mode = Literal["top-up", "replay", "fresh"]
 
 
 def run_trials(
@@ -40,7 +36,7 @@ def run_trials(
     budget_usd: float | None = None,
     budget_tokens: int | None = None,
     budget_scope: str | None = None,
-    deadline_seconds: float = door.DEADLINE_SECONDS,
+    deadline_seconds: float = DEADLINE_SECONDS,
 ) -> Run:
     """Asks for every trial of the plan that the ledger does not hold yet, and grades all of them.
 
@@ -65,43 +61,27 @@ def run_trials(
         ReplayMiss: a replay needs what the ledger does not hold; says what differs from the nearest recorded.
         LedgerError: a reply could not be saved; what came back but is not on disk is in its `unsaved`.
     """
-    if not isinstance(concurrency, Integral) or concurrency < 1:
-        raise PlanError(f"concurrency is {concurrency!r}; it must be a whole number of 1 or more")
-    if not isinstance(deadline_seconds, Real) or not deadline_seconds > 0:
-        raise PlanError(f"deadline_seconds is {deadline_seconds!r}; it must be a number of more than 0")
-    for name, value, known_values in (("mode", mode, get_args(Mode)), ("via", via, get_args(Via))):
-        if value not in known_values:
-            raise PlanError(f"{name} is {value!r}; it is one of {', '.join(known_values)}")
+    settings = RunSettings(
+        ledger=ledger,
+        mode=mode,
+        via=via,
+        concurrency=concurrency,
+        budget_usd=budget_usd,
+        budget_tokens=budget_tokens,
+        budget_scope=budget_scope,
+        deadline_seconds=deadline_seconds,
+        progress=progress,
+    )
+    endpoint, planned = trials_here(plan, live)
     if is_estimate_only():
-        write_estimate_and_end(plan, ledger=ledger, live=live, concurrency=concurrency, via=via)
-    endpoint = door.choose_endpoint(live)
+        write_estimate_and_end(plan, planned, settings)
     if mode == "replay":
-        trials = _replayed(plan, ledger, endpoint)
-        endpoint = trials[0].endpoint
-        print(f"Replayed from the ledger, nothing is asked. {door.describe_endpoint(endpoint)}", flush=True)
+        endpoint, trials = _replayed(plan, endpoint, planned, ledger)
+        print(f"Replayed from the ledger, nothing is asked. {describe_endpoints(trials)}", flush=True)
     else:
-        print(door.describe_endpoint(endpoint), flush=True)
-        trials = list(plan.trials(endpoint)) if mode == "fresh" else known_trials(plan.trials(endpoint), ledger)
-    limits = budget_limits(trials, usd=budget_usd, tokens=budget_tokens, scope=budget_scope)
-    if all(trial.reply is not None for trial in trials):
-        bar = progress_bar(len(trials), shown=progress, timed=False)
-        bar.show(len(trials), Tally(from_ledger=len(trials)).line())
-        bar.close()
-    else:
-        from workbench.runs.missing import ask_missing
-
-        ask_missing(
-            plan,
-            trials,
-            ledger=ledger,
-            endpoint=endpoint,
-            again=mode == "fresh",
-            via=via,
-            limits=limits,
-            concurrency=concurrency,
-            deadline_seconds=deadline_seconds,
-            shown=progress,
-        )
+        print(describe_endpoints(planned), flush=True)
+        trials = list(planned) if settings.is_fresh else known_trials(planned, ledger)
+    _ask_for_missing(plan, trials, settings)
     tasks = {task.id: task for task in plan.tasks}
     for index, trial in enumerate(trials):  # one by one, so that no trial is there twice at any time
         trials[index] = grade_trial(trial, tasks[trial.task_id], plan.graders[trial.task_id])
@@ -112,6 +92,19 @@ def run_trials(
         endpoint=endpoint,
         trials=tuple(trials),
     )
+
+
+def _ask_for_missing(plan: Plan, trials: list[Trial], settings: RunSettings) -> None:
+    """Puts a reply or failure into each of the trials that has none."""
+    limits = settings.limits(trials)
+    if all(trial.reply is not None for trial in trials):
+        bar = progress_bar(len(trials), shown=settings.progress, timed=False)
+        bar.show(len(trials), Tally(from_ledger=len(trials)).line())
+        bar.close()
+        return
+    from workbench.runs.missing import ask_missing
+
+    ask_missing(trials, plan.variants, settings, limits=limits)
 
 
 def known_trials(trials: Sequence[Trial], ledger: Ledger | str | Path | None) -> list[Trial]:
@@ -140,19 +133,25 @@ def _found(ledger: Ledger | str | Path | None, keys: Sequence[str]) -> Mapping[s
         return opened.find(keys)
 
 
-def _replayed(plan: Plan, ledger: Ledger | str | Path | None, endpoint: Endpoint) -> list[Trial]:
-    """All trials from the ledger: as they were answered here, or else wherever all of them were answered."""
-    here = known_trials(plan.trials(endpoint), ledger)
+def _replayed(
+    plan: Plan, endpoint: Endpoint, planned: Sequence[Trial], ledger: Ledger | str | Path | None
+) -> tuple[Endpoint, list[Trial]]:
+    """All trials from the ledger, and where the variants that name no endpoint were answered: here, or else wherever
+    all of them were."""
+    here = known_trials(planned, ledger)
     missing = [trial for trial in here if trial.reply is None]
     if not missing:
-        return here
+        return endpoint, here
     from workbench.ledger.store import opened_ledger
 
     with opened_ledger(ledger) as opened:
         for base_url in opened.endpoints():
-            elsewhere = known_trials(plan.trials(door.endpoint_at(base_url)), opened)
+            other = endpoint_at(base_url)
+            if other == endpoint:
+                continue
+            elsewhere = known_trials(plan.trials(other), opened)
             if all(trial.reply is not None for trial in elsewhere):
-                return elsewhere
+                return other, elsewhere
         difference = opened.nearest(missing[0])
     raise ReplayMiss(
         f"{len(missing)} of {len(here)} trials are not in the ledger {opened.name}; the first is task "
@@ -160,23 +159,3 @@ def _replayed(plan: Plan, ledger: Ledger | str | Path | None, endpoint: Endpoint
         f"{difference or 'nothing is recorded there'}. Run it without mode='replay' to ask for what is missing.",
         difference=difference,
     )
-
-
-def grade_trial(trial: Trial, task: Task, graders: Mapping[str, Grader]) -> Trial:
-    """The trial with its scores; one that was not answered has none."""
-    if trial.outcome != "answered" or trial.reply is None:
-        return replace(trial, scores={})
-    found = {label: grader(task, trial.reply) for label, grader in graders.items()}
-    kinds = tuple(type(score.value).__name__ for score in found.values())
-    return replace(trial, scores=_held_once(tuple(found.items()), kinds))
-
-
-@lru_cache(maxsize=1_000)
-def _held_once(scores: tuple[tuple[str, Score], ...], kinds: tuple[str, ...]) -> Mapping[str, Score]:
-    """The same scores for all trials whose scores are equal and print alike: graders say the same of many replies."""
-    return {label: _score_held_once(score, kind) for (label, score), kind in zip(scores, kinds, strict=True)}
-
-
-@lru_cache(maxsize=1_000)
-def _score_held_once(score: Score, _kind: str) -> Score:
-    return score

@@ -1,4 +1,6 @@
-"""Agreement of two raters, or of a classification with the truth, from a table of counts.
+"""Agreement of two raters, or of a classification with the truth: what `judge` and `routing` stand on.
+
+All is from a table of counts.
 
 Sources: J. Cohen 1960 (Educational and Psychological Measurement 20), with the standard error of J. L. Fleiss,
 J. Cohen and B. S. Everitt 1969 (Psychological Bulletin 72); K. L. Gwet 2008 (British Journal of Mathematical and
@@ -78,12 +80,12 @@ def krippendorff_alpha(ratings: Sequence[Sequence[Hashable | None]]) -> float:
     if len({len(rater) for rater in ratings}) > 1:
         raise ValueError(f"raters have different numbers of items: {[len(rater) for rater in ratings]}")
     values = list(dict.fromkeys(value for rater in ratings for value in rater if value is not None))
-    place = {value: index for index, value in enumerate(values)}
+    number_of = {value: index for index, value in enumerate(values)}
     items = np.zeros((len(ratings[0]) if ratings else 0, len(values)))
     for rater in ratings:
         for item, value in enumerate(rater):
             if value is not None:
-                items[item, place[value]] += 1
+                items[item, number_of[value]] += 1
     sizes = items.sum(axis=1)
     items, sizes = items[sizes > 1], sizes[sizes > 1]
     if not len(items):

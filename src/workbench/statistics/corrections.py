@@ -1,7 +1,7 @@
 """Many comparisons, and looking before the end: how p values and levels are corrected.
 
-Sources: S. Holm 1979 (Scandinavian Journal of Statistics 6); Y. Benjamini and Y. Hochberg 1995 (JRSS B 57); K. K. G.
-Lan and D. L. DeMets 1983 (Biometrika 70), spending as P. C. O'Brien and T. R. Fleming 1979 (Biometrics 35) would.
+Sources: S. Holm 1979 (Scandinavian Journal of Statistics 6); K. K. G. Lan and D. L. DeMets 1983 (Biometrika 70),
+spending as P. C. O'Brien and T. R. Fleming 1979 (Biometrics 35) would.
 """
 
 from __future__ import annotations
@@ -34,19 +34,6 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = largest
     return tuple(adjusted)
-
-
-def benjamini_hochberg(p_values: Sequence[float]) -> tuple[float, ...]:
-    """The p values as q values, in the given order: the share of false finds among all finds; for exploration.
-
-    Raises:
-        ValueError: a p that is NaN.
-    """
-    from statsmodels.stats.multitest import multipletests
-
-    if not len(without_gaps(p_values)):
-        return ()
-    return tuple(float(q) for q in multipletests(p_values, method="fdr_bh")[1])
 
 
 def alpha_spent(share: float, *, alpha: float = ALPHA) -> float:

@@ -1,8 +1,6 @@
 """Confidence intervals for means and shares; 95 %, two-sided, over tasks.
 
-Sources: E. B. Wilson 1927 (JASA 22); Clopper and Pearson 1934 (Biometrika 26); L. D. Brown, T. T. Cai and
-A. DasGupta 2001 (Statistical Science 16) for Jeffreys' interval; B. Efron 1979 (Annals of Statistics 7) for the
-bootstrap.
+Sources: E. B. Wilson 1927 (JASA 22); B. Efron 1979 (Annals of Statistics 7) for the bootstrap.
 """
 
 from __future__ import annotations
@@ -23,8 +21,6 @@ SEED = 20261123
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
-
-_MOST_AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,24 +80,6 @@ def wilson(successes: float, n: float) -> Interval:
     return Interval(low=max(0.0, low), high=min(1.0, high))
 
 
-def clopper_pearson(successes: int, n: int) -> Interval:
-    """The exact interval for `successes` of `n`: never covers less than it says, often more.
-
-    Raises:
-        ValueError: as `wilson`.
-    """
-    return _by_statsmodels(successes, n, "beta")
-
-
-def jeffreys(successes: int, n: int) -> Interval:
-    """The interval of the Beta(x + 1/2, n - x + 1/2) posterior.
-
-    Raises:
-        ValueError: as `wilson`.
-    """
-    return _by_statsmodels(successes, n, "jeffreys")
-
-
 def constant_interval(value: float, n: int, *, low: float, high: float) -> Interval:
     """The interval where all `n` tasks have the same value, so that SE is 0 and t would have no width.
 
@@ -112,37 +90,9 @@ def constant_interval(value: float, n: int, *, low: float, high: float) -> Inter
     return Interval(low=value - share * (value - low), high=value + share * (high - value))
 
 
-def bootstrap_interval(values: ArrayLike, *, draws: int = DRAWS, seed: int = SEED) -> Interval:
-    """The percentile bootstrap interval of the mean over tasks; too narrow for few tasks, t is the better one.
-
-    Raises:
-        ValueError: NaN, fewer than two values, or all equal, where it would have no width.
-    """
-    cases = without_gaps(values)
-    if len(cases) < 2 or float(np.ptp(cases)) == 0:
-        raise ValueError(
-            f"a bootstrap of {len(cases)} values that do not differ has no width; take wilson or constant_interval"
-        )
-    generator = np.random.default_rng(seed)
-    rows = max(1, _MOST_AT_ONCE // len(cases))
-    means = [
-        cases[generator.integers(0, len(cases), size=(min(rows, draws - start), len(cases)))].mean(axis=1)
-        for start in range(0, draws, rows)
-    ]
-    return percentile_interval(np.concatenate(means))
-
-
 def percentile_interval(values: Floats) -> Interval:
     """From the 2.5 % to the 97.5 % point of what a bootstrap gave."""
     low, high = np.percentile(values, [100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2])
-    return Interval(low=float(low), high=float(high))
-
-
-def _by_statsmodels(successes: int, n: int, method: str) -> Interval:
-    from statsmodels.stats.proportion import proportion_confint
-
-    _check_count(successes, n)
-    low, high = proportion_confint(successes, n, alpha=1 - LEVEL, method=method)
     return Interval(low=float(low), high=float(high))
 
 

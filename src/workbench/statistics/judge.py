@@ -3,6 +3,8 @@
 All are arrays of 0 and 1 (failed, passed) over items. The labelled items have to be a random draw of what is judged,
 and are not among the judged items without a label: the estimates take the two as independent.
 
+Nothing here asks a model: it is for whoever has a judge's scores beside people's labels, from wherever they are.
+
 Sources: W. J. Rogan and B. Gladen 1978 (American Journal of Epidemiology 107); A. Angelopoulos et al.,
 "Prediction-powered inference" (Science 382, 2023) and "PPI++" (arXiv 2311.01453).
 """

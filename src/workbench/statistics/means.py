@@ -33,17 +33,6 @@ FEWEST_GROUPS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class VarianceSplit:
-    """What the spread of one variant's task means is made of."""
-
-    within: float
-    """sigma^2: mean over tasks of the variance of the repeats, K/(K-1) s(1-s) for pass and fail. More repeats shrink
-    only this one, as sigma^2 / K."""
-    between: float
-    """omega^2: variance over tasks of the true score; an estimate, and below 0 where chance has it so."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Paired:
     """The paired comparison of two variants over the tasks that both have a score for."""
 
@@ -80,25 +69,6 @@ def case_means(scores: ArrayLike) -> Floats:
     sums = np.where(present, table, 0.0).sum(axis=1)
     means: Floats = np.divide(sums, counts, out=np.full(len(table), np.nan), where=counts > 0)
     return means
-
-
-def variance_split(scores: ArrayLike) -> VarianceSplit:
-    """sigma^2 within and omega^2 = Var(s_i) - sigma^2/K between tasks, from tasks by repeats where NaN is missing.
-
-    Where repeats are missing, sigma^2 is the mean over the tasks that have two, and 1/K the mean over all. NaN for
-    fewer than two tasks, or no task with two repeats.
-    """
-    table = np.asarray(scores, dtype=np.float64)
-    means = case_means(table)
-    table, means = table[~np.isnan(means)], means[~np.isnan(means)]
-    counts = (~np.isnan(table)).sum(axis=1)
-    repeated = counts > 1
-    if len(means) < 2 or not repeated.any():
-        return VarianceSplit(within=math.nan, between=math.nan)
-    squares = np.nansum((table - means[:, None]) ** 2, axis=1)
-    within = float((squares[repeated] / (counts[repeated] - 1)).mean())
-    between = float(means.var(ddof=1)) - within * float((1 / counts).mean())
-    return VarianceSplit(within=within, between=between)
 
 
 def standard_error(values: ArrayLike) -> float:

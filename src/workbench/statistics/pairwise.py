@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import ComparisonError
-from workbench.markup import Table, counted, html_table, markdown_table, plain_table, visible
+from workbench.markup import Table, counted, html_table, markdown_table, notebook_html, plain_table, visible
 from workbench.statistics.intervals import LEVEL, SEED, Floats, Interval, t_interval, wilson
 from workbench.statistics.means import standard_error
 from workbench.statistics.permutation import mcnemar
@@ -27,7 +27,7 @@ from workbench.statistics.permutation import mcnemar
 DRAWS = 2_000
 """Resamples of the tasks for the intervals of a ranking."""
 HALF_WIN = 0.5
-"""Added to either side of each pair of variants that were compared, so that one who always won has a finite place."""
+"""Added to either side of each pair of variants that were compared, so that one who always won has a finite rank."""
 
 _MOST_STEPS = 100_000
 _NEAR = 1e-9
@@ -96,7 +96,7 @@ class Pairwise:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Rank:
     """One variant in a ranking."""
 
     variant: str
@@ -118,7 +118,7 @@ class Place:
 class Ranking:
     """Variants by strength, the strongest first. Shows itself as text, Markdown or HTML."""
 
-    places: tuple[Place, ...]
+    ranks: tuple[Rank, ...]
     tasks: int
     pairs: int
     unpaired: int
@@ -127,14 +127,14 @@ class Ranking:
         """The ranking, a row a variant."""
         rows = tuple(
             (
-                place.variant,
-                f"{place.strength:+.2f} [{place.interval.low:+.2f}, {place.interval.high:+.2f}]",
-                f"{100 * place.beats_average:.0f} % [{100 * place.beats_average_interval.low:.0f},"
-                f" {100 * place.beats_average_interval.high:.0f}]",
-                f"{100 * place.first:.0f} %",
-                f"{place.wins:g} of {place.pairs}",
+                rank.variant,
+                f"{rank.strength:+.2f} [{rank.interval.low:+.2f}, {rank.interval.high:+.2f}]",
+                f"{100 * rank.beats_average:.0f} % [{100 * rank.beats_average_interval.low:.0f},"
+                f" {100 * rank.beats_average_interval.high:.0f}]",
+                f"{100 * rank.first:.0f} %",
+                f"{rank.wins:g} of {rank.pairs}",
             )
-            for place in self.places
+            for rank in self.ranks
         )
         left_out = f" {self.unpaired} judgements in one order only are left out." if self.unpaired else ""
         size = f"{counted(self.pairs, 'pair')} judged in both orders, {counted(self.tasks, 'task')}"
@@ -155,7 +155,7 @@ class Ranking:
         return markdown_table(self.table())
 
     def _repr_html_(self) -> str:
-        return f'<div class="tex2jax_ignore mathjax_ignore">\n{html_table(self.table())}</div>\n'
+        return notebook_html(html_table(self.table()))
 
 
 def compare_pairwise(judgements: Iterable[Judgement], *, variant: str, baseline: str) -> Pairwise:
@@ -215,12 +215,12 @@ def rank_variants(judgements: Iterable[Judgement], *, draws: int = DRAWS, seed: 
         raise ComparisonError("there is no pair of replies that was judged in both orders, so nothing to rank")
     variants = sorted({name for one, _ in pairs for name in (one.first, one.second)})
     tasks = list(dict.fromkeys(one.task_id for one, _ in pairs))
-    place = {name: index for index, name in enumerate(variants)}
+    number_of = {name: index for index, name in enumerate(variants)}
     row = {task: index for index, task in enumerate(tasks)}
     wins = np.zeros((len(tasks), len(variants), len(variants)))
     for one, other in pairs:
         outcome = _outcome(one, other, one.first)
-        a, b = place[one.first], place[one.second]
+        a, b = number_of[one.first], number_of[one.second]
         wins[row[one.task_id], a, b] += outcome
         wins[row[one.task_id], b, a] += 1 - outcome
     total = wins.sum(axis=0)
@@ -234,8 +234,8 @@ def rank_variants(judgements: Iterable[Judgement], *, draws: int = DRAWS, seed: 
     spread = bradley_terry(resampled)
     ends = np.percentile(spread, [100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2], axis=0)
     firsts = np.bincount(spread.argmax(axis=1), minlength=len(variants)) / draws
-    places = [
-        Place(
+    ranks = [
+        Rank(
             variant=name,
             strength=float(strengths[index]),
             interval=Interval(low=float(ends[0, index]), high=float(ends[1, index])),
@@ -247,8 +247,8 @@ def rank_variants(judgements: Iterable[Judgement], *, draws: int = DRAWS, seed: 
         )
         for index, name in enumerate(variants)
     ]
-    places.sort(key=lambda place: (-place.strength, place.variant))
-    return Ranking(places=tuple(places), tasks=len(tasks), pairs=len(pairs), unpaired=unpaired)
+    ranks.sort(key=lambda rank: (-rank.strength, rank.variant))
+    return Ranking(ranks=tuple(ranks), tasks=len(tasks), pairs=len(pairs), unpaired=unpaired)
 
 
 def bradley_terry(wins: Floats) -> Floats:

@@ -1,8 +1,8 @@
-"""Exact tests of paired differences: sign flips, McNemar, Wilcoxon, the sign test.
+"""Exact tests of paired differences: sign flips, McNemar, the sign test.
 
 All of them ask how many of the sign patterns that are equally likely under "no difference" lie as far from 0 as the
 one that was seen. Sources: R. A. Fisher, "The Design of Experiments" (1935), for the sign-flip test; Q. McNemar 1947
-(Psychometrika 12); F. Wilcoxon 1945 (Biometrics Bulletin 1); H. O. Lancaster 1961 (JASA 56) for mid-p.
+(Psychometrika 12); H. O. Lancaster 1961 (JASA 56) for mid-p.
 """
 
 from __future__ import annotations
@@ -38,16 +38,6 @@ class SignFlip:
     """The least p that so many values can give: 2 / 2^n."""
     method: str
     """ "exact" or "10,000 draws"."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wilcoxon:
-    """What Wilcoxon's signed-rank test found."""
-
-    statistic: float
-    """The smaller of the two sums of ranks."""
-    p: float
-    """Two-sided, exact, with midranks."""
 
 
 def sign_flip(differences: ArrayLike) -> SignFlip:
@@ -100,21 +90,6 @@ def mcnemar(worse: int, better: int) -> SignFlip:
     return SignFlip(p=p, mid_p=p - _binomial(n, fewer), floor=floor, method="exact")
 
 
-def wilcoxon(differences: ArrayLike) -> Wilcoxon:
-    """Wilcoxon's signed-rank test, differences of 0 dropped: the sign-flip test of the signed midranks.
-
-    Raises:
-        ValueError: NaN among the differences.
-    """
-    values = without_gaps(differences)
-    moved = values[np.abs(values) > TIE]
-    # Sizes that are equal but for float noise have one rank: the mean of the places they take together.
-    _, place, among = np.unique(np.round(np.abs(moved), 12), return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(among) - (among - 1) / 2)[place]
-    smaller = min(float(ranks[moved > 0].sum()), float(ranks[moved < 0].sum()))
-    return Wilcoxon(statistic=smaller, p=sign_flip(np.sign(moved) * ranks).p)
-
-
 def _binomial(n: int, k: int) -> float:
     return math.exp(math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) - n * math.log(2))
 
@@ -132,13 +107,13 @@ def _enumerated(values: Floats) -> tuple[float, float]:
 
 def _common_integers(values: Floats) -> list[int] | None:
     """The values times their common denominator, or `None` where that is too fine to convolve."""
-    distinct, places = np.unique(values, return_inverse=True)
+    distinct, which = np.unique(values, return_inverse=True)
     fractions = [Fraction(value).limit_denominator(_COARSEST_FRACTION) for value in distinct.tolist()]
     if any(abs(float(found) - value) > TIE for found, value in zip(fractions, distinct.tolist(), strict=True)):
         return None
     denominator = math.lcm(*(found.denominator for found in fractions))
     scaled = [int(found * denominator) for found in fractions]
-    whole = [scaled[place] for place in places.tolist()]
+    whole = [scaled[number] for number in which.tolist()]
     size = sum(abs(value) for value in whole)
     return whole if size * len(set(map(abs, scaled))) <= _CONVOLUTION_LIMIT else None
 

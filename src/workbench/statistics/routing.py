@@ -3,6 +3,8 @@
 The unit is the case: the repeats of a case are averaged first, into the share of them that went to each label. Where
 there is one repeat the shares are 0 and 1, and all counts are whole. `none` is the label of "no agent", which the
 main conversation then handles itself.
+
+Nothing here asks a model: it is for whoever has such choices, from wherever they are.
 """
 
 from __future__ import annotations
@@ -70,12 +72,12 @@ def route_shares(picked: Sequence[Sequence[str | None]], labels: Sequence[str]) 
     Raises:
         ValueError: something went to a label that is not among `labels`.
     """
-    place = _places(labels)
+    numbers = _numbers(labels)
     shares = np.zeros((len(picked), len(labels)))
     for case, repeats in enumerate(picked):
         chosen = [label for label in repeats if label is not None]
         for label in chosen:
-            shares[case, _place(place, label)] += 1 / len(chosen)
+            shares[case, _number_of(numbers, label)] += 1 / len(chosen)
         if not chosen:
             shares[case] = np.nan
     return shares
@@ -140,7 +142,7 @@ def routing(
         labels=tuple(labels),
         confusion=confusion,
         majority=np.rint(_summed(rows, chosen)).astype(np.int64),
-        by_label={label: _of_label(confusion, place) for place, label in enumerate(labels)},
+        by_label={label: _of_label(confusion, number) for number, label in enumerate(labels)},
         accuracy=accuracy(confusion),
         accuracy_interval=wilson(min(right, len(rows)), len(rows)),
         macro_f1=float(np.nanmean(f1_scores(confusion))),
@@ -155,7 +157,7 @@ def routing(
 
 
 def macro_f1_interval(truth: NDArray[np.int64], shares: Floats, *, draws: int = DRAWS, seed: int = SEED) -> Interval:
-    """The percentile bootstrap over cases of the macro-F1, from the place of each case's label and its shares."""
+    """The percentile bootstrap over cases of the macro-F1, from the number of each case's label and its shares."""
     cases, labels = shares.shape
     each = np.zeros((cases, labels, labels))
     each[np.arange(cases), truth] = shares
@@ -167,9 +169,9 @@ def macro_f1_interval(truth: NDArray[np.int64], shares: Floats, *, draws: int = 
     return percentile_interval(np.nanmean(f1_scores(confusions), axis=1))
 
 
-def _of_label(confusion: Floats, place: int) -> ClassRouting:
-    hits = float(confusion[place, place])
-    should, went = float(confusion[place].sum()), float(confusion[:, place].sum())
+def _of_label(confusion: Floats, number: int) -> ClassRouting:
+    hits = float(confusion[number, number])
+    should, went = float(confusion[number].sum()), float(confusion[:, number].sum())
     precision, precision_interval = _share(hits, went)
     recall, recall_interval = _share(hits, should)
     return ClassRouting(
@@ -213,15 +215,15 @@ def _summed(rows: NDArray[np.int64], shares: Floats) -> Floats:
 def _rows(truth: Sequence[str], shares: Floats, labels: Sequence[str]) -> NDArray[np.int64]:
     if len(truth) != len(shares):
         raise ValueError(f"{len(truth)} truths for {len(shares)} cases")
-    place = _places(labels)
-    return np.array([_place(place, label) for label in truth], dtype=np.int64)
+    numbers = _numbers(labels)
+    return np.array([_number_of(numbers, label) for label in truth], dtype=np.int64)
 
 
-def _places(labels: Sequence[str]) -> dict[str, int]:
+def _numbers(labels: Sequence[str]) -> dict[str, int]:
     return {label: index for index, label in enumerate(labels)}
 
 
-def _place(place: Mapping[str, int], label: str) -> int:
-    if label not in place:
-        raise ValueError(f"there is no label {label!r}; there are {', '.join(map(repr, place))}")
-    return place[label]
+def _number_of(numbers: Mapping[str, int], label: str) -> int:
+    if label not in numbers:
+        raise ValueError(f"there is no label {label!r}; there are {', '.join(map(repr, numbers))}")
+    return numbers[label]

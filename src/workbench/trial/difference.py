@@ -144,7 +144,7 @@ def _content(content: Any) -> str:
 def _around_difference(then: str | None, now: str | None) -> tuple[str, str]:
     """Both lines, from shortly before the character in which they part."""
     pairs = enumerate(zip(then or "", now or "", strict=False))
-    common = next((endpoint for endpoint, (one, other) in pairs if one != other), min(len(then or ""), len(now or "")))
+    common = next((position for position, (one, other) in pairs if one != other), min(len(then or ""), len(now or "")))
     start = max(0, common - _QUOTED_BEFORE) if common + _QUOTED_BEFORE > _LONGEST_QUOTE else 0
     cut = "…" if start else ""
     before, after = (None if line is None else _shown(cut + line[start:]) for line in (then, now))

@@ -50,7 +50,7 @@ def export_record(run: Run, folder: str | Path) -> Path:
     systems = {name: bytes_without_secrets(systems[name]) for name in sorted(systems)}
     about = {
         "format": FORMAT,
-        "answered_by": run.endpoint.label,
+        "answered_by": "; ".join(endpoint.label for endpoint in run.endpoints),
         "endpoint": asdict(run.endpoint),
         "repeats": run.repeats,
         "variants": [
@@ -67,12 +67,12 @@ def export_record(run: Run, folder: str | Path) -> Path:
     }
     files: dict[str, bytes] = {
         "tasks.jsonl": _lines(_task_as_json(task) for task in run.tasks),
-        "trials.jsonl": _lines(_trial_as_json(trial) for trial in run.trials),
+        "trials.jsonl": _lines(_trial_as_json(trial, run.endpoint) for trial in run.trials),
     }
     files |= {f"agents/{names[name]}": content for name, content in agents.items()}
     files |= systems
     if run.follow_ups:
-        files[_FOLLOW_UPS] = _lines(_trial_as_json(trial) for trial in run.follow_ups)
+        files[_FOLLOW_UPS] = _lines(_trial_as_json(trial, run.endpoint) for trial in run.follow_ups)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "run.json").write_bytes(_indented({"format": _UNFINISHED}))
@@ -188,7 +188,9 @@ def _spec_from_json(spec: Mapping[str, Any]) -> GraderSpec:
     return GraderSpec(**{"promise" if name == "label" else name: value for name, value in spec.items()})
 
 
-def _trial_as_json(trial: Trial) -> dict[str, Any]:
+def _trial_as_json(trial: Trial, usual: Endpoint) -> dict[str, Any]:
+    """The line of a trial; it names its endpoint where that is not the usual one of the run."""
+    elsewhere = {} if trial.endpoint == usual else {"endpoint": asdict(trial.endpoint)}
     request = asdict(trial.request) | {"system": _system_file(trial.request.system)}
     return {
         "task": trial.task_id,
@@ -202,10 +204,11 @@ def _trial_as_json(trial: Trial) -> dict[str, Any]:
         "failure": None if trial.failure is None else asdict(trial.failure),
         "request": request,
         "key": trial.key,
+        **elsewhere,
     }
 
 
-def _trial_from_json(line: Mapping[str, Any], endpoint: Endpoint, systems: Mapping[str, str]) -> Trial:
+def _trial_from_json(line: Mapping[str, Any], usual: Endpoint, systems: Mapping[str, str]) -> Trial:
     request = line["request"]
     reply = line["reply"]
     return Trial(
@@ -214,7 +217,7 @@ def _trial_from_json(line: Mapping[str, Any], endpoint: Endpoint, systems: Mappi
         repeat=line["repeat"],
         twin=line["twin"],
         request=Request(**{**request, "system": systems[request["system"]], "messages": tuple(request["messages"])}),
-        endpoint=endpoint,
+        endpoint=Endpoint(**line["endpoint"]) if "endpoint" in line else usual,
         reply=None if reply is None else Reply(**{**reply, "usage": Usage(**reply["usage"])}),
         failure=None if line["failure"] is None else Failure(**line["failure"]),
         scores={label: Score(**score) for label, score in line["scores"].items()},

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from workbench.errors import PlanError
-from workbench.runs.plan import graders_by_task
-from workbench.runs.runner import grade_trial
+from workbench.trial.graded import grade_trial, graders_by_task
 from workbench.trial.task import Task
 from workbench.trial.trial import GraderFactory, Run
 

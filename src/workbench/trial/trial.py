@@ -176,16 +176,8 @@ _NO_SCORES: Mapping[str, Score] = {}
 """One for all trials, of which there are many."""
 
 
-class _Keyed:
-    """Room for a key that is hashed once, as 32 bytes, for there are many: no field, so that no copy with another
-    request can carry it."""
-
-    __slots__ = ("_key",)
-    _key: bytes
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trial(_Keyed):
+class Trial:
     """One attempt at one task by one variant."""
 
     variant: str
@@ -200,6 +192,10 @@ class Trial(_Keyed):
     scores: Mapping[str, Score] = field(default_factory=lambda: _NO_SCORES)
     """By grader, in the order of the task file."""
     from_ledger: bool = False
+    _key: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    """The key, once somebody asked for it. Hashed anew each time it costs 25 µs with a persona of 10 KB, and a run asks
+    some ten times: 5 s for the 20,000 trials of the benchmark `trials`. As `init=False`, no `dataclasses.replace` takes
+    it over to a copy with another request."""
 
     @property
     def draw(self) -> int:
@@ -209,10 +205,10 @@ class Trial(_Keyed):
     @property
     def key(self) -> str:
         """What identifies the attempt in the ledger."""
-        try:
-            return self._key.hex()
-        except AttributeError:
-            return self.with_key(self.request.key(endpoint=self.endpoint, draw=self.draw)).key
+        if self._key is None:
+            self.with_key(self.request.key(endpoint=self.endpoint, draw=self.draw))
+        assert self._key is not None
+        return self._key.hex()
 
     def with_key(self, key: str) -> Trial:
         """This very trial, which need not find its key out: it is this."""
@@ -238,11 +234,22 @@ class Trial(_Keyed):
         return sum(values) / len(values) if values else None
 
     def replace(self, **changes: Any) -> Trial:
-        """A copy with these fields changed."""
+        """A copy with these fields changed; with the key, where that is known and stays the same."""
         copy = replace(self, **changes)
-        if not _IDENTIFYING.isdisjoint(changes) or not hasattr(self, "_key"):
-            return copy
-        return copy.with_key(self.key)
+        return copy if self._key is None or not _IDENTIFYING.isdisjoint(changes) else copy.with_key(self.key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """An agent as one variant of a run tries it."""
+
+    agent: Agent
+    model: str | None = None
+    """`None`: the model of the run, or else the agent's own."""
+    effort: str | None = None
+    """`None`: the effort of the run, or else the agent's own."""
+    endpoint: Endpoint | None = None
+    """Where this variant is answered; `None`: where the run is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +260,7 @@ class Run:
     tasks: tuple[Task, ...]
     repeats: int
     endpoint: Endpoint
+    """Where variants that name no endpoint of their own were answered; `endpoints` has all."""
     trials: tuple[Trial, ...]
     """Task by task, variant by variant, repeat by repeat; one for each planned attempt."""
     follow_ups: tuple[Trial, ...] = ()
@@ -260,3 +268,8 @@ class Run:
     variant, task and repeat of the trial that it goes on from, is not graded, and counts in no comparison."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """By distribution, what the run was made with, where a record says so; empty: with what is installed here."""
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Where the trials were answered, in the order in which the trials name them; `endpoint` if there is none."""
+        return tuple(dict.fromkeys(trial.endpoint for trial in self.trials)) or (self.endpoint,)

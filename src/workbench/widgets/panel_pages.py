@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from workbench.runs.variant_run import OUTCOMES
+from workbench.trial.trial import Trial
 from workbench.widgets.frame import as_code, as_rows, as_text
-from workbench.widgets.trial_text import OUTCOMES, counts, score_rows, what_was_asked
-
-if TYPE_CHECKING:
-    from workbench.trial.trial import Trial
-    from workbench.widgets.trials import TrialPanel
+from workbench.widgets.trial_text import counts, score_rows, what_was_asked
 
 LONGEST_TEXT = 50_000
 """Characters of a reply that go into a notebook with the page; the ledger has all of them."""
 
 
-def html_page(panel: TrialPanel) -> str:
+def html_page(trials: Sequence[Trial], *, title: str) -> str:
     """The panel as a page without controls."""
-    parts = [as_text(repr(panel), tag="p")]
-    for trial in panel.trials:
+    parts = [as_text(title, tag="p")]
+    for trial in trials:
         parts.append(as_text(_heading(trial), tag="h3"))
         parts.append(as_text(" · ".join([trial.endpoint.label, *counts(trial)]), tag="p"))
         parts.append(as_text(_text(trial), tag="pre"))
@@ -27,10 +25,10 @@ def html_page(panel: TrialPanel) -> str:
     return f"<div>{''.join(parts)}</div>"
 
 
-def markdown_page(panel: TrialPanel) -> str:
+def markdown_page(trials: Sequence[Trial], *, title: str) -> str:
     """The replies as Markdown in which their text stays text."""
-    parts = [as_code(repr(panel))]
-    for trial in panel.trials:
+    parts = [as_code(title)]
+    for trial in trials:
         parts.append(as_code(f"{_heading(trial)} {trial.endpoint.label}"))
         parts.append(as_code(_text(trial)))
         parts.extend([as_code("\n".join(": ".join(row) for row in score_rows(trial)))] if trial.scores else [])

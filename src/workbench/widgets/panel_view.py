@@ -1,11 +1,12 @@
-"""The controls of a trial panel. They call the panel's methods and show its values; they decide nothing."""
+"""The controls of a trial panel. They call the methods of a `Trying` and show its values; they decide nothing."""
 
 from __future__ import annotations
 
 import html
 import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets
 
@@ -13,15 +14,13 @@ from workbench.definition.facts import facts
 from workbench.definition.project import project_folder
 from workbench.errors import WorkbenchError
 from workbench.model.anthropic import describe_endpoint
+from workbench.runs.frozen import Asked, next_notebook
 from workbench.runs.plan import EFFORTS
+from workbench.runs.trying import Trying
+from workbench.runs.variant_run import VariantRun
 from workbench.trial.task import Task
 from workbench.widgets.column import Column
-from workbench.widgets.editor import AgentEditor
 from workbench.widgets.frame import as_rows, as_text, frame, sendable, styled
-
-if TYPE_CHECKING:
-    from workbench.runs.estimate import Estimate
-    from workbench.widgets.trials import TrialPanel
 
 MOST_REPEATS = 100
 
@@ -32,11 +31,22 @@ _OWN = object()
 class PanelView:
     """The controls and the replies of one panel."""
 
-    def __init__(self, panel: TrialPanel) -> None:
-        self._panel = panel
+    def __init__(
+        self,
+        trying: Trying,
+        *,
+        tasks: Sequence[Task],
+        names: Iterable[str],
+        versions: Callable[[], Mapping[str, str]] | None,
+    ) -> None:
+        """`names` are the variants that can be ticked; `versions` gives what else `trying` takes for a variant, by a
+        line that tells it, `None` where there is nothing else."""
+        self._trying = trying
+        self._tasks = tuple(tasks)
+        self._list_of_versions = versions
         self._is_showing = False
-        tasks = [(sendable(f"{task.group}: {task.id}" if task.group else task.id), task.id) for task in panel.tasks]
-        options: list[tuple[str, Any]] = [("a question of your own", _OWN), *tasks]
+        listed = [(sendable(f"{task.group}: {task.id}" if task.group else task.id), task.id) for task in tasks]
+        options: list[tuple[str, Any]] = [("a question of your own", _OWN), *listed]
         wide = {"description_width": "initial"}
         self._task = ipywidgets.SelectMultiple(
             options=options,
@@ -50,7 +60,7 @@ class PanelView:
         self._question = styled(ipywidgets.Textarea(description="Question", rows=4, style=wide), "question")
         self._ticks = {
             name: ipywidgets.Checkbox(value=True, description=sendable(name), indent=False, layout={"width": "auto"})
-            for name in (("disk", "draft") if isinstance(panel._source, AgentEditor) else panel.variants)
+            for name in names
         }
         self._versions = ipywidgets.SelectMultiple(
             description="Versions", rows=4, style=wide, layout={"display": "none", "width": "auto", "flex": "1 1 100%"}
@@ -99,7 +109,7 @@ class PanelView:
         self._calls = ipywidgets.HTML()
         self._replies = styled(ipywidgets.Box(), "replies")
         settings = [self._model, self._effort, self._repeats]
-        found = [self._find, self._versions] if isinstance(panel._source, AgentEditor) else []
+        found = [] if versions is None else [self._find, self._versions]
         self.box = frame(
             "Trial panel",
             self._endpoint,
@@ -120,62 +130,67 @@ class PanelView:
         for control in (self._task, *self._ticks.values(), self._versions, *settings):
             control.observe(lambda _: self._choices_changed(), "value")
         self._run.on_click(lambda _: self._start())
-        self._stop.on_click(lambda _: panel.stop())
+        self._stop.on_click(lambda _: trying.stop())
         self._find.on_click(lambda _: self._list_versions())
         self._ask.on_click(lambda _: threading.Thread(target=self._show_estimate, daemon=True).start())
         self._freeze.on_click(lambda _: self._write())
-        if isinstance(panel._source, AgentEditor):
-            panel._source.observe(self._look_at_texts)
+        trying.watch(on_begin=self.show_runs, on_turn=self.refresh)
+        self.show_runs(trying.runs)
+        self.refresh()
 
-    def show_columns(self, columns: tuple[Column, ...]) -> None:
+    def show_runs(self, runs: tuple[VariantRun, ...]) -> None:
         """Puts these replies in place of those of the run before."""
         before = self._replies.children
-        self._replies.children = [column.open_view() for column in columns]
+        self._replies.children = [Column(run).view for run in runs]
         for view in before:
             view.close()
 
     def refresh(self) -> None:
         """Shows whether a run is under way; called from the loop thread too."""
-        running = self._panel.is_running
+        running, calls = self._trying.is_running, self._trying.calls
         self._run.disabled, self._stop.disabled = running, not running
-        self._freeze.disabled = not self._panel.calls
+        self._freeze.disabled = not calls
         self._calls.value = (
-            f"<details><summary>The same as calls</summary>{as_text(self._panel.calls, tag='pre')}</details>"
-            if self._panel.calls
-            else ""
+            f"<details><summary>The same as calls</summary>{as_text(calls, tag='pre')}</details>" if calls else ""
         )
 
-    def _chosen(self) -> tuple[list[Task | str], list[str], dict[str, Any]]:
-        tasks: list[Task | str] = [task for task in self._panel.tasks if task.id in self._task.value]
+    def _choose(self) -> Asked:
+        """What the controls say is to be tried.
+
+        Raises:
+            WorkbenchError: as `Trying.choose`.
+        """
+        tasks: list[Task | str] = [task for task in self._tasks if task.id in self._task.value]
         if _OWN in self._task.value:
             tasks.append(self._question.value)
-        names = [name for name, tick in self._ticks.items() if tick.value]
-        settings = {
-            "model": [model for each in self._model.value.split(",") if (model := each.strip())],
-            "effort": self._effort.value or None,
-            "repeats": self._repeats.value,
-        }
-        return tasks, [*names, *self._versions.value], settings
+        return self._trying.choose(
+            tasks,
+            self._names(),
+            model=self._models(),
+            effort=self._effort.value or None,
+            repeats=self._repeats.value,
+        )
+
+    def _names(self) -> list[str]:
+        return [*(name for name, tick in self._ticks.items() if tick.value), *self._versions.value]
+
+    def _models(self) -> list[str]:
+        return [model for each in self._model.value.split(",") if (model := each.strip())]
 
     def _start(self) -> None:
         self._show_endpoint()
-        self._look_at_texts()
-        tasks, chosen, settings = self._chosen()
+        self.look_at_texts()
         try:
-            self._panel.run(tasks, chosen, **settings)
+            self._trying.run(self._choose())
         except WorkbenchError as error:
             self._say(str(error))
         else:
-            self._say(self._remark(len(chosen) * max(1, len(set(settings["model"])))))
+            self._say(self._trying.remark(len(self._names()) * max(1, len(set(self._models())))))
 
     def _write(self) -> None:
-        folder = project_folder() / "outputs"
-        number = 1
-        while any(folder.glob(f"frozen-{number}.*")):  # its agents and tasks may have outlived a notebook
-            number += 1
-        path = folder / f"frozen-{number}.ipynb"
+        path = next_notebook(project_folder() / "outputs")
         try:
-            self._panel.freeze(path)
+            self._trying.freeze(path)
         except WorkbenchError as error:
             self._say(str(error))
         else:
@@ -184,7 +199,7 @@ class PanelView:
 
     def _list_versions(self) -> None:
         try:
-            versions = self._panel.versions
+            versions = {} if self._list_of_versions is None else self._list_of_versions()
         except WorkbenchError as error:
             self._say(str(error))
             return
@@ -200,7 +215,7 @@ class PanelView:
         self._estimated = None
         self._estimate.value = self._stale.value = ""
         try:
-            stands_in = self._panel.endpoint.is_stand_in
+            stands_in = self._trying.endpoint.is_stand_in
         except WorkbenchError:
             return  # the line that says who answers has the reason
         if stands_in:
@@ -209,45 +224,32 @@ class PanelView:
     def _show_estimate(self) -> None:
         self._estimates += 1
         number, texts = self._estimates, self._texts()
-        tasks, chosen, settings = self._chosen()
         try:
-            estimate = self._panel.estimate(tasks, chosen, **settings)
+            estimate = self._trying.estimate(self._choose())
         except WorkbenchError as error:
             shown = as_text(str(error), tag="div", name="note")
         else:
-            brief = as_text(_brief(estimate), tag="summary")
+            brief = as_text(estimate.brief, tag="summary")
             table = as_rows(list(estimate.rows()), ("estimate", "nothing is spent yet"))
             shown = f"<details>{brief}{table}</details>"
         if number == self._estimates:
             self._estimate.value, self._estimated = shown, texts
-            self._look_at_texts()
+            self.look_at_texts()
 
     def _texts(self) -> object:
         """What an estimate is of, beside the choices: one's own question and the agents that are edited."""
-        tasks, chosen, _ = self._chosen()
-        known = self._panel.variants
-        return [task for task in tasks if isinstance(task, str)], [known.get(name) for name in chosen]
+        known = self._trying.variants
+        return self._question.value if _OWN in self._task.value else None, [known.get(name) for name in self._names()]
 
-    def _look_at_texts(self) -> None:
+    def look_at_texts(self) -> None:
         """Marks an estimate of texts that were changed since; called at every edit, so no tokens are counted here."""
         is_stale = self._estimated is not None and self._estimated != self._texts()
         said = "Of an earlier text; press Estimate again:" if is_stale else ""
         self._stale.value = f'<span role="status" class="workbench-stale">{said}</span>' if said else ""
 
-    def _remark(self, wanted: int) -> str:
-        if len(self._panel._columns) < wanted:
-            return "The draft is what the file says, so only the file was tried. Edit the agent first."
-        requests = [[trial.request for trial in column.planned] for column in self._panel._columns]
-        if len(requests) > 1 and all(request == requests[0] for request in requests):
-            return (
-                "All variants send the same request: of an agent, only prompt, model and effort reach the "
-                "model. What differs below is chance."
-            )
-        return ""
-
     def _show_question(self) -> None:
         """The picked task's question; that of no task where several are picked, or one's own."""
-        picked = [task for task in self._panel.tasks if task.id in self._task.value]
+        picked = [task for task in self._tasks if task.id in self._task.value]
         takes_own = _OWN in self._task.value
         several = f"{len(picked)} tasks are picked; pick one to see its question, or type one of your own"
         self._question.placeholder = "Type a question" if takes_own or not picked else several
@@ -262,11 +264,11 @@ class PanelView:
             return
         if _OWN not in self._task.value:
             self._task.value = (_OWN,)
-        self._look_at_texts()
+        self.look_at_texts()
 
     def _show_endpoint(self) -> None:
         try:
-            endpoint = self._panel.endpoint
+            endpoint = self._trying.endpoint
         except WorkbenchError as error:
             self._endpoint.value = f'<div class="workbench-note">{html.escape(str(error))}</div>'
         else:
@@ -276,17 +278,6 @@ class PanelView:
     def _say(self, text: str) -> None:
         self._note.value = f'<div role="status" class="workbench-note">{html.escape(sendable(text))}</div>'
         self._note.layout.display = None if text else "none"
-
-
-def _brief(estimate: Estimate) -> str:
-    rows = dict(estimate.rows())
-    if not estimate.calls:
-        return rows["USD"]
-    tokens = estimate.input_tokens + estimate.output_tokens
-    return (
-        f"{estimate.calls:,} calls · about {tokens:,} tokens · USD: {rows['USD']} · "
-        f"smallest difference it could show: {rows['smallest difference'].partition(' (')[0]}"
-    )
 
 
 def _models() -> tuple[str, ...]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Sequence
 from typing import Any
 
-from workbench.comparison.columns import preview_columns
+from workbench.comparison.compared import STAND_IN_NOTE
 from workbench.comparison.differences.reply_pair import ReplyPair, words_changed
 from workbench.comparison.differences.views import shown_lines, shown_words
-from workbench.comparison.rows import FLIPS, flip_codes
-from workbench.comparison.scores import is_stand_in
-from workbench.comparison.static_tables import size_in_words, tasks_table, variants_table
-from workbench.comparison.tables import STAND_IN_NOTE, Comparison
+from workbench.comparison.flips import THRESHOLD
+from workbench.comparison.static_tables import tasks_table, variant_columns
+from workbench.comparison.tables import Comparison
+from workbench.comparison.trial_table import COLUMNS, FLIP_MARKS, Column, promise_columns, screen_values
 from workbench.comparison.verdict import points
 from workbench.markup import visible, visible_lines
 from workbench.trial.trial import Reply, Trial
@@ -25,44 +26,15 @@ LONGEST_ASKED = 20_000
 """Characters of a task's message that are shown."""
 _FEW = 256
 
-_VARIANT_COLUMNS = {
-    "Variant": "variant",
-    "Trials": "trials",
-    "Answered": "answered",
-    "Declined by all graders": "declined",
-    "Refused": "refused",
-    "Cut off": "cut_off",
-    "Empty": "empty",
-    "Failed": "failed",
-    "Stopped": "stopped",
-    "Not run": "not_run",
-    "Score in points [95 % interval]": "score",
-    "Input tokens": "input_tokens",
-    "Output tokens": "output_tokens",
-    "Cost in USD": "cost_usd",
-    "Seconds: median (p95)": "seconds_median",
-    "First token after": "seconds_to_first_token",
-}
-_TRIAL_COLUMNS = (
-    ("task", "Task", "name"),
-    ("variant", "Variant", "name"),
-    ("repeat", "Repeat", "count"),
-    ("outcome", "Outcome", "word"),
-    ("score", "Score", "points"),
-    ("flip", "Flip", "flip"),
-    ("output_tokens", "Tokens", "count"),
-    ("cost_usd", "USD", "usd"),
-    ("seconds", "Seconds", "seconds"),
-    ("reply", "Reply", "text"),
-)
-"""Names as in `Comparison.trials`, headings, and how a value is shown."""
-_FLIP_MARKS = {None: "", "now passes": "▲ now passes", "now fails": "▼ now fails"}
+_DIGITS_OF = {"points": 4, "usd": 7, "seconds": 3}
+"""By kind, the decimals that are sent."""
+_LEFT_OUT_WHERE_EMPTY = frozenset({"flip", "usd"})
 
 
 def table_columns(comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
     """The columns of the three tables, each with its name, heading, kind and values in the order of the run.
 
-    Where a column has few different values, they are in `names` and their places in `values`.
+    Where a column has few different values, they are in `names` and their numbers in `values`.
     """
     return {
         "variants": _variant_columns(comparison),
@@ -75,12 +47,13 @@ def page_data(comparison: Comparison, columns: dict[str, list[dict[str, Any]]]) 
     """All that a page begins with, as JSON in UTF-8."""
     run = comparison.run
     data = {
-        "size": size_in_words(comparison),
-        "stand_in": STAND_IN_NOTE if is_stand_in(run) else "",
+        "size": comparison.size,
+        "stand_in": STAND_IN_NOTE if comparison.stand_in else "",
+        "passing": 100 * THRESHOLD,
         "baseline": list(run.variants).index(comparison.baseline),
         "variants": [visible(name) for name in run.variants],
         "tasks": [visible(task.id) for task in run.tasks],
-        "graders": [visible(label) for label in comparison.columns.scores],
+        "promises": [visible(label) for label in comparison.columns.promises],
         "counts": {"variants": len(run.variants), "tasks": len(run.tasks), "trials": len(run.trials)},
         "columns": {
             of: [{**column, "name": visible(column["name"])} for column in found] for of, found in columns.items()
@@ -89,10 +62,10 @@ def page_data(comparison: Comparison, columns: dict[str, list[dict[str, Any]]]) 
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def trial_page(comparison: Comparison, place: int) -> dict[str, Any]:
+def trial_page(comparison: Comparison, row: int) -> dict[str, Any]:
     """One trial as it is opened, with the beginning of its reply."""
     run = comparison.run
-    trial = run.trials[place]
+    trial = run.trials[row]
     task = next(task for task in run.tasks if task.id == trial.task_id)
     reply, failure = trial.reply, trial.failure
     text = "" if reply is None else reply.text
@@ -100,7 +73,7 @@ def trial_page(comparison: Comparison, place: int) -> dict[str, Any]:
     asked, target = task.message, task.target or ""
     more = len(asked) - LONGEST_ASKED
     return {
-        "place": place,
+        "row": row,
         "key": trial.key,
         "task": visible(trial.task_id),
         "variant": visible(trial.variant),
@@ -109,7 +82,7 @@ def trial_page(comparison: Comparison, place: int) -> dict[str, Any]:
         "outcome": trial.outcome.replace("_", " "),
         "asked": visible_lines(asked[:LONGEST_ASKED]) + (f"\n({more:,} more characters)" if more > 0 else ""),
         "target": visible_lines(target[:LONGEST_ASKED]),
-        "facts": [[name, visible(value)] for name, value in _facts(comparison, place)],
+        "facts": [[name, visible(value)] for name, value in _facts(comparison, row)],
         "scores": [
             [visible(label), _points(score.value), visible_lines(score.explanation[:LONGEST_ASKED])]
             for label, score in trial.scores.items()
@@ -123,14 +96,14 @@ def trial_page(comparison: Comparison, place: int) -> dict[str, Any]:
     }
 
 
-def reply_piece(comparison: Comparison, place: int, start: int) -> str:
+def reply_piece(comparison: Comparison, row: int, start: int) -> str:
     """The reply of a trial from this character on, as it is shown."""
-    return visible_lines(_text(comparison, place)[start:])
+    return visible_lines(_text(comparison, row)[start:])
 
 
-def reply_text(comparison: Comparison, place: int) -> str:
+def reply_text(comparison: Comparison, row: int) -> str:
     """The reply of a trial as it came, to be copied."""
-    return sendable(_text(comparison, place))
+    return sendable(_text(comparison, row))
 
 
 def pair_page(pair: ReplyPair) -> dict[str, Any]:
@@ -146,14 +119,14 @@ def pair_page(pair: ReplyPair) -> dict[str, Any]:
 
 
 def _variant_columns(comparison: Comparison) -> list[dict[str, Any]]:
-    table = variants_table(comparison)
-    names = [
-        _VARIANT_COLUMNS.get(heading, "pass_at_k" if heading.startswith("pass@") else "pass_hat_k")
-        for heading in table.headings
-    ]
     return [
-        _texts(name, heading, "name" if name == "variant" else "figure", [row[number] for row in table.rows])
-        for number, (name, heading) in enumerate(zip(names, table.headings, strict=True))
+        _texts(
+            column.name,
+            column.heading,
+            "name" if column.name == "variant" else "figure",
+            [column.cell(summary) for summary in comparison.summaries],
+        )
+        for column in variant_columns(comparison)
     ]
 
 
@@ -171,31 +144,26 @@ def _task_columns(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def _trial_columns(comparison: Comparison) -> list[dict[str, Any]]:
-    attempts = comparison.columns.attempts
-    known = preview_columns(comparison.columns)
-    flips = flip_codes(comparison)[attempts.variant, attempts.task].tolist()
-    marks = [_FLIP_MARKS[flip] for flip in FLIPS]
-    values: dict[str, list[Any]] = {
-        "task": known["task"],
-        "variant": known["variant"],
-        "repeat": known["repeat"],
-        "outcome": [outcome.replace("_", " ") for outcome in known["outcome"]],
-        "score": known["score"],
-        "flip": [marks[code] for code in flips],
-        "output_tokens": known["output_tokens"],
-        "cost_usd": _rounded(known["usd"], 7),
-        "seconds": _rounded(known["seconds"], 3),
-        "reply": known["preview"],
-    }
-    columns = [
-        _column(name, heading, kind, values[name])
-        for name, heading, kind in _TRIAL_COLUMNS
-        if name not in ("flip", "cost_usd") or any(values[name])
+    shown = [column for column in (*COLUMNS, *promise_columns(comparison)) if column.is_in("grid")]
+    found = [(column, _sent(column, comparison)) for column in shown]
+    promises = itertools.count()
+    return [
+        _column(column.name, column.heading, column.kind, values)
+        | ({} if column.promise is None else {"promise": next(promises)})
+        for column, values in found
+        if column.kind not in _LEFT_OUT_WHERE_EMPTY or any(values)
     ]
-    graders = [
-        _column(f"score: {label}", label, "points", known[f"score: {label}"]) for label in comparison.columns.scores
-    ]
-    return columns + [{**column, "grader": number} for number, column in enumerate(graders)]
+
+
+def _sent(column: Column, comparison: Comparison) -> list[Any]:
+    """The values as the page gets them."""
+    values = screen_values(column, comparison)
+    if column.kind == "flip":
+        return [FLIP_MARKS[value] for value in values]
+    if column.kind == "word":
+        return [value if value is None else value.replace("_", " ") for value in values]
+    digits = _DIGITS_OF.get(column.kind)
+    return values if digits is None else [None if value is None else round(value, digits) for value in values]
 
 
 def _texts(name: str, heading: str, kind: str, values: Sequence[str]) -> dict[str, Any]:
@@ -208,21 +176,17 @@ def _column(name: str, heading: str, kind: str, values: Sequence[Any]) -> dict[s
         return {**column, "values": values}
     distinct = list(dict.fromkeys(values))
     if len(distinct) > max(_FEW, len(values) // 3):
-        return {**column, "values": [round(value, 4) if isinstance(value, float) else value for value in values]}
-    place = {value: number for number, value in enumerate(distinct)}
+        return {**column, "values": values}
+    number_of = {value: number for number, value in enumerate(distinct)}
     names = [visible(value) if isinstance(value, str) else value for value in distinct]
-    return {**column, "names": names, "values": [place[value] for value in values]}
+    return {**column, "names": names, "values": [number_of[value] for value in values]}
 
 
-def _rounded(values: Sequence[float | None], digits: int) -> list[float | None]:
-    return [None if value is None else round(value, digits) for value in values]
-
-
-def _facts(comparison: Comparison, place: int) -> list[tuple[str, str]]:
-    trial = comparison.run.trials[place]
+def _facts(comparison: Comparison, row: int) -> list[tuple[str, str]]:
+    trial = comparison.run.trials[row]
     facts = [("Answered by", trial.endpoint.label if trial.endpoint.is_stand_in else _answerer(trial))]
     if trial.reply is not None:
-        facts += _reply_facts(trial.reply, float(comparison.columns.usd[place]), is_stand_in=trial.endpoint.is_stand_in)
+        facts += _reply_facts(trial.reply, float(comparison.columns.usd[row]), is_stand_in=trial.endpoint.is_stand_in)
     if trial.failure is not None and trial.failure.request_id is not None:
         facts.append(("Request id", trial.failure.request_id))
     return [*facts, ("Key in the ledger", trial.key)]
@@ -265,7 +229,7 @@ def _reply_facts(reply: Reply, usd: float, *, is_stand_in: bool) -> list[tuple[s
 
 
 def _counterpart(comparison: Comparison, trial: Trial) -> int | None:
-    """The place of the trial that one would compare it with: the baseline's, or that of the only other variant."""
+    """The row of the trial that one would compare it with: the baseline's, or that of the only other variant."""
     run = comparison.run
     others = [name for name in run.variants if name != comparison.baseline]
     if trial.variant != comparison.baseline:
@@ -276,8 +240,8 @@ def _counterpart(comparison: Comparison, trial: Trial) -> int | None:
         return None
     return next(
         (
-            place
-            for place, other in enumerate(run.trials)
+            row
+            for row, other in enumerate(run.trials)
             if other.variant == wanted and other.task_id == trial.task_id and other.repeat == trial.repeat
         ),
         None,
@@ -291,8 +255,8 @@ def _first_piece(text: str) -> int:
     return text.rfind("\n", 0, FIRST_PIECE) + 1 or FIRST_PIECE
 
 
-def _text(comparison: Comparison, place: int) -> str:
-    reply = comparison.run.trials[place].reply
+def _text(comparison: Comparison, row: int) -> str:
+    reply = comparison.run.trials[row].reply
     return "" if reply is None else reply.text
 
 

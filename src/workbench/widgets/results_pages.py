@@ -1,11 +1,11 @@
-"""A results table without a kernel: the rows that were looked at, as a plain table."""
+"""A results table without a kernel: the rows that were looked at, as a plain selection."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from workbench.comparison.scores import is_stand_in
+from workbench.comparison.compared import STAND_IN_NOTE
+from workbench.comparison.selection import Selection
 from workbench.comparison.static_tables import (
     MOST_TRIALS_SHOWN,
     coloured_html,
@@ -14,56 +14,59 @@ from workbench.comparison.static_tables import (
     trials_table,
     variants_table,
 )
-from workbench.comparison.tables import STAND_IN_NOTE
-from workbench.markup import Table, html_table, html_text, markdown_table, markdown_text, plain_table
+from workbench.markup import Table, html, html_table, markdown_table, markdown_text, notebook_html, plain_table
 from workbench.widgets.frame import sendable
 
-if TYPE_CHECKING:
-    from workbench.widgets.results import ResultsTable
+_SHOWN = """\
+{% if banner %}
+<p>{{ banner }}</p>
+{% endif %}
+{% if rows %}
+<p><code>{{ rows }}</code></p>
+{% endif %}
+{{ table }}"""
 
 
-def html_page(table: ResultsTable) -> str:
+def html_page(selection: Selection) -> str:
     """The rows as HTML; the reply of a trial opens on a click, without a script."""
-    if table.rows.of == "trials":
-        shown = trials_html(table.comparison, chosen=_places(table))
+    if selection.rows.of == "trials":
+        shown = trials_html(selection.comparison, chosen=_first_rows(selection))
     else:
-        shown = coloured_html(_table(table)) if table.rows.of == "tasks" else html_table(_table(table))
-    note = f"<p>{html_text(STAND_IN_NOTE)}</p>\n" if is_stand_in(table.comparison.run) else ""
-    rows = f"<p><code>{html_text(found)}</code></p>\n" if (found := _rows(table)) else ""
-    # The classes keep MathJax from reading dollar signs in replies and names as formulas.
-    return sendable(f'<div class="tex2jax_ignore mathjax_ignore">\n{note}{rows}{shown}</div>\n')
+        shown = coloured_html(_table(selection)) if selection.rows.of == "tasks" else html_table(_table(selection))
+    banner = STAND_IN_NOTE if selection.comparison.stand_in else ""
+    return sendable(notebook_html(html(_SHOWN, banner=banner, rows=_rows(selection), table=shown)))
 
 
-def markdown_page(table: ResultsTable) -> str:
+def markdown_page(selection: Selection) -> str:
     """The rows as Markdown."""
-    return sendable("\n\n".join([*map(markdown_text, _notes(table)), markdown_table(_table(table))]))
+    return sendable("\n\n".join([*map(markdown_text, _notes(selection)), markdown_table(_table(selection))]))
 
 
-def plain_page(table: ResultsTable) -> str:
+def plain_page(selection: Selection) -> str:
     """The rows in columns of equal width."""
-    return sendable("\n\n".join([*_notes(table), plain_table(_table(table))]))
+    return sendable("\n\n".join([*_notes(selection), plain_table(_table(selection))]))
 
 
-def _table(table: ResultsTable) -> Table:
-    chosen = _places(table)
-    if table.rows.of == "trials":
-        return trials_table(table.comparison, chosen=chosen)
-    if table.rows.of == "tasks":
-        return tasks_table(table.comparison, chosen=chosen)
-    found = variants_table(table.comparison)
+def _table(selection: Selection) -> Table:
+    chosen = _first_rows(selection)
+    if selection.rows.of == "trials":
+        return trials_table(selection.comparison, chosen=chosen)
+    if selection.rows.of == "tasks":
+        return tasks_table(selection.comparison, chosen=chosen)
+    found = variants_table(selection.comparison)
     return replace(found, rows=tuple(found.rows[row] for row in chosen))
 
 
-def _places(table: ResultsTable) -> list[int]:
-    return [int(place) for place in table._places[:MOST_TRIALS_SHOWN]]
+def _first_rows(selection: Selection) -> list[int]:
+    return [int(row) for row in selection.found[:MOST_TRIALS_SHOWN]]
 
 
-def _notes(table: ResultsTable) -> list[str]:
-    note = [STAND_IN_NOTE] if is_stand_in(table.comparison.run) else []
-    return [*note, found] if (found := _rows(table)) else note
+def _notes(selection: Selection) -> list[str]:
+    note = [STAND_IN_NOTE] if selection.comparison.stand_in else []
+    return [*note, found] if (found := _rows(selection)) else note
 
 
-def _rows(table: ResultsTable) -> str:
+def _rows(selection: Selection) -> str:
     """Which rows were asked for and how many there are; empty where all are shown as they come."""
-    rows = table.rows
-    return f"{rows!r}: {len(table._places):,} {rows.of}" if rows.is_filtered or rows.sort is not None else ""
+    rows = selection.rows
+    return f"{rows!r}: {len(selection.found):,} {rows.of}" if rows.is_filtered or rows.sort is not None else ""

@@ -6,18 +6,11 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from workbench.runs.plan import CHARACTERS_PER_TOKEN
+from workbench.runs.variant_run import OUTCOMES
 from workbench.trial.catalogue import price_usd
-from workbench.trial.trial import Trial
+from workbench.trial.trial import Trial, Usage
 from workbench.widgets.frame import sendable
-
-OUTCOMES = {
-    "answered": "Answered.",
-    "refused": "Refused: the model declined to answer. Not scored.",
-    "cut_off": "Cut off: the reply reached its longest length. Not scored.",
-    "empty": "Empty: the reply has no text. Not scored.",
-    "failed": "Failed. Not scored.",
-    "stopped": "Stopped: what had come by then is kept. Not scored.",
-}
 
 
 def exchange(trial: Trial) -> tuple[str, str]:
@@ -69,6 +62,21 @@ def meter(trial: Trial) -> str:
     return " · ".join([*parts, *counts(trial)])
 
 
+def running_meter(trial: Trial, *, text: str, seconds: float, seconds_to_first_token: float | None) -> str:
+    """The same while its reply comes. It is counted by the API at the end only: until then, tokens are approximated
+    from characters."""
+    request = trial.request
+    asked = len(request.system) + sum(len(str(message["content"])) for message in request.messages)
+    tokens = len(text) // CHARACTERS_PER_TOKEN
+    parts = [f"{seconds:.0f} s", f"about {tokens:,} tokens out"]
+    if seconds_to_first_token is not None:
+        parts.insert(0, f"{seconds_to_first_token:.2f} s to first token")
+    if not trial.endpoint.is_stand_in:
+        usd = price_usd(request.model, Usage(input_tokens=asked // CHARACTERS_PER_TOKEN, output_tokens=tokens))
+        parts.append("cost unknown" if usd is None else f"about {usd:.4f} USD")
+    return " · ".join(parts)
+
+
 def counts(trial: Trial) -> list[str]:
     if trial.reply is None:
         return []
@@ -86,7 +94,7 @@ def counts(trial: Trial) -> list[str]:
 
 def score_rows(trial: Trial) -> list[tuple[str, str, str]]:
     rows = [
-        (label, "no score" if score.value is None else f"{score.value:.2f}", score.explanation)
-        for label, score in trial.scores.items()
+        (promise, "no score" if score.value is None else f"{score.value:.2f}", score.explanation)
+        for promise, score in trial.scores.items()
     ]
     return rows if trial.score is None else [("mean", f"{trial.score:.2f}", ""), *rows]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -21,13 +20,13 @@ from workbench.definition.agent import Agent
 from workbench.errors import ComparisonError
 from workbench.markup import (
     Table,
+    html,
     html_table,
-    html_text,
     markdown_table,
     markdown_text,
+    notebook_html,
     plain_table,
     visible,
-    visible_lines,
 )
 from workbench.trial.task import Task
 from workbench.trial.trial import Run, Score, Trial
@@ -35,6 +34,19 @@ from workbench.trial.trial import Run, Score, Trial
 _LONGEST_EXPLANATION = 200
 _LONGEST_INPUT = 5_000
 _COLUMN = "flex:1 1 26em;min-width:0"
+_SIDE_BY_SIDE = """\
+{% if banner %}
+<p><strong>{{ banner }}</strong></p>
+{% endif %}
+{{ scores }}<details><summary>What was asked</summary>
+<pre style="white-space:pre-wrap;text-align:left">{{ asked | lines }}</pre></details>
+<div style="display:flex;flex-wrap:wrap;gap:1em">
+{% for title, difference in halves %}
+<div style="{{ column }}"><p><strong>{{ title }}</strong></p>
+{{ difference }}</div>
+{% endfor %}
+</div>
+"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -165,9 +177,9 @@ def _scores(pair: ReplyPair) -> Table:
 def _title(pair: ReplyPair) -> str:
     before, after = pair.before, pair.after
     names = f'"{visible(after.variant)}" against "{visible(before.variant)}"'
-    places = [f'task "{visible(trial.task_id)}", repeat {trial.repeat}' for trial in (before, after)]
-    place = places[0] if places[0] == places[1] else f"{places[1]}, against {places[0]}"
-    return f"{place[0].upper()}{place[1:]}: {names}"
+    where = [f'task "{visible(trial.task_id)}", repeat {trial.repeat}' for trial in (before, after)]
+    both = where[0] if where[0] == where[1] else f"{where[1]}, against {where[0]}"
+    return f"{both[0].upper()}{both[1:]}: {names}"
 
 
 def _headings(pair: ReplyPair) -> list[str]:
@@ -223,19 +235,18 @@ def _input(pair: ReplyPair) -> str:
 
 
 def _html(pair: ReplyPair) -> str:
-    banner = f"<p><strong>{html_text(_banner(pair))}</strong></p>\n" if _banner(pair) else ""
-    asked = html.escape(visible_lines(_input(pair)))
-    given = (
-        "<details><summary>What was asked</summary>\n"
-        f'<pre style="white-space:pre-wrap;text-align:left">{asked}</pre></details>\n'
-    )
-    persona = f"<p><strong>{words_changed('Persona', pair.persona)}</strong></p>\n{html_lines(pair.persona_lines)}"
-    reply = f"<p><strong>{words_changed('Reply', pair.words)}</strong></p>\n{html_words(pair.words)}"
-    # The classes keep MathJax from reading dollar signs in replies and personas as formulas.
-    return (
-        f'<div class="tex2jax_ignore mathjax_ignore">\n{banner}{html_table(pair.scores())}{given}'
-        f'<div style="display:flex;flex-wrap:wrap;gap:1em">\n'
-        f'<div style="{_COLUMN}">{persona}</div>\n<div style="{_COLUMN}">{reply}</div>\n</div>\n</div>\n'
+    return notebook_html(
+        html(
+            _SIDE_BY_SIDE,
+            banner=_banner(pair),
+            scores=html_table(pair.scores()),
+            asked=_input(pair),
+            column=_COLUMN,
+            halves=[
+                (words_changed("Persona", pair.persona), html_lines(pair.persona_lines)),
+                (words_changed("Reply", pair.words), html_words(pair.words)),
+            ],
+        )
     )
 
 

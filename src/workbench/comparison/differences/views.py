@@ -6,12 +6,14 @@ red. The HTML has inline styles only, with both text and background colour, so t
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
+
+from markupsafe import Markup
 
 from workbench.comparison.differences.words import Line, Span
-from workbench.markup import visible_as_written
+from workbench.markup import html, visible_as_written
 
 CONTEXT = 3
 """Equal lines shown around a change; more are folded."""
@@ -32,6 +34,48 @@ _WORD_COLOURS = {
 }
 _TAGS = {"removed": "del", "added": "ins"}
 _BRACKETS = {"removed": ("[-", "-]"), "added": ("{+", "+}")}
+_LOOKS: dict[str, Any] = {
+    "page": _PAGE,
+    "signs": _SIGNS,
+    "line_colours": _LINE_COLOURS,
+    "word_colours": _WORD_COLOURS,
+    "tags": _TAGS,
+}
+# Behind a tag in braces and a percent sign a line break is dropped; all others stand on the page.
+_PARTS = """\
+{% macro marked(kind, text) %}
+<{{ tags[kind] }} style="{{ word_colours[kind] }}">{{ text | lines }}</{{ tags[kind] }}>{% endmacro %}
+{% macro fold(text) %}
+<i style="opacity:0.75">({{ text }})</i>{% endmacro %}
+"""
+_WORDS = """\
+<pre style="{{ page }}">{% for kind, text in spans %}
+{% if kind == "fold" %}
+{{ fold(text) }}{% elif kind == "equal" %}
+{{ text | lines }}{% else %}
+<b style="{{ line_colours[kind] }}">{{ signs[kind][0] }}</b>{{ marked(kind, text) }}{% endif %}
+{% endfor %}
+</pre>
+"""
+_LINES = """\
+<pre style="{{ page }}">{% for kind, parts in lines %}
+{% if kind == "fold" %}
+{{ fold(parts[0][0]) }}{% else %}
+{% if kind in line_colours %}
+<span style="{{ line_colours[kind] }}">{% endif %}
+{{ signs[kind] | lines }}{% for text, is_marked in parts %}
+{% if is_marked %}
+{{ marked(kind, text) }}{% else %}
+{{ text | lines }}{% endif %}
+{% endfor %}
+{% if kind in line_colours %}
+</span>{% endif %}
+{% endif %}
+{# a line break in the page: #}
+
+{% endfor %}
+</pre>
+"""
 _LINE_BREAK = "↵"
 _NO_LINE_END = " (no line end)"
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
@@ -54,31 +98,14 @@ def shown_lines(lines: Sequence[Line]) -> Iterator[tuple[str, tuple[tuple[str, b
         yield line.kind, (*parts, *([(_NO_LINE_END, False)] if _lacks_line_end(line) else []))
 
 
-def html_words(spans: Sequence[Span]) -> str:
+def html_words(spans: Sequence[Span]) -> Markup:
     """The text with what was removed in `<del>` and what was added in `<ins>`, a sign before each."""
-    parts = []
-    for kind, text in shown_words(spans):
-        if kind == "fold":
-            parts.append(_html_fold(text))
-        elif kind == "equal":
-            parts.append(html.escape(text))
-        else:
-            parts.append(_html_sign(kind) + _html_marked(kind, text))
-    return f'<pre style="{_PAGE}">{"".join(parts)}</pre>\n'
+    return html(_PARTS + _WORDS, spans=shown_words(spans), **_LOOKS)
 
 
-def html_lines(lines: Sequence[Line]) -> str:
+def html_lines(lines: Sequence[Line]) -> Markup:
     """The lines with "+" and "-" before those that changed, and their changed words marked in them."""
-    parts = []
-    for kind, pieces in shown_lines(lines):
-        if kind == "fold":
-            parts.append(f"{_html_fold(pieces[0][0])}\n")
-            continue
-        shown = "".join(_html_marked(kind, text) if marked else html.escape(text) for text, marked in pieces)
-        shown = f"{_SIGNS[kind]}{shown}"
-        colours = _LINE_COLOURS.get(kind)
-        parts.append(f'<span style="{colours}">{shown}</span>\n' if colours else f"{shown}\n")
-    return f'<pre style="{_PAGE}">{"".join(parts)}</pre>\n'
+    return html(_PARTS + _LINES, lines=shown_lines(lines), **_LOOKS)
 
 
 def plain_words(spans: Sequence[Span]) -> str:
@@ -112,18 +139,6 @@ def markdown_fence(text: str, language: str = "") -> str:
     longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
     fence = "`" * (longest + 1)
     return f"{fence}{language}\n{text.removesuffix(chr(10))}\n{fence}\n"
-
-
-def _html_marked(kind: str, text: str) -> str:
-    return f'<{_TAGS[kind]} style="{_WORD_COLOURS[kind]}">{html.escape(text)}</{_TAGS[kind]}>'
-
-
-def _html_sign(kind: str) -> str:
-    return f'<b style="{_LINE_COLOURS[kind]}">{"-" if kind == "removed" else "+"}</b>'
-
-
-def _html_fold(text: str) -> str:
-    return f'<i style="opacity:0.75">({html.escape(text)})</i>'
 
 
 def _plain_marked(kind: str, text: str) -> str:

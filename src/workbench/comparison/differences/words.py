@@ -326,13 +326,13 @@ def _pairs(old: Sequence[str], new: Sequence[str]) -> int:
 
 
 def _anchors(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
-    """Places of the items that occur once in each, as many as keep their order in both."""
+    """Where the items are that occur once in each, as many as keep their order in both."""
     once_old, once_new = _once(old), _once(new)
-    places = [(at, once_new[item]) for item, at in once_old.items() if item in once_new]
+    pairs = [(at, once_new[item]) for item, at in once_old.items() if item in once_new]
     lowest: list[int] = []
     ends: list[int] = []
     previous: list[int | None] = []
-    for index, (_, at) in enumerate(places):
+    for index, (_, at) in enumerate(pairs):
         length = bisect_left(lowest, at)
         lowest[length : length + 1] = [at]
         ends[length : length + 1] = [index]
@@ -340,7 +340,7 @@ def _anchors(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
     chain: list[tuple[int, int]] = []
     step = ends[-1] if ends else None
     while step is not None:
-        chain.append(places[step])
+        chain.append(pairs[step])
         step = previous[step]
     return chain[::-1]
 

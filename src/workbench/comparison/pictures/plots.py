@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from workbench.comparison.compared import Compared
 from workbench.comparison.pictures.canvas import (
     MARKERS,
     Palette,
@@ -28,52 +28,49 @@ from workbench.comparison.pictures.words import (
     heading,
     score_rows,
 )
-from workbench.comparison.verdict import Verdict, points
-from workbench.statistics.means import Interval
-
-if TYPE_CHECKING:
-    from workbench.comparison.tables import Comparison
+from workbench.comparison.verdict import Verdict, percent, points
+from workbench.statistics.intervals import LEVEL, Interval
 
 _ROW_INCHES = 0.5
 
 
-def forest_plot(comparison: Comparison, *, theme: Theme = "light") -> Plot:
+def forest_plot(compared: Compared, *, theme: Theme = "light") -> Plot:
     """Mean scores with 95 % intervals, and beside them the differences to the baseline with theirs.
 
     The band around 0 is the noise floor of each difference. A filled marker is a difference that the verdict
     calls established, after Holm's correction; a hollow one is not. The differences are left out where there is
     one variant.
     """
-    rows = score_rows(comparison)
+    rows = score_rows(compared)
     names = [row.name for row in rows]
-    verdicts = {verdict.variant: verdict for verdict in comparison.verdicts}
+    verdicts = {verdict.variant: verdict for verdict in compared.verdicts}
     height = 1.9 + _ROW_INCHES * len(rows)
-    figure = Plot(inches=(9.0, height), theme=theme, alt=describe_intervals(comparison))
+    figure = Plot(inches=(9.0, height), theme=theme, alt=describe_intervals(compared))
     axes = figure.subplots(1, 2 if verdicts else 1, squeeze=False)[0]
-    style(axes[0], figure.palette, title="Mean score\nwith 95 % interval (points)", grid="x")
+    style(axes[0], figure.palette, title=f"Mean score\nwith {percent(LEVEL)} interval (points)", grid="x")
     for at, row in enumerate(rows):
         if row.interval is not None:
-            is_baseline = row.name == comparison.baseline
+            is_baseline = row.name == compared.baseline
             _draw_interval(axes[0], at, row.mean, row.interval, figure.palette, is_baseline=is_baseline)
             _note(axes[0], at, row.mean, points(row.mean, sign=False), figure.palette)
     name_rows(axes[0], short_names(names), figure.palette)
     axes[0].set_xlim(-2, 102)
     number_axis(axes[0].xaxis)
     if verdicts:
-        _draw_differences(axes[1], names, verdicts, figure.palette, comparison.baseline)
-    return finish(figure, title=heading(comparison))
+        _draw_differences(axes[1], names, verdicts, figure.palette, compared.baseline)
+    return finish(figure, title=heading(compared))
 
 
-def cost_plot(comparison: Comparison, *, theme: Theme = "light") -> Plot:
+def cost_plot(compared: Compared, *, theme: Theme = "light") -> Plot:
     """What a thousand replies of each variant cost against its mean score, with 95 % intervals over tasks both ways.
 
     A variant none of whose replies has a price, or without a score, is not drawn, and the picture says so.
     """
-    found = cost_points(comparison)
+    found = cost_points(compared)
     drawn = [point for point in found if point.is_known]
-    figure = Plot(inches=(9.0, max(4.5, 1.7 + 0.36 * len(drawn))), theme=theme, alt=describe_costs(comparison))
+    figure = Plot(inches=(9.0, max(4.5, 1.7 + 0.36 * len(drawn))), theme=theme, alt=describe_costs(compared))
     axes = figure.subplots()
-    style(axes, figure.palette, title="Cost against score, with 95 % intervals over tasks", grid="both")
+    style(axes, figure.palette, title=f"Cost against score, with {percent(LEVEL)} intervals over tasks", grid="both")
     axes.set_xlabel("USD for 1,000 replies", color=figure.palette.ink, fontsize=8)
     axes.set_ylabel("Mean score (points)", color=figure.palette.ink, fontsize=8)
     _frame(axes, drawn)
@@ -83,7 +80,7 @@ def cost_plot(comparison: Comparison, *, theme: Theme = "light") -> Plot:
     heights = _apart([100 * point.score for point in drawn], axes.get_ylim(), least=0.36 / figure.get_figheight() * 1.3)
     others = 0
     for point, height in zip(drawn, heights, strict=True):
-        is_baseline = point.name == comparison.baseline
+        is_baseline = point.name == compared.baseline
         colour = figure.palette.baseline if is_baseline else figure.palette.series[others % len(figure.palette.series)]
         marker = "s" if is_baseline else MARKERS[others % len(MARKERS)]
         others += not is_baseline
@@ -95,14 +92,14 @@ def cost_plot(comparison: Comparison, *, theme: Theme = "light") -> Plot:
         note = f"Not drawn, without a price or a score: {', '.join(missing[:4])}"
         note += f" and {len(missing) - 4} more" if len(missing) > 4 else ""
         figure.supxlabel(note, fontsize=7.5, color=figure.palette.ink)
-    return finish(figure, title=heading(comparison))
+    return finish(figure, title=heading(compared))
 
 
 def _draw_differences(
     axes: Axes, names: Sequence[str], verdicts: Mapping[str, Verdict], palette: Palette, baseline: str
 ) -> None:
     of_baseline = short_names([baseline])[0]
-    style(axes, palette, title=f"Difference to {of_baseline}\nwith 95 % interval (points)", grid="x")
+    style(axes, palette, title=f"Difference to {of_baseline}\nwith {percent(LEVEL)} interval (points)", grid="x")
     labels = []
     reach = 10.0
     for row, name in enumerate(names):

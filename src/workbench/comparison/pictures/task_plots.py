@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import colormaps
@@ -14,6 +13,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 
+from workbench.comparison.compared import Compared
+from workbench.comparison.flips import THRESHOLD
 from workbench.comparison.pictures.canvas import MARKERS, Palette, Plot, Theme, finish, short_names, shortened, style
 from workbench.comparison.pictures.words import (
     Repeats,
@@ -25,9 +26,6 @@ from workbench.comparison.pictures.words import (
 )
 from workbench.statistics.intervals import Floats
 from workbench.statistics.means import case_means
-
-if TYPE_CHECKING:
-    from workbench.comparison.tables import Comparison
 
 MOST_TASKS_IN_MAP = 200
 MOST_TASKS_IN_STRIPS = 60
@@ -47,18 +45,18 @@ class _Row:
     task: int | None
 
 
-def heat_map(comparison: Comparison, *, theme: Theme = "light") -> Plot:
+def heat_map(compared: Compared, *, theme: Theme = "light") -> Plot:
     """The mean score of each task (row) and variant (column) in points, tasks of a group together under its name.
 
     "▲" marks a task that passes where it failed with the baseline, "▼" the other way round. A hatched cell has no
     score. Of more than 200 tasks those are drawn whose score changed most.
     """
-    run = comparison.run
-    names = [comparison.baseline, *(name for name in run.variants if name != comparison.baseline)]
-    found = {one.name: case_means(one.by_repeat) for one in repeats_of(comparison)}
+    run = compared.run
+    names = [compared.baseline, *(name for name in run.variants if name != compared.baseline)]
+    found = {one.name: case_means(one.by_repeat) for one in repeats_of(compared)}
     means = np.column_stack([found[name] for name in names])
     signs = [[""] * len(run.tasks)]
-    signs += [[_FLIP_SIGNS[change.flip] for change in changes] for changes in all_changes(comparison).values()]
+    signs += [[_FLIP_SIGNS[change.flip] for change in changes] for changes in all_changes(compared).values()]
     chosen = _chosen(np.abs(means[:, 1:] - means[:, :1]), MOST_TASKS_IN_MAP)
     rows = _rows([task.id for task in run.tasks], [task.group for task in run.tasks], chosen)
     labels = short_names(names, longest=20)
@@ -70,7 +68,7 @@ def heat_map(comparison: Comparison, *, theme: Theme = "light") -> Plot:
         max(6.0, len(panels) * panel_inches + 0.3),
         1.55 + (0.9 if slanted else 0.2) + _ROW_INCHES * tallest,
     )
-    figure = Plot(inches=size, theme=theme, alt=describe_tasks(comparison))
+    figure = Plot(inches=size, theme=theme, alt=describe_tasks(compared))
     every = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, panel in zip(every, panels, strict=True):
         _draw_cells(axes, panel, means, signs, figure.palette)
@@ -78,34 +76,37 @@ def heat_map(comparison: Comparison, *, theme: Theme = "light") -> Plot:
     _draw_scale(figure, list(every))
     notes = []
     if len(names) > 1:
-        notes.append("▲ now passes, ▼ now fails: most repeats at 50 points or more, against the first column.")
+        passing = 100 * THRESHOLD
+        notes.append(
+            f"▲ now passes, ▼ now fails: most repeats at {passing:g} points or more, against the first column."
+        )
     if len(chosen) < len(run.tasks):
         notes.append(f"{len(chosen)} of {len(run.tasks)} tasks: those whose score changed most.")
     if notes:
         figure.supxlabel("\n".join(notes), fontsize=7.5, color=figure.palette.ink)
-    return finish(figure, title=f"{heading(comparison)}: mean score of each task")
+    return finish(figure, title=f"{heading(compared)}: mean score of each task")
 
 
-def repeats_plot(comparison: Comparison, *, theme: Theme = "light") -> Plot:
+def repeats_plot(compared: Compared, *, theme: Theme = "light") -> Plot:
     """The score of every repeat, a row for each task and a strip for each variant.
 
     A disc is as large as the number of repeats that scored so, the line joins the lowest and the highest, the
     upright stroke is the mean. Of more than 60 tasks those are drawn whose repeats differ most.
     """
-    run = comparison.run
-    found = repeats_of(comparison)
+    run = compared.run
+    found = repeats_of(compared)
     spreads = np.column_stack(
         [np.fmax.reduce(one.by_repeat, axis=1) - np.fmin.reduce(one.by_repeat, axis=1) for one in found]
     )
     chosen = _chosen(spreads, MOST_TASKS_IN_STRIPS)
     rows = _rows([task.id for task in run.tasks], [task.group for task in run.tasks], chosen)
     width = max(9.0, 2.2 + 1.25 * len(found))
-    figure = Plot(inches=(width, 1.9 + _ROW_INCHES * len(rows)), theme=theme, alt=describe_repeats(comparison))
+    figure = Plot(inches=(width, 1.9 + _ROW_INCHES * len(rows)), theme=theme, alt=describe_repeats(compared))
     every = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
     labels = short_names([one.name for one in found], longest=max(10, int(100 / len(found))))
     others = 0
     for axes, one, label in zip(every, found, labels, strict=True):
-        is_baseline = one.name == comparison.baseline
+        is_baseline = one.name == compared.baseline
         colour = figure.palette.baseline if is_baseline else figure.palette.series[others % len(figure.palette.series)]
         marker = "s" if is_baseline else MARKERS[others % len(MARKERS)]
         others += not is_baseline
@@ -119,7 +120,7 @@ def repeats_plot(comparison: Comparison, *, theme: Theme = "light") -> Plot:
     if len(chosen) < len(run.tasks):
         note += f"\n{len(chosen)} of {len(run.tasks)} tasks: those whose repeats differ most."
     figure.supxlabel(note, fontsize=7.5, color=figure.palette.ink)
-    return finish(figure, title=f"{heading(comparison)}: the repeats of each task")
+    return finish(figure, title=f"{heading(compared)}: the repeats of each task")
 
 
 def _chosen(sizes: Floats, most: int) -> list[int]:

@@ -5,20 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.comparison.compared import Compared
 from workbench.comparison.flips import Change, changes_between
 from workbench.comparison.scores import groups_of
-from workbench.comparison.static_tables import size_in_words
-from workbench.comparison.verdict import STAND_IN_LABEL, Verdict, points
+from workbench.comparison.verdict import STAND_IN_LABEL, Verdict, percent, points
 from workbench.markup import visible
-from workbench.statistics.intervals import Floats, Interval, t_interval
+from workbench.statistics.intervals import LEVEL, Floats, Interval, t_interval
 from workbench.statistics.means import FEWEST_GROUPS, case_means, clustered_standard_error, standard_error
-
-if TYPE_CHECKING:
-    from workbench.comparison.tables import Comparison
 
 _MOST_NAMED = 12
 _LONGEST_NAME = 60
@@ -61,97 +57,97 @@ class Repeats:
     """Standard deviation of the repeats of a task (ddof 1), root mean square over tasks; NaN with one repeat."""
 
 
-def heading(comparison: Comparison) -> str:
+def heading(compared: Compared) -> str:
     """The title of every picture: who answered, where it was the stand-in, and how many tasks and repeats."""
-    size = size_in_words(comparison)
-    return f"{STAND_IN_LABEL}\n{size}" if comparison.stand_in else size
+    size = compared.size
+    return f"{STAND_IN_LABEL}\n{size}" if compared.stand_in else size
 
 
-def score_rows(comparison: Comparison) -> list[ScoreRow]:
+def score_rows(compared: Compared) -> list[ScoreRow]:
     """The mean score of each variant, in the order of the run."""
-    found = zip(comparison.scores, comparison.summaries, strict=True)
+    found = zip(compared.scores, compared.summaries, strict=True)
     return [ScoreRow(name=name, mean=summary.score, interval=summary.interval) for name, summary in found]
 
 
-def cost_points(comparison: Comparison) -> list[Point]:
+def cost_points(compared: Compared) -> list[Point]:
     """Cost and score of each variant, in the order of the run.
 
     The cost is the mean over tasks of the mean over a task's priced replies; its interval is by t over tasks, by
     groups where there are at least ten.
     """
-    run, attempts = comparison.run, comparison.columns.attempts
+    run, attempts = compared.run, compared.columns.attempts
     table = np.full((len(run.variants), len(run.tasks), run.repeats), np.nan)
-    table[attempts.variant, attempts.task, attempts.repeat] = comparison.columns.usd
+    table[attempts.variant, attempts.task, attempts.repeat] = compared.columns.usd
     groups = groups_of(run)
     return [
-        _point(row, case_means(by_repeat), groups) for row, by_repeat in zip(score_rows(comparison), table, strict=True)
+        _point(row, case_means(by_repeat), groups) for row, by_repeat in zip(score_rows(compared), table, strict=True)
     ]
 
 
-def repeats_of(comparison: Comparison) -> list[Repeats]:
+def repeats_of(compared: Compared) -> list[Repeats]:
     """The scores of each variant by repeat, in the order of the run."""
     return [
         Repeats(name=name, by_repeat=found.by_repeat, spread=_spread(found.by_repeat))
-        for name, found in comparison.scores.items()
+        for name, found in compared.scores.items()
     ]
 
 
-def all_changes(comparison: Comparison) -> dict[str, list[Change]]:
+def all_changes(compared: Compared) -> dict[str, list[Change]]:
     """For each variant but the baseline the change of each task, in the order of `Run.tasks`."""
-    scores = comparison.scores
+    scores = compared.scores
     return {
-        name: changes_between(comparison.run, scores[comparison.baseline], found, variant=name)
+        name: changes_between(compared.run, scores[compared.baseline], found, variant=name)
         for name, found in scores.items()
-        if name != comparison.baseline
+        if name != compared.baseline
     }
 
 
-def describe_intervals(comparison: Comparison) -> str:
+def describe_intervals(compared: Compared) -> str:
     """The forest plot in words."""
-    means = [f"{_named(row.name)} {_mean(row)}" for row in score_rows(comparison)]
-    words = f"Mean scores in points with 95 % intervals: {_listed(means)}."
-    if comparison.verdicts:
-        found = [f"{_named(verdict.variant)} {_difference(verdict)}" for verdict in comparison.verdicts]
-        words += f" Differences to {_named(comparison.baseline)}: {_listed(found)}."
-    return _introduced(comparison, "Forest plot", words)
+    means = [f"{_named(row.name)} {_mean(row)}" for row in score_rows(compared)]
+    words = f"Mean scores in points with {percent(LEVEL)} intervals: {_listed(means)}."
+    if compared.verdicts:
+        found = [f"{_named(verdict.variant)} {_difference(verdict)}" for verdict in compared.verdicts]
+        words += f" Differences to {_named(compared.baseline)}: {_listed(found)}."
+    return _introduced(compared, "Forest plot", words)
 
 
-def describe_costs(comparison: Comparison) -> str:
+def describe_costs(compared: Compared) -> str:
     """The picture of cost against score in words."""
     found = [
         f"{_named(point.name)} {1000 * point.usd:.2f} USD for 1,000 replies at {points(point.score, sign=False)} points"
         if point.is_known
         else f"{_named(point.name)} not drawn, without a price or a score"
-        for point in cost_points(comparison)
+        for point in cost_points(compared)
     ]
-    return _introduced(comparison, "Cost against mean score", f"{_listed(found)}.")
+    return _introduced(compared, "Cost against mean score", f"{_listed(found)}.")
 
 
-def describe_tasks(comparison: Comparison) -> str:
+def describe_tasks(compared: Compared) -> str:
     """The heat map in words."""
-    means = [f"{_named(row.name)} {_mean(row)}" for row in score_rows(comparison)]
+    means = [f"{_named(row.name)} {_mean(row)}" for row in score_rows(compared)]
     words = [f"Means: {_listed(means)}."]
-    for name, changes in list(all_changes(comparison).items())[:_MOST_NAMED]:
+    for name, changes in list(all_changes(compared).items())[:_MOST_NAMED]:
         passed, failed = (sum(change.flip == flip for change in changes) for flip in ("now passes", "now fails"))
         words.append(f"With {_named(name)} {passed} now pass and {failed} now fail{_largest(changes)}.")
-    return _introduced(comparison, "Heat map of the mean score of each task and variant", " ".join(words))
+    return _introduced(compared, "Heat map of the mean score of each task and variant", " ".join(words))
 
 
-def describe_repeats(comparison: Comparison) -> str:
+def describe_repeats(compared: Compared) -> str:
     """The picture of the repeats in words."""
     found = []
-    for one in repeats_of(comparison):
+    for one in repeats_of(compared):
         low, high = _range(one.by_repeat)
         mixed = int((high - low > 0).sum())
         spread = (
             "" if math.isnan(one.spread) else f", standard deviation within a task {points(one.spread, sign=False)}"
         )
         found.append(f"{_named(one.name)} repeats differ in {mixed} of {int((~np.isnan(low)).sum())} tasks{spread}")
-    return _introduced(comparison, "Scores of the repeats of each task, in points", f"{_listed(found)}.")
+    return _introduced(compared, "Scores of the repeats of each task, in points", f"{_listed(found)}.")
 
 
-def _introduced(comparison: Comparison, what: str, words: str) -> str:
-    return f"{what}, {heading(comparison).replace(chr(10), ' ')}. {words}"
+def _introduced(compared: Compared, what: str, words: str) -> str:
+    return f"{what}, {heading(compared).replace(chr(10), ' ')}. {words}"
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ import pandas as pd
 
 from workbench.comparison.provenance import Provenance
 from workbench.comparison.tables import Comparison
+from workbench.comparison.trial_table import COLUMNS, json_values
 from workbench.markup import visible_lines
 from workbench.secrets import scrubber
 
@@ -97,27 +98,16 @@ def _defused(found: re.Match[str]) -> str:
 def _tables(comparison: Comparison, found: Provenance) -> dict[str, pd.DataFrame]:
     """The tables of the comparison, each row with what its numbers rest on."""
     run = comparison.run
-    file_of = {task.id: task.file_sha256 for task in run.tasks}
     names = list(run.variants)
-    made_with = ", ".join(f"{name} {version}" for name, version in found.versions.items())
     agents = "; ".join(f"{name}: {digest}" for name, digest in found.agents.items())
     models = " ".join(dict.fromkeys(model for counts in found.models.values() for model in counts))
     more: dict[str, dict[str, list[str | None]]] = {
-        "trials": {
-            "model_asked": [trial.request.model for trial in run.trials],
-            "answered_at": [None if trial.reply is None else trial.reply.at for trial in run.trials],
-            "endpoint": [trial.endpoint.base_url for trial in run.trials],
-            "agent_sha256": [found.agents[trial.variant] for trial in run.trials],
-            "task_file_sha256": [file_of[trial.task_id] for trial in run.trials],
-            "price": [None if trial.reply is None else found.prices.get(trial.reply.model) for trial in run.trials],
-            "made_with": [made_with for _ in run.trials],
-            "key": [trial.key for trial in run.trials],
-        },
+        "trials": _sources_of_trials(comparison, found) | {"made_with": [_made_with(found) for _ in run.trials]},
         "tasks": {
             "task_file_sha256": [task.file_sha256 for task in run.tasks],
             "agents_sha256": [agents for _ in run.tasks],
             "models": [models for _ in run.tasks],
-            "made_with": [made_with for _ in run.tasks],
+            "made_with": [_made_with(found) for _ in run.tasks],
         },
         "variants": {
             "agent_sha256": [found.agents[name] for name in names],
@@ -125,7 +115,7 @@ def _tables(comparison: Comparison, found: Provenance) -> dict[str, pd.DataFrame
             "prices": ["; ".join(found.prices[model] for model in found.models[name]) for name in names],
             "endpoint": [found.base_url for _ in names],
             "task_files_sha256": [" ".join(found.task_files) for _ in names],
-            "made_with": [made_with for _ in names],
+            "made_with": [_made_with(found) for _ in names],
         },
     }
     tables = {
@@ -137,6 +127,26 @@ def _tables(comparison: Comparison, found: Provenance) -> dict[str, pd.DataFrame
         name: table.assign(**{column: list(map(_encodable, values)) for column, values in more[name].items()})
         for name, table in tables.items()
     }
+
+
+def _sources_of_trials(comparison: Comparison, found: Provenance) -> dict[str, list[str | None]]:
+    """By column, what the numbers of each trial rest on."""
+    trials = comparison.run.trials
+    file_of = {task.id: task.file_sha256 for task in comparison.run.tasks}
+    return {
+        "model_asked": [trial.request.model for trial in trials],
+        "effort": [trial.request.effort for trial in trials],
+        "answered_at": [None if trial.reply is None else trial.reply.at for trial in trials],
+        "endpoint": [trial.endpoint.base_url for trial in trials],
+        "agent_sha256": [found.agents[trial.variant] for trial in trials],
+        "task_file_sha256": [file_of[trial.task_id] for trial in trials],
+        "price": [None if trial.reply is None else found.prices.get(trial.reply.model) for trial in trials],
+        "key": [trial.key for trial in trials],
+    }
+
+
+def _made_with(found: Provenance) -> str:
+    return ", ".join(f"{name} {version}" for name, version in found.versions.items())
 
 
 def _safe(column: pd.Series[Any], cell: Callable[[str], str]) -> pd.Series[Any]:
@@ -174,30 +184,19 @@ def _scrubbed(value: Any, scrub: Callable[[str], str]) -> Any:
 
 
 def _json_lines(comparison: Comparison, found: Provenance) -> Iterator[dict[str, Any]]:
-    run = comparison.run
-    tasks = {task.id: task for task in run.tasks}
-    costs = comparison.trials["cost_usd"].tolist()
-    for trial, cost in zip(run.trials, costs, strict=True):
+    """Every trial with the columns of the trials table, with what they rest on, and with all that was asked and came
+    back: "reply" is the whole reply here, and "scores" has what each grader said beside its score."""
+    tasks = {task.id: task for task in comparison.run.tasks}
+    columns = {column.name: json_values(column, comparison) for column in COLUMNS}
+    columns |= _sources_of_trials(comparison, found)
+    rows = zip(*columns.values(), strict=True)
+    for trial, row in zip(comparison.run.trials, rows, strict=True):
         task = tasks[trial.task_id]
-        yield {
-            "task": trial.task_id,
-            "group": task.group,
-            "variant": trial.variant,
-            "repeat": trial.repeat,
-            "outcome": trial.outcome,
-            "score": trial.score,
+        yield dict(zip(columns, row, strict=True)) | {
             "scores": trial.scores,
             "input": task.message,
             "target": task.target,
             "reply": trial.reply,
             "failure": trial.failure,
-            "cost_usd": cost if _is_there(cost) else None,
-            "price": found.prices.get(trial.reply.model) if trial.reply is not None else None,
-            "model_asked": trial.request.model,
-            "effort": trial.request.effort,
-            "endpoint": trial.endpoint.base_url,
-            "agent_sha256": found.agents[trial.variant],
-            "task_file_sha256": task.file_sha256,
             "versions": found.versions,
-            "key": trial.key,
         }

@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from workbench.comparison.compared import STAND_IN_NOTE
 from workbench.comparison.flips import Changes
 from workbench.comparison.provenance import NOT_RECORDED, Provenance
 from workbench.comparison.static_tables import variants_table
-from workbench.comparison.tables import STAND_IN_NOTE, Comparison
+from workbench.comparison.tables import Comparison
 from workbench.markup import Table, markdown_table, markdown_text
 from workbench.secrets import without_secrets
 

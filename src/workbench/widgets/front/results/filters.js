@@ -2,7 +2,6 @@
 import { button, make, newId, setValue } from "../editor/dom.js";
 
 const SEARCH_AFTER_MS = 120;
-const SCORES = [["", "any score"], ["passed", "passed (50 or more)"], ["failed", "failed"], ["missing", "no score"]];
 const FLIPPED = [["", "all"], ["either", "flipped either way"], ["now passes", "▲ now passes"], ["now fails", "▼ now fails"]];
 const OUTCOMES = ["answered", "refused", "cut_off", "empty", "failed", "stopped"];
 
@@ -20,7 +19,7 @@ export function filters(data, ask) {
     const control = make("select", { onchange: () => ask({ [name]: read(control.value) }) }, ...options.map(([value, text]) => make("option", { value }, text)));
     add(label, control, (asked) => (control.value = String(asked[name] ?? "")));
   }
-  const numbered = (all, names) => [["", all], ...names.map((name, place) => [String(place), name])];
+  const numbered = (all, names) => [["", all], ...names.map((name, at) => [String(at), name])];
   const number = (value) => (value === "" ? null : Number(value));
 
   const search = make("input", { type: "search", placeholder: "task, message or reply", autocomplete: "off", spellcheck: false, dir: "auto" });
@@ -42,21 +41,21 @@ export function filters(data, ask) {
   element.append(listed);
   tasks.addEventListener("focus", () => listed.childElementCount || listed.append(...data.tasks.map((value) => make("option", { value }))), { once: true });
   tasks.addEventListener("change", () => {
-    const place = tasks.value ? data.tasks.indexOf(tasks.value) : null;
-    tasks.setAttribute("aria-invalid", String(place === -1));
-    if (place !== -1) ask({ task: place });
+    const task = tasks.value ? data.tasks.indexOf(tasks.value) : null;
+    tasks.setAttribute("aria-invalid", String(task === -1));
+    if (task !== -1) ask({ task });
   });
   add("Task", tasks, ({ task }) => {
     if (tasks.getAttribute("aria-invalid") !== "true" || task !== null) setValue(tasks, task === null ? "" : data.tasks[task]);
   });
-  if (data.graders.length) choice("Grader", "grader", numbered("all together", data.graders), number);
-  choice("Score", "scored", SCORES);
+  if (data.promises.length) choice("Promise", "promise", numbered("all together", data.promises), number);
+  choice("Score", "scored", [["", "any score"], ["passed", `passed (${data.passing} or more)`], ["failed", "failed"], ["missing", "no score"]]);
   choice("Outcome", "outcome", [["", "any"], ...OUTCOMES.map((value) => [value, value.replace("_", " ")])]);
   const clear = button("Clear", () => {
     clearTimeout(timer);
     search.value = "";
     tasks.setAttribute("aria-invalid", "false");
-    ask({ text: "", variant: null, task: null, grader: null, scored: null, outcome: null, flipped: null });
+    ask({ text: "", variant: null, task: null, promise: null, scored: null, outcome: null, flipped: null });
   }, { class: "wr-button", title: "Take all filters away" });
   element.append(clear);
 
@@ -68,5 +67,5 @@ export function filters(data, ask) {
   };
 }
 
-export const isFiltered = ({ text, variant, task, grader, scored, outcome, flipped }) =>
-  text !== "" || [variant, task, grader, scored, outcome, flipped].some((value) => value !== null);
+export const isFiltered = ({ text, variant, task, promise, scored, outcome, flipped }) =>
+  text !== "" || [variant, task, promise, scored, outcome, flipped].some((value) => value !== null);

@@ -33,9 +33,9 @@ const SHOWN = {
   count: (value) => (value === null ? "–" : value.toLocaleString("en")),
 };
 
-export const cellText = (column, place) => {
+export const cellText = (column, row) => {
   const { kind, names, values } = column;
-  const value = names ? names[values[place]] : values[place];
+  const value = names ? names[values[row]] : values[row];
   return SHOWN[kind] ? SHOWN[kind](value) : (value ?? "");
 };
 
@@ -49,13 +49,13 @@ function widthOf(column) {
   const all = column.names ? { ...column, names: null, values: column.names } : column;
   const head = Math.max(...column.heading.split(" ").map(lettersOf), Math.ceil(lettersOf(column.heading) / 2) + 1);
   let letters = 0;
-  for (let place = 0; place < count; place++) letters = Math.max(letters, lettersOf(cellText(all, place)));
+  for (let row = 0; row < count; row++) letters = Math.max(letters, lettersOf(cellText(all, row)));
   const px = Math.max(Math.ceil(letters * LETTER) + ROOM, column.heading ? Math.ceil(head * BOLD_LETTER) + ROOM + ARROW : 0);
   column.px = Math.min(most, Math.max(least, px));
   return column.px;
 }
 
-// `on` has open(place), sort(column) and mark(place), and find() for the key that leads to the search.
+// `on` has open(row), sort(column) and mark(row), and find() for the key that leads to the search.
 export function grid(label, on) {
   const id = newId();
   const space = make("div", { class: "wr-space", role: "presentation" });
@@ -69,11 +69,11 @@ export function grid(label, on) {
   let marked = [];
   let opened = null;
   let sorted = { column: null, descending: false };
-  let rows = new Map(); // by index: its element
+  let drawn = new Map(); // by index: the element of the row
   let at = { row: 0, column: 0 }; // row -1 is the headings
   let canMark = false;
 
-  const isShown = (column) => column.grader === undefined || column.isPicked;
+  const isShown = (column) => column.promise === undefined || column.isPicked;
 
   function fit() {
     const width = scroller.clientWidth || 900;
@@ -102,7 +102,7 @@ export function grid(label, on) {
 
   function drawHead() {
     head.replaceChildren(...columns.map((column, index) => {
-      const isSorted = column.place !== undefined && column.place === sorted.column;
+      const isSorted = column.number !== undefined && column.number === sorted.column;
       const cell = make("div", { class: `wr-cell wr-heading${AT_END.has(column.kind) ? " wr-end" : ""}`, role: "columnheader", tabIndex: -1, title: column.heading });
       if (column.kind === "mark") cell.setAttribute("aria-label", "Marked to be compared");
       else {
@@ -114,15 +114,15 @@ export function grid(label, on) {
     }));
   }
 
-  function cellOf(column, index, place) {
+  function cellOf(column, index, row) {
     const cell = make("div", { class: "wr-cell", role: "gridcell", tabIndex: -1 });
     cell.dataset.column = index;
     if (column.kind === "mark") {
       cell.classList.add("wr-mark");
-      cell.append(make("input", { type: "checkbox", tabIndex: -1, checked: marked.includes(place), "aria-label": "Mark to be compared" }));
+      cell.append(make("input", { type: "checkbox", tabIndex: -1, checked: marked.includes(row), "aria-label": "Mark to be compared" }));
       return cell;
     }
-    const text = cellText(column, place);
+    const text = cellText(column, row);
     cell.textContent = text;
     if (AT_END.has(column.kind)) cell.classList.add("wr-end");
     else {
@@ -135,13 +135,13 @@ export function grid(label, on) {
   }
 
   function rowOf(index) {
-    const place = order[index];
-    const row = make("div", { class: "wr-row", role: "row", "aria-rowindex": String(index + 2) }, ...columns.map((column, number) => cellOf(column, number, place)));
-    row.style.transform = `translateY(${index * ROW}px)`;
-    row.dataset.index = index;
-    if (canMark) row.setAttribute("aria-selected", String(marked.includes(place)));
-    row.classList.toggle("wr-open", place === opened);
-    return row;
+    const row = order[index];
+    const element = make("div", { class: "wr-row", role: "row", "aria-rowindex": String(index + 2) }, ...columns.map((column, number) => cellOf(column, number, row)));
+    element.style.transform = `translateY(${index * ROW}px)`;
+    element.dataset.index = index;
+    if (canMark) element.setAttribute("aria-selected", String(marked.includes(row)));
+    element.classList.toggle("wr-open", row === opened);
+    return element;
   }
 
   function draw() {
@@ -149,13 +149,13 @@ export function grid(label, on) {
     const last = Math.min(order.length, Math.ceil((scroller.scrollTop + scroller.clientHeight) / ROW) + SPARE);
     const wanted = new Set(at.row >= 0 && at.row < order.length ? [at.row] : []);
     for (let index = first; index < last; index++) wanted.add(index);
-    for (const [index, row] of rows) if (!wanted.has(index)) row.remove(), rows.delete(index);
+    for (const [index, element] of drawn) if (!wanted.has(index)) element.remove(), drawn.delete(index);
     const fresh = [];
     for (const index of [...wanted].sort((one, other) => one - other)) {
-      if (rows.has(index)) continue;
-      const row = rowOf(index);
-      rows.set(index, row);
-      fresh.push(row);
+      if (drawn.has(index)) continue;
+      const element = rowOf(index);
+      drawn.set(index, element);
+      fresh.push(element);
     }
     space.append(...fresh);
     point();
@@ -163,8 +163,8 @@ export function grid(label, on) {
 
   function redraw() {
     const hasFocus = scroller.contains(document.activeElement);
-    for (const row of rows.values()) row.remove();
-    rows = new Map();
+    for (const element of drawn.values()) element.remove();
+    drawn = new Map();
     at.row = Math.min(at.row, order.length - 1);
     at.column = Math.max(0, Math.min(at.column, columns.length - 1));
     space.style.height = `${order.length * ROW}px`;
@@ -175,7 +175,7 @@ export function grid(label, on) {
     if (hasFocus) cellAt()?.focus({ preventScroll: true });
   }
 
-  const cellAt = () => (at.row < 0 ? head : rows.get(at.row))?.children[at.column];
+  const cellAt = () => (at.row < 0 ? head : drawn.get(at.row))?.children[at.column];
 
   // One cell of the grid is reached by Tab: the one where the arrows were last.
   function point() {
@@ -223,7 +223,7 @@ export function grid(label, on) {
 
   function sort(index) {
     const column = columns[index];
-    if (column?.place !== undefined) on.sort(column.place);
+    if (column?.number !== undefined) on.sort(column.number);
   }
 
   scroller.addEventListener("keydown", press);
@@ -255,7 +255,7 @@ export function grid(label, on) {
   return {
     element: make("div", {}, scroller, none),
     destroy: () => sizes.disconnect(),
-    // What is shown; `place` of a column is its place among all of them.
+    // What is shown; `number` of a column is its number among all of them.
     show: (given, { isMarking }) => {
       canMark = isMarking;
       every = [...(isMarking ? [{ kind: "mark", heading: "" }] : []), ...given];
@@ -265,32 +265,32 @@ export function grid(label, on) {
       scroller.scrollTop = 0;
       fit();
     },
-    fill: (places, how, empty) => {
-      order = places;
+    fill: (rows, how, empty) => {
+      order = rows;
       sorted = how;
-      none.hidden = places.length > 0;
+      none.hidden = rows.length > 0;
       none.textContent = empty;
       redraw();
     },
-    mark: (places) => {
-      marked = places;
+    mark: (rows) => {
+      marked = rows;
       redraw();
     },
-    open: (place) => {
-      opened = place;
+    open: (row) => {
+      opened = row;
       redraw();
     },
-    pick: (grader) => {
-      for (const column of every) if (column.grader !== undefined) column.isPicked = column.grader === grader;
+    pick: (promise) => {
+      for (const column of every) if (column.promise !== undefined) column.isPicked = column.promise === promise;
       if (fit()) redraw();
     },
-    neighbour: (place, step) => order[order.indexOf(place) + step],
+    neighbour: (row, step) => order[order.indexOf(row) + step],
     toTop: () => {
       scroller.scrollTop = 0;
       if (at.row > 0) at.row = 0;
     },
-    goTo: (place) => {
-      const index = order.indexOf(place);
+    goTo: (row) => {
+      const index = order.indexOf(row);
       if (index >= 0) go(index, at.column);
       else go(Math.max(0, at.row), at.column);
     },

@@ -15,7 +15,7 @@ export default () => {
   return {
     initialize: ({ model }) => {
       data = JSON.parse(new TextDecoder().decode(model.get("data")));
-      for (const columns of Object.values(data.columns)) columns.forEach((column, place) => (column.place = place));
+      for (const columns of Object.values(data.columns)) columns.forEach((column, number) => (column.number = number));
     },
     render: ({ model, el }) => render(model, el, data),
   };
@@ -26,7 +26,7 @@ function orderOf(model) {
   return new Int32Array(buffer.slice(byteOffset, byteOffset + byteLength));
 }
 
-function render(model, place, data) {
+function render(model, el, data) {
   const asked = () => model.get("asked");
   const ids = newId();
   let isGone = false;
@@ -61,12 +61,12 @@ function render(model, place, data) {
   }
   const openTrial = (at) => {
     wantsFocus = true;
-    if (trial?.place === at) arrive(trial);
+    if (trial?.row === at) arrive(trial);
     else set({ opened: at });
   };
-  const compare = (places) => {
+  const compare = (rows) => {
     wantsFocus = true;
-    send({ type: "pair", places });
+    send({ type: "pair", rows });
   };
 
   const table = grid("Results", {
@@ -151,7 +151,7 @@ function render(model, place, data) {
     answered = now.number;
     choices.show(now);
     const order = orderOf(model);
-    table.pick(now.grader);
+    table.pick(now.promise);
     table.fill(order, { column: now.sort, descending: now.descending },
       isFiltered(now) ? "None is left. Clear takes the filters away." : "There is none.");
     const count = order.length.toLocaleString("en");
@@ -177,14 +177,14 @@ function render(model, place, data) {
     setText(trouble, text);
   }
 
-  const askForTrial = () => send({ type: "trial", place: model.get("opened") });
+  const askForTrial = () => send({ type: "trial", row: model.get("opened") });
   function drawOpened() {
     const opened = model.get("opened");
     table.open(opened);
     if (opened === null) {
       trialPlace.replaceChildren();
       trial = null;
-    } else if (trial?.place !== opened) askForTrial();
+    } else if (trial?.row !== opened) askForTrial();
   }
   function closeTrial() {
     const before = model.get("opened");
@@ -213,25 +213,25 @@ function render(model, place, data) {
   }
 
   function hear(message) {
-    if (message.type === "trial" && message.place === model.get("opened") && message.place !== trial?.place) {
+    if (message.type === "trial" && message.row === model.get("opened") && message.row !== trial?.row) {
       const view = trialView(message, {
         ask: send,
         link: (key) => linkTo(model, key),
         close: closeTrial,
-        compare: (other) => compare([message.place, other]),
+        compare: (other) => compare([message.row, other]),
         step: (by) => {
-          const next = table.neighbour(message.place, by);
+          const next = table.neighbour(message.row, by);
           if (next !== undefined) openTrial(next);
         },
         whole: (at) => new Promise((resolve) => {
           wantsWhole = resolve;
-          send({ type: "copy", place: at });
+          send({ type: "copy", row: at });
         }),
       });
-      trial = { ...view, place: message.place };
+      trial = { ...view, row: message.row };
       trialPlace.replaceChildren(view.element);
       arrive(view);
-    } else if (message.type === "rest" && message.place === trial?.place) trial.rest(message.text);
+    } else if (message.type === "rest" && message.row === trial?.row) trial.rest(message.text);
     else if (message.type === "copy") wantsWhole?.(message.text);
     else if (message.type === "pair" && wantsFocus) {
       const view = pairView(message, { close: closePair });
@@ -241,7 +241,7 @@ function render(model, place, data) {
     } else if (message.type === "found" && message.key === linkedKey()) {
       setFollowed(message.key, true);
       wantsFocus = true;
-      if (trial && trial.place === model.get("opened")) arrive(trial);
+      if (trial && trial.row === model.get("opened")) arrive(trial);
     }
   }
   // What was asked for here is shown and gets the focus; other views of the table only show it.
@@ -265,7 +265,7 @@ function render(model, place, data) {
   for (const [name, call] of handlers) model.on(name, call);
   const changed = () => (setFollowed(null, false), location.hash && follow());
   window.addEventListener("hashchange", changed);
-  place.append(root);
+  el.append(root);
   choices.show(asked());
   draw();
   drawMarks();

@@ -29,7 +29,7 @@ const table = (caption, heads, rows) => make("table", { class: "wr-small" },
 
 export const scoresTable = (heads, rows) => table("Scores", heads, rows);
 
-// `on` has ask(message), link(key), whole(place), close(), step(by) and compare(place).
+// `on` has ask(message), link(key), whole(row), close(), step(by) and compare(row).
 export function trialView(trial, on) {
   const title = make("h3", { tabIndex: -1, dir: "auto" }, `${trial.task} · ${trial.variant} · repeat ${trial.repeat}`);
   const reply = longText("Reply");
@@ -39,7 +39,7 @@ export function trialView(trial, on) {
     const all = button(`Show all ${trial.length.toLocaleString("en")} characters`, () => {
       all.disabled = true;
       all.textContent = "Fetching …";
-      on.ask({ type: "rest", place: trial.place, start: trial.first });
+      on.ask({ type: "rest", row: trial.row, start: trial.first });
     }, { class: "wr-button" });
     more.hidden = false;
     more.append(`The first ${trial.first.toLocaleString("en")} characters are shown. `, all);
@@ -48,7 +48,7 @@ export function trialView(trial, on) {
   const asked = make("details", {}, make("summary", {}, "What was asked"), make("div", { class: "wr-text wr-asked", role: "region", "aria-label": "What was asked", tabIndex: 0, dir: "auto" }, trial.asked));
   const target = trial.target ? make("details", {}, make("summary", {}, "Target"), make("div", { class: "wr-text wr-asked", role: "region", "aria-label": "Target", tabIndex: 0, dir: "auto" }, trial.target)) : null;
   const side = make("div", { class: "wr-side" },
-    trial.scores.length ? scoresTable(["Grader", "Points", "Why"], trial.scores) : null,
+    trial.scores.length ? scoresTable(["Promise", "Points", "Why"], trial.scores) : null,
     facts, asked, target);
   const element = make("section", { class: "wr-trial", "aria-label": "Trial" },
     make("div", { class: "wr-bar" },
@@ -58,7 +58,7 @@ export function trialView(trial, on) {
         button("Next ›", () => on.step(1), { class: "wr-button", "aria-label": "Next trial" }),
         trial.counterpart === null ? null : button("Compare with the other variant", () => on.compare(trial.counterpart), { class: "wr-button", title: "The same task and repeat, word by word" }),
         copyButton("Copy link to this trial", () => on.link(trial.key)),
-        trial.has_reply ? copyButton("Copy reply", () => on.whole(trial.place)) : null,
+        trial.has_reply ? copyButton("Copy reply", () => on.whole(trial.row)) : null,
         button("Close", () => on.close(), { class: "wr-button", title: "Esc" }))),
     trial.failure ? make("p", { class: "wr-trouble", dir: "auto" }, trial.failure) : null,
     make("div", { class: "wr-columns" },

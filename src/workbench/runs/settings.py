@@ -1,0 +1,70 @@
+"""How the trials of a plan are asked for: what `run_trials` takes beside the plan, as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from numbers import Integral, Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from workbench.errors import PlanError
+from workbench.ledger.budget.limits import Limit, budget_limits
+from workbench.model.anthropic import DEADLINE_SECONDS
+from workbench.runs.plan import CONCURRENCY
+from workbench.trial.trial import Trial, Via
+
+if TYPE_CHECKING:
+    from workbench.ledger.store import Ledger
+
+Mode = Literal["top-up", "replay", "fresh"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """The settings of one run, as `run_trials` explains them.
+
+    Raises:
+        PlanError: one is out of range.
+    """
+
+    ledger: Ledger | str | Path | None = None
+    mode: Mode = "top-up"
+    via: Via = "stream"
+    concurrency: int = CONCURRENCY
+    budget_usd: float | None = None
+    budget_tokens: int | None = None
+    budget_scope: str | None = None
+    deadline_seconds: float = DEADLINE_SECONDS
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        check_concurrency(self.concurrency)
+        if not isinstance(self.deadline_seconds, Real) or not self.deadline_seconds > 0:
+            raise PlanError(f"deadline_seconds is {self.deadline_seconds!r}; it must be a number of more than 0")
+        for name, value, known in (("mode", self.mode, get_args(Mode)), ("via", self.via, get_args(Via))):
+            if value not in known:
+                raise PlanError(f"{name} is {value!r}; it is one of {', '.join(known)}")
+
+    @property
+    def is_fresh(self) -> bool:
+        """True: what the ledger holds does not count."""
+        return self.mode == "fresh"
+
+    def limits(self, trials: Iterable[Trial]) -> tuple[Limit, ...]:
+        """The limits that a run of these trials, which are those of the whole plan, has to keep.
+
+        Raises:
+            BudgetError: as `budget_limits`.
+        """
+        return budget_limits(trials, usd=self.budget_usd, tokens=self.budget_tokens, scope=self.budget_scope)
+
+
+def check_concurrency(concurrency: int) -> None:
+    """Passes a number of calls at once.
+
+    Raises:
+        PlanError: it is none.
+    """
+    if not isinstance(concurrency, Integral) or concurrency < 1:
+        raise PlanError(f"concurrency is {concurrency!r}; it must be a whole number of 1 or more")
