@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,12 @@ def _holder_columns() -> list[sa.Column[Any]]:
     ]
 
 
-about = sa.Table("about", tables, sa.Column("schema_version", sa.Integer, nullable=False))
+about = sa.Table(
+    "about",
+    tables,
+    sa.Column("schema_version", sa.Integer, nullable=False),
+    sa.Column("workbench", sa.String(32)),  # the version that brought it to this schema
+)
 
 texts = sa.Table(
     "texts",
@@ -164,6 +170,7 @@ _OF_HOLDERS = tuple(column.name for column in _holder_columns())
 _COLUMNS_SINCE = (
     (2, attempts, ("draw", "cache_creation_1h_input_tokens", "service_tier")),
     (3, batch_items, ("scopes", "tokens", "picousd")),
+    (5, about, ("workbench",)),
     (5, attempts, ("checksum",)),
     (5, askers, _OF_HOLDERS),
     (5, budget_holds, _OF_HOLDERS),
@@ -215,9 +222,9 @@ def bring_up_to_date(engine: sa.Engine) -> int:
             _add_columns(connection, found)
         tables.create_all(connection)
         if found is None:
-            connection.execute(about.insert().values(schema_version=SCHEMA_VERSION))
+            connection.execute(about.insert().values(schema_version=SCHEMA_VERSION, workbench=_workbench()))
         else:
-            connection.execute(about.update().values(schema_version=SCHEMA_VERSION))
+            connection.execute(about.update().values(schema_version=SCHEMA_VERSION, workbench=_workbench()))
             _add_indexes(connection)
     if file is not None and found is not None:
         for path in (file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))):
@@ -230,6 +237,18 @@ def _file_of(engine: sa.Engine) -> Path | None:
     if engine.dialect.name != "sqlite" or not engine.url.database or engine.url.database.startswith("file:"):
         return None
     return Path(engine.url.database)
+
+
+def workbench_of(engine: sa.Engine) -> str:
+    """The version of the workbench that brought a ledger to its schema, in words: an older one cannot use it."""
+    with engine.connect() as connection:
+        there = {column["name"] for column in sa.inspect(connection).get_columns(about.name)}
+        version = connection.scalar(sa.select(sa.func.max(about.c.workbench))) if "workbench" in there else None
+    return "the one that wrote it" if version is None else str(version)
+
+
+def _workbench() -> str:
+    return metadata.version("agent-workbench")[:32]
 
 
 def one_after_the_other(connection: sa.Connection) -> None:

@@ -36,7 +36,7 @@ from workbench.ledger.file import (
 from workbench.ledger.groups import GroupedWrites
 from workbench.ledger.patience import Patience
 from workbench.ledger.schema import attempts as _attempts
-from workbench.ledger.schema import bring_up_to_date, open_engine
+from workbench.ledger.schema import bring_up_to_date, open_engine, workbench_of
 from workbench.ledger.schema import texts as _texts
 from workbench.ledger.unsaved import keep_unsaved, take_in, unsaved_files
 from workbench.secrets import scrubber
@@ -62,6 +62,17 @@ def open_ledger(where: str | Path | None = None) -> Ledger:
     except OSError as error:
         raise LedgerError(f"{address}: the folder of the ledger cannot be made: {error.strerror}") from error
     return Ledger(sa.URL.create("sqlite", database=str(address)))
+
+
+def check_ledger(where: str | Path | None = None) -> None:
+    """Passes where this workbench can use the ledger, or there is none yet: to find out before much is begun.
+
+    Raises:
+        LedgerError: as `open_ledger`.
+    """
+    address = ledger_address(where)
+    if isinstance(address, str) or address.exists():
+        open_ledger(where).close()
 
 
 @contextmanager
@@ -255,8 +266,8 @@ class Ledger:
         version = self._patience.until_done(lambda: bring_up_to_date(self._engine), "opened")
         if version != SCHEMA_VERSION:
             raise LedgerError(
-                f"{self.name}: the ledger has schema {version}, this workbench writes {SCHEMA_VERSION}; "
-                "upgrade the workbench or name another ledger in WORKBENCH_LEDGER"
+                f"{self.name}: the ledger has schema {version}, this workbench writes {SCHEMA_VERSION}; upgrade the "
+                f"workbench to {workbench_of(self._engine)} or later, or name another ledger in WORKBENCH_LEDGER"
             )
 
     def _take_in_unsaved(self) -> None:
