@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.runs import PASSES_A, PASSES_B, make_run, passes
+from tests.runs import PASSES_A, PASSES_B, STAND_IN, make_run, passes
 from workbench import cli
 from workbench.errors import SetupError
 from workbench.trial.record import export_record
@@ -193,7 +193,7 @@ def test_wrong_setting_is_a_message(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     def refuse(live: bool | None) -> None:
         raise SetupError("set this instead")
 
-    monkeypatch.setattr("workbench.model.anthropic.choose_endpoint", refuse)
+    monkeypatch.setattr("workbench.model.endpoint.choose_endpoint", refuse)
     result = workbench("run", QUICK, "--out", str(tmp_path / "out"), "--live")
 
     assert (result.exit_code, result.stderr) == (2, "set this instead\n")
@@ -250,7 +250,7 @@ def test_report_lies_in_the_record_unless_a_folder_is_named_and_the_record_still
         (["--baseline", "base"], 0, "Gate passes"),
         (["--baseline", "draft"], 3, "Gate fails"),
         (["--baseline", "RECORD", "--variant", "draft"], 0, "A/A: both send the same requests"),
-        (["--baseline", "RECORD"], 2, "the run has 2 variants, name one of them"),
+        (["--baseline", "RECORD"], 0, '"draft" against "draft" of the baseline run'),
         (["--baseline", "nosuch"], 2, "there is no record of a run here"),
         (["--baseline", "base", "--margin", "7"], 2, "the margin is 7"),
     ],
@@ -259,6 +259,18 @@ def test_gate_ends_with_a_code_for_each_decision(record: str, arguments: list[st
     result = workbench("gate", record, *(argument.replace("RECORD", record) for argument in arguments))
 
     assert (result.exit_code, message in result.output) == (code, True), result.output
+
+
+def test_gate_has_a_code_of_its_own_for_made_up_replies(tmp_path: Path) -> None:
+    run = make_run({"base": passes(PASSES_A), "draft": passes(PASSES_B)}, endpoint=STAND_IN)
+    record = str(export_record(run, tmp_path))
+
+    refused = workbench("gate", record, "--baseline", "base")
+    allowed = workbench("gate", record, "--baseline", "base", "--allow-stand-in")
+
+    assert (refused.exit_code, refused.stdout) == (5, "")
+    assert "made up by the offline stand-in" in refused.stderr and "--allow-stand-in" in refused.stderr
+    assert (allowed.exit_code, allowed.stdout.startswith("OFFLINE STAND-IN")) == (0, True)
 
 
 def test_gate_has_a_code_of_its_own_for_too_little_data_and_says_it_as_json(tmp_path: Path) -> None:

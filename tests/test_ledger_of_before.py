@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.ledger_before import FOLLOW_UP, KEYS, LEDGER, RECORD, plan_of, requests
-from workbench.model.anthropic import endpoint_at
+from workbench.model.endpoint import endpoint_at
 from workbench.runs.conversation import answer_reply
 from workbench.runs.plan import Plan
 from workbench.runs.runner import run_trials

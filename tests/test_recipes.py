@@ -27,7 +27,8 @@ from workbench.headless.published import ABOUT
 
 PROJECT = Path(__file__).parents[1]
 RECIPES = PROJECT / "docs" / "recipes"
-PAGES = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *RECIPES.iterdir(), *PROJECT.glob("notebooks/*.ipynb")]
+DOCUMENTS = [path for path in PROJECT.glob("docs/**/*.md") if "_build" not in path.parts]
+PAGES = [*PROJECT.glob("*.md"), *DOCUMENTS, *RECIPES.iterdir(), *PROJECT.glob("notebooks/*.ipynb")]
 BIN = Path(sys.executable).parent
 AGENT = "---\nname: asker\ndescription: Asks first\nmodel: sonnet\n---\n\nYou design.\nAsk a clarifying question.\n"
 WORSE = AGENT.replace("Ask a clarifying question.", "Never ask.")

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.errors import FileError, NotebookFailed, ParameterError, WorkbenchError
+from workbench.errors import FileError, NotebookFailed, ParameterError, StandInError, WorkbenchError
+from workbench.project.commands import COMMANDS as GETTING_IN
+from workbench.project.commands import lab_command
 from workbench.secrets import without_secrets
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ EXIT_WORSE = 3
 """The gate: the run is shown to be worse."""
 EXIT_UNDECIDED = 4
 """The gate: there is not enough data to say."""
+EXIT_STAND_IN = 5
+"""The gate: the replies were made up by the offline stand-in."""
 EXIT_INTERRUPTED = 130
 
 
@@ -47,10 +51,20 @@ class _Commands(click.Group):
             ctx.exit(EXIT_INTERRUPTED)
 
 
-@click.group(cls=_Commands)
+@click.group(cls=_Commands, invoke_without_command=True)
 @click.version_option(package_name="agent-workbench", prog_name="workbench")
-def main() -> None:
-    """Author, try and compare Claude Code agent definition files by evidence."""
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Author, try and compare Claude Code agent definition files by evidence.
+
+    Without a command, JupyterLab opens on the project of here.
+    """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(lab_command)
+
+
+for _command in GETTING_IN:
+    main.add_command(_command)
 
 
 @main.command("run")
@@ -94,18 +108,17 @@ def run_command(
 ) -> None:
     """Run NOTEBOOK without a browser; leave it, a page and the record of its run in a folder.
 
-    Paths in parameters start at the project folder: the nearest one, from here upwards, with `agents`, `.git`
-    or `pyproject.toml` in it.
+    NOTEBOOK may also be compare, author or review, which come along. Paths in parameters start at the project folder:
+    the nearest one, from here upwards, with `.git`, `.claude`, `pyproject.toml`, or agent files in `agents`.
     """
     from workbench.headless.kernels.ready import kernel_environment, start_ready_interpreter
 
-    # First of all: it imports what the notebook will, while this process imports what it needs itself.
-    imports_all = notebook.is_file() and b"import workbench" in notebook.read_bytes()
-    start_ready_interpreter(kernel_environment(os.environ), once=not imports_all)
+    # First of all: it imports what a kernel does, while this process imports what it needs itself.
+    start_ready_interpreter(kernel_environment(os.environ), once=True)
     from workbench.headless.notebook import run_notebook
     from workbench.headless.notebook_files import load_notebook
     from workbench.headless.parameters import declared_parameters, parameters_from_text
-    from workbench.model.anthropic import choose_endpoint
+    from workbench.model.endpoint import choose_endpoint
 
     declared = declared_parameters(load_notebook(notebook))
     parameters = parameters_from_text(declared, dict(texts))
@@ -268,15 +281,6 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-@main.command("open")
-@click.argument("file", type=click.Path(path_type=Path))
-def open_command(file: Path) -> None:
-    """Open an agent FILE in JupyterLab, in a notebook that edits and tries it."""
-    from workbench.widgets.opening import open_agent
-
-    sys.exit(open_agent(file))
-
-
 @main.command("batch")
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option(
@@ -299,6 +303,8 @@ def batch_command(plan: Path, at_once: int | None, go_on: bool, estimate: bool, 
     loaded = load_batch(plan)
     if estimate:
         click.echo(estimate_batch(loaded, say=_say))
+        if any(job.refusal for job in loaded.jobs):
+            sys.exit(EXIT_FAILED)
         return
     batch = run_batch(loaded, at_once=at_once, go_on=go_on, dask=dask, say=_say)
     click.echo(f"\n{summary(batch.outcomes)}\nindex     {batch.index}")
@@ -307,8 +313,8 @@ def batch_command(plan: Path, at_once: int | None, go_on: bool, estimate: bool, 
         sys.exit(EXIT_FAILED)
 
 
-def _say(line: str) -> None:
-    click.echo(_printable(line))
+def _say(line: str, *, err: bool = False) -> None:
+    click.echo(_printable(without_secrets(line)), err=err)
 
 
 @main.command("report")
@@ -333,17 +339,26 @@ def report_command(record: Path, baseline: str | None, out: Path | None, formats
 @click.option("--baseline", "other", metavar="OTHER", required=True, help="A variant of RUN, or another record.")
 @click.option("--margin", type=float, default=0.05, show_default=True, help="The loss that is put up with, in 0..1.")
 @click.option("--variant", metavar="NAME", help="The variant of RUN to hold against it, where there are several.")
+@click.option("--allow-stand-in", is_flag=True, help="Decide on made-up replies too, to try the gate out.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON instead of a sentence.")
-def gate_command(record: Path, other: str, margin: float, variant: str | None, as_json: bool) -> None:
+def gate_command(
+    record: Path, other: str, margin: float, variant: str | None, allow_stand_in: bool, as_json: bool
+) -> None:
     """Exit with 0 if RUN is shown to be no worse than OTHER by more than the margin.
 
-    With 3 if it is shown to be worse, with 4 if there is not enough data to say, with 2 if the two cannot be compared.
+    With 3 if it is shown to be worse, with 4 if there is not enough data to say, with 5 if the replies were made up by
+    the offline stand-in, with 2 if the two cannot be compared.
     """
     from workbench.comparison.gate import gate
     from workbench.trial.record import load_run
 
     run = load_run(record)
-    found = gate(run, other if other in run.variants else load_run(other), margin=margin, variant=variant)
+    against = other if other in run.variants else load_run(other)
+    try:
+        found = gate(run, against, margin=margin, variant=variant, allow_stand_in=allow_stand_in)
+    except StandInError as error:
+        _say(f"{error} (--allow-stand-in)", err=True)
+        sys.exit(EXIT_STAND_IN)
     if as_json:
         click.echo(json.dumps(asdict(found)))
     else:
@@ -371,4 +386,4 @@ def review_command(
             page.write_text(without_secrets(found.html()), encoding="utf-8", errors="backslashreplace", newline="\n")
         except OSError as error:
             raise FileError(f"cannot be written: {error.strerror}", path=page) from error
-    click.echo((found.markdown() if as_markdown else str(found)).rstrip("\n"))
+    click.echo(without_secrets(found.markdown() if as_markdown else str(found)).rstrip("\n"))

@@ -15,7 +15,7 @@ from pathlib import Path
 from workbench.ledger.budget.worst_case import cache_time, most_of, prompt_bytes
 from workbench.ledger.store import Ledger, opened_ledger
 from workbench.markup import html
-from workbench.model.anthropic import count_input_tokens, open_client
+from workbench.model.endpoint import open_model
 from workbench.model.loop import Started
 from workbench.runs.plan import CONCURRENCY, Plan
 from workbench.runs.settings import Mode, RunSettings
@@ -325,11 +325,11 @@ def _counted(by_prompt: Mapping[_Prompt, Trial]) -> dict[_Prompt, int]:
 
     async def count_all(endpoint: Endpoint, prompts: Mapping[_Prompt, Request]) -> None:
         waiting = iter(prompts.items())
-        async with open_client(endpoint, connections=COUNTS_AT_ONCE) as client:
+        async with open_model(endpoint, connections=COUNTS_AT_ONCE) as model:
 
             async def count_from() -> None:
                 for prompt, request in waiting:
-                    tokens = await count_input_tokens(client, request)
+                    tokens = await model.count(request)
                     if tokens is None:
                         return
                     counted[prompt] = tokens

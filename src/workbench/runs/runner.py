@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from workbench.errors import ReplayMiss
 from workbench.ledger.file import ledger_address, read_replies
 from workbench.markup import counted
-from workbench.model.anthropic import DEADLINE_SECONDS, endpoint_at
+from workbench.model.api import DEADLINE_SECONDS, OpenModel
+from workbench.model.endpoint import endpoint_at, open_model
+from workbench.model.retrying import Retry
 from workbench.runs.estimate_only import is_estimate_only, write_estimate_and_end
 from workbench.runs.plan import CONCURRENCY, Plan
 from workbench.runs.progress import Tally, progress_bar
@@ -40,6 +42,8 @@ def run_trials(
     budget_tokens: int | None = None,
     budget_scope: str | None = None,
     deadline_seconds: float = DEADLINE_SECONDS,
+    retry: Retry | None = None,
+    open_model: OpenModel = open_model,
 ) -> Run:
     """Asks for every trial of the plan that the ledger does not hold yet, and grades all of them.
 
@@ -54,7 +58,8 @@ def run_trials(
     request. What a "fresh" run asks anew is paid anew, and counts beside what earlier runs spent: name another
     `budget_scope` to begin at nothing. The environment may set another budget around it (`WORKBENCH_BUDGET_SCOPE`, see
     `budget_limits`). No trial takes longer than `deadline_seconds` from its first request on, retries and the waiting
-    before them included.
+    before them included. `retry` says after which failures a trial is tried again, and for how long; `None`: as is
+    usual for the way in which it is sent. `open_model` opens another way to a model than that of the SDK.
 
     Raises:
         PlanError: a setting is out of range.
@@ -74,6 +79,8 @@ def run_trials(
         budget_scope=budget_scope,
         deadline_seconds=deadline_seconds,
         progress=progress,
+        retry=retry,
+        open_model=open_model,
     )
     endpoint, planned = trials_here(plan, live)
     if is_estimate_only():

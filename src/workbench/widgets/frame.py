@@ -13,7 +13,7 @@ import ipywidgets
 import traitlets
 from markupsafe import Markup
 
-from workbench.markup import html
+from workbench.markup import html, visible_as_written
 
 _FRONT = Path(__file__).parent / "front"
 
@@ -72,7 +72,11 @@ def bundle(*, page: str, markdown: str, text: str, view: Callable[[], ipywidgets
     `page` is HTML in which every text is escaped already; what stands between dollar signs in it is no formula. The
     widget is asked for only outside of headless runs: there, none is built and no comm is opened.
     """
-    static = {"text/plain": text, "text/html": str(html(_TWIN, page=Markup(page))), "text/markdown": markdown}
+    static = {
+        "text/plain": visible_as_written(text),
+        "text/html": str(html(_TWIN, page=Markup(visible_as_written(page)))),
+        "text/markdown": visible_as_written(markdown),
+    }
     if is_headless():
         return static
     shown = view()._repr_mimebundle_()

@@ -13,7 +13,7 @@ import ipywidgets
 from workbench.definition.facts import facts
 from workbench.definition.project import project_folder
 from workbench.errors import WorkbenchError
-from workbench.model.anthropic import describe_endpoint
+from workbench.model.endpoint import describe_endpoint
 from workbench.runs.frozen import Asked, next_notebook
 from workbench.runs.plan import EFFORTS
 from workbench.runs.trying import Trying
