@@ -191,10 +191,12 @@ def test_a_damaged_draft_is_never_written_over(draft: Draft, path: Path, drafts:
     kept.write_text("{")
     after = in_next_process(path)
     after.look()
-    looked = kept.read_text()
+    looked, told = kept.read_text(), after.trouble
     after.edit(color="red")
     texts = sorted(file.read_text() for file in drafts.iterdir())
 
+    assert "damaged" in told
+    assert after.trouble == ""
     assert looked == "{"
     assert len(texts) == 2
     assert texts[0] == "{"

@@ -361,7 +361,8 @@ class Draft:
             except AgentFileError as error:
                 self._state.trouble = str(error)
             else:
-                self._state.trouble = ""
+                if not self._state.is_damaged:
+                    self._state.trouble = ""
 
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong or doubtful in the draft, in the order of lines."""
