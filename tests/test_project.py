@@ -6,7 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from workbench.cli import main
 from workbench.definition.files import load_agent
 from workbench.definition.finding import find_agents
 from workbench.definition.project import project_folder
@@ -225,3 +227,16 @@ class TestTasks:
         stray = write_agent(tmp_path / "elsewhere" / "reviewer.md")
 
         assert task_file_of(stray) is None
+
+    def test_the_command_tells_where_they_are_and_where_they_would_be(
+        self, repository: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(repository)
+        agent = ".claude/agents/reviewer.md"
+        without = CliRunner().invoke(main, ["tasks", agent])
+        write_tasks(repository / ".workbench" / "tasks" / "reviewer.tasks.yaml", "apart")
+        with_tasks = CliRunner().invoke(main, ["tasks", agent])
+
+        assert without.exit_code == 1
+        assert ".claude/agents/reviewer.tasks.yaml, or in .workbench/tasks/reviewer.tasks.yaml" in without.output
+        assert with_tasks.output == ".workbench/tasks/reviewer.tasks.yaml\n"
