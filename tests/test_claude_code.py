@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.definition.agent import Agent, parse_agent
-from workbench.definition.claude_code import read_as_claude_code, resolve_model_alias
+from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.document import parse_document
 from workbench.definition.facts import facts
+from workbench.definition.resolved import resolve_model_alias
 from workbench.definition.two_passes import split_tools
 
 APPENDS_MEMORY = "\n\n# Persistent Agent Memory\n"
@@ -166,5 +167,5 @@ def test_tools_are_parted_at_commas_outside_parentheses() -> None:
 
 
 def test_what_is_known_of_claude_code_has_a_version_and_a_date() -> None:
-    assert facts()["version"] == "2.1.330"
-    assert facts()["date"].isoformat() == "2026-11-23"
+    assert facts()["version"] == "2.1.332"
+    assert facts()["date"].isoformat() == "2026-11-29"

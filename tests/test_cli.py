@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.runs import PASSES_A, PASSES_B, make_run, passes
+from tests.runs import PASSES_A, PASSES_B, STAND_IN, make_run, passes
 from workbench import cli
 from workbench.errors import SetupError
 from workbench.trial.record import export_record
@@ -90,6 +90,39 @@ def test_read_for_people_shows_both_readings_and_where_to_mend(good: Path, repai
     assert f"{repaired}:3:" in result.stdout
 
 
+def test_read_says_at_which_model_and_effort_the_agent_runs(good: Path) -> None:
+    shown = workbench("read", str(good)).stdout
+    data = json.loads(workbench("read", str(good), "--json").stdout)
+
+    assert "runs at      claude-sonnet-5-5 (the file's 'sonnet')" in shown
+    assert "effort medium (the default of Claude Code 2.1.332 for claude-sonnet-5-5)" in shown
+    assert (data["model"], data["effort"]) == ("claude-sonnet-5-5", "medium")
+    assert data["sent"]["effort_from"] == "the default of Claude Code 2.1.332 for claude-sonnet-5-5"
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\nname: abc\ndescription: Use SECRET so.\n---\nBe.\n",
+        "---\nname: abc\ndescription: d\n---\nCall it with SECRET as the key.\n",
+        "---\nname: abc\ndescription: 'long LONG SECRET'\nmodel: SECRET\ncolor: SECRET\nSECRET: x\n---\nBe.\n",
+        "---\nname: SECRET\ndescription: Use it: so SECRET\nuser: SECRET\n---\nBe.\n",
+        "---\ndescription: [SECRET\n---\nBe.\n",
+    ],
+)
+def test_read_prints_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, options: list[str]) -> None:
+    path = tmp_path / "careless.md"
+    keys = ("sk-ant-api03-Zq81hXp0Lw7RtY2mK9", "hunter2-Q7x9Lm2Rz8Kp")
+    monkeypatch.setenv("OUR_SERVICE_PASSWORD", keys[1])
+    for key in keys:
+        path.write_text(text.replace("SECRET", key).replace("LONG", "word " * 14))
+        result = workbench("read", str(path), *options)
+
+        assert "careless.md" in result.output
+        assert key[:14] not in result.output
+
+
 def test_text_of_a_file_does_not_steer_the_terminal(tmp_path: Path) -> None:
     path = tmp_path / "loud.md"
     path.write_bytes(b"---\nname: loud\ndescription: x\n---\n\x1b[2J\x1b]0;owned\x07\n")
@@ -160,7 +193,7 @@ def test_wrong_setting_is_a_message(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     def refuse(live: bool | None) -> None:
         raise SetupError("set this instead")
 
-    monkeypatch.setattr("workbench.model.anthropic.choose_endpoint", refuse)
+    monkeypatch.setattr("workbench.model.endpoint.choose_endpoint", refuse)
     result = workbench("run", QUICK, "--out", str(tmp_path / "out"), "--live")
 
     assert (result.exit_code, result.stderr) == (2, "set this instead\n")
@@ -217,7 +250,7 @@ def test_report_lies_in_the_record_unless_a_folder_is_named_and_the_record_still
         (["--baseline", "base"], 0, "Gate passes"),
         (["--baseline", "draft"], 3, "Gate fails"),
         (["--baseline", "RECORD", "--variant", "draft"], 0, "A/A: both send the same requests"),
-        (["--baseline", "RECORD"], 2, "the run has 2 variants, name one of them"),
+        (["--baseline", "RECORD"], 0, '"draft" against "draft" of the baseline run'),
         (["--baseline", "nosuch"], 2, "there is no record of a run here"),
         (["--baseline", "base", "--margin", "7"], 2, "the margin is 7"),
     ],
@@ -226,6 +259,18 @@ def test_gate_ends_with_a_code_for_each_decision(record: str, arguments: list[st
     result = workbench("gate", record, *(argument.replace("RECORD", record) for argument in arguments))
 
     assert (result.exit_code, message in result.output) == (code, True), result.output
+
+
+def test_gate_has_a_code_of_its_own_for_made_up_replies(tmp_path: Path) -> None:
+    run = make_run({"base": passes(PASSES_A), "draft": passes(PASSES_B)}, endpoint=STAND_IN)
+    record = str(export_record(run, tmp_path))
+
+    refused = workbench("gate", record, "--baseline", "base")
+    allowed = workbench("gate", record, "--baseline", "base", "--allow-stand-in")
+
+    assert (refused.exit_code, refused.stdout) == (5, "")
+    assert "made up by the offline stand-in" in refused.stderr and "--allow-stand-in" in refused.stderr
+    assert (allowed.exit_code, allowed.stdout.startswith("OFFLINE STAND-IN")) == (0, True)
 
 
 def test_gate_has_a_code_of_its_own_for_too_little_data_and_says_it_as_json(tmp_path: Path) -> None:

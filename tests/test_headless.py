@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import datetime
 import re
+import socket
+import subprocess
 import sys
+import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from tests.written_notebooks import outputs_of, write_notebook
+from workbench.cli import main
 from workbench.definition.project import project_folder
 from workbench.errors import FileError, NotebookFailed, ParameterError
 from workbench.headless import run
 from workbench.headless.left_behind import NotebookRun
 from workbench.headless.notebook import run_notebook
 from workbench.headless.notebook_files import load_notebook
+from workbench.headless.one_writer import LOCK_FILE, only_writer
 from workbench.headless.page import html_page
-from workbench.headless.parameters import declared_parameters, parameters_from_text
+from workbench.headless.parameters import check_parameters, declared_parameters, parameters_from_text
 from workbench.secrets import is_key_like, looks_secret, without_secrets
 
 QUICK = Path(__file__).parent / "fixtures" / "quick.ipynb"
+CASES = Path(__file__).parents[2] / "shared" / "cases"
 
 KEYS = [
     "sk-ant-api03-Zx8Qw2Lm9RtY4uPa7KdF",
@@ -148,6 +158,49 @@ def test_folder_is_given_once(tmp_path: Path) -> None:
         run_notebook(QUICK, out=tmp_path, parameters={"out": "elsewhere"})
 
 
+def test_number_or_array_of_numpy_is_given_as_what_it_is_in_python() -> None:
+    declared = declared_parameters(load_notebook(QUICK))
+    given = {"count": np.int64(3), "share": np.float32(0.5), "fail": np.bool_(True), "names": np.array(["a", "b"])}
+
+    found = check_parameters(declared, given | {"word": np.str_("x")}, notebook=QUICK)
+
+    assert found == {"count": 3, "share": 0.5, "fail": True, "names": ["a", "b"], "word": "x"}
+    assert [type(found[name]) for name in ("count", "share", "fail", "names", "word")] == [int, float, bool, list, str]
+
+
+@pytest.mark.usefixtures("no_kernel")
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (Decimal("1.5"), "a value of type Decimal"),
+        (datetime.date(2026, 11, 29), "a value of type date"),
+        ({1, 2}, "a value of type set"),
+        (np.array([1j]), "a value of type complex"),
+        (float("nan"), "nan"),
+        ([np.float64("inf")], "inf"),
+        ({1: "a"}, "a mapping in which a name is of type int"),
+    ],
+)
+def test_value_that_no_notebook_holds_is_refused_by_name(tmp_path: Path, value: Any, said: str) -> None:
+    with pytest.raises(ParameterError, match=re.escape(f"parameter 'names' cannot be {said}: a notebook holds")):
+        run_notebook(QUICK, out=tmp_path / "out", parameters={"names": value})
+
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(not CASES.exists(), reason=f"{CASES} is not here")
+def test_numpy_parameter_reaches_the_notebook_as_a_number(tmp_path: Path) -> None:
+    run = run_notebook(
+        CASES / "parameter-numpy.ipynb",
+        out=tmp_path,
+        parameters={"n": np.int64(3), "s": np.array([1.5])},
+        progress=False,
+    )
+
+    [printed] = [cell.outputs[0].text for cell in nbformat.read(run.notebook, as_version=4).cells if cell.outputs]
+    assert printed == "'a' str 3 [1.5]\n"
+
+
 def test_texts_are_read_as_the_notebook_declares_them() -> None:
     texts = {
         "word": "3",
@@ -242,6 +295,30 @@ def test_page_needs_no_network_and_runs_no_script(quick_run: NotebookRun) -> Non
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 
+@pytest.mark.parametrize(
+    "shown", ["print(text)", "display(HTML('<p title=\"' + text + '\">' + text + '</p>'))", "raise ValueError(text)"]
+)
+def test_page_names_what_turns_a_line_and_typesets_nothing(tmp_path: Path, shown: str) -> None:
+    turned = "$5 a month or $50 \u202e\u2066 evil\u200f"
+    telling = write_notebook(
+        tmp_path / "telling.ipynb",
+        {"one": f"from IPython.display import HTML\ntext = {turned!r}", "raises-exception": shown},
+    )
+    page = run_notebook(telling, out=tmp_path / "out", progress=False).page.read_text(encoding="utf-8")
+
+    assert not re.search("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]", page)
+    assert "$5 a month or $50 &lt;U+202E&gt;&lt;U+2066&gt; evil&lt;U+200F&gt;" in page
+    assert re.search(r'<main class="mathjax_ignore tex2jax_ignore">', page)
+
+
+def test_page_names_what_turns_a_line_in_code_and_markdown() -> None:
+    cells = [nbformat.v4.new_code_cell("x = '\u202e'"), nbformat.v4.new_markdown_cell("a \u2067 b\n\n    c\td")]
+    page = html_page(nbformat.v4.new_notebook(cells=cells), title="\u202e")
+
+    assert not re.search("[\u202e\u2067]", page)
+    assert "a &lt;U+2067&gt; b" in page and "c\td" in page
+
+
 def test_two_runs_leave_the_same_notebook(quick_run: NotebookRun, tmp_path: Path) -> None:
     again = run_notebook(QUICK, out=tmp_path / "here", parameters={"word": "ha", "count": 2}, progress=False)
 
@@ -268,6 +345,86 @@ def test_cell_that_is_tagged_as_meant_to_raise_fails_no_notebook(tmp_path: Path)
     assert run.verdict == "went on"
     assert outputs_of(run.notebook, "raises-exception")[0].ename == "ZeroDivisionError"
     assert "did not come to its end" not in run.page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("leaves", ["sys.exit(0)", "sys.exit()", "raise SystemExit", "exit()", "quit()"])
+def test_notebook_that_ends_itself_before_its_record_failed_and_says_what_did_not_run(
+    tmp_path: Path, leaves: str
+) -> None:
+    cells = {"one": "print('kept')", "leave": f"import sys\n{leaves}", "two": "1", "three": "2"}
+    ending = write_notebook(tmp_path / "ending.ipynb", cells)
+
+    with pytest.raises(NotebookFailed) as failure:
+        run_notebook(ending, out=tmp_path / "out", progress=False)
+
+    assert "its cell 'leave' ended the notebook" in str(failure.value)
+    assert "2 cells of code after it did not run, and it left no record of a run" in str(failure.value)
+    assert outputs_of(tmp_path / "out/ending.ipynb", "one")[0].text == "kept\n"
+    assert "This notebook did not come to its end. It ended itself in the cell &#x27;leave&#x27;" in (
+        tmp_path / "out/ending.html"
+    ).read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not CASES.exists(), reason=f"{CASES} is not here")
+def test_command_fails_for_a_notebook_that_ends_itself(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["run", str(CASES / "sys-exit-0.ipynb"), "--out", str(tmp_path / "out")])
+
+    assert done.exit_code == 1
+    assert "1 cell of code after it did not run, and it left no record of a run" in done.output
+
+
+def test_notebook_that_ends_itself_after_its_record_has_done_its_work(tmp_path: Path) -> None:
+    cells = {
+        "parameters": 'out: str = "x"',
+        "record": "import pathlib, sys\npathlib.Path(out, 'run.json').write_text('{}')\nprint('kept')",
+        "leave": "sys.exit(0)",
+        "rest": "1",
+    }
+    ending = write_notebook(tmp_path / "ending.ipynb", cells)
+
+    run = run_notebook(ending, out=tmp_path / "out", progress=False)
+    assert run.record == tmp_path / "out"
+
+    write_notebook(tmp_path / "ending.ipynb", cells | {"record": "import sys"})
+    with pytest.raises(NotebookFailed, match="it left no record"):  # that of the run before is not its own
+        run_notebook(ending, out=tmp_path / "out", progress=False)
+
+
+def test_second_run_into_one_folder_is_refused_by_name_while_the_first_writes(tmp_path: Path) -> None:
+    waits = (
+        "import pathlib, time\npathlib.Path('began').touch()\nwhile pathlib.Path('began').exists(): time.sleep(0.01)"
+    )
+    (tmp_path / "agents").mkdir()
+    first = write_notebook(tmp_path / "first.ipynb", {"wait": waits})
+    other = write_notebook(tmp_path / "other.ipynb", {"one": "print('not me')"})
+    command = [sys.executable, "-m", "workbench", "run", str(first), "--out", "out"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as running:
+        until = time.monotonic() + 60
+        while not (tmp_path / "began").exists():
+            assert running.poll() is None and time.monotonic() < until
+            time.sleep(0.02)
+        for notebook in (first, other):
+            done = CliRunner().invoke(main, ["run", str(notebook), "--out", str(tmp_path / "out")])
+            assert done.exit_code == 2
+            assert f"first.ipynb (process {running.pid} on {socket.gethostname()}) writes to this folder" in done.output
+        (tmp_path / "began").unlink()
+        assert running.wait(60) == 0
+
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["first.html", "first.ipynb"]
+
+
+def test_folder_of_a_run_that_was_killed_is_free(tmp_path: Path) -> None:
+    hold = (
+        "import os, sys, pathlib, signal\nfrom workbench.headless.one_writer import only_writer\n"
+        "with only_writer(pathlib.Path('out'), of='x'):\n    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", hold], cwd=tmp_path, check=False)
+    left = [path.name for path in (tmp_path / "out").iterdir()]
+    with only_writer(tmp_path / "out", of="y"):
+        pass
+
+    assert left == [LOCK_FILE]
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_magic_that_is_wrong_fails_the_notebook_though_ipython_only_prints_it(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -24,14 +25,13 @@ from workbench.definition.agent import Agent, parse_agent
 from workbench.ledger.leases import Leases
 from workbench.ledger.schema import askers, budget_holds, claims
 from workbench.ledger.store import open_ledger
-from workbench.model import asker
-from workbench.model.batches.ask import Polling, ask_batch
-from workbench.runs import missing
+from workbench.model.retrying import BATCHES, Retry
+from workbench.runs import missing, runner
 from workbench.runs.plan import Plan, plan_trials
-from workbench.runs.runner import run_trials
 from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, Reply, Run
 
+run_trials = partial(runner.run_trials, retry=Retry(first_seconds=0.001))
 ELSEWHERE = "another machine"
 
 
@@ -39,7 +39,6 @@ ELSEWHERE = "another machine"
 def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(missing, "FIRST_LOOK_SECONDS", 0.02)
     monkeypatch.setattr(missing, "LONGEST_LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(asker, "FIRST_WAIT_SECONDS", 0.001)
 
 
 @pytest.fixture
@@ -257,15 +256,14 @@ def test_fresh_run_waits_for_nobody(agent: Agent, server: MessagesServer) -> Non
 
 
 def test_batch_waits_for_what_is_being_streamed(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    often = Polling(first_seconds=0.01, longest_seconds=0.05)
-    monkeypatch.setattr(missing, "ask_batch", partial(ask_batch, polling=often))
+    often = replace(BATCHES, first_seconds=0.01, longest_seconds=0.05)
     plan = plan_of(agent, range(3))
     with serve_batches() as server, ThreadPoolExecutor() as threads:
         server.ends_at_once = True
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         streamed = plan.trials(Endpoint(kind="server", base_url=server.url))[0]
         lease(streamed.key)
-        run = threads.submit(run_trials, plan, via="batch")
+        run = threads.submit(run_trials, plan, via="batch", retry=often)
         wait_until(lambda: sum(server.asked().values()) == 2)
         answered = streamed.replace(reply=Reply(text="streamed", stop_reason="end_turn"))
         with open_ledger() as ledger:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from tests.messages_server import MessagesServer, serve
 from tests.postgres_server import postgres_server
@@ -26,12 +29,18 @@ from workbench.headless.batch import estimate_batch, run_batch
 from workbench.headless.batch_plan import BatchPlan, load_batch
 from workbench.headless.kernels.ready import DISABLED
 from workbench.headless.left_behind import Batch
+from workbench.headless.notebook import run_notebook
 
 TRY = """
 import workbench as wb
 tasks = [wb.Task(id=f"{topic}-{n}", input=f"{topic} {n}") for n in range(count)]
 plan = wb.plan_trials({"base": wb.load_agent(agent)}, tasks, max_tokens=100, model="claude-haiku-4-5")
 run = wb.run_trials(plan, progress=False, concurrency=2)
+"""
+TRY_TASKS = """
+import workbench as wb
+plan = wb.plan_trials({"base": wb.load_agent(agent)}, wb.load_tasks(tasks), max_tokens=100, model="claude-haiku-4-5")
+run = wb.run_trials(plan, progress=False)
 """
 PARAMETERS = 'agent: str = "agents/one.md"\ntopic: str = "a"\ncount: int = 4\nfails: bool = False'
 PLANS = "plan.yaml"
@@ -55,7 +64,7 @@ class _Here(Executor):
 @pytest.fixture
 def no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """For what is the same with and without worker processes, which take seconds to start."""
-    monkeypatch.setattr(batch, "_executor", lambda *_: nullcontext(_Here()))
+    monkeypatch.setattr(batch, "_executor", lambda *_, **__: nullcontext(_Here()))
 
 
 @pytest.fixture
@@ -84,6 +93,56 @@ def test_grid_and_agents_make_one_job_each(project: Path) -> None:
         for name in ("one", "two")
         for count in (1, 2)
     ]
+
+
+def test_agents_of_one_name_in_two_folders_are_two_jobs(project: Path) -> None:
+    for folder in ("ops", "web"):
+        (project / "agents" / folder).mkdir()
+        shutil.copy(project / "agents/one.md", project / "agents" / folder / "reviewer.md")
+    plan = _plan(project, {"notebook": "try.ipynb", "agents": "agents/**/*.md"})
+
+    assert [(job.name, job.parameters["agent"]) for job in plan.jobs] == [
+        ("try-one", "agents/one.md"),
+        ("try-ops-reviewer", "agents/ops/reviewer.md"),
+        ("try-two", "agents/two.md"),
+        ("try-web-reviewer", "agents/web/reviewer.md"),
+    ]
+
+
+TASKS = 'agent: str = "agents/one.md"\ntasks: str = "agents/one.tasks.yaml"'
+
+
+@pytest.mark.usefixtures("no_workers")
+def test_agent_without_tasks_is_tried_on_no_others_and_is_named(project: Path, server: MessagesServer) -> None:
+    (project / "agents/one.tasks.yaml").write_text("- id: own\n  input: Of one.\n")
+    cells = {"parameters": TASKS, "try": TRY_TASKS, "verdict": "print([task.id for task in run.tasks])"}
+    write_notebook(project / "tasks.ipynb", cells)
+    _plan(project, {"notebook": "tasks.ipynb", "agents": "agents"})
+    done = CliRunner().invoke(main, ["batch", PLANS])
+    estimate = CliRunner().invoke(main, ["batch", PLANS, "--estimate"])
+    alone = CliRunner().invoke(main, ["run", "tasks.ipynb", "--out", "alone", "-p", "agent", "agents/two.md"])
+
+    why = "agents/two.md has no tasks beside it (agents/two.tasks.yaml), and agents/one.tasks.yaml are another agent's"
+    assert (done.exit_code, estimate.exit_code, alone.exit_code) == (1, 1, 2)
+    assert "2 notebooks: 1 completed, 1 refused" in done.output
+    assert all(why in each.output for each in (done, estimate, alone))
+    assert why in html.unescape((project / "outputs/batch/index.html").read_text())
+    assert {str(body["messages"]) for body in server.bodies if "max_tokens" in body} == {
+        str([{"role": "user", "content": "Of one."}])
+    }
+
+
+def test_tasks_beside_an_agent_are_taken_by_a_single_run_too(project: Path, server: MessagesServer) -> None:
+    for name in ("one", "two"):
+        (project / f"agents/{name}.tasks.yaml").write_text(f"- id: of-{name}\n  input: Hello\n")
+    cells = {"parameters": TASKS, "try": TRY_TASKS, "verdict": "print([task.id for task in run.tasks])"}
+    write_notebook(project / "tasks.ipynb", cells)
+
+    run = run_notebook("tasks.ipynb", out="two", parameters={"agent": "agents/two.md"}, progress=False)
+    named = {"agent": "agents/two.md", "tasks": "agents/one.tasks.yaml"}
+    asked = run_notebook("tasks.ipynb", out="named", parameters=named, progress=False)
+
+    assert (run.verdict, asked.verdict) == ("['of-two']", "['of-one']")
 
 
 def test_name_is_filled_in_from_the_parameters(project: Path) -> None:
@@ -220,8 +279,6 @@ def test_budget_around_a_budget_is_refused(project: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.usefixtures("no_workers")
 def test_exit_code_says_whether_all_came_to_their_end(project: Path, server: MessagesServer) -> None:
-    from click.testing import CliRunner
-
     _plan(project, {"notebook": "try.ipynb", "parameters": {"fails": True}})
     failed = CliRunner().invoke(main, ["batch", PLANS])
     _plan(project, {"notebook": "try.ipynb"})

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import papermill
 import pytest
 
@@ -214,6 +215,61 @@ def test_failed_run_goes_on_with_its_parameters_and_pays_for_nothing_again(
     assert printed_by(run.notebook, "run").count("what load do you expect?") == 3
     assert nbformat.read(run.notebook, as_version=4).metadata["papermill"]["parameters"] == {"count": 3, "fails": False}
     assert len(server.bodies) == 3
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("agents/one.md", "---\nname: one\ndescription: D.\n---\nYou are another.\n"),
+        ("agents/one.tasks.yaml", "- id: one\n  input: Goodbye\n"),
+    ],
+)
+def test_finished_run_is_run_anew_where_a_file_changed_and_says_which(
+    project: Path, server: MessagesServer, caplog: pytest.LogCaptureFixture, file: str, content: str
+) -> None:
+    run_notebook("try.ipynb", out="out", progress=False)
+    same = run_notebook("try.ipynb", out="out", progress=False, go_on=True)
+    (project / file).write_text(content)
+    again = run_notebook("try.ipynb", out="out", progress=False, go_on=True)
+
+    assert same.seconds == 0
+    assert again.seconds > 0
+    assert [record.getMessage() for record in caplog.records] == [
+        f"out: {file} changed since its last run, so it runs anew; what the ledger holds is not asked for again"
+    ]
+    assert len(server.bodies) == 4  # two repeats of each
+
+
+def test_finished_run_is_run_anew_where_the_notebook_changed_or_a_file_is_gone(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_notebook(project / "try.ipynb", {"parameters": 'agent: str = "agents/one.md"', "verdict": "print('first')"})
+    run_notebook("try.ipynb", out="out", progress=False)
+    write_notebook(project / "try.ipynb", {"parameters": 'agent: str = "agents/one.md"', "verdict": "print('second')"})
+    (project / "agents/one.md").unlink()
+    again = run_notebook("try.ipynb", out="out", progress=False, go_on=True)
+
+    assert again.verdict == "second"
+    assert [record.getMessage().partition(" changed")[0] for record in caplog.records] == [
+        "out: agents/one.md (which is gone)",
+        "out: the notebook itself",
+    ]
+
+
+def test_finished_run_of_an_older_workbench_that_told_no_hash_of_its_cells_stays(project: Path) -> None:
+    write_notebook(project / "try.ipynb", {"parameters": "count: int = 1", "verdict": "print(count)"})
+    run = run_notebook("try.ipynb", out="out", progress=False)
+    document = nbformat.read(run.notebook, as_version=4)
+    del document.metadata["workbench"]["notebook"]
+    nbformat.write(document, run.notebook)
+
+    assert run_notebook("try.ipynb", out="out", progress=False, go_on=True).seconds == 0
+
+
+@pytest.mark.parametrize("given", [{"count": np.int64(2)}, {"count": (1, 2)}])
+def test_papermill_refuses_a_value_that_it_has_written_as_another(project: Path, given: dict[str, Any]) -> None:
+    with pytest.raises(ParameterError, match=r"give papermill parameters of Python's own types|must be int"):
+        _papermill(given)
 
 
 def _papermill(parameters: dict[str, Any], **options: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import subprocess
 import sys
@@ -175,6 +176,36 @@ def test_cell_that_will_not_be_interrupted_is_killed_at_its_deadline(folder: Pat
     assert not pid or not Path("/proc", pid).exists()
 
 
+def test_deadline_that_is_named_is_the_one_that_passed_with_what_used_it_up(folder: Path) -> None:
+    # Interrupting it takes until the other deadline has passed as well.
+    stubborn = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(60)"
+    slow = write_notebook(folder / "both.ipynb", {"first": "import time; time.sleep(0.3)", "wait": stubborn})
+
+    with pytest.raises(NotebookFailed) as of_cell:
+        run_notebook(slow, out=folder / "both", progress=False, deadline_seconds=4, cell_deadline_seconds=2)
+    with pytest.raises(NotebookFailed) as of_notebook:
+        run_notebook(slow, out=folder / "both", progress=False, deadline_seconds=2, cell_deadline_seconds=4)
+
+    assert re.search(
+        r"the deadline of 2 s for the cell passed\nit went by with 2\.\d s in the cell 'wait'\n", str(of_cell.value)
+    )
+    assert re.search(
+        r"the deadline of 2 s for the notebook passed\nit went by with \d\.\d s until the kernel was ready, "
+        r"0\.[34] s in the cells before it and \d\.\d s in the cell 'wait'\n",
+        str(of_notebook.value),
+    )
+
+
+def test_deadline_that_passes_while_the_kernel_starts_is_named_as_it_was_set(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ready.DISABLED, "1")
+    quick = write_notebook(folder / "late.ipynb", {"one": "1"})
+
+    with pytest.raises(NotebookFailed, match=r"the deadline of 0.2 s for the notebook passed\n0\.\d s went by and its"):
+        run_notebook(quick, out=folder / "late", progress=False, deadline_seconds=0.2)
+
+
 def test_nothing_outlives_an_owner_that_is_killed_but_what_ran(folder: Path) -> None:
     tell = (
         "import os, pathlib, time\n"
@@ -211,6 +242,24 @@ def test_no_grammar_of_addresses_is_compiled_for_a_notebook(door: str) -> None:
     code = f"import sys, {load}workbench.headless.{door}; print('rfc3987_syntax' in sys.modules, 'nbformat' in sys.modules)"
 
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["False", "True"]
+
+
+@pytest.mark.parametrize(("once", "wanted"), [(True, ready.KERNEL_MODULES), (False, ("ipykernel.debugger", "numpy"))])
+def test_interpreter_for_one_notebook_imports_no_more_than_a_kernel_does(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, once: bool, wanted: tuple[str, ...]
+) -> None:
+    started: list[list[str]] = []
+
+    def start(command: list[str], **_: object) -> None:
+        started.append(command)
+        raise OSError("only looked at")
+
+    monkeypatch.setattr(ready.subprocess, "Popen", start)
+    ready.end_ready_interpreter()
+    ready.start_ready_interpreter({}, once=once)
+
+    [(_, _, _, *imports)] = started
+    assert imports == [*(["--once"] if once else []), *wanted]
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])

@@ -14,14 +14,16 @@ import pytest
 import workbench
 
 SOURCE = Path(workbench.__file__).parent
-GROUND = {"errors", "secrets", "markup"}
+GROUND = {"errors", "key_forms", "secrets", "markup", "collector"}
 VALUES = GROUND | {"definition", "shipped", "statistics", "trial"}
 ASKING = VALUES | {"ledger", "grading", "model", "runs"}
 
 STANDS_ON = {
     "errors": set(),
-    "secrets": set(),
+    "key_forms": set(),
+    "secrets": {"key_forms"},
     "markup": set(),
+    "collector": set(),
     "definition": GROUND,
     "shipped": {"definition"},
     "statistics": GROUND,

@@ -16,22 +16,16 @@ from workbench.errors import BudgetError, PlanError, ReplayMiss, SetupError
 from workbench.grading.catalogue import standard
 from workbench.ledger.budget.worst_case import most_of
 from workbench.ledger.store import open_ledger
-from workbench.model import asker
-from workbench.model.batches.ask import Polling, ask_batch
-from workbench.runs import missing
+from workbench.model.retrying import BATCHES, Retry
+from workbench.runs import runner
 from workbench.runs.plan import Plan, plan_trials
-from workbench.runs.runner import run_trials
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Run
 
 TASKS = tuple(Task(id=str(number), input=f"task {number}") for number in range(6))
 
-OFTEN = Polling(first_seconds=0.01, longest_seconds=0.05)
-
-
-@pytest.fixture(autouse=True)
-def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asker, "FIRST_WAIT_SECONDS", 0.001)
+OFTEN = replace(BATCHES, first_seconds=0.01, longest_seconds=0.05)
+run_trials = partial(runner.run_trials, retry=Retry(first_seconds=0.001))
 
 
 def plan_of(agent: Agent, **settings: int) -> Plan:
@@ -178,7 +172,6 @@ def test_same_plan_streamed_batched_and_replayed_gives_equal_tables(
     plan = plan_trials(variants, tasks, graders=standard())
     streamed = run_trials(plan)
     streamed_again = run_trials(plan, mode="replay")
-    monkeypatch.setattr(missing, "ask_batch", partial(ask_batch, polling=OFTEN))
 
     def reply(params: dict[str, object]) -> dict[str, object]:
         message = {
@@ -193,7 +186,7 @@ def test_same_plan_streamed_batched_and_replayed_gives_equal_tables(
         batch_server.outcome = reply
         batch_server.ends_at_once = True
         monkeypatch.setenv("ANTHROPIC_BASE_URL", batch_server.url)
-        batched = run_trials(plan, via="batch", budget_usd=1.0)
+        batched = run_trials(plan, via="batch", budget_usd=1.0, retry=OFTEN)
     replayed = run_trials(plan, mode="replay")
 
     tables = [compare(run, baseline="base") for run in (streamed, batched, streamed_again, replayed)]
@@ -246,11 +239,10 @@ def test_stand_in_has_no_batches(agent: Agent) -> None:
 
 
 def test_what_is_on_its_way_in_a_batch_is_not_streamed_as_well(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(missing, "ask_batch", partial(ask_batch, polling=OFTEN))
     with serve_batches() as server:
         server.ends_at_once = False
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        waiting = threading.Thread(target=lambda: run_trials(plan_of(agent), via="batch"))
+        waiting = threading.Thread(target=lambda: run_trials(plan_of(agent), via="batch", retry=OFTEN))
         waiting.start()
         assert server.looked.wait(20)
 

@@ -16,6 +16,8 @@ from mistune import create_markdown
 
 from tests.runs import GROUPS, LIVE, PASSES_A, PASSES_B, STAND_IN, make_run, passes
 from workbench.comparison.columns import trial_columns
+from workbench.comparison.flips import what_flipped
+from workbench.comparison.gate import gate
 from workbench.comparison.static_tables import ranking_table, tasks_table
 from workbench.comparison.tables import compare
 from workbench.comparison.trial_table import columns_of, screen_values
@@ -368,6 +370,19 @@ def test_a_run_with_two_trials_of_one_attempt_is_refused() -> None:
 
     with pytest.raises(ComparisonError, match="two trials of task 'task-0', variant 'A', repeat 1"):
         compare(with_trials(run, run.trials[0], run.trials[1], run.trials[1]), baseline="A")
+
+
+@pytest.mark.parametrize("which", [slice(0, 1), slice(1, 2), slice(0, 24)])
+def test_made_up_replies_are_not_compared_with_a_models(which: slice) -> None:
+    run = example()
+    made_up = [trial.replace(endpoint=STAND_IN) for trial in run.trials[which]]
+    mixed = replace(run, trials=(*run.trials[: which.start], *made_up, *run.trials[which.stop :]))
+
+    for look in (compare, what_flipped):
+        with pytest.raises(ComparisonError, match=r"made up by the offline stand-in \(.* of 'A'.*asked for others"):
+            look(mixed, baseline="A")  # type: ignore[operator]
+    with pytest.raises(ComparisonError, match=r"made.up.* not compared"):
+        gate(mixed, "A")
 
 
 def test_a_run_with_a_trial_that_was_not_planned_is_refused() -> None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from workbench.headless.notebook import run_notebook as run_notebook
     from workbench.ledger.columns import read_attempts as read_attempts
     from workbench.ledger.store import open_ledger as open_ledger
-    from workbench.model.anthropic import choose_endpoint as choose_endpoint
+    from workbench.model.endpoint import choose_endpoint as choose_endpoint
     from workbench.runs.conversation import answer_reply as answer_reply
     from workbench.runs.estimate import estimate_plan as estimate_plan
     from workbench.runs.plan import make_request as make_request
@@ -83,7 +83,7 @@ _ROOMS = {
     "trial.trial": ("Reply", "Run", "Score", "Trial", "Variant"),
     "runs.plan": ("make_request", "plan_trials"),
     "runs.estimate": ("estimate_plan",),
-    "model.anthropic": ("choose_endpoint",),
+    "model.endpoint": ("choose_endpoint",),
     "ledger.store": ("open_ledger",),
     "ledger.columns": ("read_attempts",),
     "trial.regrade": ("regrade",),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.errors import FileError, NotebookFailed, ParameterError, WorkbenchError
+from workbench.errors import FileError, NotebookFailed, ParameterError, StandInError, WorkbenchError
 from workbench.project.commands import COMMANDS as GETTING_IN
 from workbench.project.commands import lab_command
 from workbench.secrets import without_secrets
@@ -29,6 +29,8 @@ EXIT_WORSE = 3
 """The gate: the run is shown to be worse."""
 EXIT_UNDECIDED = 4
 """The gate: there is not enough data to say."""
+EXIT_STAND_IN = 5
+"""The gate: the replies were made up by the offline stand-in."""
 EXIT_INTERRUPTED = 130
 
 
@@ -111,13 +113,12 @@ def run_command(
     """
     from workbench.headless.kernels.ready import kernel_environment, start_ready_interpreter
 
-    # First of all: it imports what the notebook will, while this process imports what it needs itself.
-    imports_all = notebook.is_file() and b"import workbench" in notebook.read_bytes()
-    start_ready_interpreter(kernel_environment(os.environ), once=not imports_all)
+    # First of all: it imports what a kernel does, while this process imports what it needs itself.
+    start_ready_interpreter(kernel_environment(os.environ), once=True)
     from workbench.headless.notebook import run_notebook
     from workbench.headless.notebook_files import load_notebook
     from workbench.headless.parameters import declared_parameters, parameters_from_text
-    from workbench.model.anthropic import choose_endpoint
+    from workbench.model.endpoint import choose_endpoint
 
     declared = declared_parameters(load_notebook(notebook))
     parameters = parameters_from_text(declared, dict(texts))
@@ -208,7 +209,7 @@ _KINDS = {
 
 
 def _json_line(file: Path, reading: Reading) -> str:
-    return json.dumps(
+    shown = _without_secrets_in(
         {
             "file": str(file),
             "kind": reading.kind,
@@ -217,15 +218,29 @@ def _json_line(file: Path, reading: Reading) -> str:
             "description": reading.description,
             "tools": reading.tools,
             "model": reading.model,
+            "effort": reading.effort,
+            "sent": None if reading.sent is None else asdict(reading.sent),
             "prompt": reading.prompt,
             "problems": [asdict(problem) for problem in reading.problems],
         }
     )
+    return json.dumps(shown)
+
+
+def _without_secrets_in(value: Any) -> Any:
+    """Plain data, each text of it without secrets: one that is part of a longer line could hide in its escapes."""
+    if isinstance(value, str):
+        return without_secrets(value)
+    if isinstance(value, dict):
+        return {key: _without_secrets_in(each) for key, each in value.items()}
+    return [_without_secrets_in(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _page(file: Path, agent: Agent, reading: Reading) -> str:
+    from workbench.definition.claude_code import resolve_agent
     from workbench.definition.lint import check_agent
 
+    sent = resolve_agent(agent)
     listed = "" if reading.listed else ", and lists no agent for it"
     lines = [f"{file}", f"  Claude Code {_KINDS[reading.kind]}{listed}"]
     for field, written, read in (
@@ -233,6 +248,7 @@ def _page(file: Path, agent: Agent, reading: Reading) -> str:
         ("description", agent.description, reading.description),
         ("tools", agent.tools, reading.tools),
         ("model", agent.model, reading.model),
+        ("effort", None if agent.effort is None else str(agent.effort), reading.effort),
         ("prompt", agent.prompt, reading.prompt),
     ):
         shown, as_read = _in_one_line(written), _in_one_line(read)
@@ -241,18 +257,22 @@ def _page(file: Path, agent: Agent, reading: Reading) -> str:
         else:
             lines.append(f"  {field:<13}as written   {shown}")
             lines.append(f"  {'':<13}Claude Code  {as_read}")
+    if reading.listed:
+        lines.append(f"  {'runs at':<13}{_printable(f'{sent.model} ({sent.model_from})')}")
+        lines.append(f"  {'':<13}{_printable(f'effort {sent.effort_in_words}')}")
     problems = dict.fromkeys((*reading.problems, *check_agent(agent)))
     lines.append(f"  {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
     for problem in sorted(problems, key=lambda problem: (problem.line, problem.column)):
         lines.append(f"  {file}:{_printable(str(problem))}")
-    return "\n".join(lines) + "\n"
+    return without_secrets("\n".join(lines)) + "\n"
 
 
 def _in_one_line(value: str | tuple[str, ...] | None, width: int = 90) -> str:
     """A value for a list: a dash where there is none, a long one as its beginning and its length."""
     if value is None:
         return "-"
-    text = " ".join((value if isinstance(value, str) else ", ".join(value)).split())
+    # Before it is cut short: half a key is a key still, and looks like none.
+    text = " ".join(without_secrets(value if isinstance(value, str) else ", ".join(value)).split())
     return _printable(text if len(text) <= width else f"{text[:width]}... ({len(text):,} characters)")
 
 
@@ -283,6 +303,8 @@ def batch_command(plan: Path, at_once: int | None, go_on: bool, estimate: bool, 
     loaded = load_batch(plan)
     if estimate:
         click.echo(estimate_batch(loaded, say=_say))
+        if any(job.refusal for job in loaded.jobs):
+            sys.exit(EXIT_FAILED)
         return
     batch = run_batch(loaded, at_once=at_once, go_on=go_on, dask=dask, say=_say)
     click.echo(f"\n{summary(batch.outcomes)}\nindex     {batch.index}")
@@ -291,8 +313,8 @@ def batch_command(plan: Path, at_once: int | None, go_on: bool, estimate: bool, 
         sys.exit(EXIT_FAILED)
 
 
-def _say(line: str) -> None:
-    click.echo(_printable(line))
+def _say(line: str, *, err: bool = False) -> None:
+    click.echo(_printable(without_secrets(line)), err=err)
 
 
 @main.command("report")
@@ -317,17 +339,26 @@ def report_command(record: Path, baseline: str | None, out: Path | None, formats
 @click.option("--baseline", "other", metavar="OTHER", required=True, help="A variant of RUN, or another record.")
 @click.option("--margin", type=float, default=0.05, show_default=True, help="The loss that is put up with, in 0..1.")
 @click.option("--variant", metavar="NAME", help="The variant of RUN to hold against it, where there are several.")
+@click.option("--allow-stand-in", is_flag=True, help="Decide on made-up replies too, to try the gate out.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON instead of a sentence.")
-def gate_command(record: Path, other: str, margin: float, variant: str | None, as_json: bool) -> None:
+def gate_command(
+    record: Path, other: str, margin: float, variant: str | None, allow_stand_in: bool, as_json: bool
+) -> None:
     """Exit with 0 if RUN is shown to be no worse than OTHER by more than the margin.
 
-    With 3 if it is shown to be worse, with 4 if there is not enough data to say, with 2 if the two cannot be compared.
+    With 3 if it is shown to be worse, with 4 if there is not enough data to say, with 5 if the replies were made up by
+    the offline stand-in, with 2 if the two cannot be compared.
     """
     from workbench.comparison.gate import gate
     from workbench.trial.record import load_run
 
     run = load_run(record)
-    found = gate(run, other if other in run.variants else load_run(other), margin=margin, variant=variant)
+    against = other if other in run.variants else load_run(other)
+    try:
+        found = gate(run, against, margin=margin, variant=variant, allow_stand_in=allow_stand_in)
+    except StandInError as error:
+        _say(f"{error} (--allow-stand-in)", err=True)
+        sys.exit(EXIT_STAND_IN)
     if as_json:
         click.echo(json.dumps(asdict(found)))
     else:
@@ -355,4 +386,4 @@ def review_command(
             page.write_text(without_secrets(found.html()), encoding="utf-8", errors="backslashreplace", newline="\n")
         except OSError as error:
             raise FileError(f"cannot be written: {error.strerror}", path=page) from error
-    click.echo((found.markdown() if as_markdown else str(found)).rstrip("\n"))
+    click.echo(without_secrets(found.markdown() if as_markdown else str(found)).rstrip("\n"))

@@ -35,6 +35,10 @@ def _where_it_started(path: Path | None) -> str:
         return " (paths start at the working directory, which is gone)"
 
 
+class FolderInUse(FileError):
+    """Another run writes to the folder; says which."""
+
+
 class AgentFileError(FileError):
     """An agent file cannot be read or written."""
 
@@ -96,6 +100,10 @@ class RecordError(FileError):
 
 class ComparisonError(WorkbenchError):
     """A run cannot be compared as asked: unknown baseline, nothing in common."""
+
+
+class StandInError(ComparisonError):
+    """Replies that were made up by the offline stand-in are to decide something."""
 
 
 class ParameterError(WorkbenchError):

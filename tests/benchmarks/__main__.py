@@ -9,7 +9,7 @@ ledger   trials a second into the ledger, and 100,000 read back
 faults   2,000 trials while 15 % of the requests fail in every way
 kills    100 SIGKILLs at random moments of one run within a budget
 notebooks  20 notebooks without a browser, beside papermill; one killed 20 times and continued
-kernels  what each trick of the interpreter that kernels are forked from saves
+kernels  one short notebook by each way to start a kernel, and what each trick for that saves
 budget   what a budget costs a trial
 gate     how often the gate errs, by simulation
 statistics  coverage, false positives and power by simulation, beside their targets

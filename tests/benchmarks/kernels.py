@@ -8,10 +8,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks.measure import Program, cpu_seconds, in_turn, median
+from tests.benchmarks.measure import Program, cost, cpu_seconds, in_turn, median, seconds
+from tests.benchmarks.notebook_programs import RUN
+from tests.written_notebooks import write_notebook
 from workbench.headless.kernels import ready
 
 IMPORTS = "import gc, importlib\n{first}\nfor name in {names}:\n    importlib.import_module(name)"
+RUN_ONE = """
+import os, sys
+from workbench.headless.kernels.ready import kernel_environment, start_ready_interpreter
+start_ready_interpreter(kernel_environment(os.environ), once=sys.argv[1] == "once")
+from workbench.headless.notebook import run_notebook
+run_notebook("short.ipynb", out="out", progress=False)
+"""
 SHARES = "        _share_what_is_imported()\n"
 BUSY = "import gc\ngc.collect()\nlists = [[n] for n in range(200_000)]\ndel lists"
 
@@ -77,7 +86,30 @@ def _memory_of_kernels(folder: Path, script: str) -> list[int]:
     return held
 
 
+def show_one_notebook() -> None:
+    """One short notebook that the ledger answers: the whole command, by each way to start its kernel."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "agents").mkdir()
+        (folder / "agents/one.md").write_text("---\nname: one\ndescription: D.\nmodel: haiku\n---\nYou are one.\n")
+        cells = {"parameters": "number: int = 0", "run": f"import workbench as wb\n{RUN}", "verdict": "print(number)"}
+        write_notebook(folder / "short.ipynb", cells)
+        given = {"WORKBENCH_LEDGER": str(folder / "ledger.sqlite"), "WORKBENCH_OFFLINE_TOKENS_PER_SECOND": "0"}
+        command = [sys.executable, "-c", RUN_ONE]
+        programs = {
+            "forked, a kernel's imports": Program(command=[*command, "once"], environment=given, folder=folder),
+            "forked, all imports": Program(command=[*command, "all"], environment=given, folder=folder),
+            "ordinary": Program(command=[*command, "once"], environment={**given, ready.DISABLED: "1"}, folder=folder),
+        }
+        cost(programs["ordinary"])  # asks for the trials
+        for title, found in in_turn(programs).items():
+            print(
+                f"one short notebook, {title:<28} {median(found, seconds):5.2f} s  CPU {median(found, cpu_seconds):5.2f} s"
+            )
+
+
 def main() -> None:
+    show_one_notebook()
     show_imports()
     show_nbformat()
     if sys.platform == "linux":

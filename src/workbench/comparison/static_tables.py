@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -118,10 +119,11 @@ def ranking_table(compared: Compared) -> Table | None:
         return None
     verdicts = {verdict.variant: verdict for verdict in compared.verdicts}
     scored = sorted(compared.summaries, key=lambda s: -math.inf if math.isnan(s.score) else s.score, reverse=True)
+    rising = sorted(summary.score for summary in scored if not math.isnan(summary.score))
     rows = []
     for summary in scored:
         verdict = verdicts.get(summary.name)
-        better = sum(other.score > summary.score + _TIE for other in scored)
+        better = len(rising) - bisect_right(rising, summary.score + _TIE)
         shown = "-" if math.isnan(summary.score) else str(1 + better)
         score = _points_or_dash(summary.score, sign=False)
         if verdict is None:

@@ -1,7 +1,7 @@
 """What Claude Code makes of an agent file: whether it is listed, what the model is shown of it, what is sent.
 
 A model of the program's own reader (`two_passes.py`) with its rules on names and types, measured against version
-2.1.330.
+2.1.332.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from workbench.definition.document import Document, parse_document
 from workbench.definition.facts import facts
 from workbench.definition.header import Problem, Severity, brief, problem_at
 from workbench.definition.lines import as_shown
+from workbench.definition.resolved import Resolved, resolve
 from workbench.definition.two_passes import (
     Parsed,
     ReadingKind,
@@ -42,10 +43,8 @@ class Reading:
     """As the model is shown it: a backslash and an n have become a line end."""
     tools: str | None = None
     """As the model is shown them: "All tools", "Read, Grep" or "All tools except Write"."""
-    model: str | None = None
-    """The id that is asked for; an absent or inherited model gives the session's default."""
-    effort: str | None = None
-    """The file's own, where it is one of the levels."""
+    sent: Resolved | None = None
+    """The model and the effort with which it is asked, and why."""
     prompt: str = ""
     """The text after the header, blanks at its edges trimmed. For an empty one Claude Code sends its own
     text, and with `memory` it appends how to use the memory. Also given for a dropped file."""
@@ -53,13 +52,29 @@ class Reading:
     """What is lost or changed on the way, in the order of lines."""
 
     @property
+    def model(self) -> str | None:
+        """The id that is asked for; an absent or inherited model gives the session's default."""
+        return None if self.sent is None else self.sent.model
+
+    @property
+    def effort(self) -> str | None:
+        """The effort that is sent; also `None` where no level is sent."""
+        return None if self.sent is None else self.sent.effort
+
+    @property
     def listed(self) -> bool:
         """Whether the agent is offered to the model at all."""
         return self.kind != "dropped"
 
 
-def read_as_claude_code(source: Agent | Document | bytes) -> Reading:
-    """What Claude Code makes of an agent with its changes, of a document, or of bytes. Never raises."""
+def read_as_claude_code(
+    source: Agent | Document | bytes, *, model: str | None = None, effort: str | None = None
+) -> Reading:
+    """What Claude Code makes of an agent with its changes, of a document, or of bytes. Never raises.
+
+    `model` and `effort` are what is asked for beside the file, which counts before what it says. What the environment
+    says of models counts too: see `resolve`.
+    """
     document = _document_of(source)
     parsed = parse_as_claude_code(document)
     values = parsed.values
@@ -75,18 +90,19 @@ def read_as_claude_code(source: Agent | Document | bytes) -> Reading:
         name=values["name"],
         description=shown_description(values["description"]),
         tools=_shown_tools(values),
-        model=resolve_model_alias(values.get("model")),
-        effort=values["effort"] if values.get("effort") in facts()["efforts"] else None,
+        sent=resolve(values.get("model"), values.get("effort"), asked_model=model, asked_effort=effort),
         prompt=parsed.prompt,
         problems=_in_order(problems),
     )
 
 
-def resolve_model_alias(model: object) -> str:
-    """The model id that Claude Code asks for: of an alias in any case; the default for none; else the name."""
-    if not isinstance(model, str) or not model or model.lower() == "inherit":
-        return str(facts()["default_model"])
-    return str(facts()["aliases"].get(model.lower(), model))
+def resolve_agent(agent: Agent, *, model: str | None = None, effort: str | None = None) -> Resolved:
+    """What a request for this agent carries: what Claude Code sends, and for a file that it drops, what the file says.
+
+    `model` and `effort` are what is asked for beside the file.
+    """
+    sent = read_as_claude_code(agent, model=model, effort=effort).sent
+    return sent or resolve(agent.model, agent.effort, asked_model=model, asked_effort=effort)
 
 
 def _document_of(source: Agent | Document | bytes) -> Document:

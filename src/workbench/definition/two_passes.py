@@ -13,18 +13,17 @@ from typing import Any, Literal
 
 from workbench.definition import yaml12
 from workbench.definition.document import Document
-from workbench.definition.lines import as_shown
+from workbench.definition.lines import BLANKS, as_shown
 
 ReadingKind = Literal["strict", "repaired", "dropped"]
 """`strict`: as it is; `repaired`: after putting values in quotes, which other readers do not do; `dropped`: not at
 all."""
 
-# As JavaScript has it: `\s` and `trim` know the byte order mark, `.` stops at every JavaScript line end.
-_BLANKS = "\t\n\v\f\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
-_FRONTMATTER = re.compile(rf"---[{_BLANKS}]*\n((?s:.*?))---[{_BLANKS}]*\n?")
-_VALUE_LINE = re.compile(rf"([a-zA-Z_-]+):[{_BLANKS}]+([^\n\r\u2028\u2029]+)\Z")
+# As JavaScript has it: `\s` and `trim` know the byte order mark, `.` stops at every JavaScript line end. Blanks that
+# were taken are not given back: no shorter run of them would match either, and each try takes as long as the first.
+_FRONTMATTER = re.compile(rf"(?>---[{BLANKS}]*\n)((?s:.*?))---[{BLANKS}]*\n?")
+_VALUE_LINE = re.compile(rf"([a-zA-Z_-]+):[{BLANKS}]++([^\n\r\u2028\u2029]+)\Z")
 _SUSPICIOUS = re.compile(r"[{}\[\]*&#!|>%@`]|: ")
-_EDGE_BLANKS = re.compile(rf"\A[{_BLANKS}]+|[{_BLANKS}]+\Z")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +75,7 @@ def split_tools(text: str) -> tuple[str, ...]:
 
 
 def _trimmed(text: str) -> str:
-    return _EDGE_BLANKS.sub("", text)
+    return text.strip(BLANKS)
 
 
 def _mapping(header: str) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +68,12 @@ def run_batch(
     def start(executor: Executor, job: Job) -> Future[JobOutcome]:
         return executor.submit(run_job_in_batch, replace(job, go_on=go_on), project=project, environment=environment)
 
-    outcomes: dict[str, JobOutcome] = {}
-    left = list(plan.jobs)
+    outcomes = {job.name: _refused(job, job.refusal) for job in plan.jobs if job.refusal is not None}
+    for done, refused in enumerate(outcomes.values(), 1):
+        say(_line(refused, done=done, total=len(plan.jobs)))
+    left = [job for job in plan.jobs if job.name not in outcomes]
     for time in range(1, _TIMES_A_WORKER_MAY_DIE + 1):
-        with _executor(dask, at_once or plan.at_once) as executor:
+        with _executor(dask, at_once or plan.at_once, jobs=len(left)) as executor:
             futures = {start(executor, job): job for job in left}
             with _stopped_on_interrupt(futures):
                 for job, outcome in _as_they_end(futures, total=len(plan.jobs), progress=progress):
@@ -136,7 +139,7 @@ def run_job_in_batch(job: Job, *, project: Path, environment: Mapping[str, str])
     except NotebookFailed as error:
         return JobOutcome(job=job, end="failed", error=str(error), page=job.page if job.page.exists() else None)
     except WorkbenchError as error:
-        return JobOutcome(job=job, end="refused", error=without_secrets(str(error)))
+        return _refused(job, str(error))
     except SystemExit:
         # Told to end, and all is saved. The pool would only take the next job, even where the batch itself is gone.
         os._exit(128 + signal.SIGTERM)
@@ -173,14 +176,16 @@ def _scope(state: Path, *, go_on: bool) -> str:
 
 
 @contextmanager
-def _executor(dask: str | None, at_once: int) -> Iterator[Executor]:
+def _executor(dask: str | None, at_once: int, *, jobs: int) -> Iterator[Executor]:
     if dask is not None:
         with _dask_executor(dask) as executor:
             yield executor
         return
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(
-        max_workers=at_once, mp_context=multiprocessing.get_context("spawn"), initializer=begin_worker
+        max_workers=at_once,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=partial(begin_worker, once=jobs <= at_once),
     ) as executor:
         try:
             yield executor
@@ -249,6 +254,10 @@ def _stopped_on_interrupt(futures: Mapping[Future[JobOutcome], Job]) -> Iterator
         for future in futures:
             future.cancel()
         raise
+
+
+def _refused(job: Job, why: str) -> JobOutcome:
+    return JobOutcome(job=job, end="refused", error=without_secrets(why))
 
 
 def _died(job: Job) -> JobOutcome:

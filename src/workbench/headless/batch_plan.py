@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from workbench.definition.project import project_folder
 from workbench.errors import BatchFileError, ParameterError
 from workbench.headless.job import Deadlines, Job
 from workbench.headless.notebook_files import load_notebook
-from workbench.headless.parameters import check_parameters, declared_parameters
+from workbench.headless.parameters import check_parameters, declared_parameters, with_own_tasks
 
 _OF_BATCH = {"out", "budget_usd", "budget_tokens", "at_once", "deadline_seconds", "cell_deadline_seconds", "notebooks"}
 _OF_ENTRY = {"notebook", "name", "parameters", "grid", "agents"}
@@ -44,7 +45,7 @@ def load_batch(path: str | Path) -> BatchPlan:
     `at_once`, `deadline_seconds` and `cell_deadline_seconds`. An entry names a `notebook`, and optionally its
     `parameters`; a `grid` of lists, of which every combination is a job; `agents`, a folder or pattern, of which every
     agent file is a job (as the parameter `agent`; a parameter `tasks` that is not given is the file of tasks beside the
-    agent); a `name`, with the parameters in braces. Paths start at the project folder.
+    agent, without which it is not run); a `name`, with the parameters in braces. Paths start at the project folder.
 
     Raises:
         BatchFileError: the file is missing or a field of it is wrong; says which.
@@ -107,15 +108,23 @@ def _jobs(entry: Any, out: Path, file: Path, where: str) -> list[Job]:
     if agents and "agent" not in declared:
         raise ParameterError(f"{notebook}: has no parameter `agent`, so it cannot be run for every agent of a folder")
     jobs = []
+    above = os.path.commonpath([Path(agent).parent for agent in agents]) if agents else ""
     choices: list[str | None] = [*agents] or [None]
     for agent in choices:
-        of_agent = {} if agent is None else _of_agent(agent, given, takes_tasks="tasks" in declared)
+        of_agent = {} if agent is None else {"agent": agent}
         for values in itertools.product(*grid.values()):
             parameters = {**given, **of_agent, **dict(zip(grid, values, strict=True))}
-            check_parameters(declared, parameters, notebook=notebook)
-            varied = [*([Path(agent).stem] if agent else []), *map(str, values)]
+            parameters = check_parameters(declared, parameters, notebook=notebook)
+            # Of two agents of one name in different folders, neither gets the other's.
+            called = [] if agent is None else Path(os.path.relpath(agent, above)).with_suffix("").parts
+            varied = [*called, *map(str, values)]
             name = _name(entry, notebook, parameters, varied, file, where)
-            jobs.append(Job(notebook=notebook, out=out / name, parameters=parameters))
+            refusal = None
+            try:
+                parameters = with_own_tasks(declared, parameters, project=project_folder(), notebook=notebook)
+            except ParameterError as error:
+                refusal = str(error)
+            jobs.append(Job(notebook=notebook, out=out / name, parameters=parameters, refusal=refusal))
     return jobs
 
 
@@ -131,12 +140,6 @@ def _agents(entry: Mapping[str, Any], file: Path, where: str) -> list[str]:
     if not found:
         raise BatchFileError(f"{where}.agents: no file matches {pattern!r} in the project folder", path=file)
     return found
-
-
-def _of_agent(agent: str, given: Mapping[str, Any], *, takes_tasks: bool) -> dict[str, Any]:
-    beside = Path(agent).with_suffix(".tasks.yaml")
-    has_own = takes_tasks and "tasks" not in given and (project_folder() / beside).is_file()
-    return {"agent": agent, "tasks": beside.as_posix()} if has_own else {"agent": agent}
 
 
 def _name(

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
@@ -28,12 +28,12 @@ from nbformat.v4 import new_output
 from papermill.clientwrap import PapermillNotebookClient
 
 from workbench.definition.project import project_folder
-from workbench.errors import SetupError
+from workbench.errors import ParameterError, SetupError
 from workbench.headless.job import Deadlines
 from workbench.headless.kernels.kernel import HeadlessKernelManager, KernelLost, wait_until_ready
 from workbench.headless.notebook_state import NotebookState, StateFile, is_local, written_whole_from_now_on
 from workbench.headless.parameters import Parameter, check_parameters, declared_parameters
-from workbench.headless.published import ABOUT, COMPLETED, KEEP_OUTPUT, about_notebook, names_of_folders
+from workbench.headless.published import ABOUT, COMPLETED, KEEP_OUTPUT, STOPPED, about_notebook, names_of_folders
 from workbench.secrets import value_without_secrets, without_secrets
 
 _log = logging.getLogger(__name__)
@@ -96,14 +96,26 @@ def execute_for_papermill(
         given = {name: value for name, value in given.items() if name not in _OF_PAPERMILL}
         declared = declared_parameters(nb)
         source = Path(input_path if isinstance(input_path, str) else "notebook")
+        parameters = check_parameters(declared, given, notebook=source)
+        if not _is_json(given) or parameters != given:
+            # Papermill has written them into a cell by now, a number of numpy as a text.
+            raise ParameterError(f"{source}: give papermill parameters of Python's own types, not {given!r}")
         cell, execution_timeout = options.pop("cell_timeout", None), options.pop("execution_timeout", None)
         execution = Execution(
             declared=declared,
-            parameters=check_parameters(declared, given, notebook=source),
+            parameters=parameters,
             folder=Path(options.pop("folder", None) or Path.cwd()),
             deadlines=Deadlines(cell=cell or execution_timeout, notebook=options.pop("notebook_timeout", None)),
         )
     return _execute(nb, execution, PapermillOptions(**options))
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _execute(nb: NotebookNode, execution: Execution, options: PapermillOptions) -> NotebookNode:
@@ -114,7 +126,7 @@ def _execute(nb: NotebookNode, execution: Execution, options: PapermillOptions) 
     output, project = options.output_path, project_folder(execution.folder)
     local = written_whole_from_now_on(output) if output and is_local(output) else None
     manager = HeadlessKernelManager()
-    about = about_notebook(execution.declared, execution.parameters, project=project)
+    about = about_notebook(nb, execution.declared, execution.parameters, project=project)
     state = NotebookState(
         document=nb,
         about=about,
@@ -167,13 +179,18 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
             log_output=options.log_output,
             stdout_file=options.stdout_file,
             stderr_file=options.stderr_file,
+            on_cell_executed=self._look_at_reply,
         )
         self._state = state = file.state
         self._execution = execution
         self._kept = _kept_outputs(execution.earlier, state) if execution.earlier else {}
         self._start_seconds = options.start_timeout
-        self._ends = time.monotonic() + (execution.deadlines.notebook or float("inf"))
+        self._began = self._ready_at = self._cell_began = time.monotonic()
+        self._ends = self._began + (execution.deadlines.notebook or float("inf"))
+        self._nearest: Literal["cell", "notebook"] = "notebook"
+        """Whose deadline is the first to pass in this cell."""
         self._idle = asyncio.Event()
+        self._leaves = False
         self._terminated = False
 
     def execute(self, **_: Any) -> NotebookNode:
@@ -188,7 +205,7 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         try:
             _run_in_own_loop(self._run)
         except CellTimeoutError as error:
-            state.end("timed out", str(error))
+            state.end("timed out", str(error).partition("\n")[0])
             raise
         except DeadKernelError as error:
             state.end("kernel died", str(error).partition("\n")[0])
@@ -214,12 +231,11 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
                 try:
                     info = await self._info_of_kernel()
                 except KernelLost as error:
-                    if self._left() <= 0:
-                        raise self._deadline_passed() from None
                     _log.warning("Another kernel is started: %s", error)
                     self._hang_up()
                     await self.km.start_another()
                     info = await self._info_of_kernel()
+                self._ready_at = time.monotonic()
                 self.nb.metadata["language_info"] = info["language_info"]
                 await self._run_cells()
                 if self._execution.when_cells_ended:
@@ -230,7 +246,12 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
     async def _info_of_kernel(self) -> dict[str, Any]:
         self.kc = self.km.client(context=self.km.context)
         self.kc.start_channels(stdin=False, hb=False, control=False)
-        return await wait_until_ready(self.km, self.kc, seconds=min(self._start_seconds, self._left()))
+        try:
+            return await wait_until_ready(self.km, self.kc, seconds=min(self._start_seconds, self._left()))
+        except KernelLost:
+            if self._left() > 0:
+                raise
+            raise self._deadline_passed(f"{self._since(self._began)} went by and its kernel was not ready") from None
 
     def _hang_up(self) -> None:
         if self.kc is not None:
@@ -245,14 +266,18 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
     async def _run_cells(self) -> None:
         for index, cell in enumerate(self.nb.cells):
             self.nb_man.cell_start(cell, index)
+            self._cell_began = time.monotonic()
             try:
                 await self.async_execute_cell(cell, index)
                 if cell.get("id") in self._kept:
                     cell.outputs = copy.deepcopy(self._kept[cell.id])
+                if self._leaves and index + 1 < len(self.nb.cells):
+                    self._state.end(STOPPED, "exit()")
+                    return
                 self._state.cells_done = index + 1
             except CellExecutionError as error:
                 left_by_itself = error.ename == "SystemExit" and error.evalue in ("", "0")
-                self._state.end("stopped" if left_by_itself else "failed", f"{error.ename}: {error.evalue}")
+                self._state.end(STOPPED if left_by_itself else "failed", f"{error.ename}: {error.evalue}")
                 if not any(output.output_type == "error" for output in cell.outputs):
                     # IPython only prints what is wrong with a magic; by such an output papermill knows a failure.
                     said = {"ename": error.ename, "evalue": error.evalue, "traceback": []}
@@ -268,27 +293,46 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         self._state.cell = None
         self._state.end(COMPLETED)
 
+    def _look_at_reply(self, execute_reply: Mapping[str, Any], **_: Any) -> None:
+        """`exit()` raises nothing in a kernel: it answers, and ends a moment later, in the middle of some next cell."""
+        self._leaves = any(asked.get("source") == "ask_exit" for asked in execute_reply["content"].get("payload", ()))
+
     def _left(self) -> float:
         return max(0.0, self._ends - time.monotonic())
 
     def _seconds_for(self, cell: NotebookNode) -> float | None:
-        seconds = min(self._execution.deadlines.cell or float("inf"), self._left())
+        of_cell, left = self._execution.deadlines.cell or float("inf"), self._left()
+        # Kept for when it passes: a moment later, both may have.
+        self._nearest = "cell" if of_cell < left else "notebook"
+        seconds = min(of_cell, left)
         return None if seconds == float("inf") else max(seconds, 0.001)
 
     async def _async_handle_timeout(self, timeout: float, cell: NotebookNode | None = None) -> None:
         """Has the cell show where it is, and gives up."""
+        passed = self._deadline_passed(self._spent())
         await self.km.interrupt_kernel()
         try:
             await asyncio.wait_for(self._idle.wait(), _SECONDS_TO_SAY_WHERE)
         except TimeoutError:
             self.shutdown_kernel = "immediate"
-        raise self._deadline_passed()
+        raise passed
 
-    def _deadline_passed(self) -> CellTimeoutError:
-        whose, seconds = ("cell", self._execution.deadlines.cell)
-        if self._left() <= 0:
-            whose, seconds = ("notebook", self._execution.deadlines.notebook)
-        return CellTimeoutError(f"the deadline of {seconds:g} s for the {whose} passed")
+    def _spent(self) -> str:
+        """What the time went to, in a sentence."""
+        here = f"{self._since(self._cell_began)} in the cell {self._state.cell!r}"
+        if self._nearest == "cell":
+            return f"it went by with {here}"
+        before = f"{self._cell_began - self._ready_at:.1f} s in the cells before it"
+        return f"it went by with {self._ready_at - self._began:.1f} s until the kernel was ready, {before} and {here}"
+
+    @staticmethod
+    def _since(moment: float) -> str:
+        return f"{time.monotonic() - moment:.1f} s"
+
+    def _deadline_passed(self, spent: str) -> CellTimeoutError:
+        """The first line is the same in every run, the second tells of this one."""
+        seconds = getattr(self._execution.deadlines, self._nearest)
+        return CellTimeoutError(f"the deadline of {seconds:g} s for the {self._nearest} passed\n{spent}")
 
     def process_message(self, msg: Mapping[str, Any], cell: NotebookNode, cell_index: int) -> Any:
         """Shows behind the bar what a cell updates in place, such as how far its trials are."""

@@ -13,8 +13,8 @@ from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 
-from workbench.headless.published import ABOUT, COMPLETED
-from workbench.markup import html
+from workbench.headless.published import ABOUT, COMPLETED, STOPPED
+from workbench.markup import html, visible_lines
 
 # Outputs may hold anything; the policy sees to it that none of it runs or loads.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -22,7 +22,7 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _OUTCOMES = {
     "running": "was running when this was made",
     "failed": "failed",
-    "stopped": "ended itself",
+    STOPPED: "ended itself",
     "timed out": "was stopped",
     "kernel died": "lost its kernel",
     "interrupted": "was interrupted",
@@ -62,7 +62,7 @@ _PAGE = """\
 <style>{{ style }}</style>
 </head>
 <body>
-<main>
+<main class="mathjax_ignore tex2jax_ignore">
 {% if note %}
 <p class="output_error" role="status">{{ note }}</p>
 {% endif %}
@@ -74,7 +74,11 @@ _PAGE = """\
 
 
 def html_page(document: NotebookNode, *, title: str) -> str:
-    """One self-contained page: markdown, code, and its outputs in static form; first, where it did not complete."""
+    """One self-contained page: markdown, code, and its outputs in static form; first, where it did not complete.
+
+    What was printed stays text: no dollar sign of a reply begins a formula, also where a site that shows the page
+    typesets, and characters that turn the direction of a line or cannot be seen are named.
+    """
     with _one_at_a_time:
         body, _ = _exporter().from_notebook_node(document)
     return str(
@@ -84,7 +88,7 @@ def html_page(document: NotebookNode, *, title: str) -> str:
             policy=Markup(_POLICY),
             style=Markup(f"{_STYLE}{HtmlFormatter(style='default').get_style_defs('.highlight')}"),
             note=_note(document),
-            body=Markup(_without_what_loads(body)),
+            body=Markup(_as_text_alone(body)),
         )
     )
 
@@ -115,12 +119,19 @@ def _note(document: NotebookNode) -> str:
     return f"This notebook did not come to its end. It {_OUTCOMES[about['outcome']]}{where}{why}"
 
 
-def _without_what_loads(body: str) -> str:
+def _as_text_alone(body: str) -> str:
+    """The page's body without what loads or runs, and with every character visible."""
     soup = BeautifulSoup(body, "html.parser")
     for element in soup(["script", "link", "iframe", "object", "embed"]):
         element.decompose()
     for element in soup(src=lambda source: source is not None and not source.startswith("data:")):
         element.decompose()
+    for text in soup.find_all(string=lambda text: visible_lines(text) != text):
+        text.replace_with(visible_lines(text))
+    for element in soup.find_all(True):
+        for name, value in element.attrs.items():
+            if isinstance(value, str):
+                element.attrs[name] = visible_lines(value)
     return str(soup)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,10 +77,20 @@ def declared_parameters(document: NotebookNode) -> dict[str, Parameter]:
 def check_parameters(declared: Mapping[str, Parameter], given: Mapping[str, Any], *, notebook: Path) -> dict[str, Any]:
     """The given values: all known to the notebook, of the declared type, and none in the form of a key.
 
+    A number or array of numpy is given as what it is in Python, a tuple as a list: a notebook file holds nothing else.
+
     Raises:
         ParameterError: Otherwise; the message never repeats a value that may be a key.
     """
-    for name, value in given.items():
+    values = {}
+    for name, each in given.items():
+        try:
+            values[name] = value = _as_a_notebook_holds_it(each)
+        except (TypeError, ValueError) as error:
+            raise ParameterError(
+                f"{notebook}: parameter {name!r} cannot be {error}: a notebook holds text, finite numbers, true, "
+                "false, none, and lists and mappings of them"
+            ) from None
         if looks_secret(name, value):
             raise ParameterError(
                 f"{notebook}: the value of parameter {name!r} looks like a key. It would be saved in the "
@@ -101,6 +112,31 @@ def check_parameters(declared: Mapping[str, Parameter], given: Mapping[str, Any]
                 f"{notebook}: the notebook's own default of {parameter.name!r} looks like a key; take it out "
                 "of the file and set it in the environment instead"
             )
+    return values
+
+
+def with_own_tasks(
+    declared: Mapping[str, Parameter], given: Mapping[str, Any], *, project: Path, notebook: Path
+) -> dict[str, Any]:
+    """The checked values, with the tasks beside the agent that they name, where they name no tasks.
+
+    A notebook's own tasks are those of its own agent: no other is tried on them unless somebody says so.
+
+    Raises:
+        ParameterError: there are no tasks beside the agent, and the notebook would take another agent's.
+    """
+    agent = given.get("agent")
+    if not isinstance(agent, str) or "tasks" in given or "tasks" not in declared:
+        return dict(given)
+    beside = Path(agent).with_suffix(".tasks.yaml")
+    if (project / beside).is_file():
+        return {**given, "tasks": beside.as_posix()}
+    others = declared["tasks"].literal
+    if others and agent != declared["agent"].literal:
+        raise ParameterError(
+            f"{notebook}: {agent} has no tasks beside it ({beside}), and {others} are another agent's: write its own, "
+            "or name a file as the parameter `tasks`"
+        )
     return dict(given)
 
 
@@ -111,6 +147,37 @@ def parameters_from_text(declared: Mapping[str, Parameter], texts: Mapping[str, 
     read as the type that is wanted: `check_parameters` then says so.
     """
     return {name: _read(declared[name], text) if name in declared else text for name, text in texts.items()}
+
+
+def _as_a_notebook_holds_it(value: Any) -> Any:
+    """The same in the types of JSON; those of numpy are known without importing it.
+
+    Raises:
+        TypeError, ValueError: it has no such form; says what it is.
+    """
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        value = value.tolist()
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value!r}")
+        return float(value)
+    if isinstance(value, (list, tuple)):
+        return [_as_a_notebook_holds_it(item) for item in value]
+    if isinstance(value, Mapping):
+        return {_name_in_a_notebook(name): _as_a_notebook_holds_it(item) for name, item in value.items()}
+    raise TypeError(f"a value of type {type(value).__name__}")
+
+
+def _name_in_a_notebook(name: Any) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"a mapping in which a name is of type {type(name).__name__}")
+    return str.__str__(name)
 
 
 def _listing(declared: Mapping[str, Parameter]) -> str:

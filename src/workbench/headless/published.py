@@ -6,6 +6,7 @@ No secret, no widget state, nothing that needs a script; no folder of this machi
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,8 @@ ABOUT = "workbench"
 
 COMPLETED = "completed"
 RUNNING = "running"
+STOPPED = "stopped"
+"""A cell ended the notebook, without an error."""
 
 KEEP_OUTPUT = "keep-output"
 """The tag of a cell whose output belongs to the moment at which it first ran, such as an estimate: a run that goes on
@@ -41,9 +44,10 @@ _HASHED = (".md", ".yaml", ".yml")
 
 
 def about_notebook(
-    declared: Mapping[str, Parameter], parameters: Mapping[str, Any], *, project: Path
+    document: NotebookNode, declared: Mapping[str, Parameter], parameters: Mapping[str, Any], *, project: Path
 ) -> dict[str, Any]:
-    """What a notebook runs with: the versions, and the hashes of the agent and task files that its parameters name.
+    """What a notebook runs with: the versions, and the hashes of its cells and of the agent and task files that its
+    parameters name.
 
     A file is named as the parameter names it; `parameters` stand above the defaults that the notebook declares.
     """
@@ -53,7 +57,31 @@ def about_notebook(
         if isinstance(value, str) and value.endswith(_HASHED) and (project / value).is_file():
             files[name] = {"file": value, "sha256": hashlib.sha256((project / value).read_bytes()).hexdigest()}
     versions = {name: metadata.version(name) for name in ("agent-workbench", "anthropic")}
-    return {"files": files, "versions": versions | {"python": platform.python_version()}}
+    return {"files": files, "notebook": _digest(document), "versions": versions | {"python": platform.python_version()}}
+
+
+def changes_between(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
+    """What another run would be made of than the one that said `before` of itself: a name for each file that differs.
+
+    What only one of the two says is no change: older runs do not tell the hash of their cells.
+    """
+    was, files = before.get("files", {}), now["files"]
+    changed = [
+        files[name]["file"] for name in was.keys() & files.keys() if was[name]["sha256"] != files[name]["sha256"]
+    ]
+    gone = [was[name]["file"] for name in was.keys() - files.keys()]
+    cells = ["the notebook itself"] if before.get("notebook", now["notebook"]) != now["notebook"] else []
+    return (*sorted(changed), *(f"{file} (which is gone)" for file in sorted(gone)), *cells)
+
+
+def _digest(document: NotebookNode) -> str:
+    """Of what is run, whatever its parameters."""
+    cells = [
+        [cell.cell_type, cell.source]
+        for cell in document.cells
+        if "injected-parameters" not in cell.metadata.get("tags", [])
+    ]
+    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
 
 
 def published(document: NotebookNode, about: Mapping[str, Any], names_of_folders: Mapping[str, str]) -> NotebookNode:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,10 +26,20 @@ from workbench.headless.execution import Execution
 from workbench.headless.job import Job
 from workbench.headless.left_behind import NotebookRun
 from workbench.headless.notebook_files import as_text, load_notebook, write_whole
+from workbench.headless.one_writer import only_writer
 from workbench.headless.papermill_engine import WorkbenchEngine
-from workbench.headless.parameters import check_parameters, declared_parameters
-from workbench.headless.published import ABOUT, COMPLETED, seen_from, without_papermills_marks
+from workbench.headless.parameters import Parameter, check_parameters, declared_parameters, with_own_tasks
+from workbench.headless.published import (
+    ABOUT,
+    COMPLETED,
+    about_notebook,
+    changes_between,
+    seen_from,
+    without_papermills_marks,
+)
 from workbench.secrets import without_secrets
+
+_log = logging.getLogger(__name__)
 
 _RECORD_FILE = "run.json"
 _SECONDS_TO_START = 180
@@ -36,50 +48,111 @@ _SECONDS_TO_START = 180
 
 def run_document(document: NotebookNode, job: Job, *, progress: bool) -> NotebookRun:
     """Runs the notebook that was loaded for the job; see `run_notebook`."""
-    declared = declared_parameters(document)
-    if "out" in job.parameters:
-        raise ParameterError(f"{job.notebook}: give the folder as `out`, not as a parameter: {job.parameters['out']!r}")
-    values, before = dict(job.parameters), _earlier_run(job) if job.go_on else None
-    if before is not None:
-        same = values.items() <= _parameters_of(before).items()
-        values = _parameters_of(before) | values
-        if same and before.metadata[ABOUT].get("outcome") == COMPLETED:
-            return _left_behind(before, job, declares_out="out" in declared, seconds=0.0)
-        before = before if same else None
-    values = check_parameters(declared, values, notebook=job.notebook)
-    project = project_folder()
-    if "out" in declared:
-        values["out"] = seen_from(project, job.out)
-
-    started = time.monotonic()
-    with _writing(job.out), _PageBeside(job.notebook.stem) as page:
-        job.out.mkdir(parents=True, exist_ok=True)
+    declared, project = declared_parameters(document), project_folder()
+    task = _what_is_left(document, job, declared, project)
+    with _writing(job.out), only_writer(job.out, of=str(job.notebook)), _PageBeside(job.notebook.stem) as page:
+        if job.go_on:  # the one that it waited for may just have ended
+            task = _what_is_left(document, job, declared, project)
+        if isinstance(task, NotebookRun):
+            return task
+        for change in task.changed:
+            _log.warning(
+                "%s: %s changed since its last run, so it runs anew; what the ledger holds is not asked for again",
+                job.out,
+                change,
+            )
+        started, record = time.monotonic(), _written_at(job.out / _RECORD_FILE)
         page.get_ready()
         execution = Execution(
             declared=declared,
-            parameters=values,
+            parameters=task.parameters,
             folder=project,
             deadlines=job.deadlines,
             when_cells_ended=page.begin,
-            earlier=before,
+            earlier=task.earlier,
         )
         try:
             executed = _execute(document, job, execution, progress=progress)
         except (PapermillExecutionError, CellTimeoutError, DeadKernelError) as error:
             executed = _unfinished(job)
+            _publish(executed, page.of(executed), job)
             # Papermill fails for a cell that is meant to raise too.
             if executed.metadata[ABOUT]["outcome"] != COMPLETED:
-                _publish(executed, page.of(executed), job)
-                raise NotebookFailed(
-                    f"{job.notebook}: {without_secrets(_reason(error))}\n"
-                    f"What ran before it is saved in {job.finished}; to go on, run it with --continue"
-                ) from None
+                raise _failed(job, _reason(error)) from None
         except (KeyboardInterrupt, SystemExit):
             executed = _unfinished(job)
             _publish(executed, page.of(executed), job)
             raise
-        _publish(executed, page.of(executed), job)
+        else:
+            _publish(executed, page.of(executed), job)
+            has_record = "out" in declared and _written_at(job.out / _RECORD_FILE) != record
+            if not has_record and (left := _cells_left(executed)):
+                raise _failed(job, _ended_itself(executed, left))
     return _left_behind(executed, job, declares_out="out" in declared, seconds=time.monotonic() - started)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """What is left to do for a job."""
+
+    parameters: dict[str, Any]
+    """Checked, with those of an earlier run that it goes on with."""
+    earlier: NotebookNode | None = None
+    """How far that run got."""
+    changed: tuple[str, ...] = ()
+    """What that run was made of and is another now."""
+
+
+def _what_is_left(
+    document: NotebookNode, job: Job, declared: Mapping[str, Parameter], project: Path
+) -> _Task | NotebookRun:
+    """What is to be done for the job, or what an earlier run of the very same left behind.
+
+    Raises:
+        ParameterError: a parameter does not fit.
+    """
+    if "out" in job.parameters:
+        raise ParameterError(f"{job.notebook}: give the folder as `out`, not as a parameter: {job.parameters['out']!r}")
+    before = _earlier_run(job) if job.go_on else None
+    kept = {} if before is None else _parameters_of(before)
+    values = check_parameters(declared, kept | dict(job.parameters), notebook=job.notebook)
+    values = with_own_tasks(declared, values, project=project, notebook=job.notebook)
+    parameters = values | ({"out": seen_from(project, job.out)} if "out" in declared else {})
+    if before is None or values != kept:
+        return _Task(parameters=parameters)
+    changed = changes_between(before.metadata[ABOUT], about_notebook(document, declared, parameters, project=project))
+    if not changed and before.metadata[ABOUT].get("outcome") == COMPLETED:
+        return _left_behind(before, job, declares_out="out" in declared, seconds=0.0)
+    return _Task(parameters=parameters, earlier=before, changed=changed)
+
+
+def _failed(job: Job, why: str) -> NotebookFailed:
+    return NotebookFailed(
+        f"{job.notebook}: {without_secrets(why)}\n"
+        f"What ran before it is saved in {job.finished}; to go on, run it with --continue"
+    )
+
+
+def _written_at(path: Path) -> int | None:
+    """A number that is another each time the file is written; `None` where there is none."""
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
+def _cells_left(executed: NotebookNode) -> int:
+    """How many cells of code did not run because one before them ended the notebook."""
+    about = executed.metadata[ABOUT]
+    if about["outcome"] == COMPLETED:
+        return 0
+    return sum(cell.cell_type == "code" for cell in executed.cells[about["cells_done"] + 1 :])
+
+
+def _ended_itself(executed: NotebookNode, left: int) -> str:
+    about = executed.metadata[ABOUT]
+    cells = "1 cell of code after it" if left == 1 else f"{left} cells of code after it"
+    return (
+        f"its cell {about['cell']!r} ended the notebook ({about['error']}): {cells} did not run, and it left no record "
+        "of a run"
+    )
 
 
 def _execute(document: NotebookNode, job: Job, execution: Execution, *, progress: bool) -> NotebookNode:

@@ -294,7 +294,7 @@ def _sha256(text: bytes) -> str:
 
 def _row(trial: Trial, agent_sha256: str, system_sha256: str, scrub: Callable[[str], str]) -> dict[str, Any]:
     reply, failure = trial.reply, trial.failure
-    request = {name: value for name, value in trial.request.body().items() if name != "system"}
+    request = {name: value for name, value in trial.request.canonical().items() if name != "system"}
     row: dict[str, Any] = {
         "key": trial.key,
         "at": (reply.at if reply else None) or datetime.now(UTC).isoformat(timespec="milliseconds"),

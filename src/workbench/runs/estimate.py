@@ -15,7 +15,7 @@ from pathlib import Path
 from workbench.ledger.budget.worst_case import cache_time, most_of, prompt_bytes
 from workbench.ledger.store import Ledger, opened_ledger
 from workbench.markup import html
-from workbench.model.anthropic import count_input_tokens, open_client
+from workbench.model.endpoint import open_model
 from workbench.model.loop import Started
 from workbench.runs.plan import CONCURRENCY, Plan
 from workbench.runs.settings import Mode, RunSettings
@@ -87,6 +87,8 @@ class Estimate:
     """At `concurrency` calls at once; `None` for a batch, which may take up to a day."""
     caching: Mapping[str, str] = field(default_factory=dict)
     """By variant, whether its persona is kept in the prompt cache, and why."""
+    asked_at: Mapping[str, str] = field(default_factory=dict)
+    """By variant, with which model and effort it is asked, and what decided that."""
     power: PlannedPower | None = None
     """What the plan could show; `None` where no task names a grader, so that nothing is scored."""
 
@@ -137,6 +139,7 @@ class Estimate:
             ("minutes", self._minutes_in_words()),
         ]
         rows += [("prices", source) for source in self.prices]
+        rows += [(f"asked at, {variant}", words) for variant, words in self.asked_at.items()]
         return rows + [(f"prompt cache, {variant}", reason) for variant, reason in self.caching.items()]
 
     def _power_in_words(self) -> list[tuple[str, str]]:
@@ -248,6 +251,7 @@ def estimate_trials(
         if via == "batch" and missing
         else _minutes(answered, lengths, settings.concurrency, is_stand_in=is_stand_in),
         caching=plan.caching,
+        asked_at={name: f"{sent.model}, effort {sent.effort_in_words}" for name, sent in plan.sent.items()},
         power=_planned_power(plan, answered),
     )
 
@@ -321,11 +325,11 @@ def _counted(by_prompt: Mapping[_Prompt, Trial]) -> dict[_Prompt, int]:
 
     async def count_all(endpoint: Endpoint, prompts: Mapping[_Prompt, Request]) -> None:
         waiting = iter(prompts.items())
-        async with open_client(endpoint, connections=COUNTS_AT_ONCE) as client:
+        async with open_model(endpoint, connections=COUNTS_AT_ONCE) as model:
 
             async def count_from() -> None:
                 for prompt, request in waiting:
-                    tokens = await count_input_tokens(client, request)
+                    tokens = await model.count(request)
                     if tokens is None:
                         return
                     counted[prompt] = tokens

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
@@ -16,10 +15,11 @@ from workbench.ledger.budget.reservation import Budget, open_budget
 from workbench.ledger.leases import RENEWED_EVERY_SECONDS, Leases, leased_by_others
 from workbench.ledger.open_batches import find_open_batches
 from workbench.ledger.store import Ledger, opened_ledger
-from workbench.model import anthropic as door
+from workbench.model.anthropic import retirement_of
 from workbench.model.asker import Asker
-from workbench.model.batches.ask import BatchProgress, ask_batch
+from workbench.model.batches.ask import BatchProgress, BatchSettings, ask_batch
 from workbench.model.loop import Started
+from workbench.model.retrying import BATCHES, STREAMS
 from workbench.runs.progress import ProgressBar, Tally, progress_bar
 from workbench.runs.settings import RunSettings
 from workbench.trial.trial import Endpoint, Request, Trial, Via
@@ -28,7 +28,6 @@ _SECONDS_BETWEEN_LOOKS = 0.1
 FIRST_LOOK_SECONDS = 0.5
 LONGEST_LOOK_SECONDS = 5.0
 """How often to look for what another run is asking for: soon after something came, then ever more rarely."""
-_OBJECTS_BETWEEN_COLLECTIONS = 20_000
 
 
 def ask_missing(
@@ -51,9 +50,9 @@ def ask_missing(
             run.budget = Started(opening).result()
         with _given_back(run):
             if run.budget is not None:
+                # Before the first request: a budget that cannot start anything is refused while nothing is spent.
                 run.budget.check(run.unsent(settings.via), via=settings.via)
-            with _collecting_rarely():
-                _wait_for(run, settings)
+            _wait_for(run, settings)
 
 
 def _refuse_what_is_in_batches(trials: Sequence[Trial], ledger: Ledger) -> None:
@@ -73,25 +72,14 @@ def _given_back(run: _AskingAll) -> Iterator[None]:
     try:
         yield
     except LedgerError:
-        with suppress(LedgerError):  # nor can that be written, most likely, and what was set aside stays taken
+        # What was set aside stays so: if the ledger could not be written, nobody knows what of it was spent.
+        with suppress(LedgerError):  # nor can that be written, most likely
             Started(run.give_leases_back()).result()
         raise
     except BaseException:
         Started(run.close()).result()
         raise
     Started(run.close()).result()
-
-
-@contextmanager
-def _collecting_rarely() -> Iterator[None]:
-    """A trial makes thousands of objects and leaves no cycles: to look for some at the usual pace takes a twentieth of
-    its time, in a notebook a tenth."""
-    before = gc.get_threshold()
-    gc.set_threshold(before[0] and max(before[0], _OBJECTS_BETWEEN_COLLECTIONS), *before[1:])  # 0: never
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 class _AskingAll:
@@ -106,8 +94,8 @@ class _AskingAll:
         self._ledger = ledger
         self._settings = settings
         self.budget: Budget | None = None
-        self._askers: dict[Endpoint, Asker] = {}
-        self._batches: BatchProgress | None = None
+        self._asker: Asker | None = None
+        self._batches: dict[Endpoint, BatchProgress] = {}
         self._leases = Leases()
         self._asked_by_others = 0
         self._count = sum(1 for _ in self._missing())
@@ -144,27 +132,31 @@ class _AskingAll:
         """Each as a stream, where it is to be answered; in a fresh run, whoever else asks for the same."""
         workers = min(self._settings.concurrency, self._count)
         async with AsyncExitStack() as opened:
-            for endpoint in self._missing_at():
-                client = await opened.enter_async_context(door.open_client(endpoint, connections=workers))
-                self._askers[endpoint] = Asker(
-                    client,
-                    self._ledger,
-                    most=self._settings.concurrency,
-                    budget=self.budget,
-                    deadline_seconds=self._settings.deadline_seconds,
-                )
+            models = {
+                endpoint: await opened.enter_async_context(self._settings.open_model(endpoint, connections=workers))
+                for endpoint in self._missing_at()
+            }
             self._say_what_retires()
+            self._asker = asker = Asker(
+                models,
+                self._ledger,
+                most=self._settings.concurrency,
+                budget=self.budget,
+                deadline_seconds=self._settings.deadline_seconds,
+                retry=self._settings.retry or STREAMS,
+            )
 
             async def ask_but(theirs: Collection[str]) -> None:
-                queue = self._missing(but=theirs)
+                queue = self._missing(but=theirs)  # one for all workers: each takes the next trial from it
                 async with asyncio.TaskGroup() as group:
                     for _ in range(workers):
-                        group.create_task(self._ask_from(queue))
-                if errors := [error for asker in self._askers.values() for error in asker.errors]:
-                    raise _one_of(errors)
+                        group.create_task(self._ask_from(queue, asker))
+                # Not raised in a worker: that would cancel the others, whose replies are in flight and paid for.
+                if asker.errors:
+                    raise _one_of(asker.errors)
 
             if self._settings.is_fresh:
-                await ask_but(())
+                await ask_but(())  # paid anew whatever others are asking for, so it leases nothing and waits for nobody
             else:
                 async with _renewed(self._leases, self._ledger):
                     await self._share(ask_but, self._leases.take)
@@ -185,7 +177,8 @@ class _AskingAll:
             if not theirs:
                 return
             if self.budget is not None:
-                await self.budget.close()  # else those that we wait for might wait for us
+                # What is set aside and not spent goes back, else those that we wait for might wait for us.
+                await self.budget.close()
             wait = FIRST_LOOK_SECONDS if self.tally.done > before else min(LONGEST_LOOK_SECONDS, wait * 1.5)
             await asyncio.sleep(wait)
 
@@ -193,7 +186,8 @@ class _AskingAll:
         """What others are asking for and have not answered yet. What they have answered is settled."""
         missing = {self.trials[index].key: index for index in self._missing()}
         theirs = await self._ledger.transact(partial(look, keys=missing))
-        # Read after that: what another run answered and then gave back is here.
+        # In this order: a run writes a reply before it gives its lease back, so what was nobody's any more at the look
+        # is in the ledger by now. The other way round it could be answered in between, and asked for again.
         found = await asyncio.to_thread(self._ledger.find, missing)
         for key, reply in found.items():
             self.trials[missing[key]] = replace(self.trials[missing[key]], reply=reply, from_ledger=True)
@@ -207,13 +201,12 @@ class _AskingAll:
     def _say_what_retires(self) -> None:
         missing = [self.trials[index] for index in self._missing()]
         for model in sorted({trial.request.model for trial in missing if not trial.endpoint.is_stand_in}):
-            if day := door.retirement_of(model):
+            if day := retirement_of(model):
                 print(f"{model} is deprecated: its provider retires it on {day}; choose a newer model.", flush=True)
 
-    async def _ask_from(self, queue: Iterator[int]) -> None:
+    async def _ask_from(self, queue: Iterator[int], asker: Asker) -> None:
         for index in queue:
             trial = self.trials[index]
-            asker = self._askers[trial.endpoint]
             try:
                 settled = await asker.until_settled(
                     trial, self._agents[trial.variant], on_retry=partial(self.tally.waits, index)
@@ -222,20 +215,16 @@ class _AskingAll:
                     # Whoever waits for it may try it now.
                     await self._ledger.transact(partial(self._leases.give_back, keys=[trial.key]))
             except WorkbenchError as error:
-                for each in self._askers.values():
-                    each.end(error)
+                asker.end(error)  # the other workers come to the end of what they have in flight
                 return
             finally:
                 self.tally.waits_no_more(index)
             self._settle(index, settled)
-            if settled.outcome == "stopped" or asker.is_ending:
+            if settled.outcome == "stopped" or asker.is_ending or _is_cancelled():
                 return
 
     async def ask_in_batches(self) -> None:
         """The same through Message Batches."""
-
-        def note(progress: BatchProgress) -> None:
-            self._batches = progress
 
         async def ask_but(theirs: Collection[str]) -> None:
             try:
@@ -244,7 +233,7 @@ class _AskingAll:
                         group.create_task(ask_at(endpoint, theirs))
             except ExceptionGroup as failed:  # the first of them ended the others
                 raise failed.exceptions[0] from None
-            self._batches = None
+            self._batches.clear()
 
         async def ask_at(endpoint: Endpoint, theirs: Collection[str]) -> None:
             missing = [index for index in self._missing(but=theirs) if self.trials[index].endpoint == endpoint]
@@ -252,9 +241,10 @@ class _AskingAll:
                 [self.trials[index] for index in missing],
                 self._agents,
                 ledger=self._ledger,
-                again=self._settings.is_fresh,
-                budget=self.budget,
-                on_progress=note,
+                settings=BatchSettings(
+                    again=self._settings.is_fresh, budget=self.budget, retry=self._settings.retry or BATCHES
+                ),
+                on_progress=partial(self._batches.__setitem__, endpoint),
             )
             async with aclosing(asking) as settling:
                 async for position, settled in settling:
@@ -272,14 +262,11 @@ class _AskingAll:
     def progress(self) -> tuple[int, str]:
         """How many are settled, and a line that says how, how fast, and why not faster."""
         why_slow = []
-        for asker in list(self._askers.values()):
-            if waiting := asker.warming.waiting:
-                why_slow.append(f"{waiting} waiting for their persona to be cached")
-            why_slow += [reason for limiter in list(asker.limiters.values()) if (reason := limiter.reason)]
+        if self._asker is not None:
+            why_slow += self._asker.why_slow
         if self._asked_by_others:
             why_slow.append(f"{self._asked_by_others} being asked by another run")
-        if self._batches is not None:
-            why_slow.append(self._batches.line)
+        why_slow += [batches.line for batches in list(self._batches.values())]
         return self.tally.done, self.tally.line(why_slow)
 
 
@@ -298,6 +285,12 @@ async def _renewed(leases: Leases, ledger: Ledger) -> AsyncIterator[None]:
         yield
     finally:
         renewing.cancel()
+
+
+def _is_cancelled() -> bool:
+    """A trial that was cancelled when its reply was complete is settled by it, and swallows the cancellation."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _one_of(errors: list[WorkbenchError]) -> WorkbenchError:

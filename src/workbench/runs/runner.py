@@ -5,13 +5,18 @@ A run of which everything is answered loads neither the SDK nor SQLAlchemy: `mis
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import ReplayMiss
 from workbench.ledger.file import ledger_address, read_replies
-from workbench.model.anthropic import DEADLINE_SECONDS, endpoint_at
+from workbench.markup import counted
+from workbench.model.api import DEADLINE_SECONDS, OpenModel
+from workbench.model.endpoint import endpoint_at, open_model
+from workbench.model.retrying import Retry
 from workbench.runs.estimate_only import is_estimate_only, write_estimate_and_end
 from workbench.runs.plan import CONCURRENCY, Plan
 from workbench.runs.progress import Tally, progress_bar
@@ -37,6 +42,8 @@ def run_trials(
     budget_tokens: int | None = None,
     budget_scope: str | None = None,
     deadline_seconds: float = DEADLINE_SECONDS,
+    retry: Retry | None = None,
+    open_model: OpenModel = open_model,
 ) -> Run:
     """Asks for every trial of the plan that the ledger does not hold yet, and grades all of them.
 
@@ -51,7 +58,8 @@ def run_trials(
     request. What a "fresh" run asks anew is paid anew, and counts beside what earlier runs spent: name another
     `budget_scope` to begin at nothing. The environment may set another budget around it (`WORKBENCH_BUDGET_SCOPE`, see
     `budget_limits`). No trial takes longer than `deadline_seconds` from its first request on, retries and the waiting
-    before them included.
+    before them included. `retry` says after which failures a trial is tried again, and for how long; `None`: as is
+    usual for the way in which it is sent. `open_model` opens another way to a model than that of the SDK.
 
     Raises:
         PlanError: a setting is out of range.
@@ -71,6 +79,8 @@ def run_trials(
         budget_scope=budget_scope,
         deadline_seconds=deadline_seconds,
         progress=progress,
+        retry=retry,
+        open_model=open_model,
     )
     endpoint, planned = trials_here(plan, live)
     if is_estimate_only():
@@ -81,6 +91,14 @@ def run_trials(
     else:
         print(describe_endpoints(planned), flush=True)
         trials = list(planned) if settings.is_fresh else known_trials(planned, ledger)
+    for line in _asked_otherwise(plan, trials):
+        print(line, flush=True)
+    if mode == "top-up" and _held_as_before(plan, trials, ledger):
+        print(
+            "The ledger has answers of an earlier version, asked at another effort than Claude Code sends. They are "
+            "not taken: what is missing is asked anew. mode='replay' shows them.",
+            flush=True,
+        )
     _ask_for_missing(plan, trials, settings)
     tasks = {task.id: task for task in plan.tasks}
     for index, trial in enumerate(trials):  # one by one, so that no trial is there twice at any time
@@ -139,17 +157,20 @@ def _replayed(
     """All trials from the ledger, and where the variants that name no endpoint were answered: here, or else wherever
     all of them were."""
     here = known_trials(planned, ledger)
-    missing = [trial for trial in here if trial.reply is None]
-    if not missing:
+    if all(trial.reply is not None for trial in here):
         return endpoint, here
     from workbench.ledger.store import opened_ledger
 
     with opened_ledger(ledger) as opened:
+        here = _or_as_before(here, plan, endpoint, opened)
+        missing = [trial for trial in here if trial.reply is None]
+        if not missing:
+            return endpoint, here
         for base_url in opened.endpoints():
             other = endpoint_at(base_url)
             if other == endpoint:
                 continue
-            elsewhere = known_trials(plan.trials(other), opened)
+            elsewhere = _or_as_before(known_trials(plan.trials(other), opened), plan, other, opened)
             if all(trial.reply is not None for trial in elsewhere):
                 return other, elsewhere
         difference = opened.nearest(missing[0])
@@ -159,3 +180,42 @@ def _replayed(
         f"{difference or 'nothing is recorded there'}. Run it without mode='replay' to ask for what is missing.",
         difference=difference,
     )
+
+
+def _or_as_before(known: Sequence[Trial], plan: Plan, endpoint: Endpoint, ledger: Ledger) -> list[Trial]:
+    """The trials; of those without a reply, the ones that earlier versions asked otherwise, as they were asked."""
+    if not plan.prompts_before:
+        return list(known)
+    before = known_trials(plan.as_before().trials(endpoint), ledger)
+    return [
+        then if now.reply is None and then.reply is not None else now for now, then in zip(known, before, strict=True)
+    ]
+
+
+def _held_as_before(plan: Plan, trials: Sequence[Trial], ledger: Ledger | str | Path | None) -> bool:
+    """Whether the ledger has answers of an earlier version to trials that have none. One trial of a variant is looked
+    for: an earlier run that came to its end has all of them."""
+    first = {trial.variant: trial for trial in reversed(trials) if trial.reply is None}
+    before = [
+        trial.replace(request=replace(plan.prompts_before[name], messages=trial.request.messages))
+        for name, trial in first.items()
+        if name in plan.prompts_before
+    ]
+    return bool(before) and any(trial.reply is not None for trial in known_trials(before, ledger))
+
+
+def _asked_otherwise(plan: Plan, trials: Sequence[Trial]) -> list[str]:
+    """A line for each variant of which replies were asked at another model or effort than it would be asked now."""
+    otherwise = Counter(
+        (trial.variant, trial.request.model, trial.request.effort)
+        for trial in trials
+        if trial.from_ledger
+        and (trial.request.model, trial.request.effort)
+        != (plan.prompts[trial.variant].model, plan.prompts[trial.variant].effort)
+    )
+    return [
+        f"Of {variant!r}, {counted(count, 'answer')} of an earlier version, asked of {model} "
+        f"{f'at effort {effort}' if effort else 'without an effort'}; Claude Code sends "
+        f"{plan.prompts[variant].model} at effort {plan.sent[variant].effort_in_words}."
+        for (variant, model, effort), count in otherwise.items()
+    ]

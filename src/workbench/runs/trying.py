@@ -11,7 +11,7 @@ from workbench.definition.agent import Agent
 from workbench.errors import PlanError
 from workbench.grading.catalogue import standard
 from workbench.ledger.store import Ledger
-from workbench.model.anthropic import choose_endpoint
+from workbench.model.endpoint import choose_endpoint
 from workbench.model.loop import Started
 from workbench.runs.estimate import Estimate, estimate_trials
 from workbench.runs.frozen import Answer, Asked, calls_of, write_notebook

@@ -54,7 +54,7 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """One call of the Messages API, as it is sent."""
+    """One thing that a model is asked, whichever way leads to it."""
 
     model: str
     """The model id on the wire; aliases are resolved before."""
@@ -66,25 +66,32 @@ class Request:
     cache: CacheTime | None = None
     """How long the API is asked to keep the persona in its prompt cache; `None`: it is not asked to."""
 
-    def body(self) -> dict[str, Any]:
-        """The JSON body, streaming on."""
-        body = self._asked()
-        if self.system and self.cache is not None:
-            marker = {"type": "ephemeral"} if self.cache == "5m" else {"type": "ephemeral", "ttl": self.cache}
-            body["system"] = [{"type": "text", "text": self.system, "cache_control": marker}]
-        return body
+    def canonical(self) -> dict[str, Any]:
+        """What is asked, in the one form that keys are made over and that a ledger keeps. It never changes, however
+        a way to a model spells its requests: a changed form would ask for everything anew.
+
+        `cache` is left out: it changes the price of a reply, not the reply, so what was answered with it is not
+        asked for again without it.
+        """
+        asked: dict[str, Any] = {
+            "model": self.model,
+            "max_tokens": self.max_tokens,
+            "messages": [dict(message) for message in self.messages],
+            "stream": True,
+        }
+        if self.system:
+            asked["system"] = self.system
+        if self.effort is not None:
+            asked["output_config"] = {"effort": self.effort}
+        return asked
 
     def key(self, *, endpoint: Endpoint, draw: int) -> str:
-        """What identifies an attempt in the ledger: 64 hex digits over body, endpoint and draw.
-
-        The cache marker is left out: it changes the price of a reply, not the reply, so what was answered with it
-        is not asked for again without it.
-        """
+        """What identifies an attempt in the ledger: 64 hex digits over what is asked, endpoint and draw."""
         return self.keys(endpoint=endpoint)(draw)
 
     def keys(self, *, endpoint: Endpoint) -> Callable[[int], str]:
         """As `key`, by draw: what is the same for all draws is hashed once."""
-        body = json.dumps(self._asked(), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        body = json.dumps(self.canonical(), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         hashed = hashlib.sha256(f'{{"body":{body},"draw":'.encode("ascii"))
         rest = f',"place":{json.dumps(endpoint.base_url)}}}'
 
@@ -94,19 +101,6 @@ class Request:
             return whole.hexdigest()
 
         return key
-
-    def _asked(self) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "model": self.model,
-            "max_tokens": self.max_tokens,
-            "messages": [dict(message) for message in self.messages],
-            "stream": True,
-        }
-        if self.system:
-            body["system"] = self.system
-        if self.effort is not None:
-            body["output_config"] = {"effort": self.effort}
-        return body
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

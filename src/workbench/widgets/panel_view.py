@@ -13,7 +13,7 @@ import ipywidgets
 from workbench.definition.facts import facts
 from workbench.definition.project import project_folder
 from workbench.errors import WorkbenchError
-from workbench.model.anthropic import describe_endpoint
+from workbench.model.endpoint import describe_endpoint
 from workbench.runs.frozen import Asked, next_notebook
 from workbench.runs.plan import EFFORTS
 from workbench.runs.trying import Trying
@@ -227,7 +227,7 @@ class PanelView:
         try:
             estimate = self._trying.estimate(self._choose())
         except WorkbenchError as error:
-            shown = as_text(str(error), tag="div", name="note")
+            shown: str = as_text(str(error), tag="div", name="note")
         else:
             brief = as_text(estimate.brief, tag="summary")
             table = as_rows(list(estimate.rows()), ("estimate", "nothing is spent yet"))

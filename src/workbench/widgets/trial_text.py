@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from workbench.model.anthropic import request_body
 from workbench.runs.plan import CHARACTERS_PER_TOKEN
 from workbench.runs.variant_run import OUTCOMES
 from workbench.trial.catalogue import price_usd
@@ -16,7 +17,7 @@ from workbench.widgets.frame import sendable
 def exchange(trial: Trial) -> tuple[str, str]:
     """The request and what came back, as JSON: no header, so no credential is in it; "" while nothing is back."""
     parts = {name: asdict(part) for name in ("reply", "failure") if (part := getattr(trial, name)) is not None}
-    request = json.dumps(trial.request.body(), indent=2, ensure_ascii=False)
+    request = json.dumps(request_body(trial.request), indent=2, ensure_ascii=False)
     return request, json.dumps(parts, indent=2, ensure_ascii=False) if parts else ""
 
 
