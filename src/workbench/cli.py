@@ -292,7 +292,14 @@ def _printable(text: str) -> str:
 @click.option(
     "--dask", metavar="ADDRESS", help="Let the workers of a Dask cluster run it, such as tcp://10.0.0.1:8786."
 )
-def batch_command(plan: Path, at_once: int | None, go_on: bool, estimate: bool, dask: str | None) -> None:
+@click.option(
+    "--live/--offline",
+    default=None,
+    help="Ask a model or fail; or never ask one, on any machine. Default: as the environment here says.",
+)
+def batch_command(
+    plan: Path, at_once: int | None, go_on: bool, estimate: bool, dask: str | None, live: bool | None
+) -> None:
     """Run all notebooks of a PLAN (a YAML file) within one budget; leave a page that names the verdict of each.
 
     A notebook that fails does not stop the others; then the exit code is 1.
@@ -301,7 +308,7 @@ def batch_command(plan: Path, at_once: int | None, go_on: bool, estimate: bool, 
     from workbench.headless.batch_index import summary
     from workbench.headless.batch_plan import load_batch
 
-    loaded = load_batch(plan)
+    loaded = load_batch(plan, live=live)
     if estimate:
         click.echo(estimate_batch(loaded, say=_say))
         if any(job.refusal for job in loaded.jobs):

@@ -160,11 +160,13 @@ class Score:
     explanation: str
 
 
-Grader = Callable[[Task, Reply], Score]
-"""A pure function. It declines (`Score(value=None)`) where it has nothing to say; it never raises for a reply."""
+Grader = Callable[[Task, Reply], Score | float | bool]
+"""A pure function that gives a number in 0..1, `True` or `False`, or a `Score`, and declines (`Score(value=None)`)
+where it has nothing to say. Where it raises for a reply, that score is missing."""
 
-GraderFactory = Callable[..., Grader]
-"""Makes a grader from the keyword options that a task gives it; raises `TypeError` or `ValueError` on bad ones."""
+GraderFactory = Callable[..., Any]
+"""Makes a `Grader` from the keyword options that a task gives it, and raises `TypeError` or `ValueError` on bad ones;
+or is a `Grader` itself, of `(task, reply)`, to which the options of a task go by keyword."""
 
 
 _NO_SCORES: Mapping[str, Score] = {}
