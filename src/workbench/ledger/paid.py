@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.ledger.counts import known_counts
 from workbench.ledger.file import KEYS_A_QUERY, USAGE_COLUMNS, ledger_address, rows_in_file
 from workbench.trial.catalogue import OFFLINE_BASE_URL, find_price
 from workbench.trial.paid import NOTHING_PAID, Paid
@@ -39,22 +40,29 @@ def find_paid(ledger: Ledger | str | Path | None, keys: Iterable[str]) -> dict[s
     return found
 
 
-def _rows(ledger: Ledger | str | Path | None, keys: Sequence[str]) -> Iterator[Sequence[Any]]:
+def _rows(ledger: Ledger | str | Path | None, keys: Sequence[str]) -> list[Sequence[Any]]:
     if ledger is None or isinstance(ledger, str | Path):
         address = ledger_address(ledger)
         if isinstance(address, Path) and (found := rows_in_file(address, _PAID_COLUMNS, keys)) is not None:
-            yield from found
-            return
+            return found
     import sqlalchemy as sa
 
     from workbench.ledger.schema import attempts
     from workbench.ledger.store import opened_ledger
 
     columns = [attempts.c[name] for name in _PAID_COLUMNS]
-    with opened_ledger(ledger) as opened, opened.reading() as connection:
-        for start in range(0, len(keys), KEYS_A_QUERY):
-            of_part = attempts.c.key.in_(keys[start : start + KEYS_A_QUERY])
-            yield from connection.execute(sa.select(*columns).where(of_part))
+
+    def work(connection: sa.Connection) -> list[Sequence[Any]]:
+        return [
+            row
+            for start in range(0, len(keys), KEYS_A_QUERY)
+            for row in connection.execute(
+                sa.select(*columns).where(attempts.c.key.in_(keys[start : start + KEYS_A_QUERY]))
+            )
+        ]
+
+    with opened_ledger(ledger) as opened:
+        return opened.read(work)
 
 
 def _paid_for(attempt: dict[str, Any]) -> Paid:
@@ -63,7 +71,7 @@ def _paid_for(attempt: dict[str, Any]) -> Paid:
     status = attempt["failure_status"]
     if failed and (attempt["failure_type"] in _FREE_FAILURES or (status is not None and status != 200)):
         return Paid(attempts=1)
-    usage = Usage(**{name: attempt[name] for name in USAGE_COLUMNS})
+    usage = known_counts(Usage(**{name: attempt[name] for name in USAGE_COLUMNS}))
     uncounted = usage.input_tokens is None or usage.output_tokens is None
     usage = replace(usage, input_tokens=usage.input_tokens or 0, output_tokens=usage.output_tokens or 0)
     return Paid(

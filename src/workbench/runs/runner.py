@@ -211,10 +211,13 @@ def _replay_miss(answered: Mapping[Endpoint, Sequence[Trial]], ledger: Ledger, *
 
 
 def _or_as_before(known: Sequence[Trial], plan: Plan, endpoint: Endpoint, ledger: Ledger) -> list[Trial]:
-    """The trials; of those without a reply, the ones that earlier versions asked otherwise, as they were asked."""
-    if not plan.prompts_before:
+    """The trials, where any has no reply as earlier versions asked them: all, where all were answered so, for then they
+    were asked alike; else those that have no reply."""
+    if not plan.prompts_before or all(trial.reply is not None for trial in known):
         return list(known)
     before = known_trials(plan.as_before().trials(endpoint), ledger)
+    if all(trial.reply is not None for trial in before):
+        return before
     return [
         then if now.reply is None and then.reply is not None else now for now, then in zip(known, before, strict=True)
     ]
@@ -234,16 +237,20 @@ def _held_as_before(plan: Plan, trials: Sequence[Trial], ledger: Ledger | str | 
 
 def _asked_otherwise(plan: Plan, trials: Sequence[Trial]) -> list[str]:
     """A line for each variant of which replies were asked at another model or effort than it would be asked now."""
-    otherwise = Counter(
-        (trial.variant, trial.request.model, trial.request.effort)
-        for trial in trials
-        if trial.from_ledger
-        and (trial.request.model, trial.request.effort)
-        != (plan.prompts[trial.variant].model, plan.prompts[trial.variant].effort)
-    )
-    return [
+    otherwise: Counter[tuple[str, str, str | None]] = Counter()
+    as_now = set()
+    for trial in trials:
+        asked, now = trial.request, plan.prompts[trial.variant]
+        if (asked.model, asked.effort) != (now.model, now.effort):
+            otherwise[trial.variant, asked.model, asked.effort] += 1
+        elif trial.variant in plan.prompts_before:
+            as_now.add(trial.variant)
+    lines = [
         f"Of {variant!r}, {counted(count, 'answer')} of an earlier version, asked of {model} "
         f"{f'at effort {effort}' if effort else 'without an effort'}; Claude Code sends "
         f"{plan.prompts[variant].model} at effort {plan.sent[variant].effort_in_words}."
         for (variant, model, effort), count in otherwise.items()
     ]
+    if lines and as_now:
+        lines.append("Others were asked as Claude Code would ask now: a difference may come from that alone.")
+    return lines
