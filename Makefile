@@ -1,12 +1,14 @@
 # make demo   the main job on the first agent, without a key
 # make test   every check: format, lint, types, tests (a browser among them)
-# make lab    the notebooks in JupyterLab
+# make lab    this project in JupyterLab
 # make bench  the figures that the documents quote
+# make docs   the documentation, in docs/_build/html; warnings are errors
+# make dist   the wheel and the sdist, checked as a registry would; the same bytes from the same commit
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lab bench clean
+.PHONY: demo test lab bench docs dist clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed
@@ -21,16 +23,25 @@ test: .venv/installed-dev
 	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lab: .venv/installed
-	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/author.ipynb $(if $(filter 0,$(shell id -u)),--allow-root)
+	$(BIN)/workbench lab $(if $(filter 0,$(shell id -u)),--allow-root)
 
 bench: .venv/installed-dev
 	$(BIN)/python -m tests.benchmarks
+
+docs: .venv/installed-dev
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html
+
+dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+dist: .venv/installed-dev
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, and $(PYTHON) is " + sys.version.split()[0] + "; name another with make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
 
-.venv/installed: pyproject.toml constraints.txt $(wildcard src/workbench/widgets/lab/* src/workbench/widgets/lab/static/*) notebooks/author.ipynb | .venv/bin/python
+.venv/installed: pyproject.toml constraints.txt $(wildcard src/workbench/widgets/lab/* src/workbench/widgets/lab/static/* src/workbench/widgets/lab_server/*) | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
 	@touch $@
 
@@ -39,4 +50,4 @@ bench: .venv/installed-dev
 	@touch $@
 
 clean:
-	rm -rf .venv outputs/demo
+	rm -rf .venv dist docs/_build outputs/demo

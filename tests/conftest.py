@@ -19,6 +19,7 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Tem
         if name.startswith(
             (
                 "ANTHROPIC_",
+                "CLAUDE_CODE_SUBAGENT_MODEL",
                 "WORKBENCH_OFFLINE",
                 "WORKBENCH_HEADLESS",
                 "WORKBENCH_LEDGER",

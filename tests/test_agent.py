@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 import workbench.definition.agent as agent_module
 from tests.test_document import headers
 from workbench.definition.agent import Agent, parse_agent, without_lines
-from workbench.definition.claude_code import read_as_claude_code, resolve_model_alias
+from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.fields import FIELDS
 from workbench.definition.files import diff_agents, load_agent, save_agent
 from workbench.definition.lines import plain_line_ends
+from workbench.definition.resolved import resolve_model_alias
 from workbench.definition.two_passes import shown_description
 from workbench.errors import AgentChangedOnDisk, AgentFileError, WorkbenchError
 

@@ -24,16 +24,19 @@ from workbench.ledger.budget.reservation import Budget, open_budget
 from workbench.ledger.budget.worst_case import most_of
 from workbench.ledger.open_batches import find_open_batches, intend_batch, known_batch_ids
 from workbench.ledger.store import Ledger, open_ledger
-from workbench.model import anthropic as door
+from workbench.model.anthropic import request_body
 from workbench.model.batches import ask as batches_ask
-from workbench.model.batches.ask import BatchProgress, Polling, ask_batch
+from workbench.model.batches.ask import BatchProgress, BatchSettings, ask_batch
 from workbench.model.batches.items import Limits, split_trials
+from workbench.model.endpoint import choose_endpoint
+from workbench.model.retrying import BATCHES
 from workbench.runs.plan import plan_trials
 from workbench.trial.catalogue import find_price
 from workbench.trial.task import Task
 from workbench.trial.trial import Trial, Usage
 
-AT_ONCE = Polling(first_seconds=0.0, longest_seconds=0.0, settling_seconds=0.0)
+AT_ONCE = replace(BATCHES, first_seconds=0.0, longest_seconds=0.0)
+SETTLES_AT_ONCE = Limits(settling_seconds=0.0)
 TASKS = tuple(Task(id=f"task-{number}", input=f"Question {number}") for number in range(5))
 
 
@@ -51,14 +54,27 @@ def ledger() -> Iterator[Ledger]:
 
 
 def trials_of(agent: Agent, repeats: int = 1) -> tuple[Trial, ...]:
-    return plan_trials({"base": agent}, TASKS, repeats=repeats).trials(door.choose_endpoint())
+    return plan_trials({"base": agent}, TASKS, repeats=repeats).trials(choose_endpoint())
 
 
-def ask(trials: tuple[Trial, ...], agent: Agent, ledger: Ledger, **settings: Any) -> dict[int, Trial]:
+def settings_of(**settings: Any) -> BatchSettings:
+    """Looks at once and waits for no batch to turn up, unless told otherwise."""
+    limits = replace(settings.pop("limits", SETTLES_AT_ONCE), settling_seconds=0.0)
+    return BatchSettings(**{"retry": AT_ONCE, "limits": limits, **settings})
+
+
+def ask(
+    trials: tuple[Trial, ...],
+    agent: Agent,
+    ledger: Ledger,
+    on_progress: Callable[[BatchProgress], None] | None = None,
+    **settings: Any,
+) -> dict[int, Trial]:
     """What `ask_batch` gives, by position; each position once."""
+    given = settings_of(**settings)
 
     async def all_of_them() -> list[tuple[int, Trial]]:
-        settled = ask_batch(trials, {"base": agent}, ledger=ledger, **{"polling": AT_ONCE, **settings})
+        settled = ask_batch(trials, {"base": agent}, ledger=ledger, settings=given, on_progress=on_progress)
         return [item async for item in settled]
 
     items = asyncio.run(all_of_them())
@@ -105,7 +121,9 @@ def test_batch_holds_what_would_be_streamed_without_the_streaming(
 
     [batch] = server.batches
     assert [item["custom_id"] for item in batch.requests] == [trial.key for trial in trials]
-    assert [{**item["params"], "stream": True} for item in batch.requests] == [trial.request.body() for trial in trials]
+    assert [{**item["params"], "stream": True} for item in batch.requests] == [
+        request_body(trial.request) for trial in trials
+    ]
     assert all("stream" not in item["params"] for item in batch.requests)
 
 
@@ -237,7 +255,8 @@ def stop_while_waiting(trials: tuple[Trial, ...], agent: Agent, ledger: Ledger, 
             task.cancel()
 
         async def wait() -> None:
-            asked = ask_batch(trials, {"base": agent}, ledger=ledger, polling=AT_ONCE, on_progress=stop, **settings)
+            given = settings_of(**settings)
+            asked = ask_batch(trials, {"base": agent}, ledger=ledger, settings=given, on_progress=stop)
             async for _ in asked:
                 raise AssertionError("nothing has ended yet")
 
@@ -449,7 +468,8 @@ def test_two_kernels_with_one_plan_share_its_batch(
                 server.end()
 
         async def one(opened: Ledger) -> dict[int, Trial]:
-            asked = ask_batch(trials, {"base": agent}, ledger=opened, polling=AT_ONCE, on_progress=end, again=again)
+            settings = settings_of(again=again)
+            asked = ask_batch(trials, {"base": agent}, ledger=opened, settings=settings, on_progress=end)
             return {position: trial async for position, trial in asked}
 
         waiting: list[BatchProgress] = []
@@ -571,7 +591,7 @@ def test_server_that_is_not_there_is_given_up_after_the_patience(
     server.fault = lambda _, __: "529"
 
     with pytest.raises(SetupError, match=r"has not answered for 0 seconds \(overloaded_error"):
-        ask(trials_of(agent), agent, ledger, polling=replace(AT_ONCE, patience_seconds=0.0))
+        ask(trials_of(agent), agent, ledger, retry=replace(AT_ONCE, patience_seconds=0.0))
 
 
 def test_batch_that_the_key_cannot_see_is_not_asked_for_again(
@@ -633,7 +653,7 @@ def test_looks_grow_rarer_up_to_a_limit(
             server.end()
 
     monkeypatch.setattr("workbench.model.batches.ask._sleep", note)
-    ask(trials_of(agent), agent, ledger, polling=Polling(first_seconds=10.0, growth=2.0, longest_seconds=50.0))
+    ask(trials_of(agent), agent, ledger, retry=replace(BATCHES, first_seconds=10.0, growth=2.0, longest_seconds=50.0))
 
     assert [round(seconds) for seconds in waits] == [10, 20, 40, 50, 50]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from workbench.definition.agent import Agent
+from workbench.model.anthropic import request_body
 from workbench.runs.plan import Plan, make_request, plan_trials
 from workbench.runs.runner import run_trials
 from workbench.trial.catalogue import cache_minimum
@@ -23,7 +24,7 @@ def plan_of(agent: Agent, *, characters: int, model: str = "sonnet", repeats: in
 
 
 def test_request_without_caching_is_what_it_always_was() -> None:
-    assert PLAIN.body() == {
+    assert request_body(PLAIN) == {
         "model": "m",
         "max_tokens": 10,
         "messages": [{"role": "user", "content": "Hi"}],
@@ -34,14 +35,14 @@ def test_request_without_caching_is_what_it_always_was() -> None:
 
 
 def test_cached_persona_is_one_marked_block() -> None:
-    assert replace(PLAIN, cache="5m").body()["system"] == [
+    assert request_body(replace(PLAIN, cache="5m"))["system"] == [
         {"type": "text", "text": "Be terse.", "cache_control": {"type": "ephemeral"}}
     ]
-    assert replace(PLAIN, cache="1h").body()["system"][0]["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
+    assert request_body(replace(PLAIN, cache="1h"))["system"][0]["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
 
 
 def test_empty_persona_is_never_sent() -> None:
-    assert "system" not in replace(PLAIN, system="", cache="5m").body()
+    assert "system" not in request_body(replace(PLAIN, system="", cache="5m"))
 
 
 def test_caching_does_not_change_what_identifies_a_trial() -> None:

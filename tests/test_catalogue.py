@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workbench.definition.resolved import resolve_model
 from workbench.errors import PriceFileError
 from workbench.trial import catalogue
-from workbench.trial.catalogue import OFFLINE_MODEL, cache_minimum, find_price, price_usd, resolve_model
+from workbench.trial.catalogue import OFFLINE_MODEL, cache_minimum, find_price, price_usd
 from workbench.trial.trial import Usage
 
 

@@ -6,15 +6,20 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.runs import PASSES_A, PASSES_B, make_run, passes
+from tests.runs import PASSES_A, PASSES_B, STAND_IN, make_run, passes
 from workbench import cli
 from workbench.errors import SetupError
+from workbench.grading.catalogue import standard
 from workbench.trial.record import export_record
+from workbench.trial.regrade import regrade
+from workbench.trial.task import GraderSpec
+from workbench.trial.trial import Score
 
 QUICK = str(Path(__file__).parent / "fixtures" / "quick.ipynb")
 
@@ -90,6 +95,39 @@ def test_read_for_people_shows_both_readings_and_where_to_mend(good: Path, repai
     assert f"{repaired}:3:" in result.stdout
 
 
+def test_read_says_at_which_model_and_effort_the_agent_runs(good: Path) -> None:
+    shown = workbench("read", str(good)).stdout
+    data = json.loads(workbench("read", str(good), "--json").stdout)
+
+    assert "runs at      claude-sonnet-5-5 (the file's 'sonnet')" in shown
+    assert "effort medium (the default of Claude Code 2.1.332 for claude-sonnet-5-5)" in shown
+    assert (data["model"], data["effort"]) == ("claude-sonnet-5-5", "medium")
+    assert data["sent"]["effort_from"] == "the default of Claude Code 2.1.332 for claude-sonnet-5-5"
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\nname: abc\ndescription: Use SECRET so.\n---\nBe.\n",
+        "---\nname: abc\ndescription: d\n---\nCall it with SECRET as the key.\n",
+        "---\nname: abc\ndescription: 'long LONG SECRET'\nmodel: SECRET\ncolor: SECRET\nSECRET: x\n---\nBe.\n",
+        "---\nname: SECRET\ndescription: Use it: so SECRET\nuser: SECRET\n---\nBe.\n",
+        "---\ndescription: [SECRET\n---\nBe.\n",
+    ],
+)
+def test_read_prints_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, options: list[str]) -> None:
+    path = tmp_path / "careless.md"
+    keys = ("sk-ant-api03-Zq81hXp0Lw7RtY2mK9", "hunter2-Q7x9Lm2Rz8Kp")
+    monkeypatch.setenv("OUR_SERVICE_PASSWORD", keys[1])
+    for key in keys:
+        path.write_text(text.replace("SECRET", key).replace("LONG", "word " * 14))
+        result = workbench("read", str(path), *options)
+
+        assert "careless.md" in result.output
+        assert key[:14] not in result.output
+
+
 def test_text_of_a_file_does_not_steer_the_terminal(tmp_path: Path) -> None:
     path = tmp_path / "loud.md"
     path.write_bytes(b"---\nname: loud\ndescription: x\n---\n\x1b[2J\x1b]0;owned\x07\n")
@@ -160,7 +198,7 @@ def test_wrong_setting_is_a_message(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     def refuse(live: bool | None) -> None:
         raise SetupError("set this instead")
 
-    monkeypatch.setattr("workbench.model.anthropic.choose_endpoint", refuse)
+    monkeypatch.setattr("workbench.model.endpoint.choose_endpoint", refuse)
     result = workbench("run", QUICK, "--out", str(tmp_path / "out"), "--live")
 
     assert (result.exit_code, result.stderr) == (2, "set this instead\n")
@@ -217,7 +255,7 @@ def test_report_lies_in_the_record_unless_a_folder_is_named_and_the_record_still
         (["--baseline", "base"], 0, "Gate passes"),
         (["--baseline", "draft"], 3, "Gate fails"),
         (["--baseline", "RECORD", "--variant", "draft"], 0, "A/A: both send the same requests"),
-        (["--baseline", "RECORD"], 2, "the run has 2 variants, name one of them"),
+        (["--baseline", "RECORD"], 0, '"draft" against "draft" of the baseline run'),
         (["--baseline", "nosuch"], 2, "there is no record of a run here"),
         (["--baseline", "base", "--margin", "7"], 2, "the margin is 7"),
     ],
@@ -228,6 +266,18 @@ def test_gate_ends_with_a_code_for_each_decision(record: str, arguments: list[st
     assert (result.exit_code, message in result.output) == (code, True), result.output
 
 
+def test_gate_has_a_code_of_its_own_for_made_up_replies(tmp_path: Path) -> None:
+    run = make_run({"base": passes(PASSES_A), "draft": passes(PASSES_B)}, endpoint=STAND_IN)
+    record = str(export_record(run, tmp_path))
+
+    refused = workbench("gate", record, "--baseline", "base")
+    allowed = workbench("gate", record, "--baseline", "base", "--allow-stand-in")
+
+    assert (refused.exit_code, refused.stdout) == (5, "")
+    assert "made up by the offline stand-in" in refused.stderr and "--allow-stand-in" in refused.stderr
+    assert (allowed.exit_code, allowed.stdout.startswith("OFFLINE STAND-IN")) == (0, True)
+
+
 def test_gate_has_a_code_of_its_own_for_too_little_data_and_says_it_as_json(tmp_path: Path) -> None:
     run = make_run({"base": passes([2, 3]), "draft": passes([3, 2])})
 
@@ -235,6 +285,32 @@ def test_gate_has_a_code_of_its_own_for_too_little_data_and_says_it_as_json(tmp_
 
     found = json.loads(result.stdout)
     assert (result.exit_code, found["decision"], found["tasks"]) == (4, "not enough data", 2)
+
+
+def test_an_edited_score_turns_neither_gate_nor_review_nor_report(tmp_path: Path) -> None:
+    says = GraderSpec(name="mentions", promise="says it", options={"any": ["yes"]})
+    made = make_run({"base": passes(PASSES_B), "draft": passes(PASSES_A)})
+    tasks = tuple(replace(task, graders=(says,)) for task in made.tasks)
+    trials = [
+        trial.replace(reply=replace(trial.reply, text="yes" if trial.score else "no"), scores={})  # type: ignore[type-var]
+        for trial in made.trials
+    ]
+    run = regrade(replace(made, tasks=tasks, trials=tuple(trials)), standard())
+    better = {"says it": Score(value=1.0, explanation="edited")}
+    edited = replace(run, trials=tuple(t.replace(scores=better) if t.variant == "draft" else t for t in run.trials))
+    record = str(export_record(edited, tmp_path / "record"))
+    honest = str(export_record(run, tmp_path / "honest"))
+
+    gate = workbench("gate", record, "--baseline", "base", "--margin", "0.1")
+    review = workbench("review", honest, record, "--variants", "draft", "draft")
+    report = workbench("report", record, "--format", "md")
+
+    assert (gate.exit_code, "Gate fails" in gate.stdout) == (3, True), gate.output
+    assert "recorded scores of the promise 'says it' are not what its grader gives here" in gate.stdout
+    assert "No task flipped" in review.stdout or "0 now pass, 0 now fail" in review.stdout
+    assert "scored otherwise" not in review.stdout
+    assert "are not what its grader gives here" in review.stdout
+    assert "-16.7 points" in report.stdout
 
 
 def test_review_shows_what_changed_as_text_markdown_and_page(record: str, tmp_path: Path) -> None:

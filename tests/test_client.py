@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-from types import SimpleNamespace
 
 import pytest
 
-from tests.messages_server import REPLY, Fault, serve
+from tests.messages_server import REPLY, Fault, MessagesServer, serve
 from workbench.errors import SetupError
-from workbench.model import anthropic as client
-from workbench.model.anthropic import Attempt, ask, choose_endpoint, open_client
+from workbench.model.anthropic import open_anthropic
+from workbench.model.api import Attempt
+from workbench.model.endpoint import choose_endpoint
 from workbench.model.stream import PartialReply
 from workbench.trial.trial import Endpoint, Request
 
@@ -23,13 +22,13 @@ REQUEST = Request(
 
 
 def asked(
-    fault: Fault | str, *, deadline_seconds: float = 30.0, seconds_a_piece: float = 0.0
+    fault: Fault | str, *, deadline_seconds: float = 30.0, ending_seconds: float = 2.0, seconds_a_piece: float = 0.0
 ) -> tuple[Attempt, list[str]]:
     pieces: list[str] = []
 
     async def once(endpoint: Endpoint) -> Attempt:
-        async with open_client(endpoint) as opened:
-            return await ask(opened, REQUEST, on_text=pieces.append, deadline_seconds=deadline_seconds)
+        async with open_anthropic(endpoint, ending_seconds=ending_seconds) as model:
+            return await model.ask(REQUEST, on_text=pieces.append, deadline_seconds=deadline_seconds)
 
     with serve(fault, seconds_a_piece=seconds_a_piece) as server:
         return asyncio.run(once(Endpoint(kind="server", base_url=server.url))), pieces
@@ -54,8 +53,8 @@ def test_request_body_says_model_persona_effort_and_no_temperature() -> None:
         endpoint = Endpoint(kind="server", base_url=server.url)
 
         async def once() -> None:
-            async with open_client(endpoint) as opened:
-                await ask(opened, REQUEST, draw=3)
+            async with open_anthropic(endpoint) as model:
+                await model.ask(REQUEST, draw=3)
 
         asyncio.run(once())
 
@@ -95,12 +94,8 @@ def test_every_fault_is_a_named_failure_and_keeps_what_came(fault: str, kind: st
 
 
 @pytest.mark.parametrize("fault", ["cut after the end", "not json after the end", "hangs after the end"])
-def test_reply_that_has_come_to_its_end_is_kept_whatever_breaks_then(
-    fault: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client, "ENDING_SECONDS", 0.2)
-
-    attempt, _ = asked(fault)
+def test_reply_that_has_come_to_its_end_is_kept_whatever_breaks_then(fault: str) -> None:
+    attempt, _ = asked(fault, ending_seconds=0.2)
 
     assert attempt.failure is None
     assert attempt.reply is not None
@@ -143,8 +138,8 @@ def test_deadline_ends_a_reply_that_drips() -> None:
 
 def test_server_that_is_not_there_is_a_connection_failure() -> None:
     async def once() -> Attempt:
-        async with open_client(Endpoint(kind="server", base_url="http://127.0.0.1:9")) as opened:
-            return await ask(opened, REQUEST)
+        async with open_anthropic(Endpoint(kind="server", base_url="http://127.0.0.1:9")) as model:
+            return await model.ask(REQUEST)
 
     attempt = asyncio.run(once())
 
@@ -192,27 +187,26 @@ def test_live_without_a_key_says_what_to_set() -> None:
         choose_endpoint(live=True)
 
 
-def test_key_that_a_server_repeats_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-canary-0123456789")
+async def ask_once(endpoint: Endpoint) -> Attempt:
+    async with open_anthropic(endpoint) as model:
+        return await model.ask(REQUEST)
 
-    attempt, _ = asked("401 with the key")
+
+def test_key_that_a_server_repeats_is_not_kept(server: MessagesServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-canary-0123456789")
+    server.fault = lambda _, __: "401 with the key"
+
+    attempt = asyncio.run(ask_once(choose_endpoint()))
 
     assert attempt.failure is not None
     assert attempt.failure.message == "not a key: Bearer [ANTHROPIC_API_KEY]"
 
 
-@pytest.mark.parametrize(("in_a_notebook", "is_frozen"), [(True, False), (False, True)])
-def test_garbage_collector_rests_only_while_the_sdk_is_imported(
-    monkeypatch: pytest.MonkeyPatch, in_a_notebook: bool, is_frozen: bool
+def test_key_is_for_the_server_of_the_environment_and_for_no_other(
+    server: MessagesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    modules = {"ipykernel": object()} if in_a_notebook else {}
-    monkeypatch.setattr(client, "sys", SimpleNamespace(modules=modules))
-    gc.unfreeze()
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-canary-0123456789")
+    with serve() as other:
+        asyncio.run(ask_once(Endpoint(kind="server", base_url=other.url)))
 
-    with pytest.raises(ImportError), client._collector_at_rest():
-        assert not gc.isenabled()
-        raise ImportError
-
-    assert gc.isenabled()
-    assert bool(gc.get_freeze_count()) is is_frozen
-    gc.unfreeze()
+        assert other.headers[0]["authorization"] == "Bearer none"

@@ -80,7 +80,7 @@ def test_server_counts_each_prompt_once_whatever_the_repeats(
     found = estimate_plan(plan_of(agent, repeats=5))
 
     assert [path for path, _ in server] == ["/v1/messages/count_tokens"] * 4
-    assert all(body.keys() == {"model", "messages", "system"} for _, body in server)
+    assert all(body.keys() == {"model", "messages", "system", "output_config"} for _, body in server)
     assert (found.calls, found.input_tokens, found.input_source) == (20, 2000, "counted by the server")
 
 

@@ -4,8 +4,6 @@ import pytest
 
 from tests.benchmarks.faults import Found, expected_failures, run_against_faults
 from tests.benchmarks.server import FAULTS
-from workbench.model import anthropic as client
-from workbench.model import asker
 
 TRIALS = 400
 
@@ -16,8 +14,6 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANTHROPIC_BASE_URL", "")
         patch.setenv("ANTHROPIC_API_KEY", "none")
-        patch.setattr(client, "SILENCE_SECONDS", 2.0)
-        patch.setattr(asker, "FIRST_WAIT_SECONDS", 0.01)
         return run_against_faults(TRIALS, tmp_path_factory.mktemp("faults") / "ledger.sqlite")
 
 

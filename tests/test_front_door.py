@@ -14,18 +14,11 @@ SOURCE = Path(workbench.__file__).parent
 HEAVY = ("anthropic", "pandas", "papermill", "ipywidgets", "matplotlib", "scipy", "sqlalchemy", "IPython")
 
 ROOM_OF_LIBRARY = {
-    "anthropic": {"model/anthropic.py", "model/offline/transport.py", "model/batches/calls.py"},
-    "aiohttp": {"model/anthropic.py"},
-    "httpx2": {"model/anthropic.py", "model/offline/transport.py", "model/batches/calls.py"},
+    "anthropic": {"model"},
+    "aiohttp": {"model"},
+    "httpx2": {"model"},
     "frontmatter": {"definition/document.py"},
-    "sqlalchemy": {
-        "ledger/store.py",
-        "ledger/leases.py",
-        "ledger/columns.py",
-        "ledger/schema.py",
-        "ledger/versions.py",
-        "ledger/budget/spending.py",
-    },
+    "sqlalchemy": {"ledger"},
     "genai_prices": {"trial/catalogue.py"},
     "pandas": {"comparison"},
     "scipy": {"statistics", "comparison"},

@@ -7,7 +7,7 @@ import pytest
 from tests.runs import GROUPS, PASSES_A, PASSES_B, STAND_IN, make_run, passes
 from workbench.comparison import gate as gate_rules
 from workbench.comparison.gate import FEWEST_TASKS, gate, one_sided_bounds
-from workbench.errors import ComparisonError
+from workbench.errors import ComparisonError, StandInError
 from workbench.trial.task import GraderSpec
 from workbench.trial.trial import Run
 
@@ -105,8 +105,26 @@ def test_variant_that_sends_the_same_requests_passes() -> None:
 def test_stand_in_is_labelled() -> None:
     run = two(passes(PASSES_A), passes(PASSES_B), endpoint=STAND_IN)
 
-    assert gate(run, "base").text.startswith("OFFLINE STAND-IN, not a model")
-    assert gate(run, "base").stand_in
+    assert gate(run, "base", allow_stand_in=True).text.startswith("OFFLINE STAND-IN, not a model")
+    assert gate(run, "base", allow_stand_in=True).stand_in
+
+
+def test_made_up_replies_decide_nothing_unless_they_are_allowed_to() -> None:
+    run = two(passes(PASSES_A), passes(PASSES_B), endpoint=STAND_IN)
+
+    for baseline in ("base", run):
+        with pytest.raises(StandInError, match="made up by the offline stand-in, which says nothing about any agent"):
+            gate(run, baseline, variant="draft")
+
+
+def test_of_two_variants_the_second_is_held_against_another_run() -> None:
+    old = two(passes(PASSES_A), passes(PASSES_A))
+    new = two(passes(PASSES_A), passes(PASSES_B))
+
+    found = gate(new, old)
+
+    assert (found.variant, found.baseline) == ("draft", "draft")
+    assert found.effect == pytest.approx(0.1666667, abs=1e-7)
 
 
 def test_two_runs_are_matched_by_task_and_what_they_do_not_share_is_said() -> None:

@@ -507,11 +507,3 @@ def test_folder_that_cannot_be_written_is_a_message(tmp_path: Path) -> None:
 
     with pytest.raises(FileError, match="cannot be written"):
         run_notebook(QUICK, out=tmp_path / "file", progress=False)
-
-
-def test_project_folder_is_the_nearest_with_a_mark(tmp_path: Path) -> None:
-    (tmp_path / "project" / "agents").mkdir(parents=True)
-    (tmp_path / "project" / "notebooks").mkdir()
-
-    assert project_folder(tmp_path / "project" / "notebooks") == (tmp_path / "project").resolve()
-    assert project_folder(tmp_path / "project") == (tmp_path / "project").resolve()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.ledger_before import FOLLOW_UP, KEYS, LEDGER, RECORD, plan_of, requests
-from workbench.model.anthropic import endpoint_at
+from workbench.model.endpoint import endpoint_at
 from workbench.runs.conversation import answer_reply
 from workbench.runs.plan import Plan
 from workbench.runs.runner import run_trials
@@ -41,7 +41,7 @@ def test_requests_of_every_kind_keep_their_keys(keys: dict[str, Any]) -> None:
 
 
 def test_trials_of_a_plan_keep_their_keys_over_repeats_and_twins(keys: dict[str, Any]) -> None:
-    found = {url: [trial.key for trial in plan_of().trials(endpoint_at(url))] for url in keys["plan"]}
+    found = {url: [trial.key for trial in plan_of().as_before().trials(endpoint_at(url))] for url in keys["plan"]}
 
     assert found == keys["plan"]
 

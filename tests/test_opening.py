@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import FileError
-from workbench.widgets.opening import address_in_running, open_agent
+from workbench.widgets.notebooks import write_agent_notebook
+from workbench.widgets.opening import address_in_running, open_agent, project_of, take_ticket, write_ticket
 
 
 @pytest.fixture
@@ -44,3 +45,54 @@ def test_what_is_no_agent_file_is_refused(tmp_path: Path, name: str, said: str) 
 
     with pytest.raises(FileError, match=said):
         open_agent(tmp_path / name)
+
+
+def test_an_agent_of_the_home_is_opened_in_the_project_that_one_is_in(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "home" / ".claude" / "agents" / "mine.md"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("---\nname: mine\n---\n")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(file.parent)
+    root = tmp_path / "project"
+
+    assert project_of(mine) == project_of(file) == root
+    assert address_in_running(mine, [_server(root, port=1)], root=root) == (
+        f"http://127.0.0.1:1/lab?workbench-open={mine}"
+    )
+    assert write_agent_notebook(mine, root).path.parent == root / "outputs" / "notebooks"
+
+
+def test_a_ticket_is_good_for_one_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
+    ticket = write_ticket()
+
+    assert [take_ticket(ticket), take_ticket(ticket), take_ticket(""), take_ticket("../x")] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_notebooks_lie_with_the_outputs_and_are_never_written_over(file: Path, tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    made = write_agent_notebook(file, root)
+    assert made.is_new
+    assert made.path == root / "outputs" / "notebooks" / "author-reviewer-co.ipynb"
+    assert not write_agent_notebook(file, root).is_new
+
+    made.path.write_text("no notebook")
+    second = write_agent_notebook(file, root)
+    assert (second.path.name, second.is_new) == ("author-reviewer-co-2.ipynb", True)
+    assert made.path.read_text() == "no notebook"
+
+
+def test_a_folder_without_a_mark_keeps_its_notebook_at_its_root(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    (plain / "reviewer.md").write_text("---\nname: reviewer\n---\n")
+
+    assert write_agent_notebook(plain / "reviewer.md", plain).path == plain / "author-reviewer.ipynb"

@@ -23,6 +23,7 @@ from workbench.comparison.pictures.canvas import Plot, Theme, drawable, png, sho
 from workbench.comparison.pictures.plots import cost_plot, forest_plot
 from workbench.comparison.pictures.task_plots import heat_map, repeats_plot
 from workbench.comparison.tables import Comparison, Picture, compare
+from workbench.errors import ComparisonError
 from workbench.trial.catalogue import OFFLINE_MODEL
 from workbench.trial.trial import Endpoint
 
@@ -229,6 +230,20 @@ def test_the_description_of_a_picture_says_its_numbers(draw: Draw, said: str) ->
     assert said in figure.alt
     data, metadata = figure._repr_mimebundle_()
     assert data["text/plain"] == metadata["image/png"]["alt"] == figure.alt
+
+
+def test_a_plot_or_a_theme_that_there_is_not_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(ComparisonError, match="no plot 'nope'; there are 'forest', 'cost', 'tasks', 'repeats'"):
+        compared().plot("nope")  # type: ignore[arg-type]
+    with pytest.raises(ComparisonError, match="no theme 'grey'; there are 'light', 'dark'"):
+        compared().plot(theme="grey")  # type: ignore[arg-type]
+
+
+def test_a_light_picture_follows_a_dark_theme_and_a_dark_one_is_left_alone() -> None:
+    for theme, times in (("light", 2), ("dark", 1)):
+        shown = compared().plot("tasks", theme=theme)._repr_mimebundle_()[0]["text/html"]  # type: ignore[arg-type]
+        assert shown.count("workbench-picture") == times
+        assert "alt=" in shown and "<script" not in shown
 
 
 @pytest.mark.parametrize("draw", PICTURES)

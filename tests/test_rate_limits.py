@@ -14,6 +14,7 @@ from tests.messages_server import MessagesServer
 from workbench.definition.agent import Agent
 from workbench.model import asker
 from workbench.model.limiter import Limiter
+from workbench.model.retrying import Retry
 from workbench.runs.plan import Plan, plan_trials
 from workbench.runs.runner import run_trials
 from workbench.trial.task import Task
@@ -58,7 +59,6 @@ class Window:
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str]]:
     """The limit of requests in flight and the reason for it, after everything that changed them."""
-    monkeypatch.setattr(asker, "FIRST_WAIT_SECONDS", 0.01)
     seen: list[tuple[float, str]] = []
 
     class Watched(Limiter):
@@ -88,7 +88,7 @@ def test_run_waits_for_the_reset_that_the_headers_tell_and_is_never_refused(
     window = Window()
     server.more_headers, server.fault, server.seconds_a_piece = window.headers, window.fault, 0.005
 
-    run = run_trials(plan_of(agent), concurrency=AT_ONCE, progress=False)
+    run = run_trials(plan_of(agent), concurrency=AT_ONCE, progress=False, retry=Retry(first_seconds=0.01))
 
     assert {trial.outcome for trial in run.trials} == {"answered"}
     assert window.refused == 0
@@ -102,7 +102,7 @@ def test_refused_run_asks_for_fewer_at_once_and_then_for_more_again(
 ) -> None:
     server.fault = lambda body, before: "429" if before == 0 and body["messages"][0]["content"] == "task 20" else "ok"
 
-    run = run_trials(plan_of(agent), concurrency=AT_ONCE, progress=False)
+    run = run_trials(plan_of(agent), concurrency=AT_ONCE, progress=False, retry=Retry(first_seconds=0.01))
 
     assert {trial.outcome for trial in run.trials} == {"answered"}
     limits = [limit for limit, _ in watched]

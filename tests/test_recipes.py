@@ -27,7 +27,8 @@ from workbench.headless.published import ABOUT
 
 PROJECT = Path(__file__).parents[1]
 RECIPES = PROJECT / "docs" / "recipes"
-PAGES = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *RECIPES.iterdir(), *PROJECT.glob("notebooks/*.ipynb")]
+DOCUMENTS = [path for path in PROJECT.glob("docs/**/*.md") if "_build" not in path.parts]
+PAGES = [*PROJECT.glob("*.md"), *DOCUMENTS, *RECIPES.iterdir(), *PROJECT.glob("notebooks/*.ipynb")]
 BIN = Path(sys.executable).parent
 AGENT = "---\nname: asker\ndescription: Asks first\nmodel: sonnet\n---\n\nYou design.\nAsk a clarifying question.\n"
 WORSE = AGENT.replace("Ask a clarifying question.", "Never ask.")
@@ -248,6 +249,25 @@ class TestGitHubActions:
         comment = (repository / "outputs" / "pr" / "comment.md").read_text()
         assert "OFFLINE STAND-IN" in comment.split("###")[0]
         assert "## `no-tasks`" not in comment
+
+    def test_agents_of_claudes_folder_with_tasks_apart_are_tried_without_notebooks_of_ones_own(
+        self, workflow: dict[str, Any], repository: Path, bin_folder: Path
+    ) -> None:
+        shutil.rmtree(repository / "notebooks")
+        kept, tasks = repository / ".claude" / "agents", repository / ".workbench" / "tasks"
+        kept.mkdir(parents=True)
+        tasks.mkdir(parents=True)
+        (repository / "agents" / "asker.md").rename(kept / "asker.md")
+        (tasks / "asker.tasks.yaml").write_text(yaml.safe_dump(TASKS[:2]))
+        (repository / "agents" / "asker.tasks.yaml").unlink()
+        base = commit(repository)
+        (kept / "asker.md").write_text(WORSE)
+        commit(repository)
+
+        done = self.run_steps(workflow, repository, bin_folder, base)
+
+        assert {step.returncode for step in done.values()} == {0}, done
+        assert "OFFLINE STAND-IN" in (repository / "outputs" / "pr" / "comment.md").read_text()
 
     def test_it_asks_for_no_more_than_it_needs(self, workflow: dict[str, Any]) -> None:
         # YAML 1.1 reads `on` as true.

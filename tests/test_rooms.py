@@ -14,15 +14,18 @@ import pytest
 import workbench
 
 SOURCE = Path(workbench.__file__).parent
-GROUND = {"errors", "secrets", "markup"}
-VALUES = GROUND | {"definition", "statistics", "trial"}
+GROUND = {"errors", "key_forms", "secrets", "markup", "collector"}
+VALUES = GROUND | {"definition", "shipped", "statistics", "trial"}
 ASKING = VALUES | {"ledger", "grading", "model", "runs"}
 
 STANDS_ON = {
     "errors": set(),
-    "secrets": set(),
+    "key_forms": set(),
+    "secrets": {"key_forms"},
     "markup": set(),
+    "collector": set(),
     "definition": GROUND,
+    "shipped": {"definition"},
     "statistics": GROUND,
     "trial": GROUND | {"definition"},
     "ledger": GROUND | {"definition", "trial"},
@@ -32,7 +35,8 @@ STANDS_ON = {
     "runs": ASKING,
     "headless": ASKING | {"comparison"},
     "widgets": ASKING | {"comparison"},
-    "cli": ASKING | {"comparison", "headless", "widgets"},
+    "project": ASKING | {"comparison", "headless", "widgets"},
+    "cli": ASKING | {"comparison", "headless", "project", "widgets"},
     "__main__": {"cli"},
 }
 """By room, the rooms that its files may import from beside their own. Two wings: `comparison` and `statistics` know

@@ -15,7 +15,8 @@ from tests.messages_server import MessagesServer
 from tests.test_runner import SCRIPT, start_script
 from workbench.definition.agent import Agent
 from workbench.ledger.store import open_ledger
-from workbench.model import asker, limiter
+from workbench.model import limiter
+from workbench.model.retrying import Retry
 from workbench.runs import missing
 from workbench.runs.plan import make_request, plan_trials
 from workbench.runs.progress import NoBar
@@ -152,12 +153,12 @@ def test_waiting_for_its_turn_takes_nothing_of_the_time_of_a_trial(
     agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limiter, "FIRST_LIMIT", 1)
-    monkeypatch.setattr(asker, "PATIENCE_SECONDS", 2.0)
     server.seconds_a_piece = 0.2
     server.fault = lambda body, before: "429" if "Question 6" in str(body) and not before else "ok"
     tasks = [Task(id=f"task-{number}", input=f"Question {number}") for number in range(7)]
 
-    trials = run_trials(plan_trials({"base": agent}, tasks), concurrency=7, deadline_seconds=2.0).trials
+    plan, retry = plan_trials({"base": agent}, tasks), Retry(patience_seconds=2.0)
+    trials = run_trials(plan, concurrency=7, deadline_seconds=2.0, retry=retry).trials
 
     assert [trial.outcome for trial in trials] == ["answered"] * 7
     assert len(server.bodies) == 8, "the last is tried again, though it waited for long"

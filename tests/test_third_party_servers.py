@@ -36,7 +36,7 @@ import pytest
 
 from workbench.definition.agent import Agent, parse_agent
 from workbench.ledger.store import open_ledger
-from workbench.model import asker
+from workbench.model.retrying import Retry
 from workbench.runs.plan import plan_trials
 from workbench.runs.runner import run_trials
 from workbench.trial.task import Task
@@ -183,13 +183,12 @@ def run(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
     path = tmp_path_factory.mktemp("ledger") / "ledger.sqlite"
     with pytest.MonkeyPatch.context() as patch:
         point_at(server, patch)
-        yield run_trials(plan_trials(agents(), TASKS), ledger=path), path
+        yield run_trials(plan_trials(agents(), TASKS), ledger=path, retry=Retry(first_seconds=0.001)), path
 
 
 def point_at(server: Server, patch: pytest.MonkeyPatch) -> None:
     patch.setenv("ANTHROPIC_BASE_URL", server.url)
     patch.setenv("ANTHROPIC_API_KEY", os.environ["THIRD_PARTY_KEY"])
-    patch.setattr(asker, "FIRST_WAIT_SECONDS", 0.001)
 
 
 def test_each_persona_gets_its_own_reply_to_each_case(run: tuple[Run, Path]) -> None:

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from tests.messages_server import serve
 from workbench.definition.agent import Agent
-from workbench.model import asker
+from workbench.model.retrying import Retry
 from workbench.runs.plan import plan_trials
 from workbench.runs.runner import run_trials
 from workbench.trial.task import Task
@@ -29,12 +29,10 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
 def test_each_trial_is_a_span_around_those_of_the_sdk(
     agent: Agent, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asker, "FIRST_WAIT_SECONDS", 0.001)
-    monkeypatch.setattr(asker, "PATIENCE_SECONDS", 0.5)
     tasks = [Task(id="one", input="x"), Task(id="two", input="refuse this")]
     with serve(lambda body, before: "413" if "refuse" in str(body) else "529" if before == 0 else "ok") as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        run_trials(plan_trials({"base": agent}, tasks))
+        run_trials(plan_trials({"base": agent}, tasks), retry=Retry(first_seconds=0.001, patience_seconds=0.5))
 
     ours = [span for span in spans.get_finished_spans() if span.name == "workbench.trial"]
     inside = [span for span in spans.get_finished_spans() if span.name != "workbench.trial"]

@@ -19,36 +19,33 @@ import anthropic
 import httpx2
 import pytest
 
+import workbench
 from tests.batch_server import serve_batches
 from tests.messages_server import REPLY, Fault, MessagesServer, serve
+from tests.runs import STAND_IN
 from workbench.definition.agent import Agent
 from workbench.errors import PlanError, SetupError
 from workbench.ledger.store import open_ledger
-from workbench.model import anthropic as client
-from workbench.model import asker
-from workbench.model.anthropic import Attempt, ask, choose_endpoint, describe_endpoint, open_client
-from workbench.model.batches.ask import Polling, ask_batch
-from workbench.runs import missing
+from workbench.model.anthropic import AnthropicModel, open_anthropic, request_body
+from workbench.model.api import Attempt
+from workbench.model.endpoint import choose_endpoint, describe_endpoint
+from workbench.model.retrying import BATCHES, Retry
+from workbench.runs import runner
 from workbench.runs.plan import Plan, plan_trials
-from workbench.runs.runner import run_trials
 from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, Request
 
-SOURCE = Path(client.__file__).parent.parent
+SOURCE = Path(workbench.__file__).parent
+run_trials = partial(runner.run_trials, retry=Retry(first_seconds=0.001))
 REQUEST = Request(
     model="claude-opus-5-5", system="Be kind.", messages=({"role": "user", "content": "Hello"},), max_tokens=100
 )
 
 
-@pytest.fixture(autouse=True)
-def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asker, "FIRST_WAIT_SECONDS", 0.001)
-
-
 def asked(fault: Fault | str, request: Request = REQUEST) -> Attempt:
     async def once(endpoint: Endpoint) -> Attempt:
-        async with open_client(endpoint) as opened:
-            return await ask(opened, request)
+        async with open_anthropic(endpoint) as model:
+            return await model.ask(request)
 
     with serve(fault) as server:
         return asyncio.run(once(Endpoint(kind="server", base_url=server.url)))
@@ -94,14 +91,10 @@ def test_t01_long_reply_is_streamed_and_never_refused_beforehand(agent: Agent, s
     assert [(body["max_tokens"], body["stream"]) for body in server.bodies] == [(64_000, True)]
 
 
-def test_t02_silent_server_is_left_after_our_own_time_and_asked_by_no_one_else(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(client, "SILENCE_SECONDS", 0.2)
-
+def test_t02_silent_server_is_left_after_our_own_time_and_asked_by_no_one_else() -> None:
     async def once(endpoint: Endpoint) -> Attempt:
-        async with open_client(endpoint) as opened:
-            return await ask(opened, REQUEST)
+        async with open_anthropic(endpoint, silence_seconds=0.2) as model:
+            return await model.ask(REQUEST)
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = Endpoint(kind="server", base_url=f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -121,14 +114,13 @@ def test_t03_no_server_makes_us_sleep_longer_than_we_allow(fault: str) -> None:
 
     assert attempt.retry_after_seconds is not None
     assert attempt.retry_after_seconds >= 3600
-    waits = asker._seconds_before_next_try(attempt, 1)
-    assert waits == asker.LONGEST_WAIT_SECONDS == 60.0
+    assert Retry().seconds_before_try(attempt, 1) == Retry().longest_seconds == 60.0
 
 
 def test_t03_the_sdk_itself_never_tries_again() -> None:
     async def retries(endpoint: Endpoint) -> int:
-        async with open_client(endpoint) as opened:
-            return opened.max_retries
+        async with open_anthropic(endpoint) as model:
+            return model.client.max_retries
 
     endpoints = [
         Endpoint(kind="offline", base_url="http://offline.invalid"),
@@ -200,8 +192,8 @@ def test_t09_page_instead_of_a_reply_is_named_and_quoted() -> None:
 
 def test_t09_page_instead_of_a_count_is_no_count() -> None:
     async def counted(endpoint: Endpoint) -> int | None:
-        async with open_client(endpoint) as opened:
-            return await client.count_input_tokens(opened, REQUEST)
+        async with open_anthropic(endpoint) as model:
+            return await model.count(REQUEST)
 
     with serve("html") as server:
         assert asyncio.run(counted(Endpoint(kind="server", base_url=server.url))) is None
@@ -240,8 +232,7 @@ def test_t13_text_is_what_the_text_blocks_hold_wherever_they_stand() -> None:
 def test_t13_the_same_in_a_batch(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     with serve_batches() as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        monkeypatch.setattr(missing, "ask_batch", partial(ask_batch, polling=Polling(first_seconds=0.01)))
-        [trial] = run_trials(plan_of(agent, 1), via="batch").trials
+        [trial] = run_trials(plan_of(agent, 1), via="batch", retry=replace(BATCHES, first_seconds=0.01)).trials
 
     assert trial.reply is not None
     assert trial.reply.text == "On task 0:\u2028it depends."  # after a block of thinking
@@ -263,7 +254,7 @@ def test_t14_unknown_stop_reason_is_kept_as_it_came() -> None:
 
 
 def test_t15_body_of_a_request_is_plain_json_and_no_decorated_function_is_sent() -> None:
-    body = replace(REQUEST, effort="low", cache="5m").body()
+    body = request_body(replace(REQUEST, effort="low", cache="5m"))
 
     assert json.loads(json.dumps(body)) == body
     assert words().isdisjoint({"beta_tool", "beta_async_tool"})
@@ -340,8 +331,8 @@ def test_t19_error_inside_a_transport_keeps_its_name_and_is_not_tried_again_by_t
 
     async def once() -> Attempt:
         transport = anthropic.DefaultAsyncHttpxClient(transport=httpx2.MockTransport(broken))
-        async with anthropic.AsyncAnthropic(api_key="none", max_retries=0, http_client=transport) as opened:
-            return await ask(opened, REQUEST)
+        async with anthropic.AsyncAnthropic(api_key="none", max_retries=0, http_client=transport) as client:
+            return await AnthropicModel(endpoint=STAND_IN, client=client, scrub=str).ask(REQUEST)
 
     attempt = asyncio.run(once())
 
@@ -374,7 +365,7 @@ def test_t21_retiring_model_is_said_once_by_us_and_not_as_a_warning_of_our_code(
 
 def test_t22_no_conversation_is_kept_on_a_server() -> None:
     assert words().isdisjoint({"tool_runner", "beta"})
-    assert "thread" not in REQUEST.body()
+    assert "thread" not in request_body(REQUEST)
 
 
 def test_every_trap_of_the_list_has_its_test() -> None:

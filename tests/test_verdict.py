@@ -303,11 +303,12 @@ def test_the_stand_in_is_named_first_in_every_sentence() -> None:
     assert "STAND-IN" not in only(make_run(scores, endpoint=LIVE)).text
 
 
-def test_one_reply_of_the_stand_in_labels_the_whole_run() -> None:
+def test_one_reply_of_the_stand_in_among_a_models_is_refused() -> None:
     run = make_run({"A": passes(PASSES_A), "B": passes(PASSES_B)})
     mixed = Run(**{**vars(run), "trials": (run.trials[0].replace(endpoint=STAND_IN), *run.trials[1:])})
 
-    assert only(mixed).stand_in
+    with pytest.raises(ComparisonError, match=r"made up by the offline stand-in \(1 of 'A'\)"):
+        only(mixed)
 
 
 def test_an_unknown_baseline_is_refused_with_the_variants() -> None:
@@ -338,3 +339,20 @@ def test_the_bounds_in_a_sentence_are_those_that_are_kept(monkeypatch: pytest.Mo
 
     assert verdict.kind == "no verdict"
     assert "more than 3 % are missing" in verdict.text
+
+
+def test_a_variant_that_ended_early_is_named_with_what_ended_it() -> None:
+    run = make_run({"A": passes(PASSES_A), "B": passes(PASSES_B)})
+    ended = Failure(type="not_found_error", message="model: haiku[1m]", status=404, request_id="req_1")
+    trials = [
+        trial.replace(reply=None, scores={}, failure=ended) if trial.variant == "B" else trial for trial in run.trials
+    ]
+    only_one = [trial for trial in trials if trial.variant == "A" or (trial.task_id, trial.repeat) == ("task-0", 0)]
+
+    for made in (trials, only_one):
+        verdict = only(Run(**{**vars(run), "trials": tuple(made)}))
+        assert verdict.kind == "no verdict"
+        assert '48 of 48 attempts of "B" have no score' in verdict.text
+        assert "Mend what the server does not accept, then run the plan again" in verdict.text
+        assert '"B" failed with not_found_error (404): model: haiku[1m].' in verdict.text
+        assert '"A" failed' not in verdict.text

@@ -9,7 +9,8 @@ import pytest
 
 from tests.messages_server import MessagesServer, serve
 from workbench.definition.agent import Agent
-from workbench.model import asker, warming
+from workbench.model import warming
+from workbench.model.retrying import Retry
 from workbench.model.warming import MOST_FAILURES, Warming
 from workbench.runs.plan import Plan, plan_trials
 from workbench.runs.runner import run_trials
@@ -51,7 +52,8 @@ def run(agent: Agent, arrivals: Arrivals, monkeypatch: pytest.MonkeyPatch) -> li
     """The outcomes; the server writes each reply in pieces."""
     with serve(arrivals, seconds_a_piece=0.02) as arrivals.server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", arrivals.server.url)
-        trials = run_trials(plan_of(agent), concurrency=12, progress=False).trials
+        retry = Retry(first_seconds=0.001)
+        trials = run_trials(plan_of(agent), concurrency=12, progress=False, retry=retry).trials
     return [trial.outcome for trial in trials]
 
 
@@ -72,8 +74,6 @@ def test_without_a_marker_nobody_waits(agent: Agent, monkeypatch: pytest.MonkeyP
 
 
 def test_first_that_fails_makes_way_for_the_next(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asker, "FIRST_WAIT_SECONDS", 0.001)
-
     outcomes = run(agent, arrivals := Arrivals("529", "529"), monkeypatch)
 
     assert outcomes == ["answered"] * 12

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import subprocess
@@ -768,6 +769,41 @@ class TestStaticTwin:
 
         assert str(path.parent) not in twin
         assert kind == "text/plain" or "--- reviewer.md" in twin
+
+    @pytest.mark.parametrize("of", ["editor", "panel"])
+    def test_nothing_in_the_twin_is_typeset_or_wider_than_its_place(self, path: Path, of: str) -> None:
+        editor = AgentEditor(load_agent(path))
+        editor.edit(description="It costs $5 a month or $50 a year. " + "x" * 20_000)
+        shown = editor if of == "editor" else TrialPanel(editor, [Task(id="one", input="Why?")], endpoint=OFFLINE)
+        page = shown._repr_mimebundle_()["text/html"]
+        opening, rest = page.split("\n", 1)
+
+        assert opening == '<div class="tex2jax_ignore mathjax_ignore" style="overflow-wrap: anywhere">'
+        assert rest.count("<div") + 1 == rest.count("</div>"), "all of it stands in that element"
+        assert all("overflow-wrap: anywhere" in tag for tag in re.findall(r"<pre[^>]*>", page))
+        assert of == "panel" or "$5 a month or $50 a year" in page
+
+    def test_characters_that_turn_the_text_around_are_spelled_out_in_the_twin(self, path: Path) -> None:
+        editor = AgentEditor(load_agent(path))
+        editor.edit(description="safe \u202eelif", prompt="\nRead \u2066this.\n")
+        page = editor._repr_mimebundle_()["text/html"]
+
+        assert "safe &lt;U+202E&gt;elif" in page
+        assert "Read &lt;U+2066&gt;this." in page
+
+    def test_the_twin_says_at_which_model_and_effort_the_draft_runs(self, path: Path) -> None:
+        editor = AgentEditor(load_agent(path))
+        editor.edit(model="claude-opus-5", effort="Low")
+        shown = editor._repr_mimebundle_()
+        page = Page(editor)
+
+        said = "claude-opus-5 (the file's 'claude-opus-5'), effort low (the file's own)"
+        assert html.escape(said) in shown["text/html"]
+        assert said in shown["text/markdown"]
+        assert page.state["model"][:2] == [
+            ["asks for", "claude-opus-5 (the file's 'claude-opus-5')"],
+            ["at effort", "low (the file's own)"],
+        ]
 
     def test_ten_editors_carry_the_browser_code_once(self, path: Path) -> None:
         views = []

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from workbench.definition.files import diff_agents as diff_agents
     from workbench.definition.files import load_agent as load_agent
     from workbench.definition.files import save_agent as save_agent
+    from workbench.definition.finding import FoundAgent as FoundAgent
+    from workbench.definition.finding import find_agents as find_agents
     from workbench.definition.lint import check_agent as check_agent
     from workbench.definition.mend import mend_agent as mend_agent
     from workbench.definition.project import enter_project as enter_project
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from workbench.headless.notebook import run_notebook as run_notebook
     from workbench.ledger.columns import read_attempts as read_attempts
     from workbench.ledger.store import open_ledger as open_ledger
-    from workbench.model.anthropic import choose_endpoint as choose_endpoint
+    from workbench.model.endpoint import choose_endpoint as choose_endpoint
     from workbench.runs.conversation import answer_reply as answer_reply
     from workbench.runs.estimate import estimate_plan as estimate_plan
     from workbench.runs.plan import make_request as make_request
@@ -50,9 +52,11 @@ if TYPE_CHECKING:
     from workbench.trial.description_tasks import load_tasks_for as load_tasks_for
     from workbench.trial.record import export_record as export_record
     from workbench.trial.record import load_run as load_run
+    from workbench.trial.regrade import grade_again as grade_again
     from workbench.trial.regrade import regrade as regrade
     from workbench.trial.task import Task as Task
     from workbench.trial.task import load_tasks as load_tasks
+    from workbench.trial.task_files import task_file_of as task_file_of
     from workbench.trial.trial import Reply as Reply
     from workbench.trial.trial import Run as Run
     from workbench.trial.trial import Score as Score
@@ -68,20 +72,22 @@ _ROOMS = {
     "definition.claude_code": ("read_as_claude_code",),
     "definition.committed": ("load_committed",),
     "definition.document": ("AgentHandler",),
+    "definition.finding": ("FoundAgent", "find_agents"),
     "definition.lint": ("check_agent",),
     "definition.mend": ("mend_agent",),
     "definition.project": ("enter_project", "project_folder"),
     "definition.roster": ("load_roster",),
     "trial.task": ("Task", "load_tasks"),
+    "trial.task_files": ("task_file_of",),
     "runs.conversation": ("answer_reply",),
     "trial.description_tasks": ("load_tasks_for",),
     "trial.trial": ("Reply", "Run", "Score", "Trial", "Variant"),
     "runs.plan": ("make_request", "plan_trials"),
     "runs.estimate": ("estimate_plan",),
-    "model.anthropic": ("choose_endpoint",),
+    "model.endpoint": ("choose_endpoint",),
     "ledger.store": ("open_ledger",),
     "ledger.columns": ("read_attempts",),
-    "trial.regrade": ("regrade",),
+    "trial.regrade": ("grade_again", "regrade"),
     "runs.runner": ("run_trials",),
     "runs.start": ("start_trial",),
     "trial.record": ("export_record", "load_run"),

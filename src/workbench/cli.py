@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.errors import FileError, NotebookFailed, ParameterError, WorkbenchError
+from workbench.errors import FileError, NotebookFailed, ParameterError, StandInError, WorkbenchError
+from workbench.project.commands import COMMANDS as GETTING_IN
+from workbench.project.commands import lab_command
 from workbench.secrets import without_secrets
 
 if TYPE_CHECKING:
     from workbench.definition.agent import Agent
     from workbench.definition.claude_code import Reading
+    from workbench.trial.trial import Run
 
 EXIT_FAILED = 1
 """A cell failed, or a file could not be read."""
@@ -27,6 +30,8 @@ EXIT_WORSE = 3
 """The gate: the run is shown to be worse."""
 EXIT_UNDECIDED = 4
 """The gate: there is not enough data to say."""
+EXIT_STAND_IN = 5
+"""The gate: the replies were made up by the offline stand-in."""
 EXIT_INTERRUPTED = 130
 
 
@@ -47,10 +52,20 @@ class _Commands(click.Group):
             ctx.exit(EXIT_INTERRUPTED)
 
 
-@click.group(cls=_Commands)
+@click.group(cls=_Commands, invoke_without_command=True)
 @click.version_option(package_name="agent-workbench", prog_name="workbench")
-def main() -> None:
-    """Author, try and compare Claude Code agent definition files by evidence."""
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Author, try and compare Claude Code agent definition files by evidence.
+
+    Without a command, JupyterLab opens on the project of here.
+    """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(lab_command)
+
+
+for _command in GETTING_IN:
+    main.add_command(_command)
 
 
 @main.command("run")
@@ -94,8 +109,8 @@ def run_command(
 ) -> None:
     """Run NOTEBOOK without a browser; leave it, a page and the record of its run in a folder.
 
-    Paths in parameters start at the project folder: the nearest one, from here upwards, with `agents`, `.git`
-    or `pyproject.toml` in it.
+    NOTEBOOK may also be compare, author or review, which come along. Paths in parameters start at the project folder:
+    the nearest one, from here upwards, with `.git`, `.claude`, `pyproject.toml`, or agent files in `agents`.
     """
     from workbench.headless.kernels.ready import kernel_environment, start_ready_interpreter
 
@@ -104,7 +119,7 @@ def run_command(
     from workbench.headless.notebook import run_notebook
     from workbench.headless.notebook_files import load_notebook
     from workbench.headless.parameters import declared_parameters, parameters_from_text
-    from workbench.model.anthropic import choose_endpoint
+    from workbench.model.endpoint import choose_endpoint
 
     declared = declared_parameters(load_notebook(notebook))
     parameters = parameters_from_text(declared, dict(texts))
@@ -195,7 +210,7 @@ _KINDS = {
 
 
 def _json_line(file: Path, reading: Reading) -> str:
-    return json.dumps(
+    shown = _without_secrets_in(
         {
             "file": str(file),
             "kind": reading.kind,
@@ -204,15 +219,29 @@ def _json_line(file: Path, reading: Reading) -> str:
             "description": reading.description,
             "tools": reading.tools,
             "model": reading.model,
+            "effort": reading.effort,
+            "sent": None if reading.sent is None else asdict(reading.sent),
             "prompt": reading.prompt,
             "problems": [asdict(problem) for problem in reading.problems],
         }
     )
+    return json.dumps(shown)
+
+
+def _without_secrets_in(value: Any) -> Any:
+    """Plain data, each text of it without secrets: one that is part of a longer line could hide in its escapes."""
+    if isinstance(value, str):
+        return without_secrets(value)
+    if isinstance(value, dict):
+        return {key: _without_secrets_in(each) for key, each in value.items()}
+    return [_without_secrets_in(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _page(file: Path, agent: Agent, reading: Reading) -> str:
+    from workbench.definition.claude_code import resolve_agent
     from workbench.definition.lint import check_agent
 
+    sent = resolve_agent(agent)
     listed = "" if reading.listed else ", and lists no agent for it"
     lines = [f"{file}", f"  Claude Code {_KINDS[reading.kind]}{listed}"]
     for field, written, read in (
@@ -220,6 +249,7 @@ def _page(file: Path, agent: Agent, reading: Reading) -> str:
         ("description", agent.description, reading.description),
         ("tools", agent.tools, reading.tools),
         ("model", agent.model, reading.model),
+        ("effort", None if agent.effort is None else str(agent.effort), reading.effort),
         ("prompt", agent.prompt, reading.prompt),
     ):
         shown, as_read = _in_one_line(written), _in_one_line(read)
@@ -228,33 +258,28 @@ def _page(file: Path, agent: Agent, reading: Reading) -> str:
         else:
             lines.append(f"  {field:<13}as written   {shown}")
             lines.append(f"  {'':<13}Claude Code  {as_read}")
+    if reading.listed:
+        lines.append(f"  {'runs at':<13}{_printable(f'{sent.model} ({sent.model_from})')}")
+        lines.append(f"  {'':<13}{_printable(f'effort {sent.effort_in_words}')}")
     problems = dict.fromkeys((*reading.problems, *check_agent(agent)))
     lines.append(f"  {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
     for problem in sorted(problems, key=lambda problem: (problem.line, problem.column)):
         lines.append(f"  {file}:{_printable(str(problem))}")
-    return "\n".join(lines) + "\n"
+    return without_secrets("\n".join(lines)) + "\n"
 
 
 def _in_one_line(value: str | tuple[str, ...] | None, width: int = 90) -> str:
     """A value for a list: a dash where there is none, a long one as its beginning and its length."""
     if value is None:
         return "-"
-    text = " ".join((value if isinstance(value, str) else ", ".join(value)).split())
+    # Before it is cut short: half a key is a key still, and looks like none.
+    text = " ".join(without_secrets(value if isinstance(value, str) else ", ".join(value)).split())
     return _printable(text if len(text) <= width else f"{text[:width]}... ({len(text):,} characters)")
 
 
 def _printable(text: str) -> str:
     """The text without control characters: what somebody wrote into a file does not steer the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-@main.command("open")
-@click.argument("file", type=click.Path(path_type=Path))
-def open_command(file: Path) -> None:
-    """Open an agent FILE in JupyterLab, in a notebook that edits and tries it."""
-    from workbench.widgets.opening import open_agent
-
-    sys.exit(open_agent(file))
 
 
 @main.command("batch")
@@ -296,8 +321,17 @@ def batch_command(
         sys.exit(EXIT_FAILED)
 
 
-def _say(line: str) -> None:
-    click.echo(_printable(line))
+def _load_graded(record: Path) -> Run:
+    """A recorded run with the scores that its replies get here: what is written beside them is not trusted."""
+    from workbench.grading.catalogue import standard
+    from workbench.trial.record import load_run
+    from workbench.trial.regrade import grade_again
+
+    return grade_again(load_run(record), standard())
+
+
+def _say(line: str, *, err: bool = False) -> None:
+    click.echo(_printable(without_secrets(line)), err=err)
 
 
 @main.command("report")
@@ -308,9 +342,9 @@ def _say(line: str) -> None:
 def report_command(record: Path, baseline: str | None, out: Path | None, formats: str | None) -> None:
     """Report on RUN, the folder of a record: a page, data files, JUnit XML, and a summary for a pull request."""
     from workbench.comparison.report.write import FORMATS, compared, write_report
-    from workbench.trial.record import load_run, record_folder
+    from workbench.trial.record import record_folder
 
-    comparison = compared(load_run(record), baseline)
+    comparison = compared(_load_graded(record), baseline)
     chosen = FORMATS if formats is None else [name.strip() for name in formats.split(",")]
     files = write_report(comparison, out or record_folder(record) / "report", formats=chosen)
     for line in (*comparison.sentences, "", *map(str, files)):
@@ -322,17 +356,25 @@ def report_command(record: Path, baseline: str | None, out: Path | None, formats
 @click.option("--baseline", "other", metavar="OTHER", required=True, help="A variant of RUN, or another record.")
 @click.option("--margin", type=float, default=0.05, show_default=True, help="The loss that is put up with, in 0..1.")
 @click.option("--variant", metavar="NAME", help="The variant of RUN to hold against it, where there are several.")
+@click.option("--allow-stand-in", is_flag=True, help="Decide on made-up replies too, to try the gate out.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON instead of a sentence.")
-def gate_command(record: Path, other: str, margin: float, variant: str | None, as_json: bool) -> None:
+def gate_command(
+    record: Path, other: str, margin: float, variant: str | None, allow_stand_in: bool, as_json: bool
+) -> None:
     """Exit with 0 if RUN is shown to be no worse than OTHER by more than the margin.
 
-    With 3 if it is shown to be worse, with 4 if there is not enough data to say, with 2 if the two cannot be compared.
+    With 3 if it is shown to be worse, with 4 if there is not enough data to say, with 5 if the replies were made up by
+    the offline stand-in, with 2 if the two cannot be compared.
     """
     from workbench.comparison.gate import gate
-    from workbench.trial.record import load_run
 
-    run = load_run(record)
-    found = gate(run, other if other in run.variants else load_run(other), margin=margin, variant=variant)
+    run = _load_graded(record)
+    against = other if other in run.variants else _load_graded(Path(other))
+    try:
+        found = gate(run, against, margin=margin, variant=variant, allow_stand_in=allow_stand_in)
+    except StandInError as error:
+        _say(f"{error} (--allow-stand-in)", err=True)
+        sys.exit(EXIT_STAND_IN)
     if as_json:
         click.echo(json.dumps(asdict(found)))
     else:
@@ -351,13 +393,13 @@ def review_command(
 ) -> None:
     """Show what changed from A to B: two records, or the executed notebooks that left them."""
     from workbench.comparison.review import review_runs
-    from workbench.trial.record import load_run
 
-    found = review_runs(load_run(before), load_run(after), variants=variants, names=(str(before), str(after)))
+    runs = (_load_graded(before), _load_graded(after))
+    found = review_runs(*runs, variants=variants, names=(str(before), str(after)))
     if page is not None:
         try:
             page.parent.mkdir(parents=True, exist_ok=True)
             page.write_text(without_secrets(found.html()), encoding="utf-8", errors="backslashreplace", newline="\n")
         except OSError as error:
             raise FileError(f"cannot be written: {error.strerror}", path=page) from error
-    click.echo((found.markdown() if as_markdown else str(found)).rstrip("\n"))
+    click.echo(without_secrets(found.markdown() if as_markdown else str(found)).rstrip("\n"))

@@ -6,6 +6,7 @@ A message says where, what was found and what to do next. A failing trial is not
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -14,13 +15,24 @@ class WorkbenchError(Exception):
 
 
 class FileError(WorkbenchError):
-    """A file is missing, unreadable or does not say what it should; the message starts with its place."""
+    """A file is missing, unreadable or does not say what it should; the message starts with its place, and ends
+    with the folder in which a relative path was looked for, where there is nothing at it."""
 
     def __init__(self, message: str, *, path: str | Path | None = None, line: int | None = None) -> None:
         self.path = Path(path) if path is not None else None
         self.line = line
         place = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
-        super().__init__(place + message)
+        super().__init__(f"{place}{message}{_where_it_started(self.path) if line is None else ''}")
+
+
+def _where_it_started(path: Path | None) -> str:
+    """Of a relative path at which there is nothing: the folder that it was looked for in."""
+    if path is None or path.is_absolute() or os.path.exists(path):  # noqa: PTH110  (`Path.exists` raises in a folder that may not be read)
+        return ""
+    try:
+        return f" (paths start at {Path.cwd()})"
+    except FileNotFoundError:
+        return " (paths start at the working directory, which is gone)"
 
 
 class FolderInUse(FileError):
@@ -45,6 +57,10 @@ class TaskFileError(FileError):
 
 class UnknownGrader(TaskFileError):
     """A task names a grader that does not exist, or gives it options that it does not take."""
+
+
+class GraderError(WorkbenchError):
+    """A grader gave what is no score; says which, of which task, and what it gave."""
 
 
 class PlanError(WorkbenchError):
@@ -88,6 +104,10 @@ class RecordError(FileError):
 
 class ComparisonError(WorkbenchError):
     """A run cannot be compared as asked: unknown baseline, nothing in common."""
+
+
+class StandInError(ComparisonError):
+    """Replies that were made up by the offline stand-in are to decide something."""
 
 
 class ParameterError(WorkbenchError):

@@ -1,8 +1,12 @@
-"""What must not be written anywhere: the keys, tokens and passwords of this process, and what has their form.
+"""What must not be written for others: the keys, tokens and passwords of this process, and what has their form.
 
 Two questions are asked of a text. `looks_secret` is for what somebody typed as a setting: it suspects much, because a
 refusal costs one more try. `without_secrets` is for everything that is written, shown or logged, whoever wrote it: it
-takes out what certainly is a secret, and leaves talk about secrets alone.
+takes out what certainly is a secret, and leaves talk about secrets alone. What is graded, compared and kept for replay
+never goes through it: a result must not depend on what is set where it is looked at.
+
+A text is a secret by what it is: of the form that a vendor gives its keys (`key_forms.py`), or the value of a variable
+such as `DB_PASSWORD` where nobody would write that value without knowing it. A word such as "postgres" is text.
 """
 
 from __future__ import annotations
@@ -14,59 +18,45 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-REMOVED = "[key removed]"
-"""What stands in the place of a secret whose name is not known."""
+from workbench.key_forms import (
+    KEY_IN_ADDRESS,
+    REMOVED,
+    changes_of_kind,
+    is_everybodys,
+    is_name,
+    is_random,
+    may_hold_key,
+    without_known_forms,
+)
 
 _NAME = re.compile(r"key(?!word|board)|token|passw|secret|credential", re.IGNORECASE)
-
-_KEY = re.compile(
-    r"\bsk-ant-[\w-]{4,}"
-    r"|\bsk-(?=[\w-]*\d)[\w-]{20,}"
-    r"|\b[Bb]earer\s+(?=\S*\d)[\w.~+/=-]{16,}"
-    r"|\b[Aa]uthorization:\s*[Bb]asic\s+[\w+/=-]{8,}"
-    r"|\b(?:gh[opsur]_|github_pat_|glpat-|xox[abeprs]-|xapp-|hf_|npm_|pypi-|gsk_|GOCSPX-)(?=[\w-]*\d)[\w-]{16,}"
-    r"|\b[rs]k_(?:live|test)_(?=\w*\d)\w{16,}"
-    r"|\bya29\.[\w-]{20,}"
-    r"|\bSG\.[\w-]{16,}\.[\w-]{16,}"
-    r"|\bA[KS]IA[A-Z0-9]{16}\b"
-    r"|\bAIza[\w-]{35}"
-    r"|\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]+)?"
-    # The lines of a private key, with line breaks as they are or as JSON spells them; no more where its end is missing.
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-    r"(?:[\w+/=\s\\:,.-]*?-----END [A-Z ]*PRIVATE KEY-----|(?:\s|\\[nr])*(?:[\w+/=]{16,}(?:\s|\\[nr])*)*)"
-)
-_AWS_SECRET = re.compile(r"(?i)(aws_?secret_?(?:access_?)?key\W{1,6})[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])")
-_AZURE_KEY = re.compile(r"\b((?:Account|SharedAccess)Key=)[\w+/=%]{30,}")
-_PASSWORD_IN_URL = re.compile(r"(?<=://)(?:[^/\s:@\"'<>]*:[^/\s@\"'<>]+|(?=[a-z]*\d)[\da-z]{32,})(?=@)")
-_KEY_IN_URL = re.compile(
-    r"(?i)([?&;](?:[a-z-]+[_-])?(?:api_?key|key|token|secret|password|signature|sig)=)"
-    r"(?=[^&\s\"'<>#]*\d)[^&\s\"'<>#\\\[\]{}$]{16,}"
-)
-_MARKS = (
-    *("sk-", "earer", "asic", "gho_", "ghp_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "xox", "hf_", "npm_"),
-    *("pypi-", "xapp-", "gsk_", "GOCSPX-", "k_live_", "k_test_", "ya29.", "SG.", "AKIA", "ASIA", "AIza", "eyJ"),
-    *("PRIVATE KEY", "aws", "AWS", "Aws", "ountKey=", "cessKey=", "://"),
-)
-"""A text without any of these holds no key of a known form; most texts do not."""
-_BEARER = re.compile(r"\s*bearer\s+\S", re.IGNORECASE)
-_LONG = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
-_UNBROKEN = re.compile(r"(?=[A-Za-z]*\d)[A-Za-z0-9]{32,}")
-
 _SECRET_VARIABLE = re.compile(
     r"(?:^|_)(?:(?:API|ACCESS|AUTH|PRIVATE|SECRET|SIGNING|ENCRYPTION)?_?KEY|TOKEN|SECRET|PASSW(?:OR)?D|PASSPHRASE|PWD"
     r"|PASS|CREDENTIALS?|PAT)$|PASSWORD$|^(?:SSHPASS|REDISCLI_AUTH)$",
     re.IGNORECASE,
 )
+_NAMES_PASSWORD = re.compile(
+    r"(?:API|ACCESS|AUTH|PRIVATE|SECRET|SIGNING|ENCRYPTION)_?KEY$|(?:^|_)(?:TOKEN|SECRET|PASSW(?:OR)?D|PASSPHRASE|PWD|PASS|PAT)$"
+    r"|PASSWORD$|^(?:SSHPASS|REDISCLI_AUTH)$",
+    re.IGNORECASE,
+)
+"""Those of them that hold one for certain: `CACHE_KEY` does not."""
 _HEADERS = "_HEADERS"
 """Variables whose names end so hold a header a line, such as ANTHROPIC_CUSTOM_HEADERS."""
 _CONNECTION = "CONNECTION_STRING"
 """Variables whose names end so hold settings with a semicolon after each, some of them a key or a password."""
 _SHORTEST = 8
-"""Values of variables shorter than this are words such as "none" or "ollama", found in any text."""
+"""Values of variables shorter than this stand in any text by chance, and are known by what stands before them alone."""
+_LONG = 12
+"""From here on a value of several words that are not everybody's is one that nobody writes by chance."""
+
+_BEARER_FIRST = re.compile(r"\s*+bearer\s+\S", re.IGNORECASE)
+_TYPED = re.compile(r"[A-Za-z0-9+/_=-]{20,}+")
+_UNBROKEN = re.compile(r"[A-Za-z0-9]{32,}+")
+_FILE = re.compile(r"[^\s:]*\.(?:pem|key|crt|cer|p12|pfx|jks|pub|asc|gpg|json|ya?ml|toml|txt|env)", re.IGNORECASE)
 
 
 def looks_secret(name: str, value: Any) -> bool:
@@ -88,8 +78,16 @@ def looks_secret(name: str, value: Any) -> bool:
 
 def is_key_like(text: str) -> bool:
     """Whether a text that somebody typed holds something in the form of a key."""
-    forms = (_KEY.search, _BEARER.match, _PASSWORD_IN_URL.search, _UNBROKEN.search)
-    return any(is_like(text) for is_like in forms) or any(_is_random(piece) for piece in _LONG.findall(text))
+    if _BEARER_FIRST.match(text) or may_hold_key(text):
+        return True
+    unbroken = any(not run.isalpha() for run in _UNBROKEN.findall(text))
+    return unbroken or any(_is_jumbled(piece) for piece in _TYPED.findall(text))
+
+
+def _is_jumbled(piece: str) -> bool:
+    """Random text changes between letters, digits and capitals at nearly every second place; words hardly do."""
+    letters = "".join(c for c in piece if c.isalnum())
+    return len(letters) >= 18 and changes_of_kind(letters) / len(letters) > 0.3
 
 
 def without_secrets(text: str, environment: Mapping[str, str] | None = None) -> str:
@@ -98,7 +96,7 @@ def without_secrets(text: str, environment: Mapping[str, str] | None = None) -> 
     Taken out are the values of variables of the environment (default: of this process) that hold keys, tokens,
     passwords or headers, the passwords in its addresses, all of them also quoted, escaped and in base64, and whatever
     has the form of a known kind of key. A variable's value is replaced by its name in brackets, anything else by
-    `REMOVED`.
+    `REMOVED`. A value that is a word is taken out only where its variable's name stands right before it.
     """
     return scrubber(environment)(text)
 
@@ -118,30 +116,28 @@ def scrubber(environment: Mapping[str, str] | None = None) -> Callable[[str], st
         for secret, name in secrets:
             if secret in text:
                 text = text.replace(secret, name)
-        if not any(mark in text for mark in _MARKS):
-            return text
-        text = _AWS_SECRET.sub(rf"\1{REMOVED}", text)
-        if "Key=" in text:
-            text = _AZURE_KEY.sub(rf"\1{REMOVED}", text)
-        if "://" in text and "=" in text:
-            text = _KEY_IN_URL.sub(rf"\1{REMOVED}", text)
-        return _PASSWORD_IN_URL.sub(REMOVED, _KEY.sub(REMOVED, text))
+        return without_known_forms(text)
 
     return scrub
 
 
 def value_without_secrets(value: Any, environment: Mapping[str, str] | None = None) -> Any:
     """A JSON-like value with `without_secrets` applied to each text in it, the names of mappings included."""
-    if isinstance(value, str):
-        return without_secrets(value, environment)
-    if isinstance(value, Mapping):
-        return {
-            value_without_secrets(name, environment): value_without_secrets(item, environment)
-            for name, item in value.items()
-        }
-    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-        return [value_without_secrets(item, environment) for item in value]
-    return value
+    scrub = scrubber(environment)
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, str):
+            return scrub(value)
+        if isinstance(value, Mapping):
+            return {clean(name): clean(item) for name, item in value.items()}
+        if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+            return [clean(item) for item in value]
+        return value
+
+    return clean(value)
+
+
+# What the environment holds
 
 
 def secrets_of(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -150,9 +146,7 @@ def secrets_of(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def _may_hold_secret(name: str, value: str) -> bool:
-    return len(value) >= _SHORTEST and (
-        _names_secret(name) or name.endswith(_CONNECTION) or ("://" in value and ("@" in value or "?" in value))
-    )
+    return _names_secret(name) or name.endswith(_CONNECTION) or ("://" in value and ("@" in value or "?" in value))
 
 
 @lru_cache(maxsize=4096)
@@ -164,26 +158,28 @@ def _names_secret(name: str) -> bool:
 def _secrets_of(variables: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     found: dict[str, str] = {}
     for name, value in variables:
+        shown = f"[{name}]"
         for secret in _values_in(name, value.strip()):
-            if len(secret) < _SHORTEST or secret.startswith(("/", "./", "~")) or REMOVED in secret:
+            if _is_file(secret) or secret in shown or secret in REMOVED or REMOVED in secret:
                 continue  # a variable such as SSL_KEY names a file
-            for form in _forms(secret):
-                found.setdefault(form, f"[{name}]")
+            if _is_nobody_elses(secret):
+                found.update((form, shown) for form in _forms(secret) if form not in found)
+        found.update(_words_in_place(name, value.strip()))
     return tuple(sorted(found.items(), key=lambda item: (-len(item[0]), item)))
 
 
 def _values_in(name: str, value: str) -> Iterator[str]:
-    if name.endswith(_HEADERS):
+    if "://" in value:
+        yield from _keys_in_address(value)
+    elif name.endswith(_HEADERS):
         for line in value.splitlines():
             header = line.partition(":")[2].strip()
             yield from (header, header.rpartition(" ")[2])
-    elif _names_secret(name):
-        yield value
-    if name.endswith(_CONNECTION):
+    elif name.endswith(_CONNECTION):
         parts = (part.partition("=") for part in value.split(";"))
         yield from (setting for key, _, setting in parts if key.casefold().endswith(("key", "password", "pwd")))
-    if "://" in value:
-        yield from _keys_in_address(value)
+    elif _names_secret(name):
+        yield value
 
 
 def _keys_in_address(address: str) -> Iterator[str]:
@@ -195,7 +191,30 @@ def _keys_in_address(address: str) -> Iterator[str]:
     yield parts.password or ""
     if parts.username and is_key_like(parts.username):
         yield parts.username
-    yield from (found[0].partition("=")[2] for found in _KEY_IN_URL.finditer(f"?{parts.query}"))
+    yield from (found[2] for found in KEY_IN_ADDRESS.finditer(f"?{parts.query}") if is_random(found[2]))
+
+
+def _is_file(value: str) -> bool:
+    return value.startswith(("/", "./", "../", "~")) or _FILE.fullmatch(value) is not None
+
+
+def _is_nobody_elses(value: str) -> bool:
+    """Whether a variable's value is one that no other text would hold by chance."""
+    if len(value) < _SHORTEST or is_everybodys(value) or is_name(value):
+        return False
+    return len(value) >= _LONG or changes_of_kind(value) >= 3
+
+
+def _words_in_place(name: str, value: str) -> Iterator[tuple[str, str]]:
+    """A value that is a word, behind the variable's name or in the address, as where the environment is shown."""
+    if "://" in value:
+        before, _, login = value.partition("@")[0].rpartition("://")
+        user, _, password = login.partition(":")
+        if before and password and password != user and not is_everybodys(password):
+            yield f"://{login}@", f"://[{name}]@"
+    elif _NAMES_PASSWORD.search(name) and value and not is_everybodys(value) and not _is_file(value):
+        for between in ("=", ": ", "': '", '": "', "='", '="'):
+            yield f"{name}{between}{value}", f"{name}{between}[{name}]"
 
 
 def _forms(secret: str) -> tuple[str, ...]:
@@ -219,13 +238,3 @@ def _forms(secret: str) -> tuple[str, ...]:
             )
         )
     )
-
-
-def _is_random(piece: str) -> bool:
-    """Random text changes between letters, digits and capitals at nearly every second place; words hardly do.
-
-    A small letter after a capital is no change, or CamelCase would count.
-    """
-    kinds = ["upper" if c.isupper() else "lower" if c.islower() else "digit" for c in piece if c.isalnum()]
-    changes = sum(pair[0] != pair[1] and pair != ("upper", "lower") for pair in pairwise(kinds))
-    return len(kinds) >= 18 and changes / len(kinds) > 0.3

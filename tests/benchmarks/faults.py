@@ -10,13 +10,14 @@ import time
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.benchmarks import workload
 from tests.benchmarks.server import FAULTS, Counted, counted, serve
 from workbench.definition.agent import parse_agent
-from workbench.model import anthropic as client
-from workbench.model import asker
+from workbench.model.anthropic import open_anthropic
+from workbench.model.retrying import Retry
 from workbench.runs.plan import Plan, plan_trials
 from workbench.runs.runner import run_trials
 from workbench.trial.task import Task
@@ -80,15 +81,21 @@ def expected_failures(server: Counted) -> Counter[tuple[str, int | None]]:
 
 
 def run_against_faults(trials: int, ledger: Path, *, share: float = SHARE) -> Found:
-    """Runs the plan against a server of which this share of the requests fails; the patience is the caller's."""
+    """Runs the plan against a server of which this share of the requests fails."""
     with serve(faulty_share=share) as url:
         os.environ["ANTHROPIC_BASE_URL"] = url
-        run = run_trials(plan(trials), ledger=ledger, concurrency=AT_ONCE, progress=False)
+        run = run_trials(
+            plan(trials),
+            ledger=ledger,
+            concurrency=AT_ONCE,
+            progress=False,
+            retry=Retry(first_seconds=0.01),
+            open_model=partial(open_anthropic, silence_seconds=2.0),
+        )
         return Found(run=run, ledger=read_ledger(ledger), server=counted(url))
 
 
 def main() -> None:
-    client.SILENCE_SECONDS, asker.FIRST_WAIT_SECONDS = 2.0, 0.01
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         found = run_against_faults(TRIALS, Path(folder) / "ledger.sqlite")

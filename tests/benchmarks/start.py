@@ -5,9 +5,14 @@ from __future__ import annotations
 import statistics
 import sys
 
-from tests.benchmarks.measure import Program, client, in_turn, median, seconds
+from tests.benchmarks.measure import Program, client, cpu_seconds, in_turn, median, ratio, seconds
 from tests.benchmarks.server import serve
 
+_AT_REST = """
+from workbench.collector import resting_while_importing
+with resting_while_importing("anthropic"):
+    import anthropic
+"""
 _COMPARED = """
 from tests.runs import PASSES_A, PASSES_B, make_run, passes
 from workbench.comparison.tables import compare
@@ -20,6 +25,7 @@ PROGRAMS = {
         command=[sys.executable, "-m", "workbench", "read", "agents/senior-python-architect.md"]
     ),
     "import anthropic": Program(command=[sys.executable, "-c", "import anthropic"]),
+    "the same, collector at rest": Program(command=[sys.executable, "-c", _AT_REST]),
     "96 trials compared": Program(command=[sys.executable, "-c", _COMPARED]),
     "... and scipy.special": Program(command=[sys.executable, "-c", f"import scipy.special\n{_COMPARED}"]),
 }
@@ -36,4 +42,6 @@ def main() -> None:
         ours.seconds - imported.seconds
         for ours, imported in zip(costs["1 trial, 50 ms"], costs["import anthropic"], strict=True)
     )
+    rest = ratio(costs["the same, collector at rest"], costs["import anthropic"], cpu_seconds)
+    print(f"CPU of the SDK's import with the collector at rest / without: {rest:.2f}")
     print(f"1 trial beyond the SDK's import: {above:+.2f} s")

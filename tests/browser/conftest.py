@@ -163,6 +163,7 @@ def running_lab(home: Path) -> Iterator[Lab]:
                 ),
                 *(
                     f"--ServerApp.root_dir={root}",
+                    "--ContentsManager.allow_hidden=True",  # as `workbench lab` starts it
                     "--ServerApp.terminals_enabled=False",
                     "--LabApp.news_url=",
                 ),

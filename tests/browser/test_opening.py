@@ -92,8 +92,86 @@ def test_an_address_opens_an_agent_file(lab: Lab, page: Any, agent: str) -> None
     assert [_agent_of(notebook) for notebook in _made(lab)] == [agent]
 
 
+def test_a_right_click_is_offered_on_agent_files_only(lab: Lab, page: Any, agent: str) -> None:
+    folder = (lab.root / agent).parent
+    (folder / "README.md").write_text("# Our agents\n")
+    page.evaluate(_SHOW, agent)
+
+    assert _offers(page, "über-reviewer.md")
+    assert not _offers(page, "README.md")
+
+
+def test_agents_of_claudes_folder_are_reached_by_browser_palette_and_launcher(lab: Lab, page: Any, agent: str) -> None:
+    hidden = lab.root / ".claude" / "agents" / "hidden-reviewer.md"
+    hidden.parent.mkdir(parents=True)
+    hidden.write_bytes((lab.root / agent).read_bytes().replace(b"name: reviewer", b"name: hidden-reviewer"))
+    opened = page.context.browser.new_page()
+    try:
+        opened.goto(f"{lab.url}/lab?token={lab.token}&reset")
+        opened.locator(".jp-LauncherCard", has_text="hidden-reviewer").wait_for(timeout=60_000)
+        assert opened.locator(".jp-LauncherCard", has_text="Open an agent").count() == 1
+        opened.locator(".jp-DirListing-item", has_text=".claude").wait_for()
+
+        opened.evaluate("() => window.jupyterapp.commands.execute('apputils:activate-command-palette')")
+        opened.locator(".lm-CommandPalette-input").fill("agent in the workbench")
+        opened.locator(".lm-CommandPalette-item", has_text="Open an Agent in the Workbench").click()
+        chosen = opened.locator(".jp-Dialog select")
+        chosen.select_option(label="hidden-reviewer (this project: .claude/agents/hidden-reviewer.md)")
+        opened.locator(".jp-Dialog .jp-mod-accept").click()
+        opened.locator(_EDITOR).first.wait_for(timeout=60_000)
+        opened.evaluate(_CLOSE_ALL)
+    finally:
+        opened.close()
+        hidden.unlink()
+        hidden.parent.rmdir()
+        hidden.parent.parent.rmdir()
+
+    assert [_agent_of(notebook) for notebook in _made(lab)] == [".claude/agents/hidden-reviewer.md"]
+
+
+def test_opening_again_shows_live_widgets_and_the_draft(lab: Lab, page: Any, agent: str) -> None:
+    """First by the page that is loaded again while the kernel lives, then by `workbench open` after it was shut down."""
+    opened = page.context.browser.new_page()
+    opened.goto(f"{lab.url}/lab?token={lab.token}&workbench-open={agent}&reset")
+    name = opened.locator(".jp-OutputArea-output").get_by_label("name", exact=True)
+    name.wait_for(timeout=60_000)
+    opened.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+
+    opened.goto(f"{lab.url}/lab?token={lab.token}&workbench-open={agent}")
+    name.wait_for(timeout=60_000)
+    assert name.input_value() == "reviewer"
+    name.fill("live")  # a picture of the widget would not take it
+    opened.get_by_text("edited, not saved: name").wait_for()
+    assert (lab.root / agent).read_text().startswith("---\nname: reviewer\n")
+
+    opened.evaluate(_CLOSE_ALL)
+    opened.goto(f"{lab.url}/lab?token={lab.token}&workbench-open={agent}&workbench-ticket={_ticket(lab)}")
+    name.wait_for(timeout=60_000)
+    opened.evaluate(_CLOSE_ALL)
+    opened.close()
+
+    assert (lab.root / agent).read_text().startswith("---\nname: reviewer\n")
+
+
+def _offers(page: Any, file: str) -> bool:
+    """Whether the menu of a right click on this file has the workbench in it."""
+    page.wait_for_timeout(500)  # the server says which are agent files
+    page.locator(".jp-DirListing-item", has_text=file).click(button="right")
+    page.get_by_role("menuitem", name="Rename").wait_for()
+    found = page.get_by_role("menuitem", name="Open in Workbench").count() == 1
+    page.keyboard.press("Escape")
+    return found
+
+
+def _ticket(lab: Lab) -> str:
+    """What `workbench open` writes for the server that runs."""
+    ticket = "ticket-of-the-test"
+    (lab.runtime / f"workbench-ticket-{ticket}").touch()
+    return ticket
+
+
 def _made(lab: Lab) -> list[Path]:
-    return sorted((lab.root / "notebooks").glob("author-*.ipynb"))
+    return sorted((lab.root / "outputs" / "notebooks").glob("author-*.ipynb"))
 
 
 def _cells(notebook: Path) -> Any:

@@ -152,7 +152,9 @@ def test_request_and_response_are_seen_and_copied(panel: Panel, page: Any, lab: 
     column.get_by_text("Copied").nth(1).wait_for()
     response = json.loads(page.evaluate("navigator.clipboard.readText()"))
 
-    assert request == panel.value("panel.trials[0].request.body()")
+    assert request == panel.value(
+        "__import__('workbench.model.anthropic').model.anthropic.request_body(panel.trials[0].request)"
+    )
     assert response["reply"]["text"] == panel.value("panel.trials[0].reply.text")
 
 

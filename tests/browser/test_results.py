@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from .conftest import PROJECT, Lab, Notebook, open_notebook, serious_violations
-from .test_author import contrast
+from .test_author import contrast, luminance
 
 HOSTILE = (
     '<img src="https://elsewhere.invalid/x" onerror="window.hostile=1"><script>window.hostile=1</script> '
@@ -43,6 +43,7 @@ agents = {{name: agent.replace(prompt=f"Keep it small.\\n{{words[name]}}\\n") fo
 comparison = wb.compare(dataclasses.replace(run, variants=agents), baseline="base")
 """
 SHOW = "table = wb.ResultsTable(comparison)\ntable"
+PLAIN = "display(comparison.plot('tasks'), comparison.pair('task-1'))"
 MANY = "table = wb.ResultsTable(wb.compare(make_run({'a': [[1.0] * 50] * 60, 'b': [[0.0] * 50] * 60}), baseline='a'), wb.Rows())\ntable"
 
 
@@ -97,7 +98,7 @@ def notebook(lab: Lab, page: Any) -> Iterator[Notebook]:
     """A notebook that makes a comparison and shows a table of it; its cells may be run again."""
     cells = [
         {"cell_type": "code", "id": id, "metadata": {}, "outputs": [], "source": source, "execution_count": None}
-        for id, source in (("begin", BEGIN), ("show", SHOW), ("many", MANY))
+        for id, source in (("begin", BEGIN), ("show", SHOW), ("many", MANY), ("plain", PLAIN))
     ]
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     about = {"kernelspec": kernel, "language_info": {"name": "python"}}
@@ -399,6 +400,39 @@ def test_it_reads_well_in_the_dark_and_in_a_narrow_panel(dark: None, table: Tabl
     assert overflow == []
     assert table.cells("Score")
     assert table.place.locator(".wr-grid").evaluate("grid => grid.scrollWidth <= grid.clientWidth")
+
+
+def contrast_on_tint(element: Any) -> float:
+    """The WCAG contrast of an element's text and what is behind it, where backgrounds let through what is below."""
+    colours = element.evaluate(
+        """element => {
+          const found = [getComputedStyle(element).color];
+          for (let at = element; at; at = at.parentElement) found.push(getComputedStyle(at).backgroundColor);
+          return found.map(colour => colour.match(/[0-9.]+/g).map(Number));
+        }"""
+    )
+    text, *behind = colours
+    back = [255.0, 255.0, 255.0]
+    for red, green, blue, *alpha in reversed(behind):
+        share = alpha[0] if alpha else 1.0
+        back = [share * ours + (1 - share) * below for ours, below in zip((red, green, blue), back, strict=True)]
+    share = text[3] if len(text) > 3 else 1.0
+    ink = [share * ours + (1 - share) * below for ours, below in zip(text[:3], back, strict=True)]
+    darker, lighter = sorted(map(luminance, (ink, back)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def test_pictures_and_differences_follow_a_dark_theme(dark: None, notebook: Notebook) -> None:
+    notebook.page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
+    notebook.run_cell("plain")
+    notebook.page.locator("body[data-jp-theme-light=false]").wait_for(state="attached")
+    picture = notebook.page.locator("img.workbench-picture")
+    picture.wait_for()
+    marks = notebook.page.locator(".jp-OutputArea :is(ins, del)")
+    marks.first.wait_for()
+
+    assert "invert" in picture.evaluate("picture => getComputedStyle(picture).filter")
+    assert min(contrast_on_tint(marks.nth(number)) for number in range(min(6, marks.count()))) >= 4.5
 
 
 def test_axe_finds_no_serious_violation(table: Table, request: pytest.FixtureRequest) -> None:

@@ -25,7 +25,7 @@ from scipy import special
 from workbench.comparison.scores import groups_of, is_stand_in, scores_by_variant
 from workbench.comparison.shared import AFTER, BEFORE, chosen_variant, share
 from workbench.comparison.verdict import STAND_IN_LABEL, Verdict, percent, points, reach_verdicts
-from workbench.errors import ComparisonError
+from workbench.errors import ComparisonError, StandInError
 from workbench.markup import counted, visible
 from workbench.statistics.means import paired
 from workbench.trial.trial import Run
@@ -70,19 +70,30 @@ class Gate:
     """How many tasks would pass a variant that is no different, with a power of `POWER`; `None`: not known."""
     notes: tuple[str, ...] = ()
     """What the two runs do not share."""
+    remarks: tuple[str, ...] = ()
+    """What has to be known of the records that the runs were loaded from."""
 
     def __str__(self) -> str:
         return self.text
 
 
-def gate(run: Run, baseline: Run | str, *, margin: float = MARGIN, variant: str | None = None) -> Gate:
+def gate(
+    run: Run,
+    baseline: Run | str,
+    *,
+    margin: float = MARGIN,
+    variant: str | None = None,
+    allow_stand_in: bool = False,
+) -> Gate:
     """Whether a variant of `run` is no worse than the baseline by more than `margin` (0..1).
 
     `baseline` is another run, whose tasks are matched by their ids, or the name of a variant of `run`. `variant` may
-    be left out where there is only one to choose. In another run the baseline is the variant of the same name, or the
-    only one.
+    be left out where there is only one to choose; against another run also where `run` has two, of which the first is
+    what its own second was compared with: then it is the second. In another run the baseline is the variant of the same
+    name, or the only one.
 
     Raises:
+        StandInError: the replies were made up by the offline stand-in, and `allow_stand_in` is not set.
         ComparisonError: the margin is not between 0 and 1, a variant is not there or not named, or the two runs share
             nothing that could be compared.
     """
@@ -94,10 +105,17 @@ def gate(run: Run, baseline: Run | str, *, margin: float = MARGIN, variant: str 
         raise ComparisonError(f"the two runs cannot be compared: {'; '.join(shared.notes)}")
     verdict = reach_verdicts(shared.run, baseline=BEFORE)[0]
     stand_in = is_stand_in(shared.run)
+    if stand_in and not allow_stand_in:
+        raise StandInError(
+            f'the replies of "{visible(name)}" and "{visible(base)}" were made up by the offline stand-in, which says '
+            "nothing about any agent: run both with a model, or allow the stand-in to try the gate out"
+        )
     found = _decided(shared.run, verdict, margin)
     label = f"{STAND_IN_LABEL} " if stand_in else ""
     where = "" if isinstance(baseline, str) else " of the baseline run"
     notes = "".join(f" Not shared: {note}." for note in shared.notes)
+    remarks = tuple(dict.fromkeys((*run.remarks, *base_run.remarks)))
+    notes += "".join(f" Record: {visible(remark)}." for remark in remarks)
     heading = f'{label}Gate {found.decision}: "{visible(name)}" against "{visible(base)}"{where}'
     return Gate(
         decision=found.decision,
@@ -116,6 +134,7 @@ def gate(run: Run, baseline: Run | str, *, margin: float = MARGIN, variant: str 
         high=found.high,
         tasks_needed=found.tasks_needed,
         notes=shared.notes,
+        remarks=remarks,
     )
 
 
@@ -139,7 +158,8 @@ class _Decided:
 def _sides(run: Run, baseline: Run | str, variant: str | None) -> tuple[str, Run, str]:
     """The variant, the run of the baseline, and its name there."""
     if isinstance(baseline, Run):
-        name = chosen_variant(run, variant, what="the run")
+        second = list(run.variants)[1] if len(run.variants) == 2 else None
+        name = chosen_variant(run, second if variant is None else variant, what="the run")
         only = name if name in baseline.variants else None
         return name, baseline, chosen_variant(baseline, only, what="the baseline run")
     base = chosen_variant(run, baseline, what="the run")

@@ -177,7 +177,7 @@ def _only_ones(before: Run, after: Run) -> tuple[str, str]:
 def _review(before: Run, after: Run, pair: tuple[str, str]) -> VariantReview:
     shared = share(before, after, variants=pair)
     comparison = None if shared.run is None else compare(shared.run, baseline=BEFORE)
-    paid = comparison is not None and not comparison.run.endpoint.is_stand_in
+    paid = comparison is not None and not comparison.stand_in
     return VariantReview(
         before=pair[0],
         after=pair[1],

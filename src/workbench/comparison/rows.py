@@ -19,7 +19,7 @@ from workbench.statistics.means import Floats
 from workbench.trial.trial import Outcome, Run, Trial
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from workbench.comparison.frames import Frame
 RowNumbers = NDArray[np.intp]
 
 
@@ -87,7 +87,7 @@ def find_rows(compared: Compared, rows: Rows, *, texts: Sequence[str] | None = N
     return found[np.argsort(-values if rows.descending else values, kind="stable")]
 
 
-def frame_at(comparison: Comparison, rows: Rows, found: RowNumbers) -> pd.DataFrame:
+def frame_at(comparison: Comparison, rows: Rows, found: RowNumbers) -> Frame:
     """These rows of `comparison.by_variant`, `by_task` or `trials`."""
     frame = {
         "variants": lambda: comparison.by_variant,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -63,8 +64,10 @@ def attempts_of(run: Run) -> Attempts:
     """Where every trial stands in its plan, how it ended, and its score.
 
     Raises:
-        ComparisonError: the run holds a trial that it did not plan, or two of one.
+        ComparisonError: the run holds a trial that it did not plan, or two of one, or some of its replies were made up
+            by the offline stand-in and others were not.
     """
+    _refuse_mixture(run)
     rows = {task.id: row for row, task in enumerate(run.tasks)}
     numbers = {name: number for number, name in enumerate(run.variants)}
     # Four lists of numbers and not one of tuples, each of which the garbage collector would look at.
@@ -123,7 +126,27 @@ def groups_of(run: Run) -> tuple[Hashable, ...] | None:
 
 def is_stand_in(run: Run) -> bool:
     """Whether any reply of the run was made up by the offline stand-in."""
-    return run.endpoint.is_stand_in or any(trial.endpoint.is_stand_in for trial in run.trials)
+    if not run.trials:
+        return run.endpoint.is_stand_in
+    return any(trial.endpoint.is_stand_in for trial in run.trials)
+
+
+def _refuse_mixture(run: Run) -> None:
+    if len({trial.endpoint.is_stand_in for trial in run.trials}) < 2:
+        return
+    counts: dict[str, Counter[bool]] = {}
+    for trial in run.trials:
+        counts.setdefault(trial.variant, Counter())[trial.endpoint.is_stand_in] += 1
+    made_up = {name: count[True] for name, count in counts.items() if count[True]}
+    asked = {name: count[False] for name, count in counts.items() if count[False]}
+    raise ComparisonError(
+        f"some attempts of the run were made up by the offline stand-in ({_counted(made_up)}), and a model was asked "
+        f"for others ({_counted(asked)}): the two are not compared; run all of them live, or all of them offline"
+    )
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} of {name!r}" for name, count in counts.items())
 
 
 def _refuse_doubles(run: Run, found: Attempts) -> None:

@@ -18,7 +18,7 @@ from workbench.errors import ComparisonError
 from workbench.trial.trial import Trial
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from workbench.comparison.frames import Frame
 
 MOST_SELECTED = 2
 _KEY = re.compile(r"[0-9a-f]{8,64}")
@@ -57,7 +57,7 @@ class Selection:
         return self._found
 
     @property
-    def shown(self) -> pd.DataFrame:
+    def shown(self) -> Frame:
         """The rows as they are shown: of `comparison.by_variant`, `by_task` or `trials`."""
         with self.lock:
             return frame_at(self.comparison, self._rows, self._found)

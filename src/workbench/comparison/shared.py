@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from workbench.errors import ComparisonError
 from workbench.markup import counted, visible
 from workbench.trial.task import Task
-from workbench.trial.trial import Run, Trial
+from workbench.trial.trial import Endpoint, Run, Trial
 
 BEFORE = "before"
 AFTER = "after"
@@ -53,8 +53,8 @@ def share(before: Run, after: Run, *, variants: tuple[str, str]) -> Shared:
     those of a model.
     """
     old, new = variants
-    notes = _endpoints(before, after)
-    if before.endpoint.is_stand_in != after.endpoint.is_stand_in:
+    notes = _endpoints(before, old, after, new)
+    if _is_made_up(before, old) != _is_made_up(after, new):
         return Shared(run=None, notes=tuple(notes), same_attempts=0)
     tasks, left_out = _tasks(before, after)
     asked_old, asked_new = _models(before, old), _models(after, new)
@@ -95,7 +95,7 @@ def share(before: Run, after: Run, *, variants: tuple[str, str]) -> Shared:
             variants={BEFORE: before.variants[old], AFTER: after.variants[new]},
             tasks=tuple(tasks),
             repeats=repeats,
-            endpoint=after.endpoint,
+            endpoint=_asked_at(after, new)[0],
             trials=tuple(trials),
             versions=after.versions,
         ),
@@ -104,14 +104,24 @@ def share(before: Run, after: Run, *, variants: tuple[str, str]) -> Shared:
     )
 
 
-def _endpoints(before: Run, after: Run) -> list[str]:
-    if before.endpoint == after.endpoint:
+def _endpoints(before: Run, old: str, after: Run, new: str) -> list[str]:
+    then, now = _asked_at(before, old), _asked_at(after, new)
+    if then == now:
         return []
-    here, there = visible(before.endpoint.label), visible(after.endpoint.label)
+    here, there = (visible(", ".join(endpoint.label for endpoint in found)) for found in (then, now))
     note = f"answered at different endpoints: {here} before, {there} after"
-    if before.endpoint.is_stand_in != after.endpoint.is_stand_in:
+    if _is_made_up(before, old) != _is_made_up(after, new):
         return [f"{note}; made-up replies are not compared with a model's"]
     return [note]
+
+
+def _asked_at(run: Run, variant: str) -> list[Endpoint]:
+    """Where this variant was asked, in the order in which it first was."""
+    return list(dict.fromkeys(trial.endpoint for trial in run.trials if trial.variant == variant)) or [run.endpoint]
+
+
+def _is_made_up(run: Run, variant: str) -> bool:
+    return any(endpoint.is_stand_in for endpoint in _asked_at(run, variant))
 
 
 def _tasks(before: Run, after: Run) -> tuple[list[Task], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -74,6 +75,17 @@ def variant_columns(compared: Compared) -> tuple[VariantColumn, ...]:
             cell=lambda summary: f"{'>= ' if summary.uncounted else ''}{summary.as_row()[name]:,}",
         )
 
+    cached = [tokens("cache_read_tokens", "From the cache")] if any(s.cache_read_tokens for s in summaries) else []
+    cached += (
+        [tokens("cache_written_tokens", "Into the cache")] if any(s.cache_written_tokens for s in summaries) else []
+    )
+    paid = []
+    if not compared.stand_in and not all(math.isnan(summary.paid["paid_attempts"]) for summary in summaries):
+        paid = [
+            VariantColumn(name="paid_usd", heading="Paid in USD, all attempts", cell=_paid_usd),
+            VariantColumn(name="paid_attempts", heading="Attempts: tokens in, out, from, into the cache", cell=_paid),
+        ]
+
     def name_of(summary: VariantSummary) -> str:
         return f"{summary.name} (baseline)" if summary.name == compared.baseline else summary.name
 
@@ -86,7 +98,9 @@ def variant_columns(compared: Compared) -> tuple[VariantColumn, ...]:
         *(chance(name, heading) for name, heading in passes.items()),
         tokens("input_tokens", "Input tokens"),
         tokens("output_tokens", "Output tokens"),
+        *cached,
         VariantColumn(name="usd", heading="Cost in USD", cell=(lambda _: "none") if compared.stand_in else _cost),
+        *paid,
         VariantColumn(name="seconds_median", heading="Seconds: median (p95)", cell=_latency),
         VariantColumn(name="seconds_to_first_token", heading="First token after", cell=_first_token),
     )
@@ -118,10 +132,11 @@ def ranking_table(compared: Compared) -> Table | None:
         return None
     verdicts = {verdict.variant: verdict for verdict in compared.verdicts}
     scored = sorted(compared.summaries, key=lambda s: -math.inf if math.isnan(s.score) else s.score, reverse=True)
+    rising = sorted(summary.score for summary in scored if not math.isnan(summary.score))
     rows = []
     for summary in scored:
         verdict = verdicts.get(summary.name)
-        better = sum(other.score > summary.score + _TIE for other in scored)
+        better = len(rising) - bisect_right(rising, summary.score + _TIE)
         shown = "-" if math.isnan(summary.score) else str(1 + better)
         score = _points_or_dash(summary.score, sign=False)
         if verdict is None:
@@ -259,6 +274,20 @@ def _cost(summary: VariantSummary) -> str:
     if summary.unpriced:
         return f">= {summary.usd:.4f} ({summary.unpriced} of {summary.replies} unpriced)"
     return f"{summary.usd:.4f}"
+
+
+def _paid_usd(summary: VariantSummary) -> str:
+    usd = summary.paid["paid_usd"]
+    return "unknown" if math.isnan(usd) else f"{'>= ' if summary.paid_in_part else ''}{usd:.4f}"
+
+
+def _paid(summary: VariantSummary) -> str:
+    if math.isnan(summary.paid["paid_attempts"]):
+        return "unknown"
+    kinds = ("paid_input_tokens", "paid_output_tokens", "paid_cache_read_tokens", "paid_cache_written_tokens")
+    counts = ", ".join(f"{int(summary.paid[name]):,}" for name in kinds)
+    at_least = ">= " if summary.paid["paid_uncounted"] else ""
+    return f"{int(summary.paid['paid_attempts']):,}: {at_least}{counts}"
 
 
 def _latency(summary: VariantSummary) -> str:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
-
-from markupsafe import Markup
 
 from workbench.comparison.columns import trial_columns
 from workbench.comparison.compared import STAND_IN_NOTE, Compared
@@ -23,12 +20,12 @@ from workbench.comparison.static_tables import (
 )
 from workbench.comparison.trial_table import columns_of
 from workbench.comparison.verdict import reach_verdicts
+from workbench.errors import ComparisonError
 from workbench.markup import html, html_table, markdown_table, markdown_text, notebook_html, plain_table
 from workbench.trial.trial import Run
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from workbench.comparison.frames import Frame
     from workbench.comparison.pictures.canvas import Plot, Theme
 
 _SHOWN = """\
@@ -39,7 +36,7 @@ _SHOWN = """\
 <p>{{ banner }}</p>
 {% endif %}
 {{ variants }}{{ ranking }}\
-<p><img alt="{{ alt }}" src="data:image/png;base64,{{ png }}" width="{{ width }}"></p>
+<p>{{ picture }}</p>
 {{ tasks }}<details><summary>Trials</summary>
 {{ trials }}</details>
 """
@@ -55,19 +52,21 @@ class Comparison(Compared):
     """
 
     @cached_property
-    def by_variant(self) -> pd.DataFrame:
+    def by_variant(self) -> Frame:
         """Indexed by variant. Attempts planned and how many ended in which way ("answered" includes "declined",
         where every grader declined); mean score over tasks with its 95 % interval, 0..1; pass@k and pass^k for as
         many repeats as there are (NaN for one, and for scores between 0 and 1); replies, their tokens (cached ones
         are input) and how many did not say ("uncounted"); cost in USD of the replies that have a price, NaN where
-        none has, and how many have none ("unpriced"); seconds of a reply (mean, median, 95th percentile) and median
+        none has, and how many have none ("unpriced"); the input tokens that went into the prompt cache and came from
+        it; what was paid for all attempts, failed ones included ("paid_..."; its input tokens are without cached ones;
+        NaN where that is not recorded); seconds of a reply (mean, median, 95th percentile) and median
         seconds to its first token."""
         rows = [summary.as_row() for summary in self.summaries]
         columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
         return _frame({"variant": list(self.scores), **columns}).set_index("variant")
 
     @cached_property
-    def by_task(self) -> pd.DataFrame:
+    def by_task(self) -> Frame:
         """Indexed by task: group, "score: V" of each variant, "difference: V" of each but the baseline; 0..1."""
         means = {name: found.means for name, found in self.scores.items()}
         base = means[self.baseline]
@@ -78,7 +77,7 @@ class Comparison(Compared):
         return _frame(columns).set_index("task")
 
     @cached_property
-    def trials(self) -> pd.DataFrame:
+    def trials(self) -> Frame:
         """A row for each trial, in the order of the run; the columns of `trial_table`, scores in 0..1: "score" is the
         mean, "promise: LABEL" what one grader found."""
         return _frame({column.name: column.value(self) for column in columns_of(self)})
@@ -86,12 +85,21 @@ class Comparison(Compared):
     def plot(self, kind: Picture = "forest", *, theme: Theme = "light") -> Plot:
         """A new figure: "forest" has mean scores and differences to the baseline with 95 % intervals, "cost" the cost
         against the score, "tasks" a heat map of each task and variant, "repeats" the spread of the repeats of each
-        task. Its `alt` says the same in words."""
+        task. Its `alt` says the same in words.
+
+        Raises:
+            ComparisonError: there is no such plot or theme.
+        """
+        from workbench.comparison.pictures.canvas import PALETTES
         from workbench.comparison.pictures.plots import cost_plot, forest_plot
         from workbench.comparison.pictures.task_plots import heat_map, repeats_plot
 
-        draw = {"forest": forest_plot, "cost": cost_plot, "tasks": heat_map, "repeats": repeats_plot}[kind]
-        return draw(self, theme=theme)
+        draw = {"forest": forest_plot, "cost": cost_plot, "tasks": heat_map, "repeats": repeats_plot}
+        for name, known in ((kind, draw), (theme, PALETTES)):
+            if name not in known:
+                what = "plot" if known is draw else "theme"
+                raise ComparisonError(f"there is no {what} {name!r}; there are {', '.join(map(repr, known))}")
+        return draw[kind](self, theme=theme)
 
     def pair(self, task_id: str, *, variant: str | None = None, repeat: int = 0) -> ReplyPair:
         """What a variant replied to a task beside what the baseline did: persona diff, word diff and scores.
@@ -117,10 +125,9 @@ class Comparison(Compared):
         return {"text/html": self._html(), "text/markdown": self._markdown(), "text/plain": self._plain()}
 
     def _html(self) -> str:
-        from workbench.comparison.pictures.canvas import png, shown_width
+        from workbench.comparison.pictures.canvas import picture_html
 
         ranking = ranking_table(self)
-        figure = self.plot()
         return notebook_html(
             html(
                 _SHOWN,
@@ -128,9 +135,7 @@ class Comparison(Compared):
                 banner=self._banner,
                 variants=html_table(variants_table(self)),
                 ranking="" if ranking is None else coloured_html(ranking),
-                alt=figure.alt,
-                png=Markup(base64.b64encode(png(figure)).decode("ascii")),
-                width=shown_width(figure),
+                picture=picture_html(self.plot()),
                 tasks=coloured_html(tasks_table(self)),
                 trials=trials_html(self),
             )
@@ -170,19 +175,7 @@ def compare(run: Run, *, baseline: str) -> Comparison:
     )
 
 
-def _frame(columns: Mapping[str, Any]) -> pd.DataFrame:
-    """The columns as a data frame; where a text holds half a character that it cannot keep, with those spelled out."""
-    import pandas as pd
+def _frame(columns: Mapping[str, Any]) -> Frame:
+    from workbench.comparison.frames import frame_of  # pandas takes as long as all else, and printing needs none
 
-    try:
-        return pd.DataFrame(columns)
-    except UnicodeEncodeError:
-        return pd.DataFrame({_spelled(name): _all_spelled(column) for name, column in columns.items()})
-
-
-def _all_spelled(column: Any) -> Any:
-    return [_spelled(value) if isinstance(value, str) else value for value in column]
-
-
-def _spelled(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
+    return frame_of(columns)

@@ -24,8 +24,9 @@ before it, and so does a run that was looked at before its end: p values are for
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -38,7 +39,7 @@ from workbench.statistics.intervals import LEVEL, Floats, Interval
 from workbench.statistics.means import Paired, detectable_effect_t, effect_size, paired, tasks_needed_t
 from workbench.statistics.permutation import mcnemar
 from workbench.statistics.power import ALPHA, POWER, detectable_effect, tasks_needed
-from workbench.trial.trial import Request, Run
+from workbench.trial.trial import Failure, Request, Run
 
 Kind = Literal["better", "worse", "promising, not established", "no difference shown", "no verdict"]
 
@@ -48,6 +49,9 @@ MOST_APART = 0.01
 """The difference between two variants' shares without a score above which there is no verdict."""
 TARGET = 0.10
 """The difference that "how many more tasks" is about."""
+_REFUSED_FOR_GOOD = {400, 401, 402, 403, 404, 413}
+"""Statuses that the same request would be answered with again."""
+_LONGEST_REASON = 160
 STAND_IN_LABEL = "OFFLINE STAND-IN, not a model: says nothing about any agent."
 EXPLORATORY_LABEL = "EXPLORATORY, looked at before the end:"
 
@@ -168,7 +172,7 @@ def _pair(run: Run, scores: Mapping[str, Scores], baseline: str, name: str, *, s
     of_variant, of_baseline = own.means, base.means
     both = ~np.isnan(of_variant - of_baseline)
     differences = of_variant[both] - of_baseline[both]
-    obstacle = _obstacle(name, own, baseline, base, tasks=len(differences))
+    obstacle = _obstacle(run, name, own, baseline, base, tasks=len(differences))
     found = None
     g_z = None
     if not obstacle:
@@ -194,12 +198,14 @@ def _are_passes(scores: Floats) -> bool:
     return bool(np.isin(scores, (0.0, 1.0)).all())
 
 
-def _obstacle(name: str, scores: Scores, baseline: str, base: Scores, *, tasks: int) -> str:
+def _obstacle(run: Run, name: str, scores: Scores, baseline: str, base: Scores, *, tasks: int) -> str:
     too_many = max(scores.missing, base.missing) > MOST_MISSING * scores.planned
     apart = abs(scores.missing - base.missing) > MOST_APART * scores.planned
     if too_many or apart or mcnemar(scores.missing, base.missing).p <= ALPHA:
         reason = f"more than {percent(MOST_MISSING)} are missing" if too_many else "not the same share is missing"
-        return f"{_missing(name, scores)}, {_missing(baseline, base)}: {reason}. {_remedy(scores, base)}"
+        failures = _failures(run, (name, baseline))
+        missing = f"{_missing(name, scores)}, {_missing(baseline, base)}: {reason}."
+        return " ".join([missing, _remedy(scores, base, failures), *_why(failures)])
     if tasks < 2:
         return f"{counted(tasks, 'task')} with scores of both; it takes at least 2."
     return ""
@@ -215,11 +221,35 @@ def _missing(name: str, scores: Scores) -> str:
     return f"{scores.missing} of {scores.planned} attempts of {_named(name)} have no score{ending}"
 
 
-def _remedy(scores: Scores, base: Scores) -> str:
+def _failures(run: Run, names: Sequence[str]) -> dict[str, Counter[Failure]]:
+    """By variant, how often attempts failed with what."""
+    found: dict[str, Counter[Failure]] = {name: Counter() for name in names}
+    for trial in run.trials:
+        if trial.variant in found and trial.outcome == "failed" and trial.failure is not None:
+            found[trial.variant][replace(trial.failure, request_id=None)] += 1
+    return found
+
+
+def _why(failures: Mapping[str, Counter[Failure]]) -> list[str]:
+    """For each variant that failed, with what it most often did."""
+    sentences = []
+    for name, counts in failures.items():
+        for failure, count in counts.most_common(1):
+            status = "" if failure.status is None else f" ({failure.status})"
+            said = visible(failure.message)
+            said = said if len(said) <= _LONGEST_REASON else f"{said[: _LONGEST_REASON - 1]}…"
+            often = "" if len(counts) == 1 else f" {count} times"
+            sentences.append(f"{_named(name)} failed{often} with {visible(failure.type)}{status}: {said.rstrip('.')}.")
+    return sentences
+
+
+def _remedy(scores: Scores, base: Scores, failures: Mapping[str, Counter[Failure]]) -> str:
     ended = {status for found in (scores, base) for status, count in found.statuses.items() if count}
+    refused = any(failure.status in _REFUSED_FOR_GOOD for counts in failures.values() for failure in counts)
     steps = []
     if ended & {"failed", "stopped", "not_run"}:
-        steps.append("run the plan again, it asks only for what is missing")
+        first = "mend what the server does not accept, then " if refused else ""
+        steps.append(f"{first}run the plan again, it asks only for what is missing")
     if "cut_off" in ended:
         steps.append("raise max_tokens for what was cut off")
     if "declined" in ended:

@@ -1,7 +1,7 @@
 """What Claude Code makes of an agent file: whether it is listed, what the model is shown of it, what is sent.
 
 A model of the program's own reader (`two_passes.py`) with its rules on names and types, measured against version
-2.1.330.
+2.1.332.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from workbench.definition.document import Document, parse_document
 from workbench.definition.facts import facts
 from workbench.definition.header import Problem, Severity, brief, problem_at
 from workbench.definition.lines import as_shown
+from workbench.definition.resolved import Resolved, resolve
 from workbench.definition.two_passes import (
     Parsed,
     ReadingKind,
@@ -42,10 +43,8 @@ class Reading:
     """As the model is shown it: a backslash and an n have become a line end."""
     tools: str | None = None
     """As the model is shown them: "All tools", "Read, Grep" or "All tools except Write"."""
-    model: str | None = None
-    """The id that is asked for; an absent or inherited model gives the session's default."""
-    effort: str | None = None
-    """The file's own, where it is one of the levels."""
+    sent: Resolved | None = None
+    """The model and the effort with which it is asked, and why."""
     prompt: str = ""
     """The text after the header, blanks at its edges trimmed. For an empty one Claude Code sends its own
     text, and with `memory` it appends how to use the memory. Also given for a dropped file."""
@@ -53,13 +52,29 @@ class Reading:
     """What is lost or changed on the way, in the order of lines."""
 
     @property
+    def model(self) -> str | None:
+        """The id that is asked for; an absent or inherited model gives the session's default."""
+        return None if self.sent is None else self.sent.model
+
+    @property
+    def effort(self) -> str | None:
+        """The effort that is sent; also `None` where no level is sent."""
+        return None if self.sent is None else self.sent.effort
+
+    @property
     def listed(self) -> bool:
         """Whether the agent is offered to the model at all."""
         return self.kind != "dropped"
 
 
-def read_as_claude_code(source: Agent | Document | bytes) -> Reading:
-    """What Claude Code makes of an agent with its changes, of a document, or of bytes. Never raises."""
+def read_as_claude_code(
+    source: Agent | Document | bytes, *, model: str | None = None, effort: str | None = None
+) -> Reading:
+    """What Claude Code makes of an agent with its changes, of a document, or of bytes. Never raises.
+
+    `model` and `effort` are what is asked for beside the file, which counts before what it says. What the environment
+    says of models counts too: see `resolve`.
+    """
     document = _document_of(source)
     parsed = parse_as_claude_code(document)
     values = parsed.values
@@ -68,6 +83,7 @@ def read_as_claude_code(source: Agent | Document | bytes) -> Reading:
     if reasons:
         return Reading(kind="dropped", prompt=parsed.prompt, problems=_in_order(problems))
     problems += _backslash_problems(document, values["description"])
+    problems += _ignored_hooks(document, values.get("hooks"))
     if parsed.kind == "repaired":
         problems += _repair_problems(document, parsed)
     return Reading(
@@ -75,18 +91,19 @@ def read_as_claude_code(source: Agent | Document | bytes) -> Reading:
         name=values["name"],
         description=shown_description(values["description"]),
         tools=_shown_tools(values),
-        model=resolve_model_alias(values.get("model")),
-        effort=values["effort"] if values.get("effort") in facts()["efforts"] else None,
+        sent=resolve(values.get("model"), values.get("effort"), asked_model=model, asked_effort=effort),
         prompt=parsed.prompt,
         problems=_in_order(problems),
     )
 
 
-def resolve_model_alias(model: object) -> str:
-    """The model id that Claude Code asks for: of an alias in any case; the default for none; else the name."""
-    if not isinstance(model, str) or not model or model.lower() == "inherit":
-        return str(facts()["default_model"])
-    return str(facts()["aliases"].get(model.lower(), model))
+def resolve_agent(agent: Agent, *, model: str | None = None, effort: str | None = None) -> Resolved:
+    """What a request for this agent carries: what Claude Code sends, and for a file that it drops, what the file says.
+
+    `model` and `effort` are what is asked for beside the file.
+    """
+    sent = read_as_claude_code(agent, model=model, effort=effort).sent
+    return sent or resolve(agent.model, agent.effort, asked_model=model, asked_effort=effort)
 
 
 def _document_of(source: Agent | Document | bytes) -> Document:
@@ -109,11 +126,12 @@ def _tool_list(value: Any) -> tuple[str, ...] | None:
 
 def _shown_tools(values: Mapping[str, Any]) -> str:
     allowed, denied = _tool_list(values.get("tools")), _tool_list(values.get("disallowedTools")) or ()
+    denied = tuple(tool for tool in denied if tool != "*")  # which takes nothing away
     if not allowed or "*" in allowed:
         return f"All tools except {', '.join(denied)}" if denied else "All tools"
     if values.get("memory") in facts()["memories"]:
         allowed += tuple(tool for tool in _TOOLS_OF_MEMORY if tool not in allowed)
-    return ", ".join(tool for tool in allowed if tool not in denied)
+    return ", ".join(tool for tool in allowed if tool not in denied) or "None"
 
 
 def _reasons_to_drop(document: Document, parsed: Parsed) -> Iterator[Problem]:
@@ -171,7 +189,11 @@ def _reasons_to_drop(document: Document, parsed: Parsed) -> Iterator[Problem]:
             f"The name {name!r} starts with a hyphen; Claude Code skips the file.",
             "Start it with a letter.",
         )
-    if isinstance(values.get("hooks"), list):
+    yield from _reasons_in_hooks(document, values.get("hooks"))
+
+
+def _reasons_in_hooks(document: Document, hooks: Any) -> Iterator[Problem]:
+    if isinstance(hooks, list):
         yield _at(
             document,
             "hooks",
@@ -180,6 +202,59 @@ def _reasons_to_drop(document: Document, parsed: Parsed) -> Iterator[Problem]:
             "`hooks` is a list; Claude Code drops the whole file silently.",
             "Write a mapping from event to list (`{}` for none), or remove the key.",
         )
+    elif isinstance(hooks, dict):
+        if fault := _fault_in_event(hooks.get("PreToolUse", [])):
+            yield _at(
+                document,
+                "hooks",
+                "hooks-entry",
+                "error",
+                f"In `hooks`, PreToolUse {fault}; Claude Code drops the whole file silently.",
+                "Write entries of `matcher` and `hooks`, a list of `type: command` with its `command`.",
+            )
+    elif hooks is not None and hooks is not False and hooks != "":
+        yield _at(
+            document,
+            "hooks",
+            "hooks-not-a-mapping",
+            "error",
+            f"Claude Code reads `hooks` as {brief(hooks)}, no mapping, and drops the whole file silently.",
+            "Write a mapping from event to list on lines of its own (`{}` for none), or remove the key.",
+        )
+
+
+def _fault_in_event(entries: Any) -> str:
+    """What is wrong in the entries of one hook event; empty where nothing is."""
+    if not isinstance(entries, list):
+        return "is no list"
+    for entry in entries:
+        if not isinstance(entry, dict):
+            return f"has an entry that is {brief(entry)}, no mapping"
+        if not isinstance(entry.get("matcher", ""), str):
+            return "has a `matcher` that is no text"
+        if not isinstance(entry.get("hooks"), list):
+            return "has an entry without a list `hooks`"
+        for hook in entry["hooks"]:
+            if not isinstance(hook, dict) or hook.get("type") not in facts()["hook_types"]:
+                return "has a hook of no known `type`"
+            timeout = hook.get("timeout", 0)
+            if not isinstance(timeout, int | float) or isinstance(timeout, bool):
+                return "has a `timeout` that is no number"
+    return ""
+
+
+def _ignored_hooks(document: Document, hooks: Any) -> Iterator[Problem]:
+    """Entries of other events than PreToolUse, with which Claude Code is not so strict."""
+    for event, entries in hooks.items() if isinstance(hooks, dict) else ():
+        if event != "PreToolUse" and (fault := _fault_in_event(entries)):
+            yield _at(
+                document,
+                "hooks",
+                "hooks-entry",
+                "warning",
+                f"In `hooks`, {event} {fault}; Claude Code ignores the entry.",
+                "Write entries of `matcher` and `hooks`, a list of `type: command` with its `command`.",
+            )
 
 
 def _at(

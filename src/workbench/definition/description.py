@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-_BLOCK = re.compile(r"<example>(.*?)</example>", re.DOTALL | re.IGNORECASE)
-_COMMENTARY = re.compile(r"<commentary>(.*?)</commentary>", re.DOTALL | re.IGNORECASE)
-# A backslash and an n are a line end to Claude Code, and so they are here.
-_EDGES = re.compile(r"\A(?:\s|\\n)+|(?:\s|\\n)+\Z")
+_EXAMPLE = re.compile("<(/?)example>", re.IGNORECASE)
+_COMMENTARY = re.compile("<(/?)commentary>", re.IGNORECASE)
 _SPEAKER = re.compile(r"(?:^|(?<=[\s.!?'\"”’])|(?<=\\n))(context|user|assistant)\s*:\s*", re.IGNORECASE)
 _QUOTES = ('""', "''", "“”", "‘’", "«»")
 
@@ -27,9 +25,19 @@ class Example:
     """The block as it stands in the description; empty for a new one."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Block:
+    """A stretch of text from a tag to its end tag."""
+
+    start: int
+    end: int
+    source: str
+    inside: str
+
+
 def read_examples(description: str) -> tuple[Example, ...]:
     """The `<example>` blocks of a description, in its order."""
-    return tuple(_read(match[0], match[1]) for match in _BLOCK.finditer(description))
+    return tuple(_read(block.source, block.inside) for block in _blocks(description, _EXAMPLE))
 
 
 def with_examples(description: str, examples: Sequence[Example]) -> str:
@@ -38,39 +46,66 @@ def with_examples(description: str, examples: Sequence[Example]) -> str:
     A block whose parts nobody changed is written as it stood. New ones follow the last, on lines of their own
     where the blocks of the description are.
     """
-    blocks = list(_BLOCK.finditer(description))
+    blocks = list(_blocks(description, _EXAMPLE))
     if not blocks:
         before = description.rstrip()
         intro = "" if before.lower().endswith("examples:") or not before else " Examples:"
         return before + intro + "".join(f"\n{_written(example, own_lines=True)}" for example in examples)
-    gap = description[blocks[0].end() : blocks[1].start()] if len(blocks) > 1 else ""
-    own_lines = "\n" in blocks[0][0] or "\n" in gap
+    gap = description[blocks[0].end : blocks[1].start] if len(blocks) > 1 else ""
+    own_lines = "\n" in blocks[0].source or "\n" in gap
     texts = [_written(example, own_lines=own_lines) for example in examples]
     between = gap if gap and not gap.strip() else "\n" if own_lines else " "
-    kept_gaps = [description[one.end() : two.start()] for one, two in pairwise(blocks)]
+    kept_gaps = [description[one.end : two.start] for one, two in pairwise(blocks)]
     gaps = [kept_gaps[index] if index < len(kept_gaps) else between for index in range(max(0, len(texts) - 1))]
     # Text between blocks that no longer stand beside each other is kept behind the last one.
     rest = "".join(gap for gap in kept_gaps[len(gaps) :] if gap.strip())
     middle = "".join(text + gap for text, gap in zip(texts, [*gaps, ""], strict=True)) if texts else ""
-    whole = description[: blocks[0].start()] + middle + rest + description[blocks[-1].end() :]
+    whole = description[: blocks[0].start] + middle + rest + description[blocks[-1].end :]
     return whole if texts else whole.rstrip()
 
 
+def _blocks(text: str, tag: re.Pattern[str]) -> Iterator[_Block]:
+    """From each tag to the next end tag. Tag by tag, as a pattern over both looks for an end tag that is not there
+    from every tag to the end of the text."""
+    opening: re.Match[str] | None = None
+    for found in tag.finditer(text):
+        if not found[1]:
+            opening = opening or found
+        elif opening is not None:
+            start, end = opening.start(), found.end()
+            yield _Block(start=start, end=end, source=text[start:end], inside=text[opening.end() : found.start()])
+            opening = None
+
+
+def _without_edges(text: str) -> str:
+    """The text without blanks at its edges. A backslash and an n are a line end to Claude Code, and so here."""
+    start, end = 0, len(text)
+    while start < end and (text[start].isspace() or text.startswith("\\n", start)):
+        start += 1 if text[start].isspace() else 2
+    while start < end and (text[end - 1].isspace() or text.endswith("\\n", start, end)):
+        end -= 1 if text[end - 1].isspace() else 2
+    return text[start:end]
+
+
 def _read(source: str, inside: str) -> Example:
-    commentary = _COMMENTARY.search(inside)
-    talk = _COMMENTARY.sub("", inside)
+    commentaries = list(_blocks(inside, _COMMENTARY))
+    ends = [0, *(block.end for block in commentaries)]
+    starts = [*(block.start for block in commentaries), len(inside)]
+    talk = "".join(inside[end:start] for end, start in zip(ends, starts, strict=True))
     parts = {"context": "", "user": "", "assistant": ""}
-    found = list(_SPEAKER.finditer(talk))
     # Only the first of each speaker: a word like `user:` inside of a speech is part of it.
-    turns = [turn for index, turn in enumerate(found) if turn[1].lower() not in {t[1].lower() for t in found[:index]}]
+    first: dict[str, re.Match[str]] = {}
+    for turn in _SPEAKER.finditer(talk):
+        first.setdefault(turn[1].lower(), turn)
+    turns = list(first.values())
     for turn, end in zip(turns, [*(following.start() for following in turns[1:]), len(talk)], strict=False):
         parts[turn[1].lower()] = _bare(talk[turn.end() : end])
-    return Example(**parts, commentary=_EDGES.sub("", commentary[1]) if commentary else "", source=source)
+    return Example(**parts, commentary=_without_edges(commentaries[0].inside) if commentaries else "", source=source)
 
 
 def _bare(speech: str) -> str:
     """The speech without the quotes around all of it."""
-    speech = _EDGES.sub("", speech)
+    speech = _without_edges(speech)
     return speech[1:-1] if len(speech) > 1 and speech[0] + speech[-1] in _QUOTES else speech
 
 
@@ -93,8 +128,8 @@ def _quoted(speech: str) -> str:
 
 
 def _inside(source: str) -> str:
-    match = _BLOCK.fullmatch(source)
-    return match[1] if match else ""
+    block = next(_blocks(source, _EXAMPLE), None)
+    return block.inside if block is not None and block.source == source else ""
 
 
 def _parts(example: Example) -> tuple[str, str, str, str]:

@@ -10,11 +10,11 @@ from typing import Any
 from frontmatter.default_handlers import YAMLHandler
 
 from workbench.definition.header import KEY_LINE, Entry, Problem, read_header
-from workbench.definition.lines import count_lines, lines_of, without_end
+from workbench.definition.lines import BLANKS, BLANKS_IN_A_LINE, count_lines, lines_of, without_end
 
 _BLANK_LINES = re.compile(r"(?:[ \t]*(?:\r\n|\r|\n))*")
-_OPEN = re.compile(r"---[ \t]*(?:\r\n|\r|\n|\Z)")
-_CLOSE = re.compile(r"(?:\A|(?<=[\r\n]))(?:-{3,}|\.\.\.)[ \t]*(?:\r\n|\r|\n|\Z)")
+_OPEN = re.compile(rf"---[{BLANKS_IN_A_LINE}]*(?:\r\n|\r|\n|\Z)")
+_CLOSE = re.compile(rf"(?:\A|(?<=[\r\n]))(?:-{{3,}}|\.\.\.)[{BLANKS_IN_A_LINE}]*(?:\r\n|\r|\n|\Z)")
 _INDENTED_CLOSE = re.compile(r"(?:\A|(?<=[\r\n]))[ \t]+---[ \t]*(?:\r\n|\r|\n|\Z)")
 _CODE_FENCE = re.compile(r"\s*(?:```|~~~)[a-z]*[ \t]*(?:\r\n|\r|\n)\s*---[ \t]*[\r\n]")
 
@@ -195,6 +195,17 @@ def _fence_problems(lead: str, opening: str, close: str, close_line: int) -> Ite
             message="Blank lines stand before the opening `---`; Claude Code finds no header.",
             fix="Remove them.",
         )
+    for fence, line in ((opening, count_lines(lead) + 1), (close, close_line)):
+        if fence.strip(" \t\r\n") != fence.strip(BLANKS):
+            yield Problem(
+                rule="blank-in-fence",
+                severity="warning",
+                message="A blank that cannot be seen stands behind these dashes, such as a byte order mark; "
+                "Claude Code passes over it, other readers do not.",
+                line=line,
+                column=4,
+                fix="Write exactly `---`.",
+            )
     if opening.endswith("\r"):
         yield Problem(
             rule="lone-carriage-return",
@@ -211,7 +222,7 @@ def _fence_problems(lead: str, opening: str, close: str, close_line: int) -> Ite
             line=close_line,
             fix="Put a line `---` after the last entry.",
         )
-    elif close.strip() == "...":
+    elif close.strip(BLANKS) == "...":
         yield Problem(
             rule="odd-fence",
             severity="error",
@@ -219,7 +230,7 @@ def _fence_problems(lead: str, opening: str, close: str, close_line: int) -> Ite
             fix="Write `---`.",
             message="The header is closed with `...`, which Claude Code does not take for its end.",
         )
-    elif close.strip() != "---":
+    elif close.strip(BLANKS) != "---":
         yield Problem(
             rule="odd-fence",
             severity="warning",

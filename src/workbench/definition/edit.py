@@ -12,7 +12,7 @@ from workbench.definition.forms import double_quoted
 from workbench.definition.header import Entry
 from workbench.definition.lines import LINE_END, lines_of, plain_line_ends
 
-_BREAK = re.compile(r"[ \t]*(?:\r\n|\r|\n)[ \t]*")
+_BREAK = re.compile(r"(?<![ \t])[ \t]*(?:\r\n|\r|\n)[ \t]*")
 
 
 def with_value(document: Document, key: str, form: str) -> Document:

@@ -12,5 +12,5 @@ from typing import Any
 @cache
 def facts() -> Mapping[str, Any]:
     """What this version of Claude Code knows: aliases, tools, colours, levels; with version and date."""
-    data = resources.files("workbench.definition").joinpath("claude_code_2_1_330.toml").read_text(encoding="utf-8")
+    data = resources.files("workbench.definition").joinpath("claude_code_2_1_332.toml").read_text(encoding="utf-8")
     return tomllib.loads(data)

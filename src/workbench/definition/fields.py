@@ -122,7 +122,9 @@ class AgentFields:
     hooks: Any = _declared("yaml", _BRINGS, "none", says="As YAML: events and commands.")  # noqa: RUF009
     memory: str | None = _declared("choice", _RUNS, "none", values=tuple(_KNOWN["memories"]), is_late=True)
     background: bool | None = _declared("switch", _RUNS, "as false", values=("true", "false"))
-    effort: str | int | None = _declared("choice", _THINKS, "that of the conversation", values=tuple(_KNOWN["efforts"]))
+    effort: str | int | None = _declared(
+        "choice", _THINKS, "Claude Code's default for the model", values=tuple(_KNOWN["efforts"])
+    )
     isolation: str | None = _declared("choice", _RUNS, "none", values=tuple(_KNOWN["isolations"]))
     color: str | None = _declared("color", _WHO, "none", values=tuple(_KNOWN["colors"]))
     initial_prompt: str | None = _declared(

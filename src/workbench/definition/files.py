@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import errno
-import os
-import secrets
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,10 +10,13 @@ from workbench.definition.agent import Agent, fields_of, misread, parse_agent
 from workbench.definition.fields import FIELDS, key_of
 from workbench.definition.header import brief
 from workbench.definition.lines import lines_of
+from workbench.definition.replacing import alone_in, replace_file
 from workbench.definition.two_passes import parse_as_claude_code
 from workbench.errors import AgentChangedOnDisk, AgentFileError
 
 _LONGEST_DIFF = 20
+_MOST_COMPARED = 2_000_000
+"""Bytes of a file, up to which a message shows what changed in it: to find that out takes long in a longer one."""
 
 
 def load_agent(path: str | Path) -> Agent:
@@ -37,8 +35,9 @@ def load_agent(path: str | Path) -> Agent:
 def save_agent(agent: Agent, path: str | Path | None = None, *, over: Agent | None = None) -> Agent:
     """Writes the changed entries into the file, all or nothing, and gives the agent as the file has it now.
 
-    Go on editing what is returned: `agent = save_agent(agent.replace(model="haiku"))`. A link is followed,
-    and the mode is kept. A file that changed since it was read, or that was never read, is not overwritten.
+    Go on editing what is returned: `agent = save_agent(agent.replace(model="haiku"))`. A link is followed; mode, owner,
+    group and extended attributes are kept. A file that changed since it was read, or that was never read, is not
+    overwritten; of those who save at one moment one does, and the others are told what changed.
 
     Args:
         path: where to; `agent.path` unless given.
@@ -55,10 +54,12 @@ def save_agent(agent: Agent, path: str | Path | None = None, *, over: Agent | No
     saved = parse_agent(data, path=target)
     _check_read_back(agent, saved, target)
     try:
-        now = _bytes_on_disk(target)
-        if now != data:
-            _check_unchanged(over or agent, now, target)
-            _write_atomically(target.resolve(), data, expected=now)
+        real = target.resolve()
+        with alone_in(real.parent):
+            now = _bytes_on_disk(real)
+            if now != data:
+                _check_unchanged(over or agent, now, target)
+                replace_file(real, data, old=now)
     except OSError as error:
         raise AgentFileError(f"not saved: {error.strerror or error}; the file is as it was", path=target) from error
     return saved
@@ -120,6 +121,12 @@ def _check_unchanged(agent: Agent, now: bytes | None, target: Path) -> None:
             "Load it, or save under another path",
             path=target,
         )
+    if max(len(then), len(now)) > _MOST_COMPARED:
+        raise AgentChangedOnDisk(
+            f"the file changed since it was read, from {len(then):,} to {len(now):,} bytes; nothing was written. "
+            "Load it again and repeat the edit, or save under another path",
+            path=target,
+        )
     before, after = (data.decode("utf-8", "backslashreplace") for data in (then, now))
     lines = _diff(before, after, "as it was read", "as it is now").splitlines()
     more = [f"... and {len(lines) - _LONGEST_DIFF} more lines"] if len(lines) > _LONGEST_DIFF else []
@@ -143,26 +150,3 @@ def _shown_lines(text: str) -> Sequence[str]:
     if text and not text.endswith(("\n", "\r")):
         shown.append("\\ No newline at end of file")
     return shown
-
-
-def _write_atomically(path: Path, data: bytes, *, expected: bytes | None) -> None:
-    """Puts the bytes in the place of the file in one step. Raises `OSError`; else the old one stays."""
-    if expected is not None and not os.access(path, os.W_OK):
-        raise PermissionError(errno.EACCES, "the file is write-protected")
-    draft = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if expected is not None:
-            draft.chmod(stat.S_IMODE(path.stat().st_mode))
-        if draft.read_bytes() != data:
-            raise OSError("what was written does not read back")
-        if _bytes_on_disk(path) != expected:
-            raise OSError("the file changed while it was being saved")
-        draft.replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            draft.unlink()

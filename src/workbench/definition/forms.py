@@ -129,17 +129,17 @@ def _broken(paragraph: str, old_lines: Sequence[str], width: int) -> list[str]:
     """The words of a paragraph in lines: the old lines that it starts and ends with, else filled up."""
     head: list[str] = []
     tail: list[str] = []
-    rest = paragraph
+    start, end = 0, len(paragraph)
     for line in (line for line in old_lines if line):
-        if rest.startswith(line + " "):
+        if paragraph.startswith(line + " ", start):
             head.append(line)
-            rest = rest[len(line) + 1 :]
+            start += len(line) + 1
     for line in (line for line in reversed(old_lines) if line):
-        if rest.endswith(" " + line):
-            tail.insert(0, line)
-            rest = rest[: -len(line) - 1]
-    lines = textwrap.wrap(rest, width, break_long_words=False, break_on_hyphens=False)
-    return [*head, *lines, *tail]
+        if paragraph.endswith(" " + line, start, end):
+            tail.append(line)
+            end -= len(line) + 1
+    lines = textwrap.wrap(paragraph[start:end], width, break_long_words=False, break_on_hyphens=False)
+    return [*head, *lines, *reversed(tail)]
 
 
 def _item_form(item: str) -> str:

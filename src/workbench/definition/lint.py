@@ -15,11 +15,12 @@ from functools import cache
 from importlib import resources
 
 from workbench.definition.agent import Agent, parse_agent
-from workbench.definition.claude_code import read_as_claude_code, resolve_model_alias
+from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.document import Document
 from workbench.definition.facts import facts
-from workbench.definition.fields import FIELD_OF_KEY, FIELDS, KEYS, Field
+from workbench.definition.fields import FIELD_OF_KEY, KEYS, Field
 from workbench.definition.header import Entry, Problem, brief, problem_at
+from workbench.definition.resolved import resolve_model_alias
 
 LONGEST_DESCRIPTION = 5_000
 LONGEST_NAME = 50
@@ -96,7 +97,7 @@ def _of_entry(entry: Entry, agent: Agent) -> Iterator[Problem]:
         case "model":
             yield from _of_model(entry, agent.model)
         case "effort":
-            yield from _of_effort(entry)
+            yield from _of_effort(entry, field)
         case "memory" if entry.value in field.values:
             yield problem_at(
                 entry,
@@ -208,6 +209,7 @@ def _of_tools(entry: Entry, agent: Agent) -> Iterator[Problem]:
             f"Known tools: {', '.join(facts()['tools'])}.",
         )
     if entry.key == "disallowedTools":
+        yield from _of_scopes_taken_away(entry, tools)
         for tool in sorted(set(tools) & set(agent.tools or ())):
             yield problem_at(
                 entry,
@@ -215,6 +217,19 @@ def _of_tools(entry: Entry, agent: Agent) -> Iterator[Problem]:
                 "warning",
                 f"{brief(tool)} is in `tools` too; it is removed.",
                 "Take it out of one of the two.",
+            )
+
+
+def _of_scopes_taken_away(entry: Entry, tools: tuple[str, ...]) -> Iterator[Problem]:
+    for tool in tools:
+        base, bracket, _ = tool.partition("(")
+        if bracket:
+            yield problem_at(
+                entry,
+                "scope-takes-all",
+                "warning",
+                f"{brief(tool)} takes all of {base.strip()} away, whatever stands in parentheses.",
+                f"Write `{base.strip()}` if that is what is meant.",
             )
 
 
@@ -240,6 +255,14 @@ def _of_tool(entry: Entry, tool: str) -> Iterator[Problem]:
         )
     elif base in facts()["main_thread_tools"]:
         yield problem_at(entry, "main-thread-tool", "note", f"{base} never reaches a subagent.", "Remove it.")
+    elif "(" in tool and base in facts()["tools"] and base not in ("Agent", "Task") and entry.key == "tools":
+        yield problem_at(
+            entry,
+            "scope-limits-nothing",
+            "note",
+            f"{brief(tool)} gives a subagent all of {base}: what stands in parentheses limits nothing there.",
+            "Limit it in the permissions of the settings.",
+        )
     elif not _may_resolve(tool):
         right = next((known for known in facts()["tools"] if known.lower() == base.lower()), None)
         if right is not None:
@@ -271,6 +294,16 @@ def _of_model(entry: Entry, model: str | None) -> Iterator[Problem]:
         return
     id = resolve_model_alias(model)
     retired: Mapping[str, date] = facts()["retired_models"]
+    if model.strip() in facts()["remapped_models"]:
+        yield problem_at(
+            entry,
+            "remapped-model",
+            "warning",
+            f"{model.strip()} is retired: Claude Code asks {id} for it, other tools get an error.",
+            f"Write `{id}`.",
+            replacement=id,
+        )
+        return
     if model.lower() in facts()["aliases"] or id in facts()["models"]:
         return
     if id in retired:
@@ -316,22 +349,22 @@ def _of_color(entry: Entry, field: Field) -> Iterator[Problem]:
     )
 
 
-def _of_effort(entry: Entry) -> Iterator[Problem]:
+def _of_effort(entry: Entry, field: Field) -> Iterator[Problem]:
     if isinstance(entry.value, int) and not isinstance(entry.value, bool):
         yield problem_at(
             entry,
             "effort-number",
             "note",
-            "`effort` is a number, which only the agent SDK takes.",
-            f"Use one of {', '.join(facts()['efforts'])}.",
+            "`effort` is a number: Claude Code takes it and then sends no level, so the model decides.",
+            f"Use one of {', '.join(field.values)}.",
         )
-    elif entry.value not in FIELDS["effort"].values:
+    elif str(entry.value).lower() not in field.values:
         yield problem_at(
             entry,
             "unknown-effort",
             "warning",
-            f"{brief(entry.value)} is no effort level; it is ignored.",
-            f"Use one of {', '.join(facts()['efforts'])}.",
+            f"{brief(entry.value)} is no effort level; the default is sent instead.",
+            f"Use one of {', '.join(field.values)}.",
         )
 
 

@@ -157,6 +157,11 @@ def _names_in(entry: Entry) -> tuple[str, ...]:
     return getattr(alone, field.name) or ()
 
 
+def _with_bare_fences(document: Document) -> Document:
+    opening, close = (fence and "---" + fence[len(fence.rstrip("\r\n")) :] for fence in (document.open, document.close))
+    return parse_document(replace(document, open=opening, close=close).text)
+
+
 def _with_fence(document: Document) -> Document:
     ending = "\r\n" if document.open.endswith("\r\n") else "\n"
     if document.close:
@@ -168,6 +173,7 @@ def _with_fence(document: Document) -> Document:
 _OF_THE_FILE: Mapping[str, Callable[[Document], Document]] = {
     "byte-order-mark": lambda document: parse_document(replace(document, bom="").text),
     "blank-before-header": lambda document: parse_document(replace(document, lead="").text),
+    "blank-in-fence": _with_bare_fences,
     "odd-fence": _with_fence,
     "unclosed-header": _with_fence,
 }
@@ -180,6 +186,7 @@ _OF_AN_ENTRY: Mapping[str, Callable[[Entry, Problem], Iterator[str]]] = {
     "cut-at-dashes": _meant_anew,
     "not-text": _in_quotes,
     "color-case": _as_replaced,
+    "remapped-model": _as_replaced,
     "max-turns": _as_number,
     "background": _as_truth,
     "tool-case": _with_known_case,

@@ -5,19 +5,50 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-_MARKS = ("agents", ".git", "pyproject.toml")
+CLAUDE_FOLDER = ".claude"
+"""The folder of a project, and of a user's home, in which Claude Code keeps agents, settings and plugins."""
 
 
 def project_folder(start: str | Path | None = None) -> Path:
-    """The nearest folder that holds `agents`, `.git` or `pyproject.toml`, from `start` upwards.
+    """The nearest folder, from `start` upwards, that has `.git`, `.claude`, `pyproject.toml`, or a folder `agents`
+    with an agent file in it.
 
-    `start` is the working directory unless given, and is the answer where no folder above has any of them.
+    `start` is the working directory unless given, and is the answer where no folder has any of them. The answer is
+    never `.claude` itself: what is inside belongs to the folder around it, unless it is a repository of its own, as a
+    plugin is that Claude Code fetched. The `.claude` of the user's home makes no project of the folders beside it.
     """
     folder = Path(start or ".").resolve()
+    home = _home()
     for candidate in (folder, *folder.parents):
-        if any((candidate / mark).exists() for mark in _MARKS):
+        if CLAUDE_FOLDER in candidate.parts:
+            if candidate.name != CLAUDE_FOLDER and (candidate / ".git").exists():
+                return candidate
+            continue
+        if (candidate / ".git").exists() or (candidate / "pyproject.toml").is_file():
+            return candidate
+        if (candidate / CLAUDE_FOLDER).is_dir():
+            is_inside = folder.is_relative_to(candidate / CLAUDE_FOLDER)
+            if candidate != home or is_inside:
+                return candidate
+        if holds_agent_file(candidate / "agents"):
             return candidate
     return folder
+
+
+def holds_agent_file(folder: Path) -> bool:
+    """Whether this folder, or one below it, has a Markdown file that begins with a frontmatter fence."""
+    return any(looks_like_agent_file(path) for path in folder.rglob("*.md"))
+
+
+def looks_like_agent_file(path: Path) -> bool:
+    """Whether this is a Markdown file that begins with a frontmatter fence, be it valid or not."""
+    try:
+        if path.suffix != ".md" or not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return file.read(6).removeprefix(b"\xef\xbb\xbf").startswith(b"---")
+    except OSError:  # a folder that may not be read holds no file for us
+        return False
 
 
 def enter_project() -> Path:
@@ -29,3 +60,10 @@ def enter_project() -> Path:
     folder = project_folder()
     os.chdir(folder)
     return folder
+
+
+def _home() -> Path | None:
+    try:
+        return Path.home().resolve()
+    except RuntimeError:  # no home, as for some users in containers
+        return None

@@ -13,18 +13,17 @@ from typing import Any, Literal
 
 from workbench.definition import yaml12
 from workbench.definition.document import Document
-from workbench.definition.lines import as_shown
+from workbench.definition.lines import BLANKS, as_shown
 
 ReadingKind = Literal["strict", "repaired", "dropped"]
 """`strict`: as it is; `repaired`: after putting values in quotes, which other readers do not do; `dropped`: not at
 all."""
 
-# As JavaScript has it: `\s` and `trim` know the byte order mark, `.` stops at every JavaScript line end.
-_BLANKS = "\t\n\v\f\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
-_FRONTMATTER = re.compile(rf"---[{_BLANKS}]*\n((?s:.*?))---[{_BLANKS}]*\n?")
-_VALUE_LINE = re.compile(rf"([a-zA-Z_-]+):[{_BLANKS}]+([^\n\r\u2028\u2029]+)\Z")
+# As JavaScript has it: `\s` and `trim` know the byte order mark, `.` stops at every JavaScript line end. Blanks that
+# were taken are not given back: no shorter run of them would match either, and each try takes as long as the first.
+_FRONTMATTER = re.compile(rf"(?>---[{BLANKS}]*\n)((?s:.*?))---[{BLANKS}]*\n?")
+_VALUE_LINE = re.compile(rf"([a-zA-Z_-]+):[{BLANKS}]++([^\n\r\u2028\u2029]+)\Z")
 _SUSPICIOUS = re.compile(r"[{}\[\]*&#!|>%@`]|: ")
-_EDGE_BLANKS = re.compile(rf"\A[{_BLANKS}]+|[{_BLANKS}]+\Z")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +58,18 @@ def shown_description(description: str) -> str:
     return as_shown(description).replace("\\n", "\n")
 
 
+def split_names(text: str) -> tuple[str, ...]:
+    """The names of a text with commas; those inside parentheses do not part."""
+    return _split(text, ",")
+
+
 def split_tools(text: str) -> tuple[str, ...]:
-    """The tools of a text with commas; those inside parentheses do not part: `Agent(a, b), Read` are two."""
+    """The tools of a text: commas and blanks part them, tabs and line ends do not; inside parentheses nothing does:
+    `Agent(a, b) Read` are two."""
+    return _split(text, ", ")
+
+
+def _split(text: str, separators: str) -> tuple[str, ...]:
     parts: list[str] = []
     depth = start = 0
     for index, character in enumerate(text):
@@ -68,7 +77,7 @@ def split_tools(text: str) -> tuple[str, ...]:
             depth += 1
         elif character == ")":
             depth = max(0, depth - 1)
-        elif character == "," and depth == 0:
+        elif depth == 0 and character in separators:
             parts.append(text[start:index])
             start = index + 1
     parts.append(text[start:])
@@ -76,7 +85,7 @@ def split_tools(text: str) -> tuple[str, ...]:
 
 
 def _trimmed(text: str) -> str:
-    return _EDGE_BLANKS.sub("", text)
+    return text.strip(BLANKS)
 
 
 def _mapping(header: str) -> dict[str, Any] | None:
@@ -84,10 +93,23 @@ def _mapping(header: str) -> dict[str, Any] | None:
     if "\0" in header:
         return None
     try:
-        root = yaml12.read(header)
+        root = _with_or_without_tabs(header)
     except yaml12.NotYaml:
         return None
     return root.value if root is not None and isinstance(root.value, dict) else {}
+
+
+def _with_or_without_tabs(header: str) -> yaml12.Node | None:
+    """The header as Bun reads it, in which a tab is indentation, and no blank between brackets."""
+    try:
+        root = yaml12.read(header)
+    except yaml12.NotYaml:
+        if "\t" not in header:
+            raise
+        return yaml12.read(header, tabs_indent=True)
+    if root is not None and "\t" in header:
+        yaml12.refuse_tabs(header, root, of=("flow",))
+    return root
 
 
 def _with_quotes(header: str) -> str:

@@ -151,7 +151,7 @@ def _agents(entry: Mapping[str, Any], file: Path, where: str) -> list[str]:
         raise BatchFileError(f"{where}.agents: {wanted!r} must start at the project folder", path=file)
     found = sorted(path.relative_to(project).as_posix() for path in project.glob(pattern) if path.is_file())
     if not found:
-        raise BatchFileError(f"{where}.agents: no file matches {pattern!r} in the project folder", path=file)
+        raise BatchFileError(f"{where}.agents: no file matches {pattern!r} in the project folder, {project}", path=file)
     return found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import FileError
+from workbench.shipped.files import notebook_file
 
 
 def _import_jsonschema_without_grammar() -> None:
@@ -35,7 +36,8 @@ from nbformat import NotebookNode as NotebookNode  # noqa: E402
 
 
 def load_notebook(path: str | Path) -> NotebookNode:
-    """A notebook file, upgraded to format 4, for a kernel of this Python whatever kernel it names.
+    """A notebook file, or one of the workbench's own (see `notebook_file`), upgraded to format 4, for a kernel of this
+    Python whatever kernel it names.
 
     Raises:
         FileError: There is no such file, or it is not a notebook.
@@ -57,7 +59,9 @@ def read_notebook(path: str | Path, *, as_version: int | None = None) -> Noteboo
         FileError: There is no such file, or it is not a notebook.
     """
     try:
-        document: NotebookNode = nbformat.from_dict(nbformat.read(path, as_version or nbformat.NO_CONVERT))
+        document: NotebookNode = nbformat.from_dict(
+            nbformat.read(notebook_file(path), as_version or nbformat.NO_CONVERT)
+        )
     except OSError as error:
         raise FileError(f"cannot be read: {error.strerror}", path=path) from error
     except (ValueError, TypeError, KeyError, AttributeError, nbformat.ValidationError) as error:

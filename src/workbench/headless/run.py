@@ -130,7 +130,8 @@ def _what_is_left(
 def _failed(job: Job, why: str) -> NotebookFailed:
     return NotebookFailed(
         f"{job.notebook}: {without_secrets(why)}\n"
-        f"What ran before it is saved in {job.finished}; to go on, run it with --continue"
+        f"What ran before it is saved in {job.finished}; to go on, run it with --continue\n"
+        f"Its paths start at {project_folder()}"
     )
 
 

@@ -18,7 +18,7 @@ from workbench.definition.project import project_folder
 from workbench.errors import SetupError
 from workbench.headless.job import Job
 from workbench.ledger.file import SCHEMA_VERSION, ledger_address
-from workbench.model.anthropic import choose_endpoint
+from workbench.model.endpoint import choose_endpoint
 from workbench.trial.trial import Endpoint
 
 PACKAGE = "agent-workbench"

@@ -1,47 +1,34 @@
-"""Asking: one trial at a time until it is settled, each attempt in the ledger before we look at it."""
+"""Asking: one trial at a time until it is settled, each attempt in the ledger before we look at it.
+
+waits for its persona to be cached, for its turn, for money      (`_attempt`, `_sent`)
+  -> asked -> the attempt is written -> what next?               (`_tried`)
+       whole reply ................. settled
+       failed like every trial ..... the run ends
+       not worth another try ....... settled, failed
+       worth one, and time left .... waits, and from the top
+"""
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from workbench.definition.agent import Agent
-from workbench.errors import LedgerError, SetupError, WorkbenchError
+from workbench.errors import LedgerError, WorkbenchError
 from workbench.ledger.budget.reservation import Budget, Reservation, used_up
+from workbench.ledger.leases import Leases
 from workbench.ledger.store import Ledger
-from workbench.model import anthropic as door
+from workbench.model.api import DEADLINE_SECONDS, STOPPED, Attempt, Model, OnText
 from workbench.model.limiter import Limiter, family_of
-from workbench.model.stream import PartialReply
+from workbench.model.retrying import STREAMS, Retry, is_overload
+from workbench.model.tracing import describe_settled, tracer, trial_span
 from workbench.model.warming import Turn, Warming
-from workbench.secrets import scrubber
-from workbench.trial.trial import Failure, Request, Trial, Usage
+from workbench.trial.trial import Endpoint, Failure, Trial, Usage
 
-if TYPE_CHECKING:
-    from opentelemetry.trace import Span, Tracer
-
-FIRST_WAIT_SECONDS = 0.5
-PATIENCE_SECONDS = 300.0
-"""How long one trial goes on trying while the server is there but overloaded."""
-PATIENCE_WITHOUT_SERVER_SECONDS = 60.0
-"""The same while it cannot be reached."""
-LONGEST_WAIT_SECONDS = 60.0
-"""The most that is waited before the next try, whatever the server asks for."""
-
-_WORTH_ANOTHER_TRY = {408, 409, 429, 500, 502, 503, 504, 529}
-_SAME_FOR_EVERY_TRIAL = {400, 401, 402, 403, 404}
-_OVERLOAD = {"overloaded_error", "rate_limit_error", "api_error", "timeout_error"}
-_NO_SERVER = {"unreachable", "connection", "timeout", "broken_stream", "malformed_stream"}
-
-_REFUSED_FOR_NOW = {429, 529}
 NO_TOKENS = Usage(input_tokens=0, output_tokens=0)
-_STOPPED = Failure(type="stopped", message="stopped before the reply was complete")
 
-OnText = Callable[[str], None]
 OnRetry = Callable[[Failure, float], None]
 
 
@@ -72,28 +59,32 @@ class _Clock:
 
 
 class Asker:
-    """Asks, through one client, each trial until it is settled; each attempt is in the ledger before we look at it."""
+    """Asks each trial, at its endpoint, until it is settled; each attempt is in the ledger before we look at it."""
 
     def __init__(
         self,
-        client: door.AsyncAnthropic,
+        models: Mapping[Endpoint, Model],
         ledger: Ledger,
         *,
         most: int = 1,
         budget: Budget | None = None,
-        deadline_seconds: float = door.DEADLINE_SECONDS,
+        deadline_seconds: float = DEADLINE_SECONDS,
+        retry: Retry = STREAMS,
+        leases: Leases | None = None,
     ) -> None:
-        self.limiters: dict[str, Limiter] = {}
-        self.warming = Warming()
         self.errors: list[WorkbenchError] = []
-        self._budget = budget
-        self._deadline_seconds = deadline_seconds
-        self._client = client
+        self._models = models
         self._ledger = ledger
         self._most = most
+        self._budget = budget
+        self._deadline_seconds = deadline_seconds
+        self._retry = retry
+        self._leases = leases
         self._ending = asyncio.Event()
-        self._tracer = door.tracer()
-        self._scrub = scrubber()
+        self._tracer = tracer()
+        # An endpoint has its own rate limits and its own cache of prompts.
+        self._limiters: dict[tuple[Endpoint, str], Limiter] = {}
+        self._warming = {endpoint: Warming() for endpoint in models}
 
     @property
     def is_ending(self) -> bool:
@@ -104,6 +95,13 @@ class Asker:
         self.errors.append(error)
         self._ending.set()
 
+    @property
+    def why_slow(self) -> list[str]:
+        """In words, what trials are waiting for that could be in flight. May be read from any thread."""
+        waiting = sum(warming.waiting for warming in self._warming.values())
+        said = [f"{waiting} waiting for their persona to be cached"] if waiting else []
+        return said + [limiter.reason for limiter in list(self._limiters.values()) if limiter.reason]
+
     async def until_settled(
         self, trial: Trial, agent: Agent, *, on_text: OnText | None = None, on_retry: OnRetry | None = None
     ) -> Trial:
@@ -112,109 +110,141 @@ class Asker:
 
         Raises:
             LedgerError: the attempt is not on disk.
+            LeaseLost: somebody else may be asking for it; it was not sent again.
             SetupError: it failed in a way that every trial would.
+            BudgetError: its worst case does not fit beside what is spent.
         """
         if self._tracer is None:
             return await self._tried(trial, agent, on_text, on_retry)
-        with _span(self._tracer, trial) as span:
+        with trial_span(self._tracer, trial) as span:
             settled = await self._tried(trial, agent, on_text, on_retry)
-            _describe(span, settled)
+            describe_settled(span, settled)
         return settled
 
     async def _tried(self, trial: Trial, agent: Agent, on_text: OnText | None, on_retry: OnRetry | None) -> Trial:
         began = time.monotonic()
         clock = _Clock(self._deadline_seconds)
-        limiter = self._limiter(trial.request)
+        limiter = self._limiter(trial)
+        settled = trial  # with what its last attempt left; nothing yet
         attempts = 0
-        settled = trial
         while True:
             attempts += 1
             try:
                 attempt = await self._attempt(trial, on_text, clock)
             except asyncio.CancelledError:
-                return settled.replace(failure=_STOPPED)
+                # Cancelled before this attempt was sent, so there is nothing to write. Cancelled in flight does not
+                # come here: the model then returns what had come, which is an attempt like any other.
+                return settled.replace(failure=STOPPED)
             if attempt is None:
+                # Not sent: the run is ending, or the deadline passed while it waited for its turn. The second can
+                # only be after a failure, for the clock starts with the first request: that failure is its end.
                 is_late = settled.failure is not None and not self.is_ending
-                return settled if is_late else settled.replace(failure=_STOPPED)
+                return settled if is_late else settled.replace(failure=STOPPED)
+
+            # Each attempt is made from the trial itself: nothing of one that failed may stay with the next.
             reply = replace(attempt.reply, attempts=attempts) if attempt.reply and attempts > 1 else attempt.reply
             settled = trial.replace(reply=reply, failure=attempt.failure)
             try:
                 await self._write(settled, agent)
             except LedgerError as error:
+                # The reply is paid for and only here: it travels with the error.
                 raise LedgerError(str(error), unsaved=(settled,)) from error
-            if settled.failure is None or settled.failure.type == "stopped":
+            if settled.failure is None or settled.failure.type == STOPPED.type:
                 return settled
-            _raise_if_same_for_all(settled)
-            wait = _seconds_before_next_try(attempt, attempts)
-            patience = min(_patience(settled.failure), self._deadline_seconds)
-            # While it waited for its turn others may have been answered: that is not for want of a server.
+
+            if (error_for_all := self._retry.why_run_ends(settled.failure, trial.endpoint, trial)) is not None:
+                raise error_for_all
+            wait = self._retry.seconds_before_try(attempt, attempts)
+            patience = min(self._retry.patience_with(settled.failure), self._deadline_seconds)
+            # Patience is for a server that answers nobody. One that answered another trial while this one waited for
+            # its turn is there, so the time in vain begins again with that; but the requests of this very trial, which
+            # its clock counts, were in vain whoever else was answered.
             in_vain = max(clock.seconds, time.monotonic() - max(began, limiter.answered_at))
             if wait is None or in_vain + wait > patience:
-                _raise_if_nobody_is_there(settled)
+                if (nobody := self._retry.why_nobody_is_there(settled.failure, trial.endpoint)) is not None:
+                    raise nobody
                 return settled
+
             if on_retry is not None:
                 on_retry(settled.failure, wait)
             try:
+                # Not a plain sleep: what ends the run must not have to wait until everybody has slept.
                 await asyncio.wait_for(self._ending.wait(), wait)
             except TimeoutError:
                 continue
             except asyncio.CancelledError:
-                return settled.replace(failure=_STOPPED)
+                return settled.replace(failure=STOPPED)
             return settled
 
-    async def _attempt(self, trial: Trial, on_text: OnText | None, clock: _Clock) -> door.Attempt | None:
-        """One request, in its turn, to its end or to the deadline. Cancelled in flight, it gives what had come; before
-        that, it is not an attempt. `None`: by then nothing more was to be asked, or the deadline had passed."""
+    async def _attempt(self, trial: Trial, on_text: OnText | None, clock: _Clock) -> Attempt | None:
+        """One request, in its turn, to its end or to the deadline. `None`: it was not sent, for by then nothing more
+        was to be asked, or the deadline had passed."""
         if trial.request.cache is None:
             return await self._sent(trial, on_text, None, clock)
-        async with self.warming.turn(trial.request) as turn:
+        async with self._warming[trial.endpoint].turn(trial.request) as turn:
             return await self._sent(trial, on_text, turn, clock)
 
-    async def _sent(
-        self, trial: Trial, on_text: OnText | None, turn: Turn | None, clock: _Clock
-    ) -> door.Attempt | None:
-        limiter = self._limiter(trial.request)
+    async def _sent(self, trial: Trial, on_text: OnText | None, turn: Turn | None, clock: _Clock) -> Attempt | None:
+        limiter = self._limiter(trial)
+        # A first request may wait for its turn as long as it takes; a retry has only what its clock has left.
         async with limiter.slot(at_most_seconds=clock.seconds_left if clock.is_running else None) as began:
             if self.is_ending or began is None:
                 return None
-            reservation = await self._reserved(trial.request)
-            if clock.seconds_left <= 0:
-                if self._budget is not None and reservation is not None:
-                    self._budget.release(reservation)
+            # The slot first, the money second: a worst case that is set aside while it waits in a queue would keep
+            # others from being sent.
+            reservation = await self._reserved(trial)
+            try:
+                if self._leases is not None:
+                    await self._leases.confirm()  # it may have waited for long, and the machine may have slept
+            except BaseException:
+                self._release(reservation)
+                raise
+            if clock.seconds_left <= 0:  # waiting for money has used it up
+                self._release(reservation)
                 return None
             clock.start()
-            progress = PartialReply(on_first_token=None if turn is None else turn.first_token_came, scrub=self._scrub)
             if turn is not None:
                 turn.sent()
-            usage: Usage | None = None
-            try:
-                attempt = await door.ask(
-                    self._client,
-                    trial.request,
-                    draw=trial.draw,
-                    on_text=on_text,
-                    progress=progress,
-                    on_limits=limiter.told,
-                    deadline_seconds=clock.seconds_left,
-                )
-                usage = NO_TOKENS if _is_free(attempt) else attempt.reply.usage if attempt.reply else None
-            except asyncio.CancelledError:
-                usage = progress.partial().usage
-                return _stopped(progress)
-            finally:
-                if self._budget is not None and reservation is not None:
-                    self._budget.settle(reservation, usage)
+            attempt = await self._asked(trial, on_text, turn, clock, reservation)
         if attempt.failure is None:
             limiter.answered()
-        elif attempt.failure.status in _REFUSED_FOR_NOW or attempt.failure.type in _OVERLOAD:
+        elif is_overload(attempt.failure):
             limiter.refused(began, attempt.failure.type, attempt.retry_after_seconds)
         return attempt
 
-    def _limiter(self, request: Request) -> Limiter:
-        family = family_of(request.model)
-        if family not in self.limiters:
-            self.limiters[family] = Limiter(self._most)
-        return self.limiters[family]
+    async def _asked(
+        self,
+        trial: Trial,
+        on_text: OnText | None,
+        turn: Turn | None,
+        clock: _Clock,
+        reservation: Reservation | None,
+    ) -> Attempt:
+        usage: Usage | None = None
+        try:
+            attempt = await self._models[trial.endpoint].ask(
+                trial.request,
+                draw=trial.draw,
+                on_text=on_text,
+                on_first_token=None if turn is None else turn.first_token_came,
+                on_limits=self._limiter(trial).told,
+                deadline_seconds=clock.seconds_left,
+            )
+            usage = NO_TOKENS if _is_free(attempt) else attempt.reply.usage if attempt.reply else None
+            return attempt
+        except asyncio.CancelledError:
+            # A way to a model that keeps nothing when it is cancelled: it may have cost its worst case.
+            return Attempt(failure=STOPPED)
+        finally:
+            # However it ended, also by an exception: what stays reserved would be missing to everybody else.
+            if self._budget is not None and reservation is not None:
+                self._budget.settle(reservation, usage)
+
+    def _limiter(self, trial: Trial) -> Limiter:
+        limited = (trial.endpoint, family_of(trial.request.model))
+        if limited not in self._limiters:
+            self._limiters[limited] = Limiter(self._most)
+        return self._limiters[limited]
 
     async def _write(self, settled: Trial, agent: Agent) -> None:
         """With the attempt, in one transaction, what it took of the budget."""
@@ -223,92 +253,20 @@ class Asker:
         else:
             await self._ledger.write(settled, agent, also=self._budget.renew, committed=self._budget.renewed)
 
-    async def _reserved(self, request: Request) -> Reservation | None:
+    def _release(self, reservation: Reservation | None) -> None:
+        if self._budget is not None and reservation is not None:
+            self._budget.release(reservation)
+
+    async def _reserved(self, trial: Trial) -> Reservation | None:
         if self._budget is None:
             return None
-        reservation = await self._budget.reserve_when_it_fits(request)
+        reservation = await self._budget.reserve_when_it_fits(trial.request)
         if reservation is None:
             raise used_up(self._budget)
         return reservation
 
 
-def _is_free(attempt: door.Attempt) -> bool:
+def _is_free(attempt: Attempt) -> bool:
     """Refused with a status, or never sent: nothing is billed."""
     failure = attempt.failure
     return failure is not None and (failure.type == "unreachable" or (failure.status or 200) != 200)
-
-
-@contextmanager
-def _span(tracer: Tracer, trial: Trial) -> Iterator[Span]:
-    """An OpenTelemetry span around the SDK's own."""
-    with tracer.start_as_current_span("workbench.trial") as span:
-        if span.is_recording():
-            span.set_attributes(
-                {
-                    "workbench.variant": trial.variant,
-                    "workbench.task": trial.task_id,
-                    "workbench.repeat": trial.repeat,
-                    "workbench.key": trial.key,
-                    "workbench.endpoint": trial.endpoint.base_url,
-                    "gen_ai.request.model": trial.request.model,
-                }
-            )
-        yield span
-
-
-def _describe(span: Span, trial: Trial) -> None:
-    if not span.is_recording():
-        return
-    span.set_attribute("workbench.outcome", trial.outcome)
-    if trial.failure is not None:
-        span.set_attribute("error.type", trial.failure.type)
-    if trial.reply is not None:
-        span.set_attribute("workbench.attempts", trial.reply.attempts)
-        if trial.reply.seconds_to_first_token is not None:
-            span.set_attribute("workbench.seconds_to_first_token", trial.reply.seconds_to_first_token)
-
-
-def _stopped(progress: PartialReply) -> door.Attempt:
-    partial = progress.partial()
-    return door.Attempt(reply=partial if partial.text else None, failure=_STOPPED)
-
-
-def _raise_if_same_for_all(trial: Trial) -> None:
-    failure = trial.failure
-    if failure is None:
-        return
-    found = f"{trial.endpoint.label} answered {failure.status} {failure.type}: {failure.message}"
-    if failure.type in door.SPEND_LIMITS:
-        raise SetupError(f"{found}; waiting does not help: raise the limit, then run the same again")
-    if failure.status not in _SAME_FOR_EVERY_TRIAL:
-        return
-    advice = {
-        401: "check ANTHROPIC_API_KEY (or the profile) for this address",
-        402: "check the account's credit",
-        403: "the key may not use this model or workspace",
-        404: f"check the model id {trial.request.model!r} and ANTHROPIC_BASE_URL",
-    }.get(failure.status or 0, f"the request of task {trial.task_id!r} is not accepted as it is")
-    raise SetupError(f"{found}; {advice}. What was answered before is in the ledger.")
-
-
-def _raise_if_nobody_is_there(trial: Trial) -> None:
-    if trial.failure is not None and trial.failure.type == "unreachable":
-        raise SetupError(
-            f"{trial.endpoint.base_url} cannot be reached: {trial.failure.message}; check the network and "
-            "ANTHROPIC_BASE_URL. What was answered before is in the ledger."
-        )
-
-
-def _seconds_before_next_try(attempt: door.Attempt, attempts: int) -> float | None:
-    """`None`: another try would not help."""
-    failure = attempt.failure
-    if failure is None:
-        return None
-    if failure.type not in _OVERLOAD | _NO_SERVER and failure.status not in _WORTH_ANOTHER_TRY:
-        return None
-    growing: float = random.uniform(0.75, 1.0) * min(30.0, FIRST_WAIT_SECONDS * 2 ** (attempts - 1))
-    return min(LONGEST_WAIT_SECONDS, max(growing, attempt.retry_after_seconds or 0.0))
-
-
-def _patience(failure: Failure) -> float:
-    return PATIENCE_WITHOUT_SERVER_SECONDS if failure.type in _NO_SERVER else PATIENCE_SECONDS

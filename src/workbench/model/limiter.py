@@ -1,6 +1,6 @@
 """How many requests are in flight at once: more while all is well, fewer when the server is overloaded.
 
-Rate limits are shared by the models of a family, so each family has a pace of its own. The limit grows by one with
+Rate limits are shared by the models of a family, so each family has a limiter of its own. The limit grows by one with
 every reply until the first refusal, then by one with every round of replies; a 429 or 529 takes three tenths off,
 once for all requests that were in flight together. It never exceeds what the user allows.
 """
@@ -54,7 +54,7 @@ class Limiter:
                     await self._turn()
             except TimeoutError:
                 async with self._changed:
-                    self._changed.notify(2)  # who was woken too late wakes the next
+                    self._changed.notify(2)  # it may have been woken just now, in vain: the next has its turn
                 yield None
                 return
         try:
@@ -62,7 +62,7 @@ class Limiter:
         finally:
             self.in_flight -= 1
             async with self._changed:
-                self._changed.notify(2)
+                self._changed.notify(2)  # one for the slot that is free, one for what the limit may have grown by
 
     async def _turn(self) -> None:
         """Returns when one more is in flight."""
@@ -72,6 +72,8 @@ class Limiter:
                 if pause <= 0 and self.in_flight < int(self.limit):
                     break
                 if pause > 0:
+                    # A pause ends by the clock, and nobody notifies then. Slept through without the lock: those in
+                    # flight need it to leave. It is looked at anew afterwards, for it may have been made longer.
                     self._changed.release()
                     try:
                         await asyncio.sleep(pause)
@@ -105,7 +107,7 @@ class Limiter:
     def refused(self, began: float, what: str, retry_after_seconds: float | None) -> None:
         """The server is overloaded or a limit is reached: shrink, and wait as long as it asks."""
         self._has_been_refused = True
-        if began >= self._shrunk_at:
+        if began >= self._shrunk_at:  # those in flight together are refused for one and the same reason
             self.limit = max(1.0, self.limit * SHRINK)
             self._shrunk_at = time.monotonic()
         self._shrunk_because = what

@@ -50,9 +50,10 @@ class Warming:
         finally:
             self.waiting -= 1
         if persona in self._warm:
+            # Those who queued behind the one that went ahead: each is woken in turn and passes the lock on at once.
             lock.release()
             return False
-        return True
+        return True  # the lock is held until this one has begun, has failed, or takes too long: see `_make_way`
 
     def _make_way(self, persona: tuple[str, str], has_begun: bool) -> None:
         self._in_vain[persona] += not has_begun

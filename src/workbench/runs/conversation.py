@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from workbench.errors import EstimateOnly, PlanError, ReplayMiss, SetupError
-from workbench.model import anthropic as door
+from workbench.model.endpoint import choose_endpoint
 from workbench.runs.estimate_only import is_estimate_only
 from workbench.runs.plan import refuse_half_characters
 from workbench.runs.runner import known_trials
@@ -122,7 +122,7 @@ def _asked(trial: Trial, agent: Agent, ledger: Ledger | str | Path | None) -> Tr
 
 def _refuse_elsewhere(endpoint: Endpoint) -> None:
     """A record may name any endpoint, and the key of this process is only for the endpoint of its environment."""
-    here = door.choose_endpoint(not endpoint.is_stand_in)
+    here = choose_endpoint(not endpoint.is_stand_in)
     if here != endpoint:
         raise SetupError(
             f"the run was answered at {endpoint.base_url}, and here {here.base_url} would answer; set "

@@ -15,7 +15,7 @@ from pathlib import Path
 from workbench.ledger.budget.worst_case import cache_time, most_of, prompt_bytes
 from workbench.ledger.store import Ledger, opened_ledger
 from workbench.markup import html
-from workbench.model.anthropic import count_input_tokens, open_client
+from workbench.model.endpoint import open_model
 from workbench.model.loop import Started
 from workbench.runs.plan import CONCURRENCY, Plan
 from workbench.runs.settings import Mode, RunSettings
@@ -61,6 +61,8 @@ class Estimate:
     trials: int
     answered: int
     """Of `trials`, those that the ledger answers: in a fresh run, none."""
+    paid_again: int = 0
+    """Of `trials`, those that a fresh run asks for although the ledger has their answers."""
     shared: int = 0
     """Of `trials`, those that another notebook of the same batch asks for."""
     input_tokens: int
@@ -87,6 +89,8 @@ class Estimate:
     """At `concurrency` calls at once; `None` for a batch, which may take up to a day."""
     caching: Mapping[str, str] = field(default_factory=dict)
     """By variant, whether its persona is kept in the prompt cache, and why."""
+    asked_at: Mapping[str, str] = field(default_factory=dict)
+    """By variant, with which model and effort it is asked, and what decided that."""
     power: PlannedPower | None = None
     """What the plan could show; `None` where no task names a grader, so that nothing is scored."""
 
@@ -122,7 +126,7 @@ class Estimate:
                 f"{self.trials:,}: {self.variants:,} variants x {self.tasks:,} tasks x {self.repeats:,} repeats",
             ),
             *self._power_in_words(),
-            ("answered in the ledger", f"{self.answered:,} ({share})"),
+            ("answered in the ledger", f"{self.answered:,} ({share}){self._paid_again_in_words()}"),
             ("calls to make", f"{self.calls:,}" + (" in Message Batches" if self.via == "batch" else "")),
         ]
         if not self.calls:
@@ -137,7 +141,14 @@ class Estimate:
             ("minutes", self._minutes_in_words()),
         ]
         rows += [("prices", source) for source in self.prices]
+        rows += [(f"asked at, {variant}", words) for variant, words in self.asked_at.items()]
         return rows + [(f"prompt cache, {variant}", reason) for variant, reason in self.caching.items()]
+
+    def _paid_again_in_words(self) -> str:
+        if not self.paid_again:
+            return ""
+        what = "asked" if self.is_stand_in else "paid"
+        return f": a fresh run asks for all anew, so {self.paid_again:,} that it holds are {what} once more"
 
     def _power_in_words(self) -> list[tuple[str, str]]:
         if self.power is None:
@@ -233,6 +244,7 @@ def estimate_trials(
         concurrency=settings.concurrency,
         trials=len(trials),
         answered=0 if settings.is_fresh else len(answered),
+        paid_again=len(answered) if settings.is_fresh else 0,
         shared=0 if settings.is_fresh else len(trials) - len(answered) - len(missing),
         input_tokens=sum(prompts),
         input_source=input_source,
@@ -248,6 +260,7 @@ def estimate_trials(
         if via == "batch" and missing
         else _minutes(answered, lengths, settings.concurrency, is_stand_in=is_stand_in),
         caching=plan.caching,
+        asked_at={name: f"{sent.model}, effort {sent.effort_in_words}" for name, sent in plan.sent.items()},
         power=_planned_power(plan, answered),
     )
 
@@ -321,11 +334,11 @@ def _counted(by_prompt: Mapping[_Prompt, Trial]) -> dict[_Prompt, int]:
 
     async def count_all(endpoint: Endpoint, prompts: Mapping[_Prompt, Request]) -> None:
         waiting = iter(prompts.items())
-        async with open_client(endpoint, connections=COUNTS_AT_ONCE) as client:
+        async with open_model(endpoint, connections=COUNTS_AT_ONCE) as model:
 
             async def count_from() -> None:
                 for prompt, request in waiting:
-                    tokens = await count_input_tokens(client, request)
+                    tokens = await model.count(request)
                     if tokens is None:
                         return
                     counted[prompt] = tokens

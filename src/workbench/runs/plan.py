@@ -9,9 +9,11 @@ from dataclasses import dataclass, field, replace
 from numbers import Integral
 
 from workbench.definition.agent import Agent
-from workbench.definition.claude_code import read_as_claude_code
+from workbench.definition.claude_code import read_as_claude_code, resolve_agent
+from workbench.definition.fields import FIELDS
+from workbench.definition.resolved import Resolved, resolve, resolve_as_before
 from workbench.errors import PlanError
-from workbench.trial.catalogue import cache_minimum, resolve_model
+from workbench.trial.catalogue import cache_minimum
 from workbench.trial.graded import graders_by_task
 from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, Grader, GraderFactory, Request, Trial, Variant
@@ -21,7 +23,7 @@ CONCURRENCY = 8
 """How many requests are in flight at once unless a run says otherwise."""
 CHARACTERS_PER_TOKEN = 4
 """At most so many in English text: the older tokenizers have about 4.0, the newer ones about 3.1."""
-EFFORTS = ("low", "medium", "high", "xhigh", "max")
+EFFORTS = FIELDS["effort"].values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,10 @@ class Plan:
     """By task id, then by promise."""
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     """By variant, where it is answered; without those that are answered wherever the run is."""
+    sent: Mapping[str, Resolved] = field(default_factory=dict)
+    """By variant, with which model and effort it is asked, and what decided that."""
+    prompts_before: Mapping[str, Request] = field(default_factory=dict)
+    """By variant, the request that earlier versions of the workbench sent for the same; only where it differs."""
 
     def trials(self, endpoint: Endpoint) -> tuple[Trial, ...]:
         """The planned trials, unanswered: task by task, variant by variant, repeat by repeat.
@@ -81,6 +87,10 @@ class Plan:
             is_off = pays and self.prompts[variant].cache is None
             said[variant] = f"switched off, though {reason}" if is_off else reason
         return said
+
+    def as_before(self) -> Plan:
+        """The plan with the requests of earlier versions, under which an older ledger holds its replies."""
+        return replace(self, prompts={**self.prompts, **self.prompts_before})
 
     def _requests(self, task: Task) -> Iterator[tuple[str, Request]]:
         """By variant, what it is asked for this task; the variants share the message."""
@@ -126,19 +136,11 @@ def plan_trials(
         if not isinstance(value, Integral) or value < 1:
             raise PlanError(f"{name} is {value!r}; it must be a whole number of 1 or more")
     tried = {name: given if isinstance(given, Variant) else Variant(agent=given) for name, given in variants.items()}
-    prompts = {
-        name: replace(
-            make_request(
-                variant.agent,
-                "",
-                model=variant.model or model,
-                effort=variant.effort or effort,
-                max_tokens=max_tokens,
-            ),
-            messages=(),
-        )
+    tried = {
+        name: replace(variant, model=variant.model or model, effort=variant.effort or effort)
         for name, variant in tried.items()
     }
+    prompts = {name: _prompt(variant, max_tokens) for name, variant in tried.items()}
     endpoints = {name: variant.endpoint for name, variant in tried.items() if variant.endpoint is not None}
     if caching:
         pays = {name: it_pays for name, (it_pays, _) in _caching(prompts, endpoints, len(tasks) * repeats).items()}
@@ -150,7 +152,31 @@ def plan_trials(
         prompts=prompts,
         graders=graders_by_task(tasks, graders or {}),
         endpoints=endpoints,
+        sent={
+            name: resolve_agent(variant.agent, model=variant.model, effort=variant.effort)
+            for name, variant in tried.items()
+        },
+        prompts_before=_prompts_before(tried, prompts),
     )
+
+
+def _prompt(variant: Variant, max_tokens: int) -> Request:
+    """What a variant is asked, without a message."""
+    request = make_request(variant.agent, "", model=variant.model, effort=variant.effort, max_tokens=max_tokens)
+    return replace(request, messages=())
+
+
+def _prompts_before(variants: Mapping[str, Variant], prompts: Mapping[str, Request]) -> dict[str, Request]:
+    """By variant, what earlier versions sent instead of these prompts, where they sent anything else."""
+    before = {}
+    for name, variant in variants.items():
+        agent, now = variant.agent, prompts[name]
+        model, effort = resolve_as_before(
+            agent.model, agent.effort, asked_model=variant.model, asked_effort=variant.effort
+        )
+        if (model, effort) != (now.model, now.effort):
+            before[name] = replace(now, model=model, effort=effort)
+    return before
 
 
 def make_request(
@@ -161,8 +187,8 @@ def make_request(
     effort: str | None = None,
     max_tokens: int = MAX_TOKENS,
 ) -> Request:
-    """The request that puts this message to this agent: its prompt as `system`, its model and effort unless
-    overridden.
+    """The request that puts this message to this agent: its prompt as `system`, and, unless overridden, the model and
+    the effort with which Claude Code asks it as a subagent.
 
     Raises:
         PlanError: the effort is not one of `EFFORTS`, or the message holds half a character.
@@ -170,13 +196,14 @@ def make_request(
     refuse_half_characters(message, of="the message")
     if effort is not None and effort not in EFFORTS:
         raise PlanError(f"effort is {effort!r}; it is one of {', '.join(EFFORTS)}")
-    of_agent = agent.effort if isinstance(agent.effort, str) and agent.effort in EFFORTS else None
+    reading = read_as_claude_code(agent, model=model, effort=effort)
+    sent = reading.sent or resolve(agent.model, agent.effort, asked_model=model, asked_effort=effort)
     return Request(
-        model=resolve_model(model or agent.model),
-        system=read_as_claude_code(agent).prompt,
+        model=sent.model,
+        system=reading.prompt,
         messages=({"role": "user", "content": message},),
         max_tokens=max_tokens,
-        effort=effort or of_agent,
+        effort=sent.effort,
     )
 
 

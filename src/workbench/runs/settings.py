@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from workbench.errors import PlanError
 from workbench.ledger.budget.limits import Limit, budget_limits
-from workbench.model.anthropic import DEADLINE_SECONDS
+from workbench.model.api import DEADLINE_SECONDS, OpenModel
+from workbench.model.endpoint import open_model
+from workbench.model.retrying import Retry
 from workbench.runs.plan import CONCURRENCY
 from workbench.trial.trial import Trial, Via
 
@@ -37,6 +39,9 @@ class RunSettings:
     budget_scope: str | None = None
     deadline_seconds: float = DEADLINE_SECONDS
     progress: bool = True
+    retry: Retry | None = None
+    """`None`: as is usual for the way in which requests are sent."""
+    open_model: OpenModel = open_model
 
     def __post_init__(self) -> None:
         check_concurrency(self.concurrency)

@@ -8,8 +8,9 @@ from workbench.definition.agent import Agent
 from workbench.ledger.budget.limits import limits_from_environment
 from workbench.ledger.budget.reservation import open_budget
 from workbench.ledger.store import Ledger, opened_ledger
-from workbench.model import anthropic as door
-from workbench.model.asker import Asker, OnRetry, OnText
+from workbench.model.api import DEADLINE_SECONDS, OnText
+from workbench.model.asker import Asker, OnRetry
+from workbench.model.endpoint import choose_endpoint, open_model
 from workbench.model.loop import Started
 from workbench.trial.trial import Endpoint, Request, Trial
 
@@ -37,17 +38,16 @@ def start_trial(
         SetupError: the way to the model is not set up. What would fail for every trial comes from `result()`, and a
             `BudgetError` where the budget of the environment is used up.
     """
-    where = endpoint or door.choose_endpoint()
+    where = endpoint or choose_endpoint()
     trial = Trial(variant=variant, task_id=task_id, repeat=repeat, request=request, endpoint=where, twin=twin)
 
     async def one() -> Trial:
         limits = () if where.is_stand_in else limits_from_environment()
         with opened_ledger(ledger) as opened:
-            deadline = door.DEADLINE_SECONDS
-            budget = await open_budget(opened, [trial], limits, deadline_seconds=deadline) if limits else None
+            budget = await open_budget(opened, [trial], limits, deadline_seconds=DEADLINE_SECONDS) if limits else None
             try:
-                async with door.open_client(where) as client:
-                    asker = Asker(client, opened, budget=budget)
+                async with open_model(where) as model:
+                    asker = Asker({where: model}, opened, budget=budget)
                     return await asker.until_settled(trial, agent, on_text=on_text, on_retry=on_retry)
             finally:
                 if budget is not None:

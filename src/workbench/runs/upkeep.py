@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from workbench.definition.agent import Agent
-from workbench.definition.claude_code import read_as_claude_code
+from workbench.definition.claude_code import read_as_claude_code, resolve_agent
+from workbench.definition.resolved import resolve_model
 from workbench.runs.estimate import BYTES_PER_TOKEN
-from workbench.trial.catalogue import cache_minimum, find_price, resolve_model
+from workbench.trial.catalogue import cache_minimum, find_price
 
 _MILLION = Decimal(1_000_000)
 
@@ -48,7 +49,8 @@ def estimate_upkeep(agent: Agent, *, conversations: int = 20, delegations: int =
         PriceFileError: the file named in WORKBENCH_PRICES is missing or wrong.
     """
     reading = read_as_claude_code(agent)
-    model, session_model = resolve_model(agent.model), resolve_model(None)
+    session_model = resolve_model(None)
+    model = resolve_agent(agent).model
     prompt = _tokens(reading.prompt)
     description = _tokens(agent.description if reading.description is None else reading.description)
     minimum = cache_minimum(model)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from workbench.errors import SetupError
-from workbench.model.anthropic import choose_endpoint, describe_endpoint
+from workbench.model.endpoint import choose_endpoint, describe_endpoint
 from workbench.runs.plan import Plan
 from workbench.trial.trial import Endpoint, Trial
 

@@ -1,5 +1,4 @@
-"""What is known of models: the id that a name stands for, what its tokens cost, what its prompt cache takes. Never
-asks the network.
+"""What is known of models: what their tokens cost, what their prompt caches take. Never asks the network.
 
 Prices are those of genai-prices, which is imported when the first price is asked for. `WORKBENCH_PRICES` names a
 TOML file with a table for each model that has other prices, in USD per million tokens:
@@ -30,7 +29,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-from workbench.definition.claude_code import resolve_model_alias
 from workbench.errors import PriceFileError
 from workbench.trial.trial import Usage
 
@@ -96,17 +94,6 @@ class Price:
 
     def __str__(self) -> str:
         return f"{self.source}, {f'as of {self.as_of}' if self.as_of else 'of unknown date'}"
-
-
-def resolve_model(name: str | None) -> str:
-    """The model id that Claude Code sends for the `model` of an agent file; ids and unknown names as they are.
-
-    `ANTHROPIC_DEFAULT_SONNET_MODEL` and its like for OPUS, HAIKU and FABLE say what these aliases stand for.
-    """
-    line = (name or "").removesuffix("[1m]").upper()
-    if line in ("SONNET", "OPUS", "HAIKU", "FABLE") and (chosen := os.environ.get(f"ANTHROPIC_DEFAULT_{line}_MODEL")):
-        return chosen
-    return resolve_model_alias(name)
 
 
 def price_usd(model: str, usage: Usage) -> float | None:

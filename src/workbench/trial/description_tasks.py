@@ -1,10 +1,11 @@
-"""What an agent is tried on when nobody names a task file: the one beside it, else its description's examples."""
+"""What an agent is tried on when nobody names a task file: the one of its own, else its description's examples."""
 
 from __future__ import annotations
 
 from workbench.definition.agent import Agent
 from workbench.definition.description import read_examples
-from workbench.trial.task import SUFFIXES, Task, load_tasks
+from workbench.trial.task import Task, load_tasks
+from workbench.trial.task_files import task_file_of
 
 
 def tasks_of_description(agent: Agent) -> tuple[Task, ...]:
@@ -25,15 +26,11 @@ def tasks_of_description(agent: Agent) -> tuple[Task, ...]:
 
 
 def load_tasks_for(agent: Agent) -> tuple[Task, ...]:
-    """The tasks of the file beside the agent's (`reviewer.tasks.yaml` beside `reviewer.md`), or where there is none,
-    the examples of its description; empty where there is neither.
+    """The tasks of the agent's file of tasks: `reviewer.tasks.yaml` beside `reviewer.md`, or in `.workbench/tasks`
+    (see `task_file_of`); where there is none, the examples of its description; empty where there is neither.
 
     Raises:
-        TaskFileError: the file beside it is wrong.
+        TaskFileError: its file of tasks is wrong.
     """
-    if agent.path is not None:
-        for suffix in SUFFIXES:
-            beside = agent.path.with_suffix(f".tasks{suffix}")
-            if beside.is_file():
-                return load_tasks(beside)
-    return tasks_of_description(agent)
+    file = None if agent.path is None else task_file_of(agent.path)
+    return tasks_of_description(agent) if file is None else load_tasks(file)

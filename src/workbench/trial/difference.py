@@ -68,7 +68,7 @@ class Difference:
 
 def names_of_parts(recorded: Recorded, trial: Trial, system_sha256: str) -> tuple[str, ...]:
     """The parts in which a trial's request differs; `system_sha256` is that of its own system prompt."""
-    then, now = _values(recorded.body), _values(trial.request.body())
+    then, now = _values(recorded.body), _values(trial.request.canonical())
     names = [name for name in dict.fromkeys((*now, *then)) if then.get(name) != now.get(name)]
     if recorded.system_sha256 != system_sha256:
         names.append("system")
@@ -92,7 +92,7 @@ def nearness(recorded: Recorded, trial: Trial, system_sha256: str) -> tuple[int,
 
 def difference_between(recorded: Recorded, recorded_system: str, trial: Trial, names: Iterable[str]) -> Difference:
     """The difference in the parts of these names."""
-    then, now = _values(recorded.body), _values(trial.request.body())
+    then, now = _values(recorded.body), _values(trial.request.canonical())
     sides = {
         "system": (recorded_system, trial.request.system),
         "endpoint": (recorded.endpoint, trial.endpoint.base_url),

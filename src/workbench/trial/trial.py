@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from workbench.definition.agent import Agent
+from workbench.trial.paid import Paid
 from workbench.trial.task import Task
 
 Outcome = Literal["answered", "refused", "cut_off", "empty", "failed", "stopped"]
@@ -54,7 +55,7 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """One call of the Messages API, as it is sent."""
+    """One thing that a model is asked, whichever way leads to it."""
 
     model: str
     """The model id on the wire; aliases are resolved before."""
@@ -66,25 +67,32 @@ class Request:
     cache: CacheTime | None = None
     """How long the API is asked to keep the persona in its prompt cache; `None`: it is not asked to."""
 
-    def body(self) -> dict[str, Any]:
-        """The JSON body, streaming on."""
-        body = self._asked()
-        if self.system and self.cache is not None:
-            marker = {"type": "ephemeral"} if self.cache == "5m" else {"type": "ephemeral", "ttl": self.cache}
-            body["system"] = [{"type": "text", "text": self.system, "cache_control": marker}]
-        return body
+    def canonical(self) -> dict[str, Any]:
+        """What is asked, in the one form that keys are made over and that a ledger keeps. It never changes, however
+        a way to a model spells its requests: a changed form would ask for everything anew.
+
+        `cache` is left out: it changes the price of a reply, not the reply, so what was answered with it is not
+        asked for again without it.
+        """
+        asked: dict[str, Any] = {
+            "model": self.model,
+            "max_tokens": self.max_tokens,
+            "messages": [dict(message) for message in self.messages],
+            "stream": True,
+        }
+        if self.system:
+            asked["system"] = self.system
+        if self.effort is not None:
+            asked["output_config"] = {"effort": self.effort}
+        return asked
 
     def key(self, *, endpoint: Endpoint, draw: int) -> str:
-        """What identifies an attempt in the ledger: 64 hex digits over body, endpoint and draw.
-
-        The cache marker is left out: it changes the price of a reply, not the reply, so what was answered with it
-        is not asked for again without it.
-        """
+        """What identifies an attempt in the ledger: 64 hex digits over what is asked, endpoint and draw."""
         return self.keys(endpoint=endpoint)(draw)
 
     def keys(self, *, endpoint: Endpoint) -> Callable[[int], str]:
         """As `key`, by draw: what is the same for all draws is hashed once."""
-        body = json.dumps(self._asked(), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        body = json.dumps(self.canonical(), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         hashed = hashlib.sha256(f'{{"body":{body},"draw":'.encode("ascii"))
         rest = f',"place":{json.dumps(endpoint.base_url)}}}'
 
@@ -94,19 +102,6 @@ class Request:
             return whole.hexdigest()
 
         return key
-
-    def _asked(self) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "model": self.model,
-            "max_tokens": self.max_tokens,
-            "messages": [dict(message) for message in self.messages],
-            "stream": True,
-        }
-        if self.system:
-            body["system"] = self.system
-        if self.effort is not None:
-            body["output_config"] = {"effort": self.effort}
-        return body
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,11 +160,13 @@ class Score:
     explanation: str
 
 
-Grader = Callable[[Task, Reply], Score]
-"""A pure function. It declines (`Score(value=None)`) where it has nothing to say; it never raises for a reply."""
+Grader = Callable[[Task, Reply], Score | float | bool]
+"""A pure function that gives a number in 0..1, `True` or `False`, or a `Score`, and declines (`Score(value=None)`)
+where it has nothing to say. Where it raises for a reply, that score is missing."""
 
-GraderFactory = Callable[..., Grader]
-"""Makes a grader from the keyword options that a task gives it; raises `TypeError` or `ValueError` on bad ones."""
+GraderFactory = Callable[..., Any]
+"""Makes a `Grader` from the keyword options that a task gives it, and raises `TypeError` or `ValueError` on bad ones;
+or is a `Grader` itself, of `(task, reply)`, to which the options of a task go by keyword."""
 
 
 _NO_SCORES: Mapping[str, Score] = {}
@@ -192,6 +189,8 @@ class Trial:
     scores: Mapping[str, Score] = field(default_factory=lambda: _NO_SCORES)
     """By grader, in the order of the task file."""
     from_ledger: bool = False
+    paid: Paid | None = None
+    """What all attempts at it took, failed ones and those of other runs included; `None`: not recorded."""
     _key: bytes | None = field(default=None, init=False, repr=False, compare=False)
     """The key, once somebody asked for it. Hashed anew each time it costs 25 µs with a persona of 10 KB, and a run asks
     some ten times: 5 s for the 20,000 trials of the benchmark `trials`. As `init=False`, no `dataclasses.replace` takes
@@ -268,6 +267,11 @@ class Run:
     variant, task and repeat of the trial that it goes on from, is not graded, and counts in no comparison."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """By distribution, what the run was made with, where a record says so; empty: with what is installed here."""
+    originals: Mapping[str, str] = field(default_factory=dict)
+    """By file of the record that the run was loaded from, the SHA-256 of what was there before secrets were taken out;
+    without the files that are what was tried, byte for byte."""
+    remarks: tuple[str, ...] = ()
+    """What whoever reads its numbers has to know of the record that it was loaded from."""
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from markupsafe import Markup
+
 from workbench.definition.agent import Agent
-from workbench.definition.claude_code import read_as_claude_code
+from workbench.definition.claude_code import read_as_claude_code, resolve_agent
 from workbench.definition.draft import Draft
 from workbench.definition.field_text import text_of
 from workbench.definition.fields import FORM, key_of
 from workbench.definition.files import diff_agents
 from workbench.definition.header import Problem
 from workbench.definition.project import project_folder
+from workbench.markup import html
 from workbench.widgets.frame import as_code, as_rows, as_text
+
+_PAGE = """\
+<p>{{ headline }}</p>
+<p>{{ runs_at }}</p>
+{{ fields }}
+{{ problems }}
+{% if is_edited %}
+{{ diff }}
+{% endif %}
+<details><summary>Prompt</summary>{{ prompt }}</details>
+"""
 
 
 def title(agent: Agent) -> str:
@@ -33,38 +47,43 @@ def standing(draft: Draft) -> str:
     return f"edited, not saved: {names or 'its text'}"
 
 
+def runs_at(agent: Agent) -> str:
+    """With which model and effort the agent runs, in a sentence."""
+    sent = resolve_agent(agent)
+    return f"Runs at {sent.model} ({sent.model_from}), effort {sent.effort_in_words}."
+
+
 def reading_rows(agent: Agent) -> list[tuple[str, ...]]:
     """What Claude Code makes of the agent: what, and how."""
     reading = read_as_claude_code(agent)
+    sent = reading.sent
     kinds = {
         "strict": "offered to the model: the header is valid YAML",
         "repaired": "offered to the model after a repair: the header is not valid YAML, which others refuse",
         "dropped": "not offered: Claude Code passes the file over in silence",
     }
     shown: list[tuple[str, ...]] = [("verdict", kinds[reading.kind])]
-    if reading.listed:
+    if sent is not None:
         shown += [
             ("in the list of agents", f"- {reading.name}: {reading.description} (Tools: {reading.tools})"),
-            ("model", reading.model or ""),
-            ("effort", reading.effort or "that of the conversation"),
+            ("model", sent.model),
+            ("effort", sent.effort_in_words),
             ("prompt", f"{len(reading.prompt):,} characters, blank lines at its edges left out"),
         ]
     return shown + [(problem.severity, f"{problem.message} {problem.fix or ''}") for problem in reading.problems]
 
 
-def html_page(draft: Draft) -> str:
+def html_page(draft: Draft) -> Markup:
     """The editor as a page without controls."""
-    diff = _diff(draft)
-    return "".join(
-        [
-            "<div>",
-            as_text(headline(draft), tag="p"),
-            as_rows(_field_rows(draft.agent), ("field", "value")),
-            _problems_page(draft.problems()),
-            as_text(diff, tag="pre") if diff else "",
-            f"<details><summary>Prompt</summary>{as_text(draft.agent.prompt, tag='pre')}</details>",
-            "</div>",
-        ]
+    return html(
+        _PAGE,
+        headline=headline(draft),
+        runs_at=runs_at(draft.agent),
+        fields=as_rows(_field_rows(draft.agent), ("field", "value")),
+        problems=_problems_page(draft.problems()),
+        diff=as_text(_diff(draft), tag="pre"),
+        prompt=as_text(draft.agent.prompt, tag="pre"),
+        is_edited=draft.is_edited,
     )
 
 
@@ -72,7 +91,7 @@ def markdown_page(draft: Draft) -> str:
     """The text of the draft and what changed in it, as Markdown."""
     diff = _diff(draft)
     parts = [
-        as_code(headline(draft)),
+        as_code(f"{headline(draft)}\n{runs_at(draft.agent)}"),
         as_code(draft.agent.text, "markdown"),
         as_code(diff, "diff") if diff else "",
     ]
@@ -88,7 +107,7 @@ def _diff(draft: Draft) -> str:
     return diff_agents(draft.saved.replace(path=path), draft.agent.replace(path=path))
 
 
-def _problems_page(problems: tuple[Problem, ...]) -> str:
+def _problems_page(problems: tuple[Problem, ...]) -> Markup:
     if not problems:
         return as_text("No problems found.", tag="p")
     rows: list[tuple[str, ...]] = [

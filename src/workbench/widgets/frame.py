@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 import re
 from collections.abc import Callable
@@ -12,8 +11,30 @@ from typing import Any
 import anywidget
 import ipywidgets
 import traitlets
+from markupsafe import Markup
+
+from workbench.markup import html, visible_as_written
 
 _FRONT = Path(__file__).parent / "front"
+
+# The style stands in the element, and is inherited: an exported page and a code host have no style sheet of ours. A
+# word that is longer than its place breaks, so that it pushes nothing out of sight.
+_TWIN = """\
+<div class="tex2jax_ignore mathjax_ignore" style="overflow-wrap: anywhere">
+{{ page }}
+</div>
+"""
+_ROWS = """\
+<table class="workbench-table"><thead><tr>{% for head in heads %}<th>{{ head }}</th>{% endfor %}</tr></thead><tbody>
+{% for row in rows %}
+<tr>{% for cell, keeps_words in row %}<td{% if keeps_words %} style="overflow-wrap: normal"{% endif %}>{{ cell }}</td>\
+{% endfor %}</tr>
+{% endfor %}
+</tbody></table>
+"""
+_SHORT_WORD = 30
+"""Letters; a word of so many stays whole."""
+_AS_WRITTEN = "white-space: pre-wrap; overflow-wrap: anywhere"
 
 
 def is_headless() -> bool:
@@ -48,9 +69,14 @@ def styled(widget: ipywidgets.DOMWidget, *names: str) -> Any:
 def bundle(*, page: str, markdown: str, text: str, view: Callable[[], ipywidgets.Widget]) -> dict[str, Any]:
     """The MIME bundle of a view: the widget where one can live, and beside it what is read without a kernel.
 
-    The widget is asked for only outside of headless runs: there, none is built and no comm is opened.
+    `page` is HTML in which every text is escaped already; what stands between dollar signs in it is no formula. The
+    widget is asked for only outside of headless runs: there, none is built and no comm is opened.
     """
-    static = {"text/plain": text, "text/html": page, "text/markdown": markdown}
+    static = {
+        "text/plain": visible_as_written(text),
+        "text/html": str(html(_TWIN, page=Markup(visible_as_written(page)))),
+        "text/markdown": visible_as_written(markdown),
+    }
     if is_headless():
         return static
     shown = view()._repr_mimebundle_()
@@ -63,10 +89,12 @@ def sendable(text: str) -> str:
     return re.sub("[\ud800-\udfff]", "�", text)
 
 
-def as_text(text: str, *, tag: str = "span", name: str = "") -> str:
-    """An HTML element that shows any text as what it is."""
+def as_text(text: str, *, tag: str = "span", name: str = "") -> Markup:
+    """An HTML element that shows any text as what it is, a `pre` with its line breaks."""
     kind = f' class="workbench-{name}"' if name else ""
-    return f"<{tag}{kind}>{html.escape(sendable(text))}</{tag}>"
+    if tag == "pre":
+        return html(f'<pre{kind} style="{_AS_WRITTEN}">{{{{ text|lines }}}}</pre>', text=text)
+    return html(f"<{tag}{kind}>{{{{ text }}}}</{tag}>", text=text)
 
 
 def as_code(text: str, language: str = "") -> str:
@@ -75,8 +103,8 @@ def as_code(text: str, language: str = "") -> str:
     return f"{fence}{language}\n{sendable(text)}\n{fence}"
 
 
-def as_rows(rows: list[tuple[str, ...]], heads: tuple[str, ...]) -> str:
+def as_rows(rows: list[tuple[str, ...]], heads: tuple[str, ...]) -> Markup:
     """A plain HTML table of texts."""
-    head = "".join(as_text(cell, tag="th") for cell in heads)
-    body = "".join("<tr>" + "".join(as_text(cell, tag="td") for cell in row) + "</tr>" for row in rows)
-    return f'<table class="workbench-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    # Beside a word without an end, a column of which every word may break would get a place of one letter.
+    cells = [[(cell, max(map(len, cell.split()), default=0) <= _SHORT_WORD) for cell in row] for row in rows]
+    return html(_ROWS, rows=cells, heads=heads)

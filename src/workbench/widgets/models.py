@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from workbench.definition.agent import Agent
+from workbench.definition.claude_code import resolve_agent
 from workbench.definition.facts import facts
+from workbench.definition.resolved import resolve_model
 from workbench.errors import WorkbenchError
-from workbench.trial.catalogue import context_tokens, find_price, resolve_model
+from workbench.trial.catalogue import context_tokens, find_price
 
 
 def model_rows(agent: Agent) -> list[list[str]]:
-    """What is known of the model that the agent asks for: what, how much."""
-    model = resolve_model(agent.model)
-    asked = model if agent.model not in (None, "inherit") else f"{model} (the default of a conversation)"
-    rows = [["asks for", asked]]
+    """With which model and effort the agent runs, and what is known of that model: what, how much."""
+    sent = resolve_agent(agent)
+    model = sent.model
+    rows = [["asks for", f"{model} ({sent.model_from})"], ["at effort", sent.effort_in_words]]
     try:
         price = _price(model)
     except WorkbenchError as error:

@@ -1,25 +1,44 @@
-"""Opening an agent file in JupyterLab: in one that runs already, else in one that is started for it.
+"""Opening JupyterLab on a project, and an agent file in it: in one that runs already, else in one that is started.
 
-The notebook is made in the browser, by the extension in `lab/`; here its address is found.
+The notebook of an agent file is made by `widgets/server.py` in the server, and shown by the extension in `lab/`; here
+the address is found that asks for it.
 """
 
 from __future__ import annotations
 
+import os
+import secrets
 import subprocess
 import sys
 import webbrowser
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
-from workbench.definition.project import project_folder
-from workbench.errors import FileError
+from workbench.definition.project import CLAUDE_FOLDER, project_folder
+from workbench.errors import FileError, SetupError
 
-_ASKED_IN_ADDRESS = "workbench-open"
+ASKED_IN_ADDRESS = "workbench-open"
+TICKET_IN_ADDRESS = "workbench-ticket"
+OPENING = "workbench/open"
+"""The address, below the server's, that goes on to JupyterLab with an agent file opened."""
 
 
-def open_agent(file: str | Path) -> int:
+@dataclass(frozen=True, kw_only=True)
+class LabSettings:
+    """How a JupyterLab is started, where none runs yet."""
+
+    ip: str | None = None
+    """The address that it listens at; `None`: this machine only. "0.0.0.0" is every address, as a container needs."""
+    port: int | None = None
+    """`None`: 8888, or the next that is free."""
+    opens_browser: bool = True
+    allows_root: bool = False
+
+
+def open_agent(file: str | Path, settings: LabSettings = LabSettings()) -> int:
     """Opens an agent file in a notebook that edits and tries it; gives the exit code of the JupyterLab it started.
 
     A JupyterLab of this user that can see the file is used where there is one; else one is started in the file's
@@ -27,33 +46,116 @@ def open_agent(file: str | Path) -> int:
 
     Raises:
         FileError: there is no such file, or it is not a Markdown file.
+        SetupError: JupyterLab may not be started as root unless that is asked for.
     """
     from jupyter_server.serverapp import list_running_servers
 
     path = Path(file).resolve()
     if not path.is_file():
-        raise FileError("there is no such file; name an agent file, such as agents/reviewer.md", path=file)
+        raise FileError("there is no such file; name an agent file, such as .claude/agents/reviewer.md", path=file)
     if path.suffix != ".md":
         raise FileError("is not a Markdown file (.md), as agent files are", path=file)
-    running = address_in_running(path, list_running_servers())
+    root = project_of(path)
+    ticket = write_ticket()
+    running = address_in_running(path, list_running_servers(), root=root, ticket=ticket)
     if running is not None:
-        webbrowser.open(running)
+        print(f"JupyterLab runs already; {path.name} opens at\n    {running}")
+        if settings.opens_browser:
+            webbrowser.open(running)
         return 0
-    root = project_folder(path.parent)
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}"]
-    command.append(f"--LabApp.default_url=/lab?{_asked(path.relative_to(root))}")
-    return subprocess.run(command, cwd=root, check=False).returncode
+    return _run_lab(root, settings, default_url=f"/{OPENING}/{ticket}/{quote(_seen_from(root, path))}")
 
 
-def address_in_running(path: Path, servers: Iterable[Mapping[str, Any]]) -> str | None:
-    """The address, token included, that opens this file in the innermost server that can see it; `None`: none can."""
-    seeing = [server for server in servers if path.is_relative_to(Path(server["root_dir"]).resolve())]
+def open_lab(folder: str | Path | None = None, settings: LabSettings = LabSettings()) -> int:
+    """Starts JupyterLab on the project of this folder, or of the working directory; gives its exit code when it ends.
+
+    Raises:
+        FileError: there is no such folder.
+        SetupError: JupyterLab may not be started as root unless that is asked for.
+    """
+    if folder is not None and not Path(folder).is_dir():
+        raise FileError("there is no such folder", path=folder)
+    return _run_lab(project_folder(folder), settings, default_url="/lab")
+
+
+def project_of(path: Path) -> Path:
+    """The project that a file is opened in: the one it lies in. An agent of the user's home belongs to no project, and
+    is opened in that of the working directory."""
+    own = project_folder(path.parent)
+    try:
+        of_home = path.is_relative_to(Path.home().resolve() / CLAUDE_FOLDER) and own == Path.home().resolve()
+    except RuntimeError:  # no home, as for some users in containers
+        of_home = False
+    return project_folder() if of_home else own
+
+
+def address_in_running(
+    path: Path, servers: Iterable[Mapping[str, Any]], *, root: Path | None = None, ticket: str = ""
+) -> str | None:
+    """The address, token included, that opens this file in the innermost server that can see it; `None`: none can.
+
+    A file outside of `root`, its project, is seen by whoever sees that.
+    """
+    seen = path if root is None or path.is_relative_to(root) else root
+    seeing = [server for server in servers if seen.is_relative_to(Path(server["root_dir"]).resolve())]
     if not seeing:
         return None
     server = max(seeing, key=lambda server: len(str(server["root_dir"])))
-    token = f"&{urlencode({'token': server['token']})}" if server.get("token") else ""
-    return f"{server['url']}lab?{_asked(path.relative_to(Path(server['root_dir']).resolve()))}{token}"
+    asked = {ASKED_IN_ADDRESS: _seen_from(Path(server["root_dir"]).resolve(), path)}
+    if ticket:
+        asked[TICKET_IN_ADDRESS] = ticket
+    if server.get("token"):
+        asked["token"] = server["token"]
+    return f"{server['url']}lab?{urlencode(asked, safe='/')}"
 
 
-def _asked(path: Path) -> str:
-    return urlencode({_ASKED_IN_ADDRESS: path.as_posix()}, safe="/")
+def write_ticket() -> str:
+    """A ticket for one opening, kept where only this user can write: whoever has it was asked by the user, so that a
+    notebook that is there already may be run. An address that came from anywhere else has none."""
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    ticket = secrets.token_urlsafe(16)
+    folder = Path(jupyter_runtime_dir())
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(_ticket_file(folder, ticket), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    return ticket
+
+
+def take_ticket(ticket: str) -> bool:
+    """Whether this ticket was written and not taken before; it is used up."""
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    if not ticket.replace("-", "").replace("_", "").isalnum():
+        return False
+    try:
+        _ticket_file(Path(jupyter_runtime_dir()), ticket).unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _ticket_file(folder: Path, ticket: str) -> Path:
+    return folder / f"workbench-ticket-{ticket}"
+
+
+def _run_lab(root: Path, settings: LabSettings, *, default_url: str) -> int:
+    if hasattr(os, "geteuid") and os.geteuid() == 0 and not settings.allows_root:
+        raise SetupError(
+            "JupyterLab does not start as root unless it is asked to: whoever reaches its address acts as root. "
+            "Where that is meant, as in a container, add --allow-root"
+        )
+    given = [
+        f"--ServerApp.root_dir={root}",
+        f"--LabApp.default_url={default_url}",
+        "--ContentsManager.allow_hidden=True",
+    ]
+    given += [f"--ip={settings.ip}"] if settings.ip is not None else []
+    given += [f"--port={settings.port}"] if settings.port is not None else []
+    given += ["--no-browser"] if not settings.opens_browser else []
+    given += ["--allow-root"] if settings.allows_root else []
+    return subprocess.run([sys.executable, "-m", "jupyterlab", *given], cwd=root, check=False).returncode
+
+
+def _seen_from(root: Path, path: Path) -> str:
+    """The path from the root; a path that is not below it as it is."""
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()

@@ -14,7 +14,7 @@ from workbench.comparison.static_tables import (
     trials_table,
     variants_table,
 )
-from workbench.markup import Table, html, html_table, markdown_table, markdown_text, notebook_html, plain_table
+from workbench.markup import Table, html, html_table, markdown_table, markdown_text, plain_table
 from workbench.widgets.frame import sendable
 
 _SHOWN = """\
@@ -34,7 +34,7 @@ def html_page(selection: Selection) -> str:
     else:
         shown = coloured_html(_table(selection)) if selection.rows.of == "tasks" else html_table(_table(selection))
     banner = STAND_IN_NOTE if selection.comparison.stand_in else ""
-    return sendable(notebook_html(html(_SHOWN, banner=banner, rows=_rows(selection), table=shown)))
+    return sendable(html(_SHOWN, banner=banner, rows=_rows(selection), table=shown))
 
 
 def markdown_page(selection: Selection) -> str:

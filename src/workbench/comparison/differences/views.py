@@ -1,7 +1,7 @@
 """A difference as HTML, Markdown and plain text, in which what was compared can become nothing but text.
 
 What was added and removed has "+" and "-" beside its colour, which are blue and orange instead of green and
-red. The HTML has inline styles only, with both text and background colour, so that it reads on any page.
+red. The HTML has inline styles only, and tints what is below it, so that it reads on any page.
 """
 
 from __future__ import annotations
@@ -27,10 +27,14 @@ _PAGE = (
     "white-space:pre-wrap;overflow-wrap:anywhere;margin:0;padding:0.5em;border:1px solid #888888;"
     "font-family:monospace;font-size:0.9em;line-height:1.4;text-align:left"
 )
-_LINE_COLOURS = {"removed": "color:#4a1e00;background:#fdf0e3", "added": "color:#002a45;background:#e6f2fb"}
+# A tint over whatever the page is painted in, so that the marks follow a light theme and a dark one.
+_LINE_COLOURS = {
+    "removed": "color:inherit;background:rgba(224,120,40,0.13)",
+    "added": "color:inherit;background:rgba(50,140,215,0.13)",
+}
 _WORD_COLOURS = {
-    "removed": "color:#4a1e00;background:#f8c99a;text-decoration:line-through 1px #a0521a",
-    "added": "color:#002a45;background:#a9d4f2;text-decoration:underline",
+    "removed": "color:inherit;background:rgba(224,120,40,0.38);text-decoration:line-through 1px",
+    "added": "color:inherit;background:rgba(50,140,215,0.38);text-decoration:underline",
 }
 _TAGS = {"removed": "del", "added": "ins"}
 _BRACKETS = {"removed": ("[-", "-]"), "added": ("{+", "+}")}

@@ -8,6 +8,7 @@ background: it reads on a white page and on a black one.
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -16,6 +17,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -24,7 +26,7 @@ from matplotlib.font_manager import FontProperties, findfont, fontManager, get_f
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
-from workbench.markup import visible
+from workbench.markup import html, visible
 
 Theme = Literal["light", "dark"]
 
@@ -32,6 +34,12 @@ DOTS_PER_INCH = 150
 _SHOWN_PER_INCH = 100
 _FONT = "DejaVu Sans"  # comes with matplotlib, so that a picture is the same everywhere as long as it suffices
 _LONGEST_NAME = 28
+_TURNED_OVER = Markup(
+    '<style>[data-jp-theme-light="false"] .workbench-picture { filter: invert(0.93) hue-rotate(180deg); }</style>\n'
+)
+_PICTURE = """\
+<img alt="{{ alt }}" src="data:image/png;base64,{{ png }}" width="{{ width }}"\
+{% if is_light %} class="workbench-picture"{% endif %}>"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +97,11 @@ class Plot(Figure):
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        data = {"image/png": base64.b64encode(png(self)).decode("ascii"), "text/plain": self.alt}
+        data = {
+            "image/png": base64.b64encode(png(self)).decode("ascii"),
+            "text/html": str(_TURNED_OVER + picture_html(self)),
+            "text/plain": self.alt,
+        }
         return data, {"image/png": {"alt": self.alt, "width": shown_width(self)}}
 
 
@@ -100,6 +112,19 @@ def png(figure: Figure) -> bytes:
     canvas: Any = FigureCanvasAgg(figure)
     canvas.print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def picture_html(figure: Plot) -> Markup:
+    """The figure as HTML with its description. By its class, one in light colours is turned over in a dark JupyterLab,
+    whose theme the page knows and no picture can: bright becomes dark, and hues stay. The rule for it comes with a plot
+    that is shown alone, and with the style sheet of the results table."""
+    return html(
+        _PICTURE,
+        alt=figure.alt,
+        png=Markup(base64.b64encode(png(figure)).decode("ascii")),
+        width=shown_width(figure),
+        is_light=figure.palette is PALETTES["light"],
+    )
 
 
 def shown_width(figure: Figure) -> int:
@@ -160,7 +185,8 @@ def name_rows(axes: Axes, names: Sequence[str], palette: Palette, *, size: float
 def short_names(names: Sequence[str], *, longest: int = _LONGEST_NAME) -> list[str]:
     """Each name on one line and short enough to draw. Names that would read alike, or not at all, get a number."""
     shown = [_short(name, longest) for name in names]
-    unreadable = {label for name, label in zip(names, shown, strict=True) if shown.count(label) > 1 or _lacks(name)}
+    times = Counter(shown)
+    unreadable = {label for name, label in zip(names, shown, strict=True) if times[label] > 1 or _lacks(name)}
     return [
         f"#{number} {_short(name, longest - 4)}" if label in unreadable else label
         for number, (name, label) in enumerate(zip(names, shown, strict=True), start=1)

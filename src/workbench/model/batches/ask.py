@@ -3,6 +3,13 @@
 What a batch is about to hold is in the ledger before it is sent, and what the API calls it right after. So nothing
 is asked for twice: whoever comes later, or at the same time, waits for the batch that is on its way already. A batch
 whose name never came back (a crash, a broken connection) is looked for among those that the API lists.
+
+A trial, as the ledger and the API know it together; each look moves what can be moved:
+
+    in no batch --(intend_batch: durable before anything is sent)--> intended
+    intended ----(created, or found in the API's list)-------------> named        (name_batch)
+    intended ----(refused, or not in the list in time)-------------> in no batch  (drop_batch)
+    named -------(the batch has ended: result, or why there is none)-> in the ledger, item closed
 """
 
 from __future__ import annotations
@@ -14,13 +21,14 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.definition.agent import Agent
 from workbench.errors import SetupError
 from workbench.ledger.budget.limits import NOTHING, Spent
 from workbench.ledger.budget.reservation import Budget, used_up
 from workbench.ledger.budget.spending import Transaction
+from workbench.ledger.leases import Leases
 from workbench.ledger.open_batches import (
     OpenBatch,
     close_batch_items,
@@ -31,10 +39,14 @@ from workbench.ledger.open_batches import (
     name_batch,
 )
 from workbench.ledger.store import Ledger
-from workbench.model import anthropic as door
+from workbench.model.anthropic import open_anthropic
 from workbench.model.batches.calls import Listed, Trouble, read_answer, read_lines, read_listed, well_formed
 from workbench.model.batches.items import LIMITS, Limits, billed_of, item_of, settled_by, split_trials, taken_of_result
+from workbench.model.retrying import BATCHES, Retry
 from workbench.trial.trial import Failure, Trial
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
 
 CLOCKS_DIFFER = timedelta(minutes=10)
 """How far our clock and that of the server may be apart."""
@@ -44,22 +56,21 @@ RESULTS_KEPT = timedelta(days=29)
 _sleep = asyncio.sleep
 _SAVED_AT_ONCE = 500
 _LISTED_AT_ONCE = 100
-_SAME_FOR_EVERY_BATCH = {400, 401, 402, 403, 404, 413}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Polling:
-    """How often to look, and how long to bear it that looking fails."""
+class BatchSettings:
+    """How trials are asked for in batches."""
 
-    first_seconds: float = 5.0
-    growth: float = 1.5
-    longest_seconds: float = 60.0
-    patience_seconds: float = 3600.0
-    """How long every look may fail before it is given up; the batches go on."""
-    create_seconds: float = 300.0
-    """The longest that sending a batch may take."""
-    settling_seconds: float = 60.0
-    """How long after that a batch may turn up in the API's list; if it has not, it was never created."""
+    again: bool = False
+    """A reply that the ledger holds already does not count; a batch that is on its way still does."""
+    budget: Budget | None = None
+    leases: Leases | None = None
+    """Those of the run: what comes into a batch is under no lease any more, and what another run has leased is not
+    sent. `None`: it does not matter who else is asking."""
+    limits: Limits = LIMITS
+    retry: Retry = BATCHES
+    """How often to look, and for how long every look may fail before it is given up; the batches go on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,27 +95,20 @@ class BatchProgress:
         return f"{self.waiting} waiting in {self.batches} {noun} (next look{why} in {seconds:.0f} s)"
 
 
-POLLING = Polling()
-
-
 async def ask_batch(
     trials: Sequence[Trial],
     agents: Mapping[str, Agent],
     *,
     ledger: Ledger,
-    again: bool = False,
-    budget: Budget | None = None,
-    limits: Limits = LIMITS,
-    polling: Polling = POLLING,
+    settings: BatchSettings = BatchSettings(),
     on_progress: Callable[[BatchProgress], None] | None = None,
 ) -> AsyncGenerator[tuple[int, Trial], None]:
     """Each trial with its reply or failure, with its position in `trials`, in the order in which they come.
 
     The trials are of one plan and one endpoint; `agents` has theirs by variant. Each result is in the ledger before it
     is given. Whoever stops iterating stops waiting only: the batches go on, and the same call finds them again.
-    With `again` a reply that the ledger holds already does not count; a batch that is on its way still does.
 
-    The worst case of a batch is set aside in the account of `budget` when it is about to be sent, and each request is
+    The worst case of a batch is set aside in the account of the budget when it is about to be sent, and each request is
     settled with its result, by whoever collects it. What does not fit is sent when results have made room.
 
     A request that ended without a reply is a trial whose failure is of the type "batch_errored", "batch_expired",
@@ -112,7 +116,7 @@ async def ask_batch(
 
     Raises:
         SetupError: no endpoint that serves batches, a refused key or request, a spend limit, no server for
-            `polling.patience_seconds`, a batch that this key cannot see.
+            the patience of `settings.retry`, a batch that this key cannot see.
         PlanError: a single request is larger than a batch may be.
         BudgetError: some were not sent, and nothing that is on its way can make room for them.
         LedgerError: the ledger cannot be read or written.
@@ -125,8 +129,8 @@ async def ask_batch(
             "the offline stand-in answers at once and has no batches; leave out via='batch', or set ANTHROPIC_API_KEY "
             "to go live"
         )
-    async with door.open_client(endpoint) as client:
-        asking = _Asking(trials, agents, client, ledger, again=again, budget=budget, limits=limits, polling=polling)
+    async with open_anthropic(endpoint) as model:
+        asking = _Asking(trials, agents, model.client, ledger, settings)
         await asking.tidy()
         while True:
             async for settled in asking.look_and_send():
@@ -147,25 +151,22 @@ class _Asking:
         self,
         trials: Sequence[Trial],
         agents: Mapping[str, Agent],
-        client: door.AsyncAnthropic,
+        client: AsyncAnthropic,
         ledger: Ledger,
-        *,
-        again: bool,
-        budget: Budget | None,
-        limits: Limits,
-        polling: Polling,
+        settings: BatchSettings,
     ) -> None:
         self.remaining = {trial.key: (position, trial) for position, trial in enumerate(trials)}
         self._endpoint = trials[0].endpoint
         self._agents = agents
         self._client = client
         self._ledger = ledger
-        self._again = again
-        self._budget = budget
+        self._again = settings.again
+        self._budget = settings.budget
+        self._leases = settings.leases
+        self._limits = settings.limits
+        self._retry = settings.retry
+        self._looks = 0
         self._unaffordable: list[Spent] = []
-        self._limits = limits
-        self._polling = polling
-        self._interval = polling.first_seconds
         self._on_their_way = 0
         self._trouble: Trouble | None = None
         self._failing_since: float | None = None
@@ -183,6 +184,7 @@ class _Asking:
     async def look_and_send(self) -> AsyncIterator[tuple[int, Trial]]:
         """One look at every batch that holds a remaining trial; then those that are in none are sent."""
         self._trouble = None
+        # Also what others sent: their batches hold our trials, and whoever looks first collects.
         batches = [batch for batch in await self._open_batches() if not batch.keys.isdisjoint(self.remaining)]
         for batch in batches:
             try:
@@ -192,7 +194,9 @@ class _Asking:
                     async for settled in self._collect(batch, batch.batch_id):
                         yield settled
             except Trouble as trouble:
-                self._note(trouble)
+                self._note(trouble)  # of this batch; the others are looked at all the same
+        # Of the batches as they were before the look: what has just been collected is no longer remaining, and what was
+        # just dropped is sent at the next look, when others have had the time to see it.
         in_batches = frozenset[str]().union(*(batch.keys for batch in batches))
         unsent = [trial for key, (_, trial) in self.remaining.items() if key not in in_batches]
         self._unaffordable = []
@@ -204,16 +208,17 @@ class _Asking:
                 async for settled in self._send(part):
                     yield settled
             except Trouble as trouble:
-                self._note(trouble)
+                self._note(trouble)  # the next part would most likely meet the same
                 break
         self._on_their_way = sum(not batch.keys.isdisjoint(self.remaining) for batch in await self._open_batches())
         self._give_up_without_server()
 
     def progress(self) -> BatchProgress:
         """What to show until the next look; the interval to the one after that is longer."""
-        asked_for = (self._trouble.retry_after_seconds or 0.0) if self._trouble else 0.0
-        seconds = min(max(self._interval, asked_for), self._polling.longest_seconds)
-        self._interval = min(self._interval * self._polling.growth, self._polling.longest_seconds)
+        self._looks += 1
+        seconds = self._retry.seconds_before(
+            self._looks, self._trouble.retry_after_seconds if self._trouble is not None else None
+        )
         return BatchProgress(
             waiting=len(self.remaining),
             batches=self._on_their_way,
@@ -260,13 +265,20 @@ class _Asking:
     async def _send(self, part: Sequence[Trial]) -> AsyncIterator[tuple[int, Trial]]:
         keys = [trial.key for trial in part]
         number = await asyncio.to_thread(
-            intend_batch, self._ledger, keys, endpoint=self._endpoint.base_url, also=self._set_aside(part)
+            intend_batch,
+            self._ledger,
+            keys,
+            endpoint=self._endpoint.base_url,
+            leases=self._leases,
+            also=self._set_aside(part),
         )
         if number is None:
             return  # another process was first with some of them, or with the money: the next look finds out
         # Only now: until the intention was noted, another process might have asked and been answered.
         found = {} if self._again else await asyncio.to_thread(self._ledger.find, keys)
         if found:
+            # The whole batch is taken back, not these few out of it: the intention is all or nothing, and the next look
+            # sends the rest.
             await asyncio.to_thread(drop_batch, self._ledger, number)
             for key, reply in found.items():
                 position, trial = self.remaining.pop(key)
@@ -278,13 +290,15 @@ class _Asking:
             if trouble.has_not_arrived:
                 await asyncio.to_thread(drop_batch, self._ledger, number)
             else:
-                self._settles_at[number] = datetime.now(UTC) + timedelta(seconds=self._polling.settling_seconds)
+                # It may have been created all the same. Sent again now, it would be paid twice: `_find_name` looks for
+                # it, and drops it when it has not turned up in time.
+                self._settles_at[number] = datetime.now(UTC) + timedelta(seconds=self._limits.settling_seconds)
             raise
         await asyncio.to_thread(name_batch, self._ledger, number, batch.id)
 
     async def _created(self, part: Sequence[Trial]) -> Listed:
         requests: list[Any] = [item_of(trial) for trial in part]
-        seconds = self._polling.create_seconds
+        seconds = self._limits.create_seconds
         try:
             async with asyncio.timeout(seconds):
                 return read_listed(
@@ -307,7 +321,7 @@ class _Asking:
                 return
             else:
                 self._not_ours.add((batch.number, listed.id))
-        sent_until = batch.at + timedelta(seconds=self._polling.create_seconds + self._polling.settling_seconds)
+        sent_until = batch.at + timedelta(seconds=self._limits.create_seconds + self._limits.settling_seconds)
         if not undecided and datetime.now(UTC) >= self._settles_at.get(batch.number, sent_until):
             await asyncio.to_thread(drop_batch, self._ledger, batch.number)
 
@@ -355,6 +369,7 @@ class _Asking:
             return
         pending = {key for key in batch.keys if key in self.remaining}
         settled: list[Trial] = []
+        # Saved in portions: a batch may hold 100,000 results, and a break in the middle must not lose those before it.
         if listed is not None and listed.results_url is not None:
             async with aclosing(read_lines(self._client, self._endpoint, listed)) as lines:
                 async for line in lines:
@@ -376,7 +391,7 @@ class _Asking:
 
     async def _saved(self, settled: Sequence[Trial]) -> list[tuple[int, Trial]]:
         """The same with their positions, once they are in the ledger; no longer remaining."""
-        # Another process may have waited for the same batch.
+        # Another process may have waited for the same batch: what it has written is not written a second time.
         keys = [trial.key for trial in settled]
         found = {} if self._again else await asyncio.to_thread(self._ledger.find, keys)
         await asyncio.gather(
@@ -396,18 +411,8 @@ class _Asking:
         Raises:
             SetupError: it would go wrong with every batch.
         """
-        failure = trouble.failure
-        found = f"{self._endpoint.label} answered {failure.status} {failure.type}: {failure.message}"
-        if failure.type in door.SPEND_LIMITS:
-            raise SetupError(f"{found}; raise the limit, then run the same again") from trouble
-        if failure.status in _SAME_FOR_EVERY_BATCH:
-            advice = {
-                401: "check ANTHROPIC_API_KEY (or the profile) for this address",
-                402: "check the account's credit",
-                403: "the key may not use batches in this workspace",
-                404: "it seems to serve no Message Batches: leave out via='batch'",
-            }.get(failure.status, "it does not accept the batch as it is")
-            raise SetupError(f"{found}; {advice}. Batches that were sent before go on.") from trouble
+        if (error := self._retry.why_run_ends(trouble.failure, self._endpoint)) is not None:
+            raise error from trouble
         self._trouble = trouble
 
     def _give_up_without_server(self) -> None:
@@ -416,9 +421,9 @@ class _Asking:
             return
         now = time.monotonic()
         self._failing_since = self._failing_since or now
-        if now - self._failing_since >= self._polling.patience_seconds:
+        if now - self._failing_since >= self._retry.patience_seconds:
             failure = self._trouble.failure
             raise SetupError(
-                f"{self._endpoint.label} has not answered for {self._polling.patience_seconds:g} seconds "
+                f"{self._endpoint.label} has not answered for {self._retry.patience_seconds:g} seconds "
                 f"({failure.type}: {failure.message}); what was sent goes on there, and the same run picks it up"
             ) from self._trouble

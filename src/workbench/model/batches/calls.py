@@ -10,13 +10,16 @@ from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from workbench.errors import SetupError
-from workbench.model import anthropic as door
+from workbench.model.failures import describe_cause, retry_after, status_failure
 from workbench.model.stream import readable_json
 from workbench.trial.trial import Endpoint, Failure
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
 
 
 class Trouble(Exception):
@@ -96,21 +99,21 @@ def _translated() -> Iterator[None]:
         yield
     except anthropic.APIStatusError as error:
         raise Trouble(
-            door.status_failure(error),
+            status_failure(error),
             has_not_arrived=error.status_code < 500,
-            retry_after_seconds=door.retry_after(error.response.headers),
+            retry_after_seconds=retry_after(error.response.headers),
         ) from error
     except (anthropic.APITimeoutError, httpx2.TimeoutException) as error:
-        raise Trouble(Failure(type="timeout", message=door.describe_cause(error))) from error
+        raise Trouble(Failure(type="timeout", message=describe_cause(error))) from error
     except (anthropic.APIConnectionError, httpx2.TransportError) as error:
         # Not even a ConnectError means that nothing arrived: aiohttp's transport gives one for a server that hangs up.
-        raise Trouble(Failure(type="connection", message=door.describe_cause(error))) from error
+        raise Trouble(Failure(type="connection", message=describe_cause(error))) from error
     except anthropic.AnthropicError as error:
-        raise Trouble(Failure(type="malformed", message=door.describe_cause(error))) from error
+        raise Trouble(Failure(type="malformed", message=describe_cause(error))) from error
 
 
 async def read_lines(
-    client: door.AsyncAnthropic, endpoint: Endpoint, listed: Listed
+    client: AsyncAnthropic, endpoint: Endpoint, listed: Listed
 ) -> AsyncGenerator[Mapping[str, Any], None]:
     """The results of a batch that has ended, as they come.
 

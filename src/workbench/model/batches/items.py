@@ -11,7 +11,8 @@ from typing import Any
 from workbench.errors import PlanError
 from workbench.ledger.budget.limits import NOTHING, Spent
 from workbench.ledger.budget.worst_case import taken_in_batch
-from workbench.model import anthropic as door
+from workbench.model.anthropic import request_body
+from workbench.model.failures import without_credentials
 from workbench.model.stream import details_without_secrets
 from workbench.secrets import without_secrets
 from workbench.trial.catalogue import find_price
@@ -22,10 +23,13 @@ _UNBILLED = {"batch_errored", "batch_expired", "batch_canceled"}
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The most that one batch may hold."""
+    """The most that one batch may hold, and how long sending it may take."""
 
     requests: int = 100_000
     bytes: int = 256_000_000
+    create_seconds: float = 300.0
+    settling_seconds: float = 60.0
+    """How long after that a batch may turn up in the API's list; if it has not, it was never created."""
 
 
 LIMITS = Limits()
@@ -62,7 +66,7 @@ def item_of(trial: Trial) -> dict[str, Any]:
         request = replace(request, cache="1h")
     return {
         "custom_id": trial.key,
-        "params": {name: value for name, value in request.body().items() if name != "stream"},
+        "params": {name: value for name, value in request_body(request).items() if name != "stream"},
     }
 
 
@@ -84,7 +88,7 @@ def _failure(kind: str, result: Mapping[str, Any]) -> Failure:
         error = answer["error"]
         return Failure(
             type="batch_errored",
-            message=door.without_credentials(f"{error['type']}: {error['message']}")[:500],
+            message=without_credentials(f"{error['type']}: {error['message']}")[:500],
             request_id=answer.get("request_id"),
         )
     messages = {

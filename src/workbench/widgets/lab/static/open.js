@@ -1,124 +1,202 @@
-// A JupyterLab extension that needs no build: a right click on an agent file opens it in a notebook of its own.
+// A JupyterLab extension that needs no build: it lists the agents of the project in launcher and palette, and opens one
+// of them, or the agent file that is clicked or asked for in the address, in a notebook of its own.
 //
-// It shares no package with JupyterLab and asks for none of its tokens, so it uses only what the application object
-// offers: its commands, its context menu and its contents service.
+// JupyterLab hands every extension its share scope (`init`); out of it come, at run time, the singletons that a built
+// extension would import. What touches files is done in the server, by `widgets/server.py`.
+(() => { // a classic script: without this its names would meet those of every other one
+"use strict";
 
 const NAME = "agent-workbench";
-const COMMAND = "workbench:open-agent";
+const OPEN = "workbench:open-agent";
+const CHOOSE = "workbench:choose-agent";
+const CATEGORY = "Agents";
+const EDITOR = "edit"; // the cell that shows the editor
+const CARDS = 24; // more agents than these are found through the palette
 const FILE = '.jp-DirListing-item[data-isdir="false"]';
 const ASKED_IN_ADDRESS = "workbench-open";
+const TICKET_IN_ADDRESS = "workbench-ticket";
+const KINDS = { project: "this project", plugin: "plugin", folder: "this project", user: "your home" };
+const PACKAGES = ["services", "apputils", "launcher", "filebrowser", "ui-components"].map((name) => `@jupyterlab/${name}`);
 
-const isAgentFile = (path) => typeof path === "string" && path.endsWith(".md");
+let scope = {};
 
-/** The path of the one file selected in the file browser that was clicked; null where there is none, or several. */
-function selectedPath(app) {
-  for (const side of ["left", "right"]) {
-    for (const widget of app.shell.widgets(side)) {
-      const listing = widget.listing;
-      if (!listing || typeof listing.selectedItems !== "function" || !widget.isVisible) continue;
-      const selected = [...listing.selectedItems()];
-      if (selected.length === 1 && selected[0].type !== "directory") return withoutDrive(selected[0].path);
-    }
-  }
-  return null;
+/** A package that JupyterLab shares; an empty one where it does not, as Notebook 7 leaves some out. */
+async function shared(name) {
+  const offered = Object.values(scope[name] || {});
+  const chosen = offered.find(({ loaded }) => loaded) || offered[offered.length - 1];
+  return chosen ? (await chosen.get())() : {};
 }
 
 /** "RTC:agents/x.md" is how a drive other than the default names "agents/x.md". */
 const withoutDrive = (path) => path.replace(/^[A-Za-z][\w-]*:/, "");
+const folderOf = (path) => path.split("/").slice(0, -1).join("/");
 
-/** What the notebook of an agent file is called; the number tells files apart whose paths give the same name. */
-function notebookName(path, number) {
-  const stem = path.replace(/\.md$/, "").replace(/^(\.?\/)?(\.claude\/)?agents\//, "");
-  return `author-${stem.replace(/[^\p{L}\p{N}._-]+/gu, "-")}${number > 1 ? `-${number}` : ""}.ipynb`;
-}
+function extension([services, apputils, launcherPackage, filebrowser, components]) {
+  const { ServerConnection } = services;
 
-/** What the contents service has at this path; null where there is nothing. */
-async function found(contents, path, options) {
-  try {
-    return await contents.get(path, options);
-  } catch (error) {
-    if (error.response && error.response.status === 404) return null;
-    throw error;
-  }
-}
-
-const parametersOf = (notebook) => notebook.cells.find((cell) => (cell.metadata.tags || []).includes("parameters"));
-const sourceOf = (cell) => [].concat((cell && cell.source) || "").join("");
-
-/** The author's notebook with this agent as its parameter; one that is there already is left as it is. */
-async function makeNotebook(app, path) {
-  const contents = app.serviceManager.contents;
-  const folder = (await found(contents, "notebooks", { content: false })) ? "notebooks/" : "";
-  const assignment = `agent: str = ${JSON.stringify(path)}`;
-  for (let number = 1; ; number++) {
-    const target = folder + notebookName(path, number);
-    const there = await found(contents, target, { content: true });
-    if (there === null) {
-      await contents.save(target, { type: "notebook", format: "json", content: await copyFor(app, assignment) });
-      return { target, isNew: true };
+  async function ask(app, path, body) {
+    const settings = app.serviceManager.serverSettings;
+    const request = body ? { method: "POST", body: JSON.stringify(body) } : {};
+    const answer = await ServerConnection.makeRequest(`${settings.baseUrl}workbench/${path}`, request, settings);
+    const text = await answer.text();
+    if (answer.ok) return JSON.parse(text);
+    if (answer.status === 404 && !text.includes("agent")) {
+      throw new Error("the server does not know the workbench; install agent-workbench where JupyterLab is, and restart it");
     }
-    if (sourceOf(parametersOf(there.content)).split("\n").includes(assignment)) return { target, isNew: false };
+    let said = text;
+    try { said = JSON.parse(text).message || text; } catch { /* not JSON: shown as it is */ }
+    throw new Error(said);
   }
-}
 
-async function copyFor(app, assignment) {
-  const base = app.serviceManager.serverSettings.baseUrl;
-  const answer = await fetch(`${base}lab/extensions/${NAME}/static/author.ipynb`);
-  if (!answer.ok) throw new Error(`the notebook to copy is not there (${answer.status}): install agent-workbench again`);
-  const notebook = await answer.json();
-  const parameters = parametersOf(notebook);
-  const lines = sourceOf(parameters).split("\n");
-  parameters.source = lines.map((line) => (/^agent\s*:/.test(line) ? assignment : line)).join("\n");
-  return notebook;
-}
+  const indexOf = (panel, id) => panel.content.widgets.findIndex((cell) => cell.model.id === id);
 
-async function openAgent(app, path, { runWhatIsThere }) {
-  const { target, isNew } = await makeNotebook(app, path);
-  const panel = await app.commands.execute("docmanager:open", { path: target, factory: "Notebook" });
-  await panel.context.ready;
-  app.shell.activateById(panel.id);
-  if (!isNew && !runWhatIsThere) return;
-  await panel.sessionContext.ready;
-  const { session } = panel.sessionContext;
-  if (!session || !session.kernel) return; // the user chose to go without a kernel
-  await session.kernel.info;
-  await app.commands.execute("notebook:run-all-cells");
-  panel.content.activeCellIndex = 0;
-  await panel.content.scrollToItem(0);
-}
+  /** Runs the cells that show editor and panel, unless they are shown already by a kernel that is alive. */
+  async function showWidgets(app, panel, ids) {
+    await panel.sessionContext.ready;
+    const { session } = panel.sessionContext;
+    if (!session || !session.kernel) return; // the user chose to go without a kernel
+    await session.kernel.info;
+    for (const id of ids) {
+      const index = indexOf(panel, id);
+      if (index < 0) continue;
+      panel.content.activeCellIndex = index;
+      panel.content.deselectAll();
+      if (!(await app.commands.execute("notebook:run-cell"))) break; // a cell raised, and shows what
+    }
+    await panel.content.scrollToItem(Math.max(0, indexOf(panel, EDITOR)), "start");
+    await panel.context.save(); // a page that is loaded again finds the widgets of the kernel in it
+  }
 
-async function openOrSay(app, path, options) {
-  try {
-    await openAgent(app, path, options);
-  } catch (error) {
-    await app.commands.execute("apputils:notify", {
-      message: `${path} could not be opened in the workbench: ${error.message}`,
-      type: "error",
+  const showsWidgets = (panel) =>
+    panel.content.widgets.some((cell) =>
+      (cell.model.toJSON().outputs || []).some((output) => output.data && "application/vnd.jupyter.widget-view+json" in output.data));
+
+  async function openAgent(app, asked) {
+    const { notebook, cells } = await ask(app, "notebook", asked);
+    await app.serviceManager.sessions.refreshRunning();
+    const isAlive = [...app.serviceManager.sessions.running()].some((session) => withoutDrive(session.path) === notebook);
+    const panel = await app.commands.execute("docmanager:open", { path: notebook, factory: "Notebook" });
+    await panel.context.ready;
+    app.shell.activateById(panel.id);
+    if (cells.length && !(isAlive && showsWidgets(panel))) await showWidgets(app, panel, cells);
+  }
+
+  async function openOrSay(app, asked) {
+    try {
+      await openAgent(app, asked);
+    } catch (error) {
+      await app.commands.execute("apputils:notify", {
+        message: `${asked.path} could not be opened in the workbench: ${error.message}`,
+        type: "error",
+      });
+    }
+  }
+
+  async function choose(app) {
+    try {
+      const { agents } = await ask(app, "agents");
+      if (!agents.length) {
+        throw new Error("there is no agent in .claude/agents, in a plugin, in agents/ or in your home; write one first");
+      }
+      const labels = agents.map(({ name, kind, path }) => `${name} (${KINDS[kind]}: ${path})`);
+      const chosen = await apputils.InputDialog.getItem({ title: "Open an agent", items: labels, label: "Agent" });
+      const index = labels.indexOf(chosen.value);
+      if (chosen.button.accept && index >= 0) await openOrSay(app, { path: agents[index].path, clicked: true });
+    } catch (error) {
+      await app.commands.execute("apputils:notify", { message: `No agent can be opened: ${error.message}`, type: "error" });
+    }
+  }
+
+  /** Which files of the listings that were shown are agent files; where the server has not said yet, by their path. */
+  class AgentFiles {
+    constructor(app) { this.app = app; this.folders = new Map(); }
+    async look(folder) {
+      try {
+        const { names } = await ask(this.app, `agent-files?folder=${encodeURIComponent(withoutDrive(folder))}`);
+        this.folders.set(withoutDrive(folder), new Set(names));
+      } catch (error) {
+        console.warn(`agent-workbench: ${error.message}`);
+      }
+    }
+    has(path) {
+      if (typeof path !== "string") return false;
+      const names = this.folders.get(folderOf(path));
+      return names ? names.has(path.split("/").pop()) : /(^|\/)agents\/.+\.md$/.test(path);
+    }
+  }
+
+  function activate(app, palette, launcher, browser) {
+    const files = new AgentFiles(app);
+    const icon = components.editIcon;
+
+    /** The path of the one file that is selected in the file browser; null where there is none, or several. */
+    const selected = () => {
+      const items = browser ? [...browser.selectedItems()] : [];
+      return items.length === 1 && items[0].type !== "directory" ? withoutDrive(items[0].path) : null;
+    };
+
+    app.commands.addCommand(OPEN, {
+      label: (args) => args.name || "Open in Workbench",
+      caption: (args) => args.path || "Open this agent file in a notebook that edits and tries it",
+      icon: (args) => (args.name ? icon : undefined),
+      isVisible: (args) => Boolean(args.path) || files.has(selected()),
+      execute: (args) => openOrSay(app, { path: args.path || selected(), clicked: true }),
+      describedBy: { args: { type: "object", properties: { path: { type: "string" }, name: { type: "string" } } } },
+    });
+    app.commands.addCommand(CHOOSE, {
+      label: (args) => (args.isCard ? "Open an agent…" : "Open an Agent in the Workbench…"),
+      caption: "Choose an agent of this project, of its plugins or of your home, to edit and try it",
+      icon: (args) => (args.isPalette ? undefined : icon),
+      execute: () => choose(app),
+      describedBy: { args: { type: "object", properties: {} } },
+    });
+    app.contextMenu.addItem({ command: OPEN, selector: FILE, rank: 1 });
+    if (palette) palette.addItem({ command: CHOOSE, category: CATEGORY, args: { isPalette: true } });
+    if (launcher) launcher.add({ command: CHOOSE, category: CATEGORY, rank: 0, args: { isCard: true } });
+
+    app.restored.then(async () => {
+      if (browser) {
+        const look = () => files.look(browser.model.path);
+        browser.model.refreshed.connect(look);
+        void look();
+      }
+      try {
+        const { agents, shows_hidden: showsHidden } = await ask(app, "agents");
+        if (launcher) {
+          agents.slice(0, CARDS).forEach(({ name, path }, number) =>
+            launcher.add({ command: OPEN, category: CATEGORY, rank: number + 1, args: { path, name } }));
+        }
+        // For this page only: the user's own setting stays as it is.
+        if (showsHidden && browser && typeof browser.model.showHiddenFiles === "function") browser.model.showHiddenFiles(true);
+      } catch (error) {
+        console.warn(`agent-workbench: ${error.message}`);
+      }
+      const asked = askedFirst.get(ASKED_IN_ADDRESS);
+      const ticket = askedFirst.get(TICKET_IN_ADDRESS) || "";
+      if (asked && asked.endsWith(".md")) await openOrSay(app, { path: asked, ticket });
     });
   }
+
+  const tokens = [apputils.ICommandPalette, launcherPackage.ILauncher, filebrowser.IDefaultFileBrowser];
+  const present = tokens.filter(Boolean);
+  return {
+    id: `${NAME}:open`,
+    autoStart: true,
+    optional: present,
+    // JupyterLab hands over one service for each token, in their order.
+    activate: (app, ...given) => activate(app, ...tokens.map((token) => (token ? given[present.indexOf(token)] : null))),
+  };
 }
 
-function activate(app) {
-  app.commands.addCommand(COMMAND, {
-    label: "Open in Workbench",
-    caption: "Open this agent file in a notebook that edits and tries it",
-    isVisible: (args) => isAgentFile(args.path || selectedPath(app)),
-    execute: (args) => openOrSay(app, args.path || selectedPath(app), { runWhatIsThere: true }),
-    describedBy: { args: { type: "object", properties: { path: { type: "string" } } } },
-  });
-  app.contextMenu.addItem({ command: COMMAND, selector: FILE, rank: 1 });
-
-  const asked = new URLSearchParams(window.location.search).get(ASKED_IN_ADDRESS);
-  if (isAgentFile(asked)) {
-    // An address may come from anywhere: it may open a notebook, and run only one made here and now.
-    app.restored.then(() => openOrSay(app, asked, { runWhatIsThere: false }));
-  }
-}
+// JupyterLab's router changes the address while it starts.
+const askedFirst = new URLSearchParams(window.location.search);
 
 window._JUPYTERLAB = window._JUPYTERLAB || {};
 window._JUPYTERLAB[NAME] = {
-  init() {},
+  init(given) { scope = given; },
   async get() {
-    return () => ({ __esModule: true, default: [{ id: `${NAME}:open`, autoStart: true, activate }] });
+    const packages = await Promise.all(PACKAGES.map(shared));
+    return () => ({ __esModule: true, default: [extension(packages)] });
   },
 };
+})();

@@ -1,0 +1,232 @@
+"""The commands with which a user gets in: JupyterLab, the demonstration, and what a project of one's own needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from workbench.markup import counted, visible, visible_lines
+
+if TYPE_CHECKING:
+    from workbench.widgets.opening import LabSettings
+
+DEMO = Path("workbench-demo")
+EXIT_WITHOUT_TASKS = 1
+
+
+def _lab_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--allow-root", is_flag=True, help="Start JupyterLab as root, as in a container."),
+        click.option("--browser/--no-browser", default=True, help="Open a browser, or only print the address."),
+        click.option("--port", type=click.IntRange(1, 65535), help="Default: 8888, or the next that is free."),
+        click.option("--ip", help="The address to listen at; 0.0.0.0 is every one. Default: this machine only."),
+    ):
+        command = option(command)
+    return command
+
+
+def _settings(ip: str | None, port: int | None, browser: bool, allow_root: bool) -> LabSettings:
+    from workbench.widgets.opening import LabSettings
+
+    return LabSettings(ip=ip, port=port, opens_browser=browser, allows_root=allow_root)
+
+
+@click.command("lab")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@_lab_options
+def lab_command(folder: Path | None, ip: str | None, port: int | None, browser: bool, allow_root: bool) -> None:
+    """Open JupyterLab on the project of FOLDER, or of here, with its agents in the launcher.
+
+    `workbench` without anything does the same.
+    """
+    from workbench.widgets.opening import open_lab
+
+    sys.exit(open_lab(folder, _settings(ip, port, browser, allow_root)))
+
+
+@click.command("open")
+@click.argument("file", type=click.Path(path_type=Path))
+@_lab_options
+def open_command(file: Path, ip: str | None, port: int | None, browser: bool, allow_root: bool) -> None:
+    """Open an agent FILE in JupyterLab, in a notebook that edits and tries it.
+
+    A JupyterLab of yours that runs already and can see the file is used; else one is started.
+    """
+    from workbench.widgets.opening import open_agent
+
+    sys.exit(open_agent(file, _settings(ip, port, browser, allow_root)))
+
+
+@click.command("agents")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON line an agent.")
+def agents_command(folder: Path | None, as_json: bool) -> None:
+    """List the agents of the project of FOLDER, or of here, of its plugins and of your home, with their tasks."""
+    from workbench.definition.finding import find_agents
+    from workbench.definition.project import project_folder
+    from workbench.errors import FileError
+    from workbench.trial.task_files import task_file_of
+
+    if folder is not None and not folder.is_dir():
+        raise FileError("there is no such folder", path=folder)
+    project = project_folder(folder)
+    found = find_agents(project)
+    rows = []
+    for agent in found:
+        tasks = task_file_of(agent.path)
+        rows.append((agent, _seen_from(project, agent.path), None if tasks is None else _seen_from(project, tasks)))
+    if as_json:
+        for agent, path, tasks_path in rows:
+            line = {"name": agent.name, "kind": agent.kind, "file": path, "tasks": tasks_path}
+            click.echo(json.dumps({**line, "listed": agent.is_listed}))
+        return
+    widths = [max((len(cell) for cell in column), default=0) for column in zip(*map(_cells, rows), strict=True)]
+    for row in map(_cells, rows):
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    count = counted(len(rows), "agent") if rows else "No agent"
+    places = "" if rows else "; looked in .claude/agents, plugins, folders named agents, and your home"
+    click.echo(f"{count}; the project is {project}{places}", err=True)
+
+
+def _cells(row: tuple[Any, str, str | None]) -> tuple[str, ...]:
+    agent, path, tasks = row
+    noted = [tasks or "no tasks", *([] if agent.is_listed else ["Claude Code lists no agent for it"])]
+    return visible(agent.name), agent.kind, visible(path), visible("; ".join(noted))
+
+
+@click.command("tasks")
+@click.argument("agent", type=click.Path(path_type=Path))
+def tasks_command(agent: Path) -> None:
+    """Print where the tasks of an AGENT file are: beside it, or in .workbench/tasks.
+
+    Exits with 1 where there are none, and says where they would be looked for.
+    """
+    from workbench.definition.project import project_folder
+    from workbench.trial.task_files import task_file_apart, task_file_of
+
+    found = task_file_of(agent)
+    if found is not None:
+        click.echo(_seen_from(Path.cwd(), found))
+        return
+    project = project_folder(agent.resolve().parent)
+    beside = agent.with_name(f"{agent.stem}.tasks.yaml")
+    apart = _seen_from(project, task_file_apart(agent))
+    click.echo(f"{agent}: has no tasks; they would be in {beside}, or in {apart} of {project}", err=True)
+    sys.exit(EXIT_WITHOUT_TASKS)
+
+
+@click.command("init")
+@click.argument("agent", required=False, type=click.Path(path_type=Path))
+@click.option("--ci", "with_ci", is_flag=True, help="Also a workflow for GitHub Actions, and what it installs.")
+@click.option(
+    "--tasks-apart/--tasks-beside",
+    default=None,
+    help="Tasks in .workbench/tasks, or beside the agent. Default: apart for an agent in .claude.",
+)
+@click.option("--yes", is_flag=True, help="Write without asking.")
+def init_command(agent: Path | None, with_ci: bool, tasks_apart: bool | None, yes: bool) -> None:
+    """Write what a project needs: lines for .gitignore, and a first task file for an AGENT file.
+
+    Each file is shown before it is written, and nothing that is there is overwritten.
+    """
+    from workbench.definition.files import load_agent
+    from workbench.definition.project import project_folder
+    from workbench.project.beginning import files_to_begin, write_new_file
+
+    chosen = None if agent is None else load_agent(agent)
+    project = project_folder(None if agent is None else agent.resolve().parent)
+    files = files_to_begin(project, agent=chosen, with_ci=with_ci, tasks_apart=tasks_apart)
+    click.echo(f"The project is {project}")
+    for file in files:
+        shown = _seen_from(project, file.path)
+        click.echo(f"\n{shown}: {file.reason}{'; added at its end' if file.appends else ''}\n")
+        click.echo("".join(f"    {visible_lines(line)}\n" for line in file.text.splitlines()), nl=False)
+        if not yes and not click.confirm("\nWrite it?", default=True):
+            click.echo(f"left out  {shown}")
+            continue
+        write_new_file(file)
+        click.echo(f"wrote     {shown}")
+    if not files:
+        click.echo("Nothing is missing.")
+    if agent is None:
+        click.echo("\nFor a first task file, name an agent: workbench init .claude/agents/NAME.md (`workbench agents`)")
+
+
+@click.command("demo")
+@click.argument("folder", required=False, default=DEMO, type=click.Path(path_type=Path, file_okay=False))
+@click.option("--live", is_flag=True, help="Ask a model; else the offline stand-in answers, and nothing is spent.")
+@click.pass_context
+def demo_command(ctx: click.Context, folder: Path, live: bool) -> None:
+    """Compare the first agent with a variant of itself, as `workbench run compare` does with yours.
+
+    Needs no key and no project: FOLDER, or `workbench-demo`, becomes a small one, with the agent and its tasks.
+    """
+    from workbench.project.demonstration import write_first_agent
+    from workbench.shipped.files import FIRST_AGENT
+
+    write_first_agent(folder / "agents")
+    os.chdir(folder)
+    click.echo(f"in {folder}, a project with the agent {FIRST_AGENT} (`workbench lab {folder}` opens it):\n")
+    run = cast(click.Group, ctx.find_root().command).commands["run"]
+    agent = f"agents/{FIRST_AGENT}"
+    ctx.invoke(
+        run,
+        notebook=Path("compare"),
+        out=Path("outputs", "demo"),
+        texts=(("agent", f"{agent}.md"), ("tasks", f"{agent}.tasks.yaml")),
+        live=live,
+    )
+
+
+@click.command("install-pins")
+@click.option("--show", is_flag=True, help="Only print the file of pinned versions, as `pip install -c` takes it.")
+def install_pins_command(show: bool) -> None:
+    """Install the tested version of everything that the workbench needs, in place of those that are there."""
+    from workbench.project.pins import install_pins
+    from workbench.shipped.files import shipped
+
+    if show:
+        click.echo(shipped("constraints.txt"))
+        return
+    sys.exit(install_pins())
+
+
+@click.command("graders")
+@click.argument("name", required=False)
+def graders_command(name: str | None) -> None:
+    """List the graders that a task can name, with their options; or tell all about the one called NAME."""
+    import inspect
+
+    from workbench.grading.catalogue import standard
+
+    graders = standard()
+    if name is not None and name not in graders:
+        raise click.UsageError(f"there is no grader {name!r}; there are {', '.join(graders)}")
+    for each, factory in graders.items() if name is None else [(name, graders[name])]:
+        about = inspect.getdoc(factory) or ""
+        options = ", ".join(inspect.signature(factory).parameters) or "no options"
+        click.echo(f"{each} ({options})")
+        click.echo(f"    {about.splitlines()[0]}" if name is None else f"\n{about}")
+
+
+COMMANDS = (
+    lab_command,
+    open_command,
+    agents_command,
+    tasks_command,
+    init_command,
+    demo_command,
+    install_pins_command,
+    graders_command,
+)
+
+
+def _seen_from(folder: Path, path: Path) -> str:
+    real = path.resolve()
+    return real.relative_to(folder).as_posix() if real.is_relative_to(folder) else str(path)

@@ -1,0 +1,380 @@
+"""The scrubber in figures: what usual settings do to ordinary replies (nothing), and which keys stay (none)."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import string
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from workbench.secrets import REMOVED, is_key_like, secrets_of, without_secrets
+
+CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus" / "real"
+SETTINGS = {
+    "DB_PASSWORD": "password",
+    "POSTGRES_PASSWORD": "postgres",
+    "SECRET_KEY": "changeme",
+    "DEBUG": "true",
+    "MYSQL_ROOT_PASSWORD": "mysecretpassword",
+    "REDIS_PASSWORD": "redis",
+    "JWT_SECRET": "your-256-bit-secret",
+    "OPENAI_API_KEY": "not-needed",
+    "RABBITMQ_DEFAULT_PASS": "guest",
+    "MINIO_ROOT_PASSWORD": "minioadmin",
+    "GF_SECURITY_ADMIN_PASSWORD": "P@ssw0rd",
+    "DATABASE_URL": "postgresql://postgres:postgres@localhost:5432/app",
+    "CELERY_BROKER_URL": "amqp://guest:guest@localhost:5672//",
+    "SESSION_SECRET": "keyboard cat",
+    "ENCRYPTION_KEY": "0123456789abcdef",
+    "DJANGO_SECRET_KEY": "django-insecure-change-me",
+    "AUTH_TOKEN": "development",
+    "PARTITION_KEY": "tenant_id",
+    "SORT_KEY": "created_at",
+    "SUPABASE_JWT_SECRET": "super-secret-jwt-token-with-at-least-32-characters-long",
+    "DEFAULT_HEADERS": "Accept: application/json\nX-Tenant: production",
+}
+"""What stands in the `.env` files and shells of people who write software."""
+
+SENTENCES = (
+    "Never keep a password such as `postgres` or `changeme` in the repository; read it from the environment.",
+    "I would start with a row per `tenant_id`, sorted by `created_at`, and add Redis only when the figures ask for it.",
+    "The development settings differ from production in three places: the secret, the database and the log level.",
+    "Return `application/json` and let the guest session expire; rotate the signing key every 90 days.",
+    "Fit the baseline with scikit-learn as `sk-learn-model-v1`, then load `hf_hub_download_from_repo` for the large one.",
+    "The header is `Authorization: Bearer $TOKEN`; a cookie would be `Set-Cookie: session=abc123; HttpOnly; Secure`.",
+    "Which keyboard shortcut do you expect? A cat on the keyboard is a fine fuzz test.",
+    "The key starts with `sk-ant-`, and the AWS one looks like AKIAIOSFODNN7EXAMPLE in their manual.",
+    "Look for -----BEGIN PRIVATE KEY----- in the history before you make the repository public.",
+    "Commit 3f2b8c1e9d04a7f6 fixed it; the image is sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08.",
+)
+CODE = (
+    'DATABASE_URL = f"postgresql+asyncpg://{user}:{password}@{host}:{port}/{name}"',
+    'engine = create_engine("postgresql://scott:tiger@localhost/test")',
+    'url = "postgresql://postgres:postgres@localhost:5432/app"',
+    'broker = "amqp://guest:guest@rabbitmq:5672//"  # development',
+    "redis_url = os.environ.get('REDIS_URL', 'redis://:password@redis:6379/0')",
+    'MONGO = "mongodb://root:example@mongo:27017/?authSource=admin"',
+    'dsn = "mysql://%s:%s@%s/app" % (user, password, host)',
+    'remote = "https://${GITHUB_USER}:${GITHUB_TOKEN}@github.com/acme/app.git"',
+    "curl -H 'x-api-key: $ANTHROPIC_API_KEY' -H 'Cookie: session=<your session>' https://api.example.com/v1?key=value",
+    "SECRET_KEY: str = 'changeme'\nPOSTGRES_PASSWORD: str = 'postgres'\nDB_PASSWORD = 'password'",
+    "environment:\n  POSTGRES_PASSWORD: postgres\n  MINIO_ROOT_PASSWORD: minioadmin\n  RABBITMQ_DEFAULT_PASS: guest",
+    "app.use(session({ secret: 'keyboard cat', resave: false }))",
+    'client = OpenAI(base_url="http://localhost:11434/v1", api_key="not-needed")',
+    'client = Anthropic(api_key="sk-ant-your-key-here")  # or sk-ant-xxxxxxxx',
+    'os.environ["OPENAI_API_KEY"] = "sk-..."\nos.environ["HF_TOKEN"] = "hf_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"',
+    "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    "stripe.api_key = 'sk_test_4eC39HqLyjWDarjtT1zdp7dc'",
+    "requests.get(url, auth=('admin', 'P@ssw0rd'), headers={'Authorization': 'Basic dXNlcjpwYXNzd29yZA=='})",
+    'token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIiwiaWF0IjoxNTE2M'
+    'jM5MDIyfQ.SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c"',
+    "hook = 'https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX'",
+    "def cache_key(tenant_id: str, page: int) -> str:\n    return f'tenant:{tenant_id}:page:{page}'",
+    "key_pattern = re.compile(r'-----BEGIN (?:RSA )?PRIVATE KEY-----')",
+    'pem = """-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----"""',
+    "model_id: claude-sonnet-5-5-20260901\nrequest_id: 550e8400-e29b-41d4-a716-446655440000",
+    "https://storage.example.com/report.csv?sort_key=created_at_2026&token=YOUR_TOKEN_GOES_HERE",
+)
+
+
+def ordinary_replies(number: int) -> list[str]:
+    """Replies with code as models write them, each made of other parts, the same ones every time."""
+    draw = random.Random(20261129)
+    made = []
+    for _ in range(number):
+        parts = [*draw.sample(SENTENCES, 4), *(f"```python\n{code}\n```" for code in draw.sample(CODE, 5))]
+        draw.shuffle(parts)
+        name, value = draw.choice(sorted(SETTINGS.items()))
+        made.append("\n\n".join((*parts, f"Set `{name}={value}` in `.env`:\n\n```\n{name}={value}\n```\n")))
+    return made
+
+
+def test_usual_settings_alter_no_ordinary_reply() -> None:
+    replies = ordinary_replies(200)
+    assert len(SETTINGS) == 21
+    assert len(set(replies)) == 200
+
+    altered = [reply for reply in replies if without_secrets(reply, SETTINGS) != reply]
+
+    assert altered == []
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_usual_setting_is_no_secret_whose_value_is_replaced(name: str) -> None:
+    assert secrets_of({name: SETTINGS[name]}) == ()
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"the corpus of agent files is not at {CORPUS}")
+def test_usual_settings_alter_no_real_agent_file() -> None:
+    texts = [path.read_bytes().decode("utf-8", "surrogateescape") for path in sorted(CORPUS.glob("*.md"))]
+
+    assert len(texts) >= 400
+    assert [text for text in texts if without_secrets(text, SETTINGS) != text] == []
+
+
+def drawn(alphabet: str, length: int, *, seed: str) -> str:
+    """Random characters of an alphabet, with a letter and a digit among them where it has both."""
+    draw = random.Random(seed)
+    text = "".join(draw.choice(alphabet) for _ in range(length))
+    return text if alphabet.isalpha() or any(c.isdigit() for c in text) else f"{text[:-1]}7"
+
+
+HEX = "0123456789abcdef"
+ALNUM = string.ascii_letters + string.digits
+UPPER = string.ascii_uppercase + "234567"
+WORDLY = f"{ALNUM}-_"
+SHAPES: dict[str, Callable[[Callable[[str, int], str]], str]] = {
+    "Anthropic": lambda r: f"sk-ant-api03-{r(WORDLY, 93)}AA",
+    "Anthropic admin": lambda r: f"sk-ant-admin01-{r(WORDLY, 93)}AA",
+    "Anthropic OAuth": lambda r: f"sk-ant-oat01-{r(WORDLY, 93)}AA",
+    "OpenAI": lambda r: f"sk-{r(ALNUM, 48)}",
+    "OpenAI project": lambda r: f"sk-proj-{r(WORDLY, 120)}",
+    "OpenRouter": lambda r: f"sk-or-v1-{r(HEX, 64)}",
+    "DeepSeek": lambda r: f"sk-{r(HEX, 32)}",
+    "Groq": lambda r: f"gsk_{r(ALNUM, 52)}",
+    "xAI": lambda r: f"xai-{r(ALNUM, 80)}",
+    "Perplexity": lambda r: f"pplx-{r(ALNUM, 48)}",
+    "Replicate": lambda r: f"r8_{r(ALNUM, 37)}",
+    "Hugging Face": lambda r: f"hf_{r(ALNUM, 34)}",
+    "Nvidia": lambda r: f"nvapi-{r(WORDLY, 64)}",
+    "Google API": lambda r: f"AIza{r(WORDLY, 35)}",
+    "Google OAuth": lambda r: f"ya29.{r(WORDLY, 120)}",
+    "Google client": lambda r: f"GOCSPX-{r(WORDLY, 28)}",
+    "GitHub": lambda r: f"ghp_{r(ALNUM, 36)}",
+    "GitHub app": lambda r: f"ghs_{r(ALNUM, 36)}",
+    "GitHub fine-grained": lambda r: f"github_pat_{r(ALNUM, 22)}_{r(ALNUM, 59)}",
+    "GitLab": lambda r: f"glpat-{r(WORDLY, 20)}",
+    "Slack bot": lambda r: f"xoxb-{r(string.digits, 12)}-{r(string.digits, 12)}-{r(ALNUM, 24)}",
+    "Slack app": lambda r: f"xapp-1-A{r(UPPER, 10)}-{r(string.digits, 13)}-{r(HEX, 64)}",
+    "Slack webhook": lambda r: f"https://hooks.slack.com/services/T{r(UPPER, 10)}/B{r(UPPER, 10)}/{r(ALNUM, 24)}",
+    "Discord": lambda r: f"M{r(ALNUM, 23)}.{r(WORDLY, 6)}.{r(WORDLY, 38)}",
+    "Discord webhook": lambda r: f"https://discord.com/api/webhooks/{r(string.digits, 18)}/{r(WORDLY, 68)}",
+    "Telegram": lambda r: f"1{r(string.digits, 9)}:AA{r(WORDLY, 33)}",
+    "AWS": lambda r: f"AKIA{r(UPPER, 16)}",
+    "AWS session": lambda r: f"ASIA{r(UPPER, 16)}",
+    "AWS secret": lambda r: f'aws_secret_access_key="{r(f"{ALNUM}+/", 40)}"',
+    "Azure storage": lambda r: f"AccountKey={r(f'{ALNUM}+/', 86)}==",
+    "Azure client": lambda r: f"{r(ALNUM, 3)}8Q~{r(f'{ALNUM}_-~.', 34)}",
+    "Stripe": lambda r: f"sk_live_{r(ALNUM, 24)}",
+    "Stripe webhook": lambda r: f"whsec_{r(ALNUM, 32)}",
+    "Square": lambda r: f"sq0csp-{r(WORDLY, 43)}",
+    "Shopify": lambda r: f"shpat_{r(HEX, 32)}",
+    "Twilio": lambda r: f"SK{r(HEX, 32)}",
+    "Twilio token": lambda r: f"TWILIO_AUTH_TOKEN={r(HEX, 32)}",
+    "SendGrid": lambda r: f"SG.{r(WORDLY, 22)}.{r(WORDLY, 43)}",
+    "Mailchimp": lambda r: f"{r(HEX, 32)}-us12",
+    "Mailgun": lambda r: f"key-{r(HEX, 32)}",
+    "npm": lambda r: f"npm_{r(ALNUM, 36)}",
+    "PyPI": lambda r: f"pypi-AgEIcHlwaS5vcmc{r(WORDLY, 80)}",
+    "Docker": lambda r: f"dckr_pat_{r(WORDLY, 27)}",
+    "Databricks": lambda r: f"dapi{r(HEX, 32)}-2",
+    "DigitalOcean": lambda r: f"dop_v1_{r(HEX, 64)}",
+    "Linear": lambda r: f"lin_api_{r(ALNUM, 40)}",
+    "Notion": lambda r: f"secret_{r(ALNUM, 43)}",
+    "Airtable": lambda r: f"pat{r(ALNUM, 14)}.{r(HEX, 64)}",
+    "Figma": lambda r: f"figd_{r(WORDLY, 40)}",
+    "Vault": lambda r: f"hvs.{r(WORDLY, 90)}",
+    "Terraform": lambda r: f"{r(ALNUM, 14)}.atlasv1.{r(WORDLY, 67)}",
+    "Grafana": lambda r: f"glsa_{r(ALNUM, 32)}_{r(HEX, 8)}",
+    "New Relic": lambda r: f"NRAK-{r(UPPER, 27)}",
+    "Sentry": lambda r: f"sntryu_{r(HEX, 64)}",
+    "Supabase": lambda r: f"sbp_{r(HEX, 40)}",
+    "Atlassian": lambda r: f"ATATT3xFfGF0{r(WORDLY, 180)}",
+    "age": lambda r: f"AGE-SECRET-KEY-1{r(UPPER, 58)}",
+    "web token": lambda r: f"eyJhbGciOiJSUzI1NiJ9.{r(WORDLY, 80)}.{r(WORDLY, 80)}",
+    "bearer": lambda r: f"Authorization: Bearer {r(HEX, 32)}",
+    "basic": lambda r: f"Authorization: Basic {base64.b64encode(f'me:{r(ALNUM, 12)}'.encode()).decode()}",
+    "x-api-key": lambda r: f"x-api-key: {r(HEX, 40)}",
+    "X-API-Key in JSON": lambda r: json.dumps({"X-API-Key": r(ALNUM, 40)}),
+    "cookie": lambda r: f"Cookie: theme=dark; sessionid={r(HEX, 32)}; lang=en",
+    "set-cookie": lambda r: f"Set-Cookie: sid={r(ALNUM, 40)}; HttpOnly; Secure",
+    "address": lambda r: f"postgresql://me:{r(ALNUM, 14)}@db.internal/app",
+    "signed address": lambda r: f"https://h.example/x?Expires=9&X-Amz-Signature={r(HEX, 64)}",
+    "OpenSSH": lambda r: private_key("OPENSSH PRIVATE KEY", r),
+    "PKCS8": lambda r: private_key("PRIVATE KEY", r),
+    "PGP": lambda r: private_key("PGP PRIVATE KEY BLOCK", r, before="Version: GnuPG v2\nComment: of (me)\n\n"),
+    "PuTTY": lambda r: f"Private-Lines: 2\n{r(f'{ALNUM}+/', 64)}\n{r(f'{ALNUM}+/', 64)}\n",
+}
+
+
+def private_key(kind: str, draw: Callable[[str, int], str], *, before: str = "") -> str:
+    lines = "\n".join(draw(f"{ALNUM}+/", 64) for _ in range(6))
+    return f"-----BEGIN {kind}-----\n{before}{lines}\n-----END {kind}-----"
+
+
+def keys_of(kind: str) -> Iterator[tuple[str, list[str]]]:
+    """Keys of a kind, each drawn anew, with the parts by which it would be known again."""
+    for number in range(20):
+        parts: list[str] = []
+
+        def draw(alphabet: str, length: int, *, number: int = number, parts: list[str] = parts) -> str:
+            parts.append(drawn(alphabet, length, seed=f"{kind} {number} {len(parts)}"))
+            return parts[-1]
+
+        yield SHAPES[kind](draw), [part for part in parts if len(part) >= 12]
+
+
+AROUND = (
+    "{}",
+    "The key is {}, keep it.",
+    "```\nexport X={}\n```",
+    '"{}"',
+    "({})",
+    "| {} |",
+    "a\tb {}\n",
+    "x='{}';",
+    "\x1b[31m{}\x1b[0m",
+)
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_key_of_a_vendor_is_taken_out_wherever_it_stands(kind: str) -> None:
+    for key, parts in keys_of(kind):
+        for around in AROUND:
+            text = around.format(key)
+            clean = without_secrets(text, {})
+            assert REMOVED in clean, text
+            assert [part for part in parts if part in clean] == [], text
+            assert without_secrets(clean, {}) == clean
+        in_json = without_secrets(json.dumps(f"a\n{key}\nb"), {})
+        assert [part for part in parts if part in in_json] == [], kind
+
+
+def test_more_than_forty_kinds_of_keys_are_known() -> None:
+    assert len(SHAPES) >= 60
+
+
+def test_no_planted_key_stays_in_an_ordinary_reply() -> None:
+    for reply, kind in zip(ordinary_replies(len(SHAPES)), SHAPES, strict=True):
+        key, parts = next(keys_of(kind))
+        clean = without_secrets(f"{reply}\n\n{key}\n\n{reply}", {})
+
+        assert [part for part in parts if part in clean] == [], kind
+        assert clean.startswith(f"{reply}\n\n"), kind
+        assert clean.endswith(f"\n\n{reply}"), kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sk-learn-model-v1",
+        "hf_hub_download_from_repo",
+        "npm_config_registry_2 and pypi-simple-index-v2-cached",
+        "task-force-and-risk-management-of-2026-q4",
+        "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "AKIAIOSFODNN7EXAMPLE",
+        "secret_manager_client_of_the_production_cluster",
+        "Bearer YOUR_ACCESS_TOKEN_GOES_HERE_1",
+        "Cookie: session=abc123; theme=dark",
+        "x-api-key: <your key>, x-api-key: ${API_KEY}",
+        "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+        "look for -----BEGIN PRIVATE KEY----- and -----END PRIVATE KEY----- in files",
+        "-----BEGIN PRIVATE KEY-----\nYOUR_PRIVATE_KEY_HERE\n-----END PRIVATE KEY-----",
+        "postgresql://{user}:{password}@{host}",
+        "postgresql://{{ user }}:{{ password }}@db redis://:<password>@redis mysql://$USER:$PASS@h",
+        "https://user:***@h.example postgresql://app:app@db/app",
+    ],
+)
+def test_placeholders_names_and_examples_are_text(text: str) -> None:
+    assert without_secrets(text, {}) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "is_secret"),
+    [
+        ("elephant", False),
+        ("tenant_id", False),
+        ("OrderCreatedEvent", False),
+        ("orders.created.v1", False),
+        ("https://idp.example/keys", False),
+        ("keys/host.pem", False),
+        ("20261129", False),
+        ("Tr0ub4dor&3", True),
+        ("q7f2vx9k", True),
+        ("correct horse battery staple", True),
+        ("3f2b8c1e-9d04-47f6-8a11-0c55ad015a3b", True),
+        ("XKQJZWPVBNMT", True),
+    ],
+)
+def test_value_of_a_variable_is_a_secret_by_what_it_is(value: str, is_secret: bool) -> None:
+    text = f"It says {value} there."
+
+    assert without_secrets(text, {"MY_TOKEN": value}) == (text.replace(value, "[MY_TOKEN]") if is_secret else text)
+
+
+@pytest.mark.parametrize("before", ["{}=", "{}: ", "{{'{}': '", '{{"{}": "', "{}='"])
+@pytest.mark.parametrize("value", ["elephant", "x7Kq"])
+def test_word_or_short_value_is_taken_out_where_its_variable_is_shown(value: str, before: str) -> None:
+    environment = {"MY_PASSWORD": value}
+    shown = f"{before.format('MY_PASSWORD')}{value} and an {value}"
+
+    clean = without_secrets(shown, environment)
+
+    assert clean == f"{before.format('MY_PASSWORD')}[MY_PASSWORD] and an {value}"
+    assert without_secrets(clean, environment) == clean
+
+
+def test_word_in_the_address_of_a_variable_is_taken_out_of_that_address() -> None:
+    environment = {"STORE_URL": "postgresql://me:elephant@db.internal/app"}
+
+    assert without_secrets("at postgresql://me:elephant@db.internal/app: an elephant", environment) == (
+        "at postgresql://[STORE_URL]@db.internal/app: an elephant"
+    )
+
+
+HOSTILE = {
+    "keys that begin in keys": "sk-",
+    "keys that begin in other keys": "ghp_sk-ant-xoxb-",
+    "tokens in tokens": "eyJ-",
+    "tokens with dots": "eyJ.",
+    "begins of private keys": "-----BEGIN PRIVATE KEY-----",
+    "begins and lines": "-----BEGIN PRIVATE KEY-----\n" + "A1b2" * 16 + "\n",
+    "addresses": "a://b:c",
+    "users in addresses": "://a:",
+    "keys in addresses": "?key=",
+    "more keys in addresses": "?a-",
+    "headers": "x-api-key:",
+    "cookies": "cookie:",
+    "cookie values": "cookie: a=",
+    "bearers": "Bearer ",
+    "basics": "Authorization: Basic ",
+    "hooks": "hooks.slack.com/services/",
+    "letters": "a",
+    "letters and digits": "a1B",
+    "hex": "0af",
+    "capitals": "M",
+    "digits": "1234567890:",
+    "dots": "a.",
+    "dashes": "-",
+    "tildes": "abc8Q~",
+    "spaces": " ",
+    "names": "aws_secret_key ",
+    "azure": "AccountKey=",
+    "vaults": "hvs.a",
+    "braces": "${",
+}
+
+
+def least_seconds(function: Callable[[str], object], text: str) -> float:
+    seconds = []
+    for _ in range(3):
+        began = time.process_time()
+        function(text)
+        seconds.append(time.process_time() - began)
+    return min(seconds)
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("function", [lambda text: without_secrets(text, {}), is_key_like], ids=["taken out", "typed"])
+def test_twice_the_text_takes_no_more_than_twice_the_time(function: Callable[[str], object], kind: str) -> None:
+    text = HOSTILE[kind] * (50_000 // len(HOSTILE[kind]))
+
+    once, twice = least_seconds(function, text), least_seconds(function, text * 2)
+
+    assert twice < max(3 * once, 0.05), (once, twice)
+    assert once < 0.5
