@@ -338,7 +338,6 @@ def test_the_lines_of_the_crontab_run_the_nightly_batch(repository: Path, bin_fo
     (repository / "agents" / "asker.tasks.yaml").write_text(yaml.safe_dump(TASKS[:2]))
     without_pictures(repository)
     shutil.copy(RECIPES / "nightly.yaml", repository)
-    (repository / "outputs").mkdir()
     (repository / ".venv" / "bin").mkdir(parents=True)
     (repository / ".venv" / "bin" / "workbench").symlink_to(BIN / "workbench")
 
