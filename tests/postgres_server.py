@@ -17,26 +17,54 @@ _DEBIAN = Path("/usr/lib/postgresql")
 _USER_WHEN_ROOT = "nobody"
 
 
+class PostgresServer:
+    """A server that can be ended, as if it were killed, and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.address = f"postgresql://workbench@/postgres?host={quote(str(folder))}"
+        self._folder = folder
+        self._programs = _programs()
+        self._data = folder / "data"
+
+    def make(self) -> None:
+        _run(
+            *(self._folder, self._programs / "initdb", "-D", self._data, "-U", "workbench"),
+            *("-A", "trust", "-E", "UTF8", "--no-sync"),
+        )
+
+    def start(self) -> None:
+        _run(
+            *(self._folder, self._programs / "pg_ctl", "start", "-D", self._data, "-l", self._folder / "log"),
+            *("-w", "-o", f"-c listen_addresses='' -c unix_socket_directories='{self._folder}'"),
+        )
+
+    def kill(self) -> None:
+        _run(self._folder, self._programs / "pg_ctl", "stop", "-D", self._data, "-m", "immediate", "-w")
+
+
 @contextmanager
-def postgres_server() -> Iterator[str]:
-    """The SQLAlchemy address of a running server, ended afterwards. Skips the test where none is installed."""
-    programs = _programs()
+def mortal_postgres_server() -> Iterator[PostgresServer]:
+    """A running server, ended afterwards. Skips the test where none is installed."""
     # Not pytest's own folder: as root the server runs as another user, who may not enter it; and a socket's path is
     # limited to about a hundred characters.
     with tempfile.TemporaryDirectory(prefix="wb-pg-", dir="/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
+        server = PostgresServer(folder)
         if os.geteuid() == 0:
             shutil.chown(folder, user=_USER_WHEN_ROOT)
-        data = folder / "data"
-        _run(folder, programs / "initdb", "-D", data, "-U", "workbench", "-A", "trust", "-E", "UTF8", "--no-sync")
-        _run(
-            *(folder, programs / "pg_ctl", "start", "-D", data, "-l", folder / "log"),
-            *("-w", "-o", f"-c listen_addresses='' -c unix_socket_directories='{folder}'"),
-        )
+        server.make()
+        server.start()
         try:
-            yield f"postgresql://workbench@/postgres?host={quote(name)}"
+            yield server
         finally:
-            _run(folder, programs / "pg_ctl", "stop", "-D", data, "-m", "immediate", "-w")
+            server.kill()
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """The SQLAlchemy address of a running server, ended afterwards. Skips the test where none is installed."""
+    with mortal_postgres_server() as server:
+        yield server.address
 
 
 def _programs() -> Path:

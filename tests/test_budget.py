@@ -11,7 +11,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from workbench.errors import BudgetError
 from workbench.ledger.budget.reservation import Budget, Reservation
-from workbench.ledger.budget.worst_case import TOKENS_ADDED, most_of, prompt_bytes
+from workbench.ledger.budget.worst_case import TOKENS_ADDED, most_of, prompt_bytes, taken_of
 from workbench.trial.catalogue import find_price
 from workbench.trial.trial import CacheTime, Endpoint, Request, Usage, Via
 
@@ -169,6 +169,22 @@ def test_broken_stream_counts_its_known_input_and_all_the_output_it_might_have()
     budget.settle(reserved(budget, request_of()), Usage(input_tokens=10, output_tokens=None))
 
     assert budget.spent_usd == pytest.approx((10 * 4 + 100 * 20) / 1e6)
+
+
+@pytest.mark.parametrize("odd", [-5, "many", 7.5, float("nan"), 10**30, 2**62, True, {"of": 1}])
+@pytest.mark.parametrize("where", ["input_tokens", "output_tokens", "cache_creation_input_tokens", "service_tier"])
+def test_count_that_is_none_is_one_that_is_not_known(where: str, odd: Any) -> None:
+    request = request_of()
+    usage = Usage(**{"input_tokens": 10, "output_tokens": 20, where: odd})
+    most = most_of(request)
+    taken = taken_of(request, usage, via="stream", most=most)
+
+    if where == "output_tokens":
+        assert taken.tokens == 10 + request.max_tokens
+    elif where == "service_tier" and isinstance(odd, str):
+        assert taken.tokens == 30
+    else:
+        assert taken == most
 
 
 def test_refused_call_gives_everything_back() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.kills import AT_ONCE, Found, kill_and_complete, tear
+from tests.benchmarks.kills import AT_ONCE, IN_NAMESPACES, Found, can_unshare, kill_and_complete, tear
 
 KILLS = 3
 TRIALS = 400
@@ -52,6 +52,20 @@ def test_killed_run_ends_within_a_budget_that_is_too_small_for_it(tmp_path: Path
     assert "ended before it settled them" in found.ended_with
     assert 0 < len(found.finished) < TRIALS
     assert found.billed_usd <= found.taken_usd <= found.budget_usd
+
+
+def test_two_runs_in_namespaces_of_their_own_that_are_killed_pay_only_for_what_was_in_flight(tmp_path: Path) -> None:
+    if not can_unshare():
+        pytest.skip("unshare may not make a namespace of processes here")
+    found = kill_and_complete(KILLS, tmp_path, trials=TRIALS, budget_usd=Decimal("2"), namespaces=IN_NAMESPACES)
+
+    assert found.ended_with == ""
+    assert len(found.finished) == TRIALS
+    assert set(found.finished.values()) == {1}
+    assert [life.asked_again for life in found.lives] == [0] * KILLS
+    assert max(life.in_flight for life in found.lives) <= AT_ONCE * IN_NAMESPACES
+    assert found.requests == TRIALS + sum(life.in_flight for life in found.lives)
+    assert all(life.billed_usd <= life.taken_usd <= found.budget_usd for life in found.lives)
 
 
 def test_log_without_a_write_is_not_torn(tmp_path: Path) -> None:

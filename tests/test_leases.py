@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection
+import uuid
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +26,13 @@ import sqlalchemy as sa
 
 from tests.batch_server import serve_batches
 from tests.messages_server import MessagesServer
+from tests.postgres_server import postgres_server
 from workbench.definition.agent import Agent, parse_agent
-from workbench.ledger.leases import Leases
+from workbench.errors import PlanError
+from workbench.ledger import leases
+from workbench.ledger.holders import this_process
+from workbench.ledger.leases import Elsewhere, Leases
+from workbench.ledger.open_batches import intend_batch
 from workbench.ledger.schema import askers, budget_holds, claims
 from workbench.ledger.store import open_ledger
 from workbench.model.retrying import BATCHES, Retry
@@ -46,11 +56,11 @@ def has_looked(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Set when a run has found that another one is asking for what it needs."""
     looked, take = threading.Event(), Leases.take
 
-    def take_and_tell(self: Leases, connection: sa.Connection, keys: Collection[str]) -> frozenset[str]:
-        theirs = take(self, connection, keys)
-        if theirs:
+    async def take_and_tell(self: Leases, keys: Collection[str]) -> Elsewhere:
+        elsewhere = await take(self, keys)
+        if elsewhere.leased:
             looked.set()
-        return theirs
+        return elsewhere
 
     monkeypatch.setattr(Leases, "take", take_and_tell)
     return looked
@@ -70,13 +80,13 @@ def in_ledger(work: Callable[[sa.Connection], Any]) -> Any:
         return asyncio.run(ledger.transact(work))
 
 
-def lease(key: str, *, machine: str = ELSEWHERE, process: int = 1, seconds: float = 60) -> datetime:
+def lease(key: str, *, seconds: float = 60, **who: Any) -> datetime:
     """Has somebody else ask for this; until when."""
     until = datetime.now(UTC) + timedelta(seconds=seconds)
+    by = {"process": 1, "machine": ELSEWHERE, "namespace": ELSEWHERE, **who}
 
     def insert(connection: sa.Connection) -> None:
-        row = {"holder": "somebody", "process": process, "machine": machine, "until": until.isoformat()}
-        connection.execute(askers.insert().values(row))
+        connection.execute(askers.insert().values(holder="somebody", until=until.isoformat(), **by))
         connection.execute(claims.insert().values(key=key, holder="somebody"))
 
     in_ledger(insert)
@@ -127,9 +137,10 @@ print("answered", sum(trial.outcome == "answered" for trial in run.trials), flus
 """
 
 
-def start_script(server: MessagesServer) -> subprocess.Popen[str]:
+def start_script(server: MessagesServer, script: str = SCRIPT, *, within: Sequence[str] = ()) -> subprocess.Popen[str]:
     environment = {**os.environ, "ANTHROPIC_BASE_URL": server.url}
-    return subprocess.Popen([sys.executable, "-c", SCRIPT], env=environment, stdout=subprocess.PIPE, text=True)
+    command = [*within, sys.executable, "-c", script]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 
 def test_two_processes_ask_for_the_same_once(server: MessagesServer) -> None:
@@ -178,12 +189,8 @@ def test_lease_of_another_machine_lasts_until_it_is_not_renewed(agent: Agent, se
 
 def test_lease_of_a_process_that_has_ended_is_over(agent: Agent, server: MessagesServer) -> None:
     ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    with open_ledger() as ledger:
-        asyncio.run(ledger.transact(partial(Leases().take, keys=["a key"])))
-    machine = in_ledger(lambda connection: connection.scalar(sa.select(askers.c.machine)))
-    give_back()
     plan = plan_of(agent, range(2))
-    lease(key_of(plan, server, "0"), machine=machine, process=int(ended.stdout), seconds=3600)
+    lease(key_of(plan, server, "0"), **{**this_process(), "process": int(ended.stdout)}, seconds=3600)
 
     assert outcomes(run_trials(plan)) == {"answered"}
 
@@ -276,7 +283,7 @@ def test_batch_waits_for_what_is_being_streamed(agent: Agent, monkeypatch: pytes
 def test_leases_are_renewed_while_a_run_asks(
     agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(missing, "RENEWED_EVERY_SECONDS", 0.02)
+    monkeypatch.setattr(leases, "RENEWED_EVERY_SECONDS", 0.02)
     server.seconds_a_piece = 0.3
 
     def until() -> Any:
@@ -289,3 +296,121 @@ def test_leases_are_renewed_while_a_run_asks(
         wait_until(lambda: until() is None or until() > began)
         assert not run.done()
         run.result(30)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    pytest.importorskip("psycopg", reason="the driver is not installed (pip install 'agent-workbench[postgres]')")
+    with postgres_server() as address:
+        yield address
+
+
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def in_both_databases(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """The address of the ledger of this process and of those that it starts."""
+    address = f"sqlite:///{tmp_path / 'l.sqlite'}"
+    if request.param == "PostgreSQL":
+        server = request.getfixturevalue("postgres")
+        name = f"leases_{uuid.uuid4().hex}"
+        engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(sa.text(f"create database {name}"))
+        engine.dispose()
+        address = server.replace("/postgres?", f"/{name}?")
+    monkeypatch.setenv("WORKBENCH_LEDGER", address)
+    return address
+
+
+IN_A_SECOND = """
+from datetime import timedelta
+from workbench.ledger import leases
+
+leases.LASTS, leases.SURE_SECONDS, leases.RENEWED_EVERY_SECONDS = timedelta(seconds=1), 0.6, 0.2
+"""
+
+
+@pytest.mark.usefixtures("in_both_databases")
+def test_process_that_slept_past_its_lease_asks_for_nothing_that_another_took_over(
+    server: MessagesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LASTS", timedelta(seconds=1))
+    server.seconds_a_piece = 0.05
+    asleep = start_script(server, IN_A_SECOND + SCRIPT)
+    assert server.answered.wait(60)
+    asleep.send_signal(signal.SIGSTOP)
+    try:
+        plan = plan_of(parse_agent("---\nname: a\ndescription: b\n---\nYou ask.\n"), range(12))
+        assert outcomes(run_trials(plan)) == {"answered"}
+        asked = server.asked()
+    finally:
+        asleep.send_signal(signal.SIGCONT)
+    said = asleep.communicate(timeout=60)[0]
+
+    assert "This run lost its lease" in said
+    assert "answered 12" in said
+    assert server.asked() == asked, "what it woke up for was there"
+    assert sum(asked.values()) <= 12 + 3, "only what it had in flight is asked for again"
+
+
+UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+
+
+@pytest.mark.usefixtures("in_both_databases")
+def test_two_namespaces_of_processes_ask_for_the_same_once(server: MessagesServer) -> None:
+    if shutil.which("unshare") is None or subprocess.run([*UNSHARE, "true"], check=False).returncode:
+        pytest.skip("unshare may not make a namespace of processes here")
+    server.seconds_a_piece = 0.02
+    processes = [start_script(server, SCRIPT, within=UNSHARE) for _ in range(2)]
+
+    assert ["answered 12" in process.communicate(timeout=60)[0] for process in processes] == [True, True]
+    assert len(server.asked()) == 12
+    assert set(server.asked().values()) == {1}
+
+
+def test_what_is_put_into_a_batch_while_a_stream_begins_is_left_to_the_batch(
+    agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of(agent, range(3))
+    take = Leases.take
+
+    async def take_a_moment_later(self: Leases, keys: Collection[str]) -> Elsewhere:
+        monkeypatch.setattr(Leases, "take", take)
+        with open_ledger() as ledger:
+            assert intend_batch(ledger, [key_of(plan, server, "0")], endpoint=server.url, leases=Leases(ledger))
+        return await take(self, keys)
+
+    monkeypatch.setattr(Leases, "take", take_a_moment_later)
+
+    with pytest.raises(PlanError, match="1 of these trials are on their way in a message batch already"):
+        run_trials(plan)
+    assert sorted(server.asked()) == ["task 1#0", "task 2#0"]
+
+
+def test_interrupt_ends_the_wait_for_a_locked_ledger_and_loses_no_reply(
+    server: MessagesServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_LEDGER", str(tmp_path / "l.sqlite"))
+    server.seconds_a_piece = 0.05
+    process = start_script(server, SCRIPT)
+    assert server.answered.wait(60)
+    with closing(sqlite3.connect(tmp_path / "l.sqlite", isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        time.sleep(1)  # so that replies are there that cannot be written
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        assert time.monotonic() - began < 10
+        holder.execute("ROLLBACK")
+    assert process.returncode != 0
+    before = server.asked()
+    assert list(tmp_path.glob("l.sqlite.unsaved-*"))
+
+    server.seconds_a_piece = 0
+    plan = plan_of(parse_agent("---\nname: a\ndescription: b\n---\nYou ask.\n"), range(12))
+    run = run_trials(plan)
+
+    assert outcomes(run) == {"answered"}
+    assert not list(tmp_path.glob("l.sqlite.unsaved-*"))
+    finished = sum(trial.from_ledger for trial in run.trials)
+    assert sum(server.asked().values()) == sum(before.values()) + 12 - finished
+    assert sum(before.values()) - finished <= 3, "only what was cut off in the middle is asked for again"

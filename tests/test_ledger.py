@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,20 +144,30 @@ class LedgerRules:
 
     def test_key_is_leased_by_one_run_however_many_try_at_once(self, address: str) -> None:
         keys = {f"{number:064x}" for number in range(200)}
-        runs = [Leases() for _ in range(4)]
 
-        def take(run: Leases) -> set[str]:
+        def take(_: int) -> set[str]:
             with open_ledger(address) as ledger:
-                return keys - asyncio.run(ledger.transact(partial(run.take, keys=keys)))
+                elsewhere = asyncio.run(Leases(ledger).take(keys))
+                assert elsewhere.in_batches == frozenset()
+                return keys - elsewhere.leased
 
         with ThreadPoolExecutor() as threads:
-            taken = list(threads.map(take, runs))
+            taken = list(threads.map(take, range(4)))
 
         assert sorted(map(len, taken)) == [0, 0, 0, 200]
-        owner = next(run for run, mine in zip(runs, taken, strict=True) if mine)
-        with open_ledger(address) as ledger:
-            asyncio.run(ledger.transact(partial(owner.give_back, keys={min(keys)})))
-            assert asyncio.run(ledger.transact(partial(Leases().take, keys=keys))) == keys - {min(keys)}
+
+    def test_key_that_is_given_back_is_free_for_others(self, address: str) -> None:
+        keys = {f"{number:064x}" for number in range(200)}
+
+        async def take() -> tuple[set[str], set[str]]:
+            with open_ledger(address) as ledger:
+                first, second = Leases(ledger), Leases(ledger)
+                await first.take(keys)
+                before = (await second.take(keys)).leased
+                await first.give_back({min(keys)})
+                return set(before), set((await second.take(keys)).leased)
+
+        assert asyncio.run(take()) == (keys, keys - {min(keys)})
 
     def test_agents_full_text_is_kept_once_by_hash(self, agent: Agent, address: str) -> None:
         with open_ledger(address) as ledger:
@@ -284,7 +293,7 @@ class LedgerRules:
         assert [part.name for part in difference.parts] == ["model", "effort", "system"]
         assert str(difference).split(") differs in ")[1] == (
             f"model (recorded {recorded.request.model!r}, now {wanted.request.model!r}); "
-            "effort (recorded nothing, now 'low'); "
+            "effort (recorded 'medium', now 'low'); "
             "system (recorded '- Ask clarifying questions when requirements are unclear.' in line 2, "
             "now '- Never ask.')"
         )

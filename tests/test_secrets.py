@@ -7,6 +7,7 @@ import html
 import json
 import os
 import sqlite3
+import stat
 import subprocess
 import sys
 import zlib
@@ -285,6 +286,14 @@ def _unpacked(content: bytes) -> str:
 
 
 SOURCES = ("agents/leaky.md", "agents/leaky.tasks.yaml")
+LEDGERS = ("ledger.sqlite", "outputs/ledger.sqlite")
+"""What was asked and said is kept there as it was; nobody but their user may read them."""
+
+
+def assert_nobody_else_reads_the_ledgers(project: Path) -> None:
+    for path in (project / name for name in LEDGERS):
+        if path.exists():
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_no_canary_is_in_any_file_that_is_written(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -309,7 +318,8 @@ def test_no_canary_is_in_any_file_that_is_written(project: Path, capfd: pytest.C
     ]
 
     heard = "".join((str(failure.value), *said, *capfd.readouterr()))
-    assert found_in(project, ignored=SOURCES) == {}
+    assert found_in(project, ignored=(*SOURCES, *LEDGERS)) == {}
+    assert_nobody_else_reads_the_ledgers(project)
     assert [where for where, canary in CANARIES.items() if canary in heard] == []
     assert "raised ValueError" in heard
     written = {path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()}
@@ -374,4 +384,5 @@ def test_no_canary_is_in_what_the_commands_say(project: Path, tool: str) -> None
     assert done.returncode == 1, said
     assert "ValueError" in said
     assert [where for where, canary in CANARIES.items() if canary in said] == []
-    assert found_in(project, ignored=SOURCES) == {}
+    assert found_in(project, ignored=(*SOURCES, *LEDGERS)) == {}
+    assert_nobody_else_reads_the_ledgers(project)

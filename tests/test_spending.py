@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -63,6 +65,25 @@ def make_version_2(address: str) -> None:
     for name in ("scopes", "tokens", "picousd"):
         execute(address, f"alter table batch_items drop column {name}")
     execute(address, "update about set schema_version = 2")
+
+
+def fail_next_commit(ledger: Ledger) -> None:
+    """As where another program holds a lock just then."""
+    dialect: Any = ledger._engine.dialect
+    do_commit = dialect.do_commit
+
+    def fail_once(connection: Any) -> None:
+        dialect.do_commit = do_commit
+        if dialect.name == "sqlite":
+            locked: Exception = sqlite3.OperationalError("database is locked")
+            locked.sqlite_errorcode = sqlite3.SQLITE_BUSY  # type: ignore[attr-defined]
+        else:
+            import psycopg
+
+            locked = psycopg.errors.LockNotAvailable("canceling statement due to lock timeout")
+        raise locked
+
+    dialect.do_commit = fail_once
 
 
 def taken(address: str, scope: str = SCOPE) -> Spent:
@@ -166,6 +187,42 @@ class SpendingRules:
         assert taken(address) == WORST + WORST
         assert f"set aside by process {killed.pid}, since " in said
         assert "ended before it settled them" in said
+
+    def test_what_is_set_aside_for_a_batch_is_not_called_spent(self, address: str) -> None:
+        async def run() -> str:
+            with open_ledger(address) as ledger:
+                budget = await opened(ledger, 1.5)
+                account, most = budget.account, {"a" * 64: budget.most_in_batch(TRIAL)}
+                assert account is not None
+                assert intend_batch(
+                    ledger, most, endpoint="p", also=lambda connection: account.set_aside(connection, most)
+                )
+                another = await open_budget(
+                    ledger, [TRIAL], (limit_of(SCOPE, usd=None, tokens=WORST.tokens),), deadline_seconds=60
+                )
+                with pytest.raises(BudgetError) as error:
+                    another.check([TRIAL.request])
+                return str(error.value)
+
+        said = asyncio.run(run())
+
+        assert "spent already" not in said
+        assert f"{WORST.tokens:,} tokens set aside for message batches whose results are to come" in said
+
+    def test_transaction_that_is_tried_again_takes_what_it_takes_once(self, address: str) -> None:
+        async def run() -> None:
+            with open_ledger(address) as ledger:
+                budget = await opened(ledger, 10)
+                fail_next_commit(ledger)
+                reservation = await reserve(budget)
+                fail_next_commit(ledger)
+                await settle(budget, ledger, reservation, Usage(input_tokens=0, output_tokens=1))
+                await budget.close()
+
+        asyncio.run(run())
+
+        assert taken(address) == Spent(tokens=1, picousd=20_000_000)
+        assert query(address, "select * from budget_holds") == []
 
     def test_a_run_waits_for_what_another_that_is_alive_may_give_back(
         self, address: str, monkeypatch: pytest.MonkeyPatch

@@ -24,7 +24,7 @@ OFFLINE = Endpoint(kind="offline", base_url="http://offline.invalid")
 SERVER = Endpoint(kind="server", base_url="http://127.0.0.1:9")
 AGENTS = {"long": Agent(name="a", prompt="Long."), "short": Agent(name="a", prompt="Short.")}
 TASK = Task(
-    id="one", input="Which load?", graders=(GraderSpec(name="mentions", label="says", options={"any": ["load"]}),)
+    id="one", input="Which load?", graders=(GraderSpec(name="mentions", promise="says", options={"any": ["load"]}),)
 )
 
 

@@ -2,7 +2,8 @@
 the environment. Each sends the same trials and ends with an error where one was not answered.
 
 ours    run_trials: streamed, each reply in the ledger before it counts
-again   the same, then compare() and its tables; tells whether the SDK was imported
+hasty   the same, whose lease lasts a second
+again   ours, then compare() and its tables; tells whether the SDK was imported
 loop    the SDK's create(stream=True), events read as they come, nothing saved
 gather  the SDK's create() as most people write it: default transport, not streamed, nothing saved
 helper  the SDK's messages.stream() with its final message, nothing saved; aiohttp transport
@@ -42,6 +43,15 @@ def ours() -> Any:
     run = wb.run_trials(plan, concurrency=AT_ONCE, progress=False)
     _all_came(trial.outcome == "answered" for trial in run.trials)
     return run
+
+
+def hasty() -> None:
+    from datetime import timedelta
+
+    from workbench.ledger import leases
+
+    leases.LASTS, leases.SURE_SECONDS, leases.RENEWED_EVERY_SECONDS = timedelta(seconds=1), 0.6, 0.2
+    ours()
 
 
 def _made_up(_task: Any, reply: Any) -> Any:
@@ -125,6 +135,8 @@ async def helper(*, aiohttp: bool) -> None:
 def main() -> None:
     if NAME == "ours":
         ours()
+    elif NAME == "hasty":
+        hasty()
     elif NAME == "again":
         again()
     elif NAME == "import":

@@ -1,5 +1,6 @@
 """A run within a budget that is killed again and again, at any moment: what is asked for twice, what the ledger holds,
-and what it says of the money beside what the server counted."""
+and what it says of the money beside what the server counted. Then the same with two runs at once, each in a namespace
+of processes of its own, as in two containers: neither can tell whether the other is alive."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +27,8 @@ from workbench.trial.trial import Usage
 
 AT_ONCE = 20
 KILLS = 100
+IN_NAMESPACES = 2
+UNSHARE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 REQUESTS_A_LIFE = 60
 """At most so many requests are let through between two kills."""
 SCOPE = "kills"
@@ -126,20 +130,33 @@ def committed_trials(ledger: Path) -> int:
         return finished_trials(Path(folder) / ledger.name).total()
 
 
-def live_once(url: str, ledger: Path, program: Program, chance: random.Random) -> Life:
-    """Starts the run, lets some requests through and kills it."""
+def can_unshare() -> bool:
+    """Whether a process may be given a namespace of its own here."""
+    return shutil.which("unshare") is not None and not subprocess.run([*UNSHARE, "true"], check=False).returncode
+
+
+def live_once(url: str, ledger: Path, programs: Sequence[Program], chance: random.Random) -> Life:
+    """Starts the run, several times at once where there are several programs, lets some requests through and kills."""
     before, finished_before = counted(url), finished_trials(ledger)
-    process = subprocess.Popen(
-        program.command, env=os.environ | dict(program.environment), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+    processes = [
+        subprocess.Popen(
+            program.command,
+            env=os.environ | dict(program.environment),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        for program in programs
+    ]
     enough = before.requests + chance.randint(1, REQUESTS_A_LIFE)
-    while busy(url)[0] < enough and process.poll() is None:
+    while busy(url)[0] < enough and all(process.poll() is None for process in processes):
         time.sleep(0.005)
-    time.sleep(chance.uniform(0, 0.02))
-    process.send_signal(signal.SIGKILL)
-    _, errors = process.communicate()
-    if process.returncode != -signal.SIGKILL:
-        sys.exit(f"the run ended by itself ({process.returncode}): {errors.decode()[-2000:]}")
+    for process in processes:
+        time.sleep(chance.uniform(0, 0.02))
+        process.send_signal(signal.SIGKILL)
+    for process in processes:
+        _, errors = process.communicate()
+        if process.returncode != -signal.SIGKILL:
+            sys.exit(f"the run ended by itself ({process.returncode}): {errors.decode()[-2000:]}")
     while busy(url)[1]:
         time.sleep(0.005)
     committed = committed_trials(ledger)
@@ -179,14 +196,18 @@ class Found:
     taken_usd: Decimal
 
 
-def kill_and_complete(kills: int, folder: Path, *, trials: int, budget_usd: Decimal, seed: int = 20261123) -> Found:
-    """Kills a run within this budget so often, then lets it end."""
+def kill_and_complete(
+    kills: int, folder: Path, *, trials: int, budget_usd: Decimal, seed: int = 20261123, namespaces: int = 0
+) -> Found:
+    """Kills a run within this budget so often, then lets it end; with `namespaces`, so many runs of the same at once,
+    each in one of its own."""
     chance, ledger = random.Random(seed), folder / "ledger.sqlite"
     with serve(seconds=0.02, counts=True) as url:
-        asked = client("ours", trials, AT_ONCE, url, ledger=ledger)
+        asked = client("hasty" if namespaces else "ours", trials, AT_ONCE, url, ledger=ledger)
         budget = {"WORKBENCH_BUDGET_SCOPE": SCOPE, "WORKBENCH_BUDGET_USD": str(budget_usd)}
-        program = Program(command=asked.command, environment={**asked.environment, **budget})
-        lives = tuple(live_once(url, ledger, program, chance) for _ in range(kills))
+        command = [*(UNSHARE if namespaces else ()), *asked.command]
+        program = Program(command=command, environment={**asked.environment, **budget})
+        lives = tuple(live_once(url, ledger, [program] * max(1, namespaces), chance) for _ in range(kills))
         ended = subprocess.run(
             program.command,
             env=os.environ | dict(program.environment),
@@ -208,11 +229,23 @@ def kill_and_complete(kills: int, folder: Path, *, trials: int, budget_usd: Deci
 
 
 def main() -> None:
-    trials, budget = KILLS * REQUESTS_A_LIFE, Decimal("5")
+    """Both ways; the second only where namespaces can be made."""
+    _report(0)
+    if can_unshare():
+        print()
+        _report(IN_NAMESPACES)
+    else:
+        print("unshare may not make a namespace of processes here: nothing is said of two containers")
+
+
+def _report(namespaces: int) -> None:
+    runs = max(1, namespaces)
+    trials, budget = KILLS * REQUESTS_A_LIFE, Decimal("5") * runs
     with tempfile.TemporaryDirectory() as folder:
-        found = kill_and_complete(KILLS, Path(folder), trials=trials, budget_usd=budget)
+        found = kill_and_complete(KILLS, Path(folder), trials=trials, budget_usd=budget, namespaces=namespaces)
     lives = found.lives
-    print(f"{KILLS} SIGKILLs at random moments of a run of {trials} trials, {AT_ONCE} at once, within {budget} USD")
+    which = f"{runs} runs at once, each in a namespace of its own" if namespaces else "a run"
+    print(f"{KILLS} SIGKILLs at random moments of {which}, of {trials} trials, {AT_ONCE} at once, within {budget} USD")
     print(f"finished trials that were asked for again: {sum(life.asked_again for life in lives)}")
     print(f"in flight when killed, and so asked for twice: at most {max(life.in_flight for life in lives)}")
     print(f"log left behind and half a write put at its end: {sum(life.torn for life in lives)} times")

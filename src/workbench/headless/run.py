@@ -68,6 +68,7 @@ def run_document(document: NotebookNode, job: Job, *, progress: bool) -> Noteboo
             parameters=task.parameters,
             folder=project,
             deadlines=job.deadlines,
+            environment=job.environment,
             when_cells_ended=page.begin,
             earlier=task.earlier,
         )

@@ -26,10 +26,14 @@ def read_attempts(ledger: Ledger | str | Path | None = None, *, texts: bool = Tr
         LedgerError: the ledger cannot be opened or read.
     """
     columns = [column for column in attempts.c if texts or column.name not in _TEXTS]
-    found: dict[str, list[Any]] = {column.name: [] for column in columns}
     query = sa.select(*columns).order_by(attempts.c.id).execution_options(yield_per=_ROWS_AT_ONCE)
-    with opened_ledger(ledger) as opened, opened.reading() as connection:
+
+    def work(connection: sa.Connection) -> dict[str, list[Any]]:
+        found: dict[str, list[Any]] = {column.name: [] for column in columns}
         for rows in connection.execute(query).partitions():
             for values, more in zip(found.values(), zip(*rows, strict=True), strict=True):
                 values.extend(more)
-    return found
+        return found
+
+    with opened_ledger(ledger) as opened:
+        return opened.read(work)

@@ -5,6 +5,7 @@ A run of which everything is answered needs no more than that, and to import SQL
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -15,18 +16,23 @@ from pathlib import Path
 from typing import Any
 
 from workbench.definition.project import project_folder
+from workbench.errors import LedgerError
 from workbench.trial.trial import Reply, Usage, shared
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
-SECONDS_UNTIL_BUSY = 60
-"""How long a SQLite ledger waits for another process to finish writing."""
+SECONDS_UNTIL_BUSY = 1
+"""How long SQLite itself waits for another process to finish writing. Whoever reads or writes tries again, and says so:
+Python cannot be interrupted while SQLite waits."""
 KEYS_A_QUERY = 500
 
 REPLY_COLUMNS = ("text", "stop_reason", "model", "request_id", "seconds_to_first_token", "seconds")
 USAGE_COLUMNS = tuple(column.name for column in fields(Usage))
-FOUND_COLUMNS = ("key", "at", "attempts", "stop_details", *REPLY_COLUMNS, *USAGE_COLUMNS)
+_WRITTEN_COLUMNS = ("key", "at", "attempts", "stop_details", *REPLY_COLUMNS, *USAGE_COLUMNS)
+FOUND_COLUMNS = ("id", "checksum", *_WRITTEN_COLUMNS)
 """What `reply_of` reads."""
+UNSAVED_FILES = "{name}.unsaved-*.json"
+"""What could not be written into a ledger that is a file lies beside it under such a name."""
 
 
 def ledger_address(where: str | Path | None = None) -> str | Path:
@@ -39,34 +45,75 @@ def ledger_address(where: str | Path | None = None) -> str | Path:
 def read_replies(path: Path, keys: Sequence[str]) -> dict[str, Reply] | None:
     """The newest whole reply for each of these keys that the ledger in this file has one of.
 
-    `None` where only `open_ledger` can tell: there is no such file, or it is no ledger, one of another schema, or one
-    that cannot be read.
+    `None` where only `open_ledger` can tell: there is no such file, or it is no ledger, one of another schema, one that
+    cannot be read now, or one beside which something lies that is still to be taken in.
+
+    Raises:
+        LedgerError: a reply is not what was written.
     """
+    if next(path.parent.glob(UNSAVED_FILES.format(name=path.name)), None) is not None:
+        return None
+    rows = rows_in_file(path, FOUND_COLUMNS, keys, only_whole=True)
+    return None if rows is None else {row[2]: reply_of(row, ledger=str(path)) for row in rows}
+
+
+def rows_in_file(
+    path: Path, columns: Sequence[str], keys: Sequence[str], *, only_whole: bool = False
+) -> list[Sequence[Any]] | None:
+    """These columns of every attempt with one of these keys, oldest first; `None` where only `open_ledger` can tell."""
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=SECONDS_UNTIL_BUSY)) as connection:
             if next(connection.execute("SELECT max(schema_version) FROM about")) != (SCHEMA_VERSION,):
                 return None
-            return {row[0]: reply_of(row) for row in _rows(connection, keys)}
+            return list(_rows(connection, columns, keys, only_whole=only_whole))
     except sqlite3.Error:
         return None
 
 
-def _rows(connection: sqlite3.Connection, keys: Sequence[str]) -> Iterator[Sequence[Any]]:
-    columns = ", ".join(f'"{name}"' for name in FOUND_COLUMNS)
+def _rows(
+    connection: sqlite3.Connection, columns: Sequence[str], keys: Sequence[str], *, only_whole: bool
+) -> Iterator[Sequence[Any]]:
+    names = ", ".join(f'"{name}"' for name in columns)
+    also = " AND whole" if only_whole else ""
     for start in range(0, len(keys), KEYS_A_QUERY):
         part = keys[start : start + KEYS_A_QUERY]
         marks = ", ".join("?" * len(part))
-        query = f'SELECT {columns} FROM attempts WHERE "key" IN ({marks}) AND whole ORDER BY id'
-        yield from connection.execute(query, part)
+        yield from connection.execute(f'SELECT {names} FROM attempts WHERE "key" IN ({marks}){also} ORDER BY id', part)
 
 
-def reply_of(row: Sequence[Any]) -> Reply:
-    """The reply in a row of the columns `FOUND_COLUMNS`."""
-    _, at, attempts, stop_details, text, stop_reason, model, request_id, first, seconds, *usage = row
+def checksum_of(row: Sequence[Any], *, whole: bool) -> str:
+    """Of the columns `_WRITTEN_COLUMNS` of an attempt, and of whether it was answered to its end."""
+    text, *others = row[4], *row[:4], *row[5:]
+    digest = hashlib.blake2b((text or "").encode("utf-8", "surrogatepass"), digest_size=16)
+    digest.update(repr((text is None, whole, others)).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def checksum_of_row(row: dict[str, Any]) -> str:
+    """The same of a row that is about to be written."""
+    return checksum_of([row[name] for name in _WRITTEN_COLUMNS], whole=row["whole"])
+
+
+def reply_of(row: Sequence[Any], *, ledger: str) -> Reply:
+    """The reply in a row of the columns `FOUND_COLUMNS`; one of before there were checksums is held to its types.
+
+    Raises:
+        LedgerError: it is not what was written; names the row.
+    """
+    number, checksum, *written = row
+    _, at, attempts, stop_details, text, stop_reason, model, request_id, first, seconds, *usage = written
+    if checksum is not None and checksum != checksum_of(written, whole=True):
+        raise damaged_row(ledger, number, "its checksum is another")
+    try:
+        details = None if stop_details is None else json.loads(stop_details)
+    except (TypeError, ValueError):
+        raise damaged_row(ledger, number, "stop_details is no JSON") from None
+    if checksum is None and not (isinstance(text, str) and all(_is_count(count) for count in usage[:-1])):
+        raise damaged_row(ledger, number, "a text or a count is none")
     return Reply(
         text=text,
         stop_reason=shared(stop_reason),
-        stop_details=None if stop_details is None else json.loads(stop_details),
+        stop_details=details,
         model=shared(model),
         usage=Usage(**dict(zip(USAGE_COLUMNS, usage, strict=True))),
         request_id=request_id,
@@ -75,3 +122,15 @@ def reply_of(row: Sequence[Any]) -> Reply:
         attempts=attempts,
         at=at,
     )
+
+
+def damaged_row(ledger: str, number: int, why: str) -> LedgerError:
+    """What to raise where a row is not what was written."""
+    return LedgerError(
+        f"{ledger}: row {number} of the table attempts is damaged ({why}): put a copy of the ledger of before in its "
+        f"place, or have that request asked again by DELETE FROM attempts WHERE id = {number}"
+    )
+
+
+def _is_count(value: object) -> bool:
+    return value is None or type(value) is int

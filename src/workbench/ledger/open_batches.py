@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from workbench.ledger.budget.limits import NOTHING, Spent
 from workbench.ledger.budget.spending import settle_items
 from workbench.ledger.file import KEYS_A_QUERY
+from workbench.ledger.leases import Leases
 from workbench.ledger.schema import batch_items as _items
 from workbench.ledger.schema import batches as _batches
 from workbench.ledger.store import Ledger
@@ -42,26 +43,37 @@ class _Declined(Exception):
 
 
 def intend_batch(
-    ledger: Ledger, keys: Collection[str], *, endpoint: str, also: Callable[[sa.Connection], bool] | None = None
+    ledger: Ledger,
+    keys: Collection[str],
+    *,
+    endpoint: str,
+    leases: Leases | None = None,
+    also: Callable[[sa.Connection], bool] | None = None,
 ) -> int | None:
     """Notes that a batch of these requests is about to be sent, and gives its number in this ledger.
 
-    `None`, and nothing is noted, if one of them is in an open batch already, or if what is done `also`, in the same
-    transaction, returns False. Durable when it returns.
+    `None`, and nothing is noted, if one of them is in an open batch already, or leased by another run than that of
+    `leases`, or if what is done `also`, in the same transaction, returns False. Without `leases` it does not matter
+    who else is asking. Durable when it returns.
     """
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     intended = _batches.insert().values(place=endpoint, at=at, size=len(keys))
+
+    def work(connection: sa.Connection) -> int:
+        if leases is not None and not leases.put_into_batch(connection, keys):
+            raise _Declined
+        number = int(next(iter(connection.execute(intended).inserted_primary_key or ())))
+        rows = [{"key": key, "batch": number} for key in sorted(keys)]
+        for start in range(0, len(rows), KEYS_A_QUERY):
+            _insert_items(connection, rows[start : start + KEYS_A_QUERY])
+        if also is not None and not also(connection):
+            raise _Declined
+        return number
+
     try:
-        with ledger.writing() as connection:
-            number = int(next(iter(connection.execute(intended).inserted_primary_key or ())))
-            rows = [{"key": key, "batch": number} for key in sorted(keys)]
-            for start in range(0, len(rows), KEYS_A_QUERY):
-                _insert_items(connection, rows[start : start + KEYS_A_QUERY])
-            if also is not None and not also(connection):
-                raise _Declined
+        return ledger.change(work)
     except _Declined:
         return None
-    return number
 
 
 def _insert_items(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
@@ -74,19 +86,22 @@ def _insert_items(connection: sa.Connection, rows: list[dict[str, Any]]) -> None
 
 def name_batch(ledger: Ledger, number: int, batch_id: str) -> None:
     """Keeps what the API calls a batch."""
-    with ledger.writing() as connection:
-        connection.execute(_batches.update().where(_batches.c.number == number).values(batch_id=batch_id))
+    named = _batches.update().where(_batches.c.number == number).values(batch_id=batch_id)
+    ledger.change(lambda connection: connection.execute(named))
 
 
 def drop_batch(ledger: Ledger, number: int) -> None:
     """Forgets a batch that was never created; its requests may be sent again, and what was set aside for them is
     given back. One that has a name is kept."""
     unnamed = _batches.delete().where(_batches.c.number == number, _batches.c.batch_id.is_(None))
-    with ledger.writing() as connection:
+
+    def work(connection: sa.Connection) -> None:
         if connection.execute(unnamed).rowcount:
             keys = connection.scalars(sa.select(_items.c.key).where(_items.c.batch == number))
             settle_items(connection, list(keys), lambda _: NOTHING)
             connection.execute(_items.delete().where(_items.c.batch == number))
+
+    ledger.change(work)
 
 
 def close_batch_items(
@@ -97,11 +112,14 @@ def close_batch_items(
     `taken` gives what one of them took of the budget in which it was set aside; `None`: its worst case.
     """
     wanted = list(keys)
-    with ledger.writing() as connection:
+
+    def work(connection: sa.Connection) -> None:
         settle_items(connection, wanted, taken)
         for start in range(0, len(wanted), KEYS_A_QUERY):
             part = wanted[start : start + KEYS_A_QUERY]
             connection.execute(_items.delete().where(_items.c.key.in_(part)))
+
+    ledger.change(work)
 
 
 def find_open_batches(ledger: Ledger, *, endpoint: str) -> tuple[OpenBatch, ...]:
@@ -114,10 +132,9 @@ def find_open_batches(ledger: Ledger, *, endpoint: str) -> tuple[OpenBatch, ...]
     )
     keys: dict[int, set[str]] = {}
     rows: dict[int, Any] = {}
-    with ledger.reading() as connection:
-        for row in connection.execute(query).mappings():
-            rows[row["number"]] = row
-            keys.setdefault(row["number"], set()).add(row["key"])
+    for row in ledger.read(lambda connection: connection.execute(query).mappings().all()):
+        rows[row["number"]] = row
+        keys.setdefault(row["number"], set()).add(row["key"])
     return tuple(
         OpenBatch(
             number=number,
@@ -133,5 +150,4 @@ def find_open_batches(ledger: Ledger, *, endpoint: str) -> tuple[OpenBatch, ...]
 def known_batch_ids(ledger: Ledger, *, endpoint: str) -> frozenset[str]:
     """What the API calls the batches that were ever sent to this endpoint from this ledger."""
     query = sa.select(_batches.c.batch_id).where(_batches.c.place == endpoint, _batches.c.batch_id.is_not(None))
-    with ledger.reading() as connection:
-        return frozenset(connection.scalars(query))
+    return ledger.read(lambda connection: frozenset(connection.scalars(query)))

@@ -7,16 +7,23 @@ that they were made with: an endpoint is in `place`, leases are in `askers` with
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from workbench.ledger.file import SCHEMA_VERSION, SECONDS_UNTIL_BUSY
 
+_OWN = 0o600
+_SECONDS_TO_CONNECT = 10
+_SECONDS_WITHOUT_AN_ANSWER = 30
+_SECONDS_TO_CHANGE_THE_JOURNAL = 2
 _POSTGRESQL_LOCK = 5_042_011_977
 """Whoever makes or changes the tables holds this advisory lock; any number that others are unlikely to use."""
 
@@ -38,7 +45,23 @@ _AnyText = sa.Text().with_variant(_WithoutNul(), "postgresql")
 
 tables = sa.MetaData()
 
-about = sa.Table("about", tables, sa.Column("schema_version", sa.Integer, nullable=False))
+
+def _holder_columns() -> list[sa.Column[Any]]:
+    """Whose row it is and until when it lasts; see `holders.py`."""
+    return [
+        sa.Column("namespace", sa.String(16)),
+        sa.Column("started", sa.BigInteger),
+        sa.Column("clock", sa.String(16)),
+        sa.Column("clock_until", sa.BigInteger),
+    ]
+
+
+about = sa.Table(
+    "about",
+    tables,
+    sa.Column("schema_version", sa.Integer, nullable=False),
+    sa.Column("workbench", sa.String(32)),  # the version that brought it to this schema
+)
 
 texts = sa.Table(
     "texts",
@@ -79,6 +102,7 @@ attempts = sa.Table(
     sa.Column("draw", sa.BigInteger),
     sa.Column("cache_creation_1h_input_tokens", sa.Integer),
     sa.Column("service_tier", _AnyText),
+    sa.Column("checksum", sa.String(32)),
     sa.Index("ix_attempts_task", "task_id", "variant"),
 )
 
@@ -122,6 +146,7 @@ budget_holds = sa.Table(
     sa.Column("until", sa.String(32), nullable=False),
     sa.Column("tokens", sa.BigInteger, nullable=False),  # of what is taken, the part that is not known to be spent
     sa.Column("picousd", sa.BigInteger, nullable=False),
+    *_holder_columns(),
 )
 
 askers = sa.Table(
@@ -131,6 +156,7 @@ askers = sa.Table(
     sa.Column("process", sa.Integer, nullable=False),
     sa.Column("machine", sa.String(16), nullable=False),
     sa.Column("until", sa.String(32), nullable=False),
+    *_holder_columns(),
 )
 
 claims = sa.Table(
@@ -140,10 +166,15 @@ claims = sa.Table(
     sa.Column("holder", sa.String(32), nullable=False, index=True),
 )
 
-_COLUMNS_SINCE = {
-    2: (attempts, ("draw", "cache_creation_1h_input_tokens", "service_tier")),
-    3: (batch_items, ("scopes", "tokens", "picousd")),
-}
+_OF_HOLDERS = tuple(column.name for column in _holder_columns())
+_COLUMNS_SINCE = (
+    (2, attempts, ("draw", "cache_creation_1h_input_tokens", "service_tier")),
+    (3, batch_items, ("scopes", "tokens", "picousd")),
+    (5, about, ("workbench",)),
+    (5, attempts, ("checksum",)),
+    (5, askers, _OF_HOLDERS),
+    (5, budget_holds, _OF_HOLDERS),
+)
 
 
 def open_engine(url: str | sa.URL) -> sa.Engine:
@@ -156,7 +187,10 @@ def open_engine(url: str | sa.URL) -> sa.Engine:
     if address.drivername in ("postgres", "postgresql"):
         address = address.set(drivername="postgresql+psycopg")
     if address.get_backend_name() != "sqlite":
-        return sa.create_engine(address, pool_pre_ping=True)
+        engine = sa.create_engine(address, pool_pre_ping=True, connect_args=_patience_of_driver(address))
+        if engine.dialect.name == "postgresql":
+            sa.event.listen(engine, "connect", _set_up_postgresql)
+        return engine
     if address.database in (None, "", ":memory:"):
         raise sa.exc.ArgumentError("a database in memory keeps nothing; name a file, as in sqlite:///ledger.sqlite")
     engine = sa.create_engine(address)
@@ -168,7 +202,14 @@ def bring_up_to_date(engine: sa.Engine) -> int:
     """Makes the tables or adds what is new since they were made, in one transaction; the schema that is there now.
 
     A schema newer than `SCHEMA_VERSION` is left alone. Any number of processes may do this at once.
+
+    A ledger that is a file is its user's own: a new one, and one that is brought up to date, is nobody else's to read.
+    What a user permits afterwards stays permitted.
     """
+    file = _file_of(engine)
+    if file is not None and not file.exists():
+        with suppress(OSError):  # then SQLite says what is wrong
+            os.close(os.open(file, os.O_CREAT | os.O_WRONLY, _OWN))
     with engine.connect() as connection:
         found = _version(connection)
     if found is not None and found >= SCHEMA_VERSION:
@@ -181,11 +222,41 @@ def bring_up_to_date(engine: sa.Engine) -> int:
             _add_columns(connection, found)
         tables.create_all(connection)
         if found is None:
-            connection.execute(about.insert().values(schema_version=SCHEMA_VERSION))
+            connection.execute(about.insert().values(schema_version=SCHEMA_VERSION, workbench=_workbench()))
         else:
-            connection.execute(about.update().values(schema_version=SCHEMA_VERSION))
+            connection.execute(about.update().values(schema_version=SCHEMA_VERSION, workbench=_workbench()))
             _add_indexes(connection)
+    if file is not None and found is not None:
+        for path in (file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))):
+            with suppress(FileNotFoundError, PermissionError):  # another user's, who brought it along
+                path.chmod(_OWN)
     return SCHEMA_VERSION
+
+
+def _file_of(engine: sa.Engine) -> Path | None:
+    if engine.dialect.name != "sqlite" or not engine.url.database or engine.url.database.startswith("file:"):
+        return None
+    return Path(engine.url.database)
+
+
+def workbench_of(engine: sa.Engine) -> str:
+    """The version of the workbench that brought a ledger to its schema, in words: an older one cannot use it."""
+    with engine.connect() as connection:
+        there = {column["name"] for column in sa.inspect(connection).get_columns(about.name)}
+        version = connection.scalar(sa.select(sa.func.max(about.c.workbench))) if "workbench" in there else None
+    return "the one that wrote it" if version is None else str(version)
+
+
+def _workbench() -> str:
+    return metadata.version("agent-workbench")[:32]
+
+
+def one_after_the_other(connection: sa.Connection) -> None:
+    """Whoever called this too waits until the transaction of this one ends: for what is read first and then written.
+
+    A row is written to before anything is read; a row that all may see would not hold anybody up.
+    """
+    connection.execute(about.update().values(schema_version=about.c.schema_version))
 
 
 def _version(connection: sa.Connection) -> int | None:
@@ -197,10 +268,13 @@ def _version(connection: sa.Connection) -> int | None:
 
 def _add_columns(connection: sa.Connection, found: int) -> None:
     """Those that came after the version found, in the tables that it had; the others are made whole."""
-    for version, (table, names) in _COLUMNS_SINCE.items():
+    for version, table, names in _COLUMNS_SINCE:
         if version <= found or not sa.inspect(connection).has_table(table.name):
             continue
+        there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
         for name in names:
+            if name in there:
+                continue
             column = sa.schema.CreateColumn(table.c[name]).compile(dialect=connection.dialect)
             connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {column}")
 
@@ -230,10 +304,25 @@ def _alone(engine: sa.Engine) -> Iterator[sa.Connection]:
             yield connection
 
 
+def _patience_of_driver(address: sa.URL) -> dict[str, Any]:
+    """How long psycopg waits for a server that does not answer at all, unless the address says so."""
+    if address.get_driver_name() != "psycopg":
+        return {}
+    wanted = {"connect_timeout": _SECONDS_TO_CONNECT, "tcp_user_timeout": _SECONDS_WITHOUT_AN_ANSWER * 1000}
+    return {name: value for name, value in wanted.items() if name not in address.query}
+
+
+def _set_up_postgresql(connection: Any, _: object) -> None:
+    # A table may be locked for hours: better to come back and say so than to wait where nothing can be said.
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = {SECONDS_UNTIL_BUSY * 1000}")
+    connection.commit()
+
+
 def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
     connection.execute(f"PRAGMA busy_timeout = {SECONDS_UNTIL_BUSY * 1000}")
     connection.execute("PRAGMA synchronous = FULL")
-    deadline = time.monotonic() + SECONDS_UNTIL_BUSY
+    deadline = time.monotonic() + _SECONDS_TO_CHANGE_THE_JOURNAL
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,22 +21,27 @@ import sqlalchemy as sa
 
 from workbench.definition.agent import Agent
 from workbench.errors import LedgerError
+from workbench.ledger.counts import known_counts
 from workbench.ledger.file import (
     FOUND_COLUMNS,
     KEYS_A_QUERY,
     REPLY_COLUMNS,
     SCHEMA_VERSION,
     USAGE_COLUMNS,
+    checksum_of_row,
+    damaged_row,
     ledger_address,
     reply_of,
 )
 from workbench.ledger.groups import GroupedWrites
+from workbench.ledger.patience import Patience
 from workbench.ledger.schema import attempts as _attempts
-from workbench.ledger.schema import bring_up_to_date, open_engine
+from workbench.ledger.schema import bring_up_to_date, open_engine, workbench_of
 from workbench.ledger.schema import texts as _texts
-from workbench.secrets import bytes_without_secrets, scrubber
+from workbench.ledger.unsaved import keep_unsaved, take_in, unsaved_files
+from workbench.secrets import scrubber
 from workbench.trial.difference import Difference, Recorded, difference_between, names_of_parts, nearness
-from workbench.trial.trial import Reply, Trial
+from workbench.trial.trial import Reply, Trial, Usage
 
 T = TypeVar("T")
 
@@ -56,6 +62,17 @@ def open_ledger(where: str | Path | None = None) -> Ledger:
     except OSError as error:
         raise LedgerError(f"{address}: the folder of the ledger cannot be made: {error.strerror}") from error
     return Ledger(sa.URL.create("sqlite", database=str(address)))
+
+
+def check_ledger(where: str | Path | None = None) -> None:
+    """Passes where this workbench can use the ledger, or there is none yet: to find out before much is begun.
+
+    Raises:
+        LedgerError: as `open_ledger`.
+    """
+    address = ledger_address(where)
+    if isinstance(address, str) or address.exists():
+        open_ledger(where).close()
 
 
 @contextmanager
@@ -98,8 +115,10 @@ class Ledger:
                 "PostgreSQL with pip install 'agent-workbench[postgres]'"
             ) from error
         self.name = self._engine.url.render_as_string(hide_password=True).removeprefix("sqlite:///")
+        self._patience = Patience(self.name, is_file=self._engine.dialect.name == "sqlite")
         try:
             self._bring_up_to_date()
+            self._take_in_unsaved()
         except LedgerError:
             self._engine.dispose()
             raise
@@ -155,17 +174,23 @@ class Ledger:
         return result
 
     def find(self, keys: Iterable[str]) -> dict[str, Reply]:
-        """The newest whole reply for each of these keys that has one."""
+        """The newest whole reply for each of these keys that has one.
+
+        Raises:
+            LedgerError: the ledger cannot be read, or one of them is not what was written.
+        """
         wanted = list(dict.fromkeys(keys))
-        found: dict[str, Reply] = {}
-        with self.reading() as connection:
+
+        def work(connection: sa.Connection) -> dict[str, Reply]:
+            found: dict[str, Reply] = {}
             for start in range(0, len(wanted), KEYS_A_QUERY):
-                part = wanted[start : start + KEYS_A_QUERY]
-                rows = connection.execute(
-                    sa.select(*_FOUND).where(_attempts.c.key.in_(part), _attempts.c.whole).order_by(_attempts.c.id)
-                )
-                found.update((row[0], reply_of(row)) for row in rows)
-        return found
+                of_part = sa.and_(_attempts.c.key.in_(wanted[start : start + KEYS_A_QUERY]), _attempts.c.whole)
+                with _naming_undecodable(connection, of_part, self.name):
+                    rows = connection.execute(sa.select(*_FOUND).where(of_part).order_by(_attempts.c.id))
+                    found.update((row[2], reply_of(row, ledger=self.name)) for row in rows)
+            return found
+
+        return self.read(work)
 
     def nearest(self, trial: Trial) -> Difference | None:
         """The recorded attempt that comes nearest to this trial, and what differs; `None` for an empty ledger.
@@ -174,38 +199,91 @@ class Ledger:
         fewest parts. Of the same task, those that `_ATTEMPTS_COMPARED` does not reach are left out.
         """
         own_sha256 = _sha256(_bytes(trial.request.system))
-        with self.reading() as connection:
-            recorded = [_recorded(row) for row in connection.execute(_near(trial)).mappings()]
+
+        def work(connection: sa.Connection) -> tuple[Recorded, bytes] | None:
+            recorded = self._recorded(connection, _near(trial))
             if not recorded:
                 newest = sa.select(*_COMPARED).order_by(_attempts.c.id.desc()).limit(_ATTEMPTS_COMPARED)
-                recorded = [_recorded(row) for row in connection.execute(newest).mappings()]
+                recorded = self._recorded(connection, newest)
             if not recorded:
                 return None
             best = max(recorded, key=lambda attempt: nearness(attempt, trial, own_sha256))
-            system = connection.scalar(sa.select(_texts.c.body).where(_texts.c.sha256 == best.system_sha256)) or b""
+            body = connection.scalar(sa.select(_texts.c.body).where(_texts.c.sha256 == best.system_sha256))
+            return best, body or b""
+
+        found = self.read(work)
+        if found is None:
+            return None
+        best, system = found
         names = names_of_parts(best, trial, own_sha256)
         return difference_between(best, system.decode("utf-8", "surrogateescape"), trial, names)
 
     def endpoints(self) -> tuple[str, ...]:
         """The base URLs of the endpoints that have answered, in the order of the alphabet."""
         query = sa.select(_attempts.c.place).where(_attempts.c.whole).distinct().order_by(_attempts.c.place)
-        with self.reading() as connection:
-            return tuple(connection.scalars(query))
+        return self.read(lambda connection: tuple(connection.scalars(query)))
 
     def count(self, *, whole: bool = False) -> int:
         """How many attempts the ledger holds; with `whole`, only those that were answered to the end."""
         query = sa.select(sa.func.count()).select_from(_attempts)
-        with self.reading() as connection:
-            return int(connection.scalar(query.where(_attempts.c.whole) if whole else query) or 0)
+        wanted = query.where(_attempts.c.whole) if whole else query
+        return self.read(lambda connection: int(connection.scalar(wanted) or 0))
+
+    def read(self, work: Callable[[sa.Connection], T]) -> T:
+        """What `work` finds out in the tables of `schema.py`. It is called anew where the database went away in between
+        or was locked, for `PATIENCE_SECONDS` at most.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+
+        def once() -> T:
+            with self._engine.connect() as connection:
+                return work(connection)
+
+        return self._patience.until_done(once, "read")
+
+    def change(self, work: Callable[[sa.Connection], T]) -> T:
+        """The same for a transaction, in the calling thread; what it wrote is on disk when this returns. What `work`
+        raises undoes it.
+
+        Raises:
+            LedgerError: nothing was written.
+        """
+        return self._patience.until_done(partial(self._in_transaction, _Try(), work), "written")
+
+    def give_up_waiting(self) -> None:
+        """Nobody waits any more for a ledger that is locked or gone, until it answers again: who does gets a
+        `LedgerError` at once, and what could not be written is kept in a file beside it."""
+        self._patience.give_up()
+
+    @property
+    def waits_for(self) -> str:
+        """What the ledger is waiting for at this moment; empty: for nothing."""
+        return self._patience.waits_for
 
     def _bring_up_to_date(self) -> None:
-        with self._translated("opened"):
-            version = bring_up_to_date(self._engine)
+        version = self._patience.until_done(lambda: bring_up_to_date(self._engine), "opened")
         if version != SCHEMA_VERSION:
             raise LedgerError(
-                f"{self.name}: the ledger has schema {version}, this workbench writes {SCHEMA_VERSION}; "
-                "upgrade the workbench or name another ledger in WORKBENCH_LEDGER"
+                f"{self.name}: the ledger has schema {version}, this workbench writes {SCHEMA_VERSION}; upgrade the "
+                f"workbench to {workbench_of(self._engine)} or later, or name another ledger in WORKBENCH_LEDGER"
             )
+
+    def _take_in_unsaved(self) -> None:
+        for path in unsaved_files(self._engine.url):
+            try:
+                count = self.change(partial(take_in, path=path))
+            except FileNotFoundError:
+                continue  # somebody else was faster
+            except (ValueError, KeyError, TypeError, OSError) as error:
+                raise LedgerError(
+                    f"{path}: this file should hold replies that could not be written into the ledger, and cannot be "
+                    f"read: {error}; move it away to go on without them"
+                ) from error
+            path.unlink(missing_ok=True)
+            if count:
+                print(f"{self.name}: took in {count} attempts that could not be written before.", flush=True)
 
     def _commit(self, gathered: Sequence[_Item]) -> list[Any]:
         """Writes all of it in one transaction; what each returned, in the same order."""
@@ -221,19 +299,61 @@ class Ledger:
             texts[agent_sha256], texts[system_sha256] = file, system
             rows.append(_row(each.trial, agent_sha256, system_sha256, scrub))
         works = {each.work: each.committed for each in gathered if each.work is not None}
-        with self._translated("written"):
+
+        def write(connection: sa.Connection) -> dict[Any, Any]:
+            if rows:
+                connection.execute(_attempts.insert(), rows)
+            return {work: work(connection) for work in works}
+
+        this_try = _Try()
+
+        def once() -> dict[Any, Any]:
             self._store_texts({sha256: body for sha256, body in texts.items() if sha256 not in self._known_texts})
-            with self._engine.begin() as connection:
-                if self._engine.dialect.name == "sqlite":
-                    # Else two processes that both read before they write would refuse each other.
-                    connection.exec_driver_sql("BEGIN IMMEDIATE")
-                if rows:
-                    connection.execute(_attempts.insert(), rows)
-                results = {work: work(connection) for work in works}
+            return self._in_transaction(this_try, write)
+
+        try:
+            results = self._patience.until_done(once, "written")
+        except LedgerError as error:
+            raise self._kept_beside(error, rows, texts) from error.__cause__
         for work, committed in works.items():
             if committed is not None:
                 committed(results[work])
         return [None if each.work is None else results[each.work] for each in gathered]
+
+    def _in_transaction(self, this_try: _Try, work: Callable[[sa.Connection], T]) -> T:
+        """One try. Where the connection broke just when the last one was to be committed, the server is asked what
+        became of that: to write it again would pay for a reply twice."""
+        if this_try.transaction is not None and self._was_committed(this_try.transaction):
+            committed: T = this_try.result
+            return committed
+        this_try.transaction = None
+        with self._engine.begin() as connection:
+            number = None
+            if self._engine.dialect.name == "sqlite":
+                # Else two processes that both read before they write would refuse each other.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            elif self._engine.dialect.name == "postgresql":
+                number = connection.scalar(sa.select(sa.func.txid_current()))
+            result = this_try.result = work(connection)
+            this_try.transaction = number
+        return result
+
+    def _was_committed(self, transaction: int) -> bool:
+        with self._engine.connect() as connection:
+            status = connection.scalar(sa.select(sa.func.txid_status(sa.cast(transaction, sa.BigInteger))))
+        if status == "in progress":
+            raise sa.exc.OperationalError("txid_status", None, _StillCommitting())
+        return bool(status == "committed")
+
+    def _kept_beside(self, error: LedgerError, rows: list[dict[str, Any]], texts: dict[str, bytes]) -> LedgerError:
+        """The same error, and what became of the attempts that could not be written."""
+        if not rows:
+            return error
+        try:
+            path = keep_unsaved(self._engine.url, rows, texts)
+        except OSError as also:
+            return LedgerError(f"{error} (nor could they be kept in a file beside it: {also.strerror})")
+        return LedgerError(f"{error}. What came back is kept in {path}, and the next run takes it in")
 
     def _text_of(self, agent: Agent) -> tuple[str, bytes]:
         """The agent's file and its hash; made once, because an agent writes its file anew each time it is asked."""
@@ -246,46 +366,50 @@ class Ledger:
         for sha256, body in new.items():
             try:
                 with self._engine.begin() as connection:
-                    # Under the hash of what was sent: without its secrets it is still found again.
-                    connection.execute(_texts.insert().values(sha256=sha256, body=bytes_without_secrets(body)))
+                    connection.execute(_texts.insert().values(sha256=sha256, body=body))
             except sa.exc.IntegrityError:
                 continue  # this very text is stored already, from another run or process
         self._known_texts.update(new)
 
-    @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
-        """A connection to the tables of `schema.py`, to read from.
+    def _recorded(self, connection: sa.Connection, query: sa.Select[Any]) -> list[Recorded]:
+        found = []
+        for row in connection.execute(query).mappings():
+            try:
+                found.append(_recorded(row))
+            except ValueError:
+                raise damaged_row(self.name, row["id"], "request is no JSON") from None
+        return found
 
-        Raises:
-            LedgerError: the ledger cannot be read.
-        """
-        with self._translated("read"), self._engine.connect() as connection:
-            yield connection
 
-    @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
-        """A transaction of its own in the calling thread, on disk when this ends.
+class _Try:
+    """What became of a transaction that is tried again and again."""
 
-        Raises:
-            LedgerError: nothing was written.
-        """
-        with self._translated("written"), self._engine.begin() as connection:
-            yield connection
+    transaction: int | None = None
+    """Its number on the server, once all is done in it but the commit."""
+    result: Any = None
 
-    @contextmanager
-    def _translated(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except sa.exc.SQLAlchemyError as error:
-            cause = getattr(error, "orig", None) or error
-            is_file = self._engine.dialect.name == "sqlite"
-            advice = "see whether its file can be read and written" if is_file else "see whether its server is there"
-            if "full" in str(cause):
-                advice = "free some space"
-            raise LedgerError(
-                f"{self.name}: the ledger could not be {what}: {cause}; {advice}, or name another ledger in "
-                "WORKBENCH_LEDGER, then run the same again: what it holds is not asked for twice"
-            ) from error
+
+class _StillCommitting(Exception):
+    sqlstate = "57P03"
+
+    def __str__(self) -> str:
+        return "the server still holds a transaction whose connection broke"
+
+
+@contextmanager
+def _naming_undecodable(connection: sa.Connection, rows: sa.ColumnElement[bool], ledger: str) -> Iterator[None]:
+    """Says which row it was where one holds bytes that are no text."""
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        if "decode" not in str(error.orig).lower():
+            raise
+        for number in connection.scalars(sa.select(_attempts.c.id).where(rows).order_by(_attempts.c.id)).all():
+            try:
+                connection.execute(sa.select(*_FOUND).where(_attempts.c.id == number)).all()
+            except sa.exc.OperationalError:
+                raise damaged_row(ledger, number, "bytes that are no text") from None
+        raise
 
 
 def _sha256(text: bytes) -> str:
@@ -305,18 +429,21 @@ def _row(trial: Trial, agent_sha256: str, system_sha256: str, scrub: Callable[[s
         "place": trial.endpoint.base_url,
         "agent_sha256": agent_sha256,
         "system_sha256": system_sha256,
-        "request": scrub(json.dumps(request, sort_keys=True)),
+        "request": json.dumps(request, sort_keys=True),
         "whole": reply is not None and failure is None,
         "attempts": reply.attempts if reply else 1,
     }
     row |= {name: getattr(reply, name, None) for name in REPLY_COLUMNS}
-    row |= {name: getattr(reply.usage, name) if reply else None for name in USAGE_COLUMNS}
+    row |= {name: None if row[name] is None else float(row[name]) for name in ("seconds_to_first_token", "seconds")}
+    counts = known_counts(reply.usage) if reply else Usage()
+    row |= {name: getattr(counts, name) for name in USAGE_COLUMNS}
     row["stop_details"] = json.dumps(reply.stop_details) if reply and reply.stop_details is not None else None
     row["failure_type"] = failure.type if failure else None
     row["failure_message"] = _storable(scrub(failure.message)) if failure else None
     row["failure_status"] = failure.status if failure else None
     if failure and failure.request_id:
         row["request_id"] = failure.request_id
+    row["checksum"] = checksum_of_row(row)
     return row
 
 
@@ -365,7 +492,7 @@ _FOUND = [_attempts.c[name] for name in FOUND_COLUMNS]
 _COMPARED = [
     _attempts.c[name]
     for name in (
-        *("variant", "task_id", "repeat", "draw", "place", "at"),
+        *("id", "variant", "task_id", "repeat", "draw", "place", "at"),
         *("request", "system_sha256", "whole", "failure_type"),
     )
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -54,9 +55,12 @@ def find_versions(ledger: Ledger, names: Collection[str]) -> tuple[TriedVersion,
         .order_by(tried.c.newest.desc())
     )
     named = sa.select(attempts.c.agent_sha256, attempts.c.variant).distinct()
-    with ledger.reading() as connection:
+
+    def work(connection: sa.Connection) -> tuple[Sequence[Any], Sequence[Any]]:
         rows = connection.execute(listed).all()
-        labels = connection.execute(named.where(attempts.c.agent_sha256.in_([row[0] for row in rows]))).all()
+        return rows, connection.execute(named.where(attempts.c.agent_sha256.in_([row[0] for row in rows]))).all()
+
+    rows, labels = ledger.read(work)
     variants: dict[str, list[str]] = {}
     for sha256, variant in labels:
         variants.setdefault(sha256, []).append(variant)

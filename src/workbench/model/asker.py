@@ -18,6 +18,7 @@ from dataclasses import replace
 from workbench.definition.agent import Agent
 from workbench.errors import LedgerError, WorkbenchError
 from workbench.ledger.budget.reservation import Budget, Reservation, used_up
+from workbench.ledger.leases import Leases
 from workbench.ledger.store import Ledger
 from workbench.model.api import DEADLINE_SECONDS, STOPPED, Attempt, Model, OnText
 from workbench.model.limiter import Limiter, family_of
@@ -69,6 +70,7 @@ class Asker:
         budget: Budget | None = None,
         deadline_seconds: float = DEADLINE_SECONDS,
         retry: Retry = STREAMS,
+        leases: Leases | None = None,
     ) -> None:
         self.errors: list[WorkbenchError] = []
         self._models = models
@@ -77,6 +79,7 @@ class Asker:
         self._budget = budget
         self._deadline_seconds = deadline_seconds
         self._retry = retry
+        self._leases = leases
         self._ending = asyncio.Event()
         self._tracer = tracer()
         # An endpoint has its own rate limits and its own cache of prompts.
@@ -107,6 +110,7 @@ class Asker:
 
         Raises:
             LedgerError: the attempt is not on disk.
+            LeaseLost: somebody else may be asking for it; it was not sent again.
             SetupError: it failed in a way that every trial would.
             BudgetError: its worst case does not fit beside what is spent.
         """
@@ -189,9 +193,14 @@ class Asker:
             # The slot first, the money second: a worst case that is set aside while it waits in a queue would keep
             # others from being sent.
             reservation = await self._reserved(trial)
+            try:
+                if self._leases is not None:
+                    await self._leases.confirm()  # it may have waited for long, and the machine may have slept
+            except BaseException:
+                self._release(reservation)
+                raise
             if clock.seconds_left <= 0:  # waiting for money has used it up
-                if self._budget is not None and reservation is not None:
-                    self._budget.release(reservation)
+                self._release(reservation)
                 return None
             clock.start()
             if turn is not None:
@@ -243,6 +252,10 @@ class Asker:
             await self._ledger.write(settled, agent)
         else:
             await self._ledger.write(settled, agent, also=self._budget.renew, committed=self._budget.renewed)
+
+    def _release(self, reservation: Reservation | None) -> None:
+        if self._budget is not None and reservation is not None:
+            self._budget.release(reservation)
 
     async def _reserved(self, trial: Trial) -> Reservation | None:
         if self._budget is None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -12,7 +12,7 @@ from workbench.definition.agent import Agent
 from workbench.errors import LedgerError, PlanError, WorkbenchError
 from workbench.ledger.budget.limits import Limit
 from workbench.ledger.budget.reservation import Budget, open_budget
-from workbench.ledger.leases import RENEWED_EVERY_SECONDS, Leases, leased_by_others
+from workbench.ledger.leases import Elsewhere, LeaseLost, Leases
 from workbench.ledger.open_batches import find_open_batches
 from workbench.ledger.store import Ledger, opened_ledger
 from workbench.model.anthropic import retirement_of
@@ -60,10 +60,14 @@ def _refuse_what_is_in_batches(trials: Sequence[Trial], ledger: Ledger) -> None:
     on_their_way = _in_batches(trials, ledger)
     count = sum(trial.key in on_their_way for trial in trials if trial.reply is None) if on_their_way else 0
     if count:
-        raise PlanError(
-            f"{count} of these trials are on their way in a message batch already; run the same with via='batch' to "
-            "wait for them, or with mode='fresh' to pay for them once more"
-        )
+        raise _in_a_batch(count)
+
+
+def _in_a_batch(count: int) -> PlanError:
+    return PlanError(
+        f"{count} of these trials are on their way in a message batch already; run the same with via='batch' to "
+        "wait for them, or with mode='fresh' to pay for them once more"
+    )
 
 
 @contextmanager
@@ -75,6 +79,10 @@ def _given_back(run: _AskingAll) -> Iterator[None]:
         # What was set aside stays so: if the ledger could not be written, nobody knows what of it was spent.
         with suppress(LedgerError):  # nor can that be written, most likely
             Started(run.give_leases_back()).result()
+        raise
+    except KeyboardInterrupt:
+        with suppress(LedgerError):  # who interrupts does not want to wait for it
+            Started(run.close()).result()
         raise
     except BaseException:
         Started(run.close()).result()
@@ -96,7 +104,7 @@ class _AskingAll:
         self.budget: Budget | None = None
         self._asker: Asker | None = None
         self._batches: dict[Endpoint, BatchProgress] = {}
-        self._leases = Leases()
+        self._leases = Leases(ledger)
         self._asked_by_others = 0
         self._count = sum(1 for _ in self._missing())
         self.tally = Tally(from_ledger=len(trials) - self._count)
@@ -125,8 +133,11 @@ class _AskingAll:
             await self.budget.close()
 
     async def give_leases_back(self) -> None:
-        if not self._leases.is_empty:
-            await self._ledger.transact(self._leases.give_back)
+        await self._leases.give_back()
+
+    def give_up_waiting(self) -> None:
+        """Nobody waits any more for a ledger that is locked or gone."""
+        self._ledger.give_up_waiting()
 
     async def ask(self) -> None:
         """Each as a stream, where it is to be answered; in a fresh run, whoever else asks for the same."""
@@ -144,6 +155,7 @@ class _AskingAll:
                 budget=self.budget,
                 deadline_seconds=self._settings.deadline_seconds,
                 retry=self._settings.retry or STREAMS,
+                leases=None if self._settings.is_fresh else self._leases,
             )
 
             async def ask_but(theirs: Collection[str]) -> None:
@@ -158,41 +170,49 @@ class _AskingAll:
             if self._settings.is_fresh:
                 await ask_but(())  # paid anew whatever others are asking for, so it leases nothing and waits for nobody
             else:
-                async with _renewed(self._leases, self._ledger):
-                    await self._share(ask_but, self._leases.take)
+                await self._share(ask_but, lambda elsewhere: elsewhere.keys)
 
     async def _share(
-        self,
-        ask_but: Callable[[Collection[str]], Awaitable[None]],
-        look: Callable[..., frozenset[str]],
+        self, ask_but: Callable[[Collection[str]], Awaitable[None]], others: Callable[[Elsewhere], frozenset[str]]
     ) -> None:
-        """Asks for what no other run is asking for, and waits for the rest: until it has come, or is to be asked for
-        here after all."""
+        """Asks for what is not for `others` to bring, and waits for the rest: until it has come, or is to be asked for
+        here after all. Where the lease was lost on the way, what is not answered yet is shared out anew."""
         wait = FIRST_LOOK_SECONDS
-        while True:
-            before = self.tally.done
-            theirs = await self._asked_elsewhere(look)
-            await ask_but(theirs)
-            self._asked_by_others = len(theirs)
-            if not theirs:
-                return
-            if self.budget is not None:
-                # What is set aside and not spent goes back, else those that we wait for might wait for us.
-                await self.budget.close()
-            wait = FIRST_LOOK_SECONDS if self.tally.done > before else min(LONGEST_LOOK_SECONDS, wait * 1.5)
-            await asyncio.sleep(wait)
+        async with self._leases.kept():
+            while True:
+                before = self.tally.done
+                elsewhere = await self._asked_elsewhere()
+                theirs = others(elsewhere)
+                await ask_but(theirs)
+                self._asked_by_others = len(elsewhere.leased)
+                if self._leases.is_lost and next(self._missing(), None) is not None:
+                    print(
+                        "This run lost its lease on what it was asking for (it slept, or could not reach the ledger): "
+                        "it asks only for what no other run has taken over.",
+                        flush=True,
+                    )
+                    continue
+                if not theirs:
+                    return
+                if self.budget is not None:
+                    # What is set aside and not spent goes back, else those that we wait for might wait for us.
+                    await self.budget.close()
+                if not elsewhere.leased:
+                    raise _in_a_batch(len(theirs))
+                wait = FIRST_LOOK_SECONDS if self.tally.done > before else min(LONGEST_LOOK_SECONDS, wait * 1.5)
+                await asyncio.sleep(wait)
 
-    async def _asked_elsewhere(self, look: Callable[..., frozenset[str]]) -> frozenset[str]:
+    async def _asked_elsewhere(self) -> Elsewhere:
         """What others are asking for and have not answered yet. What they have answered is settled."""
         missing = {self.trials[index].key: index for index in self._missing()}
-        theirs = await self._ledger.transact(partial(look, keys=missing))
+        elsewhere = await self._leases.take(missing)
         # In this order: a run writes a reply before it gives its lease back, so what was nobody's any more at the look
         # is in the ledger by now. The other way round it could be answered in between, and asked for again.
         found = await asyncio.to_thread(self._ledger.find, missing)
         for key, reply in found.items():
             self.trials[missing[key]] = replace(self.trials[missing[key]], reply=reply, from_ledger=True)
             self.tally.found()
-        return theirs - found.keys()
+        return Elsewhere(leased=elsewhere.leased - found.keys(), in_batches=elsewhere.in_batches - found.keys())
 
     def _missing_at(self) -> list[Endpoint]:
         """Where what is not settled yet is answered."""
@@ -211,9 +231,10 @@ class _AskingAll:
                 settled = await asker.until_settled(
                     trial, self._agents[trial.variant], on_retry=partial(self.tally.waits, index)
                 )
-                if settled.outcome == "failed" and not self._leases.is_empty:
-                    # Whoever waits for it may try it now.
-                    await self._ledger.transact(partial(self._leases.give_back, keys=[trial.key]))
+                if settled.outcome == "failed":
+                    await self._leases.give_back([trial.key])  # whoever waits for it may try it now
+            except LeaseLost:
+                return  # it stays missing, and is shared out anew
             except WorkbenchError as error:
                 asker.end(error)  # the other workers come to the end of what they have in flight
                 return
@@ -242,7 +263,10 @@ class _AskingAll:
                 self._agents,
                 ledger=self._ledger,
                 settings=BatchSettings(
-                    again=self._settings.is_fresh, budget=self.budget, retry=self._settings.retry or BATCHES
+                    again=self._settings.is_fresh,
+                    budget=self.budget,
+                    leases=None if self._settings.is_fresh else self._leases,
+                    retry=self._settings.retry or BATCHES,
                 ),
                 on_progress=partial(self._batches.__setitem__, endpoint),
             )
@@ -253,7 +277,7 @@ class _AskingAll:
         if self._settings.is_fresh:
             await ask_but(())
         else:
-            await self._share(ask_but, leased_by_others)
+            await self._share(ask_but, lambda elsewhere: elsewhere.leased)
 
     def _settle(self, index: int, settled: Trial) -> None:
         self.trials[index] = settled
@@ -267,24 +291,9 @@ class _AskingAll:
         if self._asked_by_others:
             why_slow.append(f"{self._asked_by_others} being asked by another run")
         why_slow += [batches.line for batches in list(self._batches.values())]
+        if self._ledger.waits_for:
+            why_slow.append(f"waiting for {self._ledger.waits_for}")
         return self.tally.done, self.tally.line(why_slow)
-
-
-@asynccontextmanager
-async def _renewed(leases: Leases, ledger: Ledger) -> AsyncIterator[None]:
-    """Renews the leases as long as this lasts."""
-
-    async def renew() -> None:
-        while True:
-            await asyncio.sleep(RENEWED_EVERY_SECONDS)
-            with suppress(LedgerError):  # the next reply that cannot be written says so
-                await ledger.transact(leases.renew)
-
-    renewing = asyncio.create_task(renew())
-    try:
-        yield
-    finally:
-        renewing.cancel()
 
 
 def _is_cancelled() -> bool:
@@ -299,7 +308,7 @@ def _one_of(errors: list[WorkbenchError]) -> WorkbenchError:
     if not unsaved:
         return errors[0]
     trials = tuple(trial for error in unsaved for trial in error.unsaved)
-    return LedgerError(f"{unsaved[0]} ({len(trials)} replies came back that are not on disk)", unsaved=trials)
+    return LedgerError(f"{unsaved[0]} ({len(trials)} replies came back that are not in the ledger)", unsaved=trials)
 
 
 def _in_batches(trials: Sequence[Trial], ledger: Ledger) -> frozenset[str]:
@@ -319,6 +328,7 @@ def _wait_for(run: _AskingAll, settings: RunSettings) -> None:
                 bar.show(*run.progress())
         started.result()
     except KeyboardInterrupt:
+        run.give_up_waiting()
         started.stop()
         started.wait()
         _close_bar(bar, run, shown=shown)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -132,7 +132,7 @@ class Budget:
                     f"models without a known price were asked within {_named(limit)}, so a limit in USD cannot be "
                     f"kept for it: set {limit.tokens_from} instead, or name another scope"
                 )
-            _refuse_if_too_small(limit, spent if statement is None else statement.for_good, most)
+            _refuse_if_too_small(limit, spent if statement is None else statement.for_good, most, statement)
 
     def reserve(self, request: Request, *, via: Via = "stream") -> Reservation | None:
         """Sets the worst case of this request aside; `None`: it does not fit beside what is spent and reserved now,
@@ -251,18 +251,20 @@ class Budget:
 
     def _said(self, limit: Limit, statement: Statement | None) -> Iterable[str]:
         now = self._allowance.position
-        spent, reserved, before, beside = now.spent, now.reserved, NOTHING, ""
-        if statement is not None:
-            before = statement.spent - statement.own_spent
-            spent += before
-            beside = "".join(f", {text}" for text in _set_aside(statement, limit))
+        before = NOTHING if statement is None else statement.spent - statement.own_spent
+        spent = now.spent + before
+
+        def beside(said: Callable[[Spent], str]) -> str:
+            return "" if statement is None else "".join(f", {text}" for text in _set_aside(statement, said))
+
         if limit.picousd is not None:
             earlier = f" ({in_usd(before.usd)} of it not by this run)" if before.picousd else ""
             most = in_usd(Spent(picousd=limit.picousd).usd)
-            yield f"{in_usd(spent.usd)} of {most} spent{earlier}, {in_usd(reserved.usd)} reserved{beside}"
+            yield f"{in_usd(spent.usd)} of {most} spent{earlier}, {in_usd(now.reserved.usd)} reserved{beside(_as_usd)}"
         if limit.tokens is not None:
             earlier = f" ({before.tokens:,} of them not by this run)" if before.tokens else ""
-            yield f"{spent.tokens:,} of {limit.tokens:,} tokens spent{earlier}, {reserved.tokens:,} reserved{beside}"
+            reserved = f"{now.reserved.tokens:,} reserved{beside(_as_tokens)}"
+            yield f"{spent.tokens:,} of {limit.tokens:,} tokens spent{earlier}, {reserved}"
 
     def _most(self, request: Request, via: Via) -> Spent:
         if self._in_usd and not self._is_free and find_price(request.model) is None:
@@ -357,16 +359,16 @@ def _unpriced(models: Sequence[str]) -> BudgetError:
     )
 
 
-def _refuse_if_too_small(limit: Limit, gone: Spent, most: Sequence[Spent]) -> None:
+def _refuse_if_too_small(limit: Limit, gone: Spent, most: Sequence[Spent], statement: Statement | None) -> None:
+    spent = gone if statement is None else statement.spent
     tokens = min(each.tokens for each in most)
     if limit.tokens is not None and gone.tokens + tokens > limit.tokens:
         raise _too_small(
             f"{limit.tokens:,} tokens",
             f"{tokens:,} tokens",
-            f"{gone.tokens:,} tokens" if gone.tokens else "",
+            _gone(limit, _as_tokens(spent) if spent.tokens else "", _as_tokens, statement),
             f"{limit.tokens_from}={gone.tokens + tokens}",
             f"{gone.tokens + sum(each.tokens for each in most):,} tokens",
-            limit,
         )
     if limit.picousd is None:
         return
@@ -376,39 +378,48 @@ def _refuse_if_too_small(limit: Limit, gone: Spent, most: Sequence[Spent]) -> No
         raise _too_small(
             in_usd(Spent(picousd=limit.picousd).usd),
             in_usd(cheapest.usd),
-            in_usd(gone.usd) if gone.picousd else "",
+            _gone(limit, _as_usd(spent) if spent.picousd else "", _as_usd, statement),
             f"{limit.usd_from}={rounded_up((gone + cheapest).usd)}",
             in_usd(sum(most, gone).usd),
-            limit,
         )
 
 
-def _set_aside(statement: Statement, limit: Limit) -> Iterable[str]:
+def _gone(limit: Limit, spent: str, said: Callable[[Spent], str], statement: Statement | None) -> str:
+    """What is spent, and what is set aside beside it: that may have been billed, or come back."""
+    whose = f" within {limit.scope!r}" if limit.scope else ""
+    if limit.scope.startswith("plan "):
+        whose = " by this plan's runs"
+    aside = "" if statement is None else "".join(f", {text}" for text in _set_aside(statement, said))
+    return (f", and {spent} are spent already{whose}" if spent else "") + aside
+
+
+def _set_aside(statement: Statement, said: Callable[[Spent], str]) -> Iterable[str]:
     """What others have set aside, and who they are."""
-
-    def amount(of: Spent) -> str:
-        return in_usd(of.usd) if limit.picousd is not None else f"{of.tokens:,} tokens"
-
     for lease in statement.leases:
         if lease.amount == NOTHING:
             continue
         who = f"process {lease.process}, since {lease.since:%Y-%m-%d %H:%M} UTC"
         state = ", ended before it settled them, so they may have been billed" if lease.is_over else ""
-        yield f"{amount(lease.amount)} set aside by {who}{state}"
+        yield f"{said(lease.amount)} set aside by {who}{state}"
     if statement.in_batches != NOTHING:
-        yield f"{amount(statement.in_batches)} set aside for message batches whose results are to come"
+        yield f"{said(statement.in_batches)} set aside for message batches whose results are to come"
+
+
+def _as_usd(spent: Spent) -> str:
+    return in_usd(spent.usd)
+
+
+def _as_tokens(spent: Spent) -> str:
+    return f"{spent.tokens:,} tokens"
 
 
 def _named(limit: Limit) -> str:
     return f"the budget {limit.scope!r}"
 
 
-def _too_small(limit: str, cheapest: str, spent: str, smallest: str, whole: str, of: Limit) -> BudgetError:
-    of_it = f", and {spent} are spent already" if spent else ""
-    whose = "" if not of.scope else " by this plan's runs" if of.scope.startswith("plan ") else f" within {of.scope!r}"
-    of_it += whose if spent else ""
+def _too_small(limit: str, cheapest: str, gone: str, smallest: str, whole: str) -> BudgetError:
     return BudgetError(
-        f"a budget of {limit} cannot start any trial: the cheapest may take {cheapest}{of_it}. The smallest budget "
+        f"a budget of {limit} cannot start any trial: the cheapest may take {cheapest}{gone}. The smallest budget "
         f"that can start is {smallest}; {whole} are enough for all. A lower max_tokens lowers both"
     )
 

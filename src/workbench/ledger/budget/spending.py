@@ -28,7 +28,7 @@ import sqlalchemy as sa
 
 from workbench.ledger.budget.allowance import Allowance
 from workbench.ledger.budget.limits import NOTHING, Limit, Spent
-from workbench.ledger.holders import holder_row, is_over, until
+from workbench.ledger.holders import Moment, is_over, lasting, moment, this_process
 from workbench.ledger.leases import Lease
 from workbench.ledger.schema import batch_items as _items
 from workbench.ledger.schema import budget_holds as _leases
@@ -174,7 +174,7 @@ class Account:
     def _statement(self, connection: sa.Connection, limit: Limit) -> Statement:
         found = connection.execute(_STATEMENT, {"scope": limit.scope}).one()
         held = sa.select(_leases).where(_leases.c.scope == limit.scope).order_by(_leases.c.since, _leases.c.holder)
-        rows = list(connection.execute(held).mappings())
+        rows, now = list(connection.execute(held).mappings()), moment(connection)
         quoted = "%" + json.dumps(limit.scope).replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_") + "%"
         tokens, picousd = connection.execute(
             sa.select(sa.func.sum(_items.c.tokens), sa.func.sum(_items.c.picousd)).where(
@@ -186,7 +186,7 @@ class Account:
             taken=Spent(tokens=found.tokens, picousd=found.picousd),
             own_spent=self._written_until_now(connection).spent,
             own_lease=sum((_amount_of(row) for row in rows if row["holder"] == self._holder), NOTHING),
-            leases=tuple(_read_lease(row) for row in rows if row["holder"] != self._holder),
+            leases=tuple(_read_lease(row, now) for row in rows if row["holder"] != self._holder),
             in_batches=Spent(tokens=int(tokens or 0), picousd=int(picousd or 0)),
             unpriced=found.unpriced,
         )
@@ -214,27 +214,13 @@ class Account:
         return True
 
     def _write_lease(self, connection: sa.Connection, amount: Spent, *, is_new: bool) -> None:
+        values = {"tokens": amount.tokens, "picousd": amount.picousd, **lasting(connection, self._lasts)}
         if not is_new:
-            values = {
-                "of": self._holder,
-                "then": until(self._lasts),
-                "now_tokens": amount.tokens,
-                "now_picousd": amount.picousd,
-            }
-            connection.execute(_RENEWED, values)
+            connection.execute(_leases.update().where(_leases.c.holder == self._holder).values(values))
             return
-        rows = [
-            {
-                "holder": self._holder,
-                "scope": limit.scope,
-                "since": self._since,
-                **holder_row(self._lasts),
-                "tokens": amount.tokens,
-                "picousd": amount.picousd,
-            }
-            for limit in self.limits
-        ]
-        connection.execute(_leases.insert(), rows)
+        for limit in self.limits:
+            whose = {"holder": self._holder, "scope": limit.scope, "since": self._since, **this_process()}
+            connection.execute(_leases.insert().values({**whose, **values}))
 
 
 def settle_items(connection: sa.Connection, keys: Iterable[str], taken: Callable[[str], Spent | None]) -> None:
@@ -292,12 +278,12 @@ def _change(connection: sa.Connection, limit: Limit, change: Spent) -> bool:
     return bool(connection.execute(_CHANGES[bounds], values).rowcount)
 
 
-def _read_lease(row: sa.RowMapping) -> Lease:
+def _read_lease(row: sa.RowMapping, now: Moment) -> Lease:
     return Lease(
         process=row["process"],
         since=datetime.fromisoformat(row["since"]),
         amount=_amount_of(row),
-        is_over=is_over(process=row["process"], machine=row["machine"], until=row["until"]),
+        is_over=is_over(row, now),
     )
 
 
@@ -325,12 +311,3 @@ _CHANGES = {
     (False, True): _CHANGED.where(_IN_PICOUSD),
     (True, True): _CHANGED.where(_IN_TOKENS, _IN_PICOUSD),
 }
-_RENEWED = (
-    _leases.update()
-    .where(_leases.c.holder == sa.bindparam("of"))
-    .values(
-        until=sa.bindparam("then"),
-        tokens=sa.bindparam("now_tokens", type_=sa.BigInteger),
-        picousd=sa.bindparam("now_picousd", type_=sa.BigInteger),
-    )
-)

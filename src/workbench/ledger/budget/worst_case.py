@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 
 from workbench.ledger.budget.limits import NOTHING, Spent, in_picousd
+from workbench.ledger.counts import known_counts
 from workbench.trial.catalogue import find_price
 from workbench.trial.trial import CacheTime, Request, Usage, Via
 
@@ -15,8 +16,14 @@ TOKENS_ADDED = 512
 
 
 def taken_of(request: Request, usage: Usage | None, *, via: Via, most: Spent, priced: bool = True) -> Spent:
-    """What a call took: its worst case where that is not known, or `max_tokens` of output where only the input is."""
+    """What a call took: its worst case where that is not known, or `max_tokens` of output where only the input is.
+
+    A count that can be none (negative, a text, too large) is one that is not known.
+    """
     if usage is None or usage.input_tokens is None:
+        return most
+    told, usage = usage, known_counts(usage)
+    if replace(told, output_tokens=None) != replace(usage, output_tokens=None):
         return most
     if usage.output_tokens is None:
         usage = replace(usage, output_tokens=request.max_tokens)
@@ -80,6 +87,7 @@ def spent_on(model: str, usage: Usage, *, priced: bool = True) -> Spent:
 
 def taken_in_batch(model: str, usage: Usage) -> Spent | None:
     """What a result of a message batch took; `None` where its tokens were not counted."""
+    usage = known_counts(usage)
     if usage.input_tokens is None or usage.output_tokens is None:
         return None
     return spent_on(model, replace(usage, service_tier=usage.service_tier or "batch"))

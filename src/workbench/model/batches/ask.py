@@ -28,6 +28,7 @@ from workbench.errors import SetupError
 from workbench.ledger.budget.limits import NOTHING, Spent
 from workbench.ledger.budget.reservation import Budget, used_up
 from workbench.ledger.budget.spending import Transaction
+from workbench.ledger.leases import Leases
 from workbench.ledger.open_batches import (
     OpenBatch,
     close_batch_items,
@@ -64,6 +65,9 @@ class BatchSettings:
     again: bool = False
     """A reply that the ledger holds already does not count; a batch that is on its way still does."""
     budget: Budget | None = None
+    leases: Leases | None = None
+    """Those of the run: what comes into a batch is under no lease any more, and what another run has leased is not
+    sent. `None`: it does not matter who else is asking."""
     limits: Limits = LIMITS
     retry: Retry = BATCHES
     """How often to look, and for how long every look may fail before it is given up; the batches go on."""
@@ -158,6 +162,7 @@ class _Asking:
         self._ledger = ledger
         self._again = settings.again
         self._budget = settings.budget
+        self._leases = settings.leases
         self._limits = settings.limits
         self._retry = settings.retry
         self._looks = 0
@@ -260,7 +265,12 @@ class _Asking:
     async def _send(self, part: Sequence[Trial]) -> AsyncIterator[tuple[int, Trial]]:
         keys = [trial.key for trial in part]
         number = await asyncio.to_thread(
-            intend_batch, self._ledger, keys, endpoint=self._endpoint.base_url, also=self._set_aside(part)
+            intend_batch,
+            self._ledger,
+            keys,
+            endpoint=self._endpoint.base_url,
+            leases=self._leases,
+            also=self._set_aside(part),
         )
         if number is None:
             return  # another process was first with some of them, or with the money: the next look finds out

@@ -1,0 +1,30 @@
+"""Which counts of tokens can be believed: what a server says of its usage is never trusted to be a number."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from workbench.trial.trial import Usage
+
+MOST_TOKENS = 2**31 - 1
+"""The largest count that a column of a ledger holds."""
+_COUNTS = (
+    "input_tokens",
+    "output_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_1h_input_tokens",
+)
+
+
+def known_counts(usage: Usage) -> Usage:
+    """The same, with `None` for every count that is no whole number from 0 to `MOST_TOKENS`: it is not known then, and
+    who pays counts the worst case. A negative one would give room in a budget."""
+    odd = {name: None for name in _COUNTS if not _is_count(getattr(usage, name))}
+    if usage.service_tier is not None and not isinstance(usage.service_tier, str):
+        return replace(usage, **odd, service_tier=None)
+    return replace(usage, **odd) if odd else usage
+
+
+def _is_count(value: object) -> bool:
+    return value is None or (type(value) is int and 0 <= value <= MOST_TOKENS)

@@ -1,0 +1,200 @@
+"""What is read from a ledger is what was written, or an error that names the row; and it is nobody else's to read."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.messages_server import MessagesServer
+from tests.test_ledger import REPLY, execute, make_version_1, query, trial_of, write
+from workbench.definition.agent import Agent
+from workbench.errors import LedgerError
+from workbench.ledger.file import FOUND_COLUMNS, read_replies
+from workbench.ledger.schema import SCHEMA_VERSION
+from workbench.ledger.store import check_ledger, open_ledger
+from workbench.runs.plan import plan_trials
+from workbench.runs.runner import run_trials
+from workbench.trial.task import Task
+from workbench.trial.trial import Failure, Reply, Usage
+
+OLD: dict[str, str] = {"blob": "BLOB", "serial": "INTEGER NOT NULL", "primary_key": ", PRIMARY KEY (id)"}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "l.sqlite"
+
+
+@pytest.fixture
+def address(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+@pytest.mark.parametrize("name", [name for name in FOUND_COLUMNS if name not in ("id", "checksum", "key")])
+def test_every_column_of_a_reply_is_checked(agent: Agent, path: Path, address: str, name: str) -> None:
+    trial = trial_of(agent)
+    with open_ledger(path) as ledger:
+        write(ledger, agent, trial_of(agent, 1), trial)
+    [(value,)] = query(address, f"select {name} from attempts where id = 2")
+    execute(address, f"update attempts set {name} = :other where id = 2", other=other_than(value))
+
+    with pytest.raises(LedgerError, match=r"l\.sqlite: row 2 of the table attempts is damaged.*WHERE id = 2"):
+        read_replies(path, [trial.key])
+    with open_ledger(path) as ledger, pytest.raises(LedgerError, match="row 2 of the table attempts is damaged"):
+        ledger.find([trial.key])
+
+
+def other_than(value: Any) -> Any:
+    """The value with one bit flipped, or near to that."""
+    if value is None:
+        return "x"
+    return value[:-1] + chr(ord(value[-1]) ^ 1) if isinstance(value, str) else value + 1
+
+
+def test_three_bits_of_a_text_on_disk_are_seen(agent: Agent, server: MessagesServer, path: Path) -> None:
+    server.pieces = ["A reply with a word that is nowhere else: ", "quetzal, and nothing more."]
+    plan = plan_trials({"base": agent}, [Task(id="t", input="Hello")])
+    run_trials(plan, ledger=path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("pragma wal_checkpoint(truncate)")
+    content = path.read_bytes()
+    at = content.index(b"quetzal")
+    path.write_bytes(content[:at] + bytes(byte ^ 1 for byte in content[at : at + 3]) + content[at + 3 :])
+
+    with pytest.raises(LedgerError, match="row 1 of the table attempts is damaged"):
+        run_trials(plan, ledger=path)
+    with pytest.raises(LedgerError, match="row 1 of the table attempts is damaged"):
+        run_trials(plan, ledger=path, mode="replay")
+
+
+def test_attempt_that_broke_off_never_turns_into_an_answer(agent: Agent, path: Path, address: str) -> None:
+    broken = trial_of(agent).replace(failure=Failure(type="broken_stream", message="cut"))
+    with open_ledger(path) as ledger:
+        write(ledger, agent, broken)
+    execute(address, "update attempts set whole = 1")
+
+    with pytest.raises(LedgerError, match="row 1 of the table attempts is damaged"):
+        read_replies(path, [broken.key])
+
+
+@pytest.mark.parametrize("column", ["text", "stop_reason", "request_id", "at"])
+def test_bytes_that_are_no_text_are_named_with_their_row(agent: Agent, path: Path, address: str, column: str) -> None:
+    with open_ledger(path) as ledger:
+        write(ledger, agent, trial_of(agent), trial_of(agent, 1))
+    execute(address, f"update attempts set {column} = cast(x'ff41' as text) where id = 2")
+
+    with open_ledger(path) as ledger:
+        with pytest.raises(LedgerError, match="row 2 of the table attempts is damaged.*bytes that are no text"):
+            ledger.find([trial_of(agent, repeat).key for repeat in range(2)])
+        assert ledger.find([trial_of(agent).key]) == {trial_of(agent).key: REPLY}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ("text = null", "a text or a count is none"),
+        ("text = x'00ff'", "a text or a count is none"),
+        ("input_tokens = 'many'", "a text or a count is none"),
+        ("stop_details = '{'", "stop_details is no JSON"),
+    ],
+)
+def test_row_of_before_there_were_checksums_is_held_to_its_types(
+    agent: Agent, path: Path, address: str, changes: str, why: str
+) -> None:
+    make_version_1(address, [trial_of(agent), trial_of(agent, 1), trial_of(agent, 2)], **OLD)
+    with open_ledger(path) as ledger:
+        assert ledger.find([trial_of(agent).key])[trial_of(agent).key].text == "reply 0"
+    execute(address, f"update attempts set {changes} where id = 1")
+
+    with open_ledger(path) as ledger:
+        with pytest.raises(LedgerError, match=f"row 1 of the table attempts is damaged .{why}"):
+            ledger.find([trial_of(agent).key])
+        assert ledger.find([trial_of(agent, 1).key])
+
+
+def test_request_that_is_no_json_is_named_when_it_is_compared(agent: Agent, path: Path, address: str) -> None:
+    with open_ledger(path) as ledger:
+        write(ledger, agent, trial_of(agent))
+    execute(address, "update attempts set request = '{'")
+
+    with open_ledger(path) as ledger, pytest.raises(LedgerError, match=r"row 1 of .*\(request is no JSON\)"):
+        ledger.nearest(trial_of(agent, 1))
+
+
+@pytest.mark.parametrize("odd", [-5, 10**30, 2**62, True, "many", 0.5])
+def test_odd_count_costs_no_reply_and_is_not_known(agent: Agent, path: Path, odd: Any) -> None:
+    trial = trial_of(agent).replace(
+        reply=Reply(text="Hi", stop_reason="end_turn", usage=Usage(input_tokens=odd, output_tokens=7))
+    )
+    with open_ledger(path) as ledger:
+        write(ledger, agent, trial)
+
+        assert ledger.find([trial.key])[trial.key].usage == Usage(output_tokens=7)
+
+
+def modes(path: Path) -> dict[str, int]:
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.glob("l.sqlite*")}
+
+
+def test_new_ledger_is_its_users_own(agent: Agent, path: Path) -> None:
+    with open_ledger(path) as ledger:
+        write(ledger, agent, trial_of(agent))
+
+        assert modes(path) == {"l.sqlite": 0o600, "l.sqlite-wal": 0o600, "l.sqlite-shm": 0o600}
+
+
+def test_ledger_that_is_brought_up_to_date_becomes_its_users_own_and_stays_as_the_user_wants(
+    agent: Agent, path: Path, address: str
+) -> None:
+    make_version_1(address, [trial_of(agent)], **OLD)
+    path.chmod(0o644)
+    open_ledger(path).close()
+    assert modes(path) == {"l.sqlite": 0o600}
+
+    path.chmod(0o660)
+    open_ledger(path).close()
+    assert modes(path) == {"l.sqlite": 0o660}
+
+
+def test_what_was_said_is_kept_as_it_was_said(agent: Agent, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTGRES_PASSWORD", "postgres")
+    said = Reply(text="Use postgresql+asyncpg://{user}:{password}@{host} with postgres.", stop_reason="end_turn")
+    of_it = agent.replace(prompt="You know postgres and mydb://me:secret@host.\n")
+    trial = trial_of(of_it).replace(reply=said)
+    with open_ledger(path) as ledger:
+        write(ledger, of_it, trial)
+
+        assert ledger.find([trial.key]) == {trial.key: said}
+    with closing(sqlite3.connect(path)) as connection:
+        bodies = {body for (body,) in connection.execute("select body from texts")}
+    assert of_it.to_bytes() in bodies
+
+
+def test_newer_ledger_names_the_version_that_it_needs(path: Path, address: str) -> None:
+    open_ledger(path).close()
+    execute(address, f"update about set schema_version = {SCHEMA_VERSION + 1}, workbench = '7.8.9'")
+
+    with pytest.raises(LedgerError, match=r"upgrade the workbench to 7\.8\.9 or later"):
+        check_ledger(path)
+
+
+def test_check_passes_where_a_ledger_is_or_none_is_yet_and_makes_none(path: Path) -> None:
+    check_ledger(path)
+    assert not path.exists()
+    open_ledger(path).close()
+    check_ledger(path)
+
+
+def test_writing_and_reading_are_of_one_checksum_in_every_database_type(agent: Agent, path: Path) -> None:
+    whole_seconds = Reply(text="", stop_reason="end_turn", seconds=1, seconds_to_first_token=0)
+    trial = trial_of(agent).replace(reply=whole_seconds)
+    with open_ledger(path) as ledger:
+        asyncio.run(ledger.write(trial, agent))
+
+        assert ledger.find([trial.key]) == {trial.key: whole_seconds}
