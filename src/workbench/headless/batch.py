@@ -60,7 +60,11 @@ def run_batch(
         BudgetError: the environment bounds this process already, so the plan cannot have a budget of its own.
         SetupError: Dask is not installed, or the scheduler not there.
         FileError: the folder cannot be written.
+        LedgerError: the ledger is of a newer workbench, or cannot be opened: every notebook would fail.
     """
+    from workbench.ledger.store import check_ledger  # SQLAlchemy takes longer to load than the command line to begin
+
+    check_ledger()
     plan.out.mkdir(parents=True, exist_ok=True)
     environment = _budget_environment(plan, go_on=go_on)
     project = project_folder()

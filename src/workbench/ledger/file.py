@@ -29,6 +29,7 @@ KEYS_A_QUERY = 500
 REPLY_COLUMNS = ("text", "stop_reason", "model", "request_id", "seconds_to_first_token", "seconds")
 USAGE_COLUMNS = tuple(column.name for column in fields(Usage))
 _WRITTEN_COLUMNS = ("key", "at", "attempts", "stop_details", *REPLY_COLUMNS, *USAGE_COLUMNS)
+_TEXT = _WRITTEN_COLUMNS.index("text")
 FOUND_COLUMNS = ("id", "checksum", *_WRITTEN_COLUMNS)
 """What `reply_of` reads."""
 UNSAVED_FILES = "{name}.unsaved-*.json"
@@ -81,11 +82,12 @@ def _rows(
         yield from connection.execute(f'SELECT {names} FROM attempts WHERE "key" IN ({marks}){also} ORDER BY id', part)
 
 
-def checksum_of(row: Sequence[Any], *, whole: bool) -> str:
+def checksum_of(written: Sequence[Any], *, whole: bool) -> str:
     """Of the columns `_WRITTEN_COLUMNS` of an attempt, and of whether it was answered to its end."""
-    text, *others = row[4], *row[:4], *row[5:]
+    text, others = written[_TEXT], (whole, *written[:_TEXT], *written[_TEXT + 1 :])
     digest = hashlib.blake2b((text or "").encode("utf-8", "surrogatepass"), digest_size=16)
-    digest.update(repr((text is None, whole, others)).encode("utf-8", "surrogatepass"))
+    # In ASCII: which other characters Python prints as they are depends on its version.
+    digest.update(ascii((text is None, *others)).encode("ascii"))
     return digest.hexdigest()
 
 
