@@ -5,6 +5,7 @@ A run of which everything is answered needs no more than that, and to import SQL
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -32,8 +33,11 @@ _WRITTEN_COLUMNS = ("key", "at", "attempts", "stop_details", *REPLY_COLUMNS, *US
 _TEXT = _WRITTEN_COLUMNS.index("text")
 FOUND_COLUMNS = ("id", "checksum", *_WRITTEN_COLUMNS)
 """What `reply_of` reads."""
-UNSAVED_FILES = "{name}.unsaved-*.json"
-"""What could not be written into a ledger that is a file lies beside it under such a name."""
+
+
+def unsaved_files(folder: Path, name: str) -> list[Path]:
+    """The files in a folder that hold what could not be written into the ledger of this name; see `unsaved.py`."""
+    return sorted(folder.glob(f"{glob.escape(name)}.unsaved-*.json"))
 
 
 def ledger_address(where: str | Path | None = None) -> str | Path:
@@ -52,7 +56,7 @@ def read_replies(path: Path, keys: Sequence[str]) -> dict[str, Reply] | None:
     Raises:
         LedgerError: a reply is not what was written.
     """
-    if next(path.parent.glob(UNSAVED_FILES.format(name=path.name)), None) is not None:
+    if unsaved_files(path.parent, path.name):
         return None
     rows = rows_in_file(path, FOUND_COLUMNS, keys, only_whole=True)
     return None if rows is None else {row[2]: reply_of(row, ledger=str(path)) for row in rows}
