@@ -24,7 +24,7 @@ import workbench
 from workbench import cli, errors
 from workbench.grading.catalogue import standard
 from workbench.ledger import schema
-from workbench.trial import record, task, trial
+from workbench.trial import paid, record, task, trial
 
 HERE = Path(__file__).parent
 SOURCE = Path(workbench.__file__).parent
@@ -122,7 +122,16 @@ def record_files() -> Iterator[str]:
     listing, _, rest = files.partition("\n\n")
     yield f"{_prose(about)}\n\n```text\n{textwrap.dedent(listing)}\n```\n\n{_prose(rest)}\n"
     yield f"This is format {record.FORMAT}; `run.json` says so.\n"
-    for value in (trial.Trial, trial.Request, trial.Reply, trial.Usage, trial.Failure, trial.Score, trial.Endpoint):
+    for value in (
+        trial.Trial,
+        trial.Request,
+        trial.Reply,
+        trial.Usage,
+        trial.Failure,
+        trial.Score,
+        paid.Paid,
+        trial.Endpoint,
+    ):
         yield f"\n## {value.__name__}\n\n{_prose(inspect.getdoc(value) or '')}"
         yield from _members(value)
 

@@ -164,8 +164,110 @@ def test_tools_are_parted_at_commas_outside_parentheses() -> None:
     assert split_tools("Read, Agent(a, b) ,, Bash(git log:*),") == ("Read", "Agent(a, b)", "Bash(git log:*)")
     assert split_tools("") == ()
     assert split_tools("Bash(a, Read") == ("Bash(a, Read",)
+    assert split_tools("Agent(a, b) Read") == ("Agent(a, b)", "Read")
+    assert split_tools("Read Grep\tGlob\nLS, Edit") == ("Read", "Grep\tGlob\nLS", "Edit")
 
 
 def test_what_is_known_of_claude_code_has_a_version_and_a_date() -> None:
     assert facts()["version"] == "2.1.332"
     assert facts()["date"].isoformat() == "2026-11-29"
+
+
+@pytest.fixture
+def cases(corpus: Path) -> Path:
+    """The folder of small files that were measured one by one, beside the corpus."""
+    folder = corpus.parent / "cases" / "agent_files"
+    if not folder.is_dir():
+        pytest.skip(f"the measured cases are not at {folder}")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "tools"),
+    [
+        ("tools-space-separated", "Read, Grep, Glob"),
+        ("tools-list-item-with-space", "Read, Grep, Glob"),
+        ("tools-scope-not-enforced", "Bash(git log:*), Read"),
+        ("tools-notebookedit", "NotebookEdit"),
+        ("all-tools-disallowed", "None"),
+        ("disallowed-star", "All tools"),
+        ("tab-indented-list", "Read"),
+        ("hooks-ignored-entry", "All tools"),
+        ("color-template-placeholder", "All tools"),
+        ("max-turns-in-quotes", "All tools"),
+        ("isolation-remote", "All tools"),
+        ("prose-description-no-tasks", "All tools"),
+        ("hooks-string", None),
+        ("hooks-true", None),
+        ("hooks-flat-command", None),
+        ("colon-in-description-and-flow-hooks", None),
+        ("tab-in-flow-list", None),
+    ],
+)
+def test_measured_cases_are_read_as_they_were_listed(cases: Path, name: str, tools: str | None) -> None:
+    reading = read_as_claude_code((cases / f"{name}.md").read_bytes())
+
+    assert (reading.listed, reading.tools) == (tools is not None, tools)
+
+
+HEADER = "---\nname: abc\ndescription: d\n{}\n---\nBe.\n"
+
+
+@pytest.mark.parametrize(
+    ("hooks", "listed"),
+    [
+        ("hooks: {}", True),
+        ("hooks:", True),
+        ("hooks: ''", True),
+        ("hooks: false", True),
+        ("hooks: []", False),
+        ("hooks: none", False),
+        ("hooks: true", False),
+        ("hooks: 3", False),
+        ("hooks: ./hooks.json", False),
+        ("hooks: {PreToolUse: {}}", False),
+        ("hooks: {PreToolUse: [text]}", False),
+        ("hooks: {PreToolUse: [{matcher: Bash, command: echo}]}", False),
+        ("hooks: {PreToolUse: [{matcher: [Bash], hooks: []}]}", False),
+        ("hooks: {PreToolUse: [{hooks: [{type: shout, command: echo}]}]}", False),
+        ("hooks: {PreToolUse: [{hooks: [{type: command, command: echo, timeout: '5'}]}]}", False),
+        ("hooks: {PreToolUse: [{matcher: Bash, hooks: [{type: command, command: echo, timeout: 5}]}]}", True),
+        ("hooks: {PreToolUse: []}", True),
+        ("hooks: {Stop: [{command: echo}]}", True),
+        ("hooks: {Stop: echo}", True),
+    ],
+)
+def test_hooks_drop_the_file_where_they_were_measured_to(hooks: str, listed: bool) -> None:
+    reading = read_as_claude_code(HEADER.format(hooks).encode())
+    rules = [problem.rule for problem in reading.problems if problem.field == "hooks"]
+
+    assert reading.listed == listed
+    assert listed or any(rule.startswith("hooks-") for rule in rules)
+    assert ("hooks-entry" in rules) or "Stop:" not in hooks
+
+
+@pytest.mark.parametrize(
+    ("lines", "listed"),
+    [
+        ("tools:\n\t- Read\n\t- Grep", True),
+        ("hooks:\n\tStop:\n\t\t- hooks: []", True),
+        ("initialPrompt: one\n\ttwo", True),
+        ("tools: [\n\tRead\n]", False),
+        ("tools: [Read,\tGrep]", False),
+        ("initialPrompt: |\n\tone", False),
+        ("initialPrompt: |\n  one\n  \ttwo", True),
+    ],
+)
+def test_a_tab_is_indentation_outside_of_brackets_and_blocks_of_text(lines: str, listed: bool) -> None:
+    data = HEADER.format(lines).encode()
+
+    assert read_as_claude_code(data).listed == listed
+    assert parse_agent(data).document.to_bytes() == data
+
+
+def test_a_list_that_is_indented_by_tabs_is_read_as_meant_and_saved_so() -> None:
+    agent = parse_agent(HEADER.format("tools:\n\t- Read\n\t- Grep\nmodel: sonnet"))
+
+    assert agent.tools == ("Read", "Grep")
+    assert agent.replace(model="opus").text == agent.text.replace("sonnet", "opus")
+    assert parse_agent(agent.replace(tools=("Read",)).text).tools == ("Read",)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,11 @@ from click.testing import CliRunner, Result
 from tests.runs import PASSES_A, PASSES_B, STAND_IN, make_run, passes
 from workbench import cli
 from workbench.errors import SetupError
+from workbench.grading.catalogue import standard
 from workbench.trial.record import export_record
+from workbench.trial.regrade import regrade
+from workbench.trial.task import GraderSpec
+from workbench.trial.trial import Score
 
 QUICK = str(Path(__file__).parent / "fixtures" / "quick.ipynb")
 
@@ -280,6 +285,32 @@ def test_gate_has_a_code_of_its_own_for_too_little_data_and_says_it_as_json(tmp_
 
     found = json.loads(result.stdout)
     assert (result.exit_code, found["decision"], found["tasks"]) == (4, "not enough data", 2)
+
+
+def test_an_edited_score_turns_neither_gate_nor_review_nor_report(tmp_path: Path) -> None:
+    says = GraderSpec(name="mentions", promise="says it", options={"any": ["yes"]})
+    made = make_run({"base": passes(PASSES_B), "draft": passes(PASSES_A)})
+    tasks = tuple(replace(task, graders=(says,)) for task in made.tasks)
+    trials = [
+        trial.replace(reply=replace(trial.reply, text="yes" if trial.score else "no"), scores={})  # type: ignore[type-var]
+        for trial in made.trials
+    ]
+    run = regrade(replace(made, tasks=tasks, trials=tuple(trials)), standard())
+    better = {"says it": Score(value=1.0, explanation="edited")}
+    edited = replace(run, trials=tuple(t.replace(scores=better) if t.variant == "draft" else t for t in run.trials))
+    record = str(export_record(edited, tmp_path / "record"))
+    honest = str(export_record(run, tmp_path / "honest"))
+
+    gate = workbench("gate", record, "--baseline", "base", "--margin", "0.1")
+    review = workbench("review", honest, record, "--variants", "draft", "draft")
+    report = workbench("report", record, "--format", "md")
+
+    assert (gate.exit_code, "Gate fails" in gate.stdout) == (3, True), gate.output
+    assert "recorded scores of the promise 'says it' are not what its grader gives here" in gate.stdout
+    assert "No task flipped" in review.stdout or "0 now pass, 0 now fail" in review.stdout
+    assert "scored otherwise" not in review.stdout
+    assert "are not what its grader gives here" in review.stdout
+    assert "-16.7 points" in report.stdout
 
 
 def test_review_shows_what_changed_as_text_markdown_and_page(record: str, tmp_path: Path) -> None:

@@ -148,9 +148,14 @@ def test_python_of_the_how_to_pages_runs(page: str, code: str, tmp_path: Path, m
 
 
 def test_the_task_file_of_the_how_to_page_is_one(tmp_path: Path) -> None:
-    [text] = [text for page, text in fences("yaml") if page == "tasks.md"]
+    text, several = [text for page, text in fences("yaml") if page == "tasks.md"]
     (tmp_path / "x.tasks.yaml").write_text(text)
+    (tmp_path / "y.tasks.yaml").write_text(several)
 
+    assert [task.id for task in workbench.load_tasks(tmp_path / "y.tasks.yaml")][:2] == [
+        "port[lang=Go, users=10]",
+        "port[lang=Go, users=10000]",
+    ]
     [task] = workbench.load_tasks(tmp_path / "x.tasks.yaml")
     assert "40 workers" in task.input
     workbench.plan_trials(

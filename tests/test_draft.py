@@ -185,6 +185,24 @@ def test_the_next_process_is_offered_what_was_not_saved(draft: Draft, path: Path
     assert (before, after.agent.model, after.kept_draft) == ("sonnet", "opus", None)
 
 
+def test_a_damaged_draft_is_never_written_over(draft: Draft, path: Path, drafts: Path) -> None:
+    draft.edit(model="opus")
+    (kept,) = drafts.iterdir()
+    kept.write_text("{")
+    after = in_next_process(path)
+    after.look()
+    looked, told = kept.read_text(), after.trouble
+    after.edit(color="red")
+    texts = sorted(file.read_text() for file in drafts.iterdir())
+
+    assert "damaged" in told
+    assert after.trouble == ""
+    assert looked == "{"
+    assert len(texts) == 2
+    assert texts[0] == "{"
+    assert "color: red" in texts[1]
+
+
 def test_a_draft_that_keeps_nothing_leaves_and_offers_nothing(path: Path, drafts: Path) -> None:
     Draft(load_agent(path), keeps=False).edit(model="opus")
 

@@ -293,7 +293,7 @@ class LedgerRules:
         assert [part.name for part in difference.parts] == ["model", "effort", "system"]
         assert str(difference).split(") differs in ")[1] == (
             f"model (recorded {recorded.request.model!r}, now {wanted.request.model!r}); "
-            "effort (recorded nothing, now 'low'); "
+            "effort (recorded 'medium', now 'low'); "
             "system (recorded '- Ask clarifying questions when requirements are unclear.' in line 2, "
             "now '- Never ask.')"
         )

@@ -24,7 +24,7 @@ from tests.postgres_server import postgres_server
 from tests.written_notebooks import write_notebook
 from workbench.cli import main
 from workbench.errors import BatchFileError, BudgetError, ParameterError
-from workbench.headless import batch
+from workbench.headless import batch, local_workers
 from workbench.headless.batch import estimate_batch, run_batch
 from workbench.headless.batch_plan import BatchPlan, load_batch
 from workbench.headless.kernels.ready import DISABLED
@@ -64,7 +64,7 @@ class _Here(Executor):
 @pytest.fixture
 def no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """For what is the same with and without worker processes, which take seconds to start."""
-    monkeypatch.setattr(batch, "_executor", lambda *_, **__: nullcontext(_Here()))
+    monkeypatch.setattr(local_workers, "_executor", lambda *_, **__: nullcontext(_Here()))
 
 
 @pytest.fixture

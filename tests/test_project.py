@@ -6,11 +6,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from workbench.cli import main
 from workbench.definition.files import load_agent
 from workbench.definition.finding import find_agents
 from workbench.definition.project import project_folder
-from workbench.errors import FileError, TaskFileError
+from workbench.errors import FileError, ParameterError, TaskFileError
+from workbench.headless.notebook_files import load_notebook
+from workbench.headless.parameters import declared_parameters, with_own_tasks
 from workbench.ledger.file import ledger_address
 from workbench.trial.description_tasks import load_tasks_for
 from workbench.trial.task import load_tasks
@@ -225,3 +229,31 @@ class TestTasks:
         stray = write_agent(tmp_path / "elsewhere" / "reviewer.md")
 
         assert task_file_of(stray) is None
+
+    def test_are_what_a_notebook_is_run_on_for_this_agent(
+        self, repository: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(repository)
+        declared = declared_parameters(load_notebook("compare"))
+        given = {"agent": ".claude/agents/reviewer.md"}
+        with pytest.raises(ParameterError, match="has no tasks beside it"):
+            with_own_tasks(declared, given, project=repository, notebook=Path("compare"))
+
+        write_tasks(repository / ".workbench" / "tasks" / "reviewer.tasks.yaml", "apart")
+        assert with_own_tasks(declared, given, project=repository, notebook=Path("compare")) == {
+            **given,
+            "tasks": ".workbench/tasks/reviewer.tasks.yaml",
+        }
+
+    def test_the_command_tells_where_they_are_and_where_they_would_be(
+        self, repository: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(repository)
+        agent = ".claude/agents/reviewer.md"
+        without = CliRunner().invoke(main, ["tasks", agent])
+        write_tasks(repository / ".workbench" / "tasks" / "reviewer.tasks.yaml", "apart")
+        with_tasks = CliRunner().invoke(main, ["tasks", agent])
+
+        assert without.exit_code == 1
+        assert ".claude/agents/reviewer.tasks.yaml, or in .workbench/tasks/reviewer.tasks.yaml" in without.output
+        assert with_tasks.output == ".workbench/tasks/reviewer.tasks.yaml\n"

@@ -250,6 +250,25 @@ class TestGitHubActions:
         assert "OFFLINE STAND-IN" in comment.split("###")[0]
         assert "## `no-tasks`" not in comment
 
+    def test_agents_of_claudes_folder_with_tasks_apart_are_tried_without_notebooks_of_ones_own(
+        self, workflow: dict[str, Any], repository: Path, bin_folder: Path
+    ) -> None:
+        shutil.rmtree(repository / "notebooks")
+        kept, tasks = repository / ".claude" / "agents", repository / ".workbench" / "tasks"
+        kept.mkdir(parents=True)
+        tasks.mkdir(parents=True)
+        (repository / "agents" / "asker.md").rename(kept / "asker.md")
+        (tasks / "asker.tasks.yaml").write_text(yaml.safe_dump(TASKS[:2]))
+        (repository / "agents" / "asker.tasks.yaml").unlink()
+        base = commit(repository)
+        (kept / "asker.md").write_text(WORSE)
+        commit(repository)
+
+        done = self.run_steps(workflow, repository, bin_folder, base)
+
+        assert {step.returncode for step in done.values()} == {0}, done
+        assert "OFFLINE STAND-IN" in (repository / "outputs" / "pr" / "comment.md").read_text()
+
     def test_it_asks_for_no_more_than_it_needs(self, workflow: dict[str, Any]) -> None:
         # YAML 1.1 reads `on` as true.
         assert list(workflow[True]) == ["pull_request"]  # type: ignore[index]

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from workbench.comparison.provenance import provenance, provenance_table
 from workbench.definition.agent import Agent
 from workbench.errors import RecordError
 from workbench.runs.plan import plan_trials
@@ -50,8 +52,23 @@ def test_record_loads_as_the_run_it_was(run: Run, tmp_path: Path) -> None:
     assert [trial.key for trial in loaded.trials] == [trial.key for trial in run.trials]
 
 
+def as_of_before(folder: Path) -> Path:
+    """The record as older workbenches wrote it: with hashes of agents and system prompts only."""
+    about = json.loads((folder / "run.json").read_text())
+    files = about.pop("files")
+    del about["sha256"]
+    about["systems"] = {name: files[name]["sha256"] for name in files if name.startswith("systems/")}
+    (folder / "run.json").write_text(json.dumps(about))
+    for name in ("tasks.jsonl", "trials.jsonl"):
+        lines = [json.loads(line) for line in (folder / name).read_text().splitlines()]
+        for line in lines:
+            del line["sha256"]
+        (folder / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
 def test_label_of_a_record_of_before_is_read_as_its_promise(run: Run, tmp_path: Path) -> None:
-    folder = export_record(run, tmp_path)
+    folder = as_of_before(export_record(run, tmp_path))
     tasks = (folder / "tasks.jsonl").read_text()
     assert '"promise": "long"' in tasks
 
@@ -224,7 +241,7 @@ def test_new_run_is_recorded_with_the_versions_that_made_it(run: Run, tmp_path: 
 
 
 def test_record_of_an_older_workbench_loads_without_what_it_does_not_say(run: Run, tmp_path: Path) -> None:
-    folder = export_record(run, tmp_path)
+    folder = as_of_before(export_record(run, tmp_path))
     about = json.loads((folder / "run.json").read_text())
     del about["versions"], about["systems"], about["lines"]
     (folder / "run.json").write_text(json.dumps(about))
@@ -238,6 +255,14 @@ def test_record_of_an_older_workbench_loads_without_what_it_does_not_say(run: Ru
 
     assert (loaded.versions, loaded.tasks[0].file_sha256, loaded.trials) == ({}, None, load_run(folder).trials)
     assert loaded.trials[0].reply is not None and loaded.trials[0].reply.at is None
+    assert loaded.remarks == (
+        "the record is of an older workbench and has no hashes of its trials: whether a score or a reply was changed "
+        "since cannot be checked",
+    )
+    assert [row for row in provenance_table(provenance(loaded)).rows if row[0] == "Record"] == [
+        ("Record", loaded.remarks[0])
+    ]
+    assert load_run(export_record(run, tmp_path)).remarks == ()
 
 
 def test_replayed_run_is_recorded_byte_for_byte_as_the_run_that_asked(agent: Agent, tmp_path: Path) -> None:
@@ -263,3 +288,111 @@ def test_long_name_of_a_variant_still_makes_a_file(run: Run, agent: Agent, tmp_p
     trials = tuple(trial.replace(variant=next(iter(long))) for trial in run.trials if trial.variant == "base")
 
     assert load_run(export_record(replace(run, variants=long, trials=trials), tmp_path)).variants.keys() == long.keys()
+
+
+def changed(folder: Path, name: str, before: str, after: str) -> Path:
+    text = (folder / name).read_text()
+    assert before in text
+    (folder / name).write_text(text.replace(before, after, 1))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "message"),
+    [
+        (
+            "trials.jsonl",
+            '"value": 1.0',
+            '"value": 0.0',
+            r"trials.jsonl:1: the line of task 'one', variant 'base', repe",
+        ),
+        (
+            "trials.jsonl",
+            '"outcome": "answered"',
+            '"outcome": "refused"',
+            r"trials\.jsonl:1: .* was changed since it was",
+        ),
+        ("trials.jsonl", '"task": "one"', '"task":  "one"', r"trials\.jsonl:1: .* was changed"),
+        ("tasks.jsonl", "Tune a query", "Tune a fish", r"tasks\.jsonl:2: the line of id 'two' was changed"),
+        ("run.json", '"kind": "offline"', '"kind": "live"', r"run\.json: was changed since it was recorded"),
+        ("run.json", '"repeats": 1', '"repeats": 2', r"run\.json: was changed"),
+        ("agents/base.md", "architect", "artist", r"base\.md: is not the file that was recorded"),
+    ],
+)
+def test_what_was_changed_in_a_record_is_named(
+    run: Run, tmp_path: Path, name: str, before: str, after: str, message: str
+) -> None:
+    with pytest.raises(RecordError, match=message):
+        load_run(changed(export_record(run, tmp_path), name, before, after))
+
+
+def test_lines_in_another_order_are_not_the_record(run: Run, tmp_path: Path) -> None:
+    file = export_record(run, tmp_path) / "trials.jsonl"
+    file.write_text("".join(reversed(file.read_text().splitlines(keepends=True))))
+
+    with pytest.raises(RecordError, match="of another run, or in another order"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../../../../../../../etc/passwd", "/etc/passwd", "/dev/zero", "agents/../../other.md"]
+)
+def test_a_record_names_no_file_outside_of_its_folder(run: Run, tmp_path: Path, name: str) -> None:
+    (tmp_path / "other.md").write_text("not for others")
+    folder = changed(
+        as_of_before(export_record(run, tmp_path / "record")), "run.json", '"agents/base.md"', json.dumps(name)
+    )
+
+    with pytest.raises(RecordError, match="which is outside of the record") as refused:
+        load_run(folder)
+
+    assert name in str(refused.value)
+    assert "root:" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["agents/base.md", "trials.jsonl", "tasks.jsonl", "run.json"])
+def test_a_record_holds_regular_files_only(run: Run, tmp_path: Path, name: str) -> None:
+    folder = export_record(run, tmp_path / "record")
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(RecordError, match=rf"{name}: is part of the record, but no regular file"):
+        load_run(folder)
+
+    (folder / name).unlink()
+    (folder / name).symlink_to("/dev/zero")
+    with pytest.raises(RecordError, match="outside of the record"):
+        load_run(folder)
+
+
+def test_an_agent_of_a_record_without_its_hash_is_refused(run: Run, tmp_path: Path) -> None:
+    folder = as_of_before(export_record(run, tmp_path))
+    about = json.loads((folder / "run.json").read_text())
+    del about["variants"][0]["sha256"]
+    (folder / "run.json").write_text(json.dumps(about))
+
+    with pytest.raises(RecordError, match="incomplete: KeyError: 'sha256'"):
+        load_run(folder)
+
+
+def test_what_a_record_leaves_out_for_others_it_says_with_the_hash_of_the_original(
+    run: Run, tmp_path: Path, agent: Agent
+) -> None:
+    key = "sk-ant-api03-" + "q7f2vx9kpl4st8wz" * 3
+    tried = agent.replace(prompt=f"Use {key}.\n")
+    trials = tuple(
+        trial.replace(request=replace(trial.request, system=tried.prompt), variant="base")
+        for trial in run.trials
+        if trial.variant == "base"
+    )
+    made = replace(run, variants={"base": tried}, trials=trials)
+    folder = export_record(made, tmp_path / "a")
+    loaded = load_run(folder)
+
+    assert not any(key.encode() in found for found in content(folder).values())
+    assert loaded.variants["base"].digest != tried.digest
+    assert loaded.originals["agents/base.md"] == tried.digest
+    assert (
+        f"secrets were taken out of the agent of 'base': what was tried has the sha256 {tried.digest}" in loaded.remarks
+    )
+    assert [trial.key for trial in loaded.trials] == [trial.key for trial in trials]
+    assert content(export_record(loaded, tmp_path / "b")) == content(folder)

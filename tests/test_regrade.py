@@ -10,9 +10,10 @@ import pytest
 import workbench as wb
 from tests.runs import make_run
 from workbench.errors import PlanError, UnknownGrader
-from workbench.trial.regrade import regrade
+from workbench.key_forms import REMOVED
+from workbench.trial.regrade import grade_again, regrade
 from workbench.trial.task import GraderSpec, Task
-from workbench.trial.trial import GraderFactory, Run
+from workbench.trial.trial import GraderFactory, Run, Score
 
 ASKS_FOR_REPLY = GraderSpec(name="mentions", promise="says it", options={"any": ["reply"]})
 ASKS_FOR_MORE = GraderSpec(name="mentions", promise="says more", options={"all": ["JWT"]})
@@ -98,3 +99,47 @@ print([trial.score for trial in run.trials], "anthropic" in sys.modules)
 """
 
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[1.0, 1.0, 1.0, None] False"
+
+
+def test_a_recorded_score_counts_for_nothing_where_the_reply_can_be_graded_again() -> None:
+    run = regrade(recorded(ASKS_FOR_REPLY, ASKS_FOR_MORE), catalogue())
+    raised = {"says it": run.trials[0].scores["says it"], "says more": Score(value=1.0, explanation="JWT")}
+    edited = replace(run, trials=(run.trials[0].replace(scores=raised), *run.trials[1:]))
+
+    again = grade_again(edited, catalogue())
+
+    assert [trial.scores for trial in again.trials] == [trial.scores for trial in run.trials]
+    [remark] = again.remarks
+    assert remark.startswith("1 recorded score of the promise 'says more' is not what its grader gives here")
+    assert grade_again(run, catalogue()) == run
+
+
+def test_scores_that_cannot_be_found_again_stay_and_are_named() -> None:
+    mine = GraderSpec(name="mine", promise="ours", where="tasks.yaml:4")
+    run = recorded(ASKS_FOR_REPLY, mine)
+    scores = {"ours": Score(value=0.5, explanation="ours"), "loose": Score(value=0.25, explanation="loose")}
+    run = replace(run, trials=tuple(trial.replace(scores=scores) for trial in run.trials))
+
+    again = grade_again(run, catalogue())
+
+    first = {promise: score.value for promise, score in again.trials[0].scores.items()}
+    assert first == {"ours": 0.5, "loose": 0.25, "says it": 1.0}
+    assert again.trials[-1].scores == {}, "a failed trial has no score"
+    assert len(again.remarks) == 2
+    assert "'ours' are as they were recorded, not graded again: tasks.yaml:4: graders: there is no" in again.remarks[0]
+    assert "'loose' are as they were recorded, not graded again: no task names its grader" in again.remarks[1]
+
+
+def test_a_reply_without_its_secrets_keeps_its_recorded_score() -> None:
+    run = recorded(ASKS_FOR_MORE)
+    reply = run.trials[0].reply
+    assert reply is not None
+    cleaned = run.trials[0].replace(
+        reply=replace(reply, text=f"a {REMOVED}"), scores={"says more": Score(value=1.0, explanation="JWT")}
+    )
+    run = replace(run, trials=(cleaned, *run.trials[1:]), originals={"trials.jsonl": "0" * 64})
+
+    again = grade_again(run, catalogue())
+
+    assert again.trials[0].score == 1.0
+    assert "the scores of 1 trial are as they were recorded: secrets were taken out of the replies" in again.remarks

@@ -253,16 +253,30 @@ def test_an_older_ledger_is_replayed_and_the_run_says_at_which_effort(
     ) in capsys.readouterr().out
 
 
-def test_what_is_there_of_both_is_replayed_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_answers_that_were_asked_alike_are_replayed_together(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.sqlite"
     run_as_before(plan_for("model: sonnet\n", repeats=3), ledger)
     run_trials(plan_for("model: sonnet\n", repeats=1), ledger=ledger, progress=False, live=False)
-    capsys.readouterr()
-    plan = plan_for("model: sonnet\n", repeats=3)
-    run = run_trials(plan, ledger=ledger, mode="replay", progress=False, live=False)
+    run = run_trials(plan_for("model: sonnet\n", repeats=3), ledger=ledger, mode="replay", progress=False, live=False)
 
-    assert [trial.request.effort for trial in run.trials] == ["medium", None, None]
-    assert "2 answers of an earlier version" in capsys.readouterr().out
+    assert [trial.request.effort for trial in run.trials] == [None, None, None]
+
+
+def test_a_replay_of_answers_that_were_asked_otherwise_and_alike_says_what_may_come_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = tmp_path / "ledger.sqlite"
+    agent = parse_agent("---\nname: abc\ndescription: d\nmodel: sonnet\n---\nBe.\n")
+    variants = {"base": agent, "terse": agent.replace(prompt="Be terse.\n")}
+    run_as_before(plan_trials({"base": variants["base"]}, [TASK]), ledger)
+    run_trials(plan_trials({"terse": variants["terse"]}, [TASK]), ledger=ledger, progress=False, live=False)
+    capsys.readouterr()
+    run = run_trials(plan_trials(variants, [TASK]), ledger=ledger, mode="replay", progress=False, live=False)
+    said = capsys.readouterr().out
+
+    assert [(trial.variant, trial.request.effort) for trial in run.trials] == [("base", None), ("terse", "medium")]
+    assert "Of 'base', 1 answer of an earlier version" in said
+    assert "a difference may come from that alone" in said
 
 
 def test_a_run_does_not_take_answers_at_another_effort_and_says_that_they_are_there(

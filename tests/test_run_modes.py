@@ -4,6 +4,7 @@ import threading
 import time
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -12,12 +13,14 @@ from tests.messages_server import REPLY, MessagesServer
 from workbench.comparison.static_tables import ranking_table, tasks_table
 from workbench.comparison.tables import Comparison, compare
 from workbench.definition.agent import Agent
-from workbench.errors import BudgetError, PlanError, ReplayMiss, SetupError
+from workbench.errors import BudgetError, EstimateOnly, PlanError, ReplayMiss, SetupError
 from workbench.grading.catalogue import standard
 from workbench.ledger.budget.worst_case import most_of
 from workbench.ledger.store import open_ledger
 from workbench.model.retrying import BATCHES, Retry
 from workbench.runs import runner
+from workbench.runs.estimate import estimate_plan
+from workbench.runs.estimate_only import ESTIMATE_FILE, read_estimate
 from workbench.runs.plan import Plan, plan_trials
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Run
@@ -66,6 +69,29 @@ def test_replay_that_misses_says_what_differs_from_the_nearest_recorded(agent: A
     with pytest.raises(ReplayMiss, match=r"6 of 12 trials .* repeat 1: .* differs in repeat"):
         run_trials(plan_of(agent, repeats=2), mode="replay")
     assert len(server.bodies) == 6
+
+
+@pytest.mark.parametrize("also_here", [False, True])
+def test_replay_without_the_key_names_the_word_that_differs_and_not_the_endpoint(
+    agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch, also_here: bool
+) -> None:
+    run_trials(plan_of(agent))
+    monkeypatch.delenv("ANTHROPIC_BASE_URL")
+    if also_here:  # the stand-in holds a part of it
+        run_trials(plan_trials({"base": agent}, TASKS[:1]), progress=False)
+    one_word = plan_trials({"base": agent}, [*TASKS[:3], replace(TASKS[3], input="job 3"), *TASKS[4:]])
+
+    with pytest.raises(
+        ReplayMiss, match=rf"1 of 6 trials .* as answered by the server at {server.url}; .*'3'"
+    ) as missed:
+        run_trials(one_word, mode="replay")
+    assert missed.value.difference is not None
+    assert [part.name for part in missed.value.difference.parts] == ["messages"]  # type: ignore[attr-defined]
+
+    with pytest.raises(ReplayMiss, match=r"6 of 6 trials .* differs in system") as missed:
+        run_trials(plan_of(agent.replace(prompt=f"{agent.prompt}\nAnd kind.")), mode="replay")
+    assert missed.value.difference is not None
+    assert [part.name for part in missed.value.difference.parts] == ["system"]  # type: ignore[attr-defined]
 
 
 def test_replay_from_an_empty_ledger_says_so(agent: Agent) -> None:
@@ -253,3 +279,38 @@ def test_what_is_on_its_way_in_a_batch_is_not_streamed_as_well(agent: Agent, mon
 
     assert {trial.outcome for trial in run_trials(plan_of(agent), mode="replay").trials} == {"answered"}
     assert set(server.asked().values()) == {1}
+
+
+def test_a_fresh_run_says_that_it_pays_once_more(
+    agent: Agent, server: MessagesServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_trials(plan_of(agent), progress=False)
+    found = estimate_plan(plan_of(agent, repeats=2), mode="fresh")
+    rows = dict(found.rows())
+
+    assert (found.calls, found.answered, found.paid_again) == (len(TASKS) * 2, 0, len(TASKS))
+    assert rows["answered in the ledger"] == (
+        f"0 (0%): a fresh run asks for all anew, so {len(TASKS)} that it holds are paid once more"
+    )
+    assert dict(estimate_plan(plan_of(agent)).rows())["answered in the ledger"] == f"{len(TASKS)} (100%)"
+    capsys.readouterr()
+    for mode, is_said in (("top-up", False), ("fresh", True)):
+        run_trials(plan_of(agent), progress=False, mode=mode)  # type: ignore[arg-type]
+        assert ("is paid once more" in capsys.readouterr().out) is is_said
+
+
+def test_an_estimate_only_run_counts_what_a_fresh_one_asks(
+    agent: Agent, server: MessagesServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_trials(plan_of(agent), progress=False)
+    file = tmp_path / "estimate.json"
+    monkeypatch.setenv(ESTIMATE_FILE, str(file))
+    calls = {}
+    for mode in ("top-up", "fresh"):
+        with pytest.raises(EstimateOnly):
+            run_trials(plan_of(agent), mode=mode)  # type: ignore[arg-type]
+        totals, _ = read_estimate(file)
+        assert totals is not None
+        calls[mode] = totals.calls
+
+    assert calls == {"top-up": 0, "fresh": len(TASKS)}

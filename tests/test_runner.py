@@ -9,6 +9,7 @@ import textwrap
 import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ from workbench.model.retrying import Retry
 from workbench.runs import runner
 from workbench.runs.plan import Plan, make_request, plan_trials
 from workbench.runs.start import start_trial
+from workbench.trial.record import export_record, load_run
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Failure, Reply, Score, Trial
 
@@ -68,6 +70,23 @@ def test_more_repeats_ask_only_for_the_new_ones(agent: Agent, server: MessagesSe
 
     assert len(server.bodies) == 9
     assert set(server.asked().values()) == {1}
+
+
+def test_a_run_says_what_all_attempts_took_and_its_record_keeps_it(
+    agent: Agent, server: MessagesServer, tmp_path: Path
+) -> None:
+    server.fault = lambda _, before: "cut" if before == 0 else "ok"
+    run = run_trials(plan_of(agent))
+    again = run_trials(plan_of(agent))
+    loaded = load_run(export_record(run, tmp_path))
+
+    for trial in run.trials:
+        assert trial.reply is not None and trial.paid is not None and trial.paid.usd is not None
+        assert trial.paid.attempts == trial.reply.attempts == 2
+        assert trial.paid.tokens > 11 + 7
+        assert trial.paid.usd > 0
+    assert [trial.paid for trial in again.trials] == [trial.paid for trial in run.trials]
+    assert [trial.paid for trial in loaded.trials] == [trial.paid for trial in run.trials]
 
 
 def test_changed_persona_is_asked_anew(agent: Agent, server: MessagesServer) -> None:

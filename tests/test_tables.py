@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from dataclasses import replace
+from decimal import Decimal
 
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ from jinja2 import UndefinedError
 from mistune import create_markdown
 
 from tests.runs import GROUPS, LIVE, PASSES_A, PASSES_B, STAND_IN, make_run, passes
-from workbench.comparison.columns import trial_columns
+from workbench.comparison.columns import PAID, trial_columns
 from workbench.comparison.flips import what_flipped
 from workbench.comparison.gate import gate
 from workbench.comparison.static_tables import ranking_table, tasks_table
@@ -24,7 +25,9 @@ from workbench.comparison.trial_table import columns_of, screen_values
 from workbench.errors import ComparisonError
 from workbench.markup import Table, html, html_text, markdown_table, markdown_text, plain_table, visible
 from workbench.trial.catalogue import price_usd
+from workbench.trial.paid import Paid
 from workbench.trial.trial import Failure, Reply, Run, Score, Usage
+from workbench.widgets.results_data import table_columns, trial_page
 
 HOSTILE = "<script>alert(1)</script> | a\nb\x1b[31m \u202eevil ![x](http://x.example/y) `c` $1$ @you \ud800 <!-- -->"
 
@@ -335,6 +338,49 @@ def test_a_variant_has_its_waiting_times() -> None:
     assert "9.50 (18.05)" in str(comparison)
 
 
+def paid_run() -> Run:
+    """Each trial of A took one attempt; each of B a failed one before, of which one did not say what it took."""
+    one = Paid(attempts=1, input_tokens=1000, output_tokens=200, cache_read_input_tokens=500, usd=Decimal("0.00205"))
+    failed = Paid(attempts=1, input_tokens=900, cache_creation_input_tokens=40, usd=Decimal("0.001"))
+    run = make_run({"A": [[1.0]] * 3, "B": [[0.0], [1.0], [None]]})
+    of = {"A": [one] * 3, "B": [one + failed, one + replace(failed, uncounted=1), failed]}
+    taken = {name: iter(found) for name, found in of.items()}
+    return with_trials(run, *(trial.replace(paid=next(taken[trial.variant])) for trial in run.trials))
+
+
+def test_what_all_attempts_took_stands_beside_what_the_replies_took() -> None:
+    comparison = compare(paid_run(), baseline="A")
+    rows = comparison.by_variant
+
+    assert rows["usd"].tolist() == [pytest.approx(3 * 0.00205), pytest.approx(2 * 0.00205)]
+    assert rows["paid_usd"].tolist() == [pytest.approx(3 * 0.00205), pytest.approx(2 * 0.00205 + 3 * 0.001)]
+    assert rows["paid_attempts"].tolist() == [3, 5]
+    assert rows["paid_input_tokens"].tolist() == [3000, 2000 + 2700]
+    assert (rows.loc["B", "paid_cache_written_tokens"], rows.loc["B", "paid_cache_read_tokens"]) == (120, 1000)
+    assert (rows.loc["B", "cache_read_tokens"], rows.loc["B", "cache_written_tokens"]) == (1000, 0)
+    trials = comparison.trials
+    assert trials["paid_attempts"].tolist() == [1, 2, 1, 2, 1, 1]
+    assert trials["paid_usd"].tolist()[-1] == pytest.approx(0.001), "a failed trial was paid for too"
+    for shown in (str(comparison), comparison._repr_mimebundle_()["text/html"].replace("&gt;", ">")):
+        assert "Paid in USD, all attempts" in shown and ">= 0.0071" in shown
+        assert "5: >= 4,700, 400, 1,000, 120" in shown
+        assert "From the cache" in shown
+    facts = dict(trial_page(comparison, 3)["facts"])
+    assert facts["Paid in all"].startswith(
+        "2 attempts: 1,900 tokens in, 200 out, 500 read from the cache, 40 written to"
+    )
+    assert "and more by 1 attempt that did not say" in facts["Paid in all"]
+
+
+def test_what_is_not_recorded_of_what_was_paid_is_not_shown_as_nothing() -> None:
+    comparison = compare(example(), baseline="A")
+
+    assert comparison.by_variant["paid_usd"].isna().all()
+    assert comparison.trials["paid_attempts"].isna().all()
+    assert "all attempts" not in str(comparison)
+    assert "Paid" not in json.dumps(table_columns(comparison))
+
+
 def test_several_variants_are_ranked_with_what_is_established() -> None:
     run = make_run({"A": [[0.5]] * 12, "B": [[0.9], [0.8]] * 6, "C": [[0.1], [0.2]] * 6})
     table = ranking_table(compare(run, baseline="A"))
@@ -428,7 +474,10 @@ def test_previews_are_short_rows_for_a_screen_ready_for_json() -> None:
         "stop_reason": "end_turn",
         "input_tokens": 1500,
         "output_tokens": 200,
+        "cache_written_tokens": 0,
+        "cache_read_tokens": 500,
         "usd": pytest.approx(0.00205),
+        **dict.fromkeys(PAID),
         "seconds_to_first_token": 0.5,
         "seconds": 2.0,
         "reply": rows[0]["reply"],

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import html
 import importlib
 import json
+import re
 import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import ipywidgets
 import pytest
+from ipywidgets.widgets.widget import _instances
 
 from tests.messages_server import MessagesServer
 from workbench.definition.agent import Agent
@@ -56,6 +61,11 @@ def controls(view: Any) -> dict[str, Any]:
     for child in getattr(view, "children", ()):
         found.update(controls(child))
     return found
+
+
+def widgets_of(view: Any, kind: type[Any]) -> list[Any]:
+    found = [view] if isinstance(view, kind) else []
+    return found + [each for child in getattr(view, "children", ()) for each in widgets_of(child, kind)]
 
 
 def keys(trials: Any) -> set[str]:
@@ -231,8 +241,90 @@ class TestRun:
         panel.run(GRADED)
         panel.wait()
 
-        assert columns(panel)[0].trouble == "ZeroDivisionError: division by zero"
+        assert columns(panel)[0].scores == [
+            ["says", "no score", "the grader raised ZeroDivisionError: division by zero"]
+        ]
         assert not columns(panel)[0].is_running
+
+    def test_what_is_no_score_is_readable_in_the_column(self) -> None:
+        panel = TrialPanel(
+            {"long": AGENTS["long"]}, graders={"mentions": lambda **_: lambda _task, _reply: 85}, endpoint=OFFLINE
+        )
+        panel.run(GRADED)
+        panel.wait()
+
+        assert columns(panel)[0].trouble.startswith("the grader of the promise 'says' gave 85, a int for a reply")
+        assert not columns(panel)[0].is_running
+
+
+class TestPage:
+    def test_a_run_leaves_no_widget_behind_in_the_kernel(self) -> None:
+        panel = TrialPanel(AGENTS, [GRADED], endpoint=OFFLINE)
+        panel._open_view()
+        counts = []
+        for _ in range(4):
+            panel.run(GRADED)
+            panel.wait()
+            counts.append(len(_instances))
+
+        assert len(set(counts)) == 1
+
+    def test_nobody_is_asked_whom_the_page_did_not_name(
+        self, monkeypatch: pytest.MonkeyPatch, server: MessagesServer
+    ) -> None:
+        monkeypatch.delenv("ANTHROPIC_BASE_URL")
+        panel = TrialPanel(AGENTS, [GRADED])
+        shown = controls(panel._open_view())
+        view = panel._view
+        assert view is not None
+        assert "OFFLINE STAND-IN" in view._endpoint.value
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        shown["Run"].click()
+        assert (server.bodies, panel.trials) == ([], ())
+        assert f"Answered by the server at {server.url}." in view._endpoint.value
+        assert "press Run again" in view._note.value
+        shown["Run"].click()
+        panel.wait()
+
+        assert len(server.bodies) == 2
+        assert "press Run again" not in view._note.value
+
+    def test_the_page_names_who_would_answer_at_every_choice(
+        self, monkeypatch: pytest.MonkeyPatch, server: MessagesServer
+    ) -> None:
+        monkeypatch.delenv("ANTHROPIC_BASE_URL")
+        panel = TrialPanel(AGENTS, [GRADED])
+        shown = controls(panel._open_view())
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        shown["Repeats"].value = 2
+
+        assert f"Answered by the server at {server.url}." in panel._view._endpoint.value  # type: ignore[union-attr]
+
+    def test_a_price_is_no_formula(self) -> None:
+        text = "$5 a month or $50 a year"
+        panel = TrialPanel({text: Agent(name="a", prompt=f"It is {text}.")}, [GRADED], endpoint=OFFLINE)
+        view = panel._open_view()
+        panel.run(text)
+        panel.wait()
+        panel._view._show_estimate()  # type: ignore[union-attr]
+        panel._view._say(text)  # type: ignore[union-attr]
+        parts = [*widgets_of(view, ipywidgets.HTML), *widgets_of(view, ipywidgets.Checkbox)]
+        shown = [part.value if isinstance(part, ipywidgets.HTML) else part.description for part in parts]
+        with_price = [each for each in shown if "$5" in each]
+
+        assert len(with_price) == 4
+        assert all(re.match(r'<(div|span) class="tex2jax_ignore mathjax_ignore">', each) for each in with_price)
+        (tick,) = widgets_of(view, ipywidgets.Checkbox)
+        assert (tick.description_allow_html, tick.tooltip) == (True, text)
+
+    def test_a_column_names_its_model(self, server: MessagesServer) -> None:
+        panel = TrialPanel({"long": AGENTS["long"]})
+        panel.run(GRADED, model=["haiku", "opus"])
+        panel.wait()
+
+        assert [view.endpoint for view in columns(panel)] == [
+            f"{trial.request.model}, server at {server.url}" for trial in panel.trials
+        ]
 
 
 class TestReplies:
@@ -270,6 +362,23 @@ class TestReplies:
         assert [message["opened"]["text"] for message in sent] == [panel.trials[0].reply.text]  # type: ignore[union-attr]
         assert sent[0]["opened"]["title"] == "graded, attempt 1: Answered."
         assert view.asked == "typed"
+
+    def test_what_was_paid_in_all_stands_beside_what_the_reply_took(self, server: MessagesServer) -> None:
+        panel = TrialPanel({"long": AGENTS["long"]})
+        panel.run(GRADED)
+        panel.wait()
+        first = columns(panel)[0].meter
+        server.fault = lambda _, before: "cut" if before == 1 else "ok"
+        panel.run(GRADED)
+        (trial,) = panel.wait()
+        assert trial.paid is not None and trial.paid.usd is not None
+        meter = columns(panel)[0].meter
+
+        assert "11 tokens in · 7 tokens out" in first
+        assert "paid" not in first
+        assert trial.paid.attempts == 3
+        assert f"paid in 3 requests: {trial.paid.tokens:,} tokens, {trial.paid.usd:.4f} USD" in meter
+        assert trial.paid.tokens > 2 * (11 + 7)
 
     def test_one_variant_is_stopped_and_the_other_goes_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("WORKBENCH_OFFLINE_TOKENS_PER_SECOND", "500")
@@ -315,10 +424,60 @@ class TestFreeze:
         assert keys(load_run(left.notebook).trials) == asked
         assert len(server.bodies) == paid == 12
         assert sorted(file.name for file in (project / "outputs").glob("f.*")) == [
+            "f.1-disk.md",
             "f.2-draft.md",
             "f.ipynb",
             "f.tasks.jsonl",
         ]
+
+    def test_all_that_was_tried_is_frozen_with_its_texts(
+        self, server: MessagesServer, editor: AgentEditor, project: Path
+    ) -> None:
+        panel = TrialPanel(editor)
+        asked = []
+        for prompt, task, settings in (
+            ("One.\n", GRADED, {"model": "haiku"}),
+            ("Two.\n", BRACES, {"repeats": 2}),
+            ("Two.\n", BRACES, {"repeats": 2}),
+        ):
+            editor.edit(prompt=prompt)
+            panel.run(task, **settings)  # type: ignore[arg-type]
+            panel.wait()
+            if task is GRADED:
+                panel.reply_to("draft", "A thousand.")
+                panel.wait()
+            asked.append(keys(panel.trials))
+        paid = len(server.bodies)
+        notebook = panel.freeze(project / "outputs" / "f.ipynb")
+        assert editor.saved.path is not None
+        editor.saved.path.write_text("---\nname: reviewer\ndescription: Other\n---\n\nAnother text.\n")
+        left = run_notebook(notebook, out=project / "out", progress=False)
+
+        before = load_run(project / "out" / "before-1")
+        assert keys(load_run(left.notebook).trials) == asked[1] == asked[2]
+        assert keys((*before.trials, *before.follow_ups)) == asked[0]
+        assert len(server.bodies) == paid == 2 + 1 + 4 + 4
+        assert len(list((project / "out").glob("before-*"))) == 1, "what was only repeated is tried once"
+        assert "# as 'agents/reviewer.md' was" in "".join(cells(notebook)[1]["source"])
+
+    def test_the_command_that_is_printed_runs_the_notebook(
+        self, server: MessagesServer, editor: AgentEditor, project: Path
+    ) -> None:
+        panel = TrialPanel(editor, [GRADED])
+        shown = controls(panel._open_view())
+        shown["Run"].click()
+        asked = keys(panel.wait())
+        shown["Freeze"].click()
+        paid = len(server.bodies)
+        note = html.unescape(panel._view._note.value)  # type: ignore[union-attr]
+        command = note[note.index("cd ") : note.index("</div>")]
+        run_here = command.replace("workbench run", f"{sys.executable} -m workbench run")
+        done = subprocess.run(run_here, shell=True, cwd="/", capture_output=True, text=True)
+
+        assert " && workbench run outputs/frozen-1.ipynb --out outputs/frozen-1" in command
+        assert done.returncode == 0, done.stderr
+        assert keys(load_run(project / "outputs" / "frozen-1").trials) == asked
+        assert len(server.bodies) == paid == 1
 
     def test_several_models_make_a_variant_of_each(
         self, server: MessagesServer, editor: AgentEditor, project: Path

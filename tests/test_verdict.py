@@ -353,5 +353,6 @@ def test_a_variant_that_ended_early_is_named_with_what_ended_it() -> None:
         verdict = only(Run(**{**vars(run), "trials": tuple(made)}))
         assert verdict.kind == "no verdict"
         assert '48 of 48 attempts of "B" have no score' in verdict.text
-        assert '"B" failed with not_found_error (404): model: haiku[1m]. Mend what the server does not' in verdict.text
+        assert "Mend what the server does not accept, then run the plan again" in verdict.text
+        assert '"B" failed with not_found_error (404): model: haiku[1m].' in verdict.text
         assert '"A" failed' not in verdict.text

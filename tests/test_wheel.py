@@ -218,10 +218,9 @@ class TestInstalled:
         assert (installed.repository / ".github" / "workflows" / "agents.yml").is_file()
         assert "Nothing is missing" in installed.workbench("init", agent, "--ci", "--yes")
 
-        tasks = ".workbench/tasks/reviewer.tasks.yaml"
         said = installed.workbench(
             *("run", "compare", "--out", "../outputs/mine", "--offline", "-p", "repeats", "2"),
-            *("-p", "agent", agent, "-p", "tasks", tasks),
+            *("-p", "agent", agent),
             folder="src",
         )
         assert "OFFLINE STAND-IN" in said

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from workbench.trial.description_tasks import load_tasks_for as load_tasks_for
     from workbench.trial.record import export_record as export_record
     from workbench.trial.record import load_run as load_run
+    from workbench.trial.regrade import grade_again as grade_again
     from workbench.trial.regrade import regrade as regrade
     from workbench.trial.task import Task as Task
     from workbench.trial.task import load_tasks as load_tasks
@@ -86,7 +87,7 @@ _ROOMS = {
     "model.endpoint": ("choose_endpoint",),
     "ledger.store": ("open_ledger",),
     "ledger.columns": ("read_attempts",),
-    "trial.regrade": ("regrade",),
+    "trial.regrade": ("grade_again", "regrade"),
     "runs.runner": ("run_trials",),
     "runs.start": ("start_trial",),
     "trial.record": ("export_record", "load_run"),

@@ -20,6 +20,7 @@ from workbench.secrets import without_secrets
 if TYPE_CHECKING:
     from workbench.definition.agent import Agent
     from workbench.definition.claude_code import Reading
+    from workbench.trial.trial import Run
 
 EXIT_FAILED = 1
 """A cell failed, or a file could not be read."""
@@ -291,7 +292,14 @@ def _printable(text: str) -> str:
 @click.option(
     "--dask", metavar="ADDRESS", help="Let the workers of a Dask cluster run it, such as tcp://10.0.0.1:8786."
 )
-def batch_command(plan: Path, at_once: int | None, go_on: bool, estimate: bool, dask: str | None) -> None:
+@click.option(
+    "--live/--offline",
+    default=None,
+    help="Ask a model or fail; or never ask one, on any machine. Default: as the environment here says.",
+)
+def batch_command(
+    plan: Path, at_once: int | None, go_on: bool, estimate: bool, dask: str | None, live: bool | None
+) -> None:
     """Run all notebooks of a PLAN (a YAML file) within one budget; leave a page that names the verdict of each.
 
     A notebook that fails does not stop the others; then the exit code is 1.
@@ -300,7 +308,7 @@ def batch_command(plan: Path, at_once: int | None, go_on: bool, estimate: bool, 
     from workbench.headless.batch_index import summary
     from workbench.headless.batch_plan import load_batch
 
-    loaded = load_batch(plan)
+    loaded = load_batch(plan, live=live)
     if estimate:
         click.echo(estimate_batch(loaded, say=_say))
         if any(job.refusal for job in loaded.jobs):
@@ -311,6 +319,15 @@ def batch_command(plan: Path, at_once: int | None, go_on: bool, estimate: bool, 
     if not batch.is_complete:
         click.echo(f"to go on: {shlex.join(['workbench', 'batch', str(plan), '--continue'])}")
         sys.exit(EXIT_FAILED)
+
+
+def _load_graded(record: Path) -> Run:
+    """A recorded run with the scores that its replies get here: what is written beside them is not trusted."""
+    from workbench.grading.catalogue import standard
+    from workbench.trial.record import load_run
+    from workbench.trial.regrade import grade_again
+
+    return grade_again(load_run(record), standard())
 
 
 def _say(line: str, *, err: bool = False) -> None:
@@ -325,9 +342,9 @@ def _say(line: str, *, err: bool = False) -> None:
 def report_command(record: Path, baseline: str | None, out: Path | None, formats: str | None) -> None:
     """Report on RUN, the folder of a record: a page, data files, JUnit XML, and a summary for a pull request."""
     from workbench.comparison.report.write import FORMATS, compared, write_report
-    from workbench.trial.record import load_run, record_folder
+    from workbench.trial.record import record_folder
 
-    comparison = compared(load_run(record), baseline)
+    comparison = compared(_load_graded(record), baseline)
     chosen = FORMATS if formats is None else [name.strip() for name in formats.split(",")]
     files = write_report(comparison, out or record_folder(record) / "report", formats=chosen)
     for line in (*comparison.sentences, "", *map(str, files)):
@@ -350,10 +367,9 @@ def gate_command(
     the offline stand-in, with 2 if the two cannot be compared.
     """
     from workbench.comparison.gate import gate
-    from workbench.trial.record import load_run
 
-    run = load_run(record)
-    against = other if other in run.variants else load_run(other)
+    run = _load_graded(record)
+    against = other if other in run.variants else _load_graded(Path(other))
     try:
         found = gate(run, against, margin=margin, variant=variant, allow_stand_in=allow_stand_in)
     except StandInError as error:
@@ -377,9 +393,9 @@ def review_command(
 ) -> None:
     """Show what changed from A to B: two records, or the executed notebooks that left them."""
     from workbench.comparison.review import review_runs
-    from workbench.trial.record import load_run
 
-    found = review_runs(load_run(before), load_run(after), variants=variants, names=(str(before), str(after)))
+    runs = (_load_graded(before), _load_graded(after))
+    found = review_runs(*runs, variants=variants, names=(str(before), str(after)))
     if page is not None:
         try:
             page.parent.mkdir(parents=True, exist_ok=True)

@@ -59,6 +59,10 @@ class UnknownGrader(TaskFileError):
     """A task names a grader that does not exist, or gives it options that it does not take."""
 
 
+class GraderError(WorkbenchError):
+    """A grader gave what is no score; says which, of which task, and what it gave."""
+
+
 class PlanError(WorkbenchError):
     """A plan cannot be run as asked: no tasks, no variants, a count below one."""
 

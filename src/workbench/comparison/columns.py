@@ -12,12 +12,23 @@ from numpy.typing import NDArray
 
 from workbench.comparison.scores import STATUSES, Attempts, attempts_of
 from workbench.comparison.verdict import points
-from workbench.markup import visible
+from workbench.markup import counted, visible
 from workbench.statistics.means import Floats
 from workbench.trial.catalogue import OFFLINE_MODEL, Price, find_price
+from workbench.trial.paid import Paid
 from workbench.trial.trial import Reply, Run, Score, Trial, Usage
 
 PREVIEW_CHARACTERS = 90
+PAID: Mapping[str, Callable[[Paid], float | None]] = {
+    "paid_usd": lambda paid: None if paid.usd is None else float(paid.usd),
+    "paid_attempts": lambda paid: paid.attempts,
+    "paid_uncounted": lambda paid: paid.uncounted,
+    "paid_input_tokens": lambda paid: paid.input_tokens,
+    "paid_output_tokens": lambda paid: paid.output_tokens,
+    "paid_cache_written_tokens": lambda paid: paid.cache_creation_input_tokens,
+    "paid_cache_read_tokens": lambda paid: paid.cache_read_input_tokens,
+}
+"""What all attempts at a trial took, failed ones and those of other runs included, as columns; see `Paid`."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,6 +81,24 @@ class TrialColumns:
         )
 
     @cached_property
+    def cache_written_tokens(self) -> Floats:
+        """Of the input tokens of the reply, those that were written into the prompt cache; 0 where none is named."""
+        return _numbers(None if r is None else r.usage.cache_creation_input_tokens or 0 for r in self._replies)
+
+    @cached_property
+    def cache_read_tokens(self) -> Floats:
+        """Of the input tokens of the reply, those that were read from the prompt cache; 0 where none is named."""
+        return _numbers(None if r is None else r.usage.cache_read_input_tokens or 0 for r in self._replies)
+
+    @cached_property
+    def paid(self) -> Mapping[str, Floats]:
+        """By the names in `PAID`; NaN where it is not recorded, of money also where a price is not known."""
+        every = [trial.paid for trial in self.run.trials]
+        if not any(every):
+            return dict.fromkeys(PAID, np.full(len(every), np.nan))
+        return {name: _numbers(None if paid is None else read(paid) for paid in every) for name, read in PAID.items()}
+
+    @cached_property
     def seconds(self) -> Floats:
         return _numbers(None if reply is None else reply.seconds for reply in self._replies)
 
@@ -114,6 +143,20 @@ def explanation(trial: Trial) -> str:
 def score_in_words(trial: Trial) -> str:
     """ "75.0 points", or that there is no score."""
     return "no score" if trial.score is None else f"{points(trial.score, sign=False)} points"
+
+
+def paid_in_words(paid: Paid) -> str:
+    """What all attempts took: "2 attempts: 3,000 tokens in, 200 out; 0.004050 USD"."""
+    kinds = {
+        "tokens in": paid.input_tokens,
+        "out": paid.output_tokens,
+        "read from the cache": paid.cache_read_input_tokens,
+        "written to the cache": paid.cache_creation_input_tokens,
+    }
+    tokens = ", ".join(f"{count:,} {what}" for what, count in kinds.items() if count or what in ("tokens in", "out"))
+    usd = "at an unknown price" if paid.usd is None else f"{float(paid.usd):.6f} USD"
+    more = f", and more by {counted(paid.uncounted, 'attempt')} that did not say" if paid.uncounted else ""
+    return f"{counted(paid.attempts, 'attempt')}: {tokens}; {usd}{more}"
 
 
 def _found(score: Score) -> str:

@@ -70,6 +70,8 @@ class Gate:
     """How many tasks would pass a variant that is no different, with a power of `POWER`; `None`: not known."""
     notes: tuple[str, ...] = ()
     """What the two runs do not share."""
+    remarks: tuple[str, ...] = ()
+    """What has to be known of the records that the runs were loaded from."""
 
     def __str__(self) -> str:
         return self.text
@@ -112,6 +114,8 @@ def gate(
     label = f"{STAND_IN_LABEL} " if stand_in else ""
     where = "" if isinstance(baseline, str) else " of the baseline run"
     notes = "".join(f" Not shared: {note}." for note in shared.notes)
+    remarks = tuple(dict.fromkeys((*run.remarks, *base_run.remarks)))
+    notes += "".join(f" Record: {visible(remark)}." for remark in remarks)
     heading = f'{label}Gate {found.decision}: "{visible(name)}" against "{visible(base)}"{where}'
     return Gate(
         decision=found.decision,
@@ -130,6 +134,7 @@ def gate(
         high=found.high,
         tasks_needed=found.tasks_needed,
         notes=shared.notes,
+        remarks=remarks,
     )
 
 

@@ -41,6 +41,8 @@ class Provenance:
     last_answer: str | None
     undated: int
     """Replies for which that is not recorded."""
+    remarks: tuple[str, ...] = ()
+    """What has to be known of the record that the run was loaded from."""
 
 
 def provenance(run: Run) -> Provenance:
@@ -79,6 +81,7 @@ def provenance(run: Run) -> Provenance:
         first_answer=min(days, default=None),
         last_answer=max(days, default=None),
         undated=undated,
+        remarks=run.remarks,
     )
 
 
@@ -99,6 +102,7 @@ def provenance_table(found: Provenance) -> Table:
         rows.append(
             ("Task file", f"{digest if digest == NOT_RECORDED else f'sha256 {digest}'} ({counted(count, 'task')})")
         )
+    rows += [("Record", remark) for remark in found.remarks]
     rows.append(("Answered between", _days(found)))
     rows += [(f"Prices of {model}", price) for model, price in found.prices.items()]
     rows.append(("Run made with", ", ".join(f"{name} {version}" for name, version in found.versions.items())))

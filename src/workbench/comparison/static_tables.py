@@ -75,6 +75,17 @@ def variant_columns(compared: Compared) -> tuple[VariantColumn, ...]:
             cell=lambda summary: f"{'>= ' if summary.uncounted else ''}{summary.as_row()[name]:,}",
         )
 
+    cached = [tokens("cache_read_tokens", "From the cache")] if any(s.cache_read_tokens for s in summaries) else []
+    cached += (
+        [tokens("cache_written_tokens", "Into the cache")] if any(s.cache_written_tokens for s in summaries) else []
+    )
+    paid = []
+    if not compared.stand_in and not all(math.isnan(summary.paid["paid_attempts"]) for summary in summaries):
+        paid = [
+            VariantColumn(name="paid_usd", heading="Paid in USD, all attempts", cell=_paid_usd),
+            VariantColumn(name="paid_attempts", heading="Attempts: tokens in, out, from, into the cache", cell=_paid),
+        ]
+
     def name_of(summary: VariantSummary) -> str:
         return f"{summary.name} (baseline)" if summary.name == compared.baseline else summary.name
 
@@ -87,7 +98,9 @@ def variant_columns(compared: Compared) -> tuple[VariantColumn, ...]:
         *(chance(name, heading) for name, heading in passes.items()),
         tokens("input_tokens", "Input tokens"),
         tokens("output_tokens", "Output tokens"),
+        *cached,
         VariantColumn(name="usd", heading="Cost in USD", cell=(lambda _: "none") if compared.stand_in else _cost),
+        *paid,
         VariantColumn(name="seconds_median", heading="Seconds: median (p95)", cell=_latency),
         VariantColumn(name="seconds_to_first_token", heading="First token after", cell=_first_token),
     )
@@ -261,6 +274,20 @@ def _cost(summary: VariantSummary) -> str:
     if summary.unpriced:
         return f">= {summary.usd:.4f} ({summary.unpriced} of {summary.replies} unpriced)"
     return f"{summary.usd:.4f}"
+
+
+def _paid_usd(summary: VariantSummary) -> str:
+    usd = summary.paid["paid_usd"]
+    return "unknown" if math.isnan(usd) else f"{'>= ' if summary.paid_in_part else ''}{usd:.4f}"
+
+
+def _paid(summary: VariantSummary) -> str:
+    if math.isnan(summary.paid["paid_attempts"]):
+        return "unknown"
+    kinds = ("paid_input_tokens", "paid_output_tokens", "paid_cache_read_tokens", "paid_cache_written_tokens")
+    counts = ", ".join(f"{int(summary.paid[name]):,}" for name in kinds)
+    at_least = ">= " if summary.paid["paid_uncounted"] else ""
+    return f"{int(summary.paid['paid_attempts']):,}: {at_least}{counts}"
 
 
 def _latency(summary: VariantSummary) -> str:

@@ -39,6 +39,14 @@ class VariantSummary:
     usd: float
     """Of the replies that have a price."""
     unpriced: int
+    cache_written_tokens: int
+    """Of the input tokens, those that were written into the prompt cache."""
+    cache_read_tokens: int
+    """Those that were read from it."""
+    paid: Mapping[str, float]
+    """What all attempts at its trials took, by the names in `PAID`, as far as that is known."""
+    paid_in_part: bool
+    """Whether more was paid than is known: a trial does not say, or an attempt not all of its tokens or its price."""
     seconds: float
     """Mean."""
     seconds_median: float
@@ -64,6 +72,9 @@ class VariantSummary:
             "uncounted": self.uncounted,
             "usd": self.usd,
             "unpriced": self.unpriced,
+            "cache_written_tokens": self.cache_written_tokens,
+            "cache_read_tokens": self.cache_read_tokens,
+            **self.paid,
             "seconds": self.seconds,
             "seconds_median": self.seconds_median,
             "seconds_p95": self.seconds_p95,
@@ -87,6 +98,8 @@ def _summary(columns: TrialColumns, number: int, name: str, found: Scores) -> Va
     input_tokens, output_tokens = columns.input_tokens[own], columns.output_tokens[own]
     usd, seconds = columns.usd[own], _known(columns.seconds[own])
     priced = _known(usd)
+    tried = columns.attempts.variant == number
+    paid = {name: values[tried] for name, values in columns.paid.items()}
     return VariantSummary(
         name=name,
         scores=found,
@@ -100,6 +113,10 @@ def _summary(columns: TrialColumns, number: int, name: str, found: Scores) -> Va
         uncounted=int((np.isnan(input_tokens) | np.isnan(output_tokens)).sum()),
         usd=math.nan if len(usd) and not len(priced) else math.fsum(priced.tolist()),
         unpriced=len(usd) - len(priced),
+        cache_written_tokens=int(np.nansum(columns.cache_written_tokens[own])),
+        cache_read_tokens=int(np.nansum(columns.cache_read_tokens[own])),
+        paid={name: _total(values) for name, values in paid.items()},
+        paid_in_part=bool(np.isnan(paid["paid_usd"]).any() or np.nansum(paid["paid_uncounted"])),
         seconds=math.fsum(seconds.tolist()) / len(seconds) if len(seconds) else math.nan,
         seconds_median=_quantile(seconds, 0.5),
         seconds_p95=_quantile(seconds, 0.95),
@@ -118,6 +135,12 @@ def _passes(by_repeat: Floats, repeats: int) -> tuple[float, float]:
     chances = [(at(repeats, count, repeats), hat(repeats, count, repeats)) for count in passed]
     some, every = zip(*chances, strict=True)
     return math.fsum(some) / len(some), math.fsum(every) / len(every)
+
+
+def _total(values: Floats) -> float:
+    """Of what is known; NaN where nothing is."""
+    known = _known(values)
+    return math.fsum(known.tolist()) if len(known) else math.nan
 
 
 def _known(values: Floats) -> Floats:

@@ -57,7 +57,9 @@ class Comparison(Compared):
         where every grader declined); mean score over tasks with its 95 % interval, 0..1; pass@k and pass^k for as
         many repeats as there are (NaN for one, and for scores between 0 and 1); replies, their tokens (cached ones
         are input) and how many did not say ("uncounted"); cost in USD of the replies that have a price, NaN where
-        none has, and how many have none ("unpriced"); seconds of a reply (mean, median, 95th percentile) and median
+        none has, and how many have none ("unpriced"); the input tokens that went into the prompt cache and came from
+        it; what was paid for all attempts, failed ones included ("paid_..."; its input tokens are without cached ones;
+        NaN where that is not recorded); seconds of a reply (mean, median, 95th percentile) and median
         seconds to its first token."""
         rows = [summary.as_row() for summary in self.summaries]
         columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}

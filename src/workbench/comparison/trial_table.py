@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.comparison.columns import explanation, preview
+from workbench.comparison.columns import PAID, explanation, preview
 from workbench.comparison.compared import Compared
 from workbench.comparison.flips import FLIPS
 from workbench.comparison.verdict import points
@@ -68,6 +68,10 @@ def _trials(read: Callable[[Trial], Any]) -> Callable[[Compared], list[Any]]:
     return lambda compared: [read(trial) for trial in compared.run.trials]
 
 
+def _paid(name: str) -> Callable[[Compared], Floats]:
+    return lambda compared: compared.columns.paid[name]
+
+
 def _groups(compared: Compared) -> list[str | None]:
     group_of = {task.id: task.group for task in compared.run.tasks}
     return [group_of[trial.task_id] for trial in compared.run.trials]
@@ -87,6 +91,9 @@ _TABLES: frozenset[View] = frozenset({"grid", "static"})
 _FIGURES: frozenset[View] = frozenset({"grid", "report"})
 _GRID: frozenset[View] = frozenset({"grid"})
 _STATIC: frozenset[View] = frozenset({"static"})
+_REPORT: frozenset[View] = frozenset({"report"})
+_OF_PAID = {"paid_usd": "USD paid", "paid_attempts": "Attempts"}
+"""What people read of it at a trial; the rest is in files."""
 
 COLUMNS: tuple[Column, ...] = (
     Column(name="task", heading="Task", kind="name", value=_trials(lambda trial: trial.task_id), views=_TABLES),
@@ -110,7 +117,25 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         name="output_tokens", heading="Tokens", kind="count", value=lambda c: c.columns.output_tokens, views=_FIGURES
     ),
+    Column(name="cache_written_tokens", heading="", kind="count", value=lambda c: c.columns.cache_written_tokens),
+    Column(
+        name="cache_read_tokens",
+        heading="Tokens from the cache",
+        kind="count",
+        value=lambda c: c.columns.cache_read_tokens,
+        views=_REPORT,
+    ),
     Column(name="usd", heading="USD", kind="usd", value=lambda c: c.columns.usd, views=_FIGURES),
+    *(
+        Column(
+            name=name,
+            heading=_OF_PAID.get(name, ""),
+            kind="usd" if name == "paid_usd" else "count",
+            value=_paid(name),
+            views=_FIGURES,
+        )
+        for name in PAID
+    ),
     Column(name="seconds_to_first_token", heading="", kind="seconds", value=lambda c: c.columns.seconds_to_first_token),
     Column(name="seconds", heading="Seconds", kind="seconds", value=lambda c: c.columns.seconds, views=_FIGURES),
     Column(

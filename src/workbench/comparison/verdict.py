@@ -205,7 +205,7 @@ def _obstacle(run: Run, name: str, scores: Scores, baseline: str, base: Scores, 
         reason = f"more than {percent(MOST_MISSING)} are missing" if too_many else "not the same share is missing"
         failures = _failures(run, (name, baseline))
         missing = f"{_missing(name, scores)}, {_missing(baseline, base)}: {reason}."
-        return " ".join([missing, *_why(failures), _remedy(scores, base, failures)])
+        return " ".join([missing, _remedy(scores, base, failures), *_why(failures)])
     if tasks < 2:
         return f"{counted(tasks, 'task')} with scores of both; it takes at least 2."
     return ""

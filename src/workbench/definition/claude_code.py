@@ -83,6 +83,7 @@ def read_as_claude_code(
     if reasons:
         return Reading(kind="dropped", prompt=parsed.prompt, problems=_in_order(problems))
     problems += _backslash_problems(document, values["description"])
+    problems += _ignored_hooks(document, values.get("hooks"))
     if parsed.kind == "repaired":
         problems += _repair_problems(document, parsed)
     return Reading(
@@ -125,11 +126,12 @@ def _tool_list(value: Any) -> tuple[str, ...] | None:
 
 def _shown_tools(values: Mapping[str, Any]) -> str:
     allowed, denied = _tool_list(values.get("tools")), _tool_list(values.get("disallowedTools")) or ()
+    denied = tuple(tool for tool in denied if tool != "*")  # which takes nothing away
     if not allowed or "*" in allowed:
         return f"All tools except {', '.join(denied)}" if denied else "All tools"
     if values.get("memory") in facts()["memories"]:
         allowed += tuple(tool for tool in _TOOLS_OF_MEMORY if tool not in allowed)
-    return ", ".join(tool for tool in allowed if tool not in denied)
+    return ", ".join(tool for tool in allowed if tool not in denied) or "None"
 
 
 def _reasons_to_drop(document: Document, parsed: Parsed) -> Iterator[Problem]:
@@ -187,7 +189,11 @@ def _reasons_to_drop(document: Document, parsed: Parsed) -> Iterator[Problem]:
             f"The name {name!r} starts with a hyphen; Claude Code skips the file.",
             "Start it with a letter.",
         )
-    if isinstance(values.get("hooks"), list):
+    yield from _reasons_in_hooks(document, values.get("hooks"))
+
+
+def _reasons_in_hooks(document: Document, hooks: Any) -> Iterator[Problem]:
+    if isinstance(hooks, list):
         yield _at(
             document,
             "hooks",
@@ -196,6 +202,59 @@ def _reasons_to_drop(document: Document, parsed: Parsed) -> Iterator[Problem]:
             "`hooks` is a list; Claude Code drops the whole file silently.",
             "Write a mapping from event to list (`{}` for none), or remove the key.",
         )
+    elif isinstance(hooks, dict):
+        if fault := _fault_in_event(hooks.get("PreToolUse", [])):
+            yield _at(
+                document,
+                "hooks",
+                "hooks-entry",
+                "error",
+                f"In `hooks`, PreToolUse {fault}; Claude Code drops the whole file silently.",
+                "Write entries of `matcher` and `hooks`, a list of `type: command` with its `command`.",
+            )
+    elif hooks is not None and hooks is not False and hooks != "":
+        yield _at(
+            document,
+            "hooks",
+            "hooks-not-a-mapping",
+            "error",
+            f"Claude Code reads `hooks` as {brief(hooks)}, no mapping, and drops the whole file silently.",
+            "Write a mapping from event to list on lines of its own (`{}` for none), or remove the key.",
+        )
+
+
+def _fault_in_event(entries: Any) -> str:
+    """What is wrong in the entries of one hook event; empty where nothing is."""
+    if not isinstance(entries, list):
+        return "is no list"
+    for entry in entries:
+        if not isinstance(entry, dict):
+            return f"has an entry that is {brief(entry)}, no mapping"
+        if not isinstance(entry.get("matcher", ""), str):
+            return "has a `matcher` that is no text"
+        if not isinstance(entry.get("hooks"), list):
+            return "has an entry without a list `hooks`"
+        for hook in entry["hooks"]:
+            if not isinstance(hook, dict) or hook.get("type") not in facts()["hook_types"]:
+                return "has a hook of no known `type`"
+            timeout = hook.get("timeout", 0)
+            if not isinstance(timeout, int | float) or isinstance(timeout, bool):
+                return "has a `timeout` that is no number"
+    return ""
+
+
+def _ignored_hooks(document: Document, hooks: Any) -> Iterator[Problem]:
+    """Entries of other events than PreToolUse, with which Claude Code is not so strict."""
+    for event, entries in hooks.items() if isinstance(hooks, dict) else ():
+        if event != "PreToolUse" and (fault := _fault_in_event(entries)):
+            yield _at(
+                document,
+                "hooks",
+                "hooks-entry",
+                "warning",
+                f"In `hooks`, {event} {fault}; Claude Code ignores the entry.",
+                "Write entries of `matcher` and `hooks`, a list of `type: command` with its `command`.",
+            )
 
 
 def _at(

@@ -361,7 +361,8 @@ class Draft:
             except AgentFileError as error:
                 self._state.trouble = str(error)
             else:
-                self._state.trouble = ""
+                if not self._state.is_damaged:
+                    self._state.trouble = ""
 
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong or doubtful in the draft, in the order of lines."""
@@ -445,12 +446,12 @@ class Draft:
         if state.drafts is None:
             return
         if self.is_edited:
-            if state.offered is not None:
-                # Somebody types on without having looked at what is offered: that stays, under its day.
+            if state.offered is not None or state.is_damaged:
+                # Somebody types on without having looked at what is there: that stays, under its day.
                 set_draft_aside(state.drafts)
-                state.offered = None
+                state.offered, state.is_damaged = None, False
             save_draft(state.drafts, base=state.saved.text, text=self.text)
-        elif state.offered is None:
+        elif state.offered is None and not state.is_damaged:
             remove_draft(state.drafts)
 
     def _tell(self) -> None:

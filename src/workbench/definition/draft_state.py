@@ -42,6 +42,9 @@ class DraftState:
     drafts: Path | None = None
     """Where the draft is kept, wherever the process goes meanwhile; `None` for an agent that came from no file."""
     offered: KeptDraft | None = None
+    """What an earlier process kept, until somebody has decided on it."""
+    is_damaged: bool = False
+    """Whether what an earlier process kept cannot be read: its author may still look into it."""
     disk: Agent | None = None
     """What the file was found to hold when it was not what it should."""
     is_gone: bool = False
@@ -66,7 +69,7 @@ def begin_state(agent: Agent, *, offers: bool) -> DraftState:
         try:
             kept = load_draft(draft_path(agent.path))
         except AgentFileError as error:
-            state.trouble = str(error)
+            state.trouble, state.is_damaged = str(error), True
         else:
             state.offered = kept if kept is not None and kept.text != disk.text else None
     return state

@@ -124,7 +124,7 @@ def read_header(header: str, *, first_line: int) -> Header:
     try:
         root = yaml12.read(header)
     except yaml12.NotYaml as error:
-        return _recovered(header, error, first_line)
+        return _tabbed(header, error, first_line) or _recovered(header, error, first_line)
     if root is None:
         return Header(head=header)
     if not root.pairs and root.value != {}:
@@ -143,6 +143,25 @@ def read_header(header: str, *, first_line: int) -> Header:
         entries=entries,
         is_flow=root.style == "flow",
         problems=tuple(_duplicates(entries)),
+    )
+
+
+def _tabbed(header: str, error: yaml12.NotYaml, first_line: int) -> Header | None:
+    """The header, where all that is wrong with it are tabs for blanks at the start of lines: Claude Code takes them."""
+    if "\t" not in header:
+        return None
+    try:
+        root = yaml12.read(header, tabs_indent=True)
+    except yaml12.NotYaml:
+        return None
+    if root is None or root.style == "flow" or not root.pairs:
+        return None
+    entries = _entries(header, root, first_line)
+    return Header(
+        head=header[: _start_of(root.pairs[0][0])],
+        entries=entries,
+        is_strict=False,
+        problems=(*_duplicates(entries), _not_yaml(error, entries, first_line)),
     )
 
 

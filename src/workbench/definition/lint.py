@@ -209,6 +209,7 @@ def _of_tools(entry: Entry, agent: Agent) -> Iterator[Problem]:
             f"Known tools: {', '.join(facts()['tools'])}.",
         )
     if entry.key == "disallowedTools":
+        yield from _of_scopes_taken_away(entry, tools)
         for tool in sorted(set(tools) & set(agent.tools or ())):
             yield problem_at(
                 entry,
@@ -216,6 +217,19 @@ def _of_tools(entry: Entry, agent: Agent) -> Iterator[Problem]:
                 "warning",
                 f"{brief(tool)} is in `tools` too; it is removed.",
                 "Take it out of one of the two.",
+            )
+
+
+def _of_scopes_taken_away(entry: Entry, tools: tuple[str, ...]) -> Iterator[Problem]:
+    for tool in tools:
+        base, bracket, _ = tool.partition("(")
+        if bracket:
+            yield problem_at(
+                entry,
+                "scope-takes-all",
+                "warning",
+                f"{brief(tool)} takes all of {base.strip()} away, whatever stands in parentheses.",
+                f"Write `{base.strip()}` if that is what is meant.",
             )
 
 
@@ -241,6 +255,14 @@ def _of_tool(entry: Entry, tool: str) -> Iterator[Problem]:
         )
     elif base in facts()["main_thread_tools"]:
         yield problem_at(entry, "main-thread-tool", "note", f"{base} never reaches a subagent.", "Remove it.")
+    elif "(" in tool and base in facts()["tools"] and base not in ("Agent", "Task") and entry.key == "tools":
+        yield problem_at(
+            entry,
+            "scope-limits-nothing",
+            "note",
+            f"{brief(tool)} gives a subagent all of {base}: what stands in parentheses limits nothing there.",
+            "Limit it in the permissions of the settings.",
+        )
     elif not _may_resolve(tool):
         right = next((known for known in facts()["tools"] if known.lower() == base.lower()), None)
         if right is not None:

@@ -58,8 +58,18 @@ def shown_description(description: str) -> str:
     return as_shown(description).replace("\\n", "\n")
 
 
+def split_names(text: str) -> tuple[str, ...]:
+    """The names of a text with commas; those inside parentheses do not part."""
+    return _split(text, ",")
+
+
 def split_tools(text: str) -> tuple[str, ...]:
-    """The tools of a text with commas; those inside parentheses do not part: `Agent(a, b), Read` are two."""
+    """The tools of a text: commas and blanks part them, tabs and line ends do not; inside parentheses nothing does:
+    `Agent(a, b) Read` are two."""
+    return _split(text, ", ")
+
+
+def _split(text: str, separators: str) -> tuple[str, ...]:
     parts: list[str] = []
     depth = start = 0
     for index, character in enumerate(text):
@@ -67,7 +77,7 @@ def split_tools(text: str) -> tuple[str, ...]:
             depth += 1
         elif character == ")":
             depth = max(0, depth - 1)
-        elif character == "," and depth == 0:
+        elif depth == 0 and character in separators:
             parts.append(text[start:index])
             start = index + 1
     parts.append(text[start:])
@@ -83,10 +93,23 @@ def _mapping(header: str) -> dict[str, Any] | None:
     if "\0" in header:
         return None
     try:
-        root = yaml12.read(header)
+        root = _with_or_without_tabs(header)
     except yaml12.NotYaml:
         return None
     return root.value if root is not None and isinstance(root.value, dict) else {}
+
+
+def _with_or_without_tabs(header: str) -> yaml12.Node | None:
+    """The header as Bun reads it, in which a tab is indentation, and no blank between brackets."""
+    try:
+        root = yaml12.read(header)
+    except yaml12.NotYaml:
+        if "\t" not in header:
+            raise
+        return yaml12.read(header, tabs_indent=True)
+    if root is not None and "\t" in header:
+        yaml12.refuse_tabs(header, root, of=("flow",))
+    return root
 
 
 def _with_quotes(header: str) -> str:

@@ -6,6 +6,7 @@ PyYAML scans; what a scalar means, and how far nesting and aliases may go, is de
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -38,6 +39,7 @@ _CONSTANTS: dict[str, bool | None] = {
     "FALSE": False,
 }
 _LONGEST_NUMBER = 100
+_INDENTATION = re.compile(r"^[ \t]*\t[ \t]*", re.MULTILINE)
 
 Style = Literal["plain", "double", "single", "literal", "folded", "flow", "block", "alias"]
 _SCALAR_STYLES: dict[str, Style] = {'"': "double", "'": "single", "|": "literal", ">": "folded"}
@@ -73,6 +75,8 @@ class Node:
     """Nodes in all, aliases expanded."""
     last: Node | None = None
     """The scalar or flow collection that ends a block collection."""
+    children: tuple[Node, ...] = ()
+    """Of a collection, keys and values in their order."""
 
 
 @dataclass(kw_only=True)
@@ -84,17 +88,45 @@ class _Open:
     children: list[Node] = field(default_factory=list)
 
 
-def read(text: str) -> Node | None:
-    """The one document in the text, `None` where there is none. Raises `NotYaml`; never recurses."""
+def read(text: str, *, tabs_indent: bool = False) -> Node | None:
+    """The one document in the text, `None` where there is none. Raises `NotYaml`; never recurses.
+
+    YAML knows no tab as indentation. With `tabs_indent` each counts as a blank there, as Claude Code's reader has it:
+    of lists, mappings and continued lines, but not inside of brackets, nor of a block of text.
+    """
     plain_text, originals = _without_odd_characters(text)
+    is_tabbed = tabs_indent and "\t" in text
+    if is_tabbed:
+        plain_text = _INDENTATION.sub(lambda match: " " * len(match[0]), plain_text)
     try:
-        return _build(plain_text, originals)
+        root = _build(plain_text, originals)
+        if is_tabbed and root is not None:
+            refuse_tabs(text, root, of=("flow", "literal", "folded"))
+        return root
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         message = getattr(error, "problem", None) or getattr(error, "context", None) or str(error)
         if mark is None:
             raise NotYaml(message) from None
         raise NotYaml(message, index=mark.index, line=mark.line, column=mark.column) from None
+
+
+def refuse_tabs(text: str, root: Node, *, of: Collection[str]) -> None:
+    """Passes a document without a tab in its values of these styles: of flow style anywhere in them, of the others at
+    the start of a line. Raises `NotYaml` else."""
+    rest = [root]
+    while rest:
+        node = rest.pop()
+        if node.style not in of:
+            index = -1
+        elif node.style == "flow":
+            index = text.find("\t", node.start, node.end)
+        else:
+            found = _INDENTATION.search(text, node.start, node.end)
+            index = -1 if found is None else found.start()
+        if index >= 0:
+            raise NotYaml(f"a tab in a value of {node.style} style", index=index, line=text.count("\n", 0, index))
+        rest += node.children
 
 
 def resolve(text: str) -> Any:
@@ -206,6 +238,7 @@ def _collection(opened: _Open, end: int) -> Node:
         pairs=pairs,
         size=1 + sum(child.size for child in children),
         last=last,
+        children=tuple(children),
     )
 
 

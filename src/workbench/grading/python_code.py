@@ -11,6 +11,7 @@ import re
 import textwrap
 import threading
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,7 +33,7 @@ _TYPING_MODULES = frozenset({"typing", "typing_extensions"})
 _GENERIC_HEAD = re.compile(
     r"^([ \t]*(?:async[ \t]+def|def|class)[ \t]+\w+)\[[^\[\]\n]*(?:\[[^\[\]\n]*\][^\[\]\n]*)*\]", re.M
 )
-_TYPE_STATEMENT = re.compile(r"^([ \t]*)type[ \t]+(\w+)[ \t]*(?:\[[^\]\n]*\])?[ \t]*=(?!=)", re.M)
+_TYPE_STATEMENT = re.compile(r"^([ \t]*+)type[ \t]++(\w++)[ \t]*+(?:\[[^\]\n]*+\][ \t]*+)?=(?!=)", re.M)
 _warnings_lock = threading.Lock()
 
 
@@ -271,9 +272,9 @@ def _returns(tree: ast.Module) -> Iterator[tuple[str, bool]]:
 
 
 def _public(tree: ast.Module) -> Iterator[tuple[str, bool]]:
-    waiting: list[tuple[ast.AST, str]] = [(tree, "")]
+    waiting: deque[tuple[ast.AST, str]] = deque([(tree, "")])
     while waiting:
-        parent, prefix = waiting.pop(0)
+        parent, prefix = waiting.popleft()
         for node in ast.iter_child_nodes(parent):
             if isinstance(node, _Function | ast.ClassDef):
                 if node.name.startswith(("_", "test_", "Test")):

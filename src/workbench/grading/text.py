@@ -1,7 +1,7 @@
 """Graders that read a reply as text.
 
 Each public function makes a grader from the options of a task. The reply is data: no part of it is executed,
-and the patterns used on it here take time in proportion to its length.
+the patterns used on it here take time in proportion to its length, and one that a task brings is bounded.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from itertools import zip_longest
 
 from workbench.grading import options
 from workbench.grading.fences import CodeBlock, code_blocks, language_name, prose
+from workbench.trial import bounded
 from workbench.trial.task import Task
 from workbench.trial.trial import Grader, Reply, Score
 
@@ -40,7 +41,8 @@ _PLAIN_LANGUAGES = frozenset({"", "text", "txt", "plaintext", "plain", "ascii", 
 _DIAGRAM_START = re.compile(
     r"^\s*(?:@startuml|sequenceDiagram|classDiagram|erDiagram|stateDiagram|flowchart\s|graph\s+(?:TB|TD|BT|RL|LR)\b|C4)"
 )
-_ARROW = re.compile(r"-{2,}>|<-{2,}|={2,}>|─[>▶►]|[→←↑↓↔⇒⇐⟶⟵▲▼▶◀►◄]")
+# Only from the first sign of a row, which is taken whole: a line of nothing but dashes stays linear.
+_ARROW = re.compile(r"(?<!-)-{2,}+>|<-{2,}+|(?<!=)={2,}+>|─[>▶►]|[→←↑↓↔⇒⇐⟶⟵▲▼▶◀►◄]")
 _SHORT_ARROW = re.compile(r"[^\s)]\s*->\s*\S")
 _CODE_LINE = re.compile(r"^\s*(?:async\s+def|def|fn|func|lambda)\b|[:{;]\s*$")
 _TREE_BRANCH = re.compile(r"^[\s│|]*[├└]─+\s")
@@ -99,9 +101,8 @@ def omits(*, any: Sequence[str]) -> Grader:
 def matches(*, pattern: str, flags: str = "") -> Grader:
     """A grader that is 1 where the regular expression is found somewhere in the reply, else 0.
 
-    `flags` are letters out of "imsxa" as in `(?i)`. The pattern comes from the task file and is as trusted as
-    its author: Python's `re` cannot be interrupted, so a pattern with nested repetition such as `(a+)+$` can
-    take time exponential in the length of a reply, and no bound on that length would be short enough to help.
+    `flags` are letters out of "imsxa" as in `(?i)`. A pattern with nested repetition such as `(a+)+$` can take time
+    exponential in the length of a reply: the grader declines where a search has computed for `bounded.SECONDS`.
 
     Raises:
         TypeError, ValueError: not a text, an unknown flag, or a pattern that does not compile.
@@ -118,16 +119,19 @@ def matches(*, pattern: str, flags: str = "") -> Grader:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            expression = re.compile(written, chosen)
+            re.compile(written, chosen)
     except (re.error, RecursionError, OverflowError, FutureWarning, DeprecationWarning) as problem:
         raise ValueError(f"`pattern` {written!r} does not compile: {problem}") from problem
 
     def grade(task: Task, reply: Reply) -> Score:
-        found = expression.search(reply.text)
+        try:
+            found = bounded.search(written, int(chosen), reply.text)
+        except bounded.BeyondBounds as fault:
+            return Score(value=None, explanation=f"the search for {_short(written)} was ended: {fault}")
         if found is None:
             return Score(value=0.0, explanation=f"nothing matches {_short(written)}")
-        line = reply.text.count("\n", 0, found.start()) + 1
-        return Score(value=1.0, explanation=f"line {line} matches: {_quoted(found.group())}")
+        line = reply.text.count("\n", 0, found.start) + 1
+        return Score(value=1.0, explanation=f"line {line} matches: {_quoted(found.text)}")
 
     return grade
 

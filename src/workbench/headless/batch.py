@@ -3,40 +3,34 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import signal
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from workbench.definition.project import project_folder
-from workbench.errors import BudgetError, NotebookFailed, SetupError, WorkbenchError
+from workbench.errors import BudgetError, FileError, NotebookFailed, WorkbenchError
 from workbench.headless.batch_index import write_index
+from workbench.headless.batch_job import refused
 from workbench.headless.batch_plan import BatchPlan
+from workbench.headless.dask_workers import run_on_dask
 from workbench.headless.job import Job
-from workbench.headless.kernels.worker import begin_worker
 from workbench.headless.left_behind import Batch, JobOutcome
+from workbench.headless.local_workers import run_here
 from workbench.headless.notebook import run_job
 from workbench.headless.notebook_files import write_whole
-from workbench.headless.published import seen_from
+from workbench.headless.one_writer import only_writer
+from workbench.headless.terms import terms_here
 from workbench.runs.estimate_only import ESTIMATE_FILE, EstimateTotals, read_estimate, write_estimate
-from workbench.secrets import without_secrets
 
 STATE_FILE = "batch.json"
 """In the folder of a batch: whose budget it is. The only file there that two equal batches do not share."""
-
-_TIMES_A_WORKER_MAY_DIE = 3
-_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def run_batch(
@@ -51,45 +45,52 @@ def run_batch(
     """Runs every notebook of the plan, each into its own folder, and leaves `index.html` and `index.md` beside them.
 
     `at_once` notebooks run at a time (the plan's number unless given), each in a process that runs one after the
-    other; `dask` is the address of a Dask scheduler whose workers run them instead, which need this project, the
-    ledger and the key where they are. With `go_on`, a batch that did not come to its end goes on: finished notebooks
-    are left as they are, and what was spent counts. The budget of the plan bounds all notebooks together, over all
-    workers and restarts. `say` gets a line for every notebook that ends; `progress` draws a bar on a terminal.
+    other; `dask` is the address of a Dask scheduler whose workers run them instead. Who answers is decided here, by
+    `plan.live` and this environment: a worker where somebody else would answer, or that has another version of the
+    workbench, another ledger or other files of the project, takes no job and is named. With `go_on`, a batch that did
+    not come to its end goes on: finished notebooks are left as they are, and what was spent counts. The budget of the
+    plan bounds all notebooks together, over all workers and restarts. `say` gets a line for every notebook that ends;
+    `progress` draws a bar on a terminal.
 
     Raises:
         BudgetError: the environment bounds this process already, so the plan cannot have a budget of its own.
-        SetupError: Dask is not installed, or the scheduler not there.
-        FileError: the folder cannot be written.
+        SetupError: nobody can answer as the plan wants it; Dask is not installed, or the scheduler not there.
+        FileError: the folder cannot be written, or another batch writes to it.
         LedgerError: the ledger is of a newer workbench, or cannot be opened: every notebook would fail.
     """
     from workbench.ledger.store import check_ledger  # SQLAlchemy takes longer to load than the command line to begin
 
     check_ledger()
-    plan.out.mkdir(parents=True, exist_ok=True)
-    environment = _budget_environment(plan, go_on=go_on)
-    project = project_folder()
+    terms = terms_here(plan.jobs, live=plan.live)
+    with _writing(plan.out), only_writer(plan.out, of="another batch"):
+        environment = _budget_environment(plan, go_on=go_on)
+        outcomes: dict[str, JobOutcome] = {}
 
-    def start(executor: Executor, job: Job) -> Future[JobOutcome]:
-        return executor.submit(run_job_in_batch, replace(job, go_on=go_on), project=project, environment=environment)
+        def ended(outcome: JobOutcome) -> None:
+            outcomes[outcome.job.name] = outcome
+            bar.update()
+            say(_line(outcome, done=len(outcomes), total=len(plan.jobs)))
+            write_index(plan.out, _in_order(plan, outcomes))
 
-    outcomes = {job.name: _refused(job, job.refusal) for job in plan.jobs if job.refusal is not None}
-    for done, refused in enumerate(outcomes.values(), 1):
-        say(_line(refused, done=done, total=len(plan.jobs)))
-    left = [job for job in plan.jobs if job.name not in outcomes]
-    for time in range(1, _TIMES_A_WORKER_MAY_DIE + 1):
-        with _executor(dask, at_once or plan.at_once, jobs=len(left)) as executor:
-            futures = {start(executor, job): job for job in left}
-            with _stopped_on_interrupt(futures):
-                for job, outcome in _as_they_end(futures, total=len(plan.jobs), progress=progress):
-                    if outcome is None and time < _TIMES_A_WORKER_MAY_DIE:
-                        continue
-                    outcomes[job.name] = outcome or _died(job)
-                    say(_line(outcomes[job.name], done=len(outcomes), total=len(plan.jobs)))
-                    write_index(plan.out, _in_order(plan, outcomes))
-        left = [job for job in left if job.name not in outcomes]
-        if not left:
-            break
-    return Batch(outcomes=_in_order(plan, outcomes), index=write_index(plan.out, _in_order(plan, outcomes)))
+        def watch(running: Sequence[Job]) -> None:
+            if not bar.disable:
+                bar.set_postfix_str("; ".join(map(_doing, running)))
+
+        with tqdm(total=len(plan.jobs), unit="notebook", disable=None if progress else True) as bar:
+            for job in plan.jobs:
+                if job.refusal is not None:
+                    ended(refused(job, job.refusal))
+            left = [replace(job, go_on=go_on, environment=environment) for job in plan.jobs if job.refusal is None]
+            some = (
+                run_here(left, terms.project, at_once=at_once or plan.at_once, watch=watch)
+                if dask is None
+                else run_on_dask(dask, left, terms, watch=watch, say=say)
+            )
+            with closing(some):
+                for outcome in some:
+                    ended(outcome)
+        found = _in_order(plan, outcomes)
+        return Batch(outcomes=found, index=write_index(plan.out, found))
 
 
 def estimate_batch(plan: BatchPlan, *, say: Callable[[str], None] = print) -> EstimateTotals:
@@ -112,48 +113,19 @@ def estimate_batch(plan: BatchPlan, *, say: Callable[[str], None] = print) -> Es
 
 
 def _totals_of(job: Job, asked: frozenset[str]) -> tuple[EstimateTotals, frozenset[str]]:
-    """What one notebook would take beside what is asked for already, and all that is asked for then.
-
-    With `WORKBENCH_ESTIMATE_FILE` set in this process while the notebook runs.
-    """
+    """What one notebook would take beside what is asked for already, and all that is asked for then."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "estimate.json")
         write_estimate(file, totals=None, asked=asked)
-        os.environ[ESTIMATE_FILE] = str(file)
+        given = {**job.environment, ESTIMATE_FILE: str(file)}
+        here = replace(job, notebook=project_folder() / job.notebook, out=Path(folder), environment=given)
         try:
-            run_job(replace(job, notebook=project_folder() / job.notebook, out=Path(folder)))
+            run_job(here)
         except NotebookFailed:
             if read_estimate(file)[0] is None:
                 raise
-        finally:
-            del os.environ[ESTIMATE_FILE]
         totals, asked = read_estimate(file)
         return totals or EstimateTotals(), asked
-
-
-def run_job_in_batch(job: Job, *, project: Path, environment: Mapping[str, str]) -> JobOutcome:
-    """Runs one notebook of a batch in this process, whose working directory and environment become the batch's.
-
-    SIGTERM ends the process, once it is saved how far the notebook is.
-    """
-    os.chdir(project)
-    os.environ.update(environment)
-    try:
-        run = run_job(replace(job, out=Path(seen_from(project, job.out))))
-    except NotebookFailed as error:
-        return JobOutcome(job=job, end="failed", error=str(error), page=job.page if job.page.exists() else None)
-    except WorkbenchError as error:
-        return _refused(job, str(error))
-    except SystemExit:
-        # Told to end, and all is saved. The pool would only take the next job, even where the batch itself is gone.
-        os._exit(128 + signal.SIGTERM)
-    return JobOutcome(
-        job=job,
-        end="completed",
-        verdict=run.verdict,
-        page=run.page.resolve(),
-        record=run.record and run.record.resolve(),
-    )
 
 
 def _budget_environment(plan: BatchPlan, *, go_on: bool) -> dict[str, str]:
@@ -180,63 +152,11 @@ def _scope(state: Path, *, go_on: bool) -> str:
 
 
 @contextmanager
-def _executor(dask: str | None, at_once: int, *, jobs: int) -> Iterator[Executor]:
-    if dask is not None:
-        with _dask_executor(dask) as executor:
-            yield executor
-        return
-    others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(
-        max_workers=at_once,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=partial(begin_worker, once=jobs <= at_once),
-    ) as executor:
-        try:
-            yield executor
-        except BaseException:
-            for worker in set(multiprocessing.active_children()) - others:
-                worker.terminate()  # it saves how far its notebook is
-            raise
-
-
-@contextmanager
-def _dask_executor(address: str) -> Iterator[Executor]:
+def _writing(folder: Path) -> Iterator[None]:
     try:
-        from distributed import Client
-    except ImportError as error:
-        raise SetupError("Dask is not installed: pip install 'agent-workbench[dask]'") from error
-    try:
-        client = Client(address, timeout=10)
-    except (OSError, ValueError) as error:
-        raise SetupError(f"no Dask scheduler answers at {without_secrets(address)}: {error}") from error
-    with client:
-        yield client.get_executor(retries=_TIMES_A_WORKER_MAY_DIE, pure=False)
-
-
-def _as_they_end(
-    futures: Mapping[Future[JobOutcome], Job], *, total: int, progress: bool
-) -> Iterator[tuple[Job, JobOutcome | None]]:
-    """Each job with its outcome as it ends; `None`: its worker died."""
-    pending = set(futures)
-    with tqdm(total=total, initial=total - len(pending), unit="notebook", disable=None if progress else True) as bar:
-        while pending:
-            done, pending = wait(pending, timeout=_SECONDS_BETWEEN_LOOKS)
-            for future in done:
-                bar.update()
-                yield futures[future], _outcome(future, futures[future])
-            if not bar.disable:
-                bar.set_postfix_str("; ".join(_doing(futures[future]) for future in pending if future.running()))
-
-
-def _outcome(future: Future[JobOutcome], job: Job) -> JobOutcome | None:
-    if future.cancelled():
-        return JobOutcome(job=job, end="not run")
-    error = future.exception()
-    if error is None:
-        return future.result()
-    if isinstance(error, BrokenProcessPool):
-        return None
-    return JobOutcome(job=job, end="failed", error=without_secrets(f"{type(error).__name__}: {error}"))
+        yield
+    except OSError as error:
+        raise FileError(f"cannot be written: {error.strerror}", path=error.filename or folder) from error
 
 
 def _doing(job: Job) -> str:
@@ -248,28 +168,6 @@ def _doing(job: Job) -> str:
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     ran = sum(cell.get("execution_count") is not None for cell in code)
     return f"{job.name} {ran} of {len(code)} cells"
-
-
-@contextmanager
-def _stopped_on_interrupt(futures: Mapping[Future[JobOutcome], Job]) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        for future in futures:
-            future.cancel()
-        raise
-
-
-def _refused(job: Job, why: str) -> JobOutcome:
-    return JobOutcome(job=job, end="refused", error=without_secrets(why))
-
-
-def _died(job: Job) -> JobOutcome:
-    return JobOutcome(
-        job=job,
-        end="failed",
-        error=f"the process that ran it died {_TIMES_A_WORKER_MAY_DIE} times; memory may be short: run fewer at once",
-    )
 
 
 def _in_order(plan: BatchPlan, outcomes: Mapping[str, JobOutcome]) -> tuple[JobOutcome, ...]:

@@ -33,13 +33,17 @@ class BatchPlan:
     """The folder in which each job has one by its name."""
     at_once: int = 2
     """How many notebooks run at the same time."""
+    live: bool | None = None
+    """Who answers all of them: a model, or the stand-in (`False`); `None`: as the environment says."""
     budget_usd: float | None = None
     """What all of them together may spend; `None`: no limit."""
     budget_tokens: int | None = None
 
 
-def load_batch(path: str | Path) -> BatchPlan:
+def load_batch(path: str | Path, *, live: bool | None = None) -> BatchPlan:
     """The plan that a YAML file holds, with every parameter checked against its notebook.
+
+    `live`, if it is given, is the parameter `live` of every notebook, and who answers the batch.
 
     The file is a mapping: `notebooks`, a list of entries, and optionally `out`, `budget_usd`, `budget_tokens`,
     `at_once`, `deadline_seconds` and `cell_deadline_seconds`. An entry names a `notebook`, and optionally its
@@ -62,7 +66,7 @@ def load_batch(path: str | Path) -> BatchPlan:
     entries = found.get("notebooks")
     if not isinstance(entries, list) or not entries:
         raise BatchFileError("notebooks: must be a list with at least one notebook", path=file)
-    found_jobs = (_jobs(entry, out, file, f"notebooks[{number}]") for number, entry in enumerate(entries, 1))
+    found_jobs = (_jobs(entry, live, out, file, f"notebooks[{number}]") for number, entry in enumerate(entries, 1))
     jobs = [replace(job, deadlines=deadlines) for of_entry in found_jobs for job in of_entry]
     twice = sorted({job.name for job in jobs if sum(other.name == job.name for other in jobs) > 1})
     if twice:
@@ -73,6 +77,7 @@ def load_batch(path: str | Path) -> BatchPlan:
         jobs=tuple(jobs),
         out=out,
         at_once=2 if at_once is None else int(at_once),
+        live=live,
         budget_usd=_number(found, "budget_usd", file, least=0),
         budget_tokens=None if tokens is None else int(tokens),
     )
@@ -91,7 +96,7 @@ def _read(file: Path) -> dict[str, Any]:
     return found
 
 
-def _jobs(entry: Any, out: Path, file: Path, where: str) -> list[Job]:
+def _jobs(entry: Any, live: bool | None, out: Path, file: Path, where: str) -> list[Job]:
     if isinstance(entry, str):
         entry = {"notebook": entry}
     if not isinstance(entry, dict):
@@ -104,6 +109,14 @@ def _jobs(entry: Any, out: Path, file: Path, where: str) -> list[Job]:
         if not isinstance(values, list) or not values:
             raise BatchFileError(f"{where}.grid.{name}: must be a list with at least one value", path=file)
     declared = declared_parameters(load_notebook(project_folder() / notebook))
+    if live is not None:
+        if "live" not in declared:
+            raise ParameterError(f"{notebook}: has no parameter `live`, which --live and --offline set; leave them out")
+        if "live" in grid:
+            raise BatchFileError(
+                f"{where}.grid.live: --live and --offline decide who answers; leave them out", path=file
+            )
+        given["live"] = live
     agents = _agents(entry, file, where)
     if agents and "agent" not in declared:
         raise ParameterError(f"{notebook}: has no parameter `agent`, so it cannot be run for every agent of a folder")
@@ -138,7 +151,7 @@ def _agents(entry: Mapping[str, Any], file: Path, where: str) -> list[str]:
         raise BatchFileError(f"{where}.agents: {wanted!r} must start at the project folder", path=file)
     found = sorted(path.relative_to(project).as_posix() for path in project.glob(pattern) if path.is_file())
     if not found:
-        raise BatchFileError(f"{where}.agents: no file matches {pattern!r} in the project folder", path=file)
+        raise BatchFileError(f"{where}.agents: no file matches {pattern!r} in the project folder, {project}", path=file)
     return found
 
 

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +34,7 @@ from workbench.headless.kernels.kernel import HeadlessKernelManager, KernelLost,
 from workbench.headless.notebook_state import NotebookState, StateFile, is_local, written_whole_from_now_on
 from workbench.headless.parameters import Parameter, check_parameters, declared_parameters
 from workbench.headless.published import ABOUT, COMPLETED, KEEP_OUTPUT, STOPPED, about_notebook, names_of_folders
+from workbench.headless.stopping import stoppable
 from workbench.secrets import value_without_secrets, without_secrets
 
 _log = logging.getLogger(__name__)
@@ -56,6 +57,8 @@ class Execution:
     folder: Path
     """The working directory of its kernel."""
     deadlines: Deadlines
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that the kernel has beside those of this process."""
     when_cells_ended: Callable[[NotebookNode], None] | None = None
     """Called with the notebook as it is kept, before the kernel has ended."""
     earlier: NotebookNode | None = None
@@ -226,6 +229,7 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
             try:
                 await self.km.start_kernel(
                     cwd=str(self._execution.folder),
+                    env={**os.environ, **self._execution.environment},
                     extra_arguments=[f"--HistoryManager.hist_file={self.ipython_hist_file}"],
                 )
                 try:
@@ -357,18 +361,22 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
 
     @contextlib.contextmanager
     def _terminable(self) -> Any:
-        """SIGTERM ends the run as Ctrl-C does: with what was executed saved, and the kernel ended."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
+        """SIGTERM ends the run as Ctrl-C does: with what was executed saved, and the kernel ended.
+
+        In a thread that signals do not reach, `stop_notebook_in` does.
+        """
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        before = signal.getsignal(signal.SIGTERM)
 
         def stop() -> None:
             self._terminated = True
             assert task is not None
             task.cancel()
 
+        if threading.current_thread() is not threading.main_thread():
+            with stoppable(partial(loop.call_soon_threadsafe, stop)):
+                yield
+            return
+        before = signal.getsignal(signal.SIGTERM)
         loop.add_signal_handler(signal.SIGTERM, stop)
         try:
             yield

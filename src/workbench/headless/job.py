@@ -31,6 +31,8 @@ class Job:
     deadlines: Deadlines = Deadlines()
     go_on: bool = False
     """Whether it goes on with what an earlier run of it left in the folder."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that its kernel has beside those of the process that runs it."""
     refusal: str | None = None
     """Why it cannot be run, where its plan shows that already."""
 

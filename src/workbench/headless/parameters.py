@@ -16,6 +16,7 @@ from papermill.translators import PythonTranslator
 
 from workbench.errors import ParameterError
 from workbench.secrets import is_key_like, looks_secret, without_secrets
+from workbench.trial.task_files import task_file_of
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "str": (str,),
@@ -118,19 +119,20 @@ def check_parameters(declared: Mapping[str, Parameter], given: Mapping[str, Any]
 def with_own_tasks(
     declared: Mapping[str, Parameter], given: Mapping[str, Any], *, project: Path, notebook: Path
 ) -> dict[str, Any]:
-    """The checked values, with the tasks beside the agent that they name, where they name no tasks.
+    """The checked values, with the task file of the agent that they name, where they name no tasks; see `task_file_of`.
 
     A notebook's own tasks are those of its own agent: no other is tried on them unless somebody says so.
 
     Raises:
-        ParameterError: there are no tasks beside the agent, and the notebook would take another agent's.
+        ParameterError: the agent has no task file, and the notebook would take another agent's.
     """
     agent = given.get("agent")
     if not isinstance(agent, str) or "tasks" in given or "tasks" not in declared:
         return dict(given)
+    own = task_file_of(project / agent)
+    if own is not None:
+        return {**given, "tasks": (own.relative_to(project) if own.is_relative_to(project) else own).as_posix()}
     beside = Path(agent).with_suffix(".tasks.yaml")
-    if (project / beside).is_file():
-        return {**given, "tasks": beside.as_posix()}
     others = declared["tasks"].literal
     if others and agent != declared["agent"].literal:
         raise ParameterError(

@@ -38,7 +38,7 @@ _PASSING = "passing"
 _ONLY_WITH_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")
 _PIXELS = ("image/png", "image/jpeg", "image/gif", "image/webp")
 """Kinds whose text is no text: in enough of it, any short name comes up by chance."""
-_CELL_FILE = re.compile(r"[^\s\"'<>|:]*[/\\]ipykernel_\d+[/\\](\d+\.py)")
+_CELL_FILE = re.compile(r"(?<![^\s\"'<>|:])[^\s\"'<>|:]*[/\\]ipykernel_\d+[/\\](\d+\.py)")
 _ERROR_MARK = "papermill-error-cell-tag"
 _HASHED = (".md", ".yaml", ".yml")
 

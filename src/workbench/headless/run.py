@@ -68,6 +68,7 @@ def run_document(document: NotebookNode, job: Job, *, progress: bool) -> Noteboo
             parameters=task.parameters,
             folder=project,
             deadlines=job.deadlines,
+            environment=job.environment,
             when_cells_ended=page.begin,
             earlier=task.earlier,
         )
@@ -129,7 +130,8 @@ def _what_is_left(
 def _failed(job: Job, why: str) -> NotebookFailed:
     return NotebookFailed(
         f"{job.notebook}: {without_secrets(why)}\n"
-        f"What ran before it is saved in {job.finished}; to go on, run it with --continue"
+        f"What ran before it is saved in {job.finished}; to go on, run it with --continue\n"
+        f"Its paths start at {project_folder()}"
     )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from workbench.widgets.opening import LabSettings
 
 DEMO = Path("workbench-demo")
+EXIT_WITHOUT_TASKS = 1
 
 
 def _lab_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -97,6 +98,27 @@ def _cells(row: tuple[Any, str, str | None]) -> tuple[str, ...]:
     agent, path, tasks = row
     noted = [tasks or "no tasks", *([] if agent.is_listed else ["Claude Code lists no agent for it"])]
     return visible(agent.name), agent.kind, visible(path), visible("; ".join(noted))
+
+
+@click.command("tasks")
+@click.argument("agent", type=click.Path(path_type=Path))
+def tasks_command(agent: Path) -> None:
+    """Print where the tasks of an AGENT file are: beside it, or in .workbench/tasks.
+
+    Exits with 1 where there are none, and says where they would be looked for.
+    """
+    from workbench.definition.project import project_folder
+    from workbench.trial.task_files import task_file_apart, task_file_of
+
+    found = task_file_of(agent)
+    if found is not None:
+        click.echo(_seen_from(Path.cwd(), found))
+        return
+    project = project_folder(agent.resolve().parent)
+    beside = agent.with_name(f"{agent.stem}.tasks.yaml")
+    apart = _seen_from(project, task_file_apart(agent))
+    click.echo(f"{agent}: has no tasks; they would be in {beside}, or in {apart} of {project}", err=True)
+    sys.exit(EXIT_WITHOUT_TASKS)
 
 
 @click.command("init")
@@ -197,6 +219,7 @@ COMMANDS = (
     lab_command,
     open_command,
     agents_command,
+    tasks_command,
     init_command,
     demo_command,
     install_pins_command,

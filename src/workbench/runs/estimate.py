@@ -61,6 +61,8 @@ class Estimate:
     trials: int
     answered: int
     """Of `trials`, those that the ledger answers: in a fresh run, none."""
+    paid_again: int = 0
+    """Of `trials`, those that a fresh run asks for although the ledger has their answers."""
     shared: int = 0
     """Of `trials`, those that another notebook of the same batch asks for."""
     input_tokens: int
@@ -124,7 +126,7 @@ class Estimate:
                 f"{self.trials:,}: {self.variants:,} variants x {self.tasks:,} tasks x {self.repeats:,} repeats",
             ),
             *self._power_in_words(),
-            ("answered in the ledger", f"{self.answered:,} ({share})"),
+            ("answered in the ledger", f"{self.answered:,} ({share}){self._paid_again_in_words()}"),
             ("calls to make", f"{self.calls:,}" + (" in Message Batches" if self.via == "batch" else "")),
         ]
         if not self.calls:
@@ -141,6 +143,12 @@ class Estimate:
         rows += [("prices", source) for source in self.prices]
         rows += [(f"asked at, {variant}", words) for variant, words in self.asked_at.items()]
         return rows + [(f"prompt cache, {variant}", reason) for variant, reason in self.caching.items()]
+
+    def _paid_again_in_words(self) -> str:
+        if not self.paid_again:
+            return ""
+        what = "asked" if self.is_stand_in else "paid"
+        return f": a fresh run asks for all anew, so {self.paid_again:,} that it holds are {what} once more"
 
     def _power_in_words(self) -> list[tuple[str, str]]:
         if self.power is None:
@@ -236,6 +244,7 @@ def estimate_trials(
         concurrency=settings.concurrency,
         trials=len(trials),
         answered=0 if settings.is_fresh else len(answered),
+        paid_again=len(answered) if settings.is_fresh else 0,
         shared=0 if settings.is_fresh else len(trials) - len(answered) - len(missing),
         input_tokens=sum(prompts),
         input_source=input_source,

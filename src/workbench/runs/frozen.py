@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,35 @@ for trial in run.follow_ups:
     for who, text in (("said", said), ("answered", trial.reply.text if trial.reply else str(trial.failure))):
         print(f"  {who}:", *(f"    {line!r}" for line in text.splitlines()), sep="\\n")"""
 """Lines as Python has them: the text of a model steers no terminal and is no markup."""
+_BEFORE_TEXT = """\
+## What was tried before
+
+Each run in turn, with the texts of its moment and what was said to its replies; each has a record of its own below \
+`out`."""
+_BEFORE = """\
+import json
+from pathlib import Path
+
+for number, tried in enumerate(before, start=1):
+    earlier = wb.run_trials(
+        wb.plan_trials(
+            {name: wb.load_agent(file) for name, file in tried["agents"].items()},
+            wb.load_tasks(tried["tasks"]),
+            repeats=tried["repeats"],
+            graders=graders,
+            model=tried["model"],
+            effort=tried["effort"],
+        ),
+        live=tried["live"],
+        mode=mode,
+        ledger=ledger,
+    )
+    said = Path(tried["answers"]).read_text(encoding="utf-8").splitlines() if tried["answers"] else []
+    for line in said:
+        earlier = wb.answer_reply(earlier, **json.loads(line), mode=mode, ledger=ledger)
+    for trial in (*earlier.trials, *earlier.follow_ups):
+        print(number, trial.variant, trial.task_id, trial.repeat, trial.outcome, trial.score)
+    print(f"The record is in {wb.export_record(earlier, Path(out) / f'before-{number}')}")"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +129,14 @@ class Answer:
         return {"variant": self.trial.variant, "task_id": self.trial.task_id, "repeat": self.trial.repeat}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """What a run of a panel asked for, and what was said to its replies."""
+
+    asked: Asked
+    answers: tuple[Answer, ...] = ()
+
+
 def calls_of(asked: Asked, answers: Sequence[Answer] = ()) -> str:
     """Python that plans and runs the same by public calls, on its own: it holds the texts that are in no file.
 
@@ -107,7 +145,7 @@ def calls_of(asked: Asked, answers: Sequence[Answer] = ()) -> str:
     asked, left_out = _without(asked, asked.left_out), asked.left_out
     agents = "".join(f"    {name!r}: {_agent_call(agent)},\n" for name, agent in asked.variants.items())
     tasks = "".join(f"    {_task_call(task)},\n" for task in asked.tasks)
-    modules, graders = _graders_call(asked)
+    modules, graders = _graders_call(asked.own_graders)
     imports = "".join(f"# left out, for it is in no module: the grader {name!r}\n" for name in left_out)
     imports += f"{modules}import workbench as wb\n"
     if any(task.graders for task in asked.tasks):
@@ -124,34 +162,31 @@ def calls_of(asked: Asked, answers: Sequence[Answer] = ()) -> str:
     )
 
 
-def write_notebook(asked: Asked, path: str | Path, *, answers: Sequence[Answer] = ()) -> Path:
-    """Writes a notebook that plans the same and says the same to the replies, with its texts beside it: the tasks, the
-    agents that are in no file, and what was said to which reply.
+def write_notebook(tried: Sequence[Tried], path: str | Path) -> Path:
+    """Writes a notebook that plans the same as each of these, at least one, and says the same to the replies.
 
-    Its first cell names what is not in it: graders that are in no module.
+    Beside it lie their texts as they were tried: the tasks, the agents, and what was said to which reply. The last is
+    what the notebook is of, with its estimate, record and comparison; those before it are run below. Its first cell
+    names what is not in it: graders that are in no module.
 
     Raises:
         FileError: a file cannot be written, is there already, or would hold a key.
     """
-    left_out = _not_in_it(asked.left_out)
-    asked = _without(asked, asked.left_out)
     path = Path(path)
     if path.suffix != ".ipynb":
         raise FileError("is no name of a notebook; it ends in .ipynb", path=path)
-    tasks = path.with_name(f"{path.stem}.tasks.jsonl")
+    left_out = dict.fromkeys(name for each in tried for name in each.asked.left_out)
     files: dict[Path, bytes] = {}
-    agents = {}
-    for number, (name, agent) in enumerate(asked.variants.items(), start=1):
-        kept = _file_of(agent)
-        if kept is None:
-            kept = path.with_name(f"{path.stem}.{number}-{re.sub('[^A-Za-z0-9_-]+', '-', name)[:40]}.md")
-            files[kept] = agent.to_bytes()
-        agents[name] = _from_project(kept)
-    files[tasks] = "".join(json.dumps(_task_row(task), default=str) + "\n" for task in asked.tasks).encode()
-    said = path.with_name(f"{path.stem}.answers.jsonl")
-    if answers:
-        files[said] = "".join(json.dumps(answer.call()) + "\n" for answer in answers).encode()
-    notebook = _notebook(asked, agents, _from_project(tasks), _from_project(said) if answers else None, left_out)
+    stems = [*(f"{path.stem}.before-{number}" for number in range(1, len(tried))), path.stem]
+    frozen = [_texts_beside(each, path.with_name(stem), files) for each, stem in zip(tried, stems, strict=True)]
+    own = {name: factory for each in tried for name, factory in each.asked.own_graders.items()}
+    notebook = _notebook(
+        tried[-1].asked,
+        frozen[-1],
+        before=frozen[:-1],
+        graders=_graders_call(own),
+        left_out=_not_in_it([*left_out]),
+    )
     files[path] = (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
     for file, content in files.items():
         text = content.decode("utf-8", "replace")
@@ -172,30 +207,67 @@ def write_notebook(asked: Asked, path: str | Path, *, answers: Sequence[Answer] 
     return path
 
 
+def _texts_beside(tried: Tried, stem: Path, files: dict[Path, bytes]) -> dict[str, Any]:
+    """Puts the texts of one run into `files`; gives what a notebook needs to run it again."""
+    asked = _without(tried.asked, tried.asked.left_out)
+
+    def beside(end: str, content: bytes) -> str:
+        file = stem.with_name(f"{stem.name}.{end}")
+        files[file] = content
+        return _from_project(file)
+
+    def lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
+        return "".join(json.dumps(row, default=str) + "\n" for row in rows).encode()
+
+    return {
+        "agents": {
+            name: beside(f"{number}-{re.sub('[^A-Za-z0-9_-]+', '-', name)[:40]}.md", agent.to_bytes())
+            for number, (name, agent) in enumerate(asked.variants.items(), start=1)
+        },
+        "tasks": beside("tasks.jsonl", lines(map(_task_row, asked.tasks))),
+        "answers": beside("answers.jsonl", lines(answer.call() for answer in tried.answers)) if tried.answers else None,
+        "repeats": asked.repeats,
+        "model": asked.model,
+        "effort": asked.effort,
+        "live": asked.live,
+    }
+
+
 def _notebook(
-    asked: Asked, agents: Mapping[str, str], tasks: str, answers: str | None, left_out: str
+    asked: Asked,
+    frozen: Mapping[str, Any],
+    *,
+    before: Sequence[Mapping[str, Any]],
+    graders: tuple[str, str],
+    left_out: str,
 ) -> dict[str, Any]:
-    modules, graders = _graders_call(asked)
-    files = "".join(f"    {name!r}: {file!r},\n" for name, file in agents.items())
+    modules, graders_call = graders
+    files = "".join(
+        f"    {name!r}: {file!r},{_as_it_was(asked.variants[name])}\n" for name, file in frozen["agents"].items()
+    )
+    answers = frozen["answers"]
     said = "" if answers is None else f"answers: str = {answers!r}  # what was said to which reply\n"
+    earlier = "".join(f"    {each!r},\n" for each in before)
     parameters = (
         "from typing import Optional\n\n"
         f"agents: dict = {{\n{files}}}  # agent files by the name of the variant\n"
-        f"tasks: str = {tasks!r}\n"
+        f"tasks: str = {frozen['tasks']!r}\n"
         f"{said}repeats: int = {asked.repeats}  # attempts at every task by each variant\n"
         f"model: Optional[str] = {asked.model!r}  # None: as each agent says\n"
         f"effort: Optional[str] = {asked.effort!r}  # None: as each agent says\n"
         f"live: Optional[bool] = {asked.live!r}  # None: a model if a key is set; True: a model or fail; False: none\n"
-        'mode: str = "top-up"  # or replay: ask nobody; or fresh: ask for all anew\n'
+        'mode: str = "top-up"  # or replay: ask nobody; or fresh: ask for all anew, and pay for it once more\n'
         f"ledger: Optional[str] = {asked.ledger!r}  # None: the usual one\n"
-        'out: str = "outputs/frozen"  # folder of the record'
+        + (f"before: list = [\n{earlier}]  # what was tried before, the first first\n" if before else "")
+        + 'out: str = "outputs/frozen"  # folder of the record'
     )
     plan = (
         f"{modules}import workbench as wb\n\nwb.enter_project()\n"
         "variants = {name: wb.load_agent(file) for name, file in agents.items()}\n"
+        f"graders = {graders_call}\n"
         "plan = wb.plan_trials(\n    variants,\n    wb.load_tasks(tasks),\n    repeats=repeats,\n"
-        f"    graders={graders},\n    model=model,\n    effort=effort,\n)\n"
-        "wb.estimate_plan(plan, live=live, ledger=ledger)"
+        "    graders=graders,\n    model=model,\n    effort=effort,\n)\n"
+        "wb.estimate_plan(plan, live=live, ledger=ledger, mode=mode)"
     )
     run = "run = wb.run_trials(plan, live=live, mode=mode, ledger=ledger)"
     shown = (
@@ -213,9 +285,16 @@ def _notebook(
     if len(asked.variants) > 1 and any(task.graders for task in asked.tasks):
         cells.append(_cell("compare", "wb.compare(run, baseline=next(iter(variants)))", tags=[]))
     cells.append(_cell("record", 'print(f"The record is in {wb.export_record(run, out)}")', tags=[]))
+    if before:
+        cells += [_cell("before-text", _BEFORE_TEXT), _cell("before", _BEFORE, tags=[])]
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _as_it_was(agent: Agent) -> str:
+    """A comment that tells which file this text was in when it was tried."""
+    return "" if _file_of(agent) is None or agent.path is None else f"  # as {_from_project(agent.path)!r} was"
 
 
 def next_notebook(folder: Path) -> Path:
@@ -224,6 +303,12 @@ def next_notebook(folder: Path) -> Path:
     while any(folder.glob(f"frozen-{number}.*")):  # its agents and tasks may have outlived a notebook
         number += 1
     return folder / f"frozen-{number}.ipynb"
+
+
+def command_for(notebook: Path) -> str:
+    """The command that runs this notebook of the project, in whatever folder it is typed."""
+    file, out = _from_project(notebook), _from_project(notebook.with_suffix(""))
+    return f"cd {shlex.quote(str(project_folder()))} && {shlex.join(['workbench', 'run', file, '--out', out])}"
 
 
 def _not_in_it(graders: Sequence[str]) -> str:
@@ -242,15 +327,15 @@ def _without(asked: Asked, left_out: Sequence[str]) -> Asked:
     return replace(asked, tasks=kept)
 
 
-def _graders_call(asked: Asked) -> tuple[str, str]:
-    """The imports and the expression that give the graders of its tasks."""
-    imported = {name: _import_of(factory) for name, factory in asked.own_graders.items()}
+def _graders_call(own: Mapping[str, GraderFactory]) -> tuple[str, str]:
+    """The imports and the expression that give the workbench's graders and these."""
+    imported = {name: _import_of(factory) for name, factory in own.items()}
     found = {name: where for name, where in imported.items() if where is not None}
     if not found:
         return "", "wb.graders.standard()"
     modules = "".join(f"import {module}\n" for module in sorted({module for module, _ in found.values()}))
-    own = ", ".join(f"{name!r}: {module}.{function}" for name, (module, function) in found.items())
-    return modules, f"{{**wb.graders.standard(), {own}}}"
+    named = ", ".join(f"{name!r}: {module}.{function}" for name, (module, function) in found.items())
+    return modules, f"{{**wb.graders.standard(), {named}}}"
 
 
 def _import_of(factory: GraderFactory) -> tuple[str, str] | None:

@@ -10,6 +10,7 @@ from numbers import Integral
 
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code, resolve_agent
+from workbench.definition.fields import FIELDS
 from workbench.definition.resolved import Resolved, resolve, resolve_as_before
 from workbench.errors import PlanError
 from workbench.trial.catalogue import cache_minimum
@@ -22,7 +23,7 @@ CONCURRENCY = 8
 """How many requests are in flight at once unless a run says otherwise."""
 CHARACTERS_PER_TOKEN = 4
 """At most so many in English text: the older tokenizers have about 4.0, the newer ones about 3.1."""
-EFFORTS = ("low", "medium", "high", "xhigh", "max")
+EFFORTS = FIELDS["effort"].values
 
 
 @dataclass(frozen=True, kw_only=True)

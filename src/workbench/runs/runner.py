@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import ReplayMiss
 from workbench.ledger.file import ledger_address, read_replies
+from workbench.ledger.paid import find_paid
 from workbench.markup import counted
 from workbench.model.api import DEADLINE_SECONDS, OpenModel
 from workbench.model.endpoint import endpoint_at, open_model
@@ -55,11 +56,12 @@ def run_trials(
     and the newest answers count from then on). `via="batch"` sends Message Batches, at half the price and within
     a day. The budgets bound what all runs of this very plan spend in all, earlier and killed ones included, or what
     all runs with this ledger and the same `budget_scope` spend: the worst case is reserved in the ledger before each
-    request. What a "fresh" run asks anew is paid anew, and counts beside what earlier runs spent: name another
-    `budget_scope` to begin at nothing. The environment may set another budget around it (`WORKBENCH_BUDGET_SCOPE`, see
-    `budget_limits`). No trial takes longer than `deadline_seconds` from its first request on, retries and the waiting
-    before them included. `retry` says after which failures a trial is tried again, and for how long; `None`: as is
-    usual for the way in which it is sent. `open_model` opens another way to a model than that of the SDK.
+    request. What a "fresh" run asks anew is paid anew, also what a run beside it is asking for, and counts beside what
+    earlier runs spent: name another `budget_scope` to begin at nothing. The environment may set another budget around
+    it (`WORKBENCH_BUDGET_SCOPE`, see `budget_limits`). No trial takes longer than `deadline_seconds` from its first
+    request on, retries and the waiting before them included. `retry` says after which failures a trial is tried again,
+    and for how long; `None`: as is usual for the way in which it is sent. `open_model` opens another way to a model
+    than that of the SDK.
 
     Raises:
         PlanError: a setting is out of range.
@@ -90,6 +92,12 @@ def run_trials(
         print(f"Replayed from the ledger, nothing is asked. {describe_endpoints(trials)}", flush=True)
     else:
         print(describe_endpoints(planned), flush=True)
+        if settings.is_fresh and not all(trial.endpoint.is_stand_in for trial in planned):
+            print(
+                "A fresh run asks for all anew: what the ledger holds, and what another run is asking for, is paid "
+                "once more.",
+                flush=True,
+            )
         trials = list(planned) if settings.is_fresh else known_trials(planned, ledger)
     for line in _asked_otherwise(plan, trials):
         print(line, flush=True)
@@ -101,8 +109,10 @@ def run_trials(
         )
     _ask_for_missing(plan, trials, settings)
     tasks = {task.id: task for task in plan.tasks}
+    paid = find_paid(ledger, (trial.key for trial in trials))
     for index, trial in enumerate(trials):  # one by one, so that no trial is there twice at any time
-        trials[index] = grade_trial(trial, tasks[trial.task_id], plan.graders[trial.task_id])
+        graded = grade_trial(trial, tasks[trial.task_id], plan.graders[trial.task_id])
+        trials[index] = graded.replace(paid=paid.get(trial.key))
     return Run(
         variants=plan.variants,
         tasks=plan.tasks,
@@ -157,36 +167,57 @@ def _replayed(
     """All trials from the ledger, and where the variants that name no endpoint were answered: here, or else wherever
     all of them were."""
     here = known_trials(planned, ledger)
-    if all(trial.reply is not None for trial in here):
+    if not _missing(here):
         return endpoint, here
     from workbench.ledger.store import opened_ledger
 
     with opened_ledger(ledger) as opened:
         here = _or_as_before(here, plan, endpoint, opened)
-        missing = [trial for trial in here if trial.reply is None]
-        if not missing:
+        if not _missing(here):
             return endpoint, here
+        answered = {endpoint: here}
         for base_url in opened.endpoints():
             other = endpoint_at(base_url)
             if other == endpoint:
                 continue
-            elsewhere = _or_as_before(known_trials(plan.trials(other), opened), plan, other, opened)
-            if all(trial.reply is not None for trial in elsewhere):
-                return other, elsewhere
-        difference = opened.nearest(missing[0])
-    raise ReplayMiss(
-        f"{len(missing)} of {len(here)} trials are not in the ledger {opened.name}; the first is task "
-        f"{missing[0].task_id!r}, variant {missing[0].variant!r}, repeat {missing[0].repeat}: "
+            answered[other] = _or_as_before(known_trials(plan.trials(other), opened), plan, other, opened)
+            if not _missing(answered[other]):
+                return other, answered[other]
+        raise _replay_miss(answered, opened, here=endpoint)
+
+
+def _missing(trials: Sequence[Trial]) -> list[Trial]:
+    return [trial for trial in trials if trial.reply is None]
+
+
+def _replay_miss(answered: Mapping[Endpoint, Sequence[Trial]], ledger: Ledger, *, here: Endpoint) -> ReplayMiss:
+    """What is missing where most of the run was answered: a replay takes the answers of any endpoint, so that another
+    one is no difference."""
+    fewest = min(len(_missing(trials)) for trials in answered.values())
+    nearest = {
+        endpoint: ledger.nearest(_missing(trials)[0])
+        for endpoint, trials in answered.items()
+        if len(_missing(trials)) == fewest
+    }
+    best = min(nearest, key=lambda endpoint: 0 if (found := nearest[endpoint]) is None else len(found.parts))
+    first, difference = _missing(answered[best])[0], nearest[best]
+    where = "" if best == here else f" as answered by the {best.label}"
+    return ReplayMiss(
+        f"{fewest} of {len(answered[best])} trials are not in the ledger {ledger.name}{where}; the first is task "
+        f"{first.task_id!r}, variant {first.variant!r}, repeat {first.repeat}: "
         f"{difference or 'nothing is recorded there'}. Run it without mode='replay' to ask for what is missing.",
         difference=difference,
     )
 
 
 def _or_as_before(known: Sequence[Trial], plan: Plan, endpoint: Endpoint, ledger: Ledger) -> list[Trial]:
-    """The trials; of those without a reply, the ones that earlier versions asked otherwise, as they were asked."""
-    if not plan.prompts_before:
+    """The trials, where any has no reply as earlier versions asked them: all, where all were answered so, for then they
+    were asked alike; else those that have no reply."""
+    if not plan.prompts_before or all(trial.reply is not None for trial in known):
         return list(known)
     before = known_trials(plan.as_before().trials(endpoint), ledger)
+    if all(trial.reply is not None for trial in before):
+        return before
     return [
         then if now.reply is None and then.reply is not None else now for now, then in zip(known, before, strict=True)
     ]
@@ -206,16 +237,20 @@ def _held_as_before(plan: Plan, trials: Sequence[Trial], ledger: Ledger | str | 
 
 def _asked_otherwise(plan: Plan, trials: Sequence[Trial]) -> list[str]:
     """A line for each variant of which replies were asked at another model or effort than it would be asked now."""
-    otherwise = Counter(
-        (trial.variant, trial.request.model, trial.request.effort)
-        for trial in trials
-        if trial.from_ledger
-        and (trial.request.model, trial.request.effort)
-        != (plan.prompts[trial.variant].model, plan.prompts[trial.variant].effort)
-    )
-    return [
+    otherwise: Counter[tuple[str, str, str | None]] = Counter()
+    as_now = set()
+    for trial in trials:
+        asked, now = trial.request, plan.prompts[trial.variant]
+        if (asked.model, asked.effort) != (now.model, now.effort):
+            otherwise[trial.variant, asked.model, asked.effort] += 1
+        elif trial.variant in plan.prompts_before:
+            as_now.add(trial.variant)
+    lines = [
         f"Of {variant!r}, {counted(count, 'answer')} of an earlier version, asked of {model} "
         f"{f'at effort {effort}' if effort else 'without an effort'}; Claude Code sends "
         f"{plan.prompts[variant].model} at effort {plan.sent[variant].effort_in_words}."
         for (variant, model, effort), count in otherwise.items()
     ]
+    if lines and as_now:
+        lines.append("Others were asked as Claude Code would ask now: a difference may come from that alone.")
+    return lines

@@ -14,7 +14,7 @@ from workbench.ledger.store import Ledger
 from workbench.model.endpoint import choose_endpoint
 from workbench.model.loop import Started
 from workbench.runs.estimate import Estimate, estimate_trials
-from workbench.runs.frozen import Answer, Asked, calls_of, write_notebook
+from workbench.runs.frozen import Answer, Asked, Tried, calls_of, write_notebook
 from workbench.runs.plan import Plan, plan_trials
 from workbench.runs.settings import RunSettings
 from workbench.runs.start import start_trial
@@ -64,6 +64,7 @@ class Trying:
         """What the latest run asked for."""
         self.runs: tuple[VariantRun, ...] = ()
         """Of the latest run, one for each variant."""
+        self._before: list[Tried] = []
 
     @property
     def variants(self) -> dict[str, Agent]:
@@ -98,6 +99,15 @@ class Trying:
     def calls(self) -> str:
         """The public calls that do what the latest run did, as Python; empty before the first run."""
         return "" if self.asked is None else calls_of(self.asked, self.answers)
+
+    @property
+    def tried(self) -> tuple[Tried, ...]:
+        """All runs so far, the first first; a run that was only repeated, with nothing said to its replies, is one."""
+        if self.asked is None:
+            return ()
+        latest = Tried(asked=self.asked, answers=self.answers)
+        repeated = Tried(asked=self.asked)
+        return (*(tried for tried in self._before if tried not in (latest, repeated)), latest)
 
     def watch(self, *, on_begin: Callable[[tuple[VariantRun, ...]], None], on_turn: Callable[[], None]) -> None:
         """Has these called from now on: `on_begin` with the runs that are about to begin, `on_turn` when one is done or
@@ -177,6 +187,7 @@ class Trying:
             self._refuse_while_running()
             plan = self.plan(asked)
             planned = plan.trials(asked.endpoint)
+            self._before = list(self.tried)
             self.asked = asked
             self.runs = tuple(
                 VariantRun(
@@ -209,18 +220,18 @@ class Trying:
             run.reply_to(text)
 
     def freeze(self, path: str | Path) -> Path:
-        """Writes a notebook that asks what the latest run and the answers to its replies asked, with identical keys.
+        """Writes a notebook that asks what all runs and the answers to their replies asked, with identical keys.
 
-        Beside it lie the tasks, what was said to which reply, and the agents whose text is not that of their file. Not
-        in it, and named there, are graders that were defined in no module.
+        Beside it lie the texts as they were tried: tasks, agents, and what was said to which reply. Not in it, and
+        named there, are graders that were defined in no module.
 
         Raises:
             PlanError: nothing was run yet.
             FileError: it cannot be written, is there already, or would hold a key.
         """
-        if self.asked is None:
+        if not self.tried:
             raise PlanError("nothing was run yet, so there is nothing to freeze; run it first")
-        return write_notebook(self.asked, path, answers=self.answers)
+        return write_notebook(self.tried, path)
 
     def stop(self) -> None:
         """Ends the replies that are still coming; what has come is kept."""

@@ -14,7 +14,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal
 
 from workbench.definition.agent import Agent
-from workbench.errors import PlanError, WorkbenchError
+from workbench.errors import LedgerError, PlanError, WorkbenchError
+from workbench.ledger.paid import find_paid
 from workbench.ledger.store import Ledger
 from workbench.model.loop import Started
 from workbench.runs.conversation import follow_up, has_reply
@@ -195,8 +196,15 @@ class VariantRun:
             return
         is_first_turn = len(self.asked.request.messages) == 1
         graders = self._graders[self.asked.task_id] if is_first_turn else {}
-        graded = _grading.submit(grade_trial, future.result(), self._tasks[self.asked.task_id], graders)
+        graded = _grading.submit(self._graded, future.result(), graders)
         graded.add_done_callback(self._go_on)
+
+    def _graded(self, trial: Trial, graders: Mapping[str, Grader]) -> Trial:
+        graded = grade_trial(trial, self._tasks[trial.task_id], graders)
+        try:
+            return graded.replace(paid=find_paid(self._ledger, [trial.key]).get(trial.key))
+        except LedgerError:
+            return graded  # the reply is here; what was paid for it in all is not known, and is not shown
 
     def _go_on(self, future: Future[Trial]) -> None:
         goes_on = False

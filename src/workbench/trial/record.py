@@ -1,29 +1,34 @@
 """A run as a folder of plain files that a reviewer can read and load again, without a key or a ledger.
 
-    run.json        what the run was: endpoint, repeats, variants, versions that made it
+    run.json        what the run was: endpoint, repeats, variants, versions that made it, the hash of every file
     agents/*.md     the agent of each variant, byte for byte
     systems/*.txt   the system prompts as they were sent, named by their hash
     tasks.jsonl     one task a line, in the order of the run
     trials.jsonl    one trial a line, in the order of the run: request, reply or failure, scores, key in the ledger
     follow_ups.jsonl  the same of what was said to replies; only where something was
 
-The same run gives the same bytes, wherever and whenever it is exported.
+Each line and each file has its hash, and what was changed is named when the record is loaded. The same run gives the
+same bytes, wherever and whenever it is exported.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+import stat
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from decimal import Decimal
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from workbench.definition.agent import parse_agent
 from workbench.errors import RecordError
-from workbench.secrets import bytes_without_secrets
+from workbench.secrets import scrubber
+from workbench.trial.paid import Paid
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Endpoint, Failure, Reply, Request, Run, Score, Trial, Usage
 
@@ -33,11 +38,16 @@ _UNFINISHED = "unfinished"
 _LONGEST_STEM = 60
 """Characters of a variant's name in the name of its file: at four bytes each, what every file system takes."""
 _FOLLOW_UPS = "follow_ups.jsonl"
+_HASH_OF_LINE = re.compile(rb', "sha256": "[0-9a-f]{64}"\}$')
+"""The end of a line; what is before it, and the brace, is what its hash is of."""
 _OWN = ("run.json", "agents", "systems", "tasks.jsonl", "trials.jsonl", _FOLLOW_UPS)
 
 
 def export_record(run: Run, folder: str | Path) -> Path:
     """Writes the run into this folder, which is made if it is not there, and returns it.
+
+    A record is for others to read, so secrets are taken out of it. Where that changes a file, `run.json` has the
+    SHA-256 of the original beside that of the file.
 
     Raises:
         RecordError: the folder cannot be written, or holds files of these names that are not a record's.
@@ -45,19 +55,19 @@ def export_record(run: Run, folder: str | Path) -> Path:
     folder = Path(folder)
     _refuse_files_of_others(folder)
     names = _file_names(run.variants)
-    agents = {name: bytes_without_secrets(agent.to_bytes()) for name, agent in run.variants.items()}
-    systems = {_system_file(trial.request.system): _bytes(trial.request.system) for trial in run.trials}
-    systems = {name: bytes_without_secrets(systems[name]) for name in sorted(systems)}
+    clean = scrubber()
+    files = _files_of(run, {name: f"agents/{file}" for name, file in names.items()}, clean)
+    written = {name: file.written for name, file in files.items()}
     about = {
         "format": FORMAT,
         "answered_by": "; ".join(endpoint.label for endpoint in run.endpoints),
         "endpoint": asdict(run.endpoint),
         "repeats": run.repeats,
         "variants": [
-            {"name": name, "file": f"agents/{names[name]}", "sha256": hashlib.sha256(agents[name]).hexdigest()}
+            {"name": name, "file": f"agents/{names[name]}", "sha256": _sha256(written[f"agents/{names[name]}"])}
             for name in run.variants
         ],
-        "systems": {name: hashlib.sha256(content).hexdigest() for name, content in systems.items()},
+        "files": {name: _about_file(name, file, run.originals) for name, file in files.items()},
         "lines": {
             "tasks.jsonl": len(run.tasks),
             "trials.jsonl": len(run.trials),
@@ -65,27 +75,62 @@ def export_record(run: Run, folder: str | Path) -> Path:
         },
         "versions": dict(run.versions or installed_versions()),
     }
-    files: dict[str, bytes] = {
-        "tasks.jsonl": _lines(_task_as_json(task) for task in run.tasks),
-        "trials.jsonl": _lines(_trial_as_json(trial, run.endpoint) for trial in run.trials),
-    }
-    files |= {f"agents/{names[name]}": content for name, content in agents.items()}
-    files |= systems
-    if run.follow_ups:
-        files[_FOLLOW_UPS] = _lines(_trial_as_json(trial, run.endpoint) for trial in run.follow_ups)
+    about = json.loads(clean(_text(about)))  # such as the name of a variant
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "run.json").write_bytes(_indented({"format": _UNFINISHED}))
         for stale in [*folder.glob("agents/*.md"), *folder.glob("systems/*.txt"), *folder.glob(_FOLLOW_UPS)]:
             if stale.relative_to(folder).as_posix() not in files:
                 stale.unlink()
-        for name, content in files.items():
+        for name, content in written.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(bytes_without_secrets(content))
-        (folder / "run.json").write_bytes(_indented(about))
+            (folder / name).write_bytes(content)
+        (folder / "run.json").write_bytes(_indented(about | {"sha256": _hash_of(about)}))
     except OSError as error:
         raise RecordError(f"the record cannot be written: {error.strerror}", path=folder) from error
     return folder
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _File:
+    """A file of a record: as the run has it, and as it is written, without secrets."""
+
+    original: bytes
+    written: bytes
+
+
+def _files_of(run: Run, agent_files: Mapping[str, str], clean: Callable[[str], str]) -> dict[str, _File]:
+    """The files of a record but `run.json`, by name, in the order in which they are written."""
+    systems: dict[str, str] = {}
+    """By system prompt, the name of its file: by the hash of what is written, so that a loaded run has the same."""
+    texts: dict[str, _File] = {}
+    for system in dict.fromkeys(trial.request.system for trial in (*run.trials, *run.follow_ups)):
+        file = _cleaned(_bytes(system), clean)
+        systems[system] = f"systems/{_sha256(file.written)[:16]}.txt"
+        texts.setdefault(systems[system], file)
+    lines = {
+        "tasks.jsonl": [_task_as_json(task) for task in run.tasks],
+        "trials.jsonl": [_trial_as_json(trial, run.endpoint, systems) for trial in run.trials],
+    }
+    if run.follow_ups:
+        lines[_FOLLOW_UPS] = [_trial_as_json(trial, run.endpoint, systems) for trial in run.follow_ups]
+    files = {name: _lines(values, clean) for name, values in lines.items()}
+    files |= {agent_files[name]: _cleaned(agent.to_bytes(), clean) for name, agent in run.variants.items()}
+    return files | {name: texts[name] for name in sorted(texts)}
+
+
+def _cleaned(content: bytes, clean: Callable[[str], str]) -> _File:
+    text = content.decode("utf-8", "surrogateescape")
+    cleaned = clean(text)
+    return _File(original=content, written=content if cleaned == text else _bytes(cleaned))
+
+
+def _about_file(name: str, file: _File, originals: Mapping[str, str]) -> dict[str, str]:
+    """Its hashes; that of the original where it is another, here or in the record that the run was loaded from."""
+    about = {"sha256": _sha256(file.written)}
+    if file.original != file.written:
+        return about | {"original_sha256": _sha256(file.original)}
+    return about | ({"original_sha256": originals[name]} if name in originals else {})
 
 
 def installed_versions() -> dict[str, str]:
@@ -102,49 +147,50 @@ def record_folder(path: str | Path) -> Path:
 def load_run(folder: str | Path) -> Run:
     """The run that was exported to this folder; equal to it, but for what only its ledger knew.
 
-    The folder may also be named by a file in it, such as the executed notebook that left the record.
+    The folder may also be named by a file in it, such as the executed notebook that left the record. Every file is
+    compared with the hashes in `run.json`; a record of before that has none is loaded with a remark. A trial of a
+    record from which secrets were taken out keeps the key of what was asked.
 
     Raises:
-        RecordError: a file is missing, broken, or of a format this version does not know.
+        RecordError: a file is missing, broken, changed since, no file of the record's own folder, or of a format this
+            version does not know.
     """
     folder = record_folder(folder)
-    about = _json(folder / "run.json")
-    if not isinstance(about, dict):
-        raise RecordError("is not the run.json of a record", path=folder / "run.json")
-    if about.get("format") == _UNFINISHED:
-        raise RecordError("the record was not written to its end; export the run again", path=folder)
-    if about.get("format") != FORMAT:
-        raise RecordError(
-            f"is a record of format {about.get('format')!r}; this workbench reads {FORMAT}",
-            path=folder / "run.json",
-        )
+    about = _about(folder)
     try:
+        files = _recorded_files(about)
         endpoint = Endpoint(**about["endpoint" if "endpoint" in about else "place"])  # records of before say "place"
         variants = {}
         for variant in about["variants"]:
-            path = folder / variant["file"]
-            agent = parse_agent(path.read_bytes(), path=path)
-            _refuse_another(path, agent.digest, variant["sha256"])
-            variants[variant["name"]] = agent
-        systems = {}
-        sha256_of = about.get("systems", {})  # records of older workbenches lack it
-        for path in folder.glob("systems/*.txt"):
-            name, content = path.relative_to(folder).as_posix(), path.read_bytes()
-            _refuse_another(path, hashlib.sha256(content).hexdigest(), sha256_of.get(name))
-            systems[name] = content.decode("utf-8", "surrogateescape")
+            name = variant["file"]
+            content = _read(folder, name)
+            _refuse_another(folder / name, _sha256(content), variant["sha256"])
+            variants[variant["name"]] = parse_agent(content, path=folder / name)
+        systems = {
+            name: _content(folder, name, files).decode("utf-8", "surrogateescape")
+            for name in _system_files(folder, about)
+        }
         lines = about.get("lines", {})
         has_follow_ups = _FOLLOW_UPS in lines or (folder / _FOLLOW_UPS).exists()
-        follow_ups = _json_lines(folder / _FOLLOW_UPS, lines) if has_follow_ups else []
+        tasks = _json_lines(folder, "tasks.jsonl", lines, files)
+        trials = _json_lines(folder, "trials.jsonl", lines, files)
+        follow_ups = _json_lines(folder, _FOLLOW_UPS, lines, files) if has_follow_ups else []
+        originals = {name: each["original_sha256"] for name, each in files.items() if "original_sha256" in each}
+
+        def trial_of(line: Mapping[str, Any]) -> Trial:
+            trial = _trial_from_json(line, endpoint, systems)
+            return trial.with_key(line["key"]) if originals else trial
+
         return Run(
             variants=variants,
-            tasks=tuple(_task_from_json(line) for line in _json_lines(folder / "tasks.jsonl", lines)),
+            tasks=tuple(_task_from_json(line) for line in tasks),
             repeats=about["repeats"],
             endpoint=endpoint,
-            trials=tuple(
-                _trial_from_json(line, endpoint, systems) for line in _json_lines(folder / "trials.jsonl", lines)
-            ),
-            follow_ups=tuple(_trial_from_json(line, endpoint, systems) for line in follow_ups),
+            trials=tuple(map(trial_of, trials)),
+            follow_ups=tuple(map(trial_of, follow_ups)),
             versions=dict(about.get("versions", {})),
+            originals=originals,
+            remarks=_remarks(about, originals, {variant["file"]: variant["name"] for variant in about["variants"]}),
         )
     except OSError as error:
         raise RecordError(
@@ -155,8 +201,76 @@ def load_run(folder: str | Path) -> Run:
         raise RecordError(f"the record is incomplete: {type(error).__name__}: {error}", path=folder) from error
 
 
-def _refuse_another(path: Path, found: str, recorded: str | None) -> None:
-    if recorded is not None and found != recorded:
+def _about(folder: Path) -> dict[str, Any]:
+    """What `run.json` says, where it is that of a whole record, of this format, and as it was written."""
+    path = folder / "run.json"
+    about = _json(path)
+    if not isinstance(about, dict):
+        raise RecordError("is not the run.json of a record", path=path)
+    if about.get("format") == _UNFINISHED:
+        raise RecordError("the record was not written to its end; export the run again", path=folder)
+    if about.get("format") != FORMAT:
+        raise RecordError(f"is a record of format {about.get('format')!r}; this workbench reads {FORMAT}", path=path)
+    recorded = about.pop("sha256", None)
+    if recorded is None and "files" in about:
+        raise RecordError("was changed since it was recorded: its own sha256 is gone", path=path)
+    if recorded is not None and recorded != _hash_of(about):
+        raise RecordError("was changed since it was recorded: it is not what its own sha256 says", path=path)
+    return about
+
+
+def _recorded_files(about: Mapping[str, Any]) -> dict[str, Mapping[str, str]]:
+    """By name, the hashes of the files; of a record of before, those that it has."""
+    if "files" in about:
+        return dict(about["files"])
+    return {name: {"sha256": sha256} for name, sha256 in about.get("systems", {}).items()}
+
+
+def _system_files(folder: Path, about: Mapping[str, Any]) -> list[str]:
+    """The names of the files of system prompts: those that are listed, or where none is, those that are there."""
+    listed = about["files"] if "files" in about else about.get("systems", {})
+    if "files" in about or listed:
+        return [name for name in listed if name.startswith("systems/")]
+    return [path.relative_to(folder).as_posix() for path in folder.glob("systems/*.txt")]
+
+
+def _remarks(about: Mapping[str, Any], originals: Mapping[str, str], variant_of: Mapping[str, str]) -> tuple[str, ...]:
+    remarks = []
+    if "files" not in about:
+        remarks.append(
+            "the record is of an older workbench and has no hashes of its trials: whether a score or a reply was "
+            "changed since cannot be checked"
+        )
+    for name, sha256 in originals.items():
+        what = f"the agent of {variant_of[name]!r}" if name in variant_of else name
+        remarks.append(f"secrets were taken out of {what}: what was tried has the sha256 {sha256}")
+    return tuple(remarks)
+
+
+def _content(folder: Path, name: str, files: Mapping[str, Mapping[str, str]]) -> bytes:
+    """The bytes of a file of the record, as they were recorded, where a hash says how they were.
+
+    Raises:
+        RecordError: it is another file, or none of this folder.
+    """
+    content = _read(folder, name)
+    if (hashes := files.get(name)) is not None:
+        _refuse_another(folder / name, _sha256(content), hashes["sha256"])
+    return content
+
+
+def _read(folder: Path, name: str) -> bytes:
+    """The bytes of a regular file in the folder: a record is from somebody else, and may name any."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise RecordError(f"names {name!r}, which is outside of the record", path=folder / "run.json")
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise RecordError("is part of the record, but no regular file", path=path)
+    return path.read_bytes()
+
+
+def _refuse_another(path: Path, found: str, recorded: str) -> None:
+    if found != recorded:
         raise RecordError("is not the file that was recorded: its sha256 differs", path=path)
 
 
@@ -188,10 +302,10 @@ def _spec_from_json(spec: Mapping[str, Any]) -> GraderSpec:
     return GraderSpec(**{"promise" if name == "label" else name: value for name, value in spec.items()})
 
 
-def _trial_as_json(trial: Trial, usual: Endpoint) -> dict[str, Any]:
+def _trial_as_json(trial: Trial, usual: Endpoint, systems: Mapping[str, str]) -> dict[str, Any]:
     """The line of a trial; it names its endpoint where that is not the usual one of the run."""
     elsewhere = {} if trial.endpoint == usual else {"endpoint": asdict(trial.endpoint)}
-    request = asdict(trial.request) | {"system": _system_file(trial.request.system)}
+    request = asdict(trial.request) | {"system": systems[trial.request.system]}
     return {
         "task": trial.task_id,
         "variant": trial.variant,
@@ -199,9 +313,10 @@ def _trial_as_json(trial: Trial, usual: Endpoint) -> dict[str, Any]:
         "twin": trial.twin,
         "outcome": trial.outcome,
         "score": trial.score,
-        "scores": {label: asdict(score) for label, score in trial.scores.items()},
+        "scores": {promise: asdict(score) for promise, score in trial.scores.items()},
         "reply": None if trial.reply is None else asdict(trial.reply),
         "failure": None if trial.failure is None else asdict(trial.failure),
+        "paid": None if trial.paid is None else asdict(trial.paid) | {"usd": _text_of(trial.paid.usd)},
         "request": request,
         "key": trial.key,
         **elsewhere,
@@ -220,13 +335,19 @@ def _trial_from_json(line: Mapping[str, Any], usual: Endpoint, systems: Mapping[
         endpoint=Endpoint(**line["endpoint"]) if "endpoint" in line else usual,
         reply=None if reply is None else Reply(**{**reply, "usage": Usage(**reply["usage"])}),
         failure=None if line["failure"] is None else Failure(**line["failure"]),
-        scores={label: Score(**score) for label, score in line["scores"].items()},
+        scores={promise: Score(**score) for promise, score in line["scores"].items()},
+        paid=_paid_from_json(line.get("paid")),
         from_ledger=True,
     )
 
 
-def _system_file(system: str) -> str:
-    return f"systems/{hashlib.sha256(_bytes(system)).hexdigest()[:16]}.txt"
+def _text_of(usd: Decimal | None) -> str | None:
+    return None if usd is None else str(usd)
+
+
+def _paid_from_json(paid: Mapping[str, Any] | None) -> Paid | None:
+    """What was paid; `None` in records of before, too."""
+    return None if paid is None else Paid(**{**paid, "usd": None if paid["usd"] is None else Decimal(paid["usd"])})
 
 
 def _bytes(text: str) -> bytes:
@@ -248,31 +369,73 @@ def _file_names(variants: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def _lines(values: Iterable[Mapping[str, Any]]) -> bytes:
-    text = "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
-    return text.encode("utf-8", "backslashreplace")
+def _lines(values: Iterable[Mapping[str, Any]], clean: Callable[[str], str]) -> _File:
+    """JSON Lines, each with the hash of all that is in it beside."""
+    original, written = [], []
+    for value in values:
+        text = _text(value)
+        original.append(_with_hash(text))
+        cleaned = clean(text)
+        written.append(original[-1] if cleaned == text else _with_hash(cleaned))
+    return _File(original=b"".join(original), written=b"".join(written))
+
+
+def _with_hash(line: str) -> bytes:
+    content = line.encode("utf-8", "backslashreplace")
+    return content[:-1] + b', "sha256": "' + _sha256(content).encode() + b'"}\n'
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _indented(value: Mapping[str, Any]) -> bytes:
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _hash_of(about: Mapping[str, Any]) -> str:
+    """Of what `run.json` says, however it is indented."""
+    return _sha256(json.dumps(about, sort_keys=True).encode())
+
+
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(_read(path.parent, path.name).decode("utf-8"))
     except FileNotFoundError:
         raise RecordError("there is no record of a run here; export_record writes one", path=path) from None
     except (OSError, ValueError) as error:
         raise RecordError(f"cannot be read: {error}", path=path) from error
 
 
-def _json_lines(path: Path, lines: Mapping[str, int]) -> list[Any]:
-    content = path.read_bytes()
+def _json_lines(
+    folder: Path, name: str, lines: Mapping[str, int], files: Mapping[str, Mapping[str, str]]
+) -> list[dict[str, Any]]:
+    path, content = folder / name, _read(folder, name)
+    raw = [line for line in content.split(b"\n") if line]
     try:
-        found = [json.loads(line) for line in content.decode("utf-8").split("\n") if line]
+        found = [json.loads(line.decode("utf-8")) for line in raw]
     except ValueError as error:
         raise RecordError(f"is not JSON Lines: {error}", path=path) from error
-    recorded = lines.get(path.name, len(found))
+    recorded = lines.get(name, len(found))
     if len(found) != recorded:
         raise RecordError(f"has {len(found)} lines, and {recorded} were recorded: part of it is lost", path=path)
+    if "tasks.jsonl" in files:  # else it is a record of before
+        for number, (line, value) in enumerate(zip(raw, found, strict=True), start=1):
+            if value.pop("sha256", None) != _sha256(_HASH_OF_LINE.sub(b"}", line)):
+                raise RecordError(f"{_which(value)}was changed since it was recorded", path=path, line=number)
+        if _sha256(content) != files[name]["sha256"]:
+            raise RecordError(
+                "is not what was recorded: its lines are, but one of them is of another run, or in another order",
+                path=path,
+            )
     return found
+
+
+def _which(line: Mapping[str, Any]) -> str:
+    """Whose line it is, as far as it says so."""
+    found = [f"{name} {line[name]!r}" for name in ("task", "variant", "repeat", "id") if name in line]
+    return f"the line of {', '.join(found)} " if found else ""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from workbench.errors import PlanError
+from workbench.errors import PlanError, UnknownGrader
+from workbench.key_forms import REMOVED
+from workbench.markup import counted
 from workbench.trial.graded import grade_trial, graders_by_task
 from workbench.trial.task import Task
-from workbench.trial.trial import GraderFactory, Run
+from workbench.trial.trial import Grader, GraderFactory, Run
 
 
 def regrade(run: Run, graders: Mapping[str, GraderFactory], *, tasks: Iterable[Task] | None = None) -> Run:
@@ -42,3 +45,64 @@ def regrade(run: Run, graders: Mapping[str, GraderFactory], *, tasks: Iterable[T
         tasks=tuple(found.values()),
         trials=tuple(grade_trial(trial, found[trial.task_id], made[trial.task_id]) for trial in run.trials),
     )
+
+
+def grade_again(run: Run, graders: Mapping[str, GraderFactory]) -> Run:
+    """The run with the scores that its replies get here, whatever scores it came with; for a run that somebody else
+    recorded.
+
+    A recorded score stays where it cannot be found again: its grader cannot be made, no task names one for its promise,
+    or secrets were taken out of its reply. The remarks of the run say of each, and of scores that were otherwise.
+    """
+    made, why_kept = _graders_that_can_be_made(run.tasks, graders)
+    tasks = {task.id: task for task in run.tasks}
+    changed: Counter[str] = Counter()
+    altered = 0
+    trials = []
+    for trial in run.trials:
+        task = tasks.get(trial.task_id)
+        is_altered = "trials.jsonl" in run.originals and trial.reply is not None and REMOVED in trial.reply.text
+        if task is None or is_altered:
+            altered += is_altered
+            trials.append(trial)
+            continue
+        found = grade_trial(trial, task, made[task.id])
+        if found.outcome != "answered":
+            trials.append(found)
+            continue
+        for promise, score in trial.scores.items():
+            again = found.scores.get(promise)
+            if again is None:
+                why_kept.setdefault(promise, "no task names its grader")
+            elif again.value != score.value:
+                changed[promise] += 1
+        trials.append(found.replace(scores={**trial.scores, **found.scores}))
+    remarks = [
+        f"{counted(count, 'recorded score')} of the promise {promise!r} {'is' if count == 1 else 'are'} not what its "
+        "grader gives here for the very reply: what it gives counts"
+        for promise, count in changed.items()
+    ]
+    remarks += [
+        f"the scores of the promise {promise!r} are as they were recorded, not graded again: {why}"
+        for promise, why in why_kept.items()
+    ]
+    if altered:
+        scores = counted(altered, "trial")
+        remarks.append(f"the scores of {scores} are as they were recorded: secrets were taken out of the replies")
+    return replace(run, trials=tuple(trials), remarks=(*run.remarks, *remarks))
+
+
+def _graders_that_can_be_made(
+    tasks: Iterable[Task], graders: Mapping[str, GraderFactory]
+) -> tuple[dict[str, dict[str, Grader]], dict[str, str]]:
+    """By task id and promise, the graders; and by promise, why one cannot be made."""
+    made: dict[str, dict[str, Grader]] = {}
+    why_not: dict[str, str] = {}
+    for task in tasks:
+        made[task.id] = {}
+        for spec in task.graders:
+            try:
+                made[task.id] |= graders_by_task([replace(task, graders=(spec,))], graders)[task.id]
+            except UnknownGrader as error:
+                why_not.setdefault(spec.promise, str(error))
+    return made, why_not

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from workbench.definition.finding import agents_folder_of
 from workbench.definition.project import project_folder
-from workbench.trial.task import SUFFIXES
+from workbench.trial.task_rows import SUFFIXES
 
 TASKS_FOLDER = Path(".workbench", "tasks")
 """Seen from the project folder."""

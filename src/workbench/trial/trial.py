@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from workbench.definition.agent import Agent
+from workbench.trial.paid import Paid
 from workbench.trial.task import Task
 
 Outcome = Literal["answered", "refused", "cut_off", "empty", "failed", "stopped"]
@@ -159,11 +160,13 @@ class Score:
     explanation: str
 
 
-Grader = Callable[[Task, Reply], Score]
-"""A pure function. It declines (`Score(value=None)`) where it has nothing to say; it never raises for a reply."""
+Grader = Callable[[Task, Reply], Score | float | bool]
+"""A pure function that gives a number in 0..1, `True` or `False`, or a `Score`, and declines (`Score(value=None)`)
+where it has nothing to say. Where it raises for a reply, that score is missing."""
 
-GraderFactory = Callable[..., Grader]
-"""Makes a grader from the keyword options that a task gives it; raises `TypeError` or `ValueError` on bad ones."""
+GraderFactory = Callable[..., Any]
+"""Makes a `Grader` from the keyword options that a task gives it, and raises `TypeError` or `ValueError` on bad ones;
+or is a `Grader` itself, of `(task, reply)`, to which the options of a task go by keyword."""
 
 
 _NO_SCORES: Mapping[str, Score] = {}
@@ -186,6 +189,8 @@ class Trial:
     scores: Mapping[str, Score] = field(default_factory=lambda: _NO_SCORES)
     """By grader, in the order of the task file."""
     from_ledger: bool = False
+    paid: Paid | None = None
+    """What all attempts at it took, failed ones and those of other runs included; `None`: not recorded."""
     _key: bytes | None = field(default=None, init=False, repr=False, compare=False)
     """The key, once somebody asked for it. Hashed anew each time it costs 25 µs with a persona of 10 KB, and a run asks
     some ten times: 5 s for the 20,000 trials of the benchmark `trials`. As `init=False`, no `dataclasses.replace` takes
@@ -262,6 +267,11 @@ class Run:
     variant, task and repeat of the trial that it goes on from, is not graded, and counts in no comparison."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """By distribution, what the run was made with, where a record says so; empty: with what is installed here."""
+    originals: Mapping[str, str] = field(default_factory=dict)
+    """By file of the record that the run was loaded from, the SHA-256 of what was there before secrets were taken out;
+    without the files that are what was tried, byte for byte."""
+    remarks: tuple[str, ...] = ()
+    """What whoever reads its numbers has to know of the record that it was loaded from."""
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:

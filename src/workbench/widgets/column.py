@@ -8,6 +8,7 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.runs.variant_run import Change, VariantRun
+from workbench.trial.trial import Trial
 from workbench.widgets.frame import sendable
 from workbench.widgets.reply import ReplyView
 from workbench.widgets.trial_text import (
@@ -38,7 +39,7 @@ class Column:
         with run.lock:
             self.view = ReplyView(
                 variant=run.variant,
-                endpoint=run.endpoint.label,
+                endpoint=_who_answers(run.asked),
                 is_stand_in=run.endpoint.is_stand_in,
                 status=run.status,
             )
@@ -152,3 +153,9 @@ class Column:
         ]
         self.view.listing = rows[-LONGEST_LIST:]
         self.view.listed = f"{len(ended):,} of {max(len(planned), len(ended)):,} trials have ended"
+
+
+def _who_answers(trial: Trial) -> str:
+    """The endpoint, and the model that is asked there: variants may differ in both."""
+    label = trial.endpoint.label
+    return label if trial.endpoint.is_stand_in else f"{trial.request.model}, {label}"

@@ -328,7 +328,7 @@ def _facts() -> dict[str, Any]:
             {
                 "title": heading,
                 "tools": [
-                    {"name": name, "grants": tool["grants"], "scope": tool.get("scope", "")}
+                    {"name": name, "grants": tool["grants"]}
                     for name, tool in known["tools"].items()
                     if tool["group"] == group
                 ],

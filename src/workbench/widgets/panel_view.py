@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -14,7 +13,7 @@ from workbench.definition.facts import facts
 from workbench.definition.project import project_folder
 from workbench.errors import WorkbenchError
 from workbench.model.endpoint import describe_endpoint
-from workbench.runs.frozen import Asked, next_notebook
+from workbench.runs.frozen import Asked, command_for, next_notebook
 from workbench.runs.plan import EFFORTS
 from workbench.runs.trying import Trying
 from workbench.runs.variant_run import VariantRun
@@ -23,6 +22,7 @@ from workbench.widgets.column import Column
 from workbench.widgets.frame import as_rows, as_text, frame, sendable, styled
 
 MOST_REPEATS = 100
+_NOT_TYPESET = "tex2jax_ignore mathjax_ignore"
 
 _OWN = object()
 """In place of a task's id: the question is typed."""
@@ -59,7 +59,7 @@ class PanelView:
         )
         self._question = styled(ipywidgets.Textarea(description="Question", rows=4, style=wide), "question")
         self._ticks = {
-            name: ipywidgets.Checkbox(value=True, description=sendable(name), indent=False, layout={"width": "auto"})
+            name: ipywidgets.Checkbox(value=True, indent=False, layout={"width": "auto"}, **_shown_as(sendable(name)))
             for name in names
         }
         self._versions = ipywidgets.SelectMultiple(
@@ -143,6 +143,7 @@ class PanelView:
         before = self._replies.children
         self._replies.children = [Column(run).view for run in runs]
         for view in before:
+            view.layout.close()  # a widget of its own, which closing the view would leave in the kernel
             view.close()
 
     def refresh(self) -> None:
@@ -151,7 +152,9 @@ class PanelView:
         self._run.disabled, self._stop.disabled = running, not running
         self._freeze.disabled = not calls
         self._calls.value = (
-            f"<details><summary>The same as calls</summary>{as_text(calls, tag='pre')}</details>" if calls else ""
+            _as_it_is(f"<details><summary>The same as calls</summary>{as_text(calls, tag='pre')}</details>")
+            if calls
+            else ""
         )
 
     def _choose(self) -> Asked:
@@ -178,8 +181,12 @@ class PanelView:
         return [model for each in self._model.value.split(",") if (model := each.strip())]
 
     def _start(self) -> None:
+        said = self._endpoint.value
         self._show_endpoint()
         self.look_at_texts()
+        if self._endpoint.value != said:  # a key was set since, say: nobody is asked whom the page did not name
+            self._say("Who answers has changed: see above, and press Run again.")
+            return
         try:
             self._trying.run(self._choose())
         except WorkbenchError as error:
@@ -194,8 +201,9 @@ class PanelView:
         except WorkbenchError as error:
             self._say(str(error))
         else:
-            name = Path("outputs") / path.name
-            self._say(f"Written: {name}. `workbench run {name}` asks nobody for what was answered.")
+            self._say(
+                f"Written: {path.parent.name}/{path.name}. This asks nobody for what was answered:\n{command_for(path)}"
+            )
 
     def _list_versions(self) -> None:
         try:
@@ -211,6 +219,7 @@ class PanelView:
 
     def _choices_changed(self) -> None:
         """The server that counts tokens is not asked while one chooses."""
+        self._show_endpoint()
         self._estimates += 1
         self._estimated = None
         self._estimate.value = self._stale.value = ""
@@ -233,7 +242,7 @@ class PanelView:
             table = as_rows(list(estimate.rows()), ("estimate", "nothing is spent yet"))
             shown = f"<details>{brief}{table}</details>"
         if number == self._estimates:
-            self._estimate.value, self._estimated = shown, texts
+            self._estimate.value, self._estimated = _as_it_is(shown), texts
             self.look_at_texts()
 
     def _texts(self) -> object:
@@ -270,14 +279,28 @@ class PanelView:
         try:
             endpoint = self._trying.endpoint
         except WorkbenchError as error:
-            self._endpoint.value = f'<div class="workbench-note">{html.escape(str(error))}</div>'
+            self._endpoint.value = _as_it_is(as_text(str(error), tag="div", name="note"))
         else:
             name = "standin" if endpoint.is_stand_in else "faint"
-            self._endpoint.value = as_text(describe_endpoint(endpoint), tag="div", name=name)
+            self._endpoint.value = _as_it_is(as_text(describe_endpoint(endpoint), tag="div", name=name))
 
     def _say(self, text: str) -> None:
-        self._note.value = f'<div role="status" class="workbench-note">{html.escape(sendable(text))}</div>'
+        shown = html.escape(sendable(text)).replace("\n", "<br>")
+        self._note.value = _as_it_is(f'<div role="status" class="workbench-note">{shown}</div>')
         self._note.layout.display = None if text else "none"
+
+
+def _as_it_is(shown: str) -> str:
+    """HTML of which nothing is typeset: in a persona, what stands between two dollar signs is no formula."""
+    return f'<div class="{_NOT_TYPESET}">{shown}</div>'
+
+
+def _shown_as(name: str) -> dict[str, Any]:
+    """What a tick box takes to show this name. A page typesets plain descriptions, and HTML as its classes say."""
+    if "$" not in name and "\\" not in name:
+        return {"description": name}
+    shown = f'<span class="{_NOT_TYPESET}">{html.escape(name)}</span>'
+    return {"description": shown, "description_allow_html": True, "tooltip": name}
 
 
 def _models() -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from workbench.comparison.columns import paid_in_words
 from workbench.comparison.compared import STAND_IN_NOTE
 from workbench.comparison.differences.reply_pair import ReplyPair, words_changed
 from workbench.comparison.differences.views import shown_lines, shown_words
@@ -151,8 +152,14 @@ def _trial_columns(comparison: Comparison) -> list[dict[str, Any]]:
         _column(column.name, column.heading, column.kind, values)
         | ({} if column.promise is None else {"promise": next(promises)})
         for column, values in found
-        if column.kind not in _LEFT_OUT_WHERE_EMPTY or any(values)
+        if not _says_nothing(column, values)
     ]
+
+
+def _says_nothing(column: Column, values: Sequence[Any]) -> bool:
+    if column.kind in _LEFT_OUT_WHERE_EMPTY:
+        return not any(values)
+    return column.kind == "count" and bool(values) and all(value is None for value in values)
 
 
 def _sent(column: Column, comparison: Comparison) -> list[Any]:
@@ -187,6 +194,8 @@ def _facts(comparison: Comparison, row: int) -> list[tuple[str, str]]:
     facts = [("Answered by", trial.endpoint.label if trial.endpoint.is_stand_in else _answerer(trial))]
     if trial.reply is not None:
         facts += _reply_facts(trial.reply, float(comparison.columns.usd[row]), is_stand_in=trial.endpoint.is_stand_in)
+    if trial.paid is not None and not trial.endpoint.is_stand_in:
+        facts.append(("Paid in all", paid_in_words(trial.paid)))
     if trial.failure is not None and trial.failure.request_id is not None:
         facts.append(("Request id", trial.failure.request_id))
     return [*facts, ("Key in the ledger", trial.key)]

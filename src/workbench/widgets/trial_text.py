@@ -6,10 +6,12 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from workbench.markup import counted
 from workbench.model.anthropic import request_body
 from workbench.runs.plan import CHARACTERS_PER_TOKEN
 from workbench.runs.variant_run import OUTCOMES
 from workbench.trial.catalogue import price_usd
+from workbench.trial.paid import Paid
 from workbench.trial.trial import Trial, Usage
 from workbench.widgets.frame import sendable
 
@@ -84,13 +86,27 @@ def counts(trial: Trial) -> list[str]:
     usage = trial.reply.usage
     tokens = [
         f"{count:,} tokens {way}"
-        for count, way in ((usage.input_tokens, "in"), (usage.output_tokens, "out"))
+        for count, way in (
+            (usage.input_tokens, "in"),
+            (usage.cache_read_input_tokens or None, "read from the cache"),
+            (usage.cache_creation_input_tokens or None, "written to the cache"),
+            (usage.output_tokens, "out"),
+        )
         if count is not None
     ]
     if trial.endpoint.is_stand_in:
         return [*tokens, "no cost: no model answered"]
     usd = price_usd(trial.request.model, usage)
-    return [*tokens, "cost unknown" if usd is None else f"{usd:.4f} USD"]
+    return [*tokens, "cost unknown" if usd is None else f"{usd:.4f} USD", *_paid(trial.paid)]
+
+
+def _paid(paid: Paid | None) -> list[str]:
+    """What all attempts took, where there was more than the one that is shown."""
+    if paid is None or paid.attempts < 2:
+        return []
+    usd = "cost unknown" if paid.usd is None else f"{paid.usd:.4f} USD"
+    more = f", and what {counted(paid.uncounted, 'request')} took that broke off" if paid.uncounted else ""
+    return [f"paid in {counted(paid.attempts, 'request')}: {paid.tokens:,} tokens, {usd}{more}"]
 
 
 def score_rows(trial: Trial) -> list[tuple[str, str, str]]:

@@ -164,10 +164,10 @@ class TrialPanel:
         self.trying.reply_to(variant, text)
 
     def freeze(self, path: str | Path) -> Path:
-        """Writes a notebook that asks what the latest run and the answers to its replies asked, with identical keys.
+        """Writes a notebook that asks what all runs and the answers to their replies asked, with identical keys.
 
-        Beside it lie the tasks, what was said to which reply, and the agents whose text is not that of their file. Not
-        in it, and named there, are graders that were defined in no module.
+        Beside it lie the texts as they were tried: tasks, agents, and what was said to which reply. Not in it, and
+        named there, are graders that were defined in no module.
 
         Raises:
             PlanError: nothing was run yet.

@@ -2,7 +2,7 @@
 import styles from "./editor.css";
 import { changes } from "./changes.js";
 import { conflict, gone, standingView } from "./conflict.js";
-import { button, keepFocus, leaveOnEscape, make, newId, setText, whenChanged } from "./dom.js";
+import { button, keepFocus, leaveOnEscape, make, setText, whenChanged } from "./dom.js";
 import { exampleCards } from "./examples.js";
 import { fieldRows } from "./fields.js";
 import { Link } from "./link.js";
@@ -33,17 +33,14 @@ function render(link, place) {
   const fields = part(fieldRows(link));
   const examples = part(exampleCards(link));
   const unknown = part(unknownKeys());
-  const problems = part(problemList(link, goTo));
-  const read = part(reading(link));
-  const cost = part(costs());
-  const compared = part(changes(link));
-  const ids = newId();
-  const panels = tabs("About the draft", [
-    { id: `${ids}-problems`, element: problems.element },
-    { id: `${ids}-changes`, element: compared.element, onShow: compared.onShow },
-    { id: `${ids}-reading`, element: read.element },
-    { id: `${ids}-costs`, element: cost.element },
-  ]);
+  const compared = changes(link);
+  // A tab: its name for a state of the draft, and what shows that state.
+  const panels = part(tabs("About the draft", [
+    [({ problems }) => `Problems (${problems.length})`, problemList(link, goTo)],
+    [({ is_edited, edited }) => (is_edited ? `Changes (${edited.length || "text"} edited)` : "Changes"), compared],
+    [() => "As Claude Code reads it", reading(link)],
+    [() => "Cost", costs()],
+  ]));
 
   const promptPlace = make("div", { class: "wb-writing", tabIndex: -1 });
   const rawPlace = make("div", { class: "wb-writing wb-raw", tabIndex: -1 });
@@ -97,10 +94,6 @@ function render(link, place) {
     status.hidden = !state.note;
     status.classList.toggle("wb-fails", state.note_fails);
     setText(meter, state.upkeep.brief);
-    panels.name(0, `Problems (${state.problems.length})`);
-    panels.name(1, state.is_edited ? `Changes (${state.edited.length || "text"} edited)` : "Changes");
-    panels.name(2, "As Claude Code reads it");
-    panels.name(3, "Cost");
     mark({ problems: state.problems, body_line: state.body_line });
   }
   function showTrouble(text) {

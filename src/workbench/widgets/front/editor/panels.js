@@ -1,5 +1,5 @@
 // What is found, how it is read, what it costs: tables of texts below the form.
-import { button, keepFocus, make, setText, whenChanged } from "./dom.js";
+import { button, keepFocus, make, newId, setText, whenChanged } from "./dom.js";
 
 const rowsOf = (rows) => rows.map(([head, ...cells]) =>
   make("tr", {}, make("th", { scope: "row" }, head), ...cells.map((cell) => make("td", { dir: "auto" }, cell))));
@@ -67,7 +67,8 @@ export function unknownKeys() {
 export function tabs(label, panels) {
   const list = make("div", { class: "wb-tabs", role: "tablist", "aria-label": label });
   const bodies = [];
-  const heads = panels.map(({ id, element, onShow }, index) => {
+  const heads = panels.map(([, { element, onShow }], index) => {
+    const id = newId();
     const head = make("button", { type: "button", role: "tab", id: `${id}-tab`, "aria-controls": id, class: "wb-tab" });
     const body = make("div", { role: "tabpanel", id, "aria-labelledby": head.id, class: "wb-panel", tabIndex: 0 }, element);
     head.addEventListener("click", () => pick(index));
@@ -93,5 +94,11 @@ export function tabs(label, panels) {
   }
   list.append(...heads);
   pick(0);
-  return { element: make("div", {}, list, ...bodies.map(({ body }) => body)), name: (index, text) => setText(heads[index], text) };
+  return {
+    element: make("div", {}, list, ...bodies.map(({ body }) => body)),
+    show: (state) => panels.forEach(([name, panel], index) => {
+      setText(heads[index], name(state));
+      panel.show?.(state);
+    }),
+  };
 }

@@ -1,4 +1,4 @@
-// The tools of Claude Code in groups, with what each grants; scoped forms, MCP servers and names that it does not know.
+// The tools of Claude Code in groups, with what each grants; forms with parentheses, MCP servers, names it does not know.
 import { button, keepFocus, make, newId, setText } from "./dom.js";
 
 const base = (tool) => tool.split("(")[0].trim();
@@ -23,13 +23,12 @@ export function showTools(link, form, send) {
         set(box.checked ? [...items, tool.name] : items.filter((item) => base(item) !== tool.name)),
       );
       boxes.set(tool.name, box);
-      const scope = tool.scope ? make("code", { title: "how it can be limited" }, tool.scope) : null;
-      return make("label", { class: "wb-tool" }, box, make("b", {}, tool.name), make("span", { class: "wb-faint" }, tool.grants), scope);
+      return make("label", { class: "wb-tool" }, box, make("b", {}, tool.name), make("span", { class: "wb-faint" }, tool.grants));
     });
     inside.append(make("fieldset", {}, make("legend", {}, title), ...list));
   }
   const others = make("ul", { class: "wb-chips" });
-  const added = make("input", { type: "text", id: newId(), placeholder: "Bash(git:*), mcp__server__tool, mcp__server__*", spellcheck: false });
+  const added = make("input", { type: "text", id: newId(), placeholder: "mcp__server__tool, mcp__server__*", spellcheck: false });
   const add = () => {
     if (!added.value.trim()) return;
     set([...items, added.value.trim()]);
@@ -37,7 +36,7 @@ export function showTools(link, form, send) {
   };
   added.addEventListener("keydown", (event) => event.key === "Enter" && (event.preventDefault(), add()));
   inside.append(
-    make("fieldset", {}, make("legend", {}, "Limited, from MCP servers, or other"),
+    make("fieldset", {}, make("legend", {}, "From MCP servers, or other"),
       others,
       make("div", { class: "wb-add" }, make("label", { htmlFor: added.id, class: "wb-hidden" }, `Another tool for ${form.key}`), added, button("Add", add)),
     ),
@@ -71,6 +70,6 @@ function kindOf(item, known, missing) {
   if (/^mcp__[^_].*__./.test(item)) return "a tool of an MCP server";
   if (item.startsWith("mcp__")) return "every tool of this MCP server";
   if (item === "*") return "all tools";
-  if (known.includes(base(item))) return "limited";
+  if (known.includes(base(item))) return "the whole tool, in a subagent";
   return missing.includes(base(item)) ? "reaches no agent" : "not a tool that Claude Code was seen with";
 }
