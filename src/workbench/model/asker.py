@@ -22,7 +22,7 @@ from workbench.ledger.leases import Leases
 from workbench.ledger.store import Ledger
 from workbench.model.api import DEADLINE_SECONDS, STOPPED, Attempt, Model, OnText
 from workbench.model.limiter import Limiter, family_of
-from workbench.model.retrying import STREAMS, Retry, is_overload
+from workbench.model.retrying import STREAMS, EndsVariant, Retry, is_overload
 from workbench.model.tracing import describe_settled, tracer, trial_span
 from workbench.model.warming import Turn, Warming
 from workbench.trial.trial import Endpoint, Failure, Trial, Usage
@@ -117,7 +117,11 @@ class Asker:
         if self._tracer is None:
             return await self._tried(trial, agent, on_text, on_retry)
         with trial_span(self._tracer, trial) as span:
-            settled = await self._tried(trial, agent, on_text, on_retry)
+            try:
+                settled = await self._tried(trial, agent, on_text, on_retry)
+            except EndsVariant as ends:
+                describe_settled(span, ends.trial)
+                raise
             describe_settled(span, settled)
         return settled
 

@@ -20,6 +20,7 @@ from workbench.model.asker import Asker
 from workbench.model.batches.ask import BatchProgress, BatchSettings, ask_batch
 from workbench.model.loop import Started
 from workbench.model.retrying import BATCHES, STREAMS, EndsVariant
+from workbench.model.tracing import trace_settled, tracer
 from workbench.runs.progress import ProgressBar, Tally, progress_bar
 from workbench.runs.settings import RunSettings
 from workbench.trial.trial import Endpoint, Request, Trial, Via
@@ -265,6 +266,7 @@ class _AskingAll:
 
     async def ask_in_batches(self) -> None:
         """The same through Message Batches."""
+        traces = tracer()
 
         async def ask_but(theirs: Collection[str]) -> None:
             try:
@@ -291,6 +293,8 @@ class _AskingAll:
             )
             async with aclosing(asking) as settling:
                 async for position, settled in settling:
+                    if traces is not None and not settled.from_ledger:
+                        trace_settled(traces, settled)
                     self._settle(missing[position], settled)
 
         if self._settings.is_fresh:

@@ -18,6 +18,7 @@ from workbench.markup import counted
 from workbench.model.api import DEADLINE_SECONDS, OpenModel
 from workbench.model.endpoint import endpoint_at, open_model
 from workbench.model.retrying import Retry
+from workbench.model.tracing import trace_graded, tracer
 from workbench.runs.estimate_only import is_estimate_only, write_estimate_and_end
 from workbench.runs.plan import CONCURRENCY, Plan
 from workbench.runs.progress import Tally, progress_bar
@@ -110,11 +111,14 @@ def run_trials(
         )
     _ask_for_missing(plan, trials, settings)
     tasks = {task.id: task for task in plan.tasks}
+    traces = tracer()
     paid = find_paid(ledger, [trial.key for trial in trials if trial.paid is None])
     for index, trial in enumerate(trials):  # one by one, so that no trial is there twice at any time
         if trial.paid is None:
             trial = trial.replace(paid=paid.get(trial.key))
         trials[index] = grade_trial(trial, tasks[trial.task_id], plan.graders[trial.task_id])
+        if traces is not None:
+            trace_graded(traces, trials[index])
     return Run(
         variants=plan.variants,
         tasks=plan.tasks,
