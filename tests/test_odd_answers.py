@@ -26,17 +26,20 @@ from tests.odd_server import (
     start,
     text,
 )
+from tests.runs import STAND_IN
 from workbench.definition.agent import Agent
 from workbench.errors import BudgetError, SetupError
 from workbench.ledger.budget.worst_case import most_of
 from workbench.ledger.store import open_ledger
 from workbench.model.anthropic import open_anthropic
 from workbench.model.api import Attempt
+from workbench.model.batches.items import settled_by
 from workbench.model.retrying import Retry
+from workbench.model.stream import usage_of
 from workbench.runs.plan import Plan, plan_trials
 from workbench.runs.runner import run_trials
 from workbench.trial.task import Task
-from workbench.trial.trial import Endpoint, Request, Usage
+from workbench.trial.trial import Endpoint, Request, Trial, Usage
 
 ANSWERS = odd_answers()
 NO_PATIENCE = Retry(
@@ -291,3 +294,63 @@ def test_message_of_an_error_that_is_no_text_is_shown(attempts: list[tuple[Odd, 
 
     assert len(shown) == 8
     assert all(shown.values())
+
+
+ODD_CREATIONS = [5, "5", [5], True, {"ephemeral_1h_input_tokens": -5}, {"ephemeral_1h_input_tokens": "5"}]
+
+
+@pytest.mark.parametrize("creation", ODD_CREATIONS, ids=repr)
+def test_odd_cache_creation_counts_as_all_of_it_for_an_hour_or_as_unknown(creation: object) -> None:
+    told = usage_of({"input_tokens": 3, "cache_creation_input_tokens": 40, "cache_creation": creation})
+    untold = usage_of({"input_tokens": 3, "cache_creation": creation})
+
+    assert (told.input_tokens, told.cache_creation_1h_input_tokens) == (3, 40), "the dearer of both"
+    assert untold.input_tokens is None, "the worst case counts"
+
+
+def test_number_in_the_place_of_a_usage_is_no_number_of_tokens(attempts: list[tuple[Odd, Attempt]]) -> None:
+    found = [attempt.reply for odd, attempt in attempts if odd.kind == "usage at the start" and odd.name == "number"]
+
+    assert [reply.usage.input_tokens for reply in found if reply is not None] == [None]
+    assert usage_of(5).input_tokens is None
+
+
+def test_batch_is_no_tier_of_a_stream() -> None:
+    said = {"input_tokens": 3, "output_tokens": 4, "service_tier": "batch"}
+
+    assert usage_of(said).service_tier is None
+    assert usage_of(said, in_batch=True).service_tier == "batch"
+
+
+MESSAGE = {
+    "content": [{"type": "text", "text": SAID}],
+    "stop_reason": "end_turn",
+    "model": "claude-x",
+    "usage": {"input_tokens": 11, "output_tokens": 7},
+}
+ODD = [None, 5, -5, "x", [], [5], {}, {"a": 1}, True, 10**30, float("nan"), [[[]]], ["text"]]
+
+
+@pytest.mark.parametrize("field", list(MESSAGE))
+def test_odd_message_in_a_batch_is_a_reply_or_a_named_failure(field: str) -> None:
+    trial = Trial(variant="v", task_id="t", repeat=0, request=request_of(0), endpoint=STAND_IN)
+    for odd in ODD:
+        settled = settled_by(trial, {"type": "succeeded", "message": {**MESSAGE, field: odd}})
+
+        assert (settled.reply is None) != (settled.failure is None)
+        if settled.failure is not None:
+            assert settled.failure.type == "batch_malformed"
+        else:
+            assert settled.reply is not None
+            assert settled.reply.usage.input_tokens in (11, None)
+
+
+def test_odd_result_of_a_batch_is_a_named_failure() -> None:
+    trial = Trial(variant="v", task_id="t", repeat=0, request=request_of(0), endpoint=STAND_IN)
+    odd_results = [*ODD, *({"type": odd} for odd in ODD), *({"type": "errored", "error": odd} for odd in ODD)]
+    odd_results += [{"type": "errored", "error": {"error": {"type": odd, "message": odd}}} for odd in ODD]
+
+    for result in odd_results:
+        failure = settled_by(trial, result).failure
+        assert failure is not None
+        assert failure.type in ("batch_malformed", "batch_errored", "batch_x")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from workbench.definition.agent import Agent
 from workbench.errors import LedgerError, WorkbenchError
@@ -58,6 +58,20 @@ class _Clock:
         return self._seconds - self.seconds
 
 
+@dataclass(frozen=True, kw_only=True)
+class StreamSettings:
+    """How trials are asked for as streams."""
+
+    most: int = 1
+    """So many at once at most."""
+    budget: Budget | None = None
+    deadline_seconds: float = DEADLINE_SECONDS
+    """For one trial, from its first request on, with all its tries."""
+    retry: Retry = STREAMS
+    leases: Leases | None = None
+    """`None`: what is asked for is asked anew, whoever asks for the same."""
+
+
 class Asker:
     """Asks each trial, at its endpoint, until it is settled; each attempt is in the ledger before we look at it."""
 
@@ -65,21 +79,16 @@ class Asker:
         self,
         models: Mapping[Endpoint, Model],
         ledger: Ledger,
-        *,
-        most: int = 1,
-        budget: Budget | None = None,
-        deadline_seconds: float = DEADLINE_SECONDS,
-        retry: Retry = STREAMS,
-        leases: Leases | None = None,
+        settings: StreamSettings,
     ) -> None:
         self.errors: list[WorkbenchError] = []
         self._models = models
         self._ledger = ledger
-        self._most = most
-        self._budget = budget
-        self._deadline_seconds = deadline_seconds
-        self._retry = retry
-        self._leases = leases
+        self._most = settings.most
+        self._budget = settings.budget
+        self._deadline_seconds = settings.deadline_seconds
+        self._retry = settings.retry
+        self._leases = settings.leases
         self._ending = asyncio.Event()
         self._tracer = tracer()
         # An endpoint has its own rate limits and its own cache of prompts.

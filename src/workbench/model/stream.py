@@ -25,6 +25,8 @@ _MOST_TOKENS = 10**9
 """No request has as many; a larger number is none."""
 _LONGEST_NAME = 200
 _MOST_DETAILS = 20_000
+_NO_USAGE = "no usage"
+"""Stands for the input where something else was told in the place of a usage: a number of nothing."""
 
 _log = logging.getLogger(__name__)
 
@@ -137,7 +139,7 @@ class PartialReply:
         if isinstance(usage, dict):
             self._usage.update({name: n for name, n in usage.items() if n is not None})
         elif usage is not None:
-            self._usage["input_tokens"] = usage  # whatever it says, it is no usage: see `usage_of`
+            self._usage["input_tokens"] = _NO_USAGE
 
 
 def usage_of(said: Any, *, in_batch: bool = False) -> Usage:
@@ -146,7 +148,7 @@ def usage_of(said: Any, *, in_batch: bool = False) -> Usage:
 
     "batch" as the tier of a reply that was streamed is not believed: it would halve its price.
     """
-    told = said if isinstance(said, dict) else {"input_tokens": said}
+    told = said if isinstance(said, dict) else {"input_tokens": _NO_USAGE}
     counts = {name: _count(told.get(name)) for name in _COUNTED}
     written = counts["cache_creation_input_tokens"]
     for_an_hour, is_odd = _for_an_hour(told.get("cache_creation"))

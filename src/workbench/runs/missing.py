@@ -16,7 +16,7 @@ from workbench.ledger.leases import Elsewhere, LeaseLost, Leases
 from workbench.ledger.open_batches import find_open_batches
 from workbench.ledger.store import Ledger, opened_ledger
 from workbench.model.anthropic import retirement_of
-from workbench.model.asker import Asker
+from workbench.model.asker import Asker, StreamSettings
 from workbench.model.batches.ask import BatchProgress, BatchSettings, ask_batch
 from workbench.model.loop import Started
 from workbench.model.retrying import BATCHES, STREAMS, EndsVariant
@@ -155,11 +155,13 @@ class _AskingAll:
             self._asker = asker = Asker(
                 models,
                 self._ledger,
-                most=self._settings.concurrency,
-                budget=self.budget,
-                deadline_seconds=self._settings.deadline_seconds,
-                retry=self._settings.retry or STREAMS,
-                leases=None if self._settings.is_fresh else self._leases,
+                StreamSettings(
+                    most=self._settings.concurrency,
+                    budget=self.budget,
+                    deadline_seconds=self._settings.deadline_seconds,
+                    retry=self._settings.retry or STREAMS,
+                    leases=None if self._settings.is_fresh else self._leases,
+                ),
             )
 
             async def ask_but(theirs: Collection[str]) -> None:

@@ -9,7 +9,7 @@ from workbench.ledger.budget.limits import limits_from_environment
 from workbench.ledger.budget.reservation import open_budget
 from workbench.ledger.store import Ledger, opened_ledger
 from workbench.model.api import DEADLINE_SECONDS, OnText
-from workbench.model.asker import Asker, OnRetry
+from workbench.model.asker import Asker, OnRetry, StreamSettings
 from workbench.model.endpoint import choose_endpoint, open_model
 from workbench.model.loop import Started
 from workbench.trial.trial import Endpoint, Request, Trial
@@ -47,7 +47,7 @@ def start_trial(
             budget = await open_budget(opened, [trial], limits, deadline_seconds=DEADLINE_SECONDS) if limits else None
             try:
                 async with open_model(where) as model:
-                    asker = Asker({where: model}, opened, budget=budget)
+                    asker = Asker({where: model}, opened, StreamSettings(budget=budget))
                     return await asker.until_settled(trial, agent, on_text=on_text, on_retry=on_retry)
             finally:
                 if budget is not None:
