@@ -6,6 +6,7 @@ that is answered by the ledger of the killed one.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -166,8 +167,17 @@ def _answers(ledger: Path) -> Counter[str]:
 
 
 def _unmeasured(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Without the hashes over what is measured, too: each is the one of its own file."""
     lines = [json.loads(line) for line in files["trials.jsonl"].splitlines()]
-    return files | {"trials.jsonl": json.dumps([_without_measures(line) for line in lines]).encode()}
+    hashes = [line.pop("sha256") for line in lines]
+    about = json.loads(files["run.json"])
+    of_lines = about["files"]["trials.jsonl"].pop("sha256")
+    assert len({*hashes, about.pop("sha256")}) == len(lines) + 1
+    assert of_lines == hashlib.sha256(files["trials.jsonl"]).hexdigest()
+    return files | {
+        "run.json": json.dumps(about).encode(),
+        "trials.jsonl": json.dumps([_without_measures(line) for line in lines]).encode(),
+    }
 
 
 def _without_measures(value: Any) -> Any:
