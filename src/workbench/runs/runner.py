@@ -53,7 +53,8 @@ def run_trials(
     fail for every trial stops the run.
 
     `mode` is "top-up", "replay" (nothing is asked, wherever the answers came from) or "fresh" (all is asked anew,
-    and the newest answers count from then on). `via="batch"` sends Message Batches, at half the price and within
+    and the newest answers count from then on). A "fresh" run waits for nobody: beside a "top-up" of the same trials it
+    pays for them once more. `via="batch"` sends Message Batches, at half the price and within
     a day. The budgets bound what all runs of this very plan spend in all, earlier and killed ones included, or what
     all runs with this ledger and the same `budget_scope` spend: the worst case is reserved in the ledger before each
     request. What a "fresh" run asks anew is paid anew, also what a run beside it is asking for, and counts beside what
