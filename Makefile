@@ -3,12 +3,13 @@
 # make lab    this project in JupyterLab
 # make bench  the figures that the documents quote
 # make docs   the documentation, in docs/_build/html; warnings are errors
+# make pictures  the pictures in docs/ anew, by the browser tests
 # make dist   the wheel and the sdist, checked as a registry would; the same bytes from the same commit
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lab bench docs dist clean
+.PHONY: demo test lab bench docs pictures dist clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed
@@ -30,6 +31,11 @@ bench: .venv/installed-dev
 
 docs: .venv/installed-dev
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html
+
+pictures: .venv/installed-dev
+	@scripts/install-chromium
+	WORKBENCH_SCREENSHOTS=outputs/screenshots $(BIN)/pytest tests/browser/test_opening.py
+	cp outputs/screenshots/opening-launcher.png docs/launcher.png
 
 dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 dist: .venv/installed-dev

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from workbench.errors import FileError
 from workbench.widgets.notebooks import write_agent_notebook
-from workbench.widgets.opening import address_in_running, open_agent, project_of, take_ticket, write_ticket
+from workbench.widgets.opening import (
+    TICKET_SECONDS,
+    address_in_running,
+    open_agent,
+    project_of,
+    take_ticket,
+    write_ticket,
+)
 
 
 @pytest.fixture
@@ -75,6 +84,20 @@ def test_a_ticket_is_good_for_one_opening(tmp_path: Path, monkeypatch: pytest.Mo
         False,
     ]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_ticket_that_nobody_took_in_time_is_good_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
+    old = write_ticket()
+    [file] = tmp_path.iterdir()
+    long_ago = time.time() - TICKET_SECONDS - 1
+    os.utime(file, (long_ago, long_ago))
+    assert not take_ticket(old)
+
+    file.touch()
+    os.utime(file, (long_ago, long_ago))
+    write_ticket()
+    assert not file.exists()
 
 
 def test_notebooks_lie_with_the_outputs_and_are_never_written_over(file: Path, tmp_path: Path) -> None:

@@ -235,6 +235,15 @@ class TestInstalled:
         assert pins.is_relative_to(installed.environment)
         assert pins.read_bytes() == (PROJECT / "constraints.txt").read_bytes()
 
+    def test_as_root_it_says_how(self, installed: Installed) -> None:
+        if os.geteuid() != 0:
+            pytest.skip("only root is refused")
+
+        done = installed.run(str(installed.environment / "bin" / "workbench"))
+
+        assert done.returncode == 2
+        assert "--allow-root" in done.stderr
+
 
 @pytest.fixture(scope="module")
 def opened(installed: Installed) -> Iterator[str]:
@@ -339,16 +348,13 @@ class TestOpen:
         assert address.startswith(opened.split("/workbench/")[0])
         assert "jupyter-config-data" in fetch(address)[1]
 
+    def test_the_lab_that_runs_on_the_project_is_used_for_all_of_it(self, opened: str, installed: Installed) -> None:
+        said = installed.workbench("lab", "--no-browser", folder="src")
+
+        [address] = re.findall(r"http://\S+", said)
+        assert address.startswith(opened.split("/workbench/")[0])
+        assert "jupyter-config-data" in fetch(address)[1]
+
     def test_without_a_token_nothing_is_told(self, opened: str) -> None:
         with pytest.raises(urllib.request.HTTPError, match="403"):
             fetch(opened.split("/workbench/")[0] + "/workbench/agents")
-
-
-def test_as_root_it_says_how(installed: Installed) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root is refused")
-
-    done = installed.run(str(installed.environment / "bin" / "workbench"))
-
-    assert done.returncode == 2
-    assert "--allow-root" in done.stderr

@@ -101,7 +101,9 @@ def test_a_right_click_is_offered_on_agent_files_only(lab: Lab, page: Any, agent
     assert not _offers(page, "README.md")
 
 
-def test_agents_of_claudes_folder_are_reached_by_browser_palette_and_launcher(lab: Lab, page: Any, agent: str) -> None:
+def test_agents_of_claudes_folder_are_reached_by_browser_palette_and_launcher(
+    lab: Lab, page: Any, agent: str, screenshots: Path
+) -> None:
     hidden = lab.root / ".claude" / "agents" / "hidden-reviewer.md"
     hidden.parent.mkdir(parents=True)
     hidden.write_bytes((lab.root / agent).read_bytes().replace(b"name: reviewer", b"name: hidden-reviewer"))
@@ -111,6 +113,8 @@ def test_agents_of_claudes_folder_are_reached_by_browser_palette_and_launcher(la
         opened.locator(".jp-LauncherCard", has_text="hidden-reviewer").wait_for(timeout=60_000)
         assert opened.locator(".jp-LauncherCard", has_text="Open an agent").count() == 1
         opened.locator(".jp-DirListing-item", has_text=".claude").wait_for()
+        assert opened.locator(".jp-Launcher-sectionTitle").first.text_content() == "Agents"
+        opened.screenshot(path=screenshots / "opening-launcher.png")
 
         opened.evaluate("() => window.jupyterapp.commands.execute('apputils:activate-command-palette')")
         opened.locator(".lm-CommandPalette-input").fill("agent in the workbench")

@@ -10,6 +10,7 @@ import os
 import secrets
 import subprocess
 import sys
+import time
 import webbrowser
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from workbench.errors import FileError, SetupError
 
 ASKED_IN_ADDRESS = "workbench-open"
 TICKET_IN_ADDRESS = "workbench-ticket"
+TICKET_SECONDS = 600
 OPENING = "workbench/open"
 """The address, below the server's, that goes on to JupyterLab with an agent file opened."""
 
@@ -59,15 +61,13 @@ def open_agent(file: str | Path, settings: LabSettings = LabSettings()) -> int:
     ticket = write_ticket()
     running = address_in_running(path, list_running_servers(), root=root, ticket=ticket)
     if running is not None:
-        print(f"JupyterLab runs already; {path.name} opens at\n    {running}")
-        if settings.opens_browser:
-            webbrowser.open(running)
-        return 0
+        return _show(running, f"JupyterLab runs already; {path.name} opens", settings)
     return _run_lab(root, settings, default_url=f"/{OPENING}/{ticket}/{quote(_seen_from(root, path))}")
 
 
 def open_lab(folder: str | Path | None = None, settings: LabSettings = LabSettings()) -> int:
-    """Starts JupyterLab on the project of this folder, or of the working directory; gives its exit code when it ends.
+    """Opens JupyterLab on the project of this folder, or of the working directory: one of this user that runs there
+    already, else one that is started, whose exit code is given when it ends.
 
     Raises:
         FileError: there is no such folder.
@@ -75,7 +75,15 @@ def open_lab(folder: str | Path | None = None, settings: LabSettings = LabSettin
     """
     if folder is not None and not Path(folder).is_dir():
         raise FileError("there is no such folder", path=folder)
-    return _run_lab(project_folder(folder), settings, default_url="/lab")
+    from jupyter_server.serverapp import list_running_servers
+
+    root = project_folder(folder)
+    for server in list_running_servers():
+        if Path(server["root_dir"]).resolve() == root:
+            return _show(
+                f"{server['url']}lab{_query({'token': server.get('token')})}", "JupyterLab runs already", settings
+            )
+    return _run_lab(root, settings, default_url="/lab")
 
 
 def project_of(path: Path) -> Path:
@@ -101,22 +109,36 @@ def address_in_running(
     if not seeing:
         return None
     server = max(seeing, key=lambda server: len(str(server["root_dir"])))
-    asked = {ASKED_IN_ADDRESS: _seen_from(Path(server["root_dir"]).resolve(), path)}
-    if ticket:
-        asked[TICKET_IN_ADDRESS] = ticket
-    if server.get("token"):
-        asked["token"] = server["token"]
-    return f"{server['url']}lab?{urlencode(asked, safe='/')}"
+    asked = _seen_from(Path(server["root_dir"]).resolve(), path)
+    query = {ASKED_IN_ADDRESS: asked, TICKET_IN_ADDRESS: ticket, "token": server.get("token")}
+    return f"{server['url']}lab{_query(query)}"
+
+
+def _query(values: Mapping[str, str | None]) -> str:
+    """The end of an address that asks for what has a value; empty where nothing has."""
+    given = {name: value for name, value in values.items() if value}
+    return f"?{urlencode(given, safe='/')}" if given else ""
+
+
+def _show(address: str, said: str, settings: LabSettings) -> int:
+    print(f"{said} at\n    {address}")
+    if settings.opens_browser:
+        webbrowser.open(address)
+    return 0
 
 
 def write_ticket() -> str:
     """A ticket for one opening, kept where only this user can write: whoever has it was asked by the user, so that a
-    notebook that is there already may be run. An address that came from anywhere else has none."""
+    notebook that is there already may be run. An address that came from anywhere else has none. It is good for
+    ten minutes."""
     from jupyter_core.paths import jupyter_runtime_dir
 
     ticket = secrets.token_urlsafe(16)
     folder = Path(jupyter_runtime_dir())
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for old in folder.glob(_ticket_file(folder, "*").name):
+        if not _is_good(old):
+            old.unlink(missing_ok=True)
     os.close(os.open(_ticket_file(folder, ticket), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     return ticket
 
@@ -127,11 +149,17 @@ def take_ticket(ticket: str) -> bool:
 
     if not ticket.replace("-", "").replace("_", "").isalnum():
         return False
+    file = _ticket_file(Path(jupyter_runtime_dir()), ticket)
     try:
-        _ticket_file(Path(jupyter_runtime_dir()), ticket).unlink()
-    except FileNotFoundError:
+        is_good = _is_good(file)
+        file.unlink()
+    except FileNotFoundError:  # never written, or used up
         return False
-    return True
+    return is_good
+
+
+def _is_good(ticket_file: Path) -> bool:
+    return time.time() - ticket_file.stat().st_mtime < TICKET_SECONDS
 
 
 def _ticket_file(folder: Path, ticket: str) -> Path:

@@ -152,7 +152,7 @@ function extension([services, apputils, launcherPackage, filebrowser, components
     });
     app.contextMenu.addItem({ command: OPEN, selector: FILE, rank: 1 });
     if (palette) palette.addItem({ command: CHOOSE, category: CATEGORY, args: { isPalette: true } });
-    if (launcher) launcher.add({ command: CHOOSE, category: CATEGORY, rank: 0, args: { isCard: true } });
+    if (launcher) launcher.add({ command: CHOOSE, category: CATEGORY, categoryRank: -1, rank: 0, args: { isCard: true } });
 
     app.restored.then(async () => {
       if (browser) {
@@ -164,7 +164,7 @@ function extension([services, apputils, launcherPackage, filebrowser, components
         const { agents, shows_hidden: showsHidden } = await ask(app, "agents");
         if (launcher) {
           agents.slice(0, CARDS).forEach(({ name, path }, number) =>
-            launcher.add({ command: OPEN, category: CATEGORY, rank: number + 1, args: { path, name } }));
+            launcher.add({ command: OPEN, category: CATEGORY, categoryRank: -1, rank: number + 1, args: { path, name } }));
         }
         // For this page only: the user's own setting stays as it is.
         if (showsHidden && browser && typeof browser.model.showHiddenFiles === "function") browser.model.showHiddenFiles(true);
