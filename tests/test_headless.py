@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -28,6 +29,7 @@ from workbench.headless.notebook_files import load_notebook
 from workbench.headless.one_writer import LOCK_FILE, only_writer
 from workbench.headless.page import html_page
 from workbench.headless.parameters import check_parameters, declared_parameters, parameters_from_text
+from workbench.headless.stopping import stop_notebook_in
 from workbench.secrets import is_key_like, looks_secret, without_secrets
 
 QUICK = Path(__file__).parent / "fixtures" / "quick.ipynb"
@@ -385,6 +387,8 @@ def test_notebook_that_ends_itself_after_its_record_has_done_its_work(tmp_path: 
     run = run_notebook(ending, out=tmp_path / "out", progress=False)
     assert run.record == tmp_path / "out"
 
+    write_notebook(tmp_path / "ending.ipynb", cells | {"record": "import sys", "leave": ""})
+    assert run_notebook(ending, out=tmp_path / "out", progress=False).record is None
     write_notebook(tmp_path / "ending.ipynb", cells | {"record": "import sys"})
     with pytest.raises(NotebookFailed, match="it left no record"):  # that of the run before is not its own
         run_notebook(ending, out=tmp_path / "out", progress=False)
@@ -411,6 +415,36 @@ def test_second_run_into_one_folder_is_refused_by_name_while_the_first_writes(tm
         assert running.wait(60) == 0
 
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["first.html", "first.ipynb"]
+
+
+def test_notebook_in_a_thread_is_told_to_end_and_saves_what_ran(tmp_path: Path) -> None:
+    wait = "import pathlib, time\npathlib.Path('began').touch()\ntime.sleep(600)"
+    (tmp_path / "agents").mkdir()
+    waiting = write_notebook(
+        tmp_path / "waiting.ipynb", {"one": "print('kept')", "wait": f"import os\nos.chdir({str(tmp_path)!r})\n{wait}"}
+    )
+    ended: list[BaseException] = []
+
+    def run_it() -> None:
+        try:
+            run_notebook(waiting, out=tmp_path / "out", progress=False)
+        except SystemExit as end:
+            ended.append(end)
+
+    thread = threading.Thread(target=run_it)
+    thread.start()
+    assert thread.ident is not None
+    until = time.monotonic() + 60
+    while not (tmp_path / "began").exists():
+        assert thread.is_alive() and time.monotonic() < until
+        time.sleep(0.02)
+    told = stop_notebook_in(thread.ident)
+    thread.join(30)
+
+    assert told and [end.code for end in ended if isinstance(end, SystemExit)] == [143]
+    assert not stop_notebook_in(thread.ident)
+    assert load_notebook(tmp_path / "out/waiting.ipynb").metadata["workbench"]["outcome"] == "terminated"
+    assert outputs_of(tmp_path / "out/waiting.ipynb", "one")[0].text == "kept\n"
 
 
 def test_folder_of_a_run_that_was_killed_is_free(tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 from click.testing import CliRunner
 
@@ -23,13 +25,16 @@ from tests.messages_server import MessagesServer, serve
 from tests.postgres_server import postgres_server
 from tests.written_notebooks import write_notebook
 from workbench.cli import main
-from workbench.errors import BatchFileError, BudgetError, ParameterError
+from workbench.errors import BatchFileError, BudgetError, FolderInUse, ParameterError
 from workbench.headless import batch, local_workers
 from workbench.headless.batch import estimate_batch, run_batch
 from workbench.headless.batch_plan import BatchPlan, load_batch
 from workbench.headless.kernels.ready import DISABLED
 from workbench.headless.left_behind import Batch
 from workbench.headless.notebook import run_notebook
+from workbench.headless.one_writer import only_writer
+from workbench.headless.terms import Terms, terms_here, unmet
+from workbench.trial.trial import Endpoint
 
 TRY = """
 import workbench as wb
@@ -359,11 +364,14 @@ def test_dask_workers_share_the_ledger_and_one_budget(project: Path, monkeypatch
             entry = {"notebook": "try.ipynb", "grid": {"topic": ["a", "b"]}}
             within = _run(_plan(project, entry, budget_tokens=1_000_000), dask=address)
             beyond = _run(_plan(project, {**entry, "grid": {"topic": ["d", "e"]}}, budget_tokens=750), dask=address)
+            asked = len(server.bodies)
+            # The worker processes have run two batches with a budget, which is not that of the next.
+            after = _run(_plan(project, {**entry, "grid": {"topic": ["d", "e"]}}), dask=address)
 
-    assert within.is_complete
+    assert within.is_complete and after.is_complete
     assert set(server.asked().values()) == {1}
     assert not beyond.is_complete
-    assert 8 <= len(server.bodies) < 16
+    assert 8 <= asked < 16
 
 
 def test_dask_worker_killed_in_mid_notebook_costs_no_answered_trial(
@@ -393,6 +401,199 @@ def test_dask_worker_killed_in_mid_notebook_costs_no_answered_trial(
     assert len(server.bodies) <= 16 + 2  # those that were in flight
 
 
+class _Dask:
+    """A scheduler and its workers as commands start them, each with an environment of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "scheduler.json"
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.scheduler = self._start(
+            "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show"
+        )
+        _wait_until(self._file.exists)
+        self.address: str = json.loads(self._file.read_text())["address"]
+
+    def add_worker(self, name: str, **variables: str | None) -> subprocess.Popen[bytes]:
+        return self._start(
+            "dask_worker", "--host", "127.0.0.1", "--name", name, "--nthreads", "1", "--no-dashboard", "--no-nanny",
+            variables=variables,
+        )  # fmt: skip
+
+    def wait_for_workers(self, count: int) -> None:
+        from distributed import Client
+
+        with Client(self.address, set_as_default=False) as client:
+            client.wait_for_workers(count, timeout=120)
+
+    def _start(
+        self, command: str, *options: str, variables: Mapping[str, str | None] | None = None
+    ) -> subprocess.Popen[bytes]:
+        given = {**os.environ, **(variables or {})}
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"distributed.cli.{command}", "--scheduler-file", str(self._file), *options],
+            env={name: value for name, value in given.items() if value is not None},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._processes.append(process)
+        return process
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Dask]:
+    if sys.platform != "linux":
+        pytest.skip("looks for processes in /proc")
+    cluster = _Dask(tmp_path_factory.mktemp("dask"))
+    yield cluster
+    cluster.close()
+
+
+def test_worker_that_would_have_the_stand_in_answer_takes_no_job_and_is_named(
+    project: Path, dask: _Dask, server: MessagesServer, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken/workbench"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ImportError('not here')")
+    dask.add_worker("without-address", ANTHROPIC_BASE_URL=None)
+    dask.add_worker("without-workbench", PYTHONPATH=str(broken.parent))
+    dask.add_worker("another-ledger", WORKBENCH_LEDGER=str(tmp_path / "other.sqlite"))
+    dask.wait_for_workers(3)
+    said: list[str] = []
+    plan = _plan(project, {"notebook": "try.ipynb", "grid": {"topic": ["a", "b"]}, "parameters": {"count": 1}})
+    without = _run(plan, dask=dask.address, say=said.append)
+    asked = len(server.bodies)
+    dask.add_worker("fit")
+    dask.wait_for_workers(4)
+    fit = _run(plan, dask=dask.address, say=said.append)
+
+    assert [outcome.end for outcome in without.outcomes] == ["refused", "refused"]
+    assert asked == 0
+    assert "can run it; tcp://127.0.0.1:" in (without.outcomes[0].error or "")
+    for why in (
+        "takes no job: OFFLINE STAND-IN, not a model would answer there, not server at http://127.0.0.1",
+        "takes no job: its agent-workbench is another: ImportError",
+        "takes no job: it would keep answers in the ledger",
+    ):
+        assert [line for line in said if why in line], said
+    assert [outcome.end for outcome in fit.outcomes] == ["completed", "completed"]
+    assert len([body for body in server.bodies if "max_tokens" in body]) == 2
+
+
+def test_notebooks_end_and_the_index_tells_when_the_scheduler_dies_or_the_batch_is_interrupted(
+    project: Path, dask: _Dask
+) -> None:
+    begins = "import os, time\nfrom pathlib import Path\nPath('began').write_text(str(os.getpid()))\ntime.sleep(600)"
+    write_notebook(project / "waits.ipynb", {"parameters": "n: int = 0", "first": "print('kept')", "begins": begins})
+    _plan(project, {"notebook": "waits.ipynb", "grid": {"n": [1, 2]}})
+    dask.add_worker("one")
+    command = [sys.executable, "-m", "workbench", "batch", PLANS, "--dask", dask.address]
+
+    def ended_by(end: Callable[[subprocess.Popen[str]], None]) -> tuple[int, str]:
+        (project / "began").unlink(missing_ok=True)
+        with subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        ) as run:
+            _wait_until(lambda: (project / "began").exists() and (project / "began").read_text() != "", seconds=120)
+            end(run)
+            output, _ = run.communicate(timeout=120)
+        kernel = Path("/proc", (project / "began").read_text())
+        _wait_until(lambda: not kernel.exists())
+        return run.returncode, output
+
+    interrupted = ended_by(lambda run: run.send_signal(signal.SIGINT))
+    _wait_until((project / "outputs/batch/waits-1/waits.ipynb").exists)
+    about = nbformat.read(project / "outputs/batch/waits-1/waits.ipynb", as_version=4).metadata["workbench"]
+    lost = ended_by(lambda _: dask.scheduler.kill())
+
+    assert interrupted[0] == 130
+    assert (about["outcome"], about["cell"]) == ("terminated", "begins")
+    assert lost[0] == 1
+    assert "Traceback" not in interrupted[1] + lost[1]
+    index = html.unescape((project / "outputs/batch/index.html").read_text())
+    assert f"the scheduler at {dask.address} is gone: the worker ends the notebook, and saves how far it is" in index
+    assert f"the scheduler at {dask.address} is gone: it was not begun" in index
+
+
+def _terms(project: Path, **other: Any) -> Terms:
+    return replace(terms_here(_plan(project, {"notebook": "try.ipynb", "agents": "agents"}).jobs, live=None), **other)
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        ({}, ""),
+        ({"package": "0.0.1"}, "it has agent-workbench "),
+        ({"sources": "another"}, "has other source files"),
+        ({"ledger_version": 0}, "its ledger is of version "),
+        ({"ledger": "postgresql://db/ledger"}, "it would keep answers in the ledger "),
+        ({"files": {"agents/three.md": "0"}}, "it lacks agents/three.md of the project"),
+        ({"files": {"try.ipynb": "0"}}, "its try.ipynb is another"),
+        (
+            {"endpoint": Endpoint(kind="live", base_url="https://api.anthropic.com")},
+            "OFFLINE STAND-IN, not a model would",
+        ),
+        ({"live": True}, "a live run was asked for, but there is no key"),
+    ],
+)
+def test_terms_that_are_not_met_are_told(project: Path, other: dict[str, Any], why: str) -> None:
+    found = unmet(_terms(project, **other))
+
+    assert (found == "") if why == "" else (why in found)
+
+
+def test_terms_name_the_files_of_the_jobs_and_hold_no_password(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_LEDGER", "postgresql+psycopg://me:hunter2hunter2@db:5432/ledger")
+    terms = _terms(project)
+
+    assert set(terms.files) == {"agents/one.md", "agents/two.md", "try.ipynb"}
+    assert terms.ledger == "postgresql+psycopg://db:5432/ledger"
+    assert "hunter2" not in repr(terms)
+
+
+@pytest.mark.usefixtures("no_workers")
+def test_who_answers_a_batch_is_said_on_its_command_line(
+    project: Path, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = {
+        "parameters": "from typing import Optional\nlive: Optional[bool] = None",
+        "try": "import workbench as wb",
+        "verdict": "print(live)",
+    }
+    write_notebook(project / "live.ipynb", live)
+    _plan(project, {"notebook": "live.ipynb"})
+    offline = CliRunner().invoke(main, ["batch", PLANS, "--offline"])
+    asks = CliRunner().invoke(main, ["batch", PLANS, "--live"])
+    _plan(project, {"notebook": "try.ipynb"})
+    without = CliRunner().invoke(main, ["batch", PLANS, "--offline"])
+    monkeypatch.delenv("ANTHROPIC_BASE_URL")
+    _plan(project, {"notebook": "live.ipynb"})
+    keyless = CliRunner().invoke(main, ["batch", PLANS, "--live"])
+
+    assert (offline.exit_code, asks.exit_code, without.exit_code, keyless.exit_code) == (0, 0, 2, 2)
+    assert "completed. False" in offline.output and "completed. True" in asks.output
+    assert "try.ipynb: has no parameter `live`" in without.output
+    assert "a live run was asked for, but there is no key" in keyless.output
+
+
+def test_second_batch_into_one_folder_is_refused(project: Path) -> None:
+    plan = _plan(project, {"notebook": "try.ipynb"})
+
+    with (
+        only_writer(plan.out, of="another batch"),
+        pytest.raises(FolderInUse, match=r"another batch \(process \d+ on "),
+    ):
+        _run(plan)
+
+
 def _has_kernel(pid: int) -> bool:
     """Whether the worker has processes of its own, such as the one that its kernels come from."""
     return bool(_children(pid))
@@ -407,8 +608,8 @@ def _descendants(pid: int) -> list[int]:
     return [each for child in _children(pid) for each in (child, *_descendants(child))]
 
 
-def _wait_until(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
+def _wait_until(holds: Callable[[], bool], *, seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.02)

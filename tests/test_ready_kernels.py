@@ -202,8 +202,8 @@ def test_deadline_that_passes_while_the_kernel_starts_is_named_as_it_was_set(
     monkeypatch.setenv(ready.DISABLED, "1")
     quick = write_notebook(folder / "late.ipynb", {"one": "1"})
 
-    with pytest.raises(NotebookFailed, match=r"the deadline of 0.2 s for the notebook passed\n0\.\d s went by and its"):
-        run_notebook(quick, out=folder / "late", progress=False, deadline_seconds=0.2)
+    with pytest.raises(NotebookFailed, match=r"the deadline of 0.01 s for the notebook passed\n0\.\d s went by and its"):
+        run_notebook(quick, out=folder / "late", progress=False, deadline_seconds=0.01)
 
 
 def test_nothing_outlives_an_owner_that_is_killed_but_what_ran(folder: Path) -> None:
@@ -244,9 +244,34 @@ def test_no_grammar_of_addresses_is_compiled_for_a_notebook(door: str) -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["False", "True"]
 
 
-@pytest.mark.parametrize(("once", "wanted"), [(True, ready.KERNEL_MODULES), (False, ("ipykernel.debugger", "numpy"))])
-def test_interpreter_for_one_notebook_imports_no_more_than_a_kernel_does(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, once: bool, wanted: tuple[str, ...]
+@pytest.mark.parametrize(
+    ("source", "uses", "uses_not"),
+    [
+        ("print(1)", [], ["numpy", "pandas", "anthropic", "workbench.runs.runner"]),
+        (
+            "import workbench as wb\nwb.run_trials(plan)",
+            ["workbench.runs.runner", "sqlite3"],
+            ["pandas", "scipy.stats"],
+        ),
+        ("wb.compare(run)", ["pandas", "scipy.stats", "workbench.comparison.tables"], ["matplotlib.figure"]),
+        ("import workbench\ncomparison.plot('tasks')", ["matplotlib.figure"], ["anthropic"]),
+        ("import anthropic", ["anthropic.resources.messages"], ["pandas"]),
+    ],
+)
+def test_interpreter_for_one_notebook_imports_what_its_source_uses_and_a_kernel_anyway(
+    source: str, uses: list[str], uses_not: list[str]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ready, "READY_MODULES", ALL_MODULES)
+        found = ready.modules_for(source)
+
+    assert found[: len(ready.KERNEL_MODULES)] == ready.KERNEL_MODULES
+    assert set(uses) <= set(found) and not set(uses_not) & set(found)
+    assert set(found) <= set(ALL_MODULES)
+
+
+def test_imports_of_a_ready_interpreter_are_those_that_it_is_given(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[list[str]] = []
 
@@ -256,10 +281,10 @@ def test_interpreter_for_one_notebook_imports_no_more_than_a_kernel_does(
 
     monkeypatch.setattr(ready.subprocess, "Popen", start)
     ready.end_ready_interpreter()
-    ready.start_ready_interpreter({}, once=once)
+    ready.start_ready_interpreter({}, imports=("numpy",))
+    ready.start_ready_interpreter({})
 
-    [(_, _, _, *imports)] = started
-    assert imports == [*(["--once"] if once else []), *wanted]
+    assert [command[3:] for command in started] == [["numpy"], ["ipykernel.debugger", "numpy"]]
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])

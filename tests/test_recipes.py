@@ -222,7 +222,7 @@ class TestGitHubActions:
             "Say it in the pull request": 0,
         }, done
         comment = (repository / "outputs" / "pr" / "comment.md").read_text()
-        assert comment.startswith('## `asker`\n\n```\nGate fails: "variant" against "base"')
+        assert comment.startswith('## `agents/asker.md`\n\n```\nGate fails: "variant" against "base"')
         assert "### Worse" in comment
         assert (repository.parent / "step-summary.md").read_text() == comment
         assert (repository.parent / "gh.log").read_text().startswith("pr comment 12 --edit-last --create-if-none")
@@ -245,10 +245,46 @@ class TestGitHubActions:
         done = self.run_steps(workflow, repository, bin_folder, base)
 
         assert {step.returncode for step in done.values()} == {0}, done
-        assert "::warning::no-tasks changed" in done["Try the changed agents"].stdout
+        assert "::warning::agents/no-tasks.md changed" in done["Try the changed agents"].stdout
         comment = (repository / "outputs" / "pr" / "comment.md").read_text()
         assert "OFFLINE STAND-IN" in comment.split("###")[0]
-        assert "## `no-tasks`" not in comment
+        assert "no-tasks" not in comment
+
+    def test_agents_of_one_name_and_renamed_ones_are_each_held_against_themselves(
+        self, workflow: dict[str, Any], repository: Path, bin_folder: Path
+    ) -> None:
+        without_pictures(repository)
+        agents = repository / "agents"
+        for folder in ("ops", "web"):
+            (agents / folder).mkdir()
+            (agents / folder / "reviewer.md").write_text(AGENT.replace("design", f"design for {folder}"))
+            (agents / folder / "reviewer.tasks.yaml").write_text(yaml.safe_dump(TASKS))
+        (agents / "asker.md").write_text(AGENT + "\n".join(f"Rule {n}." for n in range(12)))
+        base = commit(repository)
+        # The one that comes first is worse, and so is one that is renamed with its tasks left behind.
+        (agents / "ops" / "reviewer.md").write_text(WORSE)
+        (agents / "web" / "reviewer.md").write_text(AGENT.replace("design", "design for the web"))
+        renamed = (agents / "asker.md").read_text().replace("Ask a clarifying question", "Never ask")
+        (agents / "asker.md").unlink()
+        (agents / "web" / "renamed asker.md").write_text(renamed)
+        (agents / "new.md").write_text("---\nname: new\ndescription: Another\n---\n\nSay hello to everybody.\n")
+        commit(repository)
+
+        with serve(lambda body, _: "line separator" if "Never ask" in str(body["system"]) else "ok") as server:
+            done = self.run_steps(
+                workflow, repository, bin_folder, base, ANTHROPIC_API_KEY="a-key", ANTHROPIC_BASE_URL=server.url
+            )
+
+        comment = (repository / "outputs" / "pr" / "comment.md").read_text()
+        said = re.findall(r"^## `(.*)`\n\n```\n(Gate \w+|Not enough data)", comment, re.MULTILINE)
+        assert [name for name, _ in said] == [
+            "agents/ops/reviewer.md",
+            "agents/web/renamed asker.md",
+            "agents/web/reviewer.md",
+        ], done
+        assert [decision for _, decision in said][:2] == ["Gate fails", "Gate fails"]
+        assert done["Hold each against the agent as it was"].returncode == 1
+        assert "::warning::agents/new.md is new" in done["Try the changed agents"].stdout
 
     def test_agents_of_claudes_folder_with_tasks_apart_are_tried_without_notebooks_of_ones_own(
         self, workflow: dict[str, Any], repository: Path, bin_folder: Path
@@ -302,7 +338,6 @@ def test_the_lines_of_the_crontab_run_the_nightly_batch(repository: Path, bin_fo
     (repository / "agents" / "asker.tasks.yaml").write_text(yaml.safe_dump(TASKS[:2]))
     without_pictures(repository)
     shutil.copy(RECIPES / "nightly.yaml", repository)
-    (repository / "outputs").mkdir()
     (repository / ".venv" / "bin").mkdir(parents=True)
     (repository / ".venv" / "bin" / "workbench").symlink_to(BIN / "workbench")
 

@@ -14,7 +14,6 @@ import pytest
 
 from workbench.secrets import REMOVED, is_key_like, secrets_of, without_secrets
 
-CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus" / "real"
 SETTINGS = {
     "DB_PASSWORD": "password",
     "POSTGRES_PASSWORD": "postgres",
@@ -109,9 +108,9 @@ def test_usual_setting_is_no_secret_whose_value_is_replaced(name: str) -> None:
     assert secrets_of({name: SETTINGS[name]}) == ()
 
 
-@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"the corpus of agent files is not at {CORPUS}")
-def test_usual_settings_alter_no_real_agent_file() -> None:
-    texts = [path.read_bytes().decode("utf-8", "surrogateescape") for path in sorted(CORPUS.glob("*.md"))]
+def test_usual_settings_alter_no_real_agent_file(corpus: Path) -> None:
+    files = sorted((corpus / "real").rglob("*.md"))
+    texts = [path.read_bytes().decode("utf-8", "surrogateescape") for path in files]
 
     assert len(texts) >= 400
     assert [text for text in texts if without_secrets(text, SETTINGS) != text] == []

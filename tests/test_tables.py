@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -26,6 +27,7 @@ from workbench.errors import ComparisonError
 from workbench.markup import Table, html, html_text, markdown_table, markdown_text, plain_table, visible
 from workbench.trial.catalogue import price_usd
 from workbench.trial.paid import Paid
+from workbench.trial.record import export_record, load_run
 from workbench.trial.trial import Failure, Reply, Run, Score, Usage
 from workbench.widgets.results_data import table_columns, trial_page
 
@@ -340,8 +342,8 @@ def test_a_variant_has_its_waiting_times() -> None:
 
 def paid_run() -> Run:
     """Each trial of A took one attempt; each of B a failed one before, of which one did not say what it took."""
-    one = Paid(attempts=1, input_tokens=1000, output_tokens=200, cache_read_input_tokens=500, usd=Decimal("0.00205"))
-    failed = Paid(attempts=1, input_tokens=900, cache_creation_input_tokens=40, usd=Decimal("0.001"))
+    one = Paid(attempts=1, input_tokens=1000, output_tokens=200, cache_read_input_tokens=500, priced=Decimal("0.00205"))
+    failed = Paid(attempts=1, input_tokens=900, cache_creation_input_tokens=40, priced=Decimal("0.001"))
     run = make_run({"A": [[1.0]] * 3, "B": [[0.0], [1.0], [None]]})
     of = {"A": [one] * 3, "B": [one + failed, one + replace(failed, uncounted=1), failed]}
     taken = {name: iter(found) for name, found in of.items()}
@@ -370,6 +372,14 @@ def test_what_all_attempts_took_stands_beside_what_the_replies_took() -> None:
         "2 attempts: 1,900 tokens in, 200 out, 500 read from the cache, 40 written to"
     )
     assert "and more by 1 attempt that did not say" in facts["Paid in all"]
+
+
+def test_a_record_keeps_what_all_attempts_took(tmp_path: Path) -> None:
+    run = paid_run()
+    loaded = load_run(export_record(run, tmp_path))
+
+    before, after = (compare(found, baseline="A").by_variant.filter(like="paid") for found in (run, loaded))
+    assert after.equals(before)
 
 
 def test_what_is_not_recorded_of_what_was_paid_is_not_shown_as_nothing() -> None:

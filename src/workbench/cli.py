@@ -112,10 +112,11 @@ def run_command(
     NOTEBOOK may also be compare, author or review, which come along. Paths in parameters start at the project folder:
     the nearest one, from here upwards, with `.git`, `.claude`, `pyproject.toml`, or agent files in `agents`.
     """
-    from workbench.headless.kernels.ready import kernel_environment, start_ready_interpreter
+    from workbench.headless.kernels.ready import kernel_environment, modules_for, start_ready_interpreter
 
-    # First of all: it imports what a kernel does, while this process imports what it needs itself.
-    start_ready_interpreter(kernel_environment(os.environ), once=True)
+    # First of all: it imports what the notebook will, while this process imports what it needs itself.
+    source = notebook.read_text(encoding="utf-8", errors="replace") if notebook.is_file() else ""
+    start_ready_interpreter(kernel_environment(os.environ), imports=modules_for(source))
     from workbench.headless.notebook import run_notebook
     from workbench.headless.notebook_files import load_notebook
     from workbench.headless.parameters import declared_parameters, parameters_from_text

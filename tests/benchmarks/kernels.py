@@ -16,11 +16,19 @@ from workbench.headless.kernels import ready
 IMPORTS = "import gc, importlib\n{first}\nfor name in {names}:\n    importlib.import_module(name)"
 RUN_ONE = """
 import os, sys
-from workbench.headless.kernels.ready import kernel_environment, start_ready_interpreter
-start_ready_interpreter(kernel_environment(os.environ), once=sys.argv[1] == "once")
+from workbench.headless.kernels.ready import READY_MODULES, kernel_environment, modules_for, start_ready_interpreter
+notebook, way = sys.argv[1:]
+imports = READY_MODULES if way == "all" else modules_for(open(notebook).read())
+start_ready_interpreter(kernel_environment(os.environ), imports=imports)
 from workbench.headless.notebook import run_notebook
-run_notebook("short.ipynb", out="out", progress=False)
+run_notebook(notebook, out="out", progress=False)
 """
+COMPARE = (
+    f"import workbench as wb\n{RUN}\n".replace(
+        '{"base": agent}', '{"base": agent, "other": agent.replace(model="sonnet")}'
+    )
+    + "comparison = wb.compare(run, baseline='base')\ncomparison"
+)
 SHARES = "        _share_what_is_imported()\n"
 BUSY = "import gc\ngc.collect()\nlists = [[n] for n in range(200_000)]\ndel lists"
 
@@ -87,25 +95,30 @@ def _memory_of_kernels(folder: Path, script: str) -> list[int]:
 
 
 def show_one_notebook() -> None:
-    """One short notebook that the ledger answers: the whole command, by each way to start its kernel."""
+    """One notebook that the ledger answers, short or with a comparison: the whole command, by each way to a kernel."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "agents").mkdir()
         (folder / "agents/one.md").write_text("---\nname: one\ndescription: D.\nmodel: haiku\n---\nYou are one.\n")
-        cells = {"parameters": "number: int = 0", "run": f"import workbench as wb\n{RUN}", "verdict": "print(number)"}
-        write_notebook(folder / "short.ipynb", cells)
+        short = {"parameters": "number: int = 0", "run": f"import workbench as wb\n{RUN}", "verdict": "print(number)"}
+        write_notebook(folder / "short.ipynb", short)
+        write_notebook(folder / "compare.ipynb", {**short, "run": COMPARE, "plot": "comparison.plot('tasks')"})
         given = {"WORKBENCH_LEDGER": str(folder / "ledger.sqlite"), "WORKBENCH_OFFLINE_TOKENS_PER_SECOND": "0"}
-        command = [sys.executable, "-c", RUN_ONE]
-        programs = {
-            "forked, a kernel's imports": Program(command=[*command, "once"], environment=given, folder=folder),
-            "forked, all imports": Program(command=[*command, "all"], environment=given, folder=folder),
-            "ordinary": Program(command=[*command, "once"], environment={**given, ready.DISABLED: "1"}, folder=folder),
-        }
-        cost(programs["ordinary"])  # asks for the trials
-        for title, found in in_turn(programs).items():
-            print(
-                f"one short notebook, {title:<28} {median(found, seconds):5.2f} s  CPU {median(found, cpu_seconds):5.2f} s"
-            )
+        for notebook in ("short.ipynb", "compare.ipynb"):
+            command = [sys.executable, "-c", RUN_ONE, notebook]
+            programs = {
+                "forked, its own imports": Program(command=[*command, "own"], environment=given, folder=folder),
+                "forked, all imports": Program(command=[*command, "all"], environment=given, folder=folder),
+                "ordinary": Program(
+                    command=[*command, "own"], environment={**given, ready.DISABLED: "1"}, folder=folder
+                ),
+            }
+            cost(programs["ordinary"])  # asks for the trials
+            for title, found in in_turn(programs).items():
+                print(
+                    f"{notebook:<14} {title:<24} {median(found, seconds):5.2f} s  "
+                    f"CPU {median(found, cpu_seconds):5.2f} s"
+                )
 
 
 def main() -> None:

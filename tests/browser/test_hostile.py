@@ -14,7 +14,7 @@ from tests.messages_server import MessagesServer, serve
 from .conftest import Lab, Notebook, open_notebook
 from .test_author import panel_of
 
-HOSTILE = " ".join(piece for piece in PIECES if "\ud83d" not in piece)
+HOSTILE = " ".join([*(piece for piece in PIECES if "\ud83d" not in piece), "$5 a month or $50 a year"])
 """Without the half character, which no file and no request can hold."""
 LOG = "document.querySelector('.workbench-reply-log')"
 MARKUP = ":is(img, script, iframe, object, embed, a, b, h1, style)"
@@ -87,9 +87,9 @@ def strange(opened: Notebook) -> Iterator[list[str]]:
 
 
 def run(opened: Notebook) -> None:
-    before = opened.value("id(panel._columns)")
+    before = opened.value("id(panel.trying.runs)")
     panel_of(opened).get_by_role("button", name="Run", exact=True).click()
-    opened.wait_for(f"id(panel._columns) != {before} and not panel.is_running", seconds=60)
+    opened.wait_for(f"id(panel.trying.runs) != {before} and not panel.is_running", seconds=60)
 
 
 def open_everything(panel: Any) -> None:
@@ -118,6 +118,9 @@ def test_names_replies_and_requests_are_text(opened: Notebook, strange: list[str
     assert "\u202eevil" in text
     assert panel.locator(MARKUP).count() == 0
     assert strange == []
+
+    opened.page.wait_for_timeout(3000)  # JupyterLab typesets when it has loaded what it takes
+    assert panel.locator("mjx-container").count() == 0, "a price is no formula"
 
 
 def test_an_error_that_is_a_page_is_text(opened: Notebook, strange: list[str], model: MessagesServer) -> None:

@@ -173,11 +173,7 @@ def promise_columns(compared: Compared) -> tuple[Column, ...]:
 
 def json_values(column: Column, compared: Compared) -> list[Any]:
     """The values as JSON has them: whole numbers whole, `None` for what is not known."""
-    values = column.value(compared)
-    if not isinstance(values, np.ndarray):
-        return list(values)
-    known = (None if value != value else value for value in values.tolist())
-    return [value if value is None or column.kind != "count" else int(value) for value in known]
+    return _as_json(column.value(compared), column.kind)
 
 
 def screen_values(column: Column, compared: Compared) -> list[Any]:
@@ -192,8 +188,9 @@ def cells(column: Column, compared: Compared, rows: Sequence[int]) -> Iterator[s
     if column.cell is not None:
         yield from (column.cell(compared.run.trials[row]) for row in rows)
         return
-    values = json_values(column, compared)
-    yield from (_written(values[row], column.kind) for row in rows)
+    values = column.value(compared)
+    chosen = values[list(rows)] if isinstance(values, np.ndarray) else [values[row] for row in rows]
+    yield from (_written(value, column.kind) for value in _as_json(chosen, column.kind))
 
 
 def sort_values(column: Column, compared: Compared) -> Floats:
@@ -213,6 +210,13 @@ def natural_ranks(texts: Sequence[str | None]) -> Floats:
     distinct = sorted({text for text in texts if text is not None}, key=_by_numbers)
     rank = {text: float(number) for number, text in enumerate(distinct)}
     return np.array([np.nan if text is None else rank[text] for text in texts], dtype=np.float64)
+
+
+def _as_json(values: Sequence[Any] | NDArray[Any], kind: Kind) -> list[Any]:
+    if not isinstance(values, np.ndarray):
+        return list(values)
+    known = (None if value != value else value for value in values.tolist())
+    return [value if value is None or kind != "count" else int(value) for value in known]
 
 
 def _by_numbers(text: str) -> tuple[list[str | int], str]:

@@ -37,8 +37,10 @@ if TYPE_CHECKING:
 _TIMES_A_WORKER_MAY_DIE = 3
 _SECONDS_BETWEEN_LOOKS = 0.2
 _SECONDS_TO_ANSWER = 10
-_SECONDS_WITHOUT_A_WORKER = 10.0
-"""How long jobs wait where no worker is fit for them."""
+_SECONDS_WITHOUT_A_WORKER = 60.0
+"""How long jobs wait where no worker is there."""
+_SECONDS_WITHOUT_A_FIT_WORKER = 15.0
+"""How long they wait where none of those that are there is fit for them, from the last that came."""
 _LOGS = ("distributed", "tornado.application", "asyncio")
 _VERSION = f"__import__('importlib.metadata').metadata.version({PACKAGE!r})"
 
@@ -67,7 +69,8 @@ def run_on_dask(
         fit_at = time.monotonic()
         try:
             while left or running:
-                workers.look()
+                if workers.look():
+                    fit_at = time.monotonic()
                 for future, (job, worker) in list(running.items()):
                     if worker not in workers.threads:
                         del running[future]
@@ -93,7 +96,7 @@ def run_on_dask(
                 watch([job for job, _ in running.values()])
                 if running:
                     fit_at = time.monotonic()
-                elif left and time.monotonic() - fit_at > _SECONDS_WITHOUT_A_WORKER:
+                elif left and time.monotonic() - fit_at > workers.patience_seconds:
                     for job in left:
                         yield refused(job, f"no worker {at} can run it; {workers.why()}")
                     return
@@ -126,14 +129,19 @@ class _Workers:
         self.threads: dict[str, int] = {}
         """By address, of those that are there; one that is started again has another address."""
 
-    def look(self) -> None:
-        """Looks who is there, and at each that is new."""
-        found = self._client.scheduler_info(n_workers=-1)["workers"]
+    def look(self) -> bool:
+        """Looks who is there, and at each that is new; false where none is."""
+        # Not `scheduler_info`: what it returns may be a moment's cache without any worker.
+        scheduler = self._client.scheduler
+        if scheduler is None:
+            raise _SchedulerGone
+        found = self._client.sync(scheduler.identity, n_workers=-1)["workers"]
         new = found.keys() - self.threads.keys()
         self.threads = {worker: each["nthreads"] for worker, each in found.items()}
         for worker in sorted(new):
             if why := self._look_at(worker):
                 self.refuse(worker, why)
+        return bool(new)
 
     def _look_at(self, worker: str) -> str:
         # `eval` is on every worker; whatever else is asked for has to be imported there.
@@ -160,6 +168,11 @@ class _Workers:
             worker: threads - taken[worker] for worker, threads in self.threads.items() if worker not in self._unfit
         }
         return [worker for turn in range(max(free.values(), default=0)) for worker in free if turn < free[worker]]
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long jobs wait for one that is fit."""
+        return _SECONDS_WITHOUT_A_FIT_WORKER if self.threads else _SECONDS_WITHOUT_A_WORKER
 
     def why(self) -> str:
         """Why there is none."""
@@ -233,11 +246,13 @@ def _client(address: str) -> Iterator[Client]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keeps Dask from telling of a lost cluster by tracebacks: the outcomes tell it in words."""
-    levels = {name: logging.getLogger(name).level for name in _LOGS}
-    for name in _LOGS:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    # One by one: Dask gives some of them a level of their own.
+    loggers = [logging.getLogger(name) for name in list(logging.root.manager.loggerDict) if name.startswith(_LOGS)]
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
     try:
         yield
     finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled

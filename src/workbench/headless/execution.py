@@ -263,6 +263,11 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
             self.kc.iopub_channel.stop()
             self.kc = None
 
+    async def _async_check_alive(self) -> None:
+        # Where a cell was cancelled, the client still looks after its kernel once we have hung up.
+        if self.kc is not None:
+            await super()._async_check_alive()
+
     async def _async_cleanup_kernel(self) -> None:
         self._hang_up()
         await super()._async_cleanup_kernel()

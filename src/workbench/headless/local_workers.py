@@ -14,6 +14,7 @@ from pathlib import Path
 
 from workbench.headless.batch_job import died, run_job_in_batch
 from workbench.headless.job import Job
+from workbench.headless.kernels.ready import modules_for
 from workbench.headless.kernels.worker import begin_worker
 from workbench.headless.left_behind import JobOutcome
 from workbench.secrets import without_secrets
@@ -31,7 +32,7 @@ def run_here(
     """
     left = list(jobs)
     for time in range(1, _TIMES_A_WORKER_MAY_DIE + 1):
-        with _executor(at_once, jobs=len(left)) as executor:
+        with _executor(at_once, imports=_imports(left, project) if len(left) <= at_once else None) as executor:
             futures = {executor.submit(_run_in_worker, job, project): job for job in left}
             with _cancelled_on_interrupt(futures):
                 for job, outcome in _as_they_end(futures, watch):
@@ -52,13 +53,19 @@ def _run_in_worker(job: Job, project: Path) -> JobOutcome:
         os._exit(128 + signal.SIGTERM)
 
 
+def _imports(jobs: Sequence[Job], project: Path) -> tuple[str, ...]:
+    """For workers that run one notebook each: what these use."""
+    notebooks = {project / job.notebook for job in jobs}
+    return modules_for("".join(notebook.read_text(encoding="utf-8", errors="replace") for notebook in notebooks))
+
+
 @contextmanager
-def _executor(at_once: int, *, jobs: int) -> Iterator[Executor]:
+def _executor(at_once: int, *, imports: Sequence[str] | None) -> Iterator[Executor]:
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(
         max_workers=at_once,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=partial(begin_worker, once=jobs <= at_once),
+        initializer=partial(begin_worker, imports=imports),
     ) as executor:
         try:
             yield executor

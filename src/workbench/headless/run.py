@@ -86,10 +86,11 @@ def run_document(document: NotebookNode, job: Job, *, progress: bool) -> Noteboo
             raise
         else:
             _publish(executed, page.of(executed), job)
-            has_record = "out" in declared and _written_at(job.out / _RECORD_FILE) != record
-            if not has_record and (left := _cells_left(executed)):
+            if _written_at(job.out / _RECORD_FILE) == record and (left := _cells_left(executed)):
                 raise _failed(job, _ended_itself(executed, left))
-    return _left_behind(executed, job, declares_out="out" in declared, seconds=time.monotonic() - started)
+        # A record of an earlier run, which this one did not write, is not its own.
+        has_record = "out" in declared and _written_at(job.out / _RECORD_FILE) != record
+    return _left_behind(executed, job, has_record=has_record, seconds=time.monotonic() - started)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +124,8 @@ def _what_is_left(
         return _Task(parameters=parameters)
     changed = changes_between(before.metadata[ABOUT], about_notebook(document, declared, parameters, project=project))
     if not changed and before.metadata[ABOUT].get("outcome") == COMPLETED:
-        return _left_behind(before, job, declares_out="out" in declared, seconds=0.0)
+        has_record = "out" in declared and (job.out / _RECORD_FILE).exists()
+        return _left_behind(before, job, has_record=has_record, seconds=0.0)
     return _Task(parameters=parameters, earlier=before, changed=changed)
 
 
@@ -246,11 +248,11 @@ def _parameters_of(executed: NotebookNode) -> dict[str, Any]:
     }
 
 
-def _left_behind(executed: NotebookNode, job: Job, *, declares_out: bool, seconds: float) -> NotebookRun:
+def _left_behind(executed: NotebookNode, job: Job, *, has_record: bool, seconds: float) -> NotebookRun:
     return NotebookRun(
         notebook=job.finished,
         page=job.page,
-        record=job.out if declares_out and (job.out / _RECORD_FILE).exists() else None,
+        record=job.out if has_record else None,
         verdict=_printed_by(executed, tag="verdict"),
         seconds=seconds,
     )

@@ -109,10 +109,11 @@ def run_trials(
         )
     _ask_for_missing(plan, trials, settings)
     tasks = {task.id: task for task in plan.tasks}
-    paid = find_paid(ledger, (trial.key for trial in trials))
+    paid = find_paid(ledger, [trial.key for trial in trials if trial.paid is None])
     for index, trial in enumerate(trials):  # one by one, so that no trial is there twice at any time
-        graded = grade_trial(trial, tasks[trial.task_id], plan.graders[trial.task_id])
-        trials[index] = graded.replace(paid=paid.get(trial.key))
+        if trial.paid is None:
+            trial = trial.replace(paid=paid.get(trial.key))
+        trials[index] = grade_trial(trial, tasks[trial.task_id], plan.graders[trial.task_id])
     return Run(
         variants=plan.variants,
         tasks=plan.tasks,
@@ -136,15 +137,16 @@ def _ask_for_missing(plan: Plan, trials: list[Trial], settings: RunSettings) -> 
 
 
 def known_trials(trials: Sequence[Trial], ledger: Ledger | str | Path | None) -> list[Trial]:
-    """The trials, those that the ledger holds with their replies.
+    """The trials, those that the ledger holds with their replies and what was paid for them.
 
     Raises:
         LedgerError: the ledger cannot be read.
     """
     keys = [trial.key for trial in trials]
     known = _found(ledger, keys)
+    paid = find_paid(ledger, known)
     return [
-        trial.replace(reply=known[key], from_ledger=True) if key in known else trial
+        trial.replace(reply=known[key], from_ledger=True, paid=paid.get(key)) if key in known else trial
         for key, trial in zip(keys, trials, strict=True)
     ]
 

@@ -235,7 +235,9 @@ class Trial:
     def replace(self, **changes: Any) -> Trial:
         """A copy with these fields changed; with the key, where that is known and stays the same."""
         copy = replace(self, **changes)
-        return copy if self._key is None or not _IDENTIFYING.isdisjoint(changes) else copy.with_key(self.key)
+        if self._key is not None and _IDENTIFYING.isdisjoint(changes):
+            object.__setattr__(copy, "_key", self._key)
+        return copy
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -172,6 +172,8 @@ def _is_there(value: Any) -> bool:
 
 def _scrubbed(value: Any, scrub: Callable[[str], str]) -> Any:
     """The value as JSON has it, dataclasses as objects, with every text in it scrubbed."""
+    if value is None or isinstance(value, int | float):
+        return value
     if isinstance(value, str):
         return scrub(value)
     if is_dataclass(value):

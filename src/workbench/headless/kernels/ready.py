@@ -82,6 +82,21 @@ READY_MODULES = (
 )
 """That, then what the notebooks of a project import, most often needed first."""
 
+_USED_WITH = {
+    "workbench": ("agent", "runs.runner", "trial.record", "grading", "sqlite3", "tqdm"),
+    "anthropic": ("anthropic",),
+    "sqlalchemy": ("sqlalchemy",),
+    "compare": ("numpy", "pandas", "IPython.display", "workbench.comparison.tables", "scipy", "pyarrow"),
+    "pandas": ("numpy", "pandas", "pyarrow"),
+    "numpy": ("numpy",),
+    "scipy": ("numpy", "scipy"),
+    "plot": ("matplotlib", "pictures"),
+    "matplotlib": ("numpy", "matplotlib"),
+    "ResultsTable": ("ipywidgets", "anywidget"),
+    "widgets": ("ipywidgets", "anywidget"),
+}
+"""By a word in the source of a notebook: parts of the names of what it will import. A word too few costs a moment."""
+
 HEADLESS = "WORKBENCH_HEADLESS"
 """Set to "1" in the kernel of a notebook that runs here, so that views show tables instead of widgets."""
 
@@ -174,17 +189,16 @@ class ForkedKernel:
 class ReadyInterpreter:
     """A running `ready_interpreter.py`; thread-safe."""
 
-    def __init__(self, environment: Mapping[str, str], *, once: bool = False) -> None:
-        """`once`: see `start_ready_interpreter`."""
+    def __init__(self, environment: Mapping[str, str], *, imports: Sequence[str] | None = None) -> None:
+        """`imports`: see `start_ready_interpreter`."""
         self._environment = _read_at_start(environment)
         self._lock = threading.Lock()
         script = Path(__file__).with_name("ready_interpreter.py")
-        imports = ["--once", *KERNEL_MODULES] if once else READY_MODULES
         self._door, theirs = socket.socketpair()
         with theirs, contextlib.ExitStack() as undo:
             undo.callback(self._door.close)
             self._process = subprocess.Popen(
-                [sys.executable, str(script), str(theirs.fileno()), *imports],
+                [sys.executable, str(script), str(theirs.fileno()), *(imports or READY_MODULES)],
                 stdin=subprocess.DEVNULL,
                 # TMPDIR is a folder of the kernel that is asked for first, and goes with it.
                 env=_WITHOUT_THREADS | {name: value for name, value in environment.items() if name != "TMPDIR"},
@@ -266,13 +280,21 @@ _own: dict[int, ReadyInterpreter] = {}
 _own_lock = threading.Lock()
 
 
-def start_ready_interpreter(environment: Mapping[str, str], *, once: bool = False) -> ReadyInterpreter | None:
+def modules_for(source: str) -> tuple[str, ...]:
+    """What a kernel imports that runs a notebook with this source, as far as its words tell."""
+    parts = {part for word, named in _USED_WITH.items() if word in source for part in named}
+    return tuple(name for name in READY_MODULES if name in KERNEL_MODULES or any(part in name for part in parts))
+
+
+def start_ready_interpreter(
+    environment: Mapping[str, str], *, imports: Sequence[str] | None = None
+) -> ReadyInterpreter | None:
     """The ready interpreter of this process, started if there is none; returns at once, it imports meanwhile.
 
-    `once`: only one kernel will be asked for. It is forked as soon as it is, from an interpreter that has imported no
-    more than a kernel does: a short notebook takes 1.4 s of CPU, where an ordinary start takes 1.5 s, and one that
-    first imports all that a notebook might use 3.3 s (benchmark "kernels"). With more to come, that last is what is
-    faster: the first kernel waits for the imports, and no other has to make them.
+    The first kernel waits for its imports, and no other has to make them. With more than one to come, that is all that
+    notebooks use, `READY_MODULES`. For one alone, give `modules_for` its source. A notebook that the ledger answers,
+    short or with a comparison, takes 1.0 or 2.3 s then, with all imports 2.2 or 3.4 s, and by an ordinary start 1.1 or
+    2.5 s (benchmark "kernels").
 
     `None` where `WORKBENCH_ORDINARY_KERNELS` is set, and where the platform is not Linux: Windows has no fork, and the
     libraries of macOS do not survive one.
@@ -287,7 +309,7 @@ def start_ready_interpreter(environment: Mapping[str, str], *, once: bool = Fals
                 other.let_go()
             _own.clear()
             try:
-                found = ReadyInterpreter(environment, once=once)
+                found = ReadyInterpreter(environment, imports=imports)
             except OSError as error:
                 _log.warning("Kernels start in the ordinary way: no ready interpreter can be started: %s", error)
                 return None

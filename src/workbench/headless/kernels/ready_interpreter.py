@@ -1,6 +1,6 @@
 """A Python that has imported what notebooks use, and forks itself into a kernel whenever it is asked to.
 
-Run as a script by `ready.py`, which owns it: `python ready_interpreter.py SOCKET [--once] MODULE...`. It has one
+Run as a script by `ready.py`, which owns it: `python ready_interpreter.py SOCKET MODULE...`. It has one
 thread, no event loop and no ZeroMQ context, so that a fork is a whole interpreter: one that holds more refuses. It
 ends, and its kernels with it, as soon as its owner does.
 
@@ -43,9 +43,7 @@ def main(arguments: list[str]) -> None:
     owner = os.getppid()
     given = dict(os.environ)
     door = socket.socket(fileno=int(arguments[0]))
-    once = "--once" in arguments
-    left = [name for name in arguments[1:] if not name.startswith("--")]
-    left.reverse()
+    left = arguments[:0:-1]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     wake, woken = _sockets_that_wake_at_an_end()
     kernels: dict[int, socket.socket] = {}
@@ -53,10 +51,9 @@ def main(arguments: list[str]) -> None:
     importlib.import_module("ipykernel.kernelapp")
     # The owner may be killed and close nothing: then this process has another parent.
     while os.getppid() == owner:
-        busy = bool(left) and not (once and kernels)
-        # With more than one kernel to come, the first waits for what else it and the second would both import.
-        heard = [wake] if busy and not once else [door, wake]
-        asked, _, _ = select.select(heard, [], [], 0 if busy else _LOOK_AT_OWNER_SECONDS)
+        # The first kernel waits for what it would import itself, and the second once more.
+        heard = [wake] if left else [door, wake]
+        asked, _, _ = select.select(heard, [], [], 0 if left else _LOOK_AT_OWNER_SECONDS)
         if wake in asked:
             with contextlib.suppress(BlockingIOError):
                 wake.recv(4096)
@@ -81,8 +78,8 @@ def main(arguments: list[str]) -> None:
             else:
                 with fate, contextlib.suppress(OSError):  # whoever asked has given up waiting
                     fate.sendall(_line(refused=reason))
-        elif busy:
-            # One at a time, so that a kernel that is asked for waits for no more than one import.
+        elif left:
+            # One at a time, so that an owner that is gone is noticed between two.
             with contextlib.suppress(ImportError):  # then the notebook's own import says what is missing
                 importlib.import_module(left.pop())
     for pid in kernels:
