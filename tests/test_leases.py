@@ -334,10 +334,12 @@ def test_process_that_slept_past_its_lease_asks_for_nothing_that_another_took_ov
     server: MessagesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases, "LASTS", timedelta(seconds=1))
-    server.seconds_a_piece = 0.05
+    server.seconds_a_piece = 0.3
     asleep = start_script(server, IN_A_SECOND + SCRIPT)
     assert server.answered.wait(60)
+    time.sleep(0.2)  # what follows the first reply is on its way too: nothing is between the look and the request
     asleep.send_signal(signal.SIGSTOP)
+    server.seconds_a_piece = 0
     try:
         plan = plan_of(parse_agent("---\nname: a\ndescription: b\n---\nYou ask.\n"), range(12))
         assert outcomes(run_trials(plan)) == {"answered"}

@@ -8,6 +8,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -20,7 +21,8 @@ from tests.postgres_server import PostgresServer, mortal_postgres_server
 from tests.test_ledger import REPLY, execute, query, trial_of, write
 from workbench.definition.agent import Agent
 from workbench.errors import LedgerError
-from workbench.ledger import patience
+from workbench.ledger import patience, schema
+from workbench.ledger.file import read_replies
 from workbench.ledger.store import Ledger, open_ledger
 from workbench.ledger.trouble import trouble_of
 
@@ -226,6 +228,29 @@ class TestPostgreSQL(LockRules):
             assert ledger.change(lambda _: len(calls)) == 2
             assert ledger.count() == 1
 
+    def test_process_that_falls_asleep_in_a_transaction_holds_nobody_up(
+        self, agent: Agent, address: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(schema, "SECONDS_ASLEEP_IN_A_TRANSACTION", 1)
+        asleep, calls = threading.Event(), []
+
+        def sleep_in_it(connection: sa.Connection) -> None:
+            schema.one_after_the_other(connection)
+            calls.append(connection)
+            if len(calls) == 1:
+                asleep.set()
+                time.sleep(4)
+
+        with open_ledger(address) as ledger, open_ledger(address) as other, ThreadPoolExecutor() as threads:
+            sleeping = threads.submit(asyncio.run, ledger.transact(sleep_in_it))
+            assert asleep.wait(30)
+            began = time.monotonic()
+            other.change(schema.one_after_the_other)
+            assert time.monotonic() - began < 4
+            sleeping.result(60)
+            write(ledger, agent, trial_of(agent))
+        assert len(calls) == 2, "it was tried again"
+
     def test_missing_permission_is_not_a_missing_server(self, agent: Agent, address: str) -> None:
         open_ledger(address).close()
         execute(address, f"create role reader{next(_numbers)} login")
@@ -261,6 +286,20 @@ def test_damaged_file_and_what_is_no_database_are_said(tmp_path: Path) -> None:
 
     with pytest.raises(LedgerError, match="no ledger, or damaged"):
         open_ledger(tmp_path / "l.sqlite")
+
+
+@pytest.mark.usefixtures("in_a_moment")
+def test_ledger_with_an_odd_name_finds_what_is_kept_beside_it(agent: Agent, tmp_path: Path) -> None:
+    path = tmp_path / "a[1]*?{name}.sqlite"
+    with open_ledger(path) as ledger, closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerError):
+            write(ledger, agent, trial_of(agent))
+        holder.execute("ROLLBACK")
+    assert read_replies(path, [trial_of(agent).key]) is None, "there is more to be taken in"
+
+    with open_ledger(path) as ledger:
+        assert ledger.find([trial_of(agent).key]) == {trial_of(agent).key: REPLY}
 
 
 def test_unsaved_file_that_is_damaged_is_named_and_kept(tmp_path: Path) -> None:

@@ -13,8 +13,11 @@ import pytest
 
 from tests.messages_server import MessagesServer
 from tests.test_ledger import REPLY, execute, make_version_1, query, trial_of, write
+from tests.written_notebooks import write_notebook
 from workbench.definition.agent import Agent
 from workbench.errors import LedgerError
+from workbench.headless.batch import run_batch
+from workbench.headless.batch_plan import load_batch
 from workbench.ledger.file import FOUND_COLUMNS, read_replies
 from workbench.ledger.schema import SCHEMA_VERSION
 from workbench.ledger.store import check_ledger, open_ledger
@@ -182,6 +185,21 @@ def test_newer_ledger_names_the_version_that_it_needs(path: Path, address: str) 
 
     with pytest.raises(LedgerError, match=r"upgrade the workbench to 7\.8\.9 or later"):
         check_ledger(path)
+
+
+def test_batch_that_meets_a_newer_ledger_says_so_before_it_begins(
+    path: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_ledger(path).close()
+    execute(address, f"update about set schema_version = {SCHEMA_VERSION + 1}, workbench = '7.8.9'")
+    monkeypatch.setenv("WORKBENCH_LEDGER", str(path))
+    monkeypatch.chdir(tmp_path)
+    notebook = write_notebook(tmp_path / "n.ipynb", {"parameters": "x: int = 1", "cell": "print(x)"})
+    (tmp_path / "plan.yaml").write_text(f"out: batch\nnotebooks:\n- notebook: {notebook.name}\n")
+
+    with pytest.raises(LedgerError, match=r"upgrade the workbench to 7\.8\.9 or later"):
+        run_batch(load_batch(tmp_path / "plan.yaml"), progress=False)
+    assert not (tmp_path / "batch").exists()
 
 
 def test_check_passes_where_a_ledger_is_or_none_is_yet_and_makes_none(path: Path) -> None:

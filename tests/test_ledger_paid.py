@@ -44,7 +44,7 @@ def test_failed_attempts_and_all_four_kinds_of_tokens_are_paid(agent: Agent, tmp
                 output_tokens=30,
                 cache_creation_input_tokens=3000,
                 cache_read_input_tokens=6000,
-                usd=3 * one,
+                priced=3 * one,
             )
         }
     )

@@ -342,8 +342,8 @@ def test_a_variant_has_its_waiting_times() -> None:
 
 def paid_run() -> Run:
     """Each trial of A took one attempt; each of B a failed one before, of which one did not say what it took."""
-    one = Paid(attempts=1, input_tokens=1000, output_tokens=200, cache_read_input_tokens=500, usd=Decimal("0.00205"))
-    failed = Paid(attempts=1, input_tokens=900, cache_creation_input_tokens=40, usd=Decimal("0.001"))
+    one = Paid(attempts=1, input_tokens=1000, output_tokens=200, cache_read_input_tokens=500, priced=Decimal("0.00205"))
+    failed = Paid(attempts=1, input_tokens=900, cache_creation_input_tokens=40, priced=Decimal("0.001"))
     run = make_run({"A": [[1.0]] * 3, "B": [[0.0], [1.0], [None]]})
     of = {"A": [one] * 3, "B": [one + failed, one + replace(failed, uncounted=1), failed]}
     taken = {name: iter(found) for name, found in of.items()}

@@ -80,7 +80,7 @@ class SetupError(WorkbenchError):
 
 
 class LedgerError(WorkbenchError):
-    """The ledger cannot be read or written. `unsaved` holds the trials that came back but are not on disk."""
+    """The ledger cannot be read or written. `unsaved` holds the trials that came back but are not in the ledger."""
 
     def __init__(self, message: str, *, unsaved: tuple[object, ...] = ()) -> None:
         self.unsaved = unsaved

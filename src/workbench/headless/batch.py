@@ -56,7 +56,11 @@ def run_batch(
         BudgetError: the environment bounds this process already, so the plan cannot have a budget of its own.
         SetupError: nobody can answer as the plan wants it; Dask is not installed, or the scheduler not there.
         FileError: the folder cannot be written, or another batch writes to it.
+        LedgerError: the ledger is of a newer workbench, or cannot be opened: every notebook would fail.
     """
+    from workbench.ledger.store import check_ledger  # SQLAlchemy takes longer to load than the command line to begin
+
+    check_ledger()
     terms = terms_here(plan.jobs, live=plan.live)
     with _writing(plan.out), only_writer(plan.out, of="another batch"):
         environment = _budget_environment(plan, go_on=go_on)

@@ -5,6 +5,7 @@ A run of which everything is answered needs no more than that, and to import SQL
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -29,10 +30,14 @@ KEYS_A_QUERY = 500
 REPLY_COLUMNS = ("text", "stop_reason", "model", "request_id", "seconds_to_first_token", "seconds")
 USAGE_COLUMNS = tuple(column.name for column in fields(Usage))
 _WRITTEN_COLUMNS = ("key", "at", "attempts", "stop_details", *REPLY_COLUMNS, *USAGE_COLUMNS)
+_TEXT = _WRITTEN_COLUMNS.index("text")
 FOUND_COLUMNS = ("id", "checksum", *_WRITTEN_COLUMNS)
 """What `reply_of` reads."""
-UNSAVED_FILES = "{name}.unsaved-*.json"
-"""What could not be written into a ledger that is a file lies beside it under such a name."""
+
+
+def unsaved_files(folder: Path, name: str) -> list[Path]:
+    """The files in a folder that hold what could not be written into the ledger of this name; see `unsaved.py`."""
+    return sorted(folder.glob(f"{glob.escape(name)}.unsaved-*.json"))
 
 
 def ledger_address(where: str | Path | None = None) -> str | Path:
@@ -51,7 +56,7 @@ def read_replies(path: Path, keys: Sequence[str]) -> dict[str, Reply] | None:
     Raises:
         LedgerError: a reply is not what was written.
     """
-    if next(path.parent.glob(UNSAVED_FILES.format(name=path.name)), None) is not None:
+    if unsaved_files(path.parent, path.name):
         return None
     rows = rows_in_file(path, FOUND_COLUMNS, keys, only_whole=True)
     return None if rows is None else {row[2]: reply_of(row, ledger=str(path)) for row in rows}
@@ -81,11 +86,12 @@ def _rows(
         yield from connection.execute(f'SELECT {names} FROM attempts WHERE "key" IN ({marks}){also} ORDER BY id', part)
 
 
-def checksum_of(row: Sequence[Any], *, whole: bool) -> str:
+def checksum_of(written: Sequence[Any], *, whole: bool) -> str:
     """Of the columns `_WRITTEN_COLUMNS` of an attempt, and of whether it was answered to its end."""
-    text, *others = row[4], *row[:4], *row[5:]
+    text, others = written[_TEXT], (whole, *written[:_TEXT], *written[_TEXT + 1 :])
     digest = hashlib.blake2b((text or "").encode("utf-8", "surrogatepass"), digest_size=16)
-    digest.update(repr((text is None, whole, others)).encode("utf-8", "surrogatepass"))
+    # In ASCII: which other characters Python prints as they are depends on its version.
+    digest.update(ascii((text is None, *others)).encode("ascii"))
     return digest.hexdigest()
 
 

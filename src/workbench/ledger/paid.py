@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,6 @@ def find_paid(ledger: Ledger | str | Path | None, keys: Iterable[str]) -> dict[s
 
     Raises:
         LedgerError: the ledger cannot be read.
-        PriceFileError: the file named in WORKBENCH_PRICES is missing or wrong.
     """
     wanted = list(dict.fromkeys(keys))
     found: dict[str, Paid] = {}
@@ -81,13 +81,17 @@ def _paid_for(attempt: dict[str, Any]) -> Paid:
         output_tokens=usage.output_tokens or 0,
         cache_creation_input_tokens=usage.cache_creation_input_tokens or 0,
         cache_read_input_tokens=usage.cache_read_input_tokens or 0,
-        usd=_usd(attempt, usage),
+        priced=partial(_usd, attempt["place"], attempt["model"] or _model_asked(attempt["request"]), usage),
     )
 
 
-def _usd(attempt: dict[str, Any], usage: Usage) -> Decimal | None:
-    if attempt["place"] == OFFLINE_BASE_URL:
+def _model_asked(request: str) -> str:
+    """The one whose attempt it was that broke off before it said which model answers."""
+    return str(json.loads(request).get("model", ""))
+
+
+def _usd(place: str, model: str, usage: Usage) -> Decimal | None:
+    if place == OFFLINE_BASE_URL:
         return Decimal(0)
-    # An attempt that broke off before it said which model answers was one of the model that was asked.
-    price = find_price(attempt["model"] or json.loads(attempt["request"]).get("model", ""))
+    price = find_price(model)
     return None if price is None else price.usd(usage)

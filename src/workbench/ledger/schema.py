@@ -24,6 +24,8 @@ _OWN = 0o600
 _SECONDS_TO_CONNECT = 10
 _SECONDS_WITHOUT_AN_ANSWER = 30
 _SECONDS_TO_CHANGE_THE_JOURNAL = 2
+SECONDS_ASLEEP_IN_A_TRANSACTION = 10
+"""After so long the server ends a transaction in which nothing happens."""
 _POSTGRESQL_LOCK = 5_042_011_977
 """Whoever makes or changes the tables holds this advisory lock; any number that others are unlikely to use."""
 
@@ -313,9 +315,11 @@ def _patience_of_driver(address: sa.URL) -> dict[str, Any]:
 
 
 def _set_up_postgresql(connection: Any, _: object) -> None:
-    # A table may be locked for hours: better to come back and say so than to wait where nothing can be said.
     with connection.cursor() as cursor:
+        # A table may be locked for hours: better to come back and say so than to wait where nothing can be said.
         cursor.execute(f"SET lock_timeout = {SECONDS_UNTIL_BUSY * 1000}")
+        # Who falls asleep in a transaction would hold all others up; it finds its connection gone, and tries again.
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {SECONDS_ASLEEP_IN_A_TRANSACTION * 1000}")
     connection.commit()
 
 

@@ -38,7 +38,7 @@ from workbench.ledger.patience import Patience
 from workbench.ledger.schema import attempts as _attempts
 from workbench.ledger.schema import bring_up_to_date, open_engine, workbench_of
 from workbench.ledger.schema import texts as _texts
-from workbench.ledger.unsaved import keep_unsaved, take_in, unsaved_files
+from workbench.ledger.unsaved import keep_unsaved, take_in, unsaved_of
 from workbench.secrets import scrubber
 from workbench.trial.difference import Difference, Recorded, difference_between, names_of_parts, nearness
 from workbench.trial.trial import Reply, Trial, Usage
@@ -148,7 +148,8 @@ class Ledger:
         """Returns when the attempt is on disk, and with it what `also` does, as in `transact`; what that returned.
 
         Raises:
-            LedgerError: it is not, because the disk is full or the database gone.
+            LedgerError: it is not: the disk is full, or the database has been locked or gone for `PATIENCE_SECONDS`.
+                It is kept in a file beside the ledger then, if that can be written.
         """
         result: T | None = await self._writes.add(_Item(trial=trial, agent=agent, work=also, committed=committed))
         return result
@@ -168,7 +169,7 @@ class Ledger:
         Until then nothing has happened: what `work` is to remember of it, it remembers there.
 
         Raises:
-            LedgerError: nothing was written, because the disk is full or the database gone.
+            LedgerError: nothing was written.
         """
         result: T = await self._writes.add(_Item(work=work, committed=committed))
         return result
@@ -271,7 +272,7 @@ class Ledger:
             )
 
     def _take_in_unsaved(self) -> None:
-        for path in unsaved_files(self._engine.url):
+        for path in unsaved_of(self._engine.url):
             try:
                 count = self.change(partial(take_in, path=path))
             except FileNotFoundError:
@@ -353,6 +354,8 @@ class Ledger:
             path = keep_unsaved(self._engine.url, rows, texts)
         except OSError as also:
             return LedgerError(f"{error} (nor could they be kept in a file beside it: {also.strerror})")
+        # Said here too, since nobody may be left to be told: an interrupt ends those who waited for this.
+        print(f"{self.name}: {len(rows)} attempts could not be written and are kept in {path}.", flush=True)
         return LedgerError(f"{error}. What came back is kept in {path}, and the next run takes it in")
 
     def _text_of(self, agent: Agent) -> tuple[str, bytes]:

@@ -23,6 +23,7 @@ _IN_SQLITE: dict[int, Kind] = {
 _IN_POSTGRESQL: dict[str, Kind] = {
     "08": "gone",  # connection exceptions
     "57P": "gone",  # shutting down, starting up
+    "25P03": "gone",  # we fell asleep in a transaction
     "53300": "gone",  # too many connections
     "53100": "full",
     "28": "refused",  # name or password
@@ -79,6 +80,8 @@ def _kind_in_file(cause: BaseException) -> Kind:
 
 
 def _kind_on_server(error: sa.exc.SQLAlchemyError, cause: BaseException) -> Kind:
+    if getattr(error, "connection_invalidated", False):
+        return "gone"
     state = getattr(cause, "sqlstate", None)
     if state is not None:
         return next((kind for start, kind in _IN_POSTGRESQL.items() if state.startswith(start)), "other")

@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from workbench.definition.project import project_folder
-from workbench.ledger.file import UNSAVED_FILES
+from workbench.ledger.file import unsaved_files
 from workbench.ledger.schema import attempts as _attempts
 from workbench.ledger.schema import one_after_the_other
 from workbench.ledger.schema import texts as _texts
@@ -26,10 +26,9 @@ from workbench.ledger.schema import texts as _texts
 Row = dict[str, Any]
 
 
-def unsaved_files(address: sa.URL) -> list[Path]:
+def unsaved_of(address: sa.URL) -> list[Path]:
     """The files of a ledger that are still to be taken in."""
-    folder, name = _where(address)
-    return sorted(folder.glob(UNSAVED_FILES.format(name=name)))
+    return unsaved_files(*_where(address))
 
 
 def keep_unsaved(address: sa.URL, rows: Sequence[Row], texts: Mapping[str, bytes]) -> Path:
@@ -40,7 +39,7 @@ def keep_unsaved(address: sa.URL, rows: Sequence[Row], texts: Mapping[str, bytes
     """
     folder, name = _where(address)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / UNSAVED_FILES.format(name=name).replace("*", uuid.uuid4().hex)
+    path = folder / f"{name}.unsaved-{uuid.uuid4().hex}.json"
     content = {"attempts": rows, "texts": {key: base64.b64encode(body).decode() for key, body in texts.items()}}
     beside = path.with_suffix(".part")
     with os.fdopen(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:

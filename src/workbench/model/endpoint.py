@@ -6,7 +6,6 @@ from contextlib import AbstractAsyncContextManager
 from typing import Literal
 
 from workbench.errors import SetupError
-from workbench.model.anthropic import open_anthropic
 from workbench.model.api import Model
 from workbench.model.credentials import API_URL, has_credentials, own_server
 from workbench.trial.catalogue import OFFLINE_BASE_URL
@@ -63,4 +62,6 @@ def open_model(endpoint: Endpoint, *, connections: int = 8) -> AbstractAsyncCont
     Raises:
         SetupError: the credentials cannot be used.
     """
+    from workbench.model.anthropic import open_anthropic  # a run of which everything is answered asks nobody
+
     return open_anthropic(endpoint, connections=connections)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
+Usd = Decimal | None
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Paid:
     """What was paid for one trial, by all runs that ever asked for it."""
 
@@ -20,8 +23,17 @@ class Paid:
     output_tokens: int = 0
     cache_creation_input_tokens: int = 0
     cache_read_input_tokens: int = 0
-    usd: Decimal | None = Decimal(0)
-    """By list prices; `None`: a price is not known. What the offline stand-in answers costs nothing."""
+    priced: Usd | Callable[[], Usd] = Decimal(0)
+    """What `usd` is, or how it is found out: the list of prices takes longer to load than a run that asks nobody."""
+
+    @property
+    def usd(self) -> Usd:
+        """By list prices; `None`: a price is not known. What the offline stand-in answers costs nothing.
+
+        Raises:
+            PriceFileError: the file named in WORKBENCH_PRICES is missing or wrong.
+        """
+        return self.priced() if callable(self.priced) else self.priced
 
     @property
     def tokens(self) -> int:
@@ -29,6 +41,10 @@ class Paid:
         return self.input_tokens + self.output_tokens + self.cache_creation_input_tokens + self.cache_read_input_tokens
 
     def __add__(self, other: Paid) -> Paid:
+        def both() -> Usd:
+            ours, theirs = self.usd, other.usd
+            return None if ours is None or theirs is None else ours + theirs
+
         return Paid(
             attempts=self.attempts + other.attempts,
             uncounted=self.uncounted + other.uncounted,
@@ -36,7 +52,24 @@ class Paid:
             output_tokens=self.output_tokens + other.output_tokens,
             cache_creation_input_tokens=self.cache_creation_input_tokens + other.cache_creation_input_tokens,
             cache_read_input_tokens=self.cache_read_input_tokens + other.cache_read_input_tokens,
-            usd=None if self.usd is None or other.usd is None else self.usd + other.usd,
+            priced=both if callable(self.priced) or callable(other.priced) else both(),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Paid) and self._amounts() == other._amounts()
+
+    def __hash__(self) -> int:
+        return hash((self.attempts, self.tokens))
+
+    def _amounts(self) -> tuple[int | Usd, ...]:
+        return (
+            self.attempts,
+            self.uncounted,
+            self.input_tokens,
+            self.output_tokens,
+            self.cache_creation_input_tokens,
+            self.cache_read_input_tokens,
+            self.usd,
         )
 
 

@@ -19,7 +19,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from decimal import Decimal
 from importlib import metadata
 from pathlib import Path
@@ -316,7 +316,7 @@ def _trial_as_json(trial: Trial, usual: Endpoint, systems: Mapping[str, str]) ->
         "scores": {promise: asdict(score) for promise, score in trial.scores.items()},
         "reply": None if trial.reply is None else asdict(trial.reply),
         "failure": None if trial.failure is None else asdict(trial.failure),
-        "paid": None if trial.paid is None else asdict(trial.paid) | {"usd": _text_of(trial.paid.usd)},
+        "paid": None if trial.paid is None else _paid_as_json(trial.paid),
         "request": request,
         "key": trial.key,
         **elsewhere,
@@ -341,13 +341,17 @@ def _trial_from_json(line: Mapping[str, Any], usual: Endpoint, systems: Mapping[
     )
 
 
-def _text_of(usd: Decimal | None) -> str | None:
-    return None if usd is None else str(usd)
+def _paid_as_json(paid: Paid) -> dict[str, Any]:
+    counts = {column.name: getattr(paid, column.name) for column in fields(Paid) if column.name != "priced"}
+    return {**counts, "usd": None if paid.usd is None else str(paid.usd)}
 
 
 def _paid_from_json(paid: Mapping[str, Any] | None) -> Paid | None:
     """What was paid; `None` in records of before, too."""
-    return None if paid is None else Paid(**{**paid, "usd": None if paid["usd"] is None else Decimal(paid["usd"])})
+    if paid is None:
+        return None
+    counts = {name: value for name, value in paid.items() if name != "usd"}
+    return Paid(**counts, priced=None if paid["usd"] is None else Decimal(paid["usd"]))
 
 
 def _bytes(text: str) -> bytes:
