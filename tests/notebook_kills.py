@@ -24,8 +24,9 @@ from tests.messages_server import MessagesServer, serve
 from tests.written_notebooks import write_notebook
 
 VARIANTS = 2
-_MEASURED = ("seconds", "seconds_to_first_token", "at", "request_id")
-"""Of a trial in a record: what is another in every run that asks."""
+_MEASURED = ("seconds", "seconds_to_first_token", "at", "request_id", "sha256")
+"""In a record: what is another in every run that asks, and the hashes over it. Files that hold no measure, such as the
+agents whose hashes these are too, are compared byte by byte."""
 
 CELLS = {
     "parameters": 'tasks: int = 10\nledger: str = "ledger.sqlite"\nout: str = "out"',
@@ -167,7 +168,9 @@ def _answers(ledger: Path) -> Counter[str]:
 
 def _unmeasured(files: dict[str, bytes]) -> dict[str, bytes]:
     lines = [json.loads(line) for line in files["trials.jsonl"].splitlines()]
-    return files | {"trials.jsonl": json.dumps([_without_measures(line) for line in lines]).encode()}
+    about = _without_measures(json.loads(files["run.json"]))
+    trials = json.dumps([_without_measures(line) for line in lines])
+    return files | {"trials.jsonl": trials.encode(), "run.json": json.dumps(about).encode()}
 
 
 def _without_measures(value: Any) -> Any:
