@@ -25,8 +25,9 @@ from tests.messages_server import MessagesServer, serve
 from tests.written_notebooks import write_notebook
 
 VARIANTS = 2
-_MEASURED = ("seconds", "seconds_to_first_token", "at", "request_id")
-"""Of a trial in a record: what is another in every run that asks."""
+_MEASURED = ("seconds", "seconds_to_first_token", "at", "request_id", "sha256")
+"""In a record: what is another in every run that asks, and the hashes over it. Files that hold no measure, such as the
+agents whose hashes these are too, are compared byte by byte."""
 
 CELLS = {
     "parameters": 'tasks: int = 10\nledger: str = "ledger.sqlite"\nout: str = "out"',

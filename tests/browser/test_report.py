@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +16,31 @@ from tests.hostile import hostile_run
 from tests.runs import GROUPS, PASSES_A, PASSES_B, make_run, passes
 from workbench.comparison.report.write import write_report
 from workbench.comparison.review import review_runs
+from workbench.trial.paid import Paid
 
 LOOKS = {"light": ("light", 1100), "dark": ("dark", 1100), "narrow": ("light", 390)}
 
 _FAINTEST = """() => {
   const light = colour => {
-    const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map(part => part / 255)
+    const [r, g, b] = colour.map(part => part / 255)
       .map(part => part <= .04045 ? part / 12.92 : ((part + .055) / 1.055) ** 2.4);
     return .2126 * r + .7152 * g + .0722 * b;
   };
+  const parts = colour => colour.match(/[\\d.]+/g).map(Number);
+  const over = (top, below) => {
+    const share = top.length > 3 ? top[3] : 1;
+    return [0, 1, 2].map(at => share * top[at] + (1 - share) * below[at]);
+  };
   const behind = element => {
-    for (let at = element; at; at = at.parentElement) {
-      const colour = getComputedStyle(at).backgroundColor;
-      if (!colour.endsWith(', 0)')) return colour;
-    }
-    return 'rgb(255, 255, 255)';
+    const all = [];
+    for (let at = element; at; at = at.parentElement) all.unshift(parts(getComputedStyle(at).backgroundColor));
+    return all.reduce((below, top) => over(top, below), [255, 255, 255]);
   };
   const texts = [...document.querySelectorAll('main *')].filter(element => element.checkVisibility()
     && [...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim()));
   return Math.min(...texts.map(element => {
-    const both = [light(getComputedStyle(element).color), light(behind(element))];
+    const below = behind(element);
+    const both = [light(over(parts(getComputedStyle(element).color), below)), light(below)];
     return (Math.max(...both) + .05) / (Math.min(...both) + .05);
   }));
 }"""
@@ -41,7 +48,9 @@ _FAINTEST = """() => {
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = make_run({"base": passes(PASSES_A), "draft": passes(PASSES_B)}, groups=GROUPS)
+    made = make_run({"base": passes(PASSES_A), "draft": passes(PASSES_B)}, groups=GROUPS)
+    taken = Paid(attempts=2, input_tokens=2_000, output_tokens=200, cache_read_input_tokens=500, usd=Decimal("0.0041"))
+    run = replace(made, trials=tuple(trial.replace(paid=taken) for trial in made.trials))
     return write_report(run, tmp_path_factory.mktemp("report"), formats=["html", "md"])[0]
 
 

@@ -15,7 +15,7 @@ from workbench.comparison.flips import Flip, changes_between
 from workbench.comparison.summaries import VariantSummary
 from workbench.comparison.trial_table import COLUMNS, cells
 from workbench.comparison.verdict import percent, points
-from workbench.markup import Table, html, html_table, visible_lines
+from workbench.markup import Table, counted, html, html_table, visible_lines
 from workbench.statistics.intervals import LEVEL
 from workbench.trial.trial import Trial
 
@@ -68,23 +68,9 @@ def variant_columns(compared: Compared) -> tuple[VariantColumn, ...]:
             name=name, heading=heading, cell=lambda summary: _points_or_dash(summary.as_row()[name], sign=False)
         )
 
-    def tokens(name: str, heading: str) -> VariantColumn:
-        return VariantColumn(
-            name=name,
-            heading=heading,
-            cell=lambda summary: f"{'>= ' if summary.uncounted else ''}{summary.as_row()[name]:,}",
-        )
-
-    cached = [tokens("cache_read_tokens", "From the cache")] if any(s.cache_read_tokens for s in summaries) else []
-    cached += (
-        [tokens("cache_written_tokens", "Into the cache")] if any(s.cache_written_tokens for s in summaries) else []
-    )
     paid = []
     if not compared.stand_in and not all(math.isnan(summary.paid["paid_attempts"]) for summary in summaries):
-        paid = [
-            VariantColumn(name="paid_usd", heading="Paid in USD, all attempts", cell=_paid_usd),
-            VariantColumn(name="paid_attempts", heading="Attempts: tokens in, out, from, into the cache", cell=_paid),
-        ]
+        paid = [VariantColumn(name="paid_usd", heading="Paid, all attempts", cell=_paid)]
 
     def name_of(summary: VariantSummary) -> str:
         return f"{summary.name} (baseline)" if summary.name == compared.baseline else summary.name
@@ -96,9 +82,8 @@ def variant_columns(compared: Compared) -> tuple[VariantColumn, ...]:
         *(count(name, heading) for name, heading in occurred.items()),
         VariantColumn(name="score", heading=f"Score in points [{percent(LEVEL)} interval]", cell=_score),
         *(chance(name, heading) for name, heading in passes.items()),
-        tokens("input_tokens", "Input tokens"),
-        tokens("output_tokens", "Output tokens"),
-        *cached,
+        VariantColumn(name="input_tokens", heading="Input tokens", cell=_input_tokens),
+        VariantColumn(name="output_tokens", heading="Output tokens", cell=_output_tokens),
         VariantColumn(name="usd", heading="Cost in USD", cell=(lambda _: "none") if compared.stand_in else _cost),
         *paid,
         VariantColumn(name="seconds_median", heading="Seconds: median (p95)", cell=_latency),
@@ -276,18 +261,34 @@ def _cost(summary: VariantSummary) -> str:
     return f"{summary.usd:.4f}"
 
 
-def _paid_usd(summary: VariantSummary) -> str:
-    usd = summary.paid["paid_usd"]
-    return "unknown" if math.isnan(usd) else f"{'>= ' if summary.paid_in_part else ''}{usd:.4f}"
+def _input_tokens(summary: VariantSummary) -> str:
+    """With those of them that the prompt cache has to do with, where there are any."""
+    kinds = {"from": summary.cache_read_tokens, "into": summary.cache_written_tokens}
+    cached = ", ".join(f"{count:,} {what}" for what, count in kinds.items() if count)
+    of_cache = f" ({cached} the cache)" if cached else ""
+    return f"{'>= ' if summary.uncounted else ''}{summary.input_tokens:,}{of_cache}"
+
+
+def _output_tokens(summary: VariantSummary) -> str:
+    return f"{'>= ' if summary.uncounted else ''}{summary.output_tokens:,}"
 
 
 def _paid(summary: VariantSummary) -> str:
-    if math.isnan(summary.paid["paid_attempts"]):
+    paid = summary.paid
+    if math.isnan(paid["paid_attempts"]):
         return "unknown"
-    kinds = ("paid_input_tokens", "paid_output_tokens", "paid_cache_read_tokens", "paid_cache_written_tokens")
-    counts = ", ".join(f"{int(summary.paid[name]):,}" for name in kinds)
-    at_least = ">= " if summary.paid["paid_uncounted"] else ""
-    return f"{int(summary.paid['paid_attempts']):,}: {at_least}{counts}"
+    kinds = {
+        "in": "paid_input_tokens",
+        "out": "paid_output_tokens",
+        "from the cache": "paid_cache_read_tokens",
+        "into the cache": "paid_cache_written_tokens",
+    }
+    counts = {what: int(paid[name]) for what, name in kinds.items()}
+    tokens = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count or what in ("in", "out"))
+    at_least = ">= " if summary.paid_in_part else ""
+    usd = "an unknown price" if math.isnan(paid["paid_usd"]) else f"{at_least}{paid['paid_usd']:.4f} USD"
+    more = ">= " if paid["paid_uncounted"] else ""
+    return f"{usd}: {counted(int(paid['paid_attempts']), 'attempt')}, {more}{tokens}"
 
 
 def _latency(summary: VariantSummary) -> str:
