@@ -20,9 +20,9 @@ _COUNTS = (
 def known_counts(usage: Usage) -> Usage:
     """The same, with `None` for every count that is no whole number from 0 to `MOST_TOKENS`: it is not known then, and
     who pays counts the worst case. A negative one would give room in a budget."""
-    odd = {name: None for name in _COUNTS if not _is_count(getattr(usage, name))}
-    if usage.service_tier is not None and not isinstance(usage.service_tier, str):
-        return replace(usage, **odd, service_tier=None)
+    odd: dict[str, None] = {name: None for name in _COUNTS if not _is_count(getattr(usage, name))}
+    if not isinstance(usage.service_tier, str | None):
+        odd["service_tier"] = None
     return replace(usage, **odd) if odd else usage
 
 

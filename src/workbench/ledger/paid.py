@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.ledger.counts import known_counts
 from workbench.ledger.file import KEYS_A_QUERY, USAGE_COLUMNS, ledger_address, rows_in_file
 from workbench.trial.catalogue import OFFLINE_BASE_URL, find_price
-from workbench.trial.paid import NOTHING_PAID, Paid
+from workbench.trial.paid import Paid
 from workbench.trial.trial import Usage
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _FREE_FAILURES = {"unreachable", "batch_errored", "batch_expired", "batch_canceled"}
 """Never sent to a model, or ended by the server before one was asked."""
-_PAID_COLUMNS = ("key", "place", "whole", "model", "request", "failure_type", "failure_status", *USAGE_COLUMNS)
+_PAID_COLUMNS = ("key", "place", "whole", "model", "failure_type", "failure_status", *USAGE_COLUMNS)
 
 
 def find_paid(ledger: Ledger | str | Path | None, keys: Iterable[str]) -> dict[str, Paid]:
@@ -32,25 +32,35 @@ def find_paid(ledger: Ledger | str | Path | None, keys: Iterable[str]) -> dict[s
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    wanted = list(dict.fromkeys(keys))
+    rows = _rows(ledger, _PAID_COLUMNS, list(dict.fromkeys(keys)))
+    # An attempt that broke off before it said which model answers was one of the model that was asked.
+    unnamed = list({key for key, _, _, model, *_ in rows if not model})
+    asked = {key: _model_of(request) for key, request in _rows(ledger, ("key", "request"), unnamed)}
     found: dict[str, Paid] = {}
-    for row in _rows(ledger, wanted):
-        attempt = dict(zip(_PAID_COLUMNS, row, strict=True))
-        found[attempt["key"]] = found.get(attempt["key"], NOTHING_PAID) + _paid_for(attempt)
+    for key, place, whole, model, failure_type, status, *counts in rows:
+        if not whole and (failure_type in _FREE_FAILURES or status not in (None, 200)):
+            paid = Paid(attempts=1)
+        else:
+            paid = _paid_for(
+                place, model or asked[key], known_counts(Usage(**dict(zip(USAGE_COLUMNS, counts, strict=True))))
+            )
+        found[key] = found[key] + paid if key in found else paid
     return found
 
 
-def _rows(ledger: Ledger | str | Path | None, keys: Sequence[str]) -> list[Sequence[Any]]:
+def _rows(ledger: Ledger | str | Path | None, names: Sequence[str], keys: Sequence[str]) -> list[Sequence[Any]]:
+    if not keys:
+        return []
     if ledger is None or isinstance(ledger, str | Path):
         address = ledger_address(ledger)
-        if isinstance(address, Path) and (found := rows_in_file(address, _PAID_COLUMNS, keys)) is not None:
+        if isinstance(address, Path) and (found := rows_in_file(address, names, keys)) is not None:
             return found
     import sqlalchemy as sa
 
     from workbench.ledger.schema import attempts
     from workbench.ledger.store import opened_ledger
 
-    columns = [attempts.c[name] for name in _PAID_COLUMNS]
+    columns = [attempts.c[name] for name in names]
 
     def work(connection: sa.Connection) -> list[Sequence[Any]]:
         return [
@@ -65,29 +75,29 @@ def _rows(ledger: Ledger | str | Path | None, keys: Sequence[str]) -> list[Seque
         return opened.read(work)
 
 
-def _paid_for(attempt: dict[str, Any]) -> Paid:
+def _paid_for(place: str, model: str, usage: Usage) -> Paid:
     """What one attempt took."""
-    failed = attempt["failure_type"] is not None and not attempt["whole"]
-    status = attempt["failure_status"]
-    if failed and (attempt["failure_type"] in _FREE_FAILURES or (status is not None and status != 200)):
-        return Paid(attempts=1)
-    usage = known_counts(Usage(**{name: attempt[name] for name in USAGE_COLUMNS}))
-    uncounted = usage.input_tokens is None or usage.output_tokens is None
-    usage = replace(usage, input_tokens=usage.input_tokens or 0, output_tokens=usage.output_tokens or 0)
+    read, written = usage.input_tokens, usage.output_tokens
+    uncounted = read is None or written is None
+    if uncounted:
+        usage = replace(usage, input_tokens=read or 0, output_tokens=written or 0)
     return Paid(
         attempts=1,
         uncounted=int(uncounted),
-        input_tokens=usage.input_tokens or 0,
-        output_tokens=usage.output_tokens or 0,
+        input_tokens=read or 0,
+        output_tokens=written or 0,
         cache_creation_input_tokens=usage.cache_creation_input_tokens or 0,
         cache_read_input_tokens=usage.cache_read_input_tokens or 0,
-        priced=partial(_usd, attempt["place"], attempt["model"] or _model_asked(attempt["request"]), usage),
+        priced=partial(_usd, place, model, usage),
     )
 
 
-def _model_asked(request: str) -> str:
-    """The one whose attempt it was that broke off before it said which model answers."""
-    return str(json.loads(request).get("model", ""))
+def _model_of(request: str) -> str:
+    """Empty, and so without a price, where the row is damaged."""
+    try:
+        return str(json.loads(request)["model"])
+    except (KeyError, TypeError, ValueError):
+        return ""
 
 
 def _usd(place: str, model: str, usage: Usage) -> Decimal | None:

@@ -71,6 +71,3 @@ class Paid:
             self.cache_read_input_tokens,
             self.usd,
         )
-
-
-NOTHING_PAID = Paid()
