@@ -202,7 +202,9 @@ def test_deadline_that_passes_while_the_kernel_starts_is_named_as_it_was_set(
     monkeypatch.setenv(ready.DISABLED, "1")
     quick = write_notebook(folder / "late.ipynb", {"one": "1"})
 
-    with pytest.raises(NotebookFailed, match=r"the deadline of 0.01 s for the notebook passed\n0\.\d s went by and its"):
+    with pytest.raises(
+        NotebookFailed, match=r"the deadline of 0.01 s for the notebook passed\n0\.\d s went by and its"
+    ):
         run_notebook(quick, out=folder / "late", progress=False, deadline_seconds=0.01)
 
 
