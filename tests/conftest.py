@@ -25,6 +25,7 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Tem
                 "WORKBENCH_LEDGER",
                 "WORKBENCH_PRICES",
                 "WORKBENCH_BUDGET",
+                "WORKBENCH_TRACING",
             )
         ):
             monkeypatch.delenv(name)

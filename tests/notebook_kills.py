@@ -6,6 +6,7 @@ that is answered by the ledger of the killed one.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -24,8 +25,9 @@ from tests.messages_server import MessagesServer, serve
 from tests.written_notebooks import write_notebook
 
 VARIANTS = 2
-_MEASURED = ("seconds", "seconds_to_first_token", "at", "request_id")
-"""Of a trial in a record: what is another in every run that asks."""
+_MEASURED = ("seconds", "seconds_to_first_token", "at", "request_id", "sha256")
+"""In a record: what is another in every run that asks, and the hashes over it. Files that hold no measure, such as the
+agents whose hashes these are too, are compared byte by byte."""
 
 CELLS = {
     "parameters": 'tasks: int = 10\nledger: str = "ledger.sqlite"\nout: str = "out"',
@@ -166,8 +168,17 @@ def _answers(ledger: Path) -> Counter[str]:
 
 
 def _unmeasured(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Without the hashes over what is measured, too: each is the one of its own file."""
     lines = [json.loads(line) for line in files["trials.jsonl"].splitlines()]
-    return files | {"trials.jsonl": json.dumps([_without_measures(line) for line in lines]).encode()}
+    hashes = [line.pop("sha256") for line in lines]
+    about = json.loads(files["run.json"])
+    of_lines = about["files"]["trials.jsonl"].pop("sha256")
+    assert len({*hashes, about.pop("sha256")}) == len(lines) + 1
+    assert of_lines == hashlib.sha256(files["trials.jsonl"]).hexdigest()
+    return files | {
+        "run.json": json.dumps(about).encode(),
+        "trials.jsonl": json.dumps([_without_measures(line) for line in lines]).encode(),
+    }
 
 
 def _without_measures(value: Any) -> Any:

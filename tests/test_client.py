@@ -9,9 +9,11 @@ from workbench.errors import SetupError
 from workbench.model.anthropic import open_anthropic
 from workbench.model.api import Attempt
 from workbench.model.endpoint import choose_endpoint
+from workbench.model.failures import shown
 from workbench.model.stream import PartialReply
 from workbench.trial.trial import Endpoint, Request
 
+KEY = "sk-ant-api03-0123456789abcdef"
 REQUEST = Request(
     model="claude-x",
     system="You ask.",
@@ -111,13 +113,23 @@ def test_output_tokens_of_a_broken_reply_are_unknown() -> None:
     assert attempt.reply.usage.output_tokens is None
 
 
-def test_refusal_that_repeats_a_key_is_kept_without_it() -> None:
-    details = {"type": "refusal", "explanation": "You gave me sk-ant-api03-0123456789abcdef, keep it."}
+def test_what_was_said_is_kept_as_it_was_said() -> None:
+    details = {"type": "refusal", "explanation": f"You gave me {KEY}, keep it."}
     progress = PartialReply()
 
+    progress.take({"type": "content_block_delta", "delta": {"type": "text_delta", "text": KEY}}, None)
     progress.take({"type": "message_delta", "delta": {"stop_reason": "refusal", "stop_details": details}}, None)
 
-    assert progress.partial().stop_details == {"type": "refusal", "explanation": "You gave me [key removed], keep it."}
+    assert (progress.partial().text, progress.partial().stop_details) == (KEY, details)
+
+
+def test_failure_that_is_shown_loses_a_key() -> None:
+    failing = {"type": "error", "error": {"type": "overloaded_error", "message": f"busy with {KEY}"}}
+
+    failure = PartialReply().take(failing, None)
+
+    assert failure is not None
+    assert shown(failure.message) == "in the stream: busy with [key removed]"
 
 
 def test_line_separator_inside_a_piece_does_not_break_the_stream() -> None:

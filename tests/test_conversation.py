@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.messages_server import MessagesServer
 from workbench.definition.agent import Agent
 from workbench.errors import BudgetError, EstimateOnly, PlanError, ReplayMiss, SetupError
+from workbench.ledger.budget.worst_case import most_of
 from workbench.ledger.store import open_ledger
 from workbench.model.loop import Started
 from workbench.runs.conversation import answer_reply
@@ -133,13 +135,17 @@ def test_where_only_an_estimate_is_wanted_nothing_is_asked(
 def test_an_interrupt_stops_it_and_keeps_that_it_was_asked(
     run: Run, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(_started: object) -> None:
+    waits = Started.wait
+
+    def interrupted(started: Started[object], seconds: float | None = None) -> bool:
+        if seconds is None:
+            return waits(started)
         assert server.answered.wait(30)
         raise KeyboardInterrupt
 
     server.answered.clear()
     server.seconds_a_piece = 5.0
-    monkeypatch.setattr(Started, "result", interrupted)
+    monkeypatch.setattr(Started, "wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         said(run)
 
@@ -188,3 +194,40 @@ def test_a_record_keeps_what_was_said_and_none_is_left_of_an_older_one(run: Run,
     assert (folder / "follow_ups.jsonl").read_bytes() == lines
     export_record(run, folder)
     assert not (folder / "follow_ups.jsonl").exists()
+
+
+def test_two_that_say_the_same_at_once_pay_once(run: Run, server: MessagesServer) -> None:
+    server.seconds_a_piece = 0.1
+    with ThreadPoolExecutor() as threads:
+        both = [threads.submit(said, run) for _ in range(2)]
+        (first,), (second,) = (each.result(60).follow_ups for each in both)
+
+    assert len(server.bodies) == 2 + 1
+    assert (first.reply, first.outcome) == (second.reply, "answered")
+    assert {first.from_ledger, second.from_ledger} == {False, True}
+
+
+def test_what_is_said_stays_within_the_budget_of_the_run(run: Run, server: MessagesServer) -> None:
+    with pytest.raises(BudgetError, match="cannot start any trial"):
+        said(run, budget_tokens=100)  # type: ignore[arg-type]
+    assert len(server.bodies) == 2
+
+    assert said(run, budget_tokens=100_000).follow_ups[0].outcome == "answered"  # type: ignore[arg-type]
+
+
+def test_run_and_what_is_said_to_it_spend_from_one_budget(agent: Agent, server: MessagesServer) -> None:
+    plan = plan_trials({"base": agent}, [LOAD], repeats=2, max_tokens=50)
+    most = most_of(plan.requests["base", "load"]).tokens
+    run = run_trials(plan, budget_tokens=2 * most)
+    limit = 2 * 18 + most  # what the two took, and less than what is said to one of them may take beside it
+
+    with pytest.raises(BudgetError, match="36 tokens are spent already"):
+        said(run, budget_tokens=limit)  # type: ignore[arg-type]
+
+
+def test_failing_answer_is_a_trial_with_a_failure(run: Run, server: MessagesServer) -> None:
+    server.fault = lambda _, __: "413"
+
+    (failed,) = said(run).follow_ups
+
+    assert (failed.outcome, failed.failure.status if failed.failure else None) == ("failed", 413)

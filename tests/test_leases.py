@@ -361,8 +361,10 @@ UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc", *([] if os.geteuid() ==
 def test_two_namespaces_of_processes_ask_for_the_same_once(server: MessagesServer) -> None:
     if shutil.which("unshare") is None or subprocess.run([*UNSHARE, "true"], check=False).returncode:
         pytest.skip("unshare may not make a namespace of processes here")
-    server.seconds_a_piece = 0.02
-    processes = [start_script(server, SCRIPT, within=UNSHARE) for _ in range(2)]
+    server.seconds_a_piece = 0.2  # so long that both are at work at the same time
+    first = start_script(server, SCRIPT, within=UNSHARE)
+    assert server.answered.wait(60)
+    processes = [first, start_script(server, SCRIPT, within=UNSHARE)]
 
     assert ["answered 12" in process.communicate(timeout=60)[0] for process in processes] == [True, True]
     assert len(server.asked()) == 12

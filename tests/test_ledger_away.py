@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from tests.messages_server import serve
 from tests.postgres_server import PostgresServer, mortal_postgres_server
 from tests.test_ledger import REPLY, execute, query, trial_of, write
 from workbench.definition.agent import Agent
@@ -25,6 +27,9 @@ from workbench.ledger import patience, schema
 from workbench.ledger.file import read_replies
 from workbench.ledger.store import Ledger, open_ledger
 from workbench.ledger.trouble import trouble_of
+from workbench.runs.plan import plan_trials
+from workbench.runs.runner import run_trials
+from workbench.trial.task import Task
 
 
 def break_commits(ledger: Ledger, broken: BaseException, *, when: str, times: int = 1) -> None:
@@ -196,6 +201,27 @@ class TestPostgreSQL(LockRules):
 
         assert len(found) == 200
         assert query(address, "select count(*), count(distinct repeat) from attempts") == [(200, 200)]
+
+    def test_run_whose_server_is_killed_and_comes_back_asks_for_everything_once(
+        self, agent: Agent, address: str, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plan = plan_trials({"base": agent}, [Task(id=str(number), input=f"task {number}") for number in range(20)])
+        with serve(seconds_a_piece=0.05) as answers, ThreadPoolExecutor() as threads:
+            monkeypatch.setenv("ANTHROPIC_BASE_URL", answers.url)
+            run = threads.submit(
+                partial(run_trials, plan, ledger=address, concurrency=6, budget_tokens=1_000_000, progress=False)
+            )
+            assert answers.answered.wait(60)
+            server.kill()
+            time.sleep(1)
+            server.start()
+            trials = run.result(60).trials
+
+        assert {trial.outcome for trial in trials} == {"answered"}
+        assert set(answers.asked().values()) == {1}
+        assert query(address, "select count(*) from attempts") == [(20,)]
+        assert query(address, "select sum(tokens) from budgets") == [(20 * 18,)]
+        assert query(address, "select * from budget_holds") == query(address, "select * from claims") == []
 
     @pytest.mark.parametrize("when", ["before", "after"])
     def test_connection_that_breaks_at_a_commit_is_asked_what_became_of_it(

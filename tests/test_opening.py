@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import FileError
-from workbench.widgets.notebooks import write_agent_notebook
+from workbench.shipped.files import shipped
+from workbench.widgets.notebooks import CELLS_TO_OPEN_WITH, write_agent_notebook
 from workbench.widgets.opening import (
     TICKET_SECONDS,
     address_in_running,
@@ -119,3 +121,13 @@ def test_a_folder_without_a_mark_keeps_its_notebook_at_its_root(tmp_path: Path) 
     (plain / "reviewer.md").write_text("---\nname: reviewer\n---\n")
 
     assert write_agent_notebook(plain / "reviewer.md", plain).path == plain / "author-reviewer.ipynb"
+
+
+def test_the_cells_that_opening_runs_are_in_the_notebook_and_none_of_them_saves() -> None:
+    cells = json.loads(shipped("notebooks/author.ipynb").read_text())["cells"]
+    sources = {cell["id"]: "".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"}
+
+    run = [sources[name] for name in CELLS_TO_OPEN_WITH]
+    assert "AgentEditor" in run[1]
+    assert "TrialPanel" in run[2]
+    assert not any(call in source for source in run for call in ("save(", "save_agent", "run_trials"))

@@ -330,7 +330,7 @@ def test_no_canary_is_in_any_file_that_is_written(project: Path, capfd: pytest.C
     } <= written
     with closing(sqlite3.connect(project / "ledger.sqlite")) as ledger:
         (reply,) = set(ledger.execute("select text from attempts").fetchall())
-    assert reply[0] == f"The key is {REMOVED}, the other [CANARY_TOKEN]."
+    assert reply[0] == f"The key is {CANARIES['a reply']}, the other {CANARIES['a variable']}.", "as it was said"
 
 
 def test_canary_would_be_found_in_every_kind_of_file(tmp_path: Path) -> None:

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
-from tests.messages_server import serve
+from tests.batch_server import serve_batches
+from tests.messages_server import MessagesServer, serve
 from workbench.definition.agent import Agent
-from workbench.model.retrying import Retry
-from workbench.runs.plan import plan_trials
+from workbench.errors import SetupError
+from workbench.grading.catalogue import standard
+from workbench.model.retrying import BATCHES, Retry
+from workbench.runs.plan import Plan, plan_trials
 from workbench.runs.runner import run_trials
-from workbench.trial.task import Task
+from workbench.trial.task import GraderSpec, Task
 
 
 @pytest.fixture
@@ -35,7 +40,7 @@ def test_each_trial_is_a_span_around_those_of_the_sdk(
         run_trials(plan_trials({"base": agent}, tasks), retry=Retry(first_seconds=0.001, patience_seconds=0.5))
 
     ours = [span for span in spans.get_finished_spans() if span.name == "workbench.trial"]
-    inside = [span for span in spans.get_finished_spans() if span.name != "workbench.trial"]
+    inside = [span for span in spans.get_finished_spans() if not span.name.startswith("workbench.")]
     found = {(span.attributes or {})["workbench.task"]: span.attributes or {} for span in ours}
     assert len(ours) == 2
     assert {span.parent.span_id for span in inside if span.parent} == {span.context.span_id for span in ours}
@@ -53,3 +58,78 @@ def test_without_a_provider_nothing_is_recorded(agent: Agent) -> None:
     [trial] = run_trials(plan_trials({"base": agent}, [Task(id="one", input="x")])).trials
 
     assert trial.outcome == "answered"
+
+
+ASKS = GraderSpec(name="asks_question", promise="asks")
+
+
+def ours_of(spans: InMemorySpanExporter, name: str) -> dict[str, ReadableSpan]:
+    """The spans of this name by task."""
+    return {str((s.attributes or {})["workbench.task"]): s for s in spans.get_finished_spans() if s.name == name}
+
+
+def graded_plan(agent: Agent, *inputs: str) -> Plan:
+    tasks = [Task(id=text, input=text, graders=(ASKS,)) for text in inputs]
+    return plan_trials({"base": agent}, tasks, graders=standard())
+
+
+def test_failed_span_is_an_error_and_an_answered_one_has_tokens_cost_and_score(
+    agent: Agent, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve(lambda body, _: "413" if "refuse" in str(body) else "ok") as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        run_trials(graded_plan(agent, "one", "refuse this"))
+
+    trials, grades = ours_of(spans, "workbench.trial"), ours_of(spans, "workbench.grade")
+    for found in (trials, grades):
+        assert found["refuse this"].status.status_code is StatusCode.ERROR
+        assert "request_too_large" in str(found["refuse this"].status.description)
+        assert found["one"].status.status_code is StatusCode.UNSET
+        attributes = found["one"].attributes or {}
+        assert (attributes["gen_ai.usage.input_tokens"], attributes["gen_ai.usage.output_tokens"]) == (11, 7)
+        assert isinstance(attributes["workbench.usd"], float)
+    assert (grades["one"].attributes or {})["workbench.score"] == 1.0
+    assert (grades["one"].attributes or {})["workbench.score.asks"] == 1.0
+    assert "workbench.score" not in (grades["refuse this"].attributes or {})
+
+
+def test_span_of_a_variant_that_ends_is_an_error(
+    agent: Agent, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve("404") as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        with pytest.raises(SetupError):
+            run_trials(graded_plan(agent, "one"))
+
+    span = ours_of(spans, "workbench.trial")["one"]
+    assert span.status.status_code is StatusCode.ERROR
+    assert (span.attributes or {})["error.type"] == "not_found_error"
+
+
+def test_answers_of_the_ledger_and_of_batches_have_spans(
+    agent: Agent, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = graded_plan(agent, "one", "two")
+    with serve_batches() as server:
+        server.ends_at_once = True
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        run_trials(plan, via="batch", retry=replace(BATCHES, first_seconds=0.01))
+        batched = ours_of(spans, "workbench.trial")
+        spans.clear()
+        run_trials(plan, mode="replay")
+
+    replayed = ours_of(spans, "workbench.trial")
+    assert {str((span.attributes or {})["workbench.from"]) for span in batched.values()} == {"batch"}
+    assert {str((span.attributes or {})["workbench.from"]) for span in replayed.values()} == {"ledger"}
+    assert set(batched) == set(replayed) == set(ours_of(spans, "workbench.grade")) == {"one", "two"}
+
+
+def test_one_switch_turns_all_spans_off(
+    agent: Agent, spans: InMemorySpanExporter, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_TRACING", "off")
+
+    run_trials(graded_plan(agent, "one"))
+
+    assert len(server.bodies) == 1
+    assert spans.get_finished_spans() == ()

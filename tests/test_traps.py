@@ -332,7 +332,7 @@ def test_t19_error_inside_a_transport_keeps_its_name_and_is_not_tried_again_by_t
     async def once() -> Attempt:
         transport = anthropic.DefaultAsyncHttpxClient(transport=httpx2.MockTransport(broken))
         async with anthropic.AsyncAnthropic(api_key="none", max_retries=0, http_client=transport) as client:
-            return await AnthropicModel(endpoint=STAND_IN, client=client, scrub=str).ask(REQUEST)
+            return await AnthropicModel(endpoint=STAND_IN, client=client).ask(REQUEST)
 
     attempt = asyncio.run(once())
 

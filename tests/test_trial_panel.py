@@ -231,6 +231,16 @@ class TestRun:
         assert "authentication_error" in columns(panel)[0].trouble
         assert len(server.bodies) == 1
 
+    def test_a_variant_whose_model_nobody_knows_leaves_the_others(self, server: MessagesServer) -> None:
+        server.fault = lambda body, _: "404" if body["model"] == "nobodys-model" else "ok"
+        panel = TrialPanel(AGENTS)
+        panel.run([GRADED, "And this?"], model=["nobodys-model", "haiku"])
+        trials = panel.wait()
+
+        assert {trial.variant for trial in trials} == {"long on haiku", "short on haiku"}
+        assert [trial.outcome for trial in trials] == ["answered"] * 4
+        assert ["not_found_error" in view.trouble for view in columns(panel)] == [True, False, True, False]
+
     def test_a_grader_that_raises_is_readable_in_the_column(self) -> None:
         def broken() -> Any:
             return lambda task, reply: 1 / 0

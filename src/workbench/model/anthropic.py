@@ -8,7 +8,6 @@ stream takes an early end for success and lets socket errors through untranslate
 from __future__ import annotations
 
 import asyncio
-import json
 import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,11 +18,18 @@ from workbench.collector import resting_while_importing
 from workbench.errors import SetupError
 from workbench.model.api import DEADLINE_SECONDS, STOPPED, Attempt, OnLimits, OnText
 from workbench.model.credentials import has_credentials, own_server
-from workbench.model.failures import describe_cause, retry_after, status_failure, was_never_sent, without_credentials
+from workbench.model.failures import (
+    describe_cause,
+    kind_of,
+    retry_after,
+    shown,
+    status_failure,
+    was_never_sent,
+    without_credentials,
+)
 from workbench.model.rate_limits import rate_limits
-from workbench.model.stream import Events, PartialReply
+from workbench.model.stream import Events, PartialReply, TooLarge, name_of, usage_of
 from workbench.model.tracing import tracer
-from workbench.secrets import scrubber
 from workbench.trial.trial import Endpoint, Failure, Request
 
 if TYPE_CHECKING:
@@ -34,6 +40,9 @@ SILENCE_SECONDS = 120.0
 """The longest wait for the next piece of a reply."""
 ENDING_SECONDS = 2.0
 """The longest wait for the end of a stream whose reply is complete: longer, and the connection is given up."""
+
+_QUOTED_BYTES = 200
+"""Of an answer that is no reply."""
 
 
 def request_body(request: Request) -> dict[str, Any]:
@@ -68,7 +77,7 @@ async def open_anthropic(
         SetupError: the SDK finds the credentials unusable.
     """
     async with _client(endpoint, connections, silence_seconds) as client:
-        yield AnthropicModel(endpoint=endpoint, client=client, scrub=scrubber(), ending_seconds=ending_seconds)
+        yield AnthropicModel(endpoint=endpoint, client=client, ending_seconds=ending_seconds)
 
 
 def _client(endpoint: Endpoint, connections: int, silence_seconds: float) -> AsyncAnthropic:
@@ -91,6 +100,8 @@ def _client(endpoint: Endpoint, connections: int, silence_seconds: float) -> Asy
             timeout=timeout,
             http_client=anthropic.DefaultAsyncHttpxClient(transport=OfflineTransport.from_environment()),
         )
+    from workbench.model.wire import bound
+
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
     # The environment's key is for the server that the environment names: a variant's own server never sees it.
     asks_for_none = endpoint.kind == "server" and (not has_credentials() or endpoint.base_url != own_server())
@@ -101,7 +112,12 @@ def _client(endpoint: Endpoint, connections: int, silence_seconds: float) -> Asy
             max_retries=0,
             open_telemetry=telemetry,
             timeout=timeout,
-            http_client=anthropic.DefaultAioHttpClient(limits=limits, timeout=timeout),
+            # A stream that is encoded cannot be read as it comes.
+            default_headers={"accept-encoding": "identity"},
+            # A redirect would carry prompts to where nobody asked for them to go, and one call is one request.
+            http_client=anthropic.DefaultAioHttpClient(
+                limits=limits, timeout=timeout, follow_redirects=False, event_hooks={"response": [bound]}
+            ),
         )
     except anthropic.AnthropicError as error:
         raise SetupError(f"the credentials cannot be used: {error}") from error
@@ -120,7 +136,6 @@ class AnthropicModel:
 
     endpoint: Endpoint
     client: AsyncAnthropic
-    scrub: Callable[[str], str]
     ending_seconds: float = ENDING_SECONDS
 
     async def ask(
@@ -137,7 +152,7 @@ class AnthropicModel:
         import anthropic
         import httpx2
 
-        progress = PartialReply(on_first_token=on_first_token, scrub=self.scrub)
+        progress = PartialReply(on_first_token=on_first_token)
         try:
             return await self._read(request, draw, progress, on_text, on_limits, deadline_seconds)
         except asyncio.CancelledError:
@@ -148,15 +163,21 @@ class AnthropicModel:
                 on_limits(rate_limits(headers))
             return Attempt(failure=status_failure(error), retry_after_seconds=retry_after(headers))
         except (anthropic.APITimeoutError, httpx2.TimeoutException) as error:
-            kind = "unreachable" if was_never_sent(error) else "timeout"
-            return _broken(progress, _failure(kind, describe_cause(error), progress))
+            return _broken(
+                progress,
+                _failure("unreachable" if was_never_sent(error) else "timeout", describe_cause(error), progress),
+            )
         except (anthropic.APIConnectionError, httpx2.TransportError) as error:
-            kind = "unreachable" if was_never_sent(error) else "connection"
+            kind = "unreachable" if was_never_sent(error) else kind_of(error, "connection")
             return _broken(progress, _failure(kind, describe_cause(error), progress))
         except TimeoutError:
             late = f"no complete reply within {deadline_seconds:g} seconds"
             return _broken(progress, _failure("deadline", late, progress))
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        except TooLarge as error:
+            return _broken(progress, _failure("too_large", str(error), progress))
+        except Exception as error:  # noqa: BLE001
+            # Whatever else the SDK or what is beneath it makes of what came: the server's answer was none that a reply
+            # could be read from, and the other trials go on.
             return _broken(progress, _failure("malformed_stream", describe_cause(error), progress))
 
     async def _read(
@@ -172,19 +193,21 @@ class AnthropicModel:
             **request_body(request), extra_headers={"x-workbench-draw": str(draw)}
         )
         async with asyncio.timeout(deadline_seconds) as deadline, call as response:
-            progress.request_id = response.headers.get("request-id") or response.headers.get("x-request-id")
+            progress.request_id = name_of(response.headers.get("request-id") or response.headers.get("x-request-id"))
             if on_limits is not None:
                 on_limits(rate_limits(response.headers))
             content_type = response.headers.get("content-type", "")
-            if not content_type.startswith("text/event-stream"):
-                return Attempt(failure=_not_a_stream(content_type, await response.read(), progress))
+            if not content_type.lower().startswith("text/event-stream"):
+                beginning = await anext(response.iter_bytes(_QUOTED_BYTES), b"")  # and no more: it may have no end
+                return Attempt(failure=_not_a_stream(content_type, beginning, progress))
             events = Events()
             async for chunk in response.iter_bytes():
                 for event in events.complete_with(chunk):
                     failure = progress.take(event, on_text)
                     if failure is not None:
-                        message = without_credentials(failure.message)
-                        return Attempt(reply=progress.partial(), failure=replace(failure, message=message))
+                        return Attempt(
+                            reply=progress.partial(), failure=replace(failure, message=shown(failure.message))
+                        )
                 if progress.stop_reason is not None:
                     # The reply is complete and paid. What the stream still says is waited for, but not for long: a
                     # server that keeps the connection open must not keep the trial.
@@ -202,17 +225,18 @@ class AnthropicModel:
         body = {name: value for name, value in request_body(request).items() if name not in ("max_tokens", "stream")}
         try:
             counted = await self.client.messages.count_tokens(**body, timeout=CONNECT_SECONDS)
-        except (anthropic.APIError, httpx2.TransportError, json.JSONDecodeError):
+        except (anthropic.AnthropicError, httpx2.HTTPError, ValueError, RecursionError):
             return None
-        tokens = getattr(counted, "input_tokens", None)  # a page instead of JSON comes as text
-        return tokens if isinstance(tokens, int) and tokens > 0 else None
+        # A page instead of JSON comes as text, and a field as whatever it is.
+        return usage_of({"input_tokens": getattr(counted, "input_tokens", None)}).input_tokens or None
 
 
 def _not_a_stream(content_type: str, body: bytes, progress: PartialReply) -> Failure:
-    found = without_credentials(body[:200].decode("utf-8", "replace"))
+    found = without_credentials(body.decode("utf-8", "replace"))
+    what = shown(content_type) or "no content type"
     return Failure(
         type="not_a_stream",
-        message=f"the server answered 200 with {content_type or 'no content type'} instead of a stream: {found!r}",
+        message=f"the server answered 200 with {what} instead of a stream: {found!r}",
         status=200,
         request_id=progress.request_id,
     )

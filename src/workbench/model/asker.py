@@ -3,7 +3,7 @@
 waits for its persona to be cached, for its turn, for money      (`_attempt`, `_sent`)
   -> asked -> the attempt is written -> what next?               (`_tried`)
        whole reply ................. settled
-       failed like every trial ..... the run ends
+       failed like every trial ..... the run ends, or its variant
        not worth another try ....... settled, failed
        worth one, and time left .... waits, and from the top
 """
@@ -22,7 +22,7 @@ from workbench.ledger.leases import Leases
 from workbench.ledger.store import Ledger
 from workbench.model.api import DEADLINE_SECONDS, STOPPED, Attempt, Model, OnText
 from workbench.model.limiter import Limiter, family_of
-from workbench.model.retrying import STREAMS, Retry, is_overload
+from workbench.model.retrying import STREAMS, EndsVariant, Retry, is_overload
 from workbench.model.tracing import describe_settled, tracer, trial_span
 from workbench.model.warming import Turn, Warming
 from workbench.trial.trial import Endpoint, Failure, Trial, Usage
@@ -111,13 +111,17 @@ class Asker:
         Raises:
             LedgerError: the attempt is not on disk.
             LeaseLost: somebody else may be asking for it; it was not sent again.
-            SetupError: it failed in a way that every trial would.
+            SetupError: it failed in a way that every trial would, or, as `EndsVariant`, every one of its variant.
             BudgetError: its worst case does not fit beside what is spent.
         """
         if self._tracer is None:
             return await self._tried(trial, agent, on_text, on_retry)
         with trial_span(self._tracer, trial) as span:
-            settled = await self._tried(trial, agent, on_text, on_retry)
+            try:
+                settled = await self._tried(trial, agent, on_text, on_retry)
+            except EndsVariant as ends:
+                describe_settled(span, ends.trial)
+                raise
             describe_settled(span, settled)
         return settled
 
@@ -152,8 +156,8 @@ class Asker:
             if settled.failure is None or settled.failure.type == STOPPED.type:
                 return settled
 
-            if (error_for_all := self._retry.why_run_ends(settled.failure, trial.endpoint, trial)) is not None:
-                raise error_for_all
+            if (ends := self._retry.why_it_ends(settled.failure, trial.endpoint, settled)) is not None:
+                raise ends
             wait = self._retry.seconds_before_try(attempt, attempts)
             patience = min(self._retry.patience_with(settled.failure), self._deadline_seconds)
             # Patience is for a server that answers nobody. One that answered another trial while this one waited for
@@ -243,7 +247,7 @@ class Asker:
     def _limiter(self, trial: Trial) -> Limiter:
         limited = (trial.endpoint, family_of(trial.request.model))
         if limited not in self._limiters:
-            self._limiters[limited] = Limiter(self._most)
+            self._limiters[limited] = Limiter(self._most, longest_pause_seconds=self._retry.longest_seconds)
         return self._limiters[limited]
 
     async def _write(self, settled: Trial, agent: Agent) -> None:

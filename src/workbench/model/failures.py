@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.secrets import without_secrets
 from workbench.trial.trial import Failure
@@ -19,20 +20,44 @@ SPEND_LIMITS = ("enforced_spend_limit_reached", "contract_spend_limit_reached")
 
 _SECRET_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_IDENTITY_TOKEN")
 _LONGEST_MESSAGE = 500
+_LONGEST_READ = 4 * _LONGEST_MESSAGE
+"""So much of what a server says is looked through for credentials, which takes time."""
+
+_OURS = frozenset(
+    {"unreachable", "connection", "timeout", "deadline", "broken_stream", "malformed_stream", "not_a_stream", "stopped"}
+    | {"too_large", "redirected", "not_decodable"}
+)
+_TYPE = re.compile(r"(?!batch_)[a-z][a-z0-9_]{0,59}")
+
+
+def type_of_server(said: Any) -> str | None:
+    """The type that a server gives its error; `None`: it gives none, or one of those that are ours to give: only we can
+    say, for one, that a request was never sent, and so costs nothing."""
+    return said if isinstance(said, str) and _TYPE.fullmatch(said) and said not in _OURS else None
 
 
 def status_failure(error: APIStatusError) -> Failure:
     """What a server refused with a status, under the name that the API gives it."""
+    code = error.error_code
+    if 300 <= error.status_code < 400:
+        where = error.response.headers.get("location", "another address")
+        return Failure(
+            type="redirected",
+            message=f"the server sends on to {shown(where)}, and no prompt is sent after it: set ANTHROPIC_BASE_URL to "
+            "the address that answers",
+            status=error.status_code,
+        )
     return Failure(
-        type=error.error_code if error.error_code in SPEND_LIMITS else error.type or f"http_{error.status_code}",
-        message=without_credentials(str(error.api_message or error.message))[:_LONGEST_MESSAGE],
+        type=code if code in SPEND_LIMITS else type_of_server(error.type) or f"http_{error.status_code}",
+        message=shown(str(error.api_message or error.message)),
         status=error.status_code,
         request_id=error.request_id,
     )
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the server asks to wait: `retry-after-ms`, or `retry-after` as seconds or as a date."""
+    """Seconds that the server asks to wait: `retry-after-ms`, or `retry-after` as seconds or as a date. They may be
+    infinite. `None`: it does not ask, or not in a way that can be understood."""
     try:
         if "retry-after-ms" in headers:
             return max(0.0, float(headers["retry-after-ms"]) / 1000)
@@ -42,14 +67,28 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         if value.strip()[:1].isdigit():
             return float(value)
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, TypeError, IndexError, OverflowError, OSError):
         return None
+
+
+def shown(text: str) -> str:
+    """What a server says, as it may be stored and shown: its beginning, without credentials."""
+    return without_credentials(text[:_LONGEST_READ])[:_LONGEST_MESSAGE]
 
 
 def describe_cause(error: BaseException) -> str:
     """What was wrong beneath an error of the SDK, which itself says little more than that there was one."""
     cause = error.__cause__ or error
-    return without_credentials(f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__)
+    return shown(f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__)
+
+
+def kind_of(error: BaseException | None, otherwise: str) -> str:
+    """The type of failure that an error names itself (see `wire.Refused`), else the other."""
+    while error is not None:
+        if isinstance(kind := getattr(error, "kind", None), str):
+            return kind
+        error = error.__cause__
+    return otherwise
 
 
 def was_never_sent(error: BaseException | None) -> bool:

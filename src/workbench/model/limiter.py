@@ -32,8 +32,9 @@ def family_of(model: str) -> str:
 class Limiter:
     """The requests of one model family. Used in one event loop; `limit` and `reason` may be read from anywhere."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, longest_pause_seconds: float = LONGEST_PAUSE_SECONDS) -> None:
         self.most = most
+        self._longest_pause_seconds = longest_pause_seconds
         self.limit = float(min(most, FIRST_LIMIT))
         self.in_flight = 0
         self.answered_at = float("-inf")
@@ -129,7 +130,7 @@ class Limiter:
         return max(0.0, self._paused_until - time.monotonic())
 
     def _pause(self, seconds: float, why: str) -> None:
-        until = time.monotonic() + min(seconds, LONGEST_PAUSE_SECONDS)
+        until = time.monotonic() + min(seconds, self._longest_pause_seconds)
         if until > self._paused_until:
             self._paused_until = until
             self._paused_because = why

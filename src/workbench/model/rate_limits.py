@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+_MOST_DIGITS = 15
 _KINDS = ("requests", "tokens", "input-tokens", "output-tokens")
 
 
@@ -33,8 +34,16 @@ def rate_limits(headers: Mapping[str, str]) -> tuple[RateLimit, ...]:
         try:
             seconds = datetime.fromisoformat(reset).timestamp() - time.time()
             found.append(
-                RateLimit(kind=kind, limit=int(limit), remaining=int(remaining), seconds_to_reset=max(0.0, seconds))
+                RateLimit(
+                    kind=kind, limit=_count(limit), remaining=_count(remaining), seconds_to_reset=max(0.0, seconds)
+                )
             )
-        except ValueError:
+        except (ValueError, OverflowError, OSError):  # a day before or after what the clock knows
             continue
     return tuple(found)
+
+
+def _count(told: str) -> int:
+    if len(told) > _MOST_DIGITS:
+        raise ValueError(f"a limit of {len(told)} characters")
+    return int(told)

@@ -2,7 +2,8 @@
 for message batches alike.
 
     the failure of an attempt
-      is the same for every trial ......... the run ends, with advice        why_run_ends
+      is the same for every trial ......... the run ends, with advice        why_it_ends
+      is the same for its variant ......... the variant ends, by name        why_it_ends
       is worth another try ................ waits: 0.5 s, 1 s, 2 s ...       seconds_before_try
         and patience is at its end ........ the trial is failed              patience_with
         and nobody was ever there ......... the run ends                     why_nobody_is_there
@@ -27,9 +28,11 @@ _MOST_GROWTHS = 60
 """A power of more would not be a number; by then every wait is the longest."""
 
 _ADVICE = {
-    400: "the request of task {task!r} is not accepted as it is",
     401: "check ANTHROPIC_API_KEY (or the profile) for this address",
     402: "check the account's credit",
+}
+_ADVICE_FOR_VARIANT = {
+    400: "the request of task {task!r} is not accepted as it is",
     403: "the key may not use this model or workspace",
     404: "check the model id {model!r} and ANTHROPIC_BASE_URL",
 }
@@ -41,6 +44,14 @@ _ADVICE_FOR_BATCHES = {
     404: "it seems to serve no Message Batches: leave out via='batch'",
     413: "it does not accept the batch as it is",
 }
+
+
+class EndsVariant(SetupError):
+    """Every trial of one variant would fail as this one did; those of others may not."""
+
+    def __init__(self, message: str, *, trial: Trial) -> None:
+        super().__init__(message)
+        self.trial = trial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +75,8 @@ class Retry:
     """The statuses after which another try may help; the types of failures without a status are known here."""
     ends_run: Mapping[int, str] = field(default_factory=lambda: _ADVICE)
     """By status that every trial would be answered with: what to do about it."""
+    ends_variant: Mapping[int, str] = field(default_factory=lambda: _ADVICE_FOR_VARIANT)
+    """By status that every trial of one variant would be answered with, for it is about its model or its request."""
     what_stays: str = "What was answered before is in the ledger."
     """Said with that: what is not lost."""
 
@@ -86,17 +99,19 @@ class Retry:
         """For how many seconds in vain a trial that failed like this goes on."""
         return self.patience_without_server_seconds if failure.type in _NO_SERVER else self.patience_seconds
 
-    def why_run_ends(self, failure: Failure, endpoint: Endpoint, trial: Trial | None = None) -> SetupError | None:
-        """What to raise where every trial would fail like this; `None`: others may not."""
+    def why_it_ends(self, failure: Failure, endpoint: Endpoint, trial: Trial | None = None) -> SetupError | None:
+        """What to raise where every trial would fail like this, or, as `EndsVariant`, every one of the variant of this
+        trial, which has failed so; `None`: another may not."""
         found = f"{endpoint.label} answered {failure.status} {failure.type}: {failure.message}"
         if failure.type in SPEND_LIMITS:
             return SetupError(f"{found}; waiting does not help: raise the limit, then run the same again")
-        advice = self.ends_run.get(failure.status or 0)
-        if advice is None:
+        status = failure.status or 0
+        if status in self.ends_run:
+            return SetupError(f"{found}; {self.ends_run[status]}. {self.what_stays}")
+        if trial is None or status not in self.ends_variant:
             return None
-        if trial is not None:
-            advice = advice.format(task=trial.task_id, model=trial.request.model)
-        return SetupError(f"{found}; {advice}. {self.what_stays}")
+        advice = self.ends_variant[status].format(task=trial.task_id, model=trial.request.model)
+        return EndsVariant(f"{found}; {advice}. {self.what_stays}", trial=trial)
 
     def why_nobody_is_there(self, failure: Failure, endpoint: Endpoint) -> SetupError | None:
         """What to raise after all patience where there was never a connection; `None`: there was one."""
@@ -119,6 +134,7 @@ BATCHES = Retry(
     patience_seconds=3600.0,
     patience_without_server_seconds=3600.0,
     ends_run=_ADVICE_FOR_BATCHES,
+    ends_variant={},
     what_stays="Batches that were sent before go on.",
 )
 """How often to look at batches, and for how long every look may fail; the batches go on after that, too."""

@@ -1,8 +1,13 @@
-"""A reply while it streams: from the bytes of server-sent events to text, stop reason and usage."""
+"""A reply while it streams: from the bytes of server-sent events to text, stop reason and usage.
+
+Nothing that a server says is trusted to have the right type. What is not as the API has it is a `ValueError` where the
+reply cannot be told without it, and unknown where it can.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -10,24 +15,35 @@ from typing import Any
 
 from jiter import from_json
 
-from workbench.secrets import without_secrets
+from workbench.model.failures import type_of_server
 from workbench.trial.trial import Failure, Reply, Usage, shared
+
+MOST_TEXT = 16_000_000
+"""Characters of one reply; no model writes as many."""
+MOST_EVENT_BYTES = 32_000_000
+_MOST_TOKENS = 10**9
+"""No request has as many; a larger number is none."""
+_LONGEST_NAME = 200
+_MOST_DETAILS = 20_000
+
+_log = logging.getLogger(__name__)
+
+
+class TooLarge(ValueError):
+    """More than is taken of one reply."""
 
 
 class PartialReply:
     """A reply while it comes: fed with the events of a stream, readable at any time."""
 
-    def __init__(
-        self,
-        *,
-        on_first_token: Callable[[], None] | None = None,
-        scrub: Callable[[str], str] = without_secrets,
-    ) -> None:
+    def __init__(self, *, on_first_token: Callable[[], None] | None = None) -> None:
         self.request_id: str | None = None
         self.stop_reason: str | None = None
+        """Once it is there the text is complete, whatever comes after it."""
         self._on_first_token = on_first_token
-        self._scrub = scrub
         self._pieces: list[str] = []
+        self._characters = 0
+        self._has_ended = False
         self._stop_details: Mapping[str, Any] | None = None
         self._model = ""
         self._usage: dict[str, Any] = {}
@@ -35,105 +51,198 @@ class PartialReply:
         self._began = time.perf_counter()
         self._first: float | None = None
 
-    def take(self, event: Mapping[str, Any], on_text: Callable[[str], None] | None) -> Failure | None:
-        """Adds one event; a failure is what an `error` event says."""
-        kind = event["type"]
+    def take(self, event: Any, on_text: Callable[[str], None] | None) -> Failure | None:
+        """Adds one event; a failure is what an `error` event says.
+
+        Raises:
+            ValueError: it is none.
+        """
+        kind = event.get("type") if isinstance(event, dict) else None
+        if self.stop_reason is not None and not (kind == "message_delta" and not self._has_ended):
+            # The reply is whole and paid. Usage may still come with a `message_delta`, until the end is said.
+            if kind == "message_stop":
+                self._has_ended = True
+            elif kind != "ping":
+                _log.info("ignored after the end of reply %s: %.200s", self.request_id, event)
+            return None
         if kind == "content_block_delta":
             if self._first is None:
                 self._first = time.perf_counter()
                 if self._on_first_token is not None:
                     self._on_first_token()
-            if event["delta"].get("type") == "text_delta":
-                self._add(event["delta"]["text"], on_text)
-        elif kind == "content_block_start" and event["content_block"].get("type") == "text":
-            self._add(event["content_block"].get("text") or "", on_text)
+            delta = _mapping(event.get("delta"))
+            if delta.get("type") == "text_delta":
+                self._add(delta.get("text"), on_text)
+        elif kind == "content_block_start":
+            block = _mapping(event.get("content_block"))
+            if block.get("type") == "text":
+                self._add(block.get("text") or "", on_text)
         elif kind == "message_start":
-            self._model = event["message"].get("model") or ""
-            self._usage.update(event["message"].get("usage") or {})
+            message = _mapping(event.get("message"))
+            self._model = name_of(message.get("model")) or ""
+            self._add_usage(message.get("usage"))
         elif kind == "message_delta":
-            self.stop_reason = event["delta"].get("stop_reason")
-            self._stop_details = event["delta"].get("stop_details")
-            self._usage.update({name: n for name, n in (event.get("usage") or {}).items() if n is not None})
-            self._output_is_final = "output_tokens" in (event.get("usage") or {})
+            self._end(_mapping(event.get("delta")), event.get("usage"))
         elif kind == "error":
-            error = event.get("error") or {}
+            error = event.get("error")
+            said = error if isinstance(error, dict) else {}
             return Failure(
-                type=str(error.get("type") or "api_error"),
-                message=f"in the stream: {error.get('message') or error}",
+                type=type_of_server(said.get("type")) or "api_error",
+                message=f"in the stream: {said.get('message') or error}"[:_MOST_DETAILS],
                 status=200,
                 request_id=self.request_id,
             )
+        elif kind is None:
+            raise ValueError("an event without a type")
         return None
 
     def partial(self) -> Reply:
         """The reply as far as it has come. Output tokens are unknown until the stream says them at its end."""
         now = time.perf_counter()
+        usage = dict(self._usage)
+        if not self._output_is_final:
+            usage.pop("output_tokens", None)
         return Reply(
-            text=self._scrub("".join(self._pieces)),  # here, so that what is replayed is what was seen
+            text="".join(self._pieces),
             stop_reason=shared(self.stop_reason),
-            stop_details=details_without_secrets(self._stop_details, self._scrub),
+            stop_details=self._stop_details,
             model=shared(self._model),
-            usage=Usage(
-                input_tokens=self._usage.get("input_tokens"),
-                output_tokens=self._usage.get("output_tokens") if self._output_is_final else None,
-                cache_creation_input_tokens=self._usage.get("cache_creation_input_tokens"),
-                cache_read_input_tokens=self._usage.get("cache_read_input_tokens"),
-                cache_creation_1h_input_tokens=(self._usage.get("cache_creation") or {}).get(
-                    "ephemeral_1h_input_tokens"
-                ),
-                service_tier=shared(self._usage.get("service_tier")),
-            ),
+            usage=usage_of(usage),
             request_id=self.request_id,
             seconds_to_first_token=None if self._first is None else self._first - self._began,
             seconds=now - self._began,
             at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
 
-    def _add(self, text: str, on_text: Callable[[str], None] | None) -> None:
-        if text:
-            self._pieces.append(text)
-            if on_text is not None:
-                on_text(text)
+    def _add(self, text: Any, on_text: Callable[[str], None] | None) -> None:
+        if not isinstance(text, str):
+            raise ValueError(f"{type(text).__name__} where the text of a reply should be")
+        if not text:
+            return
+        self._characters += len(text)
+        if self._characters > MOST_TEXT:
+            raise TooLarge(f"a reply of more than {MOST_TEXT:,} characters")
+        self._pieces.append(text)
+        if on_text is not None:
+            on_text(text)
+
+    def _end(self, delta: Mapping[str, Any], usage: Any) -> None:
+        if self.stop_reason is None:
+            self.stop_reason = name_of(delta.get("stop_reason"))
+            self._stop_details = details_of(delta.get("stop_details"))
+        self._add_usage(usage)
+        self._output_is_final |= isinstance(usage, dict) and "output_tokens" in usage
+
+    def _add_usage(self, usage: Any) -> None:
+        if isinstance(usage, dict):
+            self._usage.update({name: n for name, n in usage.items() if n is not None})
+        elif usage is not None:
+            self._usage["input_tokens"] = usage  # whatever it says, it is no usage: see `usage_of`
 
 
-def details_without_secrets(
-    details: Mapping[str, Any] | None, scrub: Callable[[str], str] = without_secrets
-) -> Mapping[str, Any] | None:
-    """What the API says of a refusal, which may repeat what was said to the model."""
-    if details is None:
+def usage_of(said: Any, *, in_batch: bool = False) -> Usage:
+    """The usage that a server tells. What is no whole number of 0 or more is unknown; where a kind of input is unknown
+    though it was told, all of the input is, and a budget counts the worst case.
+
+    "batch" as the tier of a reply that was streamed is not believed: it would halve its price.
+    """
+    told = said if isinstance(said, dict) else {"input_tokens": said}
+    counts = {name: _count(told.get(name)) for name in _COUNTED}
+    written = counts["cache_creation_input_tokens"]
+    for_an_hour, is_odd = _for_an_hour(told.get("cache_creation"))
+    if is_odd:
+        for_an_hour = written
+    if any(told.get(name) is not None and counts[name] is None for name in _INPUT) or (is_odd and written is None):
+        counts |= dict.fromkeys(_INPUT)
+    tier = name_of(told.get("service_tier"))
+    return Usage(
+        **counts,
+        cache_creation_1h_input_tokens=for_an_hour,
+        service_tier=shared(tier) if in_batch or tier != "batch" else None,
+    )
+
+
+_INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+_COUNTED = (*_INPUT, "output_tokens")
+
+
+def _for_an_hour(said: Any) -> tuple[int | None, bool]:
+    """How much of what was written into the cache is kept for an hour, which costs more; and whether it was told in a
+    way that cannot be understood."""
+    told = said.get("ephemeral_1h_input_tokens") if isinstance(said, dict) else said
+    count = _count(told) if isinstance(said, dict) else None
+    return count, told is not None and count is None
+
+
+def _count(said: Any) -> int | None:
+    return said if type(said) is int and 0 <= said <= _MOST_TOKENS else None
+
+
+def name_of(said: Any) -> str | None:
+    """A name that a server gives: of a model, a stop reason, a request; `None`: it is no text, or none at all."""
+    return said[:_LONGEST_NAME] if isinstance(said, str) and said else None
+
+
+def details_of(said: Any) -> Mapping[str, Any] | None:
+    """What the API says of a refusal; `None` where it is no object, or not one that can be kept as JSON."""
+    if not isinstance(said, dict):
         return None
-    found: Mapping[str, Any] = json.loads(scrub(json.dumps(details, ensure_ascii=False)))
-    return found
+    try:
+        kept = json.dumps(said, ensure_ascii=False, allow_nan=False)
+    except (ValueError, RecursionError):
+        return None
+    return said if len(kept) <= _MOST_DETAILS else None
+
+
+def _mapping(said: Any) -> Mapping[str, Any]:
+    if not isinstance(said, dict):
+        raise ValueError(f"{type(said).__name__} where an object should be")
+    return said
 
 
 class Events:
     """Server-sent events as their JSON data. Lines end in LF or CRLF only: U+2028 may stand inside the data."""
 
     def __init__(self) -> None:
-        self._waiting = b""
+        self._line: list[bytes] = []  # the pieces of one that has not ended; joined once, however many they are
         self._data: list[bytes] = []
+        self._waiting = 0
 
-    def complete_with(self, chunk: bytes) -> Iterator[Mapping[str, Any]]:
-        """The events that end in this chunk of the stream."""
-        *lines, self._waiting = (self._waiting + chunk).split(b"\n")
-        for line in lines:
-            line = line.removesuffix(b"\r")
+    def complete_with(self, chunk: bytes) -> Iterator[Any]:
+        """The events that end in this chunk of the stream.
+
+        Raises:
+            ValueError: one is no JSON.
+            TooLarge: one has more than `MOST_EVENT_BYTES`.
+        """
+        self._waiting += len(chunk)
+        head, *lines = chunk.split(b"\n")
+        self._line.append(head)
+        for following in lines:
+            line = b"".join(self._line).removesuffix(b"\r")
+            self._line = [following]
             if line.startswith(b"data:"):
                 self._data.append(line[5:].removeprefix(b" "))
-            elif not line and self._data:
-                data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-                self._data.clear()
-                yield readable_json(data)
+            elif not line:
+                data, self._data = b"\n".join(self._data), []
+                self._waiting = len(following)
+                if data:
+                    yield readable_json(data)
+        if self._waiting > MOST_EVENT_BYTES:
+            raise TooLarge(f"an event of more than {MOST_EVENT_BYTES:,} bytes")
 
 
 def readable_json(data: bytes) -> Any:
     """JSON without lone surrogates, which an escape such as `\\ud83d` may make and nothing can store.
 
     Raises:
-        json.JSONDecodeError, UnicodeDecodeError: it is none.
+        ValueError: it is none, or nothing that could be read: nested too deep, a number of thousands of digits.
     """
     try:
         return from_json(data)
     except ValueError:
-        value = json.loads(data.decode())
-        return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+        try:
+            value = json.loads(data.decode())
+            return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+        except RecursionError:
+            raise ValueError("JSON that is nested too deep") from None

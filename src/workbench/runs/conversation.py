@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from workbench.errors import EstimateOnly, PlanError, ReplayMiss, SetupError
 from workbench.model.endpoint import choose_endpoint
 from workbench.runs.estimate_only import is_estimate_only
 from workbench.runs.plan import refuse_half_characters
 from workbench.runs.runner import known_trials
-from workbench.runs.settings import Mode
+from workbench.runs.settings import Mode, RunSettings
 from workbench.trial.trial import Endpoint, Run, Trial
 
 if TYPE_CHECKING:
-    from workbench.definition.agent import Agent
     from workbench.ledger.store import Ledger
 
 
@@ -29,6 +28,9 @@ def answer_reply(
     reply: str | None = None,
     mode: Mode = "top-up",
     ledger: Ledger | str | Path | None = None,
+    budget_usd: float | None = None,
+    budget_tokens: int | None = None,
+    budget_scope: str | None = None,
 ) -> Run:
     """The run with one more of its `follow_ups`: this text said to the reply of a trial, and what came back.
 
@@ -37,19 +39,28 @@ def answer_reply(
     since. Blocks until it has come; a failing answer is a trial with a `failure`. An interrupt stops it and is raised
     again.
 
-    `mode` is that of `run_trials`: "top-up" asks for what the ledger does not hold, "replay" asks nobody, "fresh" asks
-    anew. It is asked where the run was answered, within the budget of the environment, and not graded.
+    `mode` and the budgets are those of `run_trials`: "top-up" asks for what the ledger does not hold, and waits where
+    another process is asking for the very same; "replay" asks nobody; "fresh" asks anew, and pays anew whoever asks for
+    the same beside it. Without a `budget_scope` the run and what is said to its replies share a budget. It is asked
+    where the run was answered, and not graded.
 
     Raises:
         PlanError: the run has no such trial, there is no reply to answer, nothing is said, or the mode is unknown.
         SetupError: the run was answered elsewhere than here, or as `run_trials`.
-        BudgetError: the budget of the environment is used up.
+        BudgetError: the budget, or that of the environment, is used up.
         ReplayMiss: a replay needs what the ledger does not hold; says what differs from the nearest recorded.
         LedgerError: the reply could not be saved.
         EstimateOnly: it would be asked for where only an estimate is wanted.
     """
-    if mode not in get_args(Mode):
-        raise PlanError(f"mode is {mode!r}; it is one of {', '.join(get_args(Mode))}")
+    settings = RunSettings(
+        ledger=ledger,
+        mode=mode,
+        concurrency=1,
+        budget_usd=budget_usd,
+        budget_tokens=budget_tokens,
+        budget_scope=budget_scope,
+        progress=False,
+    )
     turns = _turns(run, variant, task_id, repeat)
     with_reply = turns if reply is not None else [trial for trial in turns if has_reply(trial)]
     planned = follow_up((with_reply or turns)[-1], text, reply=reply)
@@ -57,7 +68,7 @@ def answer_reply(
     if found.reply is None:
         if mode == "replay":
             raise _miss(found, ledger)
-        found = _asked(found, run.variants[variant], ledger)
+        found = _asked(found, run, settings)
     return replace(run, follow_ups=(*run.follow_ups, found))
 
 
@@ -96,28 +107,16 @@ def _turns(run: Run, variant: str, task_id: str, repeat: int) -> list[Trial]:
     return found
 
 
-def _asked(trial: Trial, agent: Agent, ledger: Ledger | str | Path | None) -> Trial:
+def _asked(trial: Trial, run: Run, settings: RunSettings) -> Trial:
+    """As a run of this one trial, so that it leases what it asks for and stays within the budget of the run."""
     if is_estimate_only():
         raise EstimateOnly("only an estimate was asked for: the answer to a reply was not sent")
     _refuse_elsewhere(trial.endpoint)
-    from workbench.runs.start import start_trial
+    from workbench.runs.missing import ask_missing
 
-    started = start_trial(
-        trial.request,
-        agent=agent,
-        endpoint=trial.endpoint,
-        variant=trial.variant,
-        task_id=trial.task_id,
-        repeat=trial.repeat,
-        twin=trial.twin,
-        ledger=ledger,
-    )
-    try:
-        return started.result()
-    except KeyboardInterrupt:
-        started.stop()
-        started.wait()
-        raise
+    trials = [trial]
+    ask_missing(trials, run.variants, settings, limits=settings.limits(run.trials))
+    return trials[0]
 
 
 def _refuse_elsewhere(endpoint: Endpoint) -> None:

@@ -19,7 +19,8 @@ from workbench.model.anthropic import retirement_of
 from workbench.model.asker import Asker
 from workbench.model.batches.ask import BatchProgress, BatchSettings, ask_batch
 from workbench.model.loop import Started
-from workbench.model.retrying import BATCHES, STREAMS
+from workbench.model.retrying import BATCHES, STREAMS, EndsVariant
+from workbench.model.tracing import trace_settled, tracer
 from workbench.runs.progress import ProgressBar, Tally, progress_bar
 from workbench.runs.settings import RunSettings
 from workbench.trial.trial import Endpoint, Request, Trial, Via
@@ -93,7 +94,8 @@ def _given_back(run: _AskingAll) -> Iterator[None]:
 class _AskingAll:
     """The trials of a plan on their way: who is in flight, who waits, what is settled.
 
-    What would fail for every trial lets those in flight end, asks for no more, and is raised then.
+    What would fail for every trial lets those in flight end, asks for no more, and is raised then. What would fail for
+    every trial of one variant ends that variant: its other trials fail unasked, with the same failure.
     """
 
     def __init__(self, agents: Mapping[str, Agent], ledger: Ledger, trials: list[Trial], settings: RunSettings) -> None:
@@ -106,6 +108,8 @@ class _AskingAll:
         self._batches: dict[Endpoint, BatchProgress] = {}
         self._leases = Leases(ledger)
         self._asked_by_others = 0
+        self._ended: dict[str, EndsVariant] = {}
+        self._variants = {self.trials[index].variant for index in self._missing()}
         self._count = sum(1 for _ in self._missing())
         self.tally = Tally(from_ledger=len(trials) - self._count)
 
@@ -171,6 +175,8 @@ class _AskingAll:
                 await ask_but(())  # paid anew whatever others are asking for, so it leases nothing and waits for nobody
             else:
                 await self._share(ask_but, lambda elsewhere: elsewhere.keys)
+            if self._ended and self._variants <= self._ended.keys():
+                raise next(iter(self._ended.values()))  # nothing was left to go on with
 
     async def _share(
         self, ask_but: Callable[[Collection[str]], Awaitable[None]], others: Callable[[Elsewhere], frozenset[str]]
@@ -226,13 +232,10 @@ class _AskingAll:
 
     async def _ask_from(self, queue: Iterator[int], asker: Asker) -> None:
         for index in queue:
-            trial = self.trials[index]
             try:
-                settled = await asker.until_settled(
-                    trial, self._agents[trial.variant], on_retry=partial(self.tally.waits, index)
-                )
+                settled = await self._settled(index, asker)
                 if settled.outcome == "failed":
-                    await self._leases.give_back([trial.key])  # whoever waits for it may try it now
+                    await self._leases.give_back([settled.key])  # whoever waits for it may try it now
             except LeaseLost:
                 return  # it stays missing, and is shared out anew
             except WorkbenchError as error:
@@ -244,8 +247,26 @@ class _AskingAll:
             if settled.outcome == "stopped" or asker.is_ending or _is_cancelled():
                 return
 
+    async def _settled(self, index: int, asker: Asker) -> Trial:
+        trial = self.trials[index]
+        if (ended := self._ended.get(trial.variant)) is not None:
+            return trial.replace(failure=ended.trial.failure)
+        try:
+            return await asker.until_settled(
+                trial, self._agents[trial.variant], on_retry=partial(self.tally.waits, index)
+            )
+        except EndsVariant as ends:
+            self._ended.setdefault(trial.variant, ends)
+            return ends.trial
+
+    def say_what_ended(self) -> None:
+        """Names each variant that was not asked to its end, and why."""
+        for variant, ends in self._ended.items():
+            print(f"Variant {variant!r} was not asked any more: {ends}", flush=True)
+
     async def ask_in_batches(self) -> None:
         """The same through Message Batches."""
+        traces = tracer()
 
         async def ask_but(theirs: Collection[str]) -> None:
             try:
@@ -272,6 +293,8 @@ class _AskingAll:
             )
             async with aclosing(asking) as settling:
                 async for position, settled in settling:
+                    if traces is not None and not settled.from_ledger:
+                        trace_settled(traces, settled)
                     self._settle(missing[position], settled)
 
         if self._settings.is_fresh:
@@ -342,6 +365,7 @@ def _wait_for(run: _AskingAll, settings: RunSettings) -> None:
         _close_bar(bar, run, shown=shown)
         raise
     _close_bar(bar, run, shown=shown)
+    run.say_what_ended()
 
 
 def _close_bar(bar: ProgressBar, run: _AskingAll, *, shown: bool) -> None:

@@ -18,6 +18,7 @@ from workbench.markup import counted
 from workbench.model.api import DEADLINE_SECONDS, OpenModel
 from workbench.model.endpoint import endpoint_at, open_model
 from workbench.model.retrying import Retry
+from workbench.model.tracing import trace_graded, tracer
 from workbench.runs.estimate_only import is_estimate_only, write_estimate_and_end
 from workbench.runs.plan import CONCURRENCY, Plan
 from workbench.runs.progress import Tally, progress_bar
@@ -53,7 +54,8 @@ def run_trials(
     fail for every trial stops the run.
 
     `mode` is "top-up", "replay" (nothing is asked, wherever the answers came from) or "fresh" (all is asked anew,
-    and the newest answers count from then on). `via="batch"` sends Message Batches, at half the price and within
+    and the newest answers count from then on). A "fresh" run waits for nobody: beside a "top-up" of the same trials it
+    pays for them once more. `via="batch"` sends Message Batches, at half the price and within
     a day. The budgets bound what all runs of this very plan spend in all, earlier and killed ones included, or what
     all runs with this ledger and the same `budget_scope` spend: the worst case is reserved in the ledger before each
     request. What a "fresh" run asks anew is paid anew, also what a run beside it is asking for, and counts beside what
@@ -109,11 +111,14 @@ def run_trials(
         )
     _ask_for_missing(plan, trials, settings)
     tasks = {task.id: task for task in plan.tasks}
+    traces = tracer()
     paid = find_paid(ledger, [trial.key for trial in trials if trial.paid is None])
     for index, trial in enumerate(trials):  # one by one, so that no trial is there twice at any time
         if trial.paid is None:
             trial = trial.replace(paid=paid.get(trial.key))
         trials[index] = grade_trial(trial, tasks[trial.task_id], plan.graders[trial.task_id])
+        if traces is not None:
+            trace_graded(traces, trials[index])
     return Run(
         variants=plan.variants,
         tasks=plan.tasks,

@@ -191,15 +191,13 @@ class Trying:
             self.asked = asked
             self.runs = tuple(
                 VariantRun(
+                    plan,
                     [trial for trial in planned if trial.variant == name],
-                    agent=agent,
-                    tasks={task.id: task for task in plan.tasks},
-                    graders=plan.graders,
                     start=self._start,
                     ledger=self._ledger,
                     on_turn=self._turned,
                 )
-                for name, agent in plan.variants.items()
+                for name in plan.variants
             )
             self._on_begin(self.runs)
             for run in self.runs:

@@ -13,15 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal
 
-from workbench.definition.agent import Agent
 from workbench.errors import LedgerError, PlanError, WorkbenchError
 from workbench.ledger.paid import find_paid
 from workbench.ledger.store import Ledger
 from workbench.model.loop import Started
 from workbench.runs.conversation import follow_up, has_reply
 from workbench.runs.frozen import Answer
+from workbench.runs.plan import Plan
 from workbench.trial.graded import grade_trial
-from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, Failure, Grader, Reply, Trial
 
 Change = Literal["asked", "again", "text", "ended"]
@@ -45,16 +44,15 @@ class VariantRun:
 
     def __init__(
         self,
+        plan: Plan,
         planned: Sequence[Trial],
         *,
-        agent: Agent,
-        tasks: Mapping[str, Task],
-        graders: Mapping[str, Mapping[str, Grader]],
         start: Callable[..., Started[Trial]],
         ledger: Ledger | None,
         on_turn: Callable[[], None],
     ) -> None:
-        """`graders` are by task id and promise; `on_turn` is called, with no lock held, when it is done or goes on."""
+        """`planned` are the trials of one variant of the plan; `on_turn` is called, with no lock held, when it is done
+        or goes on."""
         self.planned = tuple(planned)
         self.variant = self.planned[0].variant
         self.asked = self.planned[0]
@@ -74,9 +72,8 @@ class VariantRun:
         """Why there is no whole reply; empty where there is one, or it is on its way."""
         self.lock = threading.RLock()
         """Whoever holds it sees one state of all this."""
-        self._agent = agent
-        self._tasks = tasks
-        self._graders = graders
+        self._plan = plan
+        self._tasks = {task.id: task for task in plan.tasks}
         self._start = start
         self._ledger = ledger
         self._on_turn = on_turn
@@ -165,7 +162,7 @@ class VariantRun:
         self._on_change("asked")
         return self._start(
             trial.request,
-            agent=self._agent,
+            agent=self._plan.variants[self.variant],
             endpoint=trial.endpoint,
             variant=self.variant,
             task_id=trial.task_id,
@@ -195,7 +192,7 @@ class VariantRun:
             self._go_on(future)
             return
         is_first_turn = len(self.asked.request.messages) == 1
-        graders = self._graders[self.asked.task_id] if is_first_turn else {}
+        graders = self._plan.graders[self.asked.task_id] if is_first_turn else {}
         graded = _grading.submit(self._graded, future.result(), graders)
         graded.add_done_callback(self._go_on)
 

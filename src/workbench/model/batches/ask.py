@@ -411,7 +411,7 @@ class _Asking:
         Raises:
             SetupError: it would go wrong with every batch.
         """
-        if (error := self._retry.why_run_ends(trouble.failure, self._endpoint)) is not None:
+        if (error := self._retry.why_it_ends(trouble.failure, self._endpoint)) is not None:
             raise error from trouble
         self._trouble = trouble
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from workbench.errors import SetupError
-from workbench.model.failures import describe_cause, retry_after, status_failure
-from workbench.model.stream import readable_json
+from workbench.model.failures import describe_cause, kind_of, retry_after, shown, status_failure
+from workbench.model.stream import MOST_EVENT_BYTES, readable_json
 from workbench.trial.trial import Endpoint, Failure
 
 if TYPE_CHECKING:
@@ -71,13 +71,20 @@ def read_listed(batch: Mapping[str, Any]) -> Listed:
         Trouble: there is none in it.
     """
     with well_formed():
+        created_at = datetime.fromisoformat(batch["created_at"])
         return Listed(
-            id=batch["id"],
+            id=_text(batch["id"]),
             has_ended=batch["processing_status"] == "ended",
-            created_at=datetime.fromisoformat(batch["created_at"]),
+            created_at=created_at if created_at.tzinfo is not None else created_at.replace(tzinfo=UTC),
             size=sum(batch["request_counts"].values()),
-            results_url=batch.get("results_url"),
+            results_url=None if batch.get("results_url") is None else _text(batch["results_url"]),
         )
+
+
+def _text(said: Any) -> str:
+    if not isinstance(said, str) or not said:
+        raise TypeError(f"{type(said).__name__} where a text should be")
+    return said
 
 
 @contextmanager
@@ -85,9 +92,9 @@ def well_formed() -> Iterator[None]:
     """Where an answer is taken apart: what is not as the API has it is a `Trouble`."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         message = f"not the answer of a Messages API: {type(error).__name__}: {error}"
-        raise Trouble(Failure(type="malformed", message=message[:300])) from error
+        raise Trouble(Failure(type="malformed", message=shown(message)[:300])) from error
 
 
 @contextmanager
@@ -107,8 +114,11 @@ def _translated() -> Iterator[None]:
         raise Trouble(Failure(type="timeout", message=describe_cause(error))) from error
     except (anthropic.APIConnectionError, httpx2.TransportError) as error:
         # Not even a ConnectError means that nothing arrived: aiohttp's transport gives one for a server that hangs up.
-        raise Trouble(Failure(type="connection", message=describe_cause(error))) from error
-    except anthropic.AnthropicError as error:
+        raise Trouble(Failure(type=kind_of(error, "connection"), message=describe_cause(error))) from error
+    except (Trouble, SetupError):
+        raise
+    except Exception as error:
+        # Whatever else the SDK or what is beneath it makes of what came.
         raise Trouble(Failure(type="malformed", message=describe_cause(error))) from error
 
 
@@ -124,14 +134,34 @@ async def read_lines(
     _refuse_other_host(endpoint, listed)
     with _translated():
         async with client.messages.batches.with_streaming_response.results(listed.id) as response:
-            waiting = b""
+            waiting: list[bytes] = []  # the pieces of a line that has not ended; joined once, however many they are
+            size = 0
             async for chunk in response.iter_bytes():
-                *lines, waiting = (waiting + chunk).split(b"\n")
-                for line in lines:
-                    if line.strip():
-                        yield _mapping(line)
-            if waiting.strip():
-                yield _mapping(waiting)
+                head, *lines = chunk.split(b"\n")
+                waiting.append(head)
+                size += len(head)
+                for following in lines:
+                    if (found := _result(b"".join(waiting))) is not None:
+                        yield found
+                    waiting, size = [following], len(following)
+                if size > MOST_EVENT_BYTES:
+                    raise Trouble(
+                        Failure(type="too_large", message=f"a result of more than {MOST_EVENT_BYTES:,} bytes")
+                    )
+            if (last := b"".join(waiting)).strip():
+                yield _mapping(last)  # a line that was cut off is no result: it is read anew
+
+
+def _result(line: bytes) -> Mapping[str, Any] | None:
+    """The result in a line that has come to its end. `None`: there is none, and the others of the batch count all the
+    same; whose it was has no result then."""
+    if not line.strip():
+        return None
+    try:
+        found = _mapping(line)
+    except Trouble:
+        return None
+    return found if isinstance(found.get("custom_id"), str) else None
 
 
 def _refuse_other_host(endpoint: Endpoint, listed: Listed) -> None:

@@ -12,11 +12,10 @@ from workbench.errors import PlanError
 from workbench.ledger.budget.limits import NOTHING, Spent
 from workbench.ledger.budget.worst_case import taken_in_batch
 from workbench.model.anthropic import request_body
-from workbench.model.failures import without_credentials
-from workbench.model.stream import details_without_secrets
-from workbench.secrets import without_secrets
+from workbench.model.failures import shown, type_of_server
+from workbench.model.stream import MOST_TEXT, TooLarge, details_of, name_of, usage_of
 from workbench.trial.catalogue import find_price
-from workbench.trial.trial import Failure, Reply, Trial, Usage
+from workbench.trial.trial import Failure, Reply, Trial
 
 _UNBILLED = {"batch_errored", "batch_expired", "batch_canceled"}
 
@@ -77,7 +76,7 @@ def settled_by(trial: Trial, result: Any) -> Trial:
         if kind == "succeeded":
             return trial.replace(reply=_reply(result["message"]))
         return trial.replace(failure=_failure(kind, result))
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         message = f"the result cannot be read: {type(error).__name__}: {error}"
         return trial.replace(failure=Failure(type="batch_malformed", message=message))
 
@@ -88,33 +87,31 @@ def _failure(kind: str, result: Mapping[str, Any]) -> Failure:
         error = answer["error"]
         return Failure(
             type="batch_errored",
-            message=without_credentials(f"{error['type']}: {error['message']}")[:500],
-            request_id=answer.get("request_id"),
+            message=shown(f"{error['type']}: {error['message']}"),
+            request_id=name_of(answer.get("request_id")),
         )
     messages = {
         "expired": "the batch expired before this request was answered",
         "canceled": "the batch was canceled before this request was answered",
     }
-    return Failure(type=f"batch_{kind}", message=messages.get(kind, f"the API says {kind!r} of this request"))
+    said = type_of_server(kind)
+    if said is None:
+        raise TypeError("no type that a result can have")
+    return Failure(type=f"batch_{said}", message=messages.get(said, f"the API says {said!r} of this request"))
 
 
 def _reply(message: Mapping[str, Any]) -> Reply:
-    usage = message["usage"]
-    if not isinstance(message["stop_reason"], str):
+    if (stop_reason := name_of(message["stop_reason"])) is None:
         raise TypeError("no stop_reason")
+    text = "".join(block["text"] for block in message["content"] if block["type"] == "text")
+    if len(text) > MOST_TEXT:
+        raise TooLarge(f"a reply of more than {MOST_TEXT:,} characters")
     return Reply(
-        text=without_secrets("".join(block["text"] for block in message["content"] if block["type"] == "text")),
-        stop_reason=message["stop_reason"],
-        stop_details=details_without_secrets(message.get("stop_details")),
-        model=message["model"],
-        usage=Usage(
-            input_tokens=usage.get("input_tokens"),
-            output_tokens=usage.get("output_tokens"),
-            cache_creation_input_tokens=usage.get("cache_creation_input_tokens"),
-            cache_read_input_tokens=usage.get("cache_read_input_tokens"),
-            cache_creation_1h_input_tokens=(usage.get("cache_creation") or {}).get("ephemeral_1h_input_tokens"),
-            service_tier=usage.get("service_tier"),
-        ),
+        text=text,
+        stop_reason=stop_reason,
+        stop_details=details_of(message.get("stop_details")),
+        model=name_of(message["model"]) or "",
+        usage=usage_of(message["usage"], in_batch=True),
         at=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
 
