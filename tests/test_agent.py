@@ -112,7 +112,7 @@ def test_every_field_is_read() -> None:
         "background: true\neffort: high\nisolation: worktree\ncolor: red\ninitialPrompt: go\nextra: 1\n---\nBe.\n"
     )
 
-    assert {name: getattr(agent, name) for name in FIELDS} == {
+    assert {name: value for name in FIELDS if (value := getattr(agent, name)) is not None} == {
         "name": "a", "description": "b", "tools": ("Read", "Agent(x, y)"), "disallowed_tools": ("Write",),
         "model": "opus", "permission_mode": "plan", "max_turns": 5, "skills": ("s",), "mcp_servers": ["github"],
         "hooks": {"Stop": []}, "memory": "user", "background": True, "effort": "high", "isolation": "worktree",

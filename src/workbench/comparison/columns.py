@@ -49,13 +49,13 @@ class TrialColumns:
         count = len(self.run.trials)
         found: dict[str, list[float]] = {}
         for row, trial in enumerate(self.run.trials):
-            for label, score in trial.scores.items():
-                column = found.get(label)
+            for promise, score in trial.scores.items():
+                column = found.get(promise)
                 if column is None:
-                    column = found[label] = [math.nan] * count
+                    column = found[promise] = [math.nan] * count
                 if score.value is not None:
                     column[row] = score.value
-        return {label: np.array(column, dtype=np.float64) for label, column in found.items()}
+        return {promise: np.array(column, dtype=np.float64) for promise, column in found.items()}
 
     @cached_property
     def replied(self) -> NDArray[np.bool_]:
@@ -137,7 +137,7 @@ def explanation(trial: Trial) -> str:
     """What each grader found, a line each; for a failure what it was."""
     if trial.failure is not None:
         return f"{trial.failure.type}: {trial.failure.message}"
-    return "\n".join(f"{label}: {_found(score)}" for label, score in trial.scores.items())
+    return "\n".join(f"{promise}: {_found(score)}" for promise, score in trial.scores.items())
 
 
 def score_in_words(trial: Trial) -> str:

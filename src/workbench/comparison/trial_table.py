@@ -160,14 +160,14 @@ def promise_columns(compared: Compared) -> tuple[Column, ...]:
     """A column for each promise that a reply was held to, in the order in which they are first met."""
     return tuple(
         Column(
-            name=f"promise: {label}",
-            heading=label,
+            name=f"promise: {promise}",
+            heading=promise,
             kind="points",
             value=lambda _compared, found=found: found,  # type: ignore[misc]
             views=_GRID,
-            promise=label,
+            promise=promise,
         )
-        for label, found in compared.columns.promises.items()
+        for promise, found in compared.columns.promises.items()
     )
 
 

@@ -80,9 +80,9 @@ class Pairwise:
 
     def __str__(self) -> str:
         """What was found, as a sentence."""
-        reach = (
-            "" if self.interval is None else f", 95 % [{100 * self.interval.low:.1f}, {100 * self.interval.high:.1f}]"
-        )
+        reach = ""
+        if self.interval is not None:
+            reach = f", {100 * LEVEL:g} % [{100 * self.interval.low:.1f}, {100 * self.interval.high:.1f}]"
         order = ""
         if self.first_position + self.second_position:
             order = f", where they do not the reply shown first wins {100 * self.first_position_share:.0f} %"
@@ -137,10 +137,11 @@ class Ranking:
             for rank in self.ranks
         )
         left_out = f" {self.unpaired} judgements in one order only are left out." if self.unpaired else ""
+        level = f"{100 * LEVEL:g} %"
         size = f"{counted(self.pairs, 'pair')} judged in both orders, {counted(self.tasks, 'task')}"
         return Table(
             title=f"Ranking (Bradley-Terry, {size})",
-            headings=("Variant", "Strength [95 %]", "Beats an average one [95 %]", "First", "Won, ties half"),
+            headings=("Variant", f"Strength [{level}]", f"Beats an average one [{level}]", "First", "Won, ties half"),
             rows=rows,
             note=(
                 "Intervals by bootstrap over tasks, not corrected for the number of variants; overlapping intervals are"

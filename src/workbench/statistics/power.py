@@ -86,13 +86,12 @@ class PlannedPower:
         """In words: what, how much."""
         if self.tasks < FEWEST_COMPARED:
             return [("smallest difference", f"none: a verdict takes at least {FEWEST_COMPARED} tasks")]
-        corrected = (
-            "" if self.comparisons == 1 else f", at 5 % corrected for {self.comparisons} comparisons with the baseline"
-        )
+        many = f", at {100 * ALPHA:g} % corrected for {self.comparisons} comparisons with the baseline"
+        shows = f"with {100 * POWER:g} % power{'' if self.comparisons == 1 else many}"
         by_t = "none by t" if self.effect_by_t > 1 else f"about {_points(self.effect_by_t)} by t"
-        shown = f"{_points(self.effect())} with 80 % power{corrected} ({by_t})"
+        shown = f"{_points(self.effect())} {shows} ({by_t})"
         if self.effect() > 1:
-            shown = f"none: {self.tasks} tasks do not show even 100 points with 80 % power{corrected}"
+            shown = f"none: {self.tasks} tasks do not show even 100 points {shows}"
         more_tasks = f"x2 tasks: {_points(self.effect(tasks=2 * self.tasks))}"
         more_repeats = f"x2 repeats: {_points(self.effect(repeats=2 * self.repeats))}"
         rows = [

@@ -170,7 +170,7 @@ def number_axis(axis: Axis) -> None:
         tick for tick in MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high) if low <= tick <= high
     ]
     decimals = next(
-        (endpoints for endpoints in range(6) if np.allclose(ticks, np.round(ticks, endpoints), rtol=0, atol=1e-9)), 6
+        (digits for digits in range(6) if np.allclose(ticks, np.round(ticks, digits), rtol=0, atol=1e-9)), 6
     )
     axis.set_ticks(ticks, labels=[f"{tick + 0.0:.{decimals}f}".replace("-", "−") for tick in ticks])
 

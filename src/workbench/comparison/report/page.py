@@ -127,8 +127,8 @@ _TASK = """\
 _TRIAL = """\
 <details><summary>{{ heading }}</summary>
 {% if graded %}
-<ul>{% for label, score, why in graded %}
-<li>{{ label }}: {{ score }} <span class="soft">{{ why }}</span></li>{% endfor %}</ul>
+<ul>{% for promise, score, why in graded %}
+<li>{{ promise }}: {{ score }} <span class="soft">{{ why }}</span></li>{% endfor %}</ul>
 {% endif %}
 {{ failure }}{{ reply }}<p class="soft">{{ facts }}</p></details>"""
 
@@ -273,8 +273,8 @@ def _trial(trial: Trial, figures: Sequence[str], found: Provenance) -> Markup:
         _TRIAL,
         heading=f"{trial.variant} · repeat {trial.repeat} · {outcome} · {score_in_words(trial)}",
         graded=[
-            (label, "declined" if given.value is None else points(given.value, sign=False), given.explanation)
-            for label, given in trial.scores.items()
+            (promise, "declined" if given.value is None else points(given.value, sign=False), given.explanation)
+            for promise, given in trial.scores.items()
         ],
         failure="" if failure is None else text_block(f"{failure.type}: {failure.message}"),
         reply="" if trial.reply is None else text_block(trial.reply.text),
