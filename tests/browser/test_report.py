@@ -49,7 +49,9 @@ _FAINTEST = """() => {
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = make_run({"base": passes(PASSES_A), "draft": passes(PASSES_B)}, groups=GROUPS)
-    taken = Paid(attempts=2, input_tokens=2_000, output_tokens=200, cache_read_input_tokens=500, usd=Decimal("0.0041"))
+    taken = Paid(
+        attempts=2, input_tokens=2_000, output_tokens=200, cache_read_input_tokens=500, priced=Decimal("0.0041")
+    )
     run = replace(made, trials=tuple(trial.replace(paid=taken) for trial in made.trials))
     return write_report(run, tmp_path_factory.mktemp("report"), formats=["html", "md"])[0]
 
