@@ -142,6 +142,15 @@ def test_what_would_fail_for_every_trial_ends_the_run(agent: Agent, failure: Fai
         run_trials(plan_of(agent), progress=False, open_model=model.open, retry=retry, concurrency=1)
 
 
+def test_it_has_no_batches_and_says_so_at_once(agent: Agent) -> None:
+    model = listed()
+
+    with pytest.raises(SetupError, match="no way to Message Batches; leave out via='batch'"):
+        run_trials(plan_of(agent), progress=False, open_model=model.open, via="batch")
+
+    assert model.asked.total() == 0
+
+
 def test_it_may_give_what_had_come_when_it_is_stopped(agent: Agent) -> None:
     half = Attempt(reply=Reply(text="Half of"), failure=STOPPED)
     model = listed(answers=lambda _: half)

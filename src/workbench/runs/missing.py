@@ -290,6 +290,7 @@ class _AskingAll:
                     budget=self.budget,
                     leases=None if self._settings.is_fresh else self._leases,
                     retry=self._settings.retry or BATCHES,
+                    open_model=self._settings.open_model,
                 ),
                 on_progress=partial(self._batches.__setitem__, endpoint),
             )

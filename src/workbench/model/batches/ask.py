@@ -39,7 +39,8 @@ from workbench.ledger.open_batches import (
     name_batch,
 )
 from workbench.ledger.store import Ledger
-from workbench.model.anthropic import open_anthropic
+from workbench.model.anthropic import AnthropicModel, open_anthropic
+from workbench.model.api import OpenModel
 from workbench.model.batches.calls import Listed, Trouble, read_answer, read_lines, read_listed, well_formed
 from workbench.model.batches.items import LIMITS, Limits, billed_of, item_of, settled_by, split_trials, taken_of_result
 from workbench.model.retrying import BATCHES, Retry
@@ -71,6 +72,8 @@ class BatchSettings:
     limits: Limits = LIMITS
     retry: Retry = BATCHES
     """How often to look, and for how long every look may fail before it is given up; the batches go on."""
+    open_model: OpenModel = open_anthropic
+    """What opens the way to the endpoint; only one that the SDK sends through has batches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +132,9 @@ async def ask_batch(
             "the offline stand-in answers at once and has no batches; leave out via='batch', or set ANTHROPIC_API_KEY "
             "to go live"
         )
-    async with open_anthropic(endpoint) as model:
+    async with settings.open_model(endpoint) as model:
+        if not isinstance(model, AnthropicModel):
+            raise SetupError(f"{endpoint.label} is no way to Message Batches; leave out via='batch'")
         asking = _Asking(trials, agents, model.client, ledger, settings)
         await asking.tidy()
         while True:
