@@ -18,10 +18,12 @@ from tests.messages_server import REPLY, MessagesServer
 from workbench.definition.agent import Agent
 from workbench.errors import LedgerError, PlanError, SetupError, UnknownGrader
 from workbench.ledger.store import open_ledger
+from workbench.model.endpoint import choose_endpoint
 from workbench.model.retrying import Retry
 from workbench.runs import runner
 from workbench.runs.plan import Plan, make_request, plan_trials
-from workbench.runs.start import start_trial
+from workbench.runs.start import start_planned, start_trial
+from workbench.trial.paid import Paid
 from workbench.trial.record import export_record, load_run
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Failure, Reply, Score, Trial
@@ -293,6 +295,24 @@ def test_started_trial_streams_and_gives_its_trial(agent: Agent, server: Message
 
     assert pieces == REPLY
     assert trial.outcome == "answered"
+
+
+def test_planned_trial_is_asked_anew_and_keeps_nothing_of_an_earlier_end(agent: Agent, server: MessagesServer) -> None:
+    plan = plan_trials({"base": agent, "same": agent}, TASKS[:1], repeats=2)
+    trial = plan.trials(choose_endpoint())[-1]
+    ended = trial.replace(
+        reply=Reply(text="Earlier."),
+        failure=Failure(type="stopped", message="stopped"),
+        scores={"words": Score(value=1.0, explanation="")},
+        from_ledger=True,
+        paid=Paid(attempts=1),
+    )
+
+    asked = start_planned(ended, agent=agent).result(10)
+
+    assert asked.outcome == "answered"
+    assert asked.replace(reply=None) == trial
+    assert (asked.variant, asked.repeat, asked.twin, asked.key) == ("same", 1, 1, trial.key)
 
 
 def test_stopped_trial_keeps_what_came(agent: Agent, server: MessagesServer) -> None:

@@ -23,7 +23,7 @@ from workbench.definition.files import load_agent
 from workbench.errors import FileError, PlanError
 from workbench.grading.catalogue import standard
 from workbench.headless.notebook import run_notebook
-from workbench.runs.start import start_trial
+from workbench.runs.start import start_planned
 from workbench.trial.record import load_run
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Endpoint
@@ -599,8 +599,8 @@ class TestFreeze:
     def test_an_answer_to_half_a_reply_is_asked_the_same(self, server: MessagesServer, project: Path) -> None:
         came = threading.Event()
 
-        def start(request: Any, *, on_text: Any, **settings: Any) -> Any:
-            return start_trial(request, on_text=lambda piece: (on_text(piece), came.set()), **settings)
+        def start(trial: Any, *, on_text: Any, **settings: Any) -> Any:
+            return start_planned(trial, on_text=lambda piece: (on_text(piece), came.set()), **settings)
 
         panel = TrialPanel({"long": AGENTS["long"]}, start=start)
         server.seconds_a_piece = 5.0

@@ -35,16 +35,14 @@ class Answering:
         self.futures: list[Future[Trial]] = []
         self.asked: list[dict[str, Any]] = []
 
-    def __call__(self, request: Any, **settings: Any) -> Any:
+    def __call__(self, trial: Trial, **settings: Any) -> Any:
         future: Future[Trial] = Future()
-        self.asked.append({"request": request, **settings})
+        self.asked.append({"trial": trial, **settings})
         self.futures.append(future)
         return Stoppable(future)
 
     def answer(self, number: int, text: str) -> None:
-        given = self.asked[number]
-        names = ("variant", "task_id", "repeat", "twin", "endpoint")
-        trial = Trial(request=given["request"], **{name: given[name] for name in names})
+        trial = self.asked[number]["trial"]
         self.futures[number].set_result(trial.replace(reply=Reply(text=text, stop_reason="end_turn")))
 
 
@@ -72,7 +70,7 @@ def trying_of(model: Answering, agents: dict[str, Agent] | None = None, endpoint
 def test_variants_are_asked_together_and_the_trials_of_each_in_turn(model: Answering) -> None:
     trying = trying_of(model)
     trying.run(trying.choose(TASK, repeats=2))
-    first = [(given["variant"], given["repeat"]) for given in model.asked]
+    first = [(given["trial"].variant, given["trial"].repeat) for given in model.asked]
     model.answer(0, "Many.")
     model.answer(1, "A load.")
     while len(model.asked) < 4:

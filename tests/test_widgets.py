@@ -26,7 +26,7 @@ from workbench.model.loop import Started
 from workbench.runs.plan import plan_trials
 from workbench.runs.runner import run_trials
 from workbench.trial.task import GraderSpec, Task
-from workbench.trial.trial import Endpoint, Failure, Reply, Request, Trial, Usage
+from workbench.trial.trial import Endpoint, Failure, Reply, Trial, Usage
 from workbench.widgets.editor import AgentEditor
 from workbench.widgets.models import model_choices
 from workbench.widgets.reply import ReplyView
@@ -817,27 +817,20 @@ class TestStaticTwin:
 
 
 class Model:
-    """Answers in place of `start_trial`: each trial waits until it is told what to do next."""
+    """Answers in place of `start_planned`: each trial waits until it is told what to do next."""
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
         self.steps: list[list[Any]] = []
 
-    def __call__(self, request: Request, **options: Any) -> Started[Trial]:
+    def __call__(self, trial: Trial, **options: Any) -> Started[Trial]:
         import asyncio
 
-        self.asked.append({"request": request, **options})
+        self.asked.append({"request": trial.request, **options})
         script = self.steps.pop(0) if self.steps else ["Hello."]
 
         async def answer() -> Trial:
             text = ""
-            trial = Trial(
-                variant=options["variant"],
-                task_id=options["task_id"],
-                repeat=0,
-                request=request,
-                endpoint=options["endpoint"],
-            )
             try:
                 for step in script:
                     if isinstance(step, str):

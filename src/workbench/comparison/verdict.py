@@ -122,6 +122,15 @@ class _Pair:
     hedges_g: float | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Corrected:
+    """The p values of a pair, corrected by Holm for so many comparisons."""
+
+    t_p: float
+    sign_flip_p: float
+    comparisons: int
+
+
 def reach_verdicts(run: Run, *, baseline: str, scores: Mapping[str, Scores] | None = None) -> tuple[Verdict, ...]:
     """A verdict for every other variant, in the order of the run.
 
@@ -145,9 +154,7 @@ def reach_verdicts(run: Run, *, baseline: str, scores: Mapping[str, Scores] | No
             run,
             baseline,
             pair,
-            t_p=t_p[index],
-            sign_flip_p=flip_p[index],
-            comparisons=len(pairs),
+            _Corrected(t_p=t_p[index], sign_flip_p=flip_p[index], comparisons=len(pairs)),
             stand_in=stand_in,
         )
         for index, pair in enumerate(pairs)
@@ -273,16 +280,8 @@ def _are_same(asked: Mapping[str, Mapping[str, Request]], baseline: str, name: s
     return bool(common) and all(asked[baseline][task] == asked[name][task] for task in common)
 
 
-def _verdict(
-    run: Run,
-    baseline: str,
-    pair: _Pair,
-    *,
-    t_p: float,
-    sign_flip_p: float,
-    comparisons: int,
-    stand_in: bool,
-) -> Verdict:
+def _verdict(run: Run, baseline: str, pair: _Pair, corrected: _Corrected, *, stand_in: bool) -> Verdict:
+    comparisons = corrected.comparisons
     heading = f"{_labels(pair, stand_in=stand_in)}{_named(pair.name)} against {_named(baseline)}"
     if pair.same_requests:
         heading += " (A/A: both send the same requests)"
@@ -303,7 +302,7 @@ def _verdict(
             exploratory=pair.unfinished > 0,
             missing=pair.missing,
         )
-    kind = _kind(found, t_p, sign_flip_p, same_requests=pair.same_requests)
+    kind = _kind(found, corrected, same_requests=pair.same_requests)
     more_tasks = _more_tasks(found, comparisons)
     against_variant = kind == "promising, not established" and found.effect < 0
     favours = f", in favour of {_named(baseline)}" if against_variant else ""
@@ -313,7 +312,7 @@ def _verdict(
         [
             _size(found, run.repeats),
             f"noise floor ±{points(found.noise_floor, sign=False)}",
-            *_tests(found, t_p, sign_flip_p, comparisons, flip_name=_flip_name(pair, found)),
+            *_tests(found, corrected, flip_name=_flip_name(pair, found)),
             *_group_limits(found),
             *_left_out(pair),
             *_what_settles(found, kind, more_tasks, comparisons, same_requests=pair.same_requests),
@@ -336,8 +335,8 @@ def _verdict(
         effect=found.effect,
         interval=found.interval,
         noise_floor=found.noise_floor,
-        t_p=t_p,
-        sign_flip_p=sign_flip_p,
+        t_p=corrected.t_p,
+        sign_flip_p=corrected.sign_flip_p,
         sign_flip_mid_p=found.sign_flip.mid_p,
         hedges_g=pair.hedges_g,
         detectable=_detectable(found, comparisons),
@@ -353,10 +352,10 @@ def _labels(pair: _Pair, *, stand_in: bool) -> str:
     return f"{labels}{EXPLORATORY_LABEL} {of}, and p values are for a run that is looked at once. "
 
 
-def _kind(found: Paired, t_p: float, sign_flip_p: float, *, same_requests: bool) -> Kind:
+def _kind(found: Paired, corrected: _Corrected, *, same_requests: bool) -> Kind:
     if same_requests:
         return "no difference shown"
-    if found.interval.excludes_zero and t_p <= ALPHA and sign_flip_p <= ALPHA:
+    if found.interval.excludes_zero and corrected.t_p <= ALPHA and corrected.sign_flip_p <= ALPHA:
         return "better" if found.effect > 0 else "worse"
     if found.interval.excludes_zero or found.sign_flip.p <= ALPHA:
         return "promising, not established"
@@ -387,14 +386,14 @@ def _flip_name(pair: _Pair, found: Paired) -> str:
     return "exact McNemar" if pair.one_pass_or_fail and not found.clustered else "exact sign-flip"
 
 
-def _tests(found: Paired, t_p: float, sign_flip_p: float, comparisons: int, *, flip_name: str) -> list[str]:
+def _tests(found: Paired, corrected: _Corrected, *, flip_name: str) -> list[str]:
     by = " by group" if found.clustered else ""
     t_name = "paired t" if found.standard_error > 0 else "Wilson bound on equal differences"
-    tests = f"{t_name}{by} p {_p(t_p)}, {flip_name}{by} p {_p(sign_flip_p)}"
+    tests = f"{t_name}{by} p {_p(corrected.t_p)}, {flip_name}{by} p {_p(corrected.sign_flip_p)}"
     mid_p = f"mid-p {_p(found.sign_flip.mid_p)}"
-    if comparisons == 1:
+    if corrected.comparisons == 1:
         return [f"{tests} ({mid_p})", "1 comparison, nothing to correct for"]
-    return [f"{tests}, both corrected for {comparisons} comparisons by Holm (uncorrected {mid_p})"]
+    return [f"{tests}, both corrected for {corrected.comparisons} comparisons by Holm (uncorrected {mid_p})"]
 
 
 def _group_limits(found: Paired) -> list[str]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType, NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypedDict, Unpack, get_args, get_origin, get_type_hints
 
 from workbench.definition.facts import facts
 
@@ -71,27 +71,18 @@ class Field:
         return self.kind in ("line", "lines", "names", "tools")
 
 
-def _declared(
-    kind: Kind,
-    group: str,
-    absent: str,
-    *,
-    empty: str = "written, but empty",
-    says: str = "",
-    values: tuple[str, ...] = (),
-    is_late: bool = False,
-) -> Any:
+class _Beside(TypedDict, total=False):
+    """What a declaration may say besides, as `Field` has it; what it leaves out is as there."""
+
+    empty: str
+    says: str
+    values: tuple[str, ...]
+    is_late: bool
+
+
+def _declared(kind: Kind, group: str, absent: str, **beside: Unpack[_Beside]) -> Any:
     """A field of `AgentFields`, absent unless given; its type is the annotation beside it."""
-    metadata = {
-        "kind": kind,
-        "group": group,
-        "absent": absent,
-        "empty": empty,
-        "says": says,
-        "values": values,
-        "is_late": is_late,
-    }
-    return dataclasses.field(default=None, metadata=metadata)
+    return dataclasses.field(default=None, metadata={"kind": kind, "group": group, "absent": absent, **beside})
 
 
 _KNOWN = facts()

@@ -20,10 +20,6 @@ def start_trial(
     *,
     agent: Agent,
     endpoint: Endpoint | None = None,
-    variant: str = "draft",
-    task_id: str = "typed",
-    repeat: int = 0,
-    twin: int = 0,
     on_text: OnText | None = None,
     on_retry: OnRetry | None = None,
     ledger: Ledger | str | Path | None = None,
@@ -39,16 +35,33 @@ def start_trial(
             `BudgetError` where the budget of the environment is used up.
     """
     where = endpoint or choose_endpoint()
-    trial = Trial(variant=variant, task_id=task_id, repeat=repeat, request=request, endpoint=where, twin=twin)
+    trial = Trial(variant="draft", task_id="typed", repeat=0, request=request, endpoint=where)
+    return start_planned(trial, agent=agent, on_text=on_text, on_retry=on_retry, ledger=ledger)
+
+
+def start_planned(
+    trial: Trial,
+    *,
+    agent: Agent,
+    on_text: OnText | None = None,
+    on_retry: OnRetry | None = None,
+    ledger: Ledger | str | Path | None = None,
+) -> Started[Trial]:
+    """As `start_trial`, for a trial of a plan, at its own endpoint; nothing of an earlier end stays with it.
+
+    Not for a trial of a loaded run: a record may name any endpoint, and this one would be asked.
+    """
+    asked = trial.replace(reply=None, failure=None, scores={}, from_ledger=False, paid=None)
+    where = trial.endpoint
 
     async def one() -> Trial:
         limits = () if where.is_stand_in else limits_from_environment()
         with opened_ledger(ledger) as opened:
-            budget = await open_budget(opened, [trial], limits, deadline_seconds=DEADLINE_SECONDS) if limits else None
+            budget = await open_budget(opened, [asked], limits, deadline_seconds=DEADLINE_SECONDS) if limits else None
             try:
                 async with open_model(where) as model:
                     asker = Asker({where: model}, opened, StreamSettings(budget=budget))
-                    return await asker.until_settled(trial, agent, on_text=on_text, on_retry=on_retry)
+                    return await asker.until_settled(asked, agent, on_text=on_text, on_retry=on_retry)
             finally:
                 if budget is not None:
                     await budget.close()

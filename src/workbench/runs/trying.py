@@ -17,7 +17,7 @@ from workbench.runs.estimate import Estimate, estimate_trials
 from workbench.runs.frozen import Answer, Asked, Tried, calls_of, write_notebook
 from workbench.runs.plan import Plan, plan_trials
 from workbench.runs.settings import RunSettings
-from workbench.runs.start import start_trial
+from workbench.runs.start import start_planned
 from workbench.runs.variant_run import VariantRun
 from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, GraderFactory, Trial
@@ -47,7 +47,7 @@ class Trying:
         graders: Mapping[str, GraderFactory] | None = None,
         endpoint: Endpoint | None = None,
         ledger: Ledger | None = None,
-        start: Callable[..., Started[Trial]] = start_trial,
+        start: Callable[..., Started[Trial]] = start_planned,
     ) -> None:
         """`variants` gives what can be tried at that moment; `version` what else can be named, such as an earlier
         version by its digest, and raises a `WorkbenchError` where there is none."""

@@ -161,13 +161,8 @@ class VariantRun:
         self.pieces.clear()
         self._on_change("asked")
         return self._start(
-            trial.request,
+            trial,
             agent=self._plan.variants[self.variant],
-            endpoint=trial.endpoint,
-            variant=self.variant,
-            task_id=trial.task_id,
-            repeat=trial.repeat,
-            twin=trial.twin,
             on_text=self._take,
             on_retry=self._begin_again,
             ledger=self._ledger,

@@ -17,7 +17,7 @@ from workbench.model.loop import Started
 from workbench.runs.estimate import Estimate
 from workbench.runs.frozen import Answer
 from workbench.runs.plan import Plan
-from workbench.runs.start import start_trial
+from workbench.runs.start import start_planned
 from workbench.runs.trying import Settings, Tasks, Trying
 from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, GraderFactory, Trial
@@ -42,7 +42,7 @@ class TrialPanel:
         graders: Mapping[str, GraderFactory] | None = None,
         endpoint: Endpoint | None = None,
         ledger: Ledger | None = None,
-        start: Callable[..., Started[Trial]] = start_trial,
+        start: Callable[..., Started[Trial]] = start_planned,
     ) -> None:
         self.tasks = tuple(tasks)
         self._editor = variants if isinstance(variants, AgentEditor) else None

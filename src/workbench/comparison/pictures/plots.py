@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,6 +35,15 @@ from workbench.statistics.intervals import LEVEL, Interval
 _ROW_INCHES = 0.5
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Marker:
+    """How the middle of an interval is drawn."""
+
+    shape: str
+    colour: str
+    fill: str
+
+
 def forest_plot(compared: Compared, *, theme: Theme = "light") -> Plot:
     """Mean scores with 95 % intervals, and beside them the differences to the baseline with theirs.
 
@@ -51,7 +61,9 @@ def forest_plot(compared: Compared, *, theme: Theme = "light") -> Plot:
     for at, row in enumerate(rows):
         if row.interval is not None:
             is_baseline = row.name == compared.baseline
-            _draw_interval(axes[0], at, row.mean, row.interval, figure.palette, is_baseline=is_baseline)
+            colour = figure.palette.baseline if is_baseline else figure.palette.variant
+            marker = _Marker(shape="s" if is_baseline else "o", colour=colour, fill=colour)
+            _draw_interval(axes[0], at, row.mean, row.interval, marker)
             _note(axes[0], at, row.mean, points(row.mean, sign=False), figure.palette)
     name_rows(axes[0], short_names(names), figure.palette)
     axes[0].set_xlim(-2, 102)
@@ -113,8 +125,9 @@ def _draw_differences(
         if verdict.noise_floor:
             _draw_band(axes, row, 100 * verdict.noise_floor, palette)
             reach = max(reach, 100 * verdict.noise_floor)
-        established = verdict.kind in ("better", "worse")
-        _draw_interval(axes, row, verdict.effect, verdict.interval, palette, is_baseline=False, hollow=not established)
+        fill = palette.variant if verdict.kind in ("better", "worse") else palette.paper
+        marker = _Marker(shape="o", colour=palette.variant, fill=fill)
+        _draw_interval(axes, row, verdict.effect, verdict.interval, marker)
         low, high = points(verdict.interval.low), points(verdict.interval.high)
         axes.annotate(
             f"{points(verdict.effect)} [{low}, {high}]",
@@ -144,25 +157,15 @@ def _draw_band(axes: Axes, row: int, reach: float, palette: Palette) -> None:
     axes.add_patch(band)
 
 
-def _draw_interval(
-    axes: Axes,
-    row: int,
-    middle: float,
-    interval: Interval,
-    palette: Palette,
-    *,
-    is_baseline: bool,
-    hollow: bool = False,
-) -> None:
-    colour = palette.baseline if is_baseline else palette.variant
+def _draw_interval(axes: Axes, row: int, middle: float, interval: Interval, marker: _Marker) -> None:
     axes.errorbar(
         100 * middle,
         row,
-        xerr=[[100 * (middle - interval.low)], [100 * (interval.high - middle)]],
-        fmt="s" if is_baseline else "o",
-        color=colour,
-        markerfacecolor=palette.paper if hollow else colour,
-        markeredgecolor=colour,
+        xerr=_arms(middle, interval, 100),
+        fmt=marker.shape,
+        color=marker.colour,
+        markerfacecolor=marker.fill,
+        markeredgecolor=marker.colour,
         markeredgewidth=1.5,
         elinewidth=1.5,
         capsize=4,

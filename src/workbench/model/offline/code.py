@@ -3,9 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from dataclasses import dataclass
 from typing import Literal
 
 DocstringStyle = Literal["plain", "google", "numpy", "sphinx"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Module:
+    """A module that is to be written: about what, and how."""
+
+    noun: str
+    traits: Set[str]
+    style: DocstringStyle
+    is_async: bool
+
+    @property
+    def typed(self) -> bool:
+        return "type_hints" in self.traits
+
+    @property
+    def thing(self) -> str:
+        """The noun as the name of a class."""
+        return _class_name(self.noun)
+
+    @property
+    def record(self) -> str:
+        """The annotation of one that is found."""
+        if "models" in self.traits:
+            return self.thing
+        return "dict[str, str]" if "modern" in self.traits else "Dict[str, str]"
+
+    @property
+    def record_or_none(self) -> str:
+        return _or_none(self.record, self.traits)
 
 
 def write_module(
@@ -16,13 +47,11 @@ def write_module(
     `noun` and `functions` must be identifiers. `traits` are names of behaviours: `type_hints`, `docstrings`,
     `modern`, `models`, `comments`, `separation`, `error_handling`, `observability`.
     """
-    typed = "type_hints" in traits
-    thing = noun.title().replace("_", "")
-    record = thing if "models" in traits else _dict_of_text(traits)
-    head = _imports(traits, typed=typed)
+    module = _Module(noun=noun, traits=traits, style=style, is_async=is_async)
+    thing = module.thing
     parts = [
         f'"""What is done with one {noun}, apart from transport and storage."""\n' if "docstrings" in traits else "",
-        head,
+        _imports(module),
         "logger = logging.getLogger(__name__)\n" if "observability" in traits else "",
     ]
     blocks = ["\n".join(part for part in parts if part).rstrip("\n")]
@@ -32,19 +61,17 @@ def write_module(
             _class(f"{thing}NotFound({thing}Error)", f"No {noun} has this id.", traits),
         ]
     if "models" in traits:
-        blocks.append(_model(thing, noun, traits, typed=typed))
+        blocks.append(_model(module))
     if "separation" in traits:
-        blocks.append(_port(thing, noun, record, traits, typed=typed, is_async=is_async))
-    blocks += [
-        _function(name, noun, thing, record, traits, style=style, typed=typed, is_async=is_async) for name in functions
-    ]
+        blocks.append(_port(module))
+    blocks += [_function(name, module) for name in functions]
     return "\n\n\n".join(block for block in blocks if block)
 
 
 def write_tests(noun: str, function: str, *, traits: Set[str], is_async: bool) -> str:
     """The source of pytest tests for a module of `write_module`; parses under Python 3.11."""
     typed = "type_hints" in traits
-    thing = noun.title().replace("_", "")
+    thing = _class_name(noun)
     returns = " -> None" if typed else ""
     takes = "missing_id: str" if typed else "missing_id"
     call = f"{function}({{}}, missing_id)"
@@ -61,7 +88,12 @@ def write_tests(noun: str, function: str, *, traits: Set[str], is_async: bool) -
     return f"{head}\n\n\n{test}"
 
 
-def _imports(traits: Set[str], *, typed: bool) -> str:
+def _class_name(noun: str) -> str:
+    return noun.title().replace("_", "")
+
+
+def _imports(module: _Module) -> str:
+    traits, typed = module.traits, module.typed
     lines: list[str] = []
     if "observability" in traits:
         lines.append("import logging")
@@ -75,10 +107,6 @@ def _imports(traits: Set[str], *, typed: bool) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
-def _dict_of_text(traits: Set[str]) -> str:
-    return "dict[str, str]" if "modern" in traits else "Dict[str, str]"
-
-
 def _or_none(annotation: str, traits: Set[str]) -> str:
     return f"{annotation} | None" if "modern" in traits else f"Optional[{annotation}]"
 
@@ -87,11 +115,12 @@ def _class(header: str, docstring: str, traits: Set[str]) -> str:
     return f'class {header}:\n    """{docstring}"""' if "docstrings" in traits else f"class {header}:\n    pass"
 
 
-def _model(thing: str, noun: str, traits: Set[str], *, typed: bool) -> str:
+def _model(module: _Module) -> str:
+    noun, thing, traits = module.noun, module.thing, module.traits
     docstring = (
         [f'    """One {noun} as the domain sees it; never half filled."""', ""] if "docstrings" in traits else []
     )
-    if typed:
+    if module.typed:
         lines = ["@dataclass(frozen=True, slots=True)", f"class {thing}:", *docstring, "    id: str"]
         lines.append(f"    owner: {_or_none('str', traits)} = None")
     else:
@@ -100,36 +129,28 @@ def _model(thing: str, noun: str, traits: Set[str], *, typed: bool) -> str:
     return "\n".join(lines)
 
 
-def _port(thing: str, noun: str, record: str, traits: Set[str], *, typed: bool, is_async: bool) -> str:
+def _port(module: _Module) -> str:
+    noun, traits = module.noun, module.traits
     docstring = [f'    """Port: where {noun} data is kept is an adapter\'s business."""', ""]
-    start = "async def" if is_async else "def"
-    signature = f"(self, {noun}_id: str) -> {_or_none(record, traits)}" if typed else f"(self, {noun}_id)"
-    lines = [f"class {thing}Store(Protocol):", *(docstring if "docstrings" in traits else [])]
+    start = "async def" if module.is_async else "def"
+    signature = f"(self, {noun}_id: str) -> {module.record_or_none}" if module.typed else f"(self, {noun}_id)"
+    lines = [f"class {module.thing}Store(Protocol):", *(docstring if "docstrings" in traits else [])]
     lines.append(f"    {start} get{signature}:" + ("" if "docstrings" in traits else " ..."))
     if "docstrings" in traits:
         lines.append(f'        """The {noun}, or nothing when there is none."""')
     return "\n".join(lines)
 
 
-def _function(
-    name: str,
-    noun: str,
-    thing: str,
-    record: str,
-    traits: Set[str],
-    *,
-    style: DocstringStyle,
-    typed: bool,
-    is_async: bool,
-) -> str:
+def _function(name: str, module: _Module) -> str:
+    noun, thing, traits, typed = module.noun, module.thing, module.traits, module.typed
     raises = "error_handling" in traits
-    store = f"{thing}Store" if "separation" in traits else _mapping_of(record, traits)
+    store = f"{thing}Store" if "separation" in traits else _mapping_of(module)
     arguments = f"store: {store}, {noun}_id: str" if typed else f"store, {noun}_id"
-    returns = f" -> {record if raises else _or_none(record, traits)}" if typed else ""
-    wait = "await " if is_async and "separation" in traits else ""
-    lines = [f"{'async def' if is_async else 'def'} {name}({arguments}){returns}:"]
+    returns = f" -> {module.record if raises else module.record_or_none}" if typed else ""
+    wait = "await " if module.is_async and "separation" in traits else ""
+    lines = [f"{'async def' if module.is_async else 'def'} {name}({arguments}){returns}:"]
     if "docstrings" in traits:
-        lines += _docstring(noun, thing if raises else None, style)
+        lines += _docstring(noun, thing if raises else None, module.style)
     if "comments" in traits:
         lines.append("    # One lookup on purpose: asking first and reading after would race with a delete.")
     lines += [f"    found = {wait}store.get({noun}_id)", "    if found is None:"]
@@ -142,8 +163,8 @@ def _function(
     return "\n".join(lines)
 
 
-def _mapping_of(record: str, traits: Set[str]) -> str:
-    return f"dict[str, {record}]" if "modern" in traits else f"Dict[str, {record}]"
+def _mapping_of(module: _Module) -> str:
+    return f"dict[str, {module.record}]" if "modern" in module.traits else f"Dict[str, {module.record}]"
 
 
 def _docstring(noun: str, thing: str | None, style: DocstringStyle) -> list[str]:
