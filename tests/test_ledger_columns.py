@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.runs import make_run
+from tests.runs import LIVE, make_run
 from workbench.errors import LedgerError
 from workbench.ledger.columns import read_attempts
 from workbench.ledger.schema import attempts
@@ -36,7 +36,14 @@ def test_every_attempt_is_a_row_in_the_order_of_writing(ledger: Path) -> None:
     assert columns["text"] == ["A reply \x00 of \u2028 any kind 🐍", None, "A reply \x00 of \u2028 any kind 🐍"]
     assert columns["failure_type"] == [None, "overloaded_error", None]
     assert columns["output_tokens"] == [200, None, 200]
-    assert {"key", "at", "variant", "task_id", "place", "model"} < columns.keys()
+    assert {"key", "at", "variant", "task_id", "model"} < columns.keys()
+
+
+def test_where_an_attempt_was_answered_is_its_endpoint(ledger: Path) -> None:
+    columns = read_attempts(ledger)
+
+    assert columns["endpoint"] == [LIVE.base_url] * 3
+    assert "place" not in columns
 
 
 def test_columns_make_a_data_frame(ledger: Path) -> None:
@@ -56,7 +63,7 @@ def test_long_texts_can_be_left_out(ledger: Path) -> None:
 def test_a_new_ledger_has_all_columns_and_no_row(tmp_path: Path) -> None:
     columns = read_attempts(tmp_path / "new.sqlite")
 
-    assert list(columns) == [column.name for column in attempts.c]
+    assert list(columns) == ["endpoint" if column.name == "place" else column.name for column in attempts.c]
     assert not any(columns.values())
 
 

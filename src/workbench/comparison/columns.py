@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,20 +16,32 @@ from workbench.comparison.verdict import points
 from workbench.markup import counted, visible
 from workbench.statistics.means import Floats
 from workbench.trial.catalogue import OFFLINE_MODEL, Price, find_price
-from workbench.trial.paid import Paid
+from workbench.trial.paid import Paid, Usd
 from workbench.trial.trial import Reply, Run, Score, Trial, Usage
 
 PREVIEW_CHARACTERS = 90
-PAID: Mapping[str, Callable[[Paid], float | None]] = {
-    "paid_usd": lambda paid: None if paid.usd is None else float(paid.usd),
-    "paid_attempts": lambda paid: paid.attempts,
-    "paid_uncounted": lambda paid: paid.uncounted,
-    "paid_input_tokens": lambda paid: paid.input_tokens,
-    "paid_output_tokens": lambda paid: paid.output_tokens,
-    "paid_cache_written_tokens": lambda paid: paid.cache_creation_input_tokens,
-    "paid_cache_read_tokens": lambda paid: paid.cache_read_input_tokens,
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaidColumn:
+    """A figure of what all attempts at a trial took."""
+
+    value: Callable[[Paid], float | None]
+    heading: str = ""
+    """Above it where people read of a trial; "": they find it in data frames and files only."""
+    kind: Literal["count", "usd"] = "count"
+
+
+PAID: Mapping[str, PaidColumn] = {
+    "paid_usd": PaidColumn(value=lambda paid: _float(paid.usd), heading="USD paid", kind="usd"),
+    "paid_attempts": PaidColumn(value=lambda paid: paid.attempts, heading="Attempts"),
+    "paid_uncounted": PaidColumn(value=lambda paid: paid.uncounted),
+    "paid_input_tokens": PaidColumn(value=lambda paid: paid.input_tokens),
+    "paid_output_tokens": PaidColumn(value=lambda paid: paid.output_tokens),
+    "paid_cache_written_tokens": PaidColumn(value=lambda paid: paid.cache_creation_input_tokens),
+    "paid_cache_read_tokens": PaidColumn(value=lambda paid: paid.cache_read_input_tokens),
 }
-"""What all attempts at a trial took, failed ones and those of other runs included, as columns; see `Paid`."""
+"""By name, in the order of the table: failed attempts and those of other runs are included; see `Paid`."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,7 +109,10 @@ class TrialColumns:
         every = [trial.paid for trial in self.run.trials]
         if not any(every):
             return dict.fromkeys(PAID, np.full(len(every), np.nan))
-        return {name: _numbers(None if paid is None else read(paid) for paid in every) for name, read in PAID.items()}
+        return {
+            name: _numbers(None if paid is None else column.value(paid) for paid in every)
+            for name, column in PAID.items()
+        }
 
     @cached_property
     def seconds(self) -> Floats:
@@ -169,7 +185,10 @@ def _cost(model: str, usage: Usage, price_of: Callable[[str], Price | None]) -> 
     if model == OFFLINE_MODEL:
         return 0.0
     price = price_of(model)
-    usd = None if price is None else price.usd(usage)
+    return _float(None if price is None else price.usd(usage))
+
+
+def _float(usd: Usd) -> float | None:
     return None if usd is None else float(usd)
 
 

@@ -92,8 +92,6 @@ _FIGURES: frozenset[View] = frozenset({"grid", "report"})
 _GRID: frozenset[View] = frozenset({"grid"})
 _STATIC: frozenset[View] = frozenset({"static"})
 _REPORT: frozenset[View] = frozenset({"report"})
-_OF_PAID = {"paid_usd": "USD paid", "paid_attempts": "Attempts"}
-"""What people read of it at a trial; the rest is in files."""
 
 COLUMNS: tuple[Column, ...] = (
     Column(name="task", heading="Task", kind="name", value=_trials(lambda trial: trial.task_id), views=_TABLES),
@@ -127,14 +125,8 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(name="usd", heading="USD", kind="usd", value=lambda c: c.columns.usd, views=_FIGURES),
     *(
-        Column(
-            name=name,
-            heading=_OF_PAID.get(name, ""),
-            kind="usd" if name == "paid_usd" else "count",
-            value=_paid(name),
-            views=_FIGURES,
-        )
-        for name in PAID
+        Column(name=name, heading=paid.heading, kind=paid.kind, value=_paid(name), views=_FIGURES)
+        for name, paid in PAID.items()
     ),
     Column(name="seconds_to_first_token", heading="", kind="seconds", value=lambda c: c.columns.seconds_to_first_token),
     Column(name="seconds", heading="Seconds", kind="seconds", value=lambda c: c.columns.seconds, views=_FIGURES),

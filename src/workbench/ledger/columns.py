@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from workbench.ledger.schema import attempts
 from workbench.ledger.store import Ledger, opened_ledger
 
+_NAMES = {"place": "endpoint"}
+"""What a user calls a column that has another name in the table."""
 _TEXTS = ("request", "text", "stop_details", "failure_message")
 _ROWS_AT_ONCE = 5_000
 
@@ -17,10 +19,10 @@ _ROWS_AT_ONCE = 5_000
 def read_attempts(ledger: Ledger | str | Path | None = None, *, texts: bool = True) -> dict[str, list[Any]]:
     """Every attempt that the ledger holds, oldest first, as columns of Python values; `pandas.DataFrame` takes them.
 
-    Columns: key, at (ISO 8601, UTC), variant, task_id, repeat, place, whole (answered to its end), text (of the
-    reply), model, tokens, seconds, failure_type and the others of the table `attempts`. `request` and `stop_details`
-    are JSON. `None` where nothing is known. Without `texts` the long ones (request, text, stop_details,
-    failure_message) are left out, which takes a fraction of the memory.
+    Columns: key, at (ISO 8601, UTC), variant, task_id, repeat, endpoint (its address; `place` in the table), whole
+    (answered to its end), text (of the reply), model, tokens, seconds, failure_type and the others of the table
+    `attempts`. `request` and `stop_details` are JSON. `None` where nothing is known. Without `texts` the long ones
+    (request, text, stop_details, failure_message) are left out, which takes a fraction of the memory.
 
     Raises:
         LedgerError: the ledger cannot be opened or read.
@@ -29,7 +31,7 @@ def read_attempts(ledger: Ledger | str | Path | None = None, *, texts: bool = Tr
     query = sa.select(*columns).order_by(attempts.c.id).execution_options(yield_per=_ROWS_AT_ONCE)
 
     def work(connection: sa.Connection) -> dict[str, list[Any]]:
-        found: dict[str, list[Any]] = {column.name: [] for column in columns}
+        found: dict[str, list[Any]] = {_NAMES.get(column.name, column.name): [] for column in columns}
         for rows in connection.execute(query).partitions():
             for values, more in zip(found.values(), zip(*rows, strict=True), strict=True):
                 values.extend(more)

@@ -48,7 +48,7 @@ class Lease:
 
     process: int
     since: datetime
-    amount: Spent
+    set_aside: Spent
     is_over: bool
     """Its process has ended without settling it, or nothing of it can be in flight any more."""
 

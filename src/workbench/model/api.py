@@ -1,7 +1,7 @@
 """The seam to a model: what a way to one has to give to whoever asks, and what became of a request.
 
 A second way to a model is one file: something with these three members, and a function that opens it (`OpenModel`).
-Budget, ledger, retries, pace and grading are above the seam and need nothing else of it.
+Budget, ledger, retries, limiters and grading are above the seam and need nothing else of it.
 """
 
 from __future__ import annotations

@@ -230,7 +230,7 @@ def estimate_trials(
     models = [] if is_stand_in else sorted({trial.request.model for trial in missing})
     prices = {model: price for model in models if (price := find_price(model)) is not None}
     unpriced = tuple(model for model in models if model not in prices)
-    costs = [amount.usd for amount in most if amount.usd is not None]
+    costs = [each.usd for each in most if each.usd is not None]
     if is_stand_in:
         usd: float | None = 0.0
     else:
@@ -253,7 +253,7 @@ def estimate_trials(
         output_source=output_source,
         usd=usd,
         most_usd=None if unpriced else float(sum(costs, Decimal(0))),
-        most_tokens=sum(amount.tokens for amount in most),
+        most_tokens=sum(each.tokens for each in most),
         unpriced=unpriced,
         prices=tuple(sorted({str(price) for price in prices.values()})),
         minutes=None

@@ -32,9 +32,12 @@ _ROWS = """\
 {% endfor %}
 </tbody></table>
 """
+_AS_WRITTEN = """\
+<pre{% if name %} class="workbench-{{ name }}"{% endif %} style="white-space: pre-wrap; overflow-wrap: anywhere">\
+{{ text|lines }}</pre>"""
+_ELEMENT = '<{{ tag }}{% if name %} class="workbench-{{ name }}"{% endif %}>{{ text }}</{{ tag }}>'
 _SHORT_WORD = 30
 """Letters; a word of so many stays whole."""
-_AS_WRITTEN = "white-space: pre-wrap; overflow-wrap: anywhere"
 
 
 def is_headless() -> bool:
@@ -91,10 +94,7 @@ def sendable(text: str) -> str:
 
 def as_text(text: str, *, tag: str = "span", name: str = "") -> Markup:
     """An HTML element that shows any text as what it is, a `pre` with its line breaks."""
-    kind = f' class="workbench-{name}"' if name else ""
-    if tag == "pre":
-        return html(f'<pre{kind} style="{_AS_WRITTEN}">{{{{ text|lines }}}}</pre>', text=text)
-    return html(f"<{tag}{kind}>{{{{ text }}}}</{tag}>", text=text)
+    return html(_AS_WRITTEN if tag == "pre" else _ELEMENT, tag=tag, name=name, text=text)
 
 
 def as_code(text: str, language: str = "") -> str:

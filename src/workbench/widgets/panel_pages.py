@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
+from workbench.markup import html
 from workbench.runs.variant_run import OUTCOMES
 from workbench.trial.trial import Trial
 from workbench.widgets.frame import as_code, as_rows, as_text
@@ -13,7 +16,7 @@ LONGEST_TEXT = 50_000
 """Characters of a reply that go into a notebook with the page; the ledger has all of them."""
 
 
-def html_page(trials: Sequence[Trial], *, title: str) -> str:
+def html_page(trials: Sequence[Trial], *, title: str) -> Markup:
     """The panel as a page without controls."""
     parts = [as_text(title, tag="p")]
     for trial in trials:
@@ -22,7 +25,7 @@ def html_page(trials: Sequence[Trial], *, title: str) -> str:
         parts.append(as_text(_text(trial), tag="pre"))
         if trial.scores:
             parts.append(as_rows(list(score_rows(trial)), ("grader", "score", "explanation")))
-    return f"<div>{''.join(parts)}</div>"
+    return html("<div>{{ page }}</div>", page=Markup().join(parts))
 
 
 def markdown_page(trials: Sequence[Trial], *, title: str) -> str:

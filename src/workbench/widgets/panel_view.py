@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ import ipywidgets
 from workbench.definition.facts import facts
 from workbench.definition.project import project_folder
 from workbench.errors import WorkbenchError
+from workbench.markup import html, notebook_html
 from workbench.model.endpoint import describe_endpoint
 from workbench.runs.frozen import Asked, command_for, next_notebook
 from workbench.runs.plan import EFFORTS
@@ -22,7 +22,13 @@ from workbench.widgets.column import Column
 from workbench.widgets.frame import as_rows, as_text, frame, sendable, styled
 
 MOST_REPEATS = 100
-_NOT_TYPESET = "tex2jax_ignore mathjax_ignore"
+
+_CALLS = "<details><summary>The same as calls</summary>{{ calls }}</details>"
+_ESTIMATE = "<details>{{ brief }}{{ table }}</details>"
+_STALE = '<span role="status" class="workbench-stale">Of an earlier text; press Estimate again:</span>'
+_NOTE = '<div role="status" class="workbench-note">{{ text|lines }}</div>'
+# A page typesets plain descriptions, and HTML as its classes say.
+_NAME = '<span class="tex2jax_ignore mathjax_ignore">{{ name }}</span>'
 
 _OWN = object()
 """In place of a task's id: the question is typed."""
@@ -151,11 +157,7 @@ class PanelView:
         running, calls = self._trying.is_running, self._trying.calls
         self._run.disabled, self._stop.disabled = running, not running
         self._freeze.disabled = not calls
-        self._calls.value = (
-            _as_it_is(f"<details><summary>The same as calls</summary>{as_text(calls, tag='pre')}</details>")
-            if calls
-            else ""
-        )
+        self._calls.value = notebook_html(html(_CALLS, calls=as_text(calls, tag="pre"))) if calls else ""
 
     def _choose(self) -> Asked:
         """What the controls say is to be tried.
@@ -236,13 +238,13 @@ class PanelView:
         try:
             estimate = self._trying.estimate(self._choose())
         except WorkbenchError as error:
-            shown: str = as_text(str(error), tag="div", name="note")
+            shown = as_text(str(error), tag="div", name="note")
         else:
             brief = as_text(estimate.brief, tag="summary")
             table = as_rows(list(estimate.rows()), ("estimate", "nothing is spent yet"))
-            shown = f"<details>{brief}{table}</details>"
+            shown = html(_ESTIMATE, brief=brief, table=table)
         if number == self._estimates:
-            self._estimate.value, self._estimated = _as_it_is(shown), texts
+            self._estimate.value, self._estimated = notebook_html(shown), texts
             self.look_at_texts()
 
     def _texts(self) -> object:
@@ -253,8 +255,7 @@ class PanelView:
     def look_at_texts(self) -> None:
         """Marks an estimate of texts that were changed since; called at every edit, so no tokens are counted here."""
         is_stale = self._estimated is not None and self._estimated != self._texts()
-        said = "Of an earlier text; press Estimate again:" if is_stale else ""
-        self._stale.value = f'<span role="status" class="workbench-stale">{said}</span>' if said else ""
+        self._stale.value = str(html(_STALE)) if is_stale else ""
 
     def _show_question(self) -> None:
         """The picked task's question; that of no task where several are picked, or one's own."""
@@ -279,28 +280,21 @@ class PanelView:
         try:
             endpoint = self._trying.endpoint
         except WorkbenchError as error:
-            self._endpoint.value = _as_it_is(as_text(str(error), tag="div", name="note"))
+            self._endpoint.value = notebook_html(as_text(str(error), tag="div", name="note"))
         else:
             name = "standin" if endpoint.is_stand_in else "faint"
-            self._endpoint.value = _as_it_is(as_text(describe_endpoint(endpoint), tag="div", name=name))
+            self._endpoint.value = notebook_html(as_text(describe_endpoint(endpoint), tag="div", name=name))
 
     def _say(self, text: str) -> None:
-        shown = html.escape(sendable(text)).replace("\n", "<br>")
-        self._note.value = _as_it_is(f'<div role="status" class="workbench-note">{shown}</div>')
+        self._note.value = notebook_html(html(_NOTE, text=sendable(text)))
         self._note.layout.display = None if text else "none"
 
 
-def _as_it_is(shown: str) -> str:
-    """HTML of which nothing is typeset: in a persona, what stands between two dollar signs is no formula."""
-    return f'<div class="{_NOT_TYPESET}">{shown}</div>'
-
-
 def _shown_as(name: str) -> dict[str, Any]:
-    """What a tick box takes to show this name. A page typesets plain descriptions, and HTML as its classes say."""
+    """What a tick box takes to show this name, in which what stands between dollar signs is no formula."""
     if "$" not in name and "\\" not in name:
         return {"description": name}
-    shown = f'<span class="{_NOT_TYPESET}">{html.escape(name)}</span>'
-    return {"description": shown, "description_allow_html": True, "tooltip": name}
+    return {"description": str(html(_NAME, name=name)), "description_allow_html": True, "tooltip": name}
 
 
 def _models() -> tuple[str, ...]:

@@ -177,7 +177,7 @@ def agents_difference(before: Agent, after: Agent) -> Markup:
     """The difference of two agent files, changed lines with their changed words marked, as HTML."""
     lines = lines_of_difference(diff_personas(before, after))
     if all(line.kind == "equal" for line in lines):
-        return Markup('<p class="soft">The two files are the same.</p>')
+        return html('<p class="soft">The two files are the same.</p>')
     return html_lines(lines)
 
 

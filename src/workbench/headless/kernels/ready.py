@@ -304,7 +304,7 @@ def start_ready_interpreter(
     with _own_lock:
         found = _own.get(os.getpid())
         if found is None or not found.is_alive():
-            # Dead, or of the process that this one was forked from, whose side of the door it holds open too.
+            # Dead, or of the process that this one was forked from, whose side of the socket it holds open too.
             for other in _own.values():
                 other.let_go()
             _own.clear()

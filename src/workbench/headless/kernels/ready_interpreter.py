@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
     _import_without_collecting()
     owner = os.getppid()
     given = dict(os.environ)
-    door = socket.socket(fileno=int(arguments[0]))
+    owner_socket = socket.socket(fileno=int(arguments[0]))
     left = arguments[:0:-1]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     wake, woken = _sockets_that_wake_at_an_end()
@@ -52,22 +52,22 @@ def main(arguments: list[str]) -> None:
     # The owner may be killed and close nothing: then this process has another parent.
     while os.getppid() == owner:
         # The first kernel waits for what it would import itself, and the second once more.
-        heard = [wake] if left else [door, wake]
+        heard = [wake] if left else [owner_socket, wake]
         asked, _, _ = select.select(heard, [], [], 0 if left else _LOOK_AT_OWNER_SECONDS)
         if wake in asked:
             with contextlib.suppress(BlockingIOError):
                 wake.recv(4096)
             _tell_ends(kernels)
-        if door in asked:
-            request, files = _received(door)
+        if owner_socket in asked:
+            request, files = _received(owner_socket)
             if request is None:
                 break
             fate = socket.socket(fileno=files[0])
             pid, reason = _fork()
             if pid == 0:
                 signal.set_wakeup_fd(-1)
-                # A kernel that held the fate of another open would hide its end, and one that held the door, ours.
-                for mine in (door, wake, woken, *kernels.values()):
+                # A kernel that held the fate of another open would hide its end; one with the owner's socket, ours.
+                for mine in (owner_socket, wake, woken, *kernels.values()):
                     mine.close()
                 _become_kernel(request, fate, files[1:], given)
                 return
@@ -121,16 +121,16 @@ def _sockets_that_wake_at_an_end() -> tuple[socket.socket, socket.socket]:
     return wake, woken
 
 
-def _received(door: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+def _received(owner_socket: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
     """The next request and its files; `None` where the owner has closed the socket."""
-    head, files, _, _ = socket.recv_fds(door, 8, 3)
+    head, files, _, _ = socket.recv_fds(owner_socket, 8, 3)
     while 0 < len(head) < 8:
-        head += door.recv(8 - len(head))
+        head += owner_socket.recv(8 - len(head))
     if not head:
         return None, []
     content = bytearray()
     while len(content) < int.from_bytes(head, "big"):
-        piece = door.recv(int.from_bytes(head, "big") - len(content))
+        piece = owner_socket.recv(int.from_bytes(head, "big") - len(content))
         if not piece:
             return None, []
         content += piece

@@ -1,6 +1,6 @@
 """What one run may still reserve without asking the ledger: its side of a budget, kept in memory.
 
-Three amounts, of which the first two are the run's own and the third is what the ledger has confirmed:
+Three counts, of which the first two are the run's own and the third is what the ledger has confirmed:
 
     spent       of calls that are settled
     reserved    the worst case of calls that are in flight

@@ -1,6 +1,6 @@
 """Whose budget it is, and how large: from the settings of a run and from the environment.
 
-Amounts of money are whole numbers of a million-millionth of a USD; what is spent is rounded up, a limit down.
+Money is counted in whole numbers of a million-millionth of a USD; what is spent is rounded up, a limit down.
 """
 
 from __future__ import annotations

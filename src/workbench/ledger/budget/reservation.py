@@ -396,11 +396,11 @@ def _gone(limit: Limit, spent: str, said: Callable[[Spent], str], statement: Sta
 def _set_aside(statement: Statement, said: Callable[[Spent], str]) -> Iterable[str]:
     """What others have set aside, and who they are."""
     for lease in statement.leases:
-        if lease.amount == NOTHING:
+        if lease.set_aside == NOTHING:
             continue
         who = f"process {lease.process}, since {lease.since:%Y-%m-%d %H:%M} UTC"
         state = ", ended before it settled them, so they may have been billed" if lease.is_over else ""
-        yield f"{said(lease.amount)} set aside by {who}{state}"
+        yield f"{said(lease.set_aside)} set aside by {who}{state}"
     if statement.in_batches != NOTHING:
         yield f"{said(statement.in_batches)} set aside for message batches whose results are to come"
 

@@ -12,7 +12,7 @@ A run renews its lease in the transaction in which its attempts are written. The
 stays taken, since what was in flight may have been billed. What is set aside for a request in a message batch stands
 beside that request and lasts until its result is in the ledger, whoever collects it.
 
-There are two accounts of one sum: this one, and that of the run in memory (`allowance.py`), which may reserve without a
+There are two accounts of it: this one, and that of the run in memory (`allowance.py`), which may reserve without a
 transaction as long as it stays within what was last committed here.
 """
 
@@ -61,13 +61,13 @@ class Statement:
     @property
     def for_good(self) -> Spent:
         """What no run that is still alive will give back."""
-        alive = sum((lease.amount for lease in self.leases if not lease.is_over), self.own_lease)
+        alive = sum((lease.set_aside for lease in self.leases if not lease.is_over), self.own_lease)
         return self.taken - alive
 
     @property
     def spent(self) -> Spent:
         """What is known to be spent, by whomever."""
-        return self.taken - sum((lease.amount for lease in self.leases), self.own_lease + self.in_batches)
+        return self.taken - sum((lease.set_aside for lease in self.leases), self.own_lease + self.in_batches)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,7 +131,7 @@ class Account:
         """
         now, before = allowance.position, self._written_until_now(connection)
         spent, lease = now.spent, before.lease.at_least(sum(now.wanted, now.reserved))
-        if not self._take(connection, spent + lease - before.taken):
+        if not self._add(connection, spent + lease - before.taken):
             now = allowance.freeze()
             spent, lease = now.spent, now.reserved
             has_room_for = self._room(connection)
@@ -139,25 +139,24 @@ class Account:
                 if has_room_for(spent + lease + want - before.taken):
                     lease = lease + want
             # What is spent and in flight is a fact, even where a server counted more than the worst case.
-            self._take(connection, spent + lease - before.taken, forced=True)
+            self._add(connection, spent + lease - before.taken, forced=True)
         self._write_lease(connection, lease, is_new=not before.has_lease)
         return self._in_transaction(connection, Written(spent=spent, lease=lease, has_lease=True))
 
     def close(self, connection: sa.Connection, allowance: Allowance) -> Written:
         """Gives back all that was not spent; what is wanted later is taken anew."""
         spent = allowance.freeze().spent
-        self._take(connection, spent - self._written_until_now(connection).taken, forced=True)
+        self._add(connection, spent - self._written_until_now(connection).taken, forced=True)
         connection.execute(_leases.delete().where(_leases.c.holder == self._holder))
         return self._in_transaction(connection, Written(spent=spent))
 
-    def set_aside(self, connection: sa.Connection, amounts: Mapping[str, Spent]) -> bool:
+    def set_aside(self, connection: sa.Connection, most: Mapping[str, Spent]) -> bool:
         """Takes the worst case of requests that are in an unsent batch, by key; False, and nothing: it does not fit."""
-        if not self._take(connection, sum(amounts.values(), NOTHING)):
+        if not self._add(connection, sum(most.values(), NOTHING)):
             return False
         scopes = json.dumps([limit.scope for limit in self.limits])
         rows = [
-            {"of": key, "scopes": scopes, "tokens": amount.tokens, "picousd": amount.picousd}
-            for key, amount in amounts.items()
+            {"of": key, "scopes": scopes, "tokens": each.tokens, "picousd": each.picousd} for key, each in most.items()
         ]
         connection.execute(_items.update().where(_items.c.key == sa.bindparam("of")), rows)
         return True
@@ -185,7 +184,7 @@ class Account:
             limit=limit,
             taken=Spent(tokens=found.tokens, picousd=found.picousd),
             own_spent=self._written_until_now(connection).spent,
-            own_lease=sum((_amount_of(row) for row in rows if row["holder"] == self._holder), NOTHING),
+            own_lease=sum((_spent_of(row) for row in rows if row["holder"] == self._holder), NOTHING),
             leases=tuple(_read_lease(row, now) for row in rows if row["holder"] != self._holder),
             in_batches=Spent(tokens=int(tokens or 0), picousd=int(picousd or 0)),
             unpriced=found.unpriced,
@@ -200,8 +199,8 @@ class Account:
             found.append((limit, Spent(tokens=row.tokens, picousd=row.picousd)))
         return lambda more: all(limit.allows(taken + more) for limit, taken in found)
 
-    def _take(self, connection: sa.Connection, change: Spent, *, forced: bool = False) -> bool:
-        """Changes what is taken under every scope, or under none."""
+    def _add(self, connection: sa.Connection, change: Spent, *, forced: bool = False) -> bool:
+        """Adds to what is taken under every scope, or under none."""
         if change == NOTHING:
             return True
         for position, limit in enumerate(self.limits):
@@ -213,8 +212,8 @@ class Account:
             return False
         return True
 
-    def _write_lease(self, connection: sa.Connection, amount: Spent, *, is_new: bool) -> None:
-        values = {"tokens": amount.tokens, "picousd": amount.picousd, **lasting(connection, self._lasts)}
+    def _write_lease(self, connection: sa.Connection, lease: Spent, *, is_new: bool) -> None:
+        values = {"tokens": lease.tokens, "picousd": lease.picousd, **lasting(connection, self._lasts)}
         if not is_new:
             connection.execute(_leases.update().where(_leases.c.holder == self._holder).values(values))
             return
@@ -282,12 +281,12 @@ def _read_lease(row: sa.RowMapping, now: Moment) -> Lease:
     return Lease(
         process=row["process"],
         since=datetime.fromisoformat(row["since"]),
-        amount=_amount_of(row),
+        set_aside=_spent_of(row),
         is_over=is_over(row, now),
     )
 
 
-def _amount_of(row: sa.RowMapping) -> Spent:
+def _spent_of(row: sa.RowMapping) -> Spent:
     return Spent(tokens=row["tokens"], picousd=row["picousd"])
 
 

@@ -67,9 +67,9 @@ def prompt_bytes(request: Request) -> int:
     return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
 
-def in_usd(amount: Decimal) -> str:
-    """The amount in words, rounded up to a hundredth of a cent."""
-    return f"{rounded_up(amount)} USD"
+def in_usd(usd: Decimal) -> str:
+    """The money in words, rounded up to a hundredth of a cent."""
+    return f"{rounded_up(usd)} USD"
 
 
 def spent_on(model: str, usage: Usage, *, priced: bool = True) -> Spent:

@@ -261,8 +261,8 @@ class _Asking:
     def _set_aside(self, part: Sequence[Trial]) -> Callable[[Transaction], bool] | None:
         if self._budget is None or self._budget.account is None:
             return None
-        account, amounts = self._budget.account, {trial.key: self._budget.most_in_batch(trial) for trial in part}
-        return lambda connection: account.set_aside(connection, amounts)
+        account, most = self._budget.account, {trial.key: self._budget.most_in_batch(trial) for trial in part}
+        return lambda connection: account.set_aside(connection, most)
 
     async def _open_batches(self) -> tuple[OpenBatch, ...]:
         return await asyncio.to_thread(find_open_batches, self._ledger, endpoint=self._endpoint.base_url)

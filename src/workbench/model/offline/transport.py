@@ -51,14 +51,14 @@ class OfflineTransport(httpx2.AsyncBaseTransport):
 
     @classmethod
     def from_environment(cls) -> OfflineTransport:
-        """With the pace that `WORKBENCH_OFFLINE_SECONDS_TO_FIRST_TOKEN` and `..._TOKENS_PER_SECOND` set.
+        """With the speed that `WORKBENCH_OFFLINE_SECONDS_TO_FIRST_TOKEN` and `..._TOKENS_PER_SECOND` set.
 
         Raises:
             SetupError: one of them is not a number of 0 or more.
         """
         return cls(
-            seconds_to_first_token=_pace(_FIRST_TOKEN_VARIABLE),
-            tokens_per_second=_pace(_SPEED_VARIABLE),
+            seconds_to_first_token=_number_from(_FIRST_TOKEN_VARIABLE),
+            tokens_per_second=_number_from(_SPEED_VARIABLE),
         )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -162,7 +162,7 @@ class _Answer:
 
 
 class _Stream(httpx2.AsyncByteStream):
-    """The events of an answer, at the pace that was asked for; closing or cancelling it ends it at once."""
+    """The events of an answer, as fast as was asked for; closing or cancelling it ends it at once."""
 
     def __init__(self, answer: _Answer, seconds_to_first_token: float, tokens_per_second: float) -> None:
         self._answer = answer
@@ -176,7 +176,7 @@ class _Stream(httpx2.AsyncByteStream):
         for piece in _pieces(self._answer.text):
             delta = {"type": "text_delta", "text": piece}
             yield _event("content_block_delta", {"index": 0, "delta": delta})
-            # Also without a pace: other trials and a cancellation get their turn between two pieces.
+            # Also where nothing is waited for: other trials and a cancellation get their turn between two pieces.
             await asyncio.sleep(count_tokens(piece) / self._tokens_per_second if self._tokens_per_second > 0 else 0)
         for event in self._answer.closing_events():
             yield event
@@ -288,7 +288,7 @@ def _pieces(text: str) -> Iterator[str]:
     yield from re.findall(r"(?:\S*\s+){1,4}|\S+", text)
 
 
-def _pace(variable: str) -> float:
+def _number_from(variable: str) -> float:
     text = os.environ.get(variable, "").strip() or "0"
     if not re.fullmatch(r"\d+(\.\d+)?|\.\d+", text):
         raise SetupError(f"{variable} is {text!r}; set it to a number of 0 or more, or leave it out")
