@@ -14,9 +14,10 @@ from workbench.errors import BudgetError, EstimateOnly, PlanError, ReplayMiss, S
 from workbench.ledger.budget.worst_case import most_of
 from workbench.ledger.store import open_ledger
 from workbench.model.loop import Started
-from workbench.runs.conversation import answer_reply
+from workbench.runs.conversation import answer_reply, follow_up
 from workbench.runs.plan import plan_trials
 from workbench.runs.runner import run_trials
+from workbench.trial.paid import Paid
 from workbench.trial.record import export_record, load_run
 from workbench.trial.task import Task
 from workbench.trial.trial import Run
@@ -47,6 +48,12 @@ def test_an_answer_carries_all_that_was_said_and_is_asked_where_the_run_was(run:
         {"role": "assistant", "content": "First, a question: what load do you expect?"},
         {"role": "user", "content": "And at night?"},
     ]
+
+
+def test_what_a_reply_took_is_not_counted_again_with_its_answer(run: Run) -> None:
+    paid = Paid(attempts=3, input_tokens=1_000)
+
+    assert follow_up(run.trials[0].replace(paid=paid), "A thousand a second.").paid is None
 
 
 def test_what_the_ledger_holds_is_asked_anew_only_when_all_is_to_be(run: Run, server: MessagesServer) -> None:

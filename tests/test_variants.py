@@ -138,6 +138,17 @@ def test_the_key_of_the_environment_goes_to_its_server_only(
     assert "k-of-the-first" not in str(second.headers)
 
 
+def test_an_address_that_is_called_live_gets_no_key(
+    agent: Agent, second: MessagesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "k-of-the-api")
+    claimed = Endpoint(kind="live", base_url=second.url)
+    run_trials(plan_trials({"base": Variant(agent=agent, endpoint=claimed)}, TASKS))
+
+    assert second.headers
+    assert "k-of-the-api" not in str(second.headers)
+
+
 def test_trials_of_a_plan_are_made_once(
     agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from workbench.collector import resting_while_importing
 from workbench.errors import SetupError
 from workbench.model.api import DEADLINE_SECONDS, STOPPED, Attempt, OnLimits, OnText
-from workbench.model.credentials import has_credentials, own_server
+from workbench.model.credentials import API_URL, has_credentials, own_server
 from workbench.model.failures import (
     describe_cause,
     kind_of,
@@ -103,8 +103,10 @@ def _client(endpoint: Endpoint, connections: int, silence_seconds: float) -> Asy
     from workbench.model.wire import bound
 
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
-    # The environment's key is for the server that the environment names: a variant's own server never sees it.
-    asks_for_none = endpoint.kind == "server" and (not has_credentials() or endpoint.base_url != own_server())
+    # The environment's key is for the API and for the server that the environment names. A variant's own server never
+    # sees it, nor does whatever address a record calls "live".
+    is_own = endpoint.base_url == own_server() and has_credentials()
+    asks_for_none = endpoint.base_url != API_URL and not is_own
     try:
         return anthropic.AsyncAnthropic(
             api_key="none" if asks_for_none else None,

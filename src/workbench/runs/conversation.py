@@ -87,7 +87,7 @@ def follow_up(trial: Trial, text: str, *, reply: str | None = None) -> Trial:
     refuse_half_characters(said, of="the reply that is answered")
     turns = ({"role": "assistant", "content": said}, {"role": "user", "content": text})
     request = replace(trial.request, messages=(*trial.request.messages, *turns))
-    return trial.replace(request=request, reply=None, failure=None, scores={}, from_ledger=False)
+    return trial.replace(request=request, reply=None, failure=None, scores={}, paid=None, from_ledger=False)
 
 
 def has_reply(trial: Trial) -> bool:

@@ -56,18 +56,19 @@ class Paid:
         )
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Paid) and self._amounts() == other._amounts()
+        return isinstance(other, Paid) and _parts(self) == _parts(other)
 
     def __hash__(self) -> int:
         return hash((self.attempts, self.tokens))
 
-    def _amounts(self) -> tuple[int | Usd, ...]:
-        return (
-            self.attempts,
-            self.uncounted,
-            self.input_tokens,
-            self.output_tokens,
-            self.cache_creation_input_tokens,
-            self.cache_read_input_tokens,
-            self.usd,
-        )
+
+def _parts(paid: Paid) -> tuple[int | Usd, ...]:
+    return (
+        paid.attempts,
+        paid.uncounted,
+        paid.input_tokens,
+        paid.output_tokens,
+        paid.cache_creation_input_tokens,
+        paid.cache_read_input_tokens,
+        paid.usd,
+    )
