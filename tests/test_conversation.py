@@ -15,8 +15,9 @@ from workbench.ledger.budget.worst_case import most_of
 from workbench.ledger.store import open_ledger
 from workbench.model.loop import Started
 from workbench.runs.conversation import answer_reply, follow_up
-from workbench.runs.plan import plan_trials
+from workbench.runs.plan import make_request, plan_trials
 from workbench.runs.runner import run_trials
+from workbench.runs.start import start_trial
 from workbench.trial.paid import Paid
 from workbench.trial.record import export_record, load_run
 from workbench.trial.task import Task
@@ -238,3 +239,14 @@ def test_failing_answer_is_a_trial_with_a_failure(run: Run, server: MessagesServ
     (failed,) = said(run).follow_ups
 
     assert (failed.outcome, failed.failure.status if failed.failure else None) == ("failed", 413)
+
+
+def test_where_only_an_estimate_is_wanted_nothing_is_sent_by_a_single_trial(
+    agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WORKBENCH_ESTIMATE_FILE", str(tmp_path / "estimate.json"))
+
+    with pytest.raises(EstimateOnly, match="nothing was sent"):
+        start_trial(make_request(agent, "Which load?"), agent=agent)
+
+    assert server.bodies == []

@@ -114,7 +114,7 @@ def test_a_recorded_score_counts_for_nothing_where_the_reply_can_be_graded_again
     assert grade_again(run, catalogue()) == run
 
 
-def test_scores_that_cannot_be_found_again_stay_and_are_named() -> None:
+def test_scores_whose_grader_is_not_here_stay_and_those_of_no_task_are_left_out() -> None:
     mine = GraderSpec(name="mine", promise="ours", where="tasks.yaml:4")
     run = recorded(ASKS_FOR_REPLY, mine)
     scores = {"ours": Score(value=0.5, explanation="ours"), "loose": Score(value=0.25, explanation="loose")}
@@ -123,11 +123,11 @@ def test_scores_that_cannot_be_found_again_stay_and_are_named() -> None:
     again = grade_again(run, catalogue())
 
     first = {promise: score.value for promise, score in again.trials[0].scores.items()}
-    assert first == {"ours": 0.5, "loose": 0.25, "says it": 1.0}
+    assert first == {"ours": 0.5, "says it": 1.0}
     assert again.trials[-1].scores == {}, "a failed trial has no score"
     assert len(again.remarks) == 2
     assert "'ours' are as they were recorded, not graded again: tasks.yaml:4: graders: there is no" in again.remarks[0]
-    assert "'loose' are as they were recorded, not graded again: no task names its grader" in again.remarks[1]
+    assert "the recorded scores of the promise 'loose' are left out: no task names a grader" in again.remarks[1]
 
 
 def test_a_reply_without_its_secrets_keeps_its_recorded_score() -> None:

@@ -333,6 +333,7 @@ HOSTILE = {
     "tokens with dots": "eyJ.",
     "begins of private keys": "-----BEGIN PRIVATE KEY-----",
     "begins and lines": "-----BEGIN PRIVATE KEY-----\n" + "A1b2" * 16 + "\n",
+    "lines of a key that are none": "Private-Lines: 1 ",
     "addresses": "a://b:c",
     "users in addresses": "://a:",
     "keys in addresses": "?key=",

@@ -132,10 +132,21 @@ def test_the_key_of_the_environment_goes_to_its_server_only(
     agent: Agent, server: MessagesServer, second: MessagesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "k-of-the-first")
+    monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "X-Gateway-Key: for-the-first\nAuthorization: Bearer too-for-it")
     run_trials(mixed(agent, second))
 
+    assert all("for-the-first" in str(headers) for headers in server.headers)
+    for secret in ("k-of-the-first", "for-the-first", "too-for-it"):
+        assert secret not in str(second.headers)
+
+
+def test_the_key_of_the_environment_reaches_its_server(
+    agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "k-of-the-first")
+    run_trials(plan_trials({"base": agent}, TASKS))
+
     assert all("k-of-the-first" in str(headers) for headers in server.headers)
-    assert "k-of-the-first" not in str(second.headers)
 
 
 def test_an_address_that_is_called_live_gets_no_key(

@@ -377,7 +377,7 @@ def gate_command(
         _say(f"{error} (--allow-stand-in)", err=True)
         sys.exit(EXIT_STAND_IN)
     if as_json:
-        click.echo(json.dumps(asdict(found)))
+        click.echo(without_secrets(json.dumps(asdict(found))))
     else:
         _say(found.text)
     sys.exit({"passes": 0, "fails": EXIT_WORSE, "not enough data": EXIT_UNDECIDED}[found.decision])

@@ -345,12 +345,15 @@ def _without_private_keys(text: str) -> str:
     No more goes than the lines themselves where the end of a key is missing, and talk about such lines stays.
     """
     kept: list[str] = []
-    done = 0
+    done, stop, end = 0, -1, None
     for begin in _PRIVATE.finditer(text):
         if begin.start() < done:
             continue
-        stop = _MATERIAL.match(text, begin.end()).end()  # type: ignore[union-attr]  # it matches the empty text
-        end = _PRIVATE_END.match(text, stop)
+        if begin.end() > stop:
+            stop = _MATERIAL.match(text, begin.end()).end()  # type: ignore[union-attr]  # it matches the empty text
+            end = _PRIVATE_END.match(text, stop)
+        elif end:
+            continue  # it lies in what an earlier one began, up to the same end, and there was no line of a key
         until = end.end() if end else _LINES.match(text, begin.end()).end()  # type: ignore[union-attr]
         lines = _BASE64_LINE.findall(text, begin.end(), until)
         if any(len(set(line)) > 3 for line in lines):

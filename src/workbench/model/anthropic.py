@@ -8,6 +8,7 @@ stream takes an early end for success and lets socket errors through untranslate
 from __future__ import annotations
 
 import asyncio
+import os
 import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -103,19 +104,19 @@ def _client(endpoint: Endpoint, connections: int, silence_seconds: float) -> Asy
     from workbench.model.wire import bound
 
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
-    # The environment's key is for the API and for the server that the environment names. A variant's own server never
-    # sees it, nor does whatever address a record calls "live".
-    is_own = endpoint.base_url == own_server() and has_credentials()
-    asks_for_none = endpoint.base_url != API_URL and not is_own
+    # What the environment sets, keys and headers alike, is for the one address that it names: a variant's own server
+    # never sees it, nor does whatever address a record calls "live".
+    is_named = endpoint.base_url == (own_server() or API_URL)
+    needs_none = endpoint.base_url != API_URL and not has_credentials()
     try:
         return anthropic.AsyncAnthropic(
-            api_key="none" if asks_for_none else None,
+            api_key=None if is_named and not needs_none else "none",
             base_url=endpoint.base_url,
             max_retries=0,
             open_telemetry=telemetry,
             timeout=timeout,
             # A stream that is encoded cannot be read as it comes.
-            default_headers={"accept-encoding": "identity"},
+            default_headers={"accept-encoding": "identity"} | ({} if is_named else _no_headers_of_the_environment()),
             # A redirect would carry prompts to where nobody asked for them to go, and one call is one request.
             http_client=anthropic.DefaultAioHttpClient(
                 limits=limits, timeout=timeout, follow_redirects=False, event_hooks={"response": [bound]}
@@ -123,6 +124,14 @@ def _client(endpoint: Endpoint, connections: int, silence_seconds: float) -> Asy
         )
     except anthropic.AnthropicError as error:
         raise SetupError(f"the credentials cannot be used: {error}") from error
+
+
+def _no_headers_of_the_environment() -> dict[str, Any]:
+    """Takes back what `ANTHROPIC_CUSTOM_HEADERS` would add to each request: the SDK gives it to any client."""
+    import anthropic
+
+    lines = os.environ.get("ANTHROPIC_CUSTOM_HEADERS", "").split("\n")
+    return {name.strip(): anthropic.Omit() for name, colon, _ in (line.partition(":") for line in lines) if colon}
 
 
 def retirement_of(model: str) -> str | None:

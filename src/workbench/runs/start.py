@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from workbench.definition.agent import Agent
+from workbench.errors import EstimateOnly
 from workbench.ledger.budget.limits import limits_from_environment
 from workbench.ledger.budget.reservation import open_budget
 from workbench.ledger.store import Ledger, opened_ledger
@@ -12,6 +13,7 @@ from workbench.model.api import DEADLINE_SECONDS, OnText
 from workbench.model.asker import Asker, OnRetry, StreamSettings
 from workbench.model.endpoint import choose_endpoint, open_model
 from workbench.model.loop import Started
+from workbench.runs.estimate_only import is_estimate_only
 from workbench.trial.trial import Endpoint, Request, Trial
 
 
@@ -31,6 +33,7 @@ def start_trial(
     this one is in the ledger before `result()` gives it.
 
     Raises:
+        EstimateOnly: only an estimate is wanted, as `is_estimate_only` says.
         SetupError: the way to the model is not set up. What would fail for every trial comes from `result()`, and a
             `BudgetError` where the budget of the environment is used up.
     """
@@ -51,6 +54,8 @@ def start_planned(
 
     Not for a trial of a loaded run: a record may name any endpoint, and this one would be asked.
     """
+    if is_estimate_only():
+        raise EstimateOnly("only an estimate was asked for: nothing was sent")
     asked = trial.replace(reply=None, failure=None, scores={}, from_ledger=False, paid=None)
     where = trial.endpoint
 

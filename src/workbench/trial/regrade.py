@@ -51,12 +51,15 @@ def grade_again(run: Run, graders: Mapping[str, GraderFactory]) -> Run:
     """The run with the scores that its replies get here, whatever scores it came with; for a run that somebody else
     recorded.
 
-    A recorded score stays where it cannot be found again: its grader cannot be made, no task names one for its promise,
-    or secrets were taken out of its reply. The remarks of the run say of each, and of scores that were otherwise.
+    A recorded score stays where it cannot be found again: its grader cannot be made, or secrets were taken out of its
+    reply. One that no task names a grader for is left out: anybody could have written it. The remarks of the run say
+    of each, and of scores that were otherwise.
     """
     made, why_kept = _graders_that_can_be_made(run.tasks, graders)
     tasks = {task.id: task for task in run.tasks}
+    named = {task.id: {spec.promise for spec in task.graders} for task in run.tasks}
     changed: Counter[str] = Counter()
+    invented: dict[str, None] = {}
     altered = 0
     trials = []
     for trial in run.trials:
@@ -73,10 +76,12 @@ def grade_again(run: Run, graders: Mapping[str, GraderFactory]) -> Run:
         for promise, score in trial.scores.items():
             again = found.scores.get(promise)
             if again is None:
-                why_kept.setdefault(promise, "no task names its grader")
+                if promise not in named[task.id]:
+                    invented.setdefault(promise)
             elif again.value != score.value:
                 changed[promise] += 1
-        trials.append(found.replace(scores={**trial.scores, **found.scores}))
+        kept = {promise: score for promise, score in trial.scores.items() if promise in named[task.id]}
+        trials.append(found.replace(scores={**kept, **found.scores}))
     remarks = [
         f"{counted(count, 'recorded score')} of the promise {promise!r} {'is' if count == 1 else 'are'} not what its "
         "grader gives here for the very reply: what it gives counts"
@@ -85,6 +90,10 @@ def grade_again(run: Run, graders: Mapping[str, GraderFactory]) -> Run:
     remarks += [
         f"the scores of the promise {promise!r} are as they were recorded, not graded again: {why}"
         for promise, why in why_kept.items()
+    ]
+    remarks += [
+        f"the recorded scores of the promise {promise!r} are left out: no task names a grader for it"
+        for promise in invented
     ]
     if altered:
         scores = counted(altered, "trial")
