@@ -52,8 +52,8 @@ def grade_again(run: Run, graders: Mapping[str, GraderFactory]) -> Run:
     recorded.
 
     A recorded score stays where it cannot be found again: its grader cannot be made, or secrets were taken out of its
-    reply. One that no task names a grader for is left out: anybody could have written it. The remarks of the run say
-    of each, and of scores that were otherwise.
+    reply. One of a promise that its task does not name beside those that it names is left out: anybody could have
+    written it. The remarks of the run say of each, and of scores that were otherwise.
     """
     made, why_kept = _graders_that_can_be_made(run.tasks, graders)
     tasks = {task.id: task for task in run.tasks}
@@ -76,11 +76,14 @@ def grade_again(run: Run, graders: Mapping[str, GraderFactory]) -> Run:
         for promise, score in trial.scores.items():
             again = found.scores.get(promise)
             if again is None:
-                if promise not in named[task.id]:
+                if not named[task.id]:
+                    why_kept.setdefault(promise, "no task names its grader")
+                elif promise not in named[task.id]:
                     invented.setdefault(promise)
             elif again.value != score.value:
                 changed[promise] += 1
-        kept = {promise: score for promise, score in trial.scores.items() if promise in named[task.id]}
+        may_stay = named[task.id] or trial.scores
+        kept = {promise: score for promise, score in trial.scores.items() if promise in may_stay}
         trials.append(found.replace(scores={**kept, **found.scores}))
     remarks = [
         f"{counted(count, 'recorded score')} of the promise {promise!r} {'is' if count == 1 else 'are'} not what its "
