@@ -17,7 +17,7 @@ from workbench.definition.fields import FIELDS, AgentFields, Field
 from workbench.definition.forms import forms_of_data, forms_of_list, forms_of_text
 from workbench.definition.header import Entry
 from workbench.definition.lines import as_shown, lines_of, plain_line_ends
-from workbench.definition.two_passes import parse_as_claude_code, split_names, split_tools
+from workbench.definition.two_passes import parse_as_claude_code, split_tools
 from workbench.errors import AgentFileError, WorkbenchError
 
 _TRUTH = {
@@ -150,7 +150,7 @@ def _of_type(one: Field, value: Any) -> Any:
     if value is None or one.is_data:
         return value
     if one.is_list:
-        items = _items(one, value) if isinstance(value, str) else value
+        items = _items(value) if isinstance(value, str) else value
         if not isinstance(items, Iterable) or isinstance(items, (bytes, Mapping)):
             raise TypeError(f"{one.name} is a list of names, not {value!r}")
         items = tuple(items)
@@ -170,7 +170,7 @@ def _field_of(one: Field, entry: Entry | None) -> Any:
     if one.is_data:
         return value
     if one.is_list:
-        return () if value is None else _items(one, value)
+        return () if value is None else _items(value)
     if bool in one.types:
         return value if isinstance(value, bool) else _TRUTH.get(str(value).lower())
     if one.types == (int,):
@@ -182,10 +182,9 @@ def _field_of(one: Field, entry: Entry | None) -> Any:
     return entry.source
 
 
-def _items(one: Field, value: Any) -> tuple[str, ...]:
+def _items(value: Any) -> tuple[str, ...]:
     items = value if isinstance(value, list) else [value]
-    split = split_tools if one.kind == "tools" else split_names
-    return tuple(part for item in items for part in split(str(item)))
+    return tuple(part for item in items for part in split_tools(str(item)))
 
 
 def _whole_number(value: Any) -> int | None:
@@ -247,5 +246,5 @@ def _differs(one: Field, wanted: Any, found: Any) -> bool:
     if isinstance(wanted, str):
         return bool(as_shown(wanted) != found)
     if one.is_list and isinstance(found, (str, list)):
-        return bool(_items(one, found) != wanted)
+        return bool(_items(found) != wanted)
     return bool(wanted != found)

@@ -6,6 +6,7 @@ A model of the program's own reader (`two_passes.py`) with its rules on names an
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,8 +15,9 @@ from typing import Any
 from workbench.definition.agent import Agent
 from workbench.definition.document import Document, parse_document
 from workbench.definition.facts import facts
-from workbench.definition.header import Problem, Severity, brief, problem_at
+from workbench.definition.header import STRICT_REFUSE, Problem, Severity, brief, problem_at
 from workbench.definition.lines import as_shown
+from workbench.definition.plugin_agents import PluginPlace, plugin_place, plugin_problems
 from workbench.definition.resolved import Resolved, resolve
 from workbench.definition.two_passes import (
     Parsed,
@@ -28,7 +30,32 @@ from workbench.definition.two_passes import (
 _WINDOWS_PATH = re.compile(r"(?<![A-Za-z])[A-Za-z]:\\")
 
 _REPAIRED_KEYS = ("name", "description", "tools", "disallowedTools", "model")
-_TOOLS_OF_MEMORY = ("Write", "Edit", "Read")
+TOOLS_OF_MEMORY = ("Write", "Edit", "Read")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Granted:
+    """The tools that a file grants, by the names that stand in it, whether or not each is a tool."""
+
+    named: tuple[str, ...] | None
+    """`None`: all, but for those denied."""
+    denied: tuple[str, ...] = ()
+    """Of all; what is taken away from a list does not stand in `named`."""
+
+    @property
+    def is_all(self) -> bool:
+        """Whether nothing is held back."""
+        return self.named is None and not self.denied
+
+    @property
+    def in_words(self) -> str:
+        """As the model is shown them."""
+        if self.named is not None:
+            return ", ".join(self.named) or "None"
+        return f"All tools except {', '.join(self.denied)}" if self.denied else "All tools"
+
+
+ALL_TOOLS = Granted(named=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +63,13 @@ class Reading:
     """Claude Code's reading of one file, alone in a project's `.claude/agents`."""
 
     kind: ReadingKind
-    """`dropped`: it is not listed, for the reasons in `problems`."""
+    """`dropped`: it is not listed, for the reasons in `problems`; `placeholder`: an agent of a plugin whose header says
+    nothing to Claude Code, and which is listed all the same."""
     name: str | None = None
     """`None`, like the other fields, where the file is dropped."""
     description: str | None = None
     """As the model is shown it: a backslash and an n have become a line end."""
-    tools: str | None = None
-    """As the model is shown them: "All tools", "Read, Grep" or "All tools except Write"."""
+    granted: Granted | None = None
     sent: Resolved | None = None
     """The model and the effort with which it is asked, and why."""
     prompt: str = ""
@@ -50,6 +77,11 @@ class Reading:
     text, and with `memory` it appends how to use the memory. Also given for a dropped file."""
     problems: tuple[Problem, ...] = ()
     """What is lost or changed on the way, in the order of lines."""
+
+    @property
+    def tools(self) -> str | None:
+        """As the model is shown them: "All tools", "Read, Grep" or "All tools except Write"."""
+        return None if self.granted is None else self.granted.in_words
 
     @property
     def model(self) -> str | None:
@@ -68,16 +100,22 @@ class Reading:
 
 
 def read_as_claude_code(
-    source: Agent | Document | bytes, *, model: str | None = None, effort: str | None = None
+    source: Agent | Document | bytes,
+    *,
+    model: str | None = None,
+    effort: str | None = None,
+    place: PluginPlace | None = None,
 ) -> Reading:
     """What Claude Code makes of an agent with its changes, of a document, or of bytes. Never raises.
 
     `model` and `effort` are what is asked for beside the file, which counts before what it says. What the environment
-    says of models counts too: see `resolve`.
+    says of models counts too: see `resolve`. With a `place` it is read as an agent of that plugin.
     """
     document = _document_of(source)
     parsed = parse_as_claude_code(document)
     values = parsed.values
+    if place is not None:
+        return _read_in_plugin(document, parsed, place, model=model, effort=effort)
     reasons = tuple(_reasons_to_drop(document, parsed))
     problems = [*_reader_problems(document, parsed), *reasons]
     if reasons:
@@ -90,7 +128,33 @@ def read_as_claude_code(
         kind=parsed.kind,
         name=values["name"],
         description=shown_description(values["description"]),
-        tools=_shown_tools(values),
+        granted=_granted(values),
+        sent=resolve(values.get("model"), values.get("effort"), asked_model=model, asked_effort=effort),
+        prompt=parsed.prompt,
+        problems=_in_order(problems),
+    )
+
+
+def read_where_it_stands(agent: Agent) -> Reading:
+    """What Claude Code makes of an agent with its changes, in the plugin that its file stands in, if in one."""
+    return read_as_claude_code(agent, place=None if agent.path is None else plugin_place(agent.path))
+
+
+def _read_in_plugin(
+    document: Document, parsed: Parsed, place: PluginPlace, *, model: str | None, effort: str | None
+) -> Reading:
+    values = parsed.values
+    problems = [*_reader_problems(document, parsed), *plugin_problems(document, values, place)]
+    if parsed.kind == "repaired":
+        problems += _repair_problems(document, parsed)
+    if parsed.kind == "dropped":
+        problems.append(replace(_not_yaml(document, parsed), message="The header is not YAML, and says nothing then."))
+    says_nothing = parsed.header is None or parsed.kind == "dropped"
+    return Reading(
+        kind="placeholder" if says_nothing else parsed.kind,
+        name=place.name_of(values),
+        description=place.description_of(values),
+        granted=_granted(values),
         sent=resolve(values.get("model"), values.get("effort"), asked_model=model, asked_effort=effort),
         prompt=parsed.prompt,
         problems=_in_order(problems),
@@ -109,6 +173,8 @@ def resolve_agent(agent: Agent, *, model: str | None = None, effort: str | None 
 def _document_of(source: Agent | Document | bytes) -> Document:
     if isinstance(source, Document):
         return source
+    if isinstance(source, Agent) and source.document.text == source.text:
+        return source.document
     return parse_document(source if isinstance(source, bytes) else source.text)
 
 
@@ -116,7 +182,8 @@ def _in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda problem: (problem.line, problem.column)))
 
 
-def _tool_list(value: Any) -> tuple[str, ...] | None:
+def tool_list(value: Any) -> tuple[str, ...] | None:
+    """The tools that a value names, as Claude Code parts them; `None` where it is neither text nor a list."""
     if isinstance(value, str):
         return split_tools(value)
     if isinstance(value, list):
@@ -124,14 +191,14 @@ def _tool_list(value: Any) -> tuple[str, ...] | None:
     return None
 
 
-def _shown_tools(values: Mapping[str, Any]) -> str:
-    allowed, denied = _tool_list(values.get("tools")), _tool_list(values.get("disallowedTools")) or ()
+def _granted(values: Mapping[str, Any]) -> Granted:
+    allowed, denied = tool_list(values.get("tools")), tool_list(values.get("disallowedTools")) or ()
     denied = tuple(tool for tool in denied if tool != "*")  # which takes nothing away
     if not allowed or "*" in allowed:
-        return f"All tools except {', '.join(denied)}" if denied else "All tools"
+        return Granted(named=None, denied=denied)
     if values.get("memory") in facts()["memories"]:
-        allowed += tuple(tool for tool in _TOOLS_OF_MEMORY if tool not in allowed)
-    return ", ".join(tool for tool in allowed if tool not in denied) or "None"
+        allowed += tuple(tool for tool in TOOLS_OF_MEMORY if tool not in allowed)
+    return Granted(named=tuple(tool for tool in allowed if tool not in denied))
 
 
 def _reasons_to_drop(document: Document, parsed: Parsed) -> Iterator[Problem]:
@@ -192,6 +259,13 @@ def _reasons_to_drop(document: Document, parsed: Parsed) -> Iterator[Problem]:
     yield from _reasons_in_hooks(document, values.get("hooks"))
 
 
+def _fault_in_event(entries: Any) -> str:
+    # Few agents have hooks, and every command that shows one would load what checks them.
+    from workbench.definition.hooks import fault_in_event
+
+    return fault_in_event(entries)
+
+
 def _reasons_in_hooks(document: Document, hooks: Any) -> Iterator[Problem]:
     if isinstance(hooks, list):
         yield _at(
@@ -203,7 +277,7 @@ def _reasons_in_hooks(document: Document, hooks: Any) -> Iterator[Problem]:
             "Write a mapping from event to list (`{}` for none), or remove the key.",
         )
     elif isinstance(hooks, dict):
-        if fault := _fault_in_event(hooks.get("PreToolUse", [])):
+        if fault := _fault_in_event(hooks.get("PreToolUse")):
             yield _at(
                 document,
                 "hooks",
@@ -212,7 +286,7 @@ def _reasons_in_hooks(document: Document, hooks: Any) -> Iterator[Problem]:
                 f"In `hooks`, PreToolUse {fault}; Claude Code drops the whole file silently.",
                 "Write entries of `matcher` and `hooks`, a list of `type: command` with its `command`.",
             )
-    elif hooks is not None and hooks is not False and hooks != "":
+    elif hooks:  # what JavaScript takes for false does nothing: text without a letter, nought
         yield _at(
             document,
             "hooks",
@@ -223,30 +297,30 @@ def _reasons_in_hooks(document: Document, hooks: Any) -> Iterator[Problem]:
         )
 
 
-def _fault_in_event(entries: Any) -> str:
-    """What is wrong in the entries of one hook event; empty where nothing is."""
-    if not isinstance(entries, list):
-        return "is no list"
-    for entry in entries:
-        if not isinstance(entry, dict):
-            return f"has an entry that is {brief(entry)}, no mapping"
-        if not isinstance(entry.get("matcher", ""), str):
-            return "has a `matcher` that is no text"
-        if not isinstance(entry.get("hooks"), list):
-            return "has an entry without a list `hooks`"
-        for hook in entry["hooks"]:
-            if not isinstance(hook, dict) or hook.get("type") not in facts()["hook_types"]:
-                return "has a hook of no known `type`"
-            timeout = hook.get("timeout", 0)
-            if not isinstance(timeout, int | float) or isinstance(timeout, bool):
-                return "has a `timeout` that is no number"
-    return ""
-
-
 def _ignored_hooks(document: Document, hooks: Any) -> Iterator[Problem]:
-    """Entries of other events than PreToolUse, with which Claude Code is not so strict."""
-    for event, entries in hooks.items() if isinstance(hooks, dict) else ():
-        if event != "PreToolUse" and (fault := _fault_in_event(entries)):
+    """Events that are none, and entries of others than PreToolUse, with which Claude Code is not so strict."""
+    if not isinstance(hooks, dict):
+        return
+    known = facts()["hook_events"]
+    unknown = [event for event in hooks if event not in known]
+    if unknown:
+        near = {event: difflib.get_close_matches(event, known, n=1, cutoff=0.75) for event in unknown}
+        meant = [f"`{found[0]}`" for found in near.values() if found]
+        named = ", ".join(map(brief, unknown))
+        yield _at(
+            document,
+            "hooks",
+            "hooks-event",
+            "warning",
+            f"In `hooks`, {named} is no event; Claude Code ignores it."
+            if len(unknown) == 1
+            else f"In `hooks`, {named} are no events; Claude Code ignores them.",
+            f"Write {', '.join(meant)} if that is what is meant."
+            if meant
+            else "Events are PreToolUse, PostToolUse, Stop and others of the documentation.",
+        )
+    for event, entries in hooks.items():
+        if event != "PreToolUse" and event in known and (fault := _fault_in_event(entries)):
             yield _at(
                 document,
                 "hooks",
@@ -303,7 +377,8 @@ def _reader_problems(document: Document, parsed: Parsed) -> Iterator[Problem]:
             yield replace(
                 problem,
                 rule="repaired",
-                message=problem.message.partition(";")[0] + "; Claude Code repairs this, other readers do not.",
+                message=problem.message.removesuffix(STRICT_REFUSE)
+                + "; Claude Code repairs this, other readers do not.",
             )
         elif parsed.kind == "strict" and parsed.header is not None:
             yield problem
@@ -354,7 +429,7 @@ def _repair_problems(document: Document, parsed: Parsed) -> Iterator[Problem]:
 
 def _is_same(key: str, mine: Any, theirs: Any) -> bool:
     if key in ("tools", "disallowedTools"):
-        return _tool_list(mine) == _tool_list(theirs)
+        return tool_list(mine) == tool_list(theirs)
     if isinstance(mine, str) and isinstance(theirs, str):
         return as_shown(mine).strip() == theirs.strip()
     return bool(mine == theirs)

@@ -9,7 +9,19 @@ from itertools import pairwise
 
 _EXAMPLE = re.compile("<(/?)example>", re.IGNORECASE)
 _COMMENTARY = re.compile("<(/?)commentary>", re.IGNORECASE)
-_SPEAKER = re.compile(r"(?:^|(?<=[\s.!?'\"”’])|(?<=\\n))(context|user|assistant)\s*:\s*", re.IGNORECASE)
+# With what stands around the word in real files: `**User**:`, `Human:`, `user request:`, `assistant (as planner):`.
+_SPEAKER = re.compile(
+    r"(?:^|(?<=[\s.!?'\"”’>])|(?<=\\n))(?:\*\*)?(?P<who>context|user|human|assistant)"
+    r"(?: (?:request|message|prompt|query|asks|says))?(?: ?\([^()\n]{1,40}\))?(?:\*\*)?\s*:(?:\*\*)?\s*",
+    re.IGNORECASE,
+)
+_TURN_TAG = re.compile(
+    r"<(?P<end>/?)(?P<who>context|user|human|request|query|prompt|assistant|response)"
+    r"(?:[_-](?:request|message|prompt|query|input|turn|response))?>",
+    re.IGNORECASE,
+)
+_PART_OF = {"context": "context", "assistant": "assistant", "response": "assistant"}
+"""By how a turn is marked, which part it is; all others are the user's."""
 _QUOTES = ('""', "''", "“”", "‘’", "«»")
 
 
@@ -47,6 +59,8 @@ def with_examples(description: str, examples: Sequence[Example]) -> str:
     where the blocks of the description are.
     """
     blocks = list(_blocks(description, _EXAMPLE))
+    if not blocks and not examples:
+        return description
     if not blocks:
         before = description.rstrip()
         intro = "" if before.lower().endswith("examples:") or not before else " Examples:"
@@ -96,11 +110,29 @@ def _read(source: str, inside: str) -> Example:
     # Only the first of each speaker: a word like `user:` inside of a speech is part of it.
     first: dict[str, re.Match[str]] = {}
     for turn in _SPEAKER.finditer(talk):
-        first.setdefault(turn[1].lower(), turn)
-    turns = list(first.values())
-    for turn, end in zip(turns, [*(following.start() for following in turns[1:]), len(talk)], strict=False):
-        parts[turn[1].lower()] = _bare(talk[turn.end() : end])
+        first.setdefault(_part(turn), turn)
+    turns = list(first.items())
+    ends_at = [*(following.start() for _, following in turns[1:]), len(talk)]
+    for (part, turn), end in zip(turns, ends_at, strict=False):
+        parts[part] = _bare(talk[turn.end() : end])
+    for part, speech in _tagged(talk):
+        parts[part] = parts[part] or _bare(speech)
     return Example(**parts, commentary=_without_edges(commentaries[0].inside) if commentaries else "", source=source)
+
+
+def _part(turn: re.Match[str]) -> str:
+    return _PART_OF.get(turn["who"].lower(), "user")
+
+
+def _tagged(talk: str) -> Iterator[tuple[str, str]]:
+    """The turns that stand in tags of their own, as `<user_request>`."""
+    opening: re.Match[str] | None = None
+    for tag in _TURN_TAG.finditer(talk):
+        if not tag["end"]:
+            opening = opening or tag
+        elif opening is not None and _part(tag) == _part(opening):
+            yield _part(opening), talk[opening.end() : tag.start()]
+            opening = None
 
 
 def _bare(speech: str) -> str:

@@ -11,14 +11,21 @@ from workbench.definition.agent import Agent, parse_agent, with_changes
 from workbench.definition.committed import load_committed
 from workbench.definition.description import Example, read_examples, with_examples
 from workbench.definition.draft_files import KeptDraft, remove_draft, save_draft, set_draft_aside
-from workbench.definition.draft_state import EDITABLE, as_on_disk, begin_state, edits_beside, open_drafts
+from workbench.definition.draft_state import (
+    EDITABLE,
+    as_on_disk,
+    begin_state,
+    edits_beside,
+    mark_of,
+    open_drafts,
+)
 from workbench.definition.edit import with_text
 from workbench.definition.field_text import text_of, value_of
 from workbench.definition.fields import FIELDS, FORM, key_of
 from workbench.definition.files import diff_agents, load_agent, save_agent
 from workbench.definition.header import Problem
 from workbench.definition.lint import check_agent
-from workbench.definition.mend import mend_agent
+from workbench.definition.mend import find_mend
 from workbench.definition.merge import Merge, Side, merge_texts
 from workbench.errors import AgentChangedOnDisk, AgentFileError, WorkbenchError
 
@@ -83,6 +90,13 @@ class Draft:
         return self._state.saved
 
     @property
+    def on_disk(self) -> Agent | None:
+        """What the file holds, as far as it was looked at: `saved`, or what somebody else wrote since then; `None`
+        where it is gone, or cannot be read any more."""
+        state = self._state
+        return None if state.is_gone or state.is_illegible else state.disk or state.saved
+
+    @property
     def edited(self) -> tuple[str, ...]:
         """The names of the fields in which the draft differs from the file, in the order of the form."""
         draft, saved = self.agent, self.saved
@@ -123,6 +137,11 @@ class Draft:
         return self._state.trouble
 
     @property
+    def news(self) -> str:
+        """What befell the file outside of the workbench, in a sentence, until somebody edits or saves; else empty."""
+        return self._state.news
+
+    @property
     def examples(self) -> tuple[Example, ...]:
         """The `<example>` blocks of the draft's description."""
         return read_examples(self.agent.description or "")
@@ -152,13 +171,6 @@ class Draft:
             for name in changes:
                 state.unreadable.pop(name, None)
             self._take(edits=edits, draft=draft)
-            return self.agent
-
-    def edit_text(self, text: str) -> Agent:
-        """The draft with this as the whole text of its file; line ends are `\\n`, lines that stay keep theirs."""
-        with self.lock:
-            document = with_text(with_changes(self.agent), text)
-            self._take(base=parse_agent(document.text, path=self.saved.path))
             return self.agent
 
     def edit_examples(self, examples: Sequence[Example]) -> Agent:
@@ -219,17 +231,22 @@ class Draft:
             self.keep()
             self._tell()
 
-    def mend(self, problem: Problem) -> Agent:
+    def mend(self, problem: Problem, *, accepts_changes: bool = False) -> Agent:
         """The draft without this problem, where there is a safe way; nothing else in it changes.
 
+        Args:
+            accepts_changes: takes a mend too after which Claude Code does something else, such as give other tools.
+
         Raises:
-            WorkbenchError: there is none.
+            WorkbenchError: there is none, or it changes what Claude Code does; says what.
         """
         with self.lock:
-            mended = mend_agent(self.agent, problem)
-            if mended is None:
+            mend = find_mend(self.agent, problem)
+            if mend is None:
                 raise WorkbenchError(f"there is no safe mend: {problem.message} {problem.fix or ''}".rstrip())
-            self._take(base=mended)
+            if mend.changes and not accepts_changes:
+                raise WorkbenchError(f"not mended, for this changes what Claude Code does: {mend.changes}")
+            self._take(base=mend.agent)
             return self.agent
 
     def save(self) -> Agent:
@@ -295,6 +312,45 @@ class Draft:
             state.disk = load_agent(state.saved.path)
             self.settle()
             return tuple(name for name in mine if getattr(before, name) != getattr(state.saved, name))
+
+    def catch_up(self) -> bool:
+        """Looks whether somebody else changed the file; gives whether the draft is another than before.
+
+        Where nobody edits, the draft is what the file says now. Edits are kept: `conflict` has the three texts, and
+        `settle` or `reread` make them one. Cheap where nothing changed: the file is read only when its time, length or
+        inode is another than at the last look.
+        """
+        state = self._state
+        path = state.saved.path
+        if path is None or (mark := mark_of(path)) == state.seen:
+            return False
+        with state.lock:
+            state.seen = mark
+            state.is_illegible = False
+            if mark is None:
+                return self._miss_file()
+            try:
+                disk = load_agent(path)
+            except AgentFileError as error:
+                state.is_illegible = True
+                state.news = f"The file changed on disk, and cannot be read: {error}"
+                self._tell()
+                return False
+            was_gone, state.is_gone = state.is_gone, False
+            if disk.text == state.saved.text:
+                if was_gone or state.disk is not None:
+                    state.disk, state.news = None, ""
+                    self._tell()
+                return False
+            if self.is_edited or state.unreadable:
+                state.disk, state.news = disk, ""  # the conflict says it
+                self._tell()
+                return False
+            state.saved, state.disk = disk, None
+            self._take(base=disk)
+            state.news = "The file changed on disk: this is what it says now."
+            self._tell()
+            return True
 
     def settle(self, sides: Mapping[int, Side] | None = None) -> Agent:
         """The draft made one with the file as it was found changed; the next `save` writes it.
@@ -401,13 +457,19 @@ class Draft:
 
         return stop
 
-    def face(self, make: Callable[[], _Face]) -> _Face:
-        """What shows the draft, made by the first that asks: all drafts of one file share it."""
+    def face(self, make: Callable[[], _Face], of: str = "editor") -> _Face:
+        """What shows the draft, or tries it, made by the first that asks: all drafts of one file share it."""
         state = self._state
         with state.lock:
-            if state.face is None:
-                state.face = make()
-            return cast("_Face", state.face)
+            if of not in state.faces:
+                state.faces[of] = make()
+            return cast("_Face", state.faces[of])
+
+    def _miss_file(self) -> bool:
+        """The file is gone: the draft is all that is left of it."""
+        self._state.is_gone, self._state.disk = True, None
+        self._tell()
+        return False
 
     def _write(self, save: Callable[[], Agent]) -> Agent:
         """Saves, unless there is a reason not to; where the file is not what it should be, looks at what it is."""
@@ -436,7 +498,7 @@ class Draft:
             state.base, state.edits = base, {}
         if edits is not None:
             state.edits = edits
-        state.draft, state.typed = draft, None
+        state.draft, state.typed, state.news = draft, None, ""
         if state.base is not state.saved and self.text == state.saved.text:
             state.base, state.edits, state.draft = state.saved, {}, None
         self.look()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from workbench.definition.project import project_folder
+from workbench.definition.project import project_folder, write_folder
 from workbench.errors import AgentFileError
 
 _FORMAT = 1
@@ -42,7 +42,7 @@ def save_draft(path: Path, *, base: str, text: str) -> None:
     kept = {"format": _FORMAT, "at": datetime.now(UTC).isoformat(timespec="seconds"), "base": base, "text": text}
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        write_folder(path.parent)
         try:
             new.write_text(json.dumps(kept), encoding="ascii")
             new.replace(path)

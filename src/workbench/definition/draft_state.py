@@ -48,9 +48,16 @@ class DraftState:
     disk: Agent | None = None
     """What the file was found to hold when it was not what it should."""
     is_gone: bool = False
+    is_illegible: bool = False
+    """Whether the file on disk could not be read when it was last looked at."""
     thrown_away: str | None = None
+    seen: tuple[int, int, int] | None = (0, 0, 0)
+    """The mark of the file on disk when it was last looked at, what `mark_of` gives; at first that of no file."""
+    news: str = ""
+    """What befell the file outside, in a sentence, until somebody edits or saves."""
     trouble: str = ""
-    face: object | None = None
+    faces: dict[str, object] = field(default_factory=dict)
+    """By what it is: what shows the draft, or what is tried of it."""
     observers: list[Callable[[], None]] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -73,6 +80,15 @@ def begin_state(agent: Agent, *, offers: bool) -> DraftState:
         else:
             state.offered = kept if kept is not None and kept.text != disk.text else None
     return state
+
+
+def mark_of(path: Path) -> tuple[int, int, int] | None:
+    """What changes whenever a file does: its inode, its length in bytes and its time in ns; `None`: there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def as_on_disk(agent: Agent) -> Agent:

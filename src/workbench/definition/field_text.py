@@ -8,7 +8,7 @@ import yaml
 
 from workbench.definition import yaml12
 from workbench.definition.fields import Field
-from workbench.definition.two_passes import split_names, split_tools
+from workbench.definition.two_passes import split_tools
 
 
 def text_of(field: Field, value: Any) -> str:
@@ -31,9 +31,7 @@ def value_of(field: Field, text: str | None) -> Any:
     if text is None or (not field.keeps_empty and not text.strip()):
         return None
     match field.kind:
-        case "names":
-            return split_names(text)
-        case "tools":
+        case "names" | "tools":
             return split_tools(text)
         case "number":
             if not text.strip().isdecimal():

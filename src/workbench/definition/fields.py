@@ -20,8 +20,10 @@ Kind = Literal["line", "lines", "names", "tools", "number", "model", "color", "c
 
 _MANY_WORDS = ("lines", "names", "tools", "yaml")
 
-_WHO, _THINKS, _MAY = "Who it is", "What thinks", "What it may do"
-_RUNS, _BRINGS = "How it runs", "What it brings"
+_REQUIRED, _EMPTY = "required", "written, but empty"
+
+_WHO, _THINKS, _MAY = "Name and description", "Model and effort", "Tools and permissions"
+_RUNS, _BRINGS = "How it runs", "What it loads"
 GROUPS = (_WHO, _THINKS, _MAY, _RUNS, _BRINGS)
 """The headings of the form, in its order."""
 
@@ -41,7 +43,7 @@ class Field:
     """Under which heading of the form it stands."""
     absent: str
     """What it means that the key is not in the file."""
-    empty: str = "written, but empty"
+    empty: str = _EMPTY
     """What it means that the key is there without a value; only where `keeps_empty`."""
     says: str = ""
     """What the field is for, in a line."""
@@ -64,6 +66,16 @@ class Field:
     def is_one_word(self) -> bool:
         """Whether a value with a blank in it can only be prose that looks like this key."""
         return self.kind not in _MANY_WORDS
+
+    @property
+    def is_required(self) -> bool:
+        """Whether there is no agent without it."""
+        return self.absent == _REQUIRED
+
+    @property
+    def is_asked_empty(self) -> bool:
+        """Whether an empty value asks for something by itself, as no tools at all."""
+        return self.empty != _EMPTY
 
     @property
     def keeps_empty(self) -> bool:
@@ -93,9 +105,9 @@ _KNOWN = facts()
 class AgentFields:
     """The frontmatter fields, in the order of Claude Code's documentation. Each is `None` where its key is absent."""
 
-    name: str | None = _declared("line", _WHO, "required")
+    name: str | None = _declared("line", _WHO, _REQUIRED)
     description: str | None = _declared(
-        "lines", _WHO, "required", says="When to delegate to this agent; the model reads it.", is_late=True
+        "lines", _WHO, _REQUIRED, says="When to delegate to this agent; the model reads it.", is_late=True
     )
     tools: tuple[str, ...] | None = _declared(
         "tools", _MAY, "every tool a subagent may use", empty="an empty list: no tools at all"

@@ -10,7 +10,7 @@ from workbench.definition.agent import Agent, fields_of, misread, parse_agent
 from workbench.definition.fields import FIELDS, key_of
 from workbench.definition.header import brief
 from workbench.definition.lines import lines_of
-from workbench.definition.replacing import alone_in, replace_file
+from workbench.definition.replacing import LONGEST_WAIT_SECONDS, alone_in, replace_file
 from workbench.definition.two_passes import parse_as_claude_code
 from workbench.errors import AgentChangedOnDisk, AgentFileError
 
@@ -32,7 +32,13 @@ def load_agent(path: str | Path) -> Agent:
     return parse_agent(data, path=path)
 
 
-def save_agent(agent: Agent, path: str | Path | None = None, *, over: Agent | None = None) -> Agent:
+def save_agent(
+    agent: Agent,
+    path: str | Path | None = None,
+    *,
+    over: Agent | None = None,
+    longest_wait_seconds: float = LONGEST_WAIT_SECONDS,
+) -> Agent:
     """Writes the changed entries into the file, all or nothing, and gives the agent as the file has it now.
 
     Go on editing what is returned: `agent = save_agent(agent.replace(model="haiku"))`. A link is followed; mode, owner,
@@ -42,6 +48,7 @@ def save_agent(agent: Agent, path: str | Path | None = None, *, over: Agent | No
     Args:
         path: where to; `agent.path` unless given.
         over: the agent that the file is expected to hold, where `agent` was parsed from another text.
+        longest_wait_seconds: how long others who save in its folder are waited for.
 
     Raises:
         AgentChangedOnDisk: the file is not the one that was read; the message says what changed.
@@ -55,7 +62,7 @@ def save_agent(agent: Agent, path: str | Path | None = None, *, over: Agent | No
     _check_read_back(agent, saved, target)
     try:
         real = target.resolve()
-        with alone_in(real.parent):
+        with alone_in(real.parent, longest_wait_seconds=longest_wait_seconds):
             now = _bytes_on_disk(real)
             if now != data:
                 _check_unchanged(over or agent, now, target)

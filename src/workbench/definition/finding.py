@@ -3,22 +3,24 @@ project, in the user's home, and in plain folders."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from workbench.definition.claude_code import read_as_claude_code
+from workbench.definition.claude_code import read_where_it_stands
 from workbench.definition.files import load_agent
-from workbench.definition.project import CLAUDE_FOLDER, looks_like_agent_file, project_folder
-from workbench.errors import AgentFileError
+from workbench.definition.plugin_agents import PLUGIN_FOLDER
+from workbench.definition.project import CLAUDE_FOLDER, RECORD_FILE, looks_like_agent_file, project_folder
+from workbench.errors import AgentFileError, FileError
 
 Kind = Literal["project", "plugin", "folder", "user"]
 
-PLUGIN_FOLDER = ".claude-plugin"
-"""The folder that makes a plugin of the folder around it, or a marketplace of plugins."""
-_NEVER_SEARCHED = {"node_modules", "__pycache__", "site-packages", "outputs"}
+_MOST_NAMED = 12
+"""Agents in the message of an error."""
+NEVER_SEARCHED = frozenset({"node_modules", "__pycache__", "site-packages", "outputs"})
+"""Folders in which what others made and what runs left lies: nothing of the author's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +47,15 @@ def find_agents(project: str | Path | None = None, *, home: str | Path | None = 
     project of the working directory unless given, and `home` the user's.
     """
     folder = Path(project).resolve() if project is not None else project_folder()
-    searched = _up_to_the_repository(folder)
+    searched = folders_up_to_the_repository(folder)
     found = [agent for each in searched for agent in _in_claude_folder(each, "project")]
     in_plugins, in_folders = [], []
-    for agents in _agents_folders(folder):
+    for agents in agents_folders_in(folder):
         plugin = agents.parent
         if (plugin / PLUGIN_FOLDER).is_dir():
-            in_plugins += [_found(path, "plugin", _plugin_name(plugin), agents) for path in _agent_files(agents)]
+            in_plugins += [_found(path, "plugin") for path in agent_files_in(agents)]
         else:
-            in_folders += [_found(path, "folder") for path in _agent_files(agents)]
+            in_folders += [_found(path, "folder") for path in agent_files_in(agents)]
     found += in_plugins + in_folders
     try:
         at_home = Path(home) if home is not None else Path.home()
@@ -64,6 +66,56 @@ def find_agents(project: str | Path | None = None, *, home: str | Path | None = 
     return tuple(found)
 
 
+def agent_file(named: str | Path = "", *, project: str | Path | None = None) -> Path:
+    """The file of this agent: a path, or what Claude Code calls an agent of this project; where nothing is named, that
+    of the project's only agent.
+
+    Paths start at the working directory, and so does what is given for a file below it. `project` is that of the
+    working directory unless given. Agents of the user's home are taken by their name only.
+
+    Raises:
+        FileError: there is no such agent, or nothing is named and the project has none or several; says which it has,
+            which may be meant, and where it was looked from.
+    """
+    if named and Path(named).exists() and not Path(named).is_dir():
+        return Path(named)
+    project = project_folder() if project is None else Path(project).resolve()
+    found = find_agents(project)
+    own = [agent for agent in found if agent.kind != "user"]
+    chosen = [agent for agent in found if agent.name == str(named)] if named else own
+    if len(chosen) == 1:
+        return _from_here(chosen[0].path)
+    which = ", ".join(f"{agent.name} ({_from_here(agent.path).as_posix()})" for agent in (chosen or own)[:_MOST_NAMED])
+    more = len(chosen or own) - _MOST_NAMED
+    which = f"{which}, and {more} more" if more > 0 else which or "none"
+    if named:
+        what = "several agents have this name" if chosen else _no_such_agent(str(named), found)
+        raise FileError(f"{what}; this project, {project}, has: {which}", path=str(named))
+    what = "name the agent" if own else "there is no agent to open; write one first, such as .claude/agents/reviewer.md"
+    raise FileError(f"{what}. This project has: {which}", path=project)
+
+
+def _no_such_agent(named: str, found: Sequence[FoundAgent]) -> str:
+    said = "there is no such agent file, and no agent of this name"
+    near = difflib.get_close_matches(named.lower(), [agent.name.lower() for agent in found], n=1, cutoff=0.7)
+    meant = next((agent.name for agent in found if agent.name.lower() in near), None)
+    return said if meant is None else f"{said}; {meant} may be meant"
+
+
+def agent_paths(named: Iterable[Path]) -> tuple[Path, ...]:
+    """These files and folders; in place of one that is not there, the file of the agent of this name.
+
+    Raises:
+        FileError: there is no such agent either; as `agent_file`.
+    """
+    return tuple(path if path.exists() else agent_file(path) for path in named)
+
+
+def agents_of_project() -> tuple[Path, ...]:
+    """The agent files of the project of the working directory, without those of the user's home, as seen from here."""
+    return tuple(_from_here(agent.path) for agent in find_agents() if agent.kind != "user")
+
+
 def agents_folder_of(path: Path) -> Path | None:
     """The outermost folder named `agents` in the project of this agent file that the file is in; `None`: in none."""
     real = path.resolve()
@@ -72,7 +124,12 @@ def agents_folder_of(path: Path) -> Path | None:
     return within[-1] if within else None
 
 
-def _up_to_the_repository(folder: Path) -> list[Path]:
+def _from_here(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def folders_up_to_the_repository(folder: Path) -> list[Path]:
     """The folder, and those above it up to the root of its git repository; only itself where it is in none."""
     above = [folder, *folder.parents]
     roots = [number for number, each in enumerate(above) if (each / ".git").exists()]
@@ -80,14 +137,15 @@ def _up_to_the_repository(folder: Path) -> list[Path]:
 
 
 def _in_claude_folder(folder: Path, kind: Kind) -> Iterator[FoundAgent]:
-    yield from (_found(path, kind) for path in _agent_files(folder / CLAUDE_FOLDER / "agents"))
+    yield from (_found(path, kind) for path in agent_files_in(folder / CLAUDE_FOLDER / "agents"))
 
 
-def _agent_files(folder: Path) -> list[Path]:
+def agent_files_in(folder: Path) -> list[Path]:
+    """The agent files of this folder and of those below it, in the order of their paths."""
     return sorted(path for path in folder.rglob("*.md") if looks_like_agent_file(path))
 
 
-def _agents_folders(folder: Path) -> Iterator[Path]:
+def agents_folders_in(folder: Path) -> Iterator[Path]:
     """The folders `agents` in the project, apart from hidden ones, from environments and from what runs left."""
     waiting = [folder]
     while waiting:
@@ -97,30 +155,18 @@ def _agents_folders(folder: Path) -> Iterator[Path]:
         except OSError:  # a folder that may not be read shows us no agents
             continue
         for each in inside:
-            if each.name.startswith(".") or each.name in _NEVER_SEARCHED or (each / "pyvenv.cfg").exists():
+            if each.name.startswith(".") or each.name in NEVER_SEARCHED or (each / "pyvenv.cfg").exists():
                 continue
             if each.name == "agents":
-                if not (here / "run.json").exists():  # else those of a record: agents as they were once tried
+                if not (here / RECORD_FILE).exists():  # else those of a record: agents as they were once tried
                     yield each
             else:
                 waiting.append(each)
 
 
-def _plugin_name(plugin: Path) -> str:
-    """What the manifest calls the plugin; the folder's name where it does not say."""
+def _found(path: Path, kind: Kind) -> FoundAgent:
     try:
-        name = json.loads((plugin / PLUGIN_FOLDER / "plugin.json").read_bytes())["name"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return plugin.name
-    return name if isinstance(name, str) and name.strip() else plugin.name
-
-
-def _found(path: Path, kind: Kind, plugin: str | None = None, agents: Path | None = None) -> FoundAgent:
-    try:
-        listed = read_as_claude_code(load_agent(path)).name
+        listed = read_where_it_stands(load_agent(path)).name
     except AgentFileError:  # it is shown by its file's name; whoever opens it is told what is wrong
         listed = None
-    name = listed or path.stem
-    if plugin is not None and agents is not None:
-        name = ":".join((plugin, *path.parent.relative_to(agents).parts, name))
-    return FoundAgent(path=path, kind=kind, name=name, is_listed=listed is not None)
+    return FoundAgent(path=path, kind=kind, name=listed or path.stem, is_listed=listed is not None)

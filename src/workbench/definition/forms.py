@@ -16,7 +16,7 @@ from workbench.errors import AgentFileError
 
 _SHORT_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _ESCAPED = re.compile(r'["\\\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|-(?=--)')
-_NOT_IN_A_BLOCK = re.compile(r"[^\x20-\x7e\n\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_NOT_IN_A_BLOCK = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
 def forms_of_text(value: str, *, style: str = "plain", old: str = "", indent: str = "  ") -> Iterator[str]:
@@ -101,12 +101,24 @@ def _single_quoted(value: str) -> str | None:
     return "'" + value.replace("'", "''") + "'"
 
 
-def _literal_form(value: str, indent: str) -> str | None:
+def literal_block(value: str, indent: str = "  ") -> str | None:
+    """The text as a `|` block, be it of one line; `None` where none holds it, or where lines end in blanks."""
+    return _literal_form(value, indent, fewest=1)
+
+
+def _literal_form(value: str, indent: str, *, fewest: int = 2) -> str | None:
+    # An editor that takes blanks from the ends of lines would change the text.
+    has_loose_blanks = any(line != line.rstrip() for line in value.removesuffix("\n").split("\n"))
+    return None if has_loose_blanks else block_of_text(value, indent, fewest=fewest)
+
+
+def block_of_text(value: str, indent: str = "  ", *, fewest: int = 2) -> str | None:
+    """The text in a block of so many lines or more, blanks at their ends kept; `None` where a block cannot hold it."""
     text = value.removesuffix("\n")
     lines = text.split("\n")
-    if len(lines) < 2 or not lines[-1] or _NOT_IN_A_BLOCK.search(text):
+    if len(lines) < fewest or not lines[-1] or _NOT_IN_A_BLOCK.search(text):
         return None
-    if not lines[0].strip() or lines[0] != lines[0].lstrip() or any(line != line.rstrip() for line in lines):
+    if not lines[0].strip() or lines[0] != lines[0].lstrip() or any(line.isspace() for line in lines):
         return None
     head = "|" if value.endswith("\n") else "|-"
     return head + "".join(f"\n{indent}{line}" if line else "\n" for line in lines)

@@ -276,6 +276,10 @@ def _recovered(header: str, error: yaml12.NotYaml | None, first_line: int) -> He
     return Header(head=head, entries=tuple(entries), is_strict=False, problems=tuple(problems))
 
 
+STRICT_REFUSE = "; strict readers refuse the file."
+"""How the message of `not-yaml` ends, where it is not known what Claude Code does."""
+
+
 def _not_yaml(error: yaml12.NotYaml, entries: Sequence[Entry], first_line: int) -> Problem:
     line = first_line + error.line
     field = next((entry.key for entry in reversed(entries) if entry.key_line <= line), None)
@@ -285,7 +289,7 @@ def _not_yaml(error: yaml12.NotYaml, entries: Sequence[Entry], first_line: int) 
         line=line,
         column=error.column + 1,
         field=field,
-        message=f"The header is not YAML ({error.message}); strict readers refuse the file.",
+        message=f"The header is not YAML ({error.message}){STRICT_REFUSE}",
         fix="Set the value anew and save: it is then quoted as needed.",
     )
 

@@ -6,20 +6,23 @@ says.
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 from workbench.definition.agent import Agent, parse_agent
-from workbench.definition.claude_code import read_as_claude_code
+from workbench.definition.claude_code import Reading, read_where_it_stands
 from workbench.definition.document import Document
-from workbench.definition.facts import facts
+from workbench.definition.facts import base_tool, facts, may_be_tool, written_tool
 from workbench.definition.fields import FIELD_OF_KEY, KEYS, Field
 from workbench.definition.header import Entry, Problem, brief, problem_at
+from workbench.definition.lint_text import text_problems
+from workbench.definition.plugin_agents import IGNORED_KEYS, plugin_place
 from workbench.definition.resolved import resolve_model_alias
 
 LONGEST_DESCRIPTION = 5_000
@@ -39,26 +42,40 @@ class Rule:
     """The day on which the source was last looked at."""
     versions: str
     """Of Claude Code, unless it says otherwise."""
+    is_asked_for: bool = False
+    """Whether it is looked at only where a project puts it under `on`, as it holds of many sound files."""
 
 
 @cache
 def rules() -> Mapping[str, Rule]:
     """Every rule by its id."""
-    data = resources.files("workbench.definition").joinpath("lint_rules.toml").read_text(encoding="utf-8")
+    data = Path(__file__).with_name("lint_rules.toml").read_text(encoding="utf-8")
     table = tomllib.loads(data)
     return {id: Rule(id=id, **{"date": table["date"], **rule}) for id, rule in table["rules"].items()}
 
 
 def check_agent(agent: Agent) -> tuple[Problem, ...]:
     """What is wrong or doubtful in the file of this agent, its changes applied, in the order of lines."""
-    document = parse_agent(agent.text).document
-    found = [*read_as_claude_code(document).problems, *_problems_of(document, parse_agent(document.text))]
+    return check_reading(agent, read_where_it_stands(agent))
+
+
+def check_reading(agent: Agent, reading: Reading) -> tuple[Problem, ...]:
+    """`check_agent`, where what Claude Code makes of the agent is known already."""
+    now = agent if agent.document.text == agent.text else parse_agent(agent.text)
+    problems = _problems_of(now.document, now)
+    if agent.path is not None and plugin_place(agent.path) is not None:
+        problems = (problem for problem in problems if problem.field not in IGNORED_KEYS)
+    found = [*reading.problems, *problems]
     return tuple(sorted(dict.fromkeys(found), key=lambda problem: (problem.line, problem.column, problem.rule)))
 
 
 def _problems_of(document: Document, agent: Agent) -> Iterator[Problem]:
-    for entry in {entry.key: entry for entry in document.entries}.values():
+    entries = {entry.key: entry for entry in document.entries}
+    for entry in entries.values():
         yield from _of_entry(entry, agent)
+    if document.open:
+        yield from _of_all_tools(entries, agent)
+        yield from text_problems(document, agent, entries)
     if document.open and not agent.prompt.strip():
         yield Problem(
             rule="empty-prompt",
@@ -77,7 +94,7 @@ def _of_entry(entry: Entry, agent: Agent) -> Iterator[Problem]:
         yield _unknown_key(entry)
         return
     comment = _comment_of(entry)
-    if comment is not None and (entry.value is None or key in ("description", "initialPrompt")):
+    if comment is not None and (entry.value is None or field.kind == "lines"):
         yield problem_at(
             entry,
             "hash-comment",
@@ -85,9 +102,9 @@ def _of_entry(entry: Entry, agent: Agent) -> Iterator[Problem]:
             f"From ` #` on this is a comment, so nobody reads {brief(comment)}.",
             "Put the whole value in quotes.",
         )
-    elif entry.value is None and key not in ("name", "description", "tools"):
+    elif entry.value is None and not field.is_required and not field.is_asked_empty:
         yield problem_at(entry, "empty-value", "note", f"`{key}` has no value.", f"Give it one, or remove `{key}`.")
-    if entry.value is None and key != "tools":
+    if entry.value is None and not field.is_asked_empty:
         return
     match key:
         case "name":
@@ -98,6 +115,8 @@ def _of_entry(entry: Entry, agent: Agent) -> Iterator[Problem]:
             yield from _of_model(entry, agent.model)
         case "effort":
             yield from _of_effort(entry, field)
+        case "permissionMode":
+            yield from _of_permission_mode(entry, field)
         case "memory" if entry.value in field.values:
             yield problem_at(
                 entry,
@@ -139,9 +158,30 @@ def _of_kind(entry: Entry, field: Field, agent: Agent) -> Iterator[Problem]:
                 )
 
 
+def _of_all_tools(entries: Mapping[str, Entry], agent: Agent) -> Iterator[Problem]:
+    """What the lists of tools come to together."""
+    tools, taken = entries.get("tools"), entries.get("disallowedTools")
+    bases = {base_tool(tool) for tool in agent.tools or ()}
+    gone = {base_tool(tool) for tool in agent.disallowed_tools or ()}
+    if taken is not None and "*" in gone:
+        yield problem_at(
+            taken, "disallowed-star", "warning", "`*` takes no tool away.", "Name the tools, or give `tools` a list."
+        )
+    if tools is not None and taken is not None and bases and bases <= gone:
+        yield problem_at(
+            taken,
+            "nothing-left",
+            "error",
+            "All that `tools` gives is taken away again: the agent has no tool.",
+            "Take some of them out of `disallowedTools`.",
+        )
+
+
 def _unknown_key(entry: Entry) -> Problem:
     plain = re.sub(r"[-_ ]", "", entry.key).lower()
     meant = _LOOK_ALIKES.get(plain) or next((key for key in KEYS if key.lower() == plain), None)
+    if meant is None and (near := difflib.get_close_matches(plain, [key.lower() for key in KEYS], n=1, cutoff=0.83)):
+        meant = next(key for key in KEYS if key.lower() == near[0])
     if meant is not None:
         return problem_at(
             entry,
@@ -162,7 +202,18 @@ def _comment_of(entry: Entry) -> str | None:
 
 
 def _of_name(entry: Entry) -> Iterator[Problem]:
-    name = str(entry.value)
+    name = entry.value
+    if not isinstance(name, str):
+        return
+    if name in facts()["built_in_agents"]:
+        yield problem_at(
+            entry,
+            "replaces-built-in",
+            "warning",
+            f"Claude Code has an agent {name} of its own, which this one replaces.",
+            "Give it another name, unless that is what you want.",
+        )
+        return
     if not re.fullmatch(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", name) or not 3 <= len(name) <= LONGEST_NAME:
         if ":" in name or name.startswith("-"):
             return
@@ -200,7 +251,7 @@ def _of_tools(entry: Entry, agent: Agent) -> Iterator[Problem]:
         )
     for tool in tools:
         yield from _of_tool(entry, tool)
-    if entry.key == "tools" and tools and not any(map(_may_resolve, tools)):
+    if entry.key == "tools" and tools and not any(map(may_be_tool, tools)):
         yield problem_at(
             entry,
             "zero-tools",
@@ -222,19 +273,18 @@ def _of_tools(entry: Entry, agent: Agent) -> Iterator[Problem]:
 
 def _of_scopes_taken_away(entry: Entry, tools: tuple[str, ...]) -> Iterator[Problem]:
     for tool in tools:
-        base, bracket, _ = tool.partition("(")
-        if bracket:
+        if "(" in tool:
             yield problem_at(
                 entry,
                 "scope-takes-all",
                 "warning",
-                f"{brief(tool)} takes all of {base.strip()} away, whatever stands in parentheses.",
-                f"Write `{base.strip()}` if that is what is meant.",
+                f"{brief(tool)} takes all of {written_tool(tool)} away, whatever stands in parentheses.",
+                f"Write `{written_tool(tool)}` if that is what is meant.",
             )
 
 
 def _of_tool(entry: Entry, tool: str) -> Iterator[Problem]:
-    base = tool.partition("(")[0].strip()
+    base = written_tool(tool)
     if tool.count("(") != tool.count(")") or base[:1] in "[\"'" or base[-1:] in "]\"'":
         yield problem_at(
             entry,
@@ -255,7 +305,15 @@ def _of_tool(entry: Entry, tool: str) -> Iterator[Problem]:
         )
     elif base in facts()["main_thread_tools"]:
         yield problem_at(entry, "main-thread-tool", "note", f"{base} never reaches a subagent.", "Remove it.")
-    elif "(" in tool and base in facts()["tools"] and base not in ("Agent", "Task") and entry.key == "tools":
+    elif base in facts()["foreground_tools"] and entry.key == "tools":
+        yield problem_at(
+            entry,
+            "foreground-tool",
+            "note",
+            f"{base} reaches a subagent only where it is waited for, and not in the background, where it usually runs.",
+            "Do without it, or say in the description that the agent is to be waited for.",
+        )
+    elif "(" in tool and base_tool(tool) in facts()["tools"].keys() - {"Agent"} and entry.key == "tools":
         yield problem_at(
             entry,
             "scope-limits-nothing",
@@ -263,9 +321,19 @@ def _of_tool(entry: Entry, tool: str) -> Iterator[Problem]:
             f"{brief(tool)} gives a subagent all of {base}: what stands in parentheses limits nothing there.",
             "Limit it in the permissions of the settings.",
         )
-    elif not _may_resolve(tool):
+    elif not may_be_tool(tool):
         right = next((known for known in facts()["tools"] if known.lower() == base.lower()), None)
-        if right is not None:
+        near = difflib.get_close_matches(base, facts()["tools"], n=1, cutoff=0.75) if right is None else []
+        if near:
+            yield problem_at(
+                entry,
+                "misspelt-tool",
+                "warning",
+                f"{brief(base)} is no tool.",
+                f"Write `{near[0]}` if that is what is meant.",
+                replacement=near[0],
+            )
+        elif right is not None:
             yield problem_at(
                 entry,
                 "tool-case",
@@ -282,11 +350,6 @@ def _of_tool(entry: Entry, tool: str) -> Iterator[Problem]:
                 f"{brief(base)} is no tool that was seen with {facts()['product']} {facts()['version']}.",
                 "Tools of MCP servers are written `mcp__server__tool`.",
             )
-
-
-def _may_resolve(tool: str) -> bool:
-    base = tool.partition("(")[0].strip()
-    return base in facts()["tools"] or base == "*" or base.startswith("mcp__")
 
 
 def _of_model(entry: Entry, model: str | None) -> Iterator[Problem]:
@@ -307,7 +370,7 @@ def _of_model(entry: Entry, model: str | None) -> Iterator[Problem]:
     if model.lower() in facts()["aliases"] or id in facts()["models"]:
         return
     if id in retired:
-        is_past = retired[id] < facts()["date"]
+        is_past = retired[id] < date.today()
         yield problem_at(
             entry,
             "retired-model",
@@ -324,13 +387,15 @@ def _of_model(entry: Entry, model: str | None) -> Iterator[Problem]:
             "Write `inherit`, or a full id such as `claude-mythos-5-2`.",
         )
     else:
+        near = difflib.get_close_matches(model.lower(), facts()["aliases"], n=1, cutoff=0.75)
         yield problem_at(
             entry,
             "unknown-model",
             "note" if id.startswith("claude-") else "warning",
             f"{brief(model)} is neither an alias nor a known model id; it is sent as it is, "
             "and fails at run time if there is no such model.",
-            f"Aliases: {', '.join(facts()['aliases'])}.",
+            f"Write `{near[0]}` if that is what is meant." if near else f"Aliases: {', '.join(facts()['aliases'])}.",
+            replacement=near[0] if near else None,
         )
 
 
@@ -366,6 +431,28 @@ def _of_effort(entry: Entry, field: Field) -> Iterator[Problem]:
             f"{brief(entry.value)} is no effort level; the default is sent instead.",
             f"Use one of {', '.join(field.values)}.",
         )
+
+
+def _of_permission_mode(entry: Entry, field: Field) -> Iterator[Problem]:
+    if entry.value in ("acceptEdits", "auto"):
+        yield problem_at(
+            entry,
+            "permission-beats-session",
+            "warning",
+            f"As a subagent it may change files without asking, whatever the session allows: `{entry.value}` beats the "
+            "session's mode, `dontAsk` too.",
+            "Remove `permissionMode`, and let the session decide.",
+        )
+    elif entry.value in ("bypassPermissions", "plan", "dontAsk"):
+        yield problem_at(
+            entry,
+            "permission-does-nothing",
+            "note",
+            f"`{entry.value}` has no effect in a subagent, nor with `--agent`.",
+            "Remove `permissionMode`, or limit the agent by its `tools`.",
+        )
+    else:
+        yield from _of_choice(entry, field)
 
 
 def _of_choice(entry: Entry, field: Field) -> Iterator[Problem]:

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from workbench.definition.agent import Agent, parse_agent
+from workbench.definition.claude_code import Granted, read_as_claude_code
 from workbench.definition.document import Document, parse_document
 from workbench.definition.edit import with_value, without_key
-from workbench.definition.facts import facts
+from workbench.definition.facts import facts, may_be_tool
 from workbench.definition.fields import FIELD_OF_KEY, FIELDS, key_of
-from workbench.definition.forms import forms_of_list, forms_of_text
+from workbench.definition.forms import block_of_text, forms_of_list, forms_of_text, literal_block
 from workbench.definition.header import Entry, Problem
 from workbench.definition.lint import check_agent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mend:
+    """An agent without one of its problems."""
+
+    agent: Agent
+    changes: str
+    """What Claude Code would then do that it does not do now: other tools, or a key that it ignores now. Empty for a
+    safe mend, after which it does the same."""
 
 
 def mendable(agent: Agent, problems: Iterable[Problem]) -> tuple[Problem, ...]:
@@ -25,19 +36,30 @@ def mendable(agent: Agent, problems: Iterable[Problem]) -> tuple[Problem, ...]:
 def mend_agent(agent: Agent, problem: Problem) -> Agent | None:
     """The agent, its path kept, without this problem; `None` where there is no safe way.
 
-    Safe is a mend after which the problem is gone, no error is new, and every other field and the prompt are as
-    they were.
+    Safe is a mend after which the problem is gone, no error is new, every other field and the prompt are as they were,
+    and Claude Code gives the agent the same tools. `find_mend` finds those too that change what Claude Code does.
     """
+    mend = find_mend(agent, problem)
+    return None if mend is None or mend.changes else mend.agent
+
+
+def find_mend(agent: Agent, problem: Problem) -> Mend | None:
+    """The mend of this problem, and what it changes beside it; `None` where only the author can decide."""
     now = parse_agent(agent.text)
     before = check_agent(agent)
     for candidate in _candidates(now.document, problem):
         mended = parse_agent(candidate.text, path=agent.path)
-        if _is_safe(now, mended, problem, before):
-            return mended
+        if _mends(now, mended, problem, before):
+            return Mend(agent=mended, changes=_changes(now, mended, problem))
     return None
 
 
-def _is_safe(agent: Agent, mended: Agent, problem: Problem, before: tuple[Problem, ...]) -> bool:
+def may_change(problem: Problem) -> bool:
+    """Whether a mend of this problem might change what Claude Code does; `find_mend` says whether it does."""
+    return problem.rule == "misspelt-key" or problem.field in ("tools", "disallowedTools")
+
+
+def _mends(agent: Agent, mended: Agent, problem: Problem, before: tuple[Problem, ...]) -> bool:
     others = [name for name in (*FIELDS, "prompt") if key_of(name) != problem.field]
     if problem.rule != "misspelt-key" and any(getattr(agent, name) != getattr(mended, name) for name in others):
         return False
@@ -46,6 +68,27 @@ def _is_safe(agent: Agent, mended: Agent, problem: Problem, before: tuple[Proble
     if any(one.severity == "error" and (one.rule, one.field) not in known for one in after):
         return False
     return _count(after, problem) < _count(before, problem)
+
+
+def _changes(agent: Agent, mended: Agent, problem: Problem) -> str:
+    """What Claude Code does otherwise for the mended agent; of a file that it drops now, nothing counts."""
+    now, then = read_as_claude_code(agent), read_as_claude_code(mended)
+    if not now.listed:
+        return ""
+    said = []
+    if problem.rule == "misspelt-key" and problem.replacement is not None:
+        said.append(f"Claude Code then follows `{problem.replacement}`, which it ignores under the other name.")
+    if _effective(now.granted) != _effective(then.granted):
+        said.append(f"The agent's tools become: {then.tools}. Now they are: {now.tools}.")
+    return " ".join(said)
+
+
+def _effective(granted: Granted | None) -> tuple[bool, frozenset[str]] | None:
+    """Whether tools are all but some, and which: names that resolve to no tool do nothing."""
+    if granted is None:
+        return None
+    names = granted.denied if granted.named is None else granted.named
+    return granted.named is None, frozenset(filter(may_be_tool, names))
 
 
 def _count(problems: tuple[Problem, ...], like: Problem) -> int:
@@ -61,6 +104,9 @@ def _candidates(document: Document, problem: Problem) -> Iterator[Document]:
     entry = document.entry(problem.field) if problem.field else None
     if entry is None:
         return
+    if entry.key == "description" and (problem.rule in _BETTER_AS_BLOCK):
+        yield from _with_lines_broken(document)
+        yield from _as_block(document, entry)
     if problem.rule in _OF_AN_ENTRY:
         for form in _OF_AN_ENTRY[problem.rule](entry, problem):
             yield with_value(document, entry.key, form)
@@ -73,6 +119,26 @@ def _candidates(document: Document, problem: Problem) -> Iterator[Document]:
     elif problem.rule == "duplicate-key":
         kept = [one for one in document.entries if one.key != entry.key or one is entry]
         yield parse_document(replace(document, entries=tuple(kept)).text)
+
+
+def _with_lines_broken(document: Document) -> Iterator[Document]:
+    """The description in a block of lines, broken where Claude Code breaks it: at each backslash and n. Every reader
+    then reads what only Claude Code reads now."""
+    reading = read_as_claude_code(document)
+    found = [problem for problem in reading.problems if problem.rule == "backslash-n"]
+    if reading.description is None or not found or any(problem.severity == "warning" for problem in found):
+        return  # nothing is to be broken, or it is in the midst of a path
+    form = block_of_text(reading.description)
+    if form is not None:
+        broken = with_value(document, "description", form)
+        if read_as_claude_code(broken).description == reading.description:
+            yield broken
+
+
+def _as_block(document: Document, entry: Entry) -> Iterator[Document]:
+    """A description without quotes as a block: what has a colon or a quote in it can be read there as it is meant."""
+    if entry.style == "recovered" and isinstance(entry.value, str) and (form := literal_block(entry.value)):
+        yield with_value(document, entry.key, form)
 
 
 def _with_comment_as_text(document: Document, entry: Entry) -> Iterator[Document]:
@@ -170,6 +236,7 @@ def _with_fence(document: Document) -> Document:
     return parse_document(replace(document, close=missing + "---" + ending).text)
 
 
+_BETTER_AS_BLOCK = {"backslash-n", "repaired", "not-yaml", "crlf-and-colon", "read-differently"}
 _OF_THE_FILE: Mapping[str, Callable[[Document], Document]] = {
     "byte-order-mark": lambda document: parse_document(replace(document, bom="").text),
     "blank-before-header": lambda document: parse_document(replace(document, lead="").text),

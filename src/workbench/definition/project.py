@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 CLAUDE_FOLDER = ".claude"
 """The folder of a project, and of a user's home, in which Claude Code keeps agents, settings and plugins."""
+RECORD_FILE = "run.json"
+"""In the folder of a record: what the run was, and the hashes of the record's other files."""
+_OUTPUTS = "outputs"
+_KEPT_OUT = (
+    "# agent-workbench: answers, drafts and reports, which git keeps out; to keep them in, remove this file.\n*\n"
+)
 
 
 def project_folder(start: str | Path | None = None) -> Path:
@@ -49,6 +56,25 @@ def looks_like_agent_file(path: Path) -> bool:
             return file.read(6).removeprefix(b"\xef\xbb\xbf").startswith(b"---")
     except OSError:  # a folder that may not be read holds no file for us
         return False
+
+
+def write_folder(folder: Path) -> None:
+    """Makes a folder and those above it, where they are not there. Into the `outputs` of a project, once it is made
+    here, a `.gitignore` is written that says to git that nothing in it is the project's; one that was there already
+    stays as it is.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if folder.is_dir():
+        return
+    real = folder.resolve()
+    new = [each for each in (real, *real.parents) if each.name == _OUTPUTS and not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for outputs in new:
+        if project_folder(outputs.parent) == outputs.parent:
+            with suppress(FileExistsError), (outputs / ".gitignore").open("x", encoding="utf-8") as file:
+                file.write(_KEPT_OUT)
 
 
 def enter_project() -> Path:

@@ -15,6 +15,7 @@ import secrets
 import stat
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ _fcntl: Any = importlib.import_module("fcntl") if os.name == "posix" else None
 
 LONGEST_WAIT_SECONDS = 10.0
 """How long one waits for another to finish."""
+
+IS_THERE = "is there already; name another file, or move it away"
+"""What is said where a file is to be made and something is in its place: nothing of a user's is written over."""
 
 _BETWEEN_TRIES_SECONDS = 0.01
 _NO_LOCKS = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -31,7 +35,7 @@ _NOT_FOR_US = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.EOP
 
 
 @contextlib.contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path, *, longest_wait_seconds: float = LONGEST_WAIT_SECONDS) -> Iterator[None]:
     """While this holds, nobody else is alone in the folder: no other thread, and no other process of this computer.
 
     The folder itself is locked, so that nothing is left in it, whatever ends the process. Windows, some network file
@@ -39,13 +43,13 @@ def alone_in(folder: Path) -> Iterator[None]:
     once more just before it takes its place.
 
     Raises:
-        OSError: somebody else stays in the folder for longer than `LONGEST_WAIT_SECONDS`.
+        OSError: somebody else stays in the folder for longer than `longest_wait_seconds`.
     """
     if _fcntl is None or not os.access(folder, os.R_OK):
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
-    until = time.monotonic() + LONGEST_WAIT_SECONDS
+    until = time.monotonic() + longest_wait_seconds
     try:
         while True:
             try:
@@ -62,6 +66,56 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)  # which ends the lock too
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Makes or replaces a file, in one step and alone in its folder, which is made too.
+
+    Raises:
+        OSError: it cannot be written; what was there stays.
+    """
+    from workbench.definition.project import write_folder  # who only reads agent files needs none
+
+    write_folder(path.parent)
+    real = path.resolve()
+    with alone_in(real.parent):
+        old = real.read_bytes() if real.exists() else None
+        if old != data:
+            replace_file(real, data, old=old)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Makes a file, in one step and alone in its folder, which is made too. One that has these very bytes stays.
+
+    Raises:
+        FileExistsError: something else is there; it stays.
+        OSError: it cannot be written.
+    """
+    from workbench.definition.project import write_folder
+
+    write_folder(path.parent)
+    with alone_in(path.parent):
+        if not os.path.lexists(path):
+            replace_file(path, data, old=None)
+        elif not (path.is_file() and path.read_bytes() == data):
+            raise FileExistsError(errno.EEXIST, IS_THERE)
+
+
+def write_after_moving(path: Path, data: bytes) -> Path | None:
+    """Makes a file, as `write_new` does, and moves what was there to the first free of NAME-1, NAME-2, ...: its path;
+    `None`: there was nothing else.
+
+    Raises:
+        OSError: it cannot be moved or written.
+    """
+    moved = None
+    with alone_in(path.parent):
+        if os.path.lexists(path) and not (path.is_file() and path.read_bytes() == data):
+            names = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(1))
+            moved = next(name for name in names if not os.path.lexists(name))
+            path.rename(moved)
+    write_new(path, data)
+    return moved
 
 
 def replace_file(path: Path, data: bytes, *, old: bytes | None) -> None:

@@ -13,6 +13,13 @@ _LINES = ("sonnet", "opus", "haiku", "fable")
 _LONG_CONTEXT = re.compile(r"\[1m\]\Z", re.IGNORECASE)
 _TRUE = ("1", "true", "yes", "on")
 
+VARIABLES = (
+    "CLAUDE_CODE_SUBAGENT_MODEL",
+    "CLAUDE_CODE_SUBAGENT_MODEL_FORCE",
+    *(f"ANTHROPIC_DEFAULT_{line.upper()}_MODEL" for line in _LINES),
+)
+"""What decides in the environment which model a name stands for."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
@@ -57,6 +64,16 @@ def resolve(
     id, through = _id_of(name, known)
     level, effort_from = _level(effort, asked_effort, id)
     return Resolved(model=id, model_from=model_from + through, effort=level, effort_from=effort_from)
+
+
+def deciding_variables() -> dict[str, str]:
+    """The variables that decide which model is asked for a name, as far as they are set here."""
+    return {name: value for name in VARIABLES if (value := os.environ.get(name))}
+
+
+def variables_of_aliases() -> dict[str, str]:
+    """The variables that say what aliases stand for, as far as they are set here. Those of subagents are no part."""
+    return {name: value for name, value in deciding_variables().items() if name.startswith("ANTHROPIC_DEFAULT_")}
 
 
 def resolve_model(name: object, environment: Mapping[str, str] | None = None) -> str:
@@ -115,14 +132,21 @@ def _text_of(name: object) -> str:
     return _LONG_CONTEXT.sub("", name.strip()).strip() if isinstance(name, str) else ""
 
 
+def _is_number(text: object) -> bool:
+    return isinstance(text, str) and re.fullmatch(r"\d+(?:\.\d+)?", text.strip()) is not None
+
+
 def _level(effort: object, asked: str | None, model: str) -> tuple[str | None, str]:
     if asked is not None:
         return asked, "asked for"
+    if isinstance(effort, list) and len(effort) == 1:
+        effort = effort[0]  # as text it is the same
     if isinstance(effort, str) and effort.lower() in facts()["efforts"]:
         return effort.lower(), "the file's own"
-    if isinstance(effort, int) and not isinstance(effort, bool):
+    if (isinstance(effort, int | float) and not isinstance(effort, bool)) or _is_number(effort):
         return None, "the file's is a number, with which no level is sent"
     product = f"{facts()['product']} {facts()['version']}"
-    found = next((level for level in ("medium", "none") if model in facts()["default_effort"][level]), "other")
-    level = {"medium": "medium", "none": None, "other": str(facts()["default_effort"]["other"])}[found]
+    known = facts()["default_effort"]
+    found = next((level for level in known if level != "other" and model in known[level]), known["other"])
+    level = None if found == "none" else str(found)
     return level, f"the default of {product} for {model}"

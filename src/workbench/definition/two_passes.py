@@ -15,9 +15,9 @@ from workbench.definition import yaml12
 from workbench.definition.document import Document
 from workbench.definition.lines import BLANKS, as_shown
 
-ReadingKind = Literal["strict", "repaired", "dropped"]
+ReadingKind = Literal["strict", "repaired", "dropped", "placeholder"]
 """`strict`: as it is; `repaired`: after putting values in quotes, which other readers do not do; `dropped`: not at
-all."""
+all; `placeholder`: not at all either, and listed, as an agent of a plugin is."""
 
 # As JavaScript has it: `\s` and `trim` know the byte order mark, `.` stops at every JavaScript line end. Blanks that
 # were taken are not given back: no shorter run of them would match either, and each try takes as long as the first.
@@ -58,18 +58,9 @@ def shown_description(description: str) -> str:
     return as_shown(description).replace("\\n", "\n")
 
 
-def split_names(text: str) -> tuple[str, ...]:
-    """The names of a text with commas; those inside parentheses do not part."""
-    return _split(text, ",")
-
-
 def split_tools(text: str) -> tuple[str, ...]:
-    """The tools of a text: commas and blanks part them, tabs and line ends do not; inside parentheses nothing does:
-    `Agent(a, b) Read` are two."""
-    return _split(text, ", ")
-
-
-def _split(text: str, separators: str) -> tuple[str, ...]:
+    """The tools, or skills, of a text: commas and blanks part them, tabs and line ends do not; inside parentheses
+    nothing does: `Agent(a, b) Read` are two."""
     parts: list[str] = []
     depth = start = 0
     for index, character in enumerate(text):
@@ -77,7 +68,7 @@ def _split(text: str, separators: str) -> tuple[str, ...]:
             depth += 1
         elif character == ")":
             depth = max(0, depth - 1)
-        elif depth == 0 and character in separators:
+        elif depth == 0 and character in ", ":
             parts.append(text[start:index])
             start = index + 1
     parts.append(text[start:])

@@ -6,6 +6,7 @@ PyYAML scans; what a scalar means, and how far nesting and aliases may go, is de
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -40,6 +41,11 @@ _CONSTANTS: dict[str, bool | None] = {
 }
 _LONGEST_NUMBER = 100
 _INDENTATION = re.compile(r"^[ \t]*\t[ \t]*", re.MULTILINE)
+_TAB_IN_FLOW = re.compile(r"^\t++(?![ \t]*[\]}])", re.MULTILINE)
+_LEADING_TABS = re.compile(r"^\t++", re.MULTILINE)
+_AFTER_HYPHEN = re.compile(r"^([ \t]*+-)([ \t]++)(?=\S)(?![^\n]*:(?:\s|\Z))", re.MULTILINE)
+_AT_BRACKETS = re.compile(r"(?<=[\[{,:])[ \t]++(?!$)|(?<![ \t])[ \t]++(?=[\]},])", re.MULTILINE)
+_BEHIND_BLANKS = re.compile(r"^ ++[ \t]*+(?=\S)(?!-\s|[^\s\"'\[{]+:\s)", re.MULTILINE)
 
 Style = Literal["plain", "double", "single", "literal", "folded", "flow", "block", "alias"]
 _SCALAR_STYLES: dict[str, Style] = {'"': "double", "'": "single", "|": "literal", ">": "folded"}
@@ -91,15 +97,17 @@ class _Open:
 def read(text: str, *, tabs_indent: bool = False) -> Node | None:
     """The one document in the text, `None` where there is none. Raises `NotYaml`; never recurses.
 
-    YAML knows no tab as indentation. With `tabs_indent` each counts as a blank there, as Claude Code's reader has it:
-    of lists, mappings and continued lines, but not inside of brackets, nor of a block of text.
+    YAML knows no tab as indentation. With `tabs_indent` each at the start of a line counts as two blanks, as Claude
+    Code's reader has it, and other tabs between values as one; but not at the start of a line inside of brackets, nor
+    of a block of text, nor behind a blank in front of a list item or a key.
     """
     plain_text, originals = _without_odd_characters(text)
     is_tabbed = tabs_indent and "\t" in text
+    extra: list[int] = []
     if is_tabbed:
-        plain_text = _INDENTATION.sub(lambda match: " " * len(match[0]), plain_text)
+        plain_text, extra = _without_tabs(plain_text)
     try:
-        root = _build(plain_text, originals)
+        root = _build(plain_text, originals, extra)
         if is_tabbed and root is not None:
             refuse_tabs(text, root, of=("flow", "literal", "folded"))
         return root
@@ -108,25 +116,55 @@ def read(text: str, *, tabs_indent: bool = False) -> Node | None:
         message = getattr(error, "problem", None) or getattr(error, "context", None) or str(error)
         if mark is None:
             raise NotYaml(message) from None
+        mark = _placed(mark, extra)
         raise NotYaml(message, index=mark.index, line=mark.line, column=mark.column) from None
 
 
 def refuse_tabs(text: str, root: Node, *, of: Collection[str]) -> None:
-    """Passes a document without a tab in its values of these styles: of flow style anywhere in them, of the others at
-    the start of a line. Raises `NotYaml` else."""
+    """Passes a document without a tab at the start of a line of its values of these styles, but for one in front of a
+    closing bracket. Raises `NotYaml` else."""
     rest = [root]
     while rest:
         node = rest.pop()
-        if node.style not in of:
-            index = -1
-        elif node.style == "flow":
-            index = text.find("\t", node.start, node.end)
-        else:
-            found = _INDENTATION.search(text, node.start, node.end)
-            index = -1 if found is None else found.start()
-        if index >= 0:
-            raise NotYaml(f"a tab in a value of {node.style} style", index=index, line=text.count("\n", 0, index))
+        if node.style in of:
+            pattern = _TAB_IN_FLOW if node.style == "flow" else _INDENTATION
+            if (found := pattern.search(text, node.start, node.end)) is not None:
+                index = found.start()
+                raise NotYaml(f"a tab in a value of {node.style} style", index=index, line=text.count("\n", 0, index))
         rest += node.children
+
+
+def _without_tabs(text: str) -> tuple[str, list[int]]:
+    """The text with blanks for tabs that part and indent, and where, in the new text, one more stands than before."""
+    text = _AFTER_HYPHEN.sub(lambda found: found[1] + " " * len(found[2]), text)
+    text = _AT_BRACKETS.sub(lambda found: " " * len(found[0]), text)
+    text = _BEHIND_BLANKS.sub(lambda found: " " * len(found[0]), text)
+    parts: list[str] = []
+    extra: list[int] = []
+    done = length = 0
+    for found in _LEADING_TABS.finditer(text):
+        parts += (text[done : found.start()], "  " * len(found[0]))
+        length += found.start() - done
+        extra += range(length + 1, length + 2 * len(found[0]), 2)
+        length += 2 * len(found[0])
+        done = found.end()
+    return "".join((*parts, text[done:])), extra
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Mark:
+    index: int
+    line: int
+    column: int
+
+
+def _placed(mark: Any, extra: list[int]) -> Any:
+    """A place in the text with two blanks for a tab, as one in the text as it was."""
+    if not extra:
+        return mark
+    more = bisect_left(extra, mark.index)
+    of_line = more - bisect_left(extra, mark.index - mark.column)
+    return _Mark(index=mark.index - more, line=mark.line, column=mark.column - of_line)
 
 
 def resolve(text: str) -> Any:
@@ -162,7 +200,7 @@ def _without_odd_characters(text: str) -> tuple[str, dict[int, int]]:
     return text.translate(replacements), {new: old for old, new in replacements.items()}
 
 
-def _build(text: str, originals: dict[int, int]) -> Node | None:
+def _build(text: str, originals: dict[int, int], extra: list[int]) -> Node | None:
     """The tree of the events, without recursion."""
     stack: list[_Open] = []
     anchors: dict[str, Node] = {}
@@ -170,8 +208,8 @@ def _build(text: str, originals: dict[int, int]) -> Node | None:
     documents = 0
     aliased = 0
     for event in yaml.parse(text, Loader=_SCANNER):
-        start: Any = event.start_mark
-        end: Any = event.end_mark
+        start: Any = _placed(event.start_mark, extra)
+        end: Any = _placed(event.end_mark, extra)
         if isinstance(event, yaml.ScalarEvent):
             node = _scalar(event, originals, start, end)
         elif isinstance(event, yaml.AliasEvent):

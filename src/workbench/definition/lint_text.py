@@ -1,0 +1,353 @@
+"""Rules on what an agent's texts say: a prompt that claims what the agent has not, a description that says not when,
+what was left in them by mistake, and secrets.
+
+Each looks for what is surely meant and leaves the rest: what they find in 400 published files is held by
+`tests/test_linting.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+
+from workbench.definition.agent import Agent
+from workbench.definition.document import Document
+from workbench.definition.facts import base_tool, facts, tools_that_write
+from workbench.definition.header import Entry, Problem, Severity, brief, problem_at
+from workbench.definition.lines import count_lines, lines_of
+from workbench.key_forms import LatePattern, without_known_forms
+from workbench.secrets import secrets_of, without_secrets
+
+LONG_PROMPT = 40_000
+"""Characters; more than 99 of 100 published prompts have fewer."""
+SHORT_DESCRIPTION = 25
+"""Characters; nobody can say in fewer what for and when."""
+
+_CAN_HOLD_KEY = re.compile(r"\S{16}|://|ookie|OOKIE|asic |sk-")
+_OVER_LINES = ("PRIVATE KEY", "Private-Lines:", "data:image/")
+_FENCE = re.compile(r"\s{0,3}(`{3,}|~{3,})[ \t]*([^`\n]*)")
+_PLACEHOLDERS = re.compile(
+    r"\{\{\s*[A-Za-z_][\w -]{0,60}\}\}|<%[^%\n]{1,60}%>|\[(?:INSERT|YOUR|TODO|FILL IN|PLACEHOLDER)\b[^\]\n]{0,60}\]"
+    r"|<(?:insert|your)[ _-][^>\n]{1,60}>|\bLorem ipsum\b|\bTODO:|\bFIXME:|\bTBD\b|\bXXX\b"
+)
+_ARGUMENTS = re.compile(r"\$ARGUMENTS\b")
+_HOME = re.compile(
+    r"(?<![\w/])(?:/Users/|/home/)(?!user\b|username\b|you\b|runner\b|app\b|node\b|ubuntu\b|<)[A-Za-z0-9._-]+/"
+    r"|\b[A-Z]:\\Users\\(?!user\b|username\b|you\b|<)\w+"
+)
+_ENGLISH = re.compile(r"\b(?:the|and|of|for|with|to|that|an?|in|on)\b", re.IGNORECASE)
+_WHEN = re.compile(
+    r"\b(?:when(?:ever)?|used? (?:this|it|for|to|after|before|by|proactively|when)|invoked?|call (?:this|it)|delegate"
+    r"|proactive(?:ly)?|before|after|if (?:you|the|an?|there)|for (?:any|all|every)|trigger\w*|must be used|examples?"
+    r"|asks?|needs?|requests?|wants?|during|in case|(?:auto[- ]?)?activates?|fires|kicks in|runs? (?:on|after|at))\b"
+    r"|<example>",
+    re.IGNORECASE,
+)
+_OTHER_AGENT = re.compile(
+    r"\b(?:use|using|launch|invoke|call|engage|with) the [`'\"]?([a-z0-9]+(?:-[a-z0-9]+)+)[`'\"]? (?:sub)?agent\b",
+    re.IGNORECASE,
+)
+
+
+_CHANGING = ("edit", "modify", "change", "write", "create", "touch")
+_READ_ONLY = re.compile(
+    r"(?:\b(?:you|this agent|it) (?:must |may |should |can |will )?"
+    r"|^[ \t]*(?:[-*] |\d+[.)] )?(?:\*\*)?(?:[\w-]+\.\*\* )?)"
+    r"(?:never|not|do not|don't|cannot) (?:" + "|".join(_CHANGING) + r")(?: or \w+)?"
+    r" (?:any |the |to )?(?:source |project |existing )?(?:files?|code|source)\b"
+    r"|\b(?:you are|you work|this agent is|strictly) (?:an? )?(?:\*\*)?read-only\b"
+    r"(?! (?:replica|user|file ?system|root))"
+    r"|\bread-only (?:role|agent|specialist|mode)\b|^[ \t]*[-*] \*\*read-only\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+_TOOL_NAMED = re.compile(r"\b(?i:use|using|with|via|the) (?:the )?`?([A-Z][A-Za-z]+)`?(?: tool| to)\b")
+_MAY_NAME_TOOL = re.compile(r"[A-Z](?<![A-Za-z][A-Z])[A-Za-z]++`?(?: tool| to)\b")
+"""What stands in each line that names a tool; as it begins with one of few signs, it is found ten times as fast. No
+word is read again from a capital within it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Claim:
+    """What a prompt says that the agent does, and the tools of which one is needed for it."""
+
+    rule: str
+    what: str
+    pattern: LatePattern
+    tools: tuple[str, ...]
+
+
+_STEP = r"^[ \t]*+(?:(?:\d++[.)]|[-*])[ \t]*+)?(?:\*\*)?"
+_MAY_BE_STEP = re.compile(_STEP + r"(?:run|execute|write|save|create)\b", re.IGNORECASE)
+"""How each line begins of which a claim below is made by a step."""
+_CLAIMS = (
+    _Claim(
+        rule="prompt-runs-commands",
+        what="run commands",
+        pattern=LatePattern(
+            _STEP + r"(?:run|execute)\b(?:\*\*)? (?:`[^`\n]+`|(?:the |all |any )?(?:existing |full )?"
+            r"(?:tests?|test suite|linters?|build)\b)",
+            re.IGNORECASE | re.MULTILINE,
+        ),
+        tools=("Bash", "Monitor"),
+    ),
+    _Claim(
+        rule="prompt-searches-the-web",
+        what="search the web",
+        pattern=LatePattern(
+            r"\b(?:search (?:the web|online|the internet)|web search(?:es)? (?:for|to)|google for)\b", re.I
+        ),
+        tools=("WebSearch", "WebFetch"),
+    ),
+    _Claim(
+        rule="prompt-writes-files",
+        what="write files",
+        pattern=LatePattern(
+            _STEP + r"(?:write|save|create)\b(?:\*\*)? (?:the |an? |your |all )?(?:[\w-]+ ){0,3}(?:to|in|at|into) "
+            r"`[^`\n./]*+[./][^`\n]*+`",
+            re.IGNORECASE | re.MULTILINE,
+        ),
+        tools=("Write", "Edit", "Bash", "NotebookEdit"),
+    ),
+)
+
+
+_SIGNS = (
+    *("$arguments", "/users/", "/home/", ":\\users\\"),
+    *("ead-only", *(f"{no} {verb}" for no in ("ever", "ot", "n't") for verb in _CHANGING)),
+    *("{{", "<%", "[insert", "[your", "[todo", "[fill in", "[placeholder", "<insert", "<your"),
+    *("lorem ipsum", "todo:", "fixme:", "tbd", "xxx"),
+    *("search the web", "search online", "search the internet", "web search", "google for"),
+)
+"""Of what a line in small letters holds one where a pattern finds anything in it, apart from claims of a step and names
+of tools: to look for these takes a hundredth of the time."""
+
+
+def text_problems(document: Document, agent: Agent, entries: dict[str, Entry]) -> Iterator[Problem]:
+    """What is wrong or doubtful in the description and the prompt, in no order."""
+    if (description := entries.get("description")) is not None and isinstance(description.value, str):
+        yield from _of_description(description, agent)
+    yield from _secrets_of(document)
+    yield from _of_prompt(document, agent)
+
+
+def _of_description(entry: Entry, agent: Agent) -> Iterator[Problem]:
+    text = str(entry.value).strip()
+    if len(text) < SHORT_DESCRIPTION:
+        yield problem_at(
+            entry,
+            "short-description",
+            "warning",
+            f"The description has {len(text)} characters; the main model picks an agent by it alone.",
+            "Say what the agent does, and when it is to be used.",
+        )
+    elif _is_english(text) and not _WHEN.search(text):
+        yield problem_at(
+            entry,
+            "says-not-when",
+            "note",
+            "The description says what the agent is, and not when it is to be used; the main model picks by this text.",
+            "Add a sentence such as “Use when ...”.",
+        )
+    others = {match[1].lower() for match in _OTHER_AGENT.finditer(text)}
+    if others and agent.name is not None and agent.name.lower() not in others:
+        yield problem_at(
+            entry,
+            "names-another-agent",
+            "warning",
+            f"The description speaks of the agent {', '.join(sorted(map(repr, others)))}, and the agent is called "
+            f"{brief(agent.name)}: it may have been renamed.",
+            f"Write {brief(agent.name)} there, if that is what is meant.",
+        )
+    if (match := _PLACEHOLDERS.search(text)) is not None:
+        yield problem_at(
+            entry,
+            "placeholder-left",
+            "warning",
+            f"{brief(match[0])} looks like a placeholder that was not filled in.",
+            "Fill it in, or remove it.",
+        )
+
+
+def _is_english(text: str) -> bool:
+    """Whether words of English can be looked for in it."""
+    return sum(not letter.isascii() for letter in text) < len(text) / 50 and bool(_ENGLISH.search(text))
+
+
+def _secrets_of(document: Document) -> Iterator[Problem]:
+    if not _may_hold_secret(document.text):
+        return
+    lines = enumerate(lines_of(document.text), start=1)
+    numbers = [number for number, line in lines if without_secrets(line) != line]
+    if not numbers:  # a key that takes several lines, or stands on another than its name
+        pairs = zip(document.text, without_secrets(document.text), strict=False)
+        same = next((place for place, (one, other) in enumerate(pairs) if one != other), 0)
+        numbers = [1 + count_lines(document.text[:same])]
+    for number in numbers:
+        yield Problem(
+            rule="secret-in-file",
+            severity="error",
+            line=number,
+            field="prompt" if number >= document.body_line else None,
+            message="A key or password stands here: it is sent to the model in each run, and lies in the project.",
+            fix="Remove it, and have it revoked where it was issued.",
+        )
+
+
+def _may_hold_secret(text: str) -> bool:
+    """Whether anything would be taken out of the text. Asked of the lines alone that can hold a key, each with those
+    beside it, that may name it or show what it is: half of a published file, and most of the time that lint takes; see
+    the benchmark `linting`."""
+    if any(secret in text for secret, _ in secrets_of(os.environ)):
+        return True
+    if not any(sign in text for sign in _OVER_LINES):
+        return any(without_known_forms(part) != part for part in _parts_that_can_hold_key(text.split("\n")))
+    return without_known_forms(text) != text
+
+
+def _parts_that_can_hold_key(lines: Sequence[str]) -> Iterator[str]:
+    """The lines, each run of them one text: the dearest questions are then asked of the run alone that gives cause."""
+    can = [_CAN_HOLD_KEY.search(line) is not None for line in lines]
+    wanted = map(any, zip([*can[1:], False], can, [False, *can[:-1]], strict=True))
+    for is_wanted, run in groupby(zip(wanted, lines, strict=True), key=itemgetter(0)):
+        if is_wanted:
+            yield "\n".join([line for _, line in run])
+
+
+def _of_prompt(document: Document, agent: Agent) -> Iterator[Problem]:
+    """Outside of code blocks, but for what can stand in one by mistake as well."""
+    if len(agent.prompt) > LONG_PROMPT:
+        yield _in_prompt(
+            document.body_line,
+            "long-prompt",
+            "note",
+            f"The prompt has {len(agent.prompt):,} characters, about {len(agent.prompt) // 4:,} tokens, paid with each "
+            "request of the agent.",
+            "Move what is needed now and then into files that the agent reads, or into a skill.",
+        )
+    tools, may_change = _tools_of(agent), _may_change_files(agent)
+    small = agent.prompt.lower()
+    signs = [sign for sign in _SIGNS if sign in small]
+    if not signs and not tools:
+        return
+    seen: set[str] = set()
+    fence = ""
+    for number, line in enumerate(lines_of(agent.prompt), start=document.body_line):
+        if (mark := _FENCE.match(line)) is not None:
+            closes = fence and mark[1].startswith(fence) and not mark[2].strip()
+            fence = "" if closes else fence or mark[1]
+            continue
+        if not _may_say(line, signs, has_tools=bool(tools)):
+            continue
+        for problem in _of_line(line, number, tools, is_code=bool(fence), may_change=may_change):
+            if problem.rule not in seen:  # once a file: what is repeated is one habit
+                seen.add(problem.rule)
+                yield problem
+
+
+def _may_say(line: str, signs: Collection[str], *, has_tools: bool) -> bool:
+    """Whether a pattern may find anything in the line: to ask each of each line would take twice as long as all other
+    rules (benchmark `linting`)."""
+    small = line.lower() if signs else ""
+    if any(sign in small for sign in signs):
+        return True
+    return has_tools and (_MAY_BE_STEP.match(line) or _MAY_NAME_TOOL.search(line)) is not None
+
+
+def _tools_of(agent: Agent) -> frozenset[str]:
+    """The tools that a prompt can be held to; empty where the agent has all, or none, which is said elsewhere."""
+    has = {base_tool(tool) for tool in agent.tools or ()}
+    has -= {base_tool(tool) for tool in agent.disallowed_tools or ()}
+    return frozenset() if "*" in has else frozenset(has)
+
+
+def _may_change_files(agent: Agent) -> bool:
+    gone = {base_tool(tool) for tool in agent.disallowed_tools or ()}
+    if agent.tools == ():
+        return False
+    named = {base_tool(tool) for tool in agent.tools or ("*",)}
+    return bool((tools_that_write() if "*" in named else tools_that_write() & named) - gone)
+
+
+def _changing_tools(tools: Collection[str]) -> str:
+    return ", ".join(sorted(tools_that_write().intersection(tools))) or "all tools"
+
+
+def _allows(tools: Collection[str], claim: _Claim) -> bool:
+    return any(tool in claim.tools or tool.startswith("mcp__") for tool in tools)
+
+
+def _of_line(line: str, number: int, tools: Collection[str], *, is_code: bool, may_change: bool) -> Iterator[Problem]:
+    if _ARGUMENTS.search(line):
+        yield _in_prompt(
+            number,
+            "arguments-placeholder",
+            "warning",
+            "$ARGUMENTS is filled in for slash commands and skills; an agent is sent it as it stands.",
+            "Remove it: what the agent is to do comes as its task.",
+        )
+    if (match := _HOME.search(line)) is not None:
+        yield _in_prompt(
+            number,
+            "home-path",
+            "note",
+            f"{brief(match[0])} is a folder of one person's machine.",
+            "Name it from the root of the project.",
+        )
+    if is_code:
+        return
+    if (match := _PLACEHOLDERS.search(line)) is not None and "`" not in line:
+        yield _in_prompt(
+            number,
+            "placeholder-left",
+            "note",
+            f"{brief(match[0])} looks like a placeholder that was not filled in.",
+            "Fill it in; where it is an example for the model, put it between backquotes.",
+        )
+    if may_change and (match := _READ_ONLY.search(line)) is not None:
+        yield _in_prompt(
+            number,
+            "claims-read-only",
+            "note",
+            f"The prompt says {brief(match[0])}, and the agent may: it has {_changing_tools(tools)}.",
+            "Take what changes files out of its tools, by `tools` or `disallowedTools`.",
+        )
+    if tools:
+        yield from _claims_of(line, number, tools)
+
+
+def _claims_of(line: str, number: int, has: Collection[str]) -> Iterator[Problem]:
+    for tool in _TOOL_NAMED.findall(line):
+        if tool in facts()["main_thread_tools"] or tool in facts()["gone_tools"]:
+            yield _in_prompt(
+                number,
+                "prompt-names-lost-tool",
+                "warning",
+                f"The prompt speaks of the tool {tool}, which a subagent never has.",
+                "Say what is to be done without it.",
+            )
+        elif base_tool(tool) in facts()["tools"] and base_tool(tool) not in has:
+            yield _in_prompt(
+                number,
+                "prompt-names-tool",
+                "note",
+                f"The prompt speaks of the tool {tool}, which `tools` does not give the agent.",
+                f"Add {tool} to `tools`, or take it out of the prompt.",
+            )
+    for claim in _CLAIMS:
+        if _allows(has, claim) or not claim.pattern.compiled.search(line):
+            continue
+        yield _in_prompt(
+            number,
+            claim.rule,
+            "warning",
+            f"The prompt has the agent {claim.what}, and `tools` gives it none of {', '.join(claim.tools)}.",
+            f"Add {claim.tools[0]} to `tools`, or say that it only proposes this.",
+        )
+
+
+def _in_prompt(line: int, rule: str, severity: Severity, message: str, fix: str) -> Problem:
+    return Problem(rule=rule, severity=severity, line=line, field="prompt", message=message, fix=fix)
