@@ -7,69 +7,91 @@ other graders look at the blocks that do and say how many they could not read.
 from __future__ import annotations
 
 import ast
+import builtins
 import re
-import textwrap
-import threading
-import warnings
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from itertools import accumulate
 
 from workbench.grading import options
-from workbench.grading.fences import code_blocks
+from workbench.grading.python_source import (
+    Function,
+    Source,
+    dotted,
+    needs_newer,
+    nodes,
+    over_trees,
+    parse,
+    sources,
+    trees,
+)
+from workbench.key_forms import without_known_forms
 from workbench.trial.task import Task
 from workbench.trial.trial import Grader, Reply, Score
 
-MAX_CHARACTERS = 200_000
-"""Longer blocks are not parsed: a syntax tree takes some hundred times the memory of its text."""
-
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
 _OLD_GENERICS = frozenset(
     {"List", "Dict", "Set", "FrozenSet", "Tuple", "Type", "Deque", "DefaultDict", "OrderedDict", "Counter"}
     | {"ChainMap", "Optional", "Union"}
 )
 _TYPING_MODULES = frozenset({"typing", "typing_extensions"})
-_GENERIC_HEAD = re.compile(
-    r"^([ \t]*(?:async[ \t]+def|def|class)[ \t]+\w+)\[[^\[\]\n]*(?:\[[^\[\]\n]*\][^\[\]\n]*)*\]", re.M
+_VERSION = re.compile(r"3\.(\d{1,2})")
+_SQL = re.compile(
+    r"\s*(?:SELECT\s.*\bFROM\b|INSERT\s+INTO\b|UPDATE\s.*\bSET\b|DELETE\s+FROM\b|DROP\s+TABLE\b|ALTER\s+TABLE\b|"
+    r"CREATE\s+TABLE\b|MERGE\s+INTO\b|WITH\s+\w+\s+AS\b)",
+    re.IGNORECASE | re.DOTALL,
 )
-_TYPE_STATEMENT = re.compile(r"^([ \t]*+)type[ \t]++(\w++)[ \t]*+(?:\[[^\]\n]*+\][ \t]*+)?=(?!=)", re.M)
-_warnings_lock = threading.Lock()
+_TELLS_PEOPLE = frozenset(
+    {"print", "echo", "debug", "info", "warning", "warn", "error", "exception", "critical", "fail"}
+)
+_SECRET_NAME = re.compile(
+    r"(?:^|_)(?:password|passwd|pwd|secret|token|api_?key|private_?key|signing_?key|jwt_?key|secret_?key|access_?key)$",
+    re.IGNORECASE,
+)
+_PLACEHOLDER = re.compile(
+    r"|change.?me.*|<.*>|\{.*\}|\$.*|x{3,}|\*+|\.{3}|your[-_ ].*|example.*|dummy.*|fake.*|test.*|placeholder.*|"
+    r"(?:bearer|basic|password|token|secret|jwt|access|refresh|none|str|oauth2?|api[-_]?key)",
+    re.IGNORECASE,
+)
+_OF_TESTS = frozenset({"pytest", "hypothesis", "unittest", "mock", "freezegun", "faker", "typing_extensions"})
+SHORTEST_SUBJECT = 3
+"""A shorter name is not looked for at the beginning of a word: every test has an "e" in its name."""
+SHORTEST_SECRET = 4
+"""A literal of fewer characters is no password."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Source:
-    """A Python block of a reply: its tree, or why there is none."""
-
-    number: int
-    """Which of the Python blocks of the reply it is, from 1."""
-    tree: ast.Module | None
-    problem: str
-
-
-def python_parses(*, required: bool = False) -> Grader:
+def python_parses(*, required: bool = False, version: str | None = None, at_least: int = 1) -> Grader:
     """A grader of the share of Python blocks that parse.
 
-    Without a Python block it declines, or gives 0 where `required`.
+    Without a Python block it declines, or gives 0 where `required`; in a task file, `required` beside any grader says
+    that the task fails without it. `version` is the oldest Python that must take the code, as "3.9"; what newer Pythons
+    added is then no Python. `at_least` statements must stand in the blocks together, else it is 0: a bare `x` parses.
 
     Raises:
-        TypeError: `required` is not true or false.
+        TypeError, ValueError: `required` is not true or false, `version` no version of Python 3, or `at_least` not a
+            whole number from 1.
     """
     zero_without_code = options.switch("required", required)
+    oldest = None if version is None else _version(version)
+    needed = options.count("at_least", at_least)
 
     def grade(task: Task, reply: Reply) -> Score:
-        sources = _sources(reply.text)
-        if not sources:
+        found = sources(reply.text)
+        if not found:
             return Score(value=0.0 if zero_without_code else None, explanation="no Python block")
-        broken = [source for source in sources if source.tree is None]
-        value = 1 - len(broken) / len(sources)
+        problems = {source.number: _problem(source, oldest) for source in found}
+        broken = {number: problem for number, problem in problems.items() if problem}
+        statements = sum(_statements(source.tree) for source in found if source.tree is not None)
+        if statements < needed and not broken:
+            return Score(value=0.0, explanation=f"{statements} of {needed} statements")
+        value = 1 - len(broken) / len(found)
         if not broken:
-            counted = "the Python block parses" if len(sources) == 1 else f"all {len(sources)} Python blocks parse"
+            counted = "the Python block parses" if len(found) == 1 else f"all {len(found)} Python blocks parse"
             return Score(value=value, explanation=counted)
-        first = f"block {broken[0].number}: {broken[0].problem}"
+        number, problem = next(iter(broken.items()))
         return Score(
             value=value,
-            explanation=f"{len(sources) - len(broken)} of {len(sources)} Python blocks parse; {first}",
+            explanation=f"{len(found) - len(broken)} of {len(found)} Python blocks parse; block {number}: {problem}",
         )
 
     return grade
@@ -86,9 +108,9 @@ def type_hints(*, at_least: float = 1.0) -> Grader:
     """
     needed = options.share("at_least", at_least)
 
-    def judge(trees: Sequence[ast.Module]) -> Score:
-        parameters = [found for tree in trees for found in _parameters(tree)]
-        returns = [found for tree in trees for found in _returns(tree)]
+    def judge(read: Sequence[ast.Module]) -> Score:
+        parameters = [found for tree in read for found in _parameters(tree)]
+        returns = [found for tree in read for found in _returns(tree)]
         counted = [*parameters, *returns]
         if not counted:
             return Score(value=None, explanation="no function with anything to annotate")
@@ -102,7 +124,7 @@ def type_hints(*, at_least: float = 1.0) -> Grader:
         share = 1 - len(missing) / len(counted)
         return Score(value=min(1.0, share / needed), explanation=f"{' and '.join(parts)} annotated{ending}")
 
-    return _over_trees(judge)
+    return over_trees(judge)
 
 
 def docstrings(*, at_least: float = 1.0) -> Grader:
@@ -116,8 +138,8 @@ def docstrings(*, at_least: float = 1.0) -> Grader:
     """
     needed = options.share("at_least", at_least)
 
-    def judge(trees: Sequence[ast.Module]) -> Score:
-        public = [found for tree in trees for found in _public(tree)]
+    def judge(read: Sequence[ast.Module]) -> Score:
+        public = [found for tree in read for found in _public(tree)]
         if not public:
             return Score(value=None, explanation="no public function or class")
         missing = [name for name, documented in public if not documented]
@@ -128,11 +150,11 @@ def docstrings(*, at_least: float = 1.0) -> Grader:
             explanation=f"{len(public) - len(missing)} of {len(public)} public names documented{ending}",
         )
 
-    return _over_trees(judge)
+    return over_trees(judge)
 
 
 def avoids(*, constructs: Sequence[str]) -> Grader:
-    """A grader that is 1 where none of these constructs occurs in the Python blocks, else 0.
+    """A grader that is 1 where none of the `constructs` occurs in the Python blocks, else 0.
 
     Known are bare_except, eval, exec, print, mutable_default, star_import, assert and global. An `assert` in
     a function or class whose name starts with "test" is in its place and does not count.
@@ -142,10 +164,10 @@ def avoids(*, constructs: Sequence[str]) -> Grader:
     """
     unwanted = options.choices("constructs", constructs, tuple(_CONSTRUCTS))
 
-    def judge(trees: Sequence[ast.Module]) -> Score:
+    def judge(read: Sequence[ast.Module]) -> Score:
         found: dict[str, int] = {}
-        for tree in trees:
-            for node, in_test in _nodes(tree):
+        for tree in read:
+            for node, in_test in nodes(tree):
                 for name in unwanted:
                     if _CONSTRUCTS[name](node) and not (name == "assert" and in_test):
                         found[name] = found.get(name, 0) + 1
@@ -154,7 +176,7 @@ def avoids(*, constructs: Sequence[str]) -> Grader:
             return Score(value=0.0, explanation=f"has {', '.join(counted)}")
         return Score(value=1.0, explanation=f"none of {', '.join(unwanted)}")
 
-    return _over_trees(judge)
+    return over_trees(judge)
 
 
 def modern_python() -> Grader:
@@ -163,95 +185,377 @@ def modern_python() -> Grader:
     It declines where nothing is annotated.
     """
 
-    def judge(trees: Sequence[ast.Module]) -> Score:
-        annotated = [note for tree in trees for note in _annotations(tree)]
+    def judge(read: Sequence[ast.Module]) -> Score:
+        annotated = [note for tree in read for note in _annotations(tree)]
         if not annotated:
             return Score(value=None, explanation="no annotations")
-        old = sorted({name for tree in trees for name in _old_generics(tree)})
+        old = sorted({name for tree in read for name in _old_generics(tree)})
         if old:
             return Score(value=0.0, explanation=f"old generics from typing: {_listed(old)}")
         counted = "1 annotation" if len(annotated) == 1 else f"{len(annotated)} annotations"
         return Score(value=1.0, explanation=f"{counted}, none with old generics from typing")
 
-    return _over_trees(judge)
+    return over_trees(judge)
 
 
-def _over_trees(judge: Callable[[Sequence[ast.Module]], Score]) -> Grader:
-    """A grader that hands the Python blocks that parse to `judge`, and declines where there are none."""
+def defines(*, all: Sequence[str] | None = None, at_least: int = 1, statements: int = 1) -> Grader:
+    """A grader of the functions, methods and classes that the Python blocks define with a body.
+
+    With `all` the value is the share of these names; without, it is 1 from `at_least` of any name on, and below it
+    their share. A body has at least so many `statements`, counted through all its blocks: a docstring, `pass`, `...`
+    and `raise NotImplementedError` are none. The members of a class are its statements. Without Python that parses it
+    is 0.
+
+    Raises:
+        TypeError, ValueError: `all` is not a list of texts, or a number is not a whole one from 1.
+    """
+    wanted = None if all is None else options.texts("all", all)
+    needed, least = options.count("at_least", at_least), options.count("statements", statements)
 
     def grade(task: Task, reply: Reply) -> Score:
-        sources = _sources(reply.text)
-        trees = [source.tree for source in sources if source.tree is not None]
-        if not trees:
-            reason = "no Python block that parses" if sources else "no Python block"
-            return Score(value=None, explanation=reason)
-        score = judge(trees)
-        unread = len(sources) - len(trees)
-        if not unread:
-            return score
-        counted = "1 block does" if unread == 1 else f"{unread} blocks do"
-        return Score(value=score.value, explanation=f"{score.explanation} ({counted} not parse)")
+        bodies: dict[str, int] = {}
+        for name, size in (found for tree in trees(reply.text) for found in _bodies(tree)):
+            bodies[name] = max(size, bodies.get(name, 0))
+        whole = [name for name, size in bodies.items() if size >= least]
+        if wanted is None:
+            said = f"{len(whole)} of {needed} definitions"
+            return Score(value=min(1.0, len(whole) / needed), explanation=said)
+        missing = [
+            f"{name} ({bodies[name]} statements)" if name in bodies else name for name in wanted if name not in whole
+        ]
+        ending = f"; missing: {_listed(missing)}" if missing else ""
+        found = len(wanted) - len(missing)
+        return Score(value=found / len(wanted), explanation=f"{found} of {len(wanted)} names defined{ending}")
 
     return grade
 
 
-# Several graders look at one reply, one after the other.
-@lru_cache(maxsize=8)
-def _sources(text: str) -> tuple[_Source, ...]:
-    blocks = [block for block in code_blocks(text) if block.language == "python" and block.text.strip()]
-    return tuple(_parsed(number, block.text) for number, block in enumerate(blocks, start=1))
+def uses(*, any: Sequence[str] | None = None, all: Sequence[str] | None = None) -> Grader:
+    """A grader of the names that the Python blocks use: call, subclass, decorate with, annotate with, raise.
+
+    A name is `compare_digest` or `hmac.compare_digest`. One that is only imported, or stands as a statement by
+    itself, is not used. With `any` the value is 1 where at least one is, else 0; with `all` it is the share.
+    Without Python that parses it is 0.
+
+    Raises:
+        TypeError, ValueError: not exactly one of `any` and `all`, or not a list of texts.
+    """
+    if (any is None) == (all is None):
+        raise ValueError(f"uses takes either `any` or `all`, found {'neither' if any is None else 'both'}")
+    one_is_enough = any is not None
+    wanted = options.texts("any", any) if one_is_enough else options.texts("all", all)
+
+    def grade(task: Task, reply: Reply) -> Score:
+        there = {name for tree in trees(reply.text) for name in _used(tree)}
+        present = [name for name in wanted if name in there]
+        if one_is_enough:
+            said = f"uses {_listed(present)}" if present else f"uses none of {_listed(wanted)}"
+            return Score(value=float(bool(present)), explanation=said)
+        missing = [name for name in wanted if name not in there]
+        ending = f"; missing: {_listed(missing)}" if missing else ""
+        return Score(value=len(present) / len(wanted), explanation=f"uses {len(present)} of {len(wanted)}{ending}")
+
+    return grade
 
 
-def _parsed(number: int, text: str) -> _Source:
-    if len(text) > MAX_CHARACTERS:
-        return _Source(
-            number=number,
-            tree=None,
-            problem=f"{len(text):,} characters; blocks up to {MAX_CHARACTERS:,} are read",
+def has_tests(*, at_least: int = 1, of: Sequence[str] | None = None) -> Grader:
+    """A grader of the tests in the Python blocks: 1 from `at_least` on, below it their share.
+
+    A test is a function whose name begins with `test`, that checks something (`assert`, `raises`, `self.assert...`),
+    and that names what it tests, in its own name or its body: one of `of`, else a function or class that the reply or
+    the Python of the task defines, or that the reply imports, but from no library of tests and not from Python's own.
+    Each name of `of` must be tested; the value is at most the share that is.
+
+    Raises:
+        TypeError, ValueError: `at_least` is not a whole number from 1, or `of` is not a list of texts.
+    """
+    needed = options.count("at_least", at_least)
+    named = None if of is None else options.texts("of", of)
+
+    def grade(task: Task, reply: Reply) -> Score:
+        read = trees(reply.text)
+        known = (*read, *trees(task.message))
+        subjects = named or tuple(
+            {name for tree in known for name in _defined_subjects(tree)}
+            | {name for tree in read for name in _imported_subjects(tree)}
         )
-    code = textwrap.dedent(text)
-    tree, problem = _parse(code)
-    if tree is None:
-        # What Python 3.12 added must count the same on 3.11, whose parser does not know it.
-        older = _TYPE_STATEMENT.sub(r"\1\2 =", _GENERIC_HEAD.sub(r"\1", code))
-        if older != code:
-            tree, _ = _parse(older)
-    return _Source(number=number, tree=tree, problem="" if tree is not None else problem)
+        tests = [node for tree in read for node, _ in nodes(tree) if isinstance(node, Function) and _is_test(node.name)]
+        checking = [node for node in tests if _checks(node)]
+        tested = {node.name: _tested(node, subjects) for node in checking}
+        naming = [name for name, found in tested.items() if found]
+        value = min(1.0, len(naming) / needed)
+        missing = [name for name in named or () if not builtins.any(name in found for found in tested.values())]
+        if named:
+            value = min(value, 1 - len(missing) / len(named))
+        why = "" if len(naming) == len(tests) else f" of {len(tests)}, {len(checking)} of which check anything"
+        ending = f"; not tested: {_listed(missing)}" if missing else ""
+        counted = "1 test names" if len(naming) == 1 else f"{len(naming)} tests name"
+        return Score(value=value, explanation=f"{counted} what is tested{why}{ending}")
+
+    return grade
 
 
-def _parse(code: str) -> tuple[ast.Module | None, str]:
-    # A warning about the code, such as "\d" in a plain string, is not the workbench's to print, and where
-    # warnings are errors the parser makes a SyntaxError of it. The filters belong to the whole process.
-    with _warnings_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return ast.parse(code), ""
-        except SyntaxError as problem:
-            line = f"line {problem.lineno}: " if problem.lineno is not None else ""
-            return None, f"{line}{problem.msg}"
-        except ValueError as problem:  # null bytes, lone surrogates, numbers of too many digits
-            return None, str(problem)
-        except (RecursionError, MemoryError):
-            return None, "nested too deeply to be read"
+def safe_sql() -> Grader:
+    """A grader that is 1 where no SQL is put together from values, else 0: by f-string, `+`, `+=`, `%`, `format`,
+    `replace`, `join` or `Template`, be it in one expression or through a name.
+
+    What is printed, logged or raised is no SQL. It declines where the Python blocks hold none.
+    """
+
+    def judge(read: Sequence[ast.Module]) -> Score:
+        made = [line for tree in read for line in _sql_made(tree)]
+        if made:
+            lines = "line" if len(set(made)) == 1 else "lines"
+            return Score(
+                value=0.0, explanation=f"SQL put together in {lines} {_listed([str(n) for n in sorted(set(made))])}"
+            )
+        whole = sum(
+            isinstance(node, ast.Constant) and isinstance(node.value, str) and bool(_SQL.match(node.value))
+            for tree in read
+            for node, _ in nodes(tree)
+        )
+        if not whole:
+            return Score(value=None, explanation="no SQL")
+        return Score(value=1.0, explanation="1 statement in SQL" if whole == 1 else f"{whole} statements in SQL")
+
+    return over_trees(judge)
 
 
-def _nodes(tree: ast.Module) -> Iterator[tuple[ast.AST, bool]]:
-    """All nodes, each with whether it lies in a test."""
-    # No recursion: the tree of a reply may be as deep as its parser takes, deeper than Python's stack allows calls.
-    waiting: list[tuple[ast.AST, bool]] = [(tree, False)]
+def no_secrets() -> Grader:
+    """A grader that is 1 where the reply gives no secret away, else 0.
+
+    A secret is a text in the form of a key, anywhere in the reply, or in Python a literal that a name such as
+    `password`, `api_key` or `secret_key` stands for; a placeholder such as "change-me" is none.
+    """
+
+    def grade(task: Task, reply: Reply) -> Score:
+        if without_known_forms(reply.text) != reply.text:
+            return Score(value=0.0, explanation="holds a text in the form of a key")
+        for name, line in (found for tree in trees(reply.text) for found in _literal_secrets(tree)):
+            return Score(value=0.0, explanation=f"`{name}` in line {line} of its Python is a literal")
+        return Score(value=1.0, explanation="no secret")
+
+    return grade
+
+
+def _version(value: object) -> tuple[int, int]:
+    found = _VERSION.fullmatch(options.text("version", value))
+    if found is None:
+        raise ValueError(f'`version` takes a version of Python 3 in quotes, such as "3.12", found {value!r}')
+    return 3, int(found[1])
+
+
+def _problem(source: Source, oldest: tuple[int, int] | None) -> str:
+    if source.tree is None:
+        return source.problem
+    return needs_newer(source, oldest) if oldest else ""
+
+
+def _statements(tree: ast.AST) -> int:
+    """The statements that do something, at any depth."""
+    return sum(1 for node in ast.walk(tree) if isinstance(node, ast.stmt) and not _does_nothing(node))
+
+
+def _does_nothing(node: ast.stmt) -> bool:
+    if isinstance(node, ast.Pass):
+        return True
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant | ast.Name | ast.Attribute | ast.Tuple)
+    if isinstance(node, ast.Raise) and node.exc is not None:
+        raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        return dotted(raised) == "NotImplementedError"
+    return False
+
+
+def _bodies(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Functions, methods and classes by name, each with the statements in its body."""
+    for node in ast.walk(tree):
+        if isinstance(node, Function | ast.ClassDef):
+            yield node.name, sum(_statements(part) for part in node.body)
+
+
+def _used(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Name | ast.Attribute | ast.Constant | ast.Tuple):
+            continue
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Name | ast.Attribute):
+                if isinstance(child, ast.Name) and not isinstance(child.ctx, ast.Load):
+                    continue
+                name = dotted(child)
+                yield from (name, name.rpartition(".")[2])
+
+
+def _is_test(name: str) -> bool:
+    return name.lower().startswith("test")
+
+
+def _checks(function: ast.AST) -> bool:
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assert) and not isinstance(node.test, ast.Constant):
+            return True
+        if isinstance(node, ast.Call):
+            name = dotted(node.func).rpartition(".")[2]
+            if name.startswith("assert") or name in ("raises", "warns", "fail"):
+                return True
+    return False
+
+
+def _tested(function: Function, subjects: Sequence[str]) -> set[str]:
+    inside = {
+        dotted(node).rpartition(".")[2] for node in ast.walk(function) if isinstance(node, ast.Name | ast.Attribute)
+    }
+    words = _words_of_name(function.name.lower().removeprefix("test"))
+    starts = list(accumulate(map(len, words), initial=0))[:-1]
+    return {name for name in subjects if name in inside or _is_named("".join(words), starts, name)}
+
+
+def _is_named(told: str, starts: Sequence[int], name: str) -> bool:
+    """Whether words of a test's name, which begin at `starts`, begin with a name: "adds_two" with `add`, and with "e"
+    only where that is the last of them."""
+    key = "".join(_words_of_name(name))
+    if len(key) < SHORTEST_SUBJECT:
+        return told.endswith(key) and len(told) - len(key) in starts[-1:]
+    return builtins.any(told.startswith(key, start) for start in starts)
+
+
+def _words_of_name(name: str) -> list[str]:
+    return [word for word in name.lower().split("_") if word]
+
+
+def _defined_subjects(tree: ast.Module) -> Iterator[str]:
+    """The functions and classes that may be what is tested: none that is a test or holds tests, and nothing in such."""
+    waiting: list[ast.AST] = [tree]
     while waiting:
-        node, in_test = waiting.pop()
-        yield node, in_test
-        if isinstance(node, _Function | ast.ClassDef) and node.name.lower().startswith("test"):
-            in_test = True
-        waiting.extend((child, in_test) for child in ast.iter_child_nodes(node))
+        node = waiting.pop()
+        if isinstance(node, Function | ast.ClassDef):
+            if _is_test(node.name) or _holds_tests(node):
+                continue
+            yield node.name
+        waiting.extend(ast.iter_child_nodes(node))
 
 
-def _functions(tree: ast.Module) -> Iterator[tuple[_Function, bool]]:
+def _holds_tests(node: ast.AST) -> bool:
+    return isinstance(node, ast.ClassDef) and (
+        builtins.any(isinstance(each, Function) and _is_test(each.name) for each in node.body)
+        or builtins.any(dotted(base).endswith("TestCase") for base in node.bases)
+    )
+
+
+def _imported_subjects(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            first = (node.module or "").partition(".")[0]
+            if first not in _OF_TESTS and first not in sys.stdlib_module_names:
+                yield from (alias.asname or alias.name for alias in node.names)
+
+
+def _sql_made(tree: ast.Module) -> Iterator[int]:
+    """The lines in which values are put into a text that begins as SQL does, or into a name that such a text has."""
+    every = [node for node, _ in nodes(tree)]
+    names = frozenset(name for node in every for name in _names_of_sql(node))
+    for_people = {id(inside) for node in every for inside in _for_people(node)}
+    for node in every:
+        if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add | ast.Mod):
+            if _is_sql(node.target, names) and not isinstance(node.value, ast.Constant):
+                yield node.lineno
+        elif isinstance(node, ast.expr) and id(node) not in for_people and _joins_sql(node, names):
+            yield node.lineno
+
+
+def _names_of_sql(node: ast.AST) -> Iterator[str]:
+    value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+    if not (isinstance(value, ast.Constant) and isinstance(value.value, str)):
+        return
+    # A whole statement, or the beginning of one in capitals: `action = "update"` is a word.
+    if _SQL.match(value.value) or (value.value.lstrip()[:6].isupper() and _begins_sql(value, [value])):
+        assert isinstance(node, ast.Assign | ast.AnnAssign)
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        yield from (name for target in targets if (name := dotted(target)))
+
+
+def _for_people(node: ast.AST) -> Iterator[ast.expr]:
+    """What is printed, logged or raised as it stands: "Select a row from the list" is no statement."""
+    if isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] in _TELLS_PEOPLE:
+        yield from node.args
+    elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+        yield from node.exc.args
+
+
+def _joins_sql(node: ast.expr, names: frozenset[str]) -> bool:
+    """Whether an expression puts values into a text that begins as SQL does, or into one of these names."""
+    if isinstance(node, ast.JoinedStr):
+        first = node.values[0] if node.values else None
+        has_value = builtins.any(isinstance(part, ast.FormattedValue) for part in node.values)
+        if isinstance(first, ast.FormattedValue):
+            return dotted(first.value) in names
+        return has_value and _begins_sql(first, node.values)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mod):
+        if isinstance(node.op, ast.Add) and isinstance(node.right, ast.Constant):
+            return False
+        return _is_sql(node.left, names)
+    if not isinstance(node, ast.Call):
+        return False
+    if isinstance(node.func, ast.Attribute):
+        of, verb = node.func.value, node.func.attr
+        if verb == "join" and node.args and isinstance(node.args[0], ast.List | ast.Tuple):
+            parts = node.args[0].elts
+            are_values = not builtins.all(isinstance(part, ast.Constant) for part in parts)
+            return are_values and _is_sql(next(iter(parts), None), names)
+        if verb == "replace" and builtins.all(isinstance(each, ast.Constant) for each in node.args):
+            return False
+        if verb in ("format", "format_map", "replace"):
+            return _is_sql(of, names)
+    is_template = dotted(node.func).rpartition(".")[2] == "Template"
+    return is_template and _is_sql(next(iter(node.args), None), names)
+
+
+def _is_sql(node: ast.expr | None, names: frozenset[str]) -> bool:
+    return _begins_sql(node, [node]) if isinstance(node, ast.Constant) else node is not None and dotted(node) in names
+
+
+def _begins_sql(first: ast.expr | None, parts: Sequence[ast.expr]) -> bool:
+    if not (isinstance(first, ast.Constant) and isinstance(first.value, str)):
+        return False
+    told = " ".join(part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str))
+    return bool(_SQL.match(f"{told} FROM SET"))  # what is put in may be what these words stand before
+
+
+def _literal_secrets(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree):
+        pairs: list[tuple[str, ast.expr | None]] = []
+        if isinstance(node, ast.Assign):
+            pairs = [(dotted(target).rpartition(".")[2], node.value) for target in node.targets]
+        elif isinstance(node, ast.AnnAssign):
+            pairs = [(dotted(node.target).rpartition(".")[2], node.value)]
+        elif isinstance(node, ast.keyword) and node.arg:
+            pairs = [(node.arg, node.value)]
+        elif isinstance(node, ast.Dict):
+            pairs = [
+                (key.value, value)
+                for key, value in zip(node.keys, node.values, strict=True)
+                if isinstance(key, ast.Constant) and isinstance(key.value, str)
+            ]
+        for name, value in pairs:
+            if value is not None and _SECRET_NAME.search(name) and _is_secret(value):
+                yield name, value.lineno
+
+
+def _is_secret(value: ast.expr) -> bool:
+    return (
+        isinstance(value, ast.Constant)
+        and isinstance(value.value, str | bytes)
+        and len(value.value) >= SHORTEST_SECRET
+        and " " not in (text := value.value if isinstance(value.value, str) else value.value.decode("latin-1"))
+        and not _PLACEHOLDER.fullmatch(text)
+    )
+
+
+def _functions(tree: ast.Module) -> Iterator[tuple[Function, bool]]:
     """The functions, each with whether its first parameter is `self` or `cls`."""
     for node in ast.walk(tree):
         for child in ast.iter_child_nodes(node):
-            if isinstance(child, _Function):
+            if isinstance(child, Function):
                 is_static = any(isinstance(d, ast.Name) and d.id == "staticmethod" for d in child.decorator_list)
                 yield child, isinstance(node, ast.ClassDef) and not is_static
 
@@ -276,7 +580,7 @@ def _public(tree: ast.Module) -> Iterator[tuple[str, bool]]:
     while waiting:
         parent, prefix = waiting.popleft()
         for node in ast.iter_child_nodes(parent):
-            if isinstance(node, _Function | ast.ClassDef):
+            if isinstance(node, Function | ast.ClassDef):
                 if node.name.startswith(("_", "test_", "Test")):
                     continue
                 yield f"`{prefix}{node.name}`", ast.get_docstring(node, clean=False) is not None
@@ -288,7 +592,7 @@ def _public(tree: ast.Module) -> Iterator[tuple[str, bool]]:
 
 def _annotations(tree: ast.Module) -> Iterator[ast.expr]:
     for node in ast.walk(tree):
-        if isinstance(node, _Function) and node.returns is not None:
+        if isinstance(node, Function) and node.returns is not None:
             yield node.returns
         elif isinstance(node, ast.arg | ast.AnnAssign) and node.annotation is not None:
             yield node.annotation
@@ -310,7 +614,7 @@ def _old_generics(tree: ast.Module) -> Iterator[str]:
         for note in _annotations(tree)
         for part in ast.walk(note)
         if isinstance(part, ast.Constant) and isinstance(part.value, str)
-        for inner in ast.walk(_parse(part.value)[0] or ast.Module(body=[], type_ignores=[]))
+        for inner in ast.walk(parse(part.value)[0] or ast.Module(body=[], type_ignores=[]))
     ]
     for node in [*(node.value for node in ast.walk(tree) if isinstance(node, ast.Subscript)), *quoted]:
         if isinstance(node, ast.Name) and node.id in _OLD_GENERICS - elsewhere:
@@ -329,7 +633,7 @@ def _calls(node: ast.AST, name: str) -> bool:
 
 
 def _has_mutable_default(node: ast.AST) -> bool:
-    if not isinstance(node, _Function | ast.Lambda):
+    if not isinstance(node, Function | ast.Lambda):
         return False
     displays = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
     makers = ("list", "dict", "set", "bytearray", "defaultdict", "deque", "OrderedDict", "Counter")

@@ -18,7 +18,7 @@ _IN_CLONE = {
     "constraints.txt": "constraints.txt",
 }
 
-NOTEBOOKS = ("author", "compare", "review")
+NOTEBOOKS = ("author", "compare", "nightly", "review", "routing")
 FIRST_AGENT = "senior-python-architect"
 
 

@@ -1,4 +1,5 @@
-"""What a task file asks for without a known end, done within bounds: patterns are searched for, templates filled in.
+"""What a task file asks for without a known end, done within bounds: patterns are searched for, templates filled in,
+and diagrams read by a package of compiled code.
 
 Neither Python's `re` nor a template can be interrupted: `(a+)+$` needs longer than the universe has for 40 letters, and
 `{{ 'x' * 10**10 }}` all the memory there is. So both happen in a process of their own (`bounded_worker.py`), which the
@@ -85,6 +86,35 @@ def uses_of(template: str) -> Uses:
     """
     as_values, as_lists = _worker.ask("uses_of", template, sys.path)
     return Uses(as_values=frozenset(as_values), as_lists=frozenset(as_lists))
+
+
+def mermaid_fault(text: str) -> str:
+    """What the package `merman`, which must be installed, finds wrong with a Mermaid text; "" where it is valid.
+
+    Raises:
+        BeyondBounds: it took too long, too much memory, or the package ended the process.
+    """
+    return str(_worker.ask("mermaid_fault", text, sys.path))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchemaFault:
+    """What a value has against a JSON Schema, the first of it."""
+
+    place: str
+    """Where in the value, as `orders/0/id`; "" for the whole."""
+    message: str
+
+
+def schema_fault(schema: Mapping[str, Any], value: object) -> SchemaFault | None:
+    """The first fault of a value by a JSON Schema, which may hold patterns of its own; `None` where there is none.
+
+    Raises:
+        TemplateFault: the schema is none, or refers to what is not in it.
+        BeyondBounds: it took too long, or too much memory.
+    """
+    found = _worker.ask("schema_fault", schema, value, sys.path)
+    return None if found is None else SchemaFault(place=found[0], message=found[1])
 
 
 class _Worker:

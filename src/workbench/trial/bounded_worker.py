@@ -56,6 +56,38 @@ def uses_of(template: str, path: list[str]) -> tuple[list[str], list[str]]:
     )
 
 
+def mermaid_fault(text: str, path: list[str]) -> str:
+    found = _merman(tuple(path)).validate(text, None)
+    return "" if found.valid else " ".join(str(found.error or found.code_name).split())[:SHOWN]
+
+
+@lru_cache(maxsize=1)
+def _merman(path: tuple[str, ...]) -> Any:
+    sys.path[:] = path
+    from merman import Merman
+
+    return Merman()
+
+
+def schema_fault(schema: dict[str, Any], value: Any, path: list[str]) -> list[str] | None:
+    validators, registry = _jsonschema(tuple(path))
+    kind = validators.validator_for(schema, default=validators.Draft202012Validator)
+    kind.check_schema(schema)
+    fault = next(kind(schema, registry=registry).iter_errors(value), None)
+    if fault is None:
+        return None
+    return ["/".join(str(part) for part in fault.absolute_path), str(fault.message)[:SHOWN]]
+
+
+@lru_cache(maxsize=1)
+def _jsonschema(path: tuple[str, ...]) -> tuple[Any, Any]:
+    sys.path[:] = path
+    from jsonschema import validators
+    from referencing import Registry
+
+    return validators, Registry()  # an empty one: nothing is fetched
+
+
 @lru_cache(maxsize=1)
 def _environment(path: tuple[str, ...]) -> Any:
     sys.path[:] = path  # this process starts without the packages of its parent
@@ -81,14 +113,28 @@ def _as_text(value: Any) -> Any:
     return value
 
 
-_WORKS: dict[str, Callable[..., Any]] = {"search": search, "fill_in": fill_in, "uses_of": uses_of}
+_WORKS: dict[str, Callable[..., Any]] = {
+    "search": search,
+    "fill_in": fill_in,
+    "uses_of": uses_of,
+    "mermaid_fault": mermaid_fault,
+    "schema_fault": schema_fault,
+}
+_MADE_READY: dict[str, Callable[[tuple[str, ...]], Any]] = {
+    "fill_in": _environment,
+    "uses_of": _environment,
+    "mermaid_fault": _merman,
+    "schema_fault": _jsonschema,
+}
+"""What a work takes from packages, loaded before its time runs: the import is not the task's."""
 
 
 def _answered(what: str, given: list[Any]) -> tuple[str, Any]:
     try:
         return "answer", _WORKS[what](*given)
     except (MemoryError, OverflowError):
-        return "beyond", "it makes more text than a question may have"
+        fill = "it makes more text than a question may have"
+        return "beyond", fill if what == "fill_in" else "it takes more memory than it may"
     except RecursionError:
         return "fault", "it calls itself without an end, or is nested too deeply"
     except Exception as error:  # noqa: BLE001 - a template may raise anything, and it comes back as a message
@@ -104,8 +150,8 @@ def main(seconds: float, most_bytes: int) -> None:
     which = getattr(signal, "ITIMER_PROF", 0)
     for line in sys.stdin:
         what, *given = json.loads(line)
-        if what != "search":
-            _environment(tuple(given[-1]))  # the time to import Jinja is not the template's
+        if what in _MADE_READY:
+            _MADE_READY[what](tuple(given[-1]))
         timer(which, seconds)
         kind, answer = _answered(what, given)
         timer(which, 0)

@@ -20,17 +20,20 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache, lru_cache
-from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from workbench.collector import resting_while_importing
 from workbench.errors import PriceFileError
 from workbench.trial.trial import Usage
+
+if TYPE_CHECKING:
+    from genai_prices.types import PriceCalculation
 
 OFFLINE_MODEL = "offline-stand-in"
 OFFLINE_BASE_URL = "http://offline.invalid"
@@ -96,10 +99,11 @@ class Price:
         return f"{self.source}, {f'as of {self.as_of}' if self.as_of else 'of unknown date'}"
 
 
-def price_usd(model: str, usage: Usage) -> float | None:
+def price_usd(model: str, usage: Usage, *, price_of: Callable[[str], Price | None] | None = None) -> float | None:
     """What a reply cost in USD by list prices; `None` where the model or its token counts are not known.
 
-    A reply of the offline stand-in cost nothing.
+    A reply of the offline stand-in cost nothing. Who prices many replies may remember what `find_price` found, and
+    give that as `price_of`.
 
     Raises:
         PriceFileError: the file named in WORKBENCH_PRICES is missing or wrong.
@@ -108,7 +112,7 @@ def price_usd(model: str, usage: Usage) -> float | None:
         return 0.0
     if usage.input_tokens is None or usage.output_tokens is None:
         return None
-    price = find_price(model)
+    price = (price_of or find_price)(model)
     usd = None if price is None else price.usd(usage)
     return None if usd is None else float(usd)
 
@@ -141,14 +145,8 @@ def cache_minimum(model: str) -> int | None:
 @lru_cache(maxsize=1024)
 def context_tokens(model: str) -> int | None:
     """How many tokens a request to the model may have, by genai-prices; `None` where it does not say."""
-    from genai_prices import Usage as PricedUsage
-    from genai_prices import calc_price
-
-    usage = PricedUsage(input_tokens=0, output_tokens=0)
-    try:
-        return calc_price(usage, model_ref=model, provider_id="anthropic").model.context_window
-    except LookupError:
-        return None
+    listed = _listed(model, datetime.now(UTC))
+    return None if listed is None else listed.model.context_window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +162,7 @@ def _of_model(models: Mapping[str, T], model: str) -> T | None:
 
 @cache
 def _known() -> Mapping[str, Any]:
-    return tomllib.loads(resources.files("workbench.trial").joinpath("models.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(Path(__file__).with_name("models.toml").read_text(encoding="utf-8"))
 
 
 @cache
@@ -176,19 +174,10 @@ def _listed_minimums() -> Mapping[str, int]:
 def _listed_price(model: str, today: date) -> Price | None:
     from importlib import metadata
 
-    when = datetime(today.year, today.month, today.day, tzinfo=UTC)
-    from genai_prices import Usage as PricedUsage
-    from genai_prices import calc_price
-
-    try:
-        found = calc_price(
-            PricedUsage(input_tokens=0, output_tokens=0),
-            model_ref=model,
-            provider_id="anthropic",
-            genai_request_timestamp=when,
-        ).model_price
-    except LookupError:
+    listed = _listed(model, datetime(today.year, today.month, today.day, tzinfo=UTC))
+    if listed is None:
         return None
+    found = listed.model_price
     if found.input_mtok is None or found.output_mtok is None:
         return None
     units = (found.input_mtok, found.output_mtok, found.cache_write_mtok, found.cache_read_mtok)
@@ -200,6 +189,19 @@ def _listed_price(model: str, today: date) -> Price | None:
         as_of=_known()["prices"]["compared"] if version == _known()["prices"]["genai_prices"] else None,
         source=f"list prices of genai-prices {version}",
     )
+
+
+def _listed(model: str, when: datetime) -> PriceCalculation | None:
+    """What genai-prices says of a model at that time; `None` where it does not know it."""
+    with resting_while_importing("genai_prices.data"):  # the list itself, which the first question loads
+        from genai_prices import Usage as PricedUsage
+        from genai_prices import calc_price
+
+        usage = PricedUsage(input_tokens=0, output_tokens=0)
+        try:
+            return calc_price(usage, model_ref=model, provider_id="anthropic", genai_request_timestamp=when)
+        except LookupError:
+            return None
 
 
 def _listed_rates(found: Any, prompt_tokens: int) -> Rates:

@@ -23,8 +23,9 @@ class Paid:
     output_tokens: int = 0
     cache_creation_input_tokens: int = 0
     cache_read_input_tokens: int = 0
-    priced: Usd | Callable[[], Usd] = Decimal(0)
-    """What `usd` is, or how it is found out: the list of prices takes longer to load than a run that asks nobody."""
+    priced: Usd | Callable[[Paid], Usd] = Decimal(0)
+    """What `usd` is, or how it is found out for these tokens: the list of prices takes longer to load
+    than a run that asks nobody."""
 
     @property
     def usd(self) -> Usd:
@@ -33,15 +34,20 @@ class Paid:
         Raises:
             PriceFileError: the file named in WORKBENCH_PRICES is missing or wrong.
         """
-        return self.priced() if callable(self.priced) else self.priced
+        return self.priced(self) if callable(self.priced) else self.priced
+
+    @property
+    def all_input_tokens(self) -> int:
+        """Those of the prompts, cached ones included."""
+        return self.input_tokens + self.cache_creation_input_tokens + self.cache_read_input_tokens
 
     @property
     def tokens(self) -> int:
         """Of all four kinds."""
-        return self.input_tokens + self.output_tokens + self.cache_creation_input_tokens + self.cache_read_input_tokens
+        return self.all_input_tokens + self.output_tokens
 
     def __add__(self, other: Paid) -> Paid:
-        def both() -> Usd:
+        def both(_: Paid) -> Usd:
             ours, theirs = self.usd, other.usd
             return None if ours is None or theirs is None else ours + theirs
 
@@ -52,7 +58,7 @@ class Paid:
             output_tokens=self.output_tokens + other.output_tokens,
             cache_creation_input_tokens=self.cache_creation_input_tokens + other.cache_creation_input_tokens,
             cache_read_input_tokens=self.cache_read_input_tokens + other.cache_read_input_tokens,
-            priced=both if callable(self.priced) or callable(other.priced) else both(),
+            priced=both if callable(self.priced) or callable(other.priced) else both(self),
         )
 
     def __eq__(self, other: object) -> bool:
@@ -60,6 +66,12 @@ class Paid:
 
     def __hash__(self) -> int:
         return hash((self.attempts, self.tokens))
+
+
+def of_the_cache(*, read: int | None, written: int | None) -> str:
+    """To be said behind a count of tokens in, which these are among: " (500 from, 40 into the cache)", or nothing."""
+    cached = ", ".join(f"{count:,} {what}" for count, what in ((read, "from"), (written, "into")) if count)
+    return f" ({cached} the cache)" if cached else ""
 
 
 def _parts(paid: Paid) -> tuple[int | Usd, ...]:

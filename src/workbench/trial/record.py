@@ -6,48 +6,70 @@
     tasks.jsonl     one task a line, in the order of the run
     trials.jsonl    one trial a line, in the order of the run: request, reply or failure, scores, key in the ledger
     follow_ups.jsonl  the same of what was said to replies; only where something was
+    judged/*.jsonl  the calls that asked judges, by rubric; only where replies were judged
 
 Each line and each file has its hash, and what was changed is named when the record is loaded. The same run gives the
-same bytes, wherever and whenever it is exported.
+same bytes, wherever and whenever it is exported. The hashes find what was damaged or edited by hand; they hold no key,
+so whoever edits a line may write its hash anew. That is why scores are found again from the replies where a record is
+read.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from decimal import Decimal
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from workbench.definition.agent import parse_agent
+from workbench.definition.agent import Agent, parse_agent
+from workbench.definition.claude_code import read_as_claude_code
+from workbench.definition.project import RECORD_FILE, write_folder
 from workbench.errors import RecordError
 from workbench.secrets import scrubber
+from workbench.trial.certificate import certificate_as_values, certificate_from
 from workbench.trial.paid import Paid
+from workbench.trial.record_aside import (
+    FOLLOW_UPS,
+    HASH_OF_LINE,
+    JUDGED,
+    RECORD_PARTS,
+    REPORT_FOLDER,
+    TASKS,
+    TRIALS,
+    folder_aside,
+    save_aside,
+    would_be_lost,
+)
+from workbench.trial.rubric import Rubric, rubric_as_values, rubric_from
 from workbench.trial.task import GraderSpec, Task
-from workbench.trial.trial import Endpoint, Failure, Reply, Request, Run, Score, Trial, Usage
+from workbench.trial.trial import Endpoint, Failure, Frame, Judged, Reply, Request, Run, Score, Trial, Usage
 
-FORMAT = 1
+_log = logging.getLogger(__name__)
+
+FORMAT = 2
+"""From 2 on a record has all hashes; one of format 1 may be older than they are."""
+_READ = (1, FORMAT)
 _UNFINISHED = "unfinished"
 """The format of a record while it is being written: one that was interrupted is not taken for a whole one."""
 _LONGEST_STEM = 60
 """Characters of a variant's name in the name of its file: at four bytes each, what every file system takes."""
-_FOLLOW_UPS = "follow_ups.jsonl"
-_HASH_OF_LINE = re.compile(rb', "sha256": "[0-9a-f]{64}"\}$')
-"""The end of a line; what is before it, and the brace, is what its hash is of."""
-_OWN = ("run.json", "agents", "systems", "tasks.jsonl", "trials.jsonl", _FOLLOW_UPS)
 
 
 def export_record(run: Run, folder: str | Path) -> Path:
     """Writes the run into this folder, which is made if it is not there, and returns it.
 
-    A record is for others to read, so secrets are taken out of it. Where that changes a file, `run.json` has the
-    SHA-256 of the original beside that of the file.
+    A record of another run that lies there is moved beside the folder first, with its report, and a warning says where
+    to (`workbench.trial.record_aside` has the rule). A record is for others to read, so secrets are taken out of it.
+    Where that changes a file, `run.json` has the SHA-256 of the original beside that of the file.
 
     Raises:
         RecordError: the folder cannot be written, or holds files of these names that are not a record's.
@@ -69,26 +91,37 @@ def export_record(run: Run, folder: str | Path) -> Path:
         ],
         "files": {name: _about_file(name, file, run.originals) for name, file in files.items()},
         "lines": {
-            "tasks.jsonl": len(run.tasks),
-            "trials.jsonl": len(run.trials),
-            **({_FOLLOW_UPS: len(run.follow_ups)} if run.follow_ups else {}),
+            TASKS: len(run.tasks),
+            TRIALS: len(run.trials),
+            **({FOLLOW_UPS: len(run.follow_ups)} if run.follow_ups else {}),
+            **{_judged_file(each.rubric): len(each.calls) for each in run.judged},
         },
+        **({"judged": [_judged_as_json(each) for each in run.judged]} if run.judged else {}),
         "versions": dict(run.versions or installed_versions()),
     }
     about = json.loads(clean(_text(about)))  # such as the name of a variant
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "run.json").write_bytes(_indented({"format": _UNFINISHED}))
-        for stale in [*folder.glob("agents/*.md"), *folder.glob("systems/*.txt"), *folder.glob(_FOLLOW_UPS)]:
+        write_folder(folder)
+        _save_another_aside(folder, written)
+        (folder / RECORD_FILE).write_bytes(_indented({"format": _UNFINISHED}))
+        ours = ("agents/*.md", "systems/*.txt", FOLLOW_UPS, f"{JUDGED}/*.jsonl")
+        for stale in [path for pattern in ours for path in folder.glob(pattern)]:
             if stale.relative_to(folder).as_posix() not in files:
                 stale.unlink()
         for name, content in written.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            write_folder((folder / name).parent)
             (folder / name).write_bytes(content)
-        (folder / "run.json").write_bytes(_indented(about | {"sha256": _hash_of(about)}))
+        (folder / RECORD_FILE).write_bytes(_indented(about | {"sha256": _hash_of(about)}))
     except OSError as error:
         raise RecordError(f"the record cannot be written: {error.strerror}", path=folder) from error
     return folder
+
+
+def _save_another_aside(folder: Path, written: Mapping[str, bytes]) -> None:
+    if would_be_lost(folder, written):
+        aside = folder_aside(folder, left_as=folder / RECORD_FILE)
+        save_aside(folder, (*RECORD_PARTS, REPORT_FOLDER), aside)
+        _log.warning("%s held the record of another run, which is now in %s", folder, aside)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,19 +137,39 @@ def _files_of(run: Run, agent_files: Mapping[str, str], clean: Callable[[str], s
     systems: dict[str, str] = {}
     """By system prompt, the name of its file: by the hash of what is written, so that a loaded run has the same."""
     texts: dict[str, _File] = {}
-    for system in dict.fromkeys(trial.request.system for trial in (*run.trials, *run.follow_ups)):
+    for system in dict.fromkeys(trial.request.system for trial in _all_trials(run)):
         file = _cleaned(_bytes(system), clean)
         systems[system] = f"systems/{_sha256(file.written)[:16]}.txt"
         texts.setdefault(systems[system], file)
     lines = {
-        "tasks.jsonl": [_task_as_json(task) for task in run.tasks],
-        "trials.jsonl": [_trial_as_json(trial, run.endpoint, systems) for trial in run.trials],
+        TASKS: [_task_as_json(task) for task in run.tasks],
+        TRIALS: [_trial_as_json(trial, run.endpoint, systems) for trial in run.trials],
     }
     if run.follow_ups:
-        lines[_FOLLOW_UPS] = [_trial_as_json(trial, run.endpoint, systems) for trial in run.follow_ups]
+        lines[FOLLOW_UPS] = [_trial_as_json(trial, run.endpoint, systems) for trial in run.follow_ups]
+    for each in run.judged:
+        lines[_judged_file(each.rubric)] = [_trial_as_json(call, run.endpoint, systems) for call in each.calls]
     files = {name: _lines(values, clean) for name, values in lines.items()}
     files |= {agent_files[name]: _cleaned(agent.to_bytes(), clean) for name, agent in run.variants.items()}
     return files | {name: texts[name] for name in sorted(texts)}
+
+
+def _all_trials(run: Run) -> list[Trial]:
+    return [*run.trials, *run.follow_ups, *(call for each in run.judged for call in each.calls)]
+
+
+def _judged_file(rubric: Rubric) -> str:
+    """By the hash of its name, which may be anything."""
+    return f"{JUDGED}/{_sha256(_bytes(rubric.name))[:16]}.jsonl"
+
+
+def _judged_as_json(judged: Judged) -> dict[str, Any]:
+    return {
+        "file": _judged_file(judged.rubric),
+        "rubric": rubric_as_values(judged.rubric),
+        "prompt_sha256": judged.prompt_sha256,
+        "certificates": [certificate_as_values(each) for each in judged.certificates],
+    }
 
 
 def _cleaned(content: bytes, clean: Callable[[str], str]) -> _File:
@@ -138,6 +191,12 @@ def installed_versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in ("agent-workbench", "anthropic")}
 
 
+def folder_name(text: str) -> str:
+    """A name for a folder: readable, and another one for each text."""
+    readable = re.sub(r"[^\w.-]+", "-", text).strip("-.")[-60:].lstrip("-.")
+    return f"{readable}-{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+
+
 def record_folder(path: str | Path) -> Path:
     """The folder of the record that this path names: itself, or where a file of it or an executed notebook lies."""
     path = Path(path)
@@ -149,7 +208,8 @@ def load_run(folder: str | Path) -> Run:
 
     The folder may also be named by a file in it, such as the executed notebook that left the record. Every file is
     compared with the hashes in `run.json`; a record of before that has none is loaded with a remark. A trial of a
-    record from which secrets were taken out keeps the key of what was asked.
+    record from which secrets were taken out keeps the key of what was asked. The scores are those that stand in the
+    record, and each trial says so (`Trial.as_recorded`): the `load_run` of `import workbench` finds them again.
 
     Raises:
         RecordError: a file is missing, broken, changed since, no file of the record's own folder, or of a format this
@@ -171,26 +231,48 @@ def load_run(folder: str | Path) -> Run:
             for name in _system_files(folder, about)
         }
         lines = about.get("lines", {})
-        has_follow_ups = _FOLLOW_UPS in lines or (folder / _FOLLOW_UPS).exists()
-        tasks = _json_lines(folder, "tasks.jsonl", lines, files)
-        trials = _json_lines(folder, "trials.jsonl", lines, files)
-        follow_ups = _json_lines(folder, _FOLLOW_UPS, lines, files) if has_follow_ups else []
+        has_follow_ups = FOLLOW_UPS in lines or (folder / FOLLOW_UPS).exists()
+        tasks = _json_lines(folder, TASKS, lines, files)
+        trials = _json_lines(folder, TRIALS, lines, files)
+        follow_ups = _json_lines(folder, FOLLOW_UPS, lines, files) if has_follow_ups else []
+        judged = [(each, _json_lines(folder, each["file"], lines, files)) for each in about.get("judged", ())]
         originals = {name: each["original_sha256"] for name, each in files.items() if "original_sha256" in each}
+
+        tasks_read = tuple(_task_from_json(line) for line in tasks)
+        named = {task.id: tuple(spec.promise for spec in task.graders) for task in tasks_read}
 
         def trial_of(line: Mapping[str, Any]) -> Trial:
             trial = _trial_from_json(line, endpoint, systems)
-            return trial.with_key(line["key"]) if originals else trial
+            if "files" in about:
+                _refuse_contradiction(trial, line, folder, key_may_differ=bool(originals))
+            if originals:
+                trial.with_key(line["key"])
+            if trial.outcome != "answered":
+                return trial
+            return trial.replace(as_recorded=_promises((*named.get(trial.task_id, ()), *trial.scores)))
 
         return Run(
             variants=variants,
-            tasks=tuple(_task_from_json(line) for line in tasks),
+            tasks=tasks_read,
             repeats=about["repeats"],
             endpoint=endpoint,
             trials=tuple(map(trial_of, trials)),
             follow_ups=tuple(map(trial_of, follow_ups)),
+            judged=tuple(
+                Judged(
+                    rubric=rubric_from(each["rubric"]),
+                    calls=tuple(map(trial_of, calls)),
+                    prompt_sha256=each["prompt_sha256"],
+                    certificates=tuple(map(certificate_from, each["certificates"])),
+                )
+                for each, calls in judged
+            ),
             versions=dict(about.get("versions", {})),
             originals=originals,
-            remarks=_remarks(about, originals, {variant["file"]: variant["name"] for variant in about["variants"]}),
+            remarks=(
+                *_remarks(about, originals, {variant["file"]: variant["name"] for variant in about["variants"]}),
+                *(() if originals else _other_personas(variants, trials, systems)),
+            ),
         )
     except OSError as error:
         raise RecordError(
@@ -203,20 +285,33 @@ def load_run(folder: str | Path) -> Run:
 
 def _about(folder: Path) -> dict[str, Any]:
     """What `run.json` says, where it is that of a whole record, of this format, and as it was written."""
-    path = folder / "run.json"
+    path = folder / RECORD_FILE
     about = _json(path)
     if not isinstance(about, dict):
-        raise RecordError("is not the run.json of a record", path=path)
+        raise RecordError(f"is not the {RECORD_FILE} of a record", path=path)
     if about.get("format") == _UNFINISHED:
         raise RecordError("the record was not written to its end; export the run again", path=folder)
-    if about.get("format") != FORMAT:
-        raise RecordError(f"is a record of format {about.get('format')!r}; this workbench reads {FORMAT}", path=path)
+    if about.get("format") not in _READ:
+        known = " and ".join(map(str, _READ))
+        raise RecordError(f"is a record of format {about.get('format')!r}; this workbench reads {known}", path=path)
     recorded = about.pop("sha256", None)
-    if recorded is None and "files" in about:
-        raise RecordError("was changed since it was recorded: its own sha256 is gone", path=path)
     if recorded is not None and recorded != _hash_of(about):
         raise RecordError("was changed since it was recorded: it is not what its own sha256 says", path=path)
+    if about["format"] == FORMAT or recorded is not None or "files" in about:
+        _refuse_gaps(about, recorded, path)
     return about
+
+
+def _refuse_gaps(about: Mapping[str, Any], recorded: str | None, path: Path) -> None:
+    """Passes what has all that a record with hashes always has: whoever deletes them does not make it an older one."""
+    has = {"sha256": recorded is not None, "files": "files" in about, "lines": "lines" in about}
+    has |= {f"files: {name}": name in about.get("files", {}) for name in (TASKS, TRIALS)}
+    for name, is_there in has.items():
+        if not is_there:
+            raise RecordError(
+                f"was changed since it was recorded: it has no {name!r}, which every record of format {FORMAT} has",
+                path=path,
+            )
 
 
 def _recorded_files(about: Mapping[str, Any]) -> dict[str, Mapping[str, str]]:
@@ -238,13 +333,28 @@ def _remarks(about: Mapping[str, Any], originals: Mapping[str, str], variant_of:
     remarks = []
     if "files" not in about:
         remarks.append(
-            "the record is of an older workbench and has no hashes of its trials: whether a score or a reply was "
-            "changed since cannot be checked"
+            "the record is unverified: it says that it is of an older workbench, and has no hashes of its trials, so "
+            "whether a reply was changed since cannot be checked"
         )
     for name, sha256 in originals.items():
         what = f"the agent of {variant_of[name]!r}" if name in variant_of else name
         remarks.append(f"secrets were taken out of {what}: what was tried has the sha256 {sha256}")
     return tuple(remarks)
+
+
+def _other_personas(
+    variants: Mapping[str, Agent], lines: Iterable[Mapping[str, Any]], systems: Mapping[str, str]
+) -> Iterator[str]:
+    """A remark for each variant that was asked with another persona than its agent file has."""
+    asked: dict[str, set[str]] = {}
+    for line in lines:
+        asked.setdefault(line["variant"], set()).add(line["request"]["system"])
+    for name, agent in variants.items():
+        if {systems[system] for system in asked.get(name, ())} - {read_as_claude_code(agent).prompt}:
+            yield (
+                f"{name!r} was asked with another persona than its agent file has, read as Claude Code reads it: the "
+                "record was altered, or made by a workbench that read such files otherwise"
+            )
 
 
 def _content(folder: Path, name: str, files: Mapping[str, Mapping[str, str]]) -> bytes:
@@ -263,7 +373,7 @@ def _read(folder: Path, name: str) -> bytes:
     """The bytes of a regular file in the folder: a record is from somebody else, and may name any."""
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise RecordError(f"names {name!r}, which is outside of the record", path=folder / "run.json")
+        raise RecordError(f"names {name!r}, which is outside of the record", path=folder / RECORD_FILE)
     if not stat.S_ISREG(os.lstat(path).st_mode):
         raise RecordError("is part of the record, but no regular file", path=path)
     return path.read_bytes()
@@ -275,11 +385,11 @@ def _refuse_another(path: Path, found: str, recorded: str) -> None:
 
 
 def _refuse_files_of_others(folder: Path) -> None:
-    found = [name for name in _OWN if (folder / name).exists()]
+    found = [name for name in RECORD_PARTS if (folder / name).exists()]
     if not found:
         return
     try:
-        is_record = "format" in _json(folder / "run.json")
+        is_record = "format" in _json(folder / RECORD_FILE)
     except (RecordError, TypeError):
         is_record = False
     if not is_record:
@@ -290,7 +400,10 @@ def _refuse_files_of_others(folder: Path) -> None:
 
 
 def _task_as_json(task: Task) -> dict[str, Any]:
-    return {name: value for name, value in asdict(task).items() if value not in (None, {}, ())}
+    kept = asdict(replace(task, replies=()))  # replies that check graders are no part of what was tried
+    if task.graders:
+        kept["graders"] = [spec.as_json() for spec in task.graders]
+    return {name: value for name, value in kept.items() if value not in (None, {}, ())}
 
 
 def _task_from_json(line: Mapping[str, Any]) -> Task:
@@ -306,6 +419,9 @@ def _trial_as_json(trial: Trial, usual: Endpoint, systems: Mapping[str, str]) ->
     """The line of a trial; it names its endpoint where that is not the usual one of the run."""
     elsewhere = {} if trial.endpoint == usual else {"endpoint": asdict(trial.endpoint)}
     request = asdict(trial.request) | {"system": systems[trial.request.system]}
+    for added in ("schema", "tools", "frame"):  # later than the format of records: only where there is one
+        if not request[added]:
+            del request[added]
     return {
         "task": trial.task_id,
         "variant": trial.variant,
@@ -313,7 +429,7 @@ def _trial_as_json(trial: Trial, usual: Endpoint, systems: Mapping[str, str]) ->
         "twin": trial.twin,
         "outcome": trial.outcome,
         "score": trial.score,
-        "scores": {promise: asdict(score) for promise, score in trial.scores.items()},
+        "scores": {promise: score.as_json() for promise, score in trial.scores.items()},
         "reply": None if trial.reply is None else asdict(trial.reply),
         "failure": None if trial.failure is None else asdict(trial.failure),
         "paid": None if trial.paid is None else _paid_as_json(trial.paid),
@@ -324,7 +440,9 @@ def _trial_as_json(trial: Trial, usual: Endpoint, systems: Mapping[str, str]) ->
 
 
 def _trial_from_json(line: Mapping[str, Any], usual: Endpoint, systems: Mapping[str, str]) -> Trial:
-    request = line["request"]
+    request = line["request"] | {"tools": tuple(line["request"].get("tools", ()))}
+    if "frame" in request:
+        request["frame"] = Frame(**request["frame"])
     reply = line["reply"]
     return Trial(
         variant=line["variant"],
@@ -352,6 +470,24 @@ def _paid_from_json(paid: Mapping[str, Any] | None) -> Paid | None:
         return None
     counts = {name: value for name, value in paid.items() if name != "usd"}
     return Paid(**counts, priced=None if paid["usd"] is None else Decimal(paid["usd"]))
+
+
+def _refuse_contradiction(trial: Trial, line: Mapping[str, Any], folder: Path, *, key_may_differ: bool) -> None:
+    """Passes a trial whose line says of it what is so: its hash may have been written anew after an edit."""
+    said = {"outcome": trial.outcome, "score": trial.score, **({} if key_may_differ else {"key": trial.key})}
+    for name, found in said.items():
+        if line[name] != found:
+            raise RecordError(
+                f"{_which(line)}was changed since it was recorded: its {name} is {line[name]!r}, and the rest of it "
+                f"makes {found!r}",
+                path=folder,
+            )
+
+
+@lru_cache(maxsize=1_000)
+def _promises(names: tuple[str, ...]) -> frozenset[str]:
+    """One for all the trials that have the same."""
+    return frozenset(names)
 
 
 def _bytes(text: str) -> bytes:
@@ -410,8 +546,11 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(_read(path.parent, path.name).decode("utf-8"))
     except FileNotFoundError:
-        raise RecordError("there is no record of a run here; export_record writes one", path=path) from None
-    except (OSError, ValueError) as error:
+        raise RecordError(
+            "there is no record of a run here; `workbench run`, `workbench compare` and wb.export_record leave one",
+            path=path,
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"cannot be read: {error}", path=path) from error
 
 
@@ -422,14 +561,20 @@ def _json_lines(
     raw = [line for line in content.split(b"\n") if line]
     try:
         found = [json.loads(line.decode("utf-8")) for line in raw]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"is not JSON Lines: {error}", path=path) from error
     recorded = lines.get(name, len(found))
     if len(found) != recorded:
         raise RecordError(f"has {len(found)} lines, and {recorded} were recorded: part of it is lost", path=path)
-    if "tasks.jsonl" in files:  # else it is a record of before
+    if TASKS not in files:  # it is a record of before
+        if any("sha256" in value for value in found if isinstance(value, dict)):
+            raise RecordError(
+                f"was changed since it was recorded: its lines have hashes, and {RECORD_FILE} has none of them",
+                path=path,
+            )
+    else:
         for number, (line, value) in enumerate(zip(raw, found, strict=True), start=1):
-            if value.pop("sha256", None) != _sha256(_HASH_OF_LINE.sub(b"}", line)):
+            if value.pop("sha256", None) != _sha256(HASH_OF_LINE.sub(b"}", line)):
                 raise RecordError(f"{_which(value)}was changed since it was recorded", path=path, line=number)
         if _sha256(content) != files[name]["sha256"]:
             raise RecordError(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import TaskFileError
+from workbench.trial.known_replies import KnownReply, RepliesOfAll, known_replies, replies_of_all
 from workbench.trial.task_rows import FIELDS, SUFFIXES, TEXT_FIELDS, Row, kind_of, read_rows, unknown_field
 from workbench.trial.task_variables import choices_of, filled_in
 
@@ -25,6 +26,30 @@ class GraderSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     where: str = ""
     """ "file:line", for messages."""
+    weight: float = 1.0
+    """How much its score counts in the mean of a trial, beside the others' of the task."""
+    required: float | None = None
+    """The least value without which the task fails; `None`: it counts as the others do."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Its fields; the weight and what is required only where somebody said so."""
+        told: dict[str, Any] = {
+            "name": self.name,
+            "promise": self.promise,
+            "options": dict(self.options),
+            "where": self.where,
+        }
+        if self.weight != 1:
+            told["weight"] = self.weight
+        if self.required is not None:
+            told["required"] = self.required
+        return told
+
+    def as_written(self) -> dict[str, dict[str, Any]]:
+        """As a task file names it: `{mentions: {any: [...], promise: ...}}`."""
+        told = self.as_json()
+        beside: dict[str, Any] = {name: told[name] for name in ("weight", "required") if name in told}
+        return {self.name: {**self.options, "promise": self.promise, **beside}}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +67,10 @@ class Task:
     graders: tuple[GraderSpec, ...] = ()
     file_sha256: str | None = field(default=None, compare=False)
     """SHA-256 of the task file that it was read from, 64 hex digits; `None`: it was made without one."""
+
+    replies: tuple[KnownReply, ...] = field(default=(), compare=False, repr=False)
+    """Good and bad replies by which its graders are checked. They are no part of what the agent is tried on, of a
+    plan or of a record."""
 
     @property
     def message(self) -> str:
@@ -62,28 +91,54 @@ def load_tasks(path: str | Path) -> tuple[Task, ...]:
         TaskFileError: the file is missing or wrong; the message gives file, line and field.
     """
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise TaskFileError(f"a task file ends in {', '.join(SUFFIXES)}, not in {path.suffix!r}", path=path)
+    _check_ending(path)
     if path.exists() and not path.is_file():
         raise TaskFileError("is no file that holds tasks", path=path)
     try:
         content = path.read_bytes()
-        text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig").read()
     except FileNotFoundError:
         raise TaskFileError("no such task file", path=path) from None
     except OSError as error:
         raise TaskFileError(f"cannot be read: {error.strerror}", path=path) from error
+    return tasks_of_bytes(content, path)
+
+
+def _check_ending(path: Path) -> None:
+    if path.suffix.lower() not in SUFFIXES:
+        raise TaskFileError(f"a task file ends in {', '.join(SUFFIXES)}, not in {path.suffix!r}", path=path)
+
+
+def tasks_of_bytes(content: bytes, path: Path) -> tuple[Task, ...]:
+    """The tasks of the bytes of a task file, as `load_tasks` has them; `path` need not be there.
+
+    Raises:
+        TaskFileError: something in it is wrong; the message gives file, line and field.
+    """
+    _check_ending(path)
+    try:
+        text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig").read()
     except UnicodeDecodeError as error:
         raise TaskFileError(
             f"is not UTF-8 (byte {error.start} is {error.object[error.start]:#04x}); save it as UTF-8",
             path=path,
         ) from None
 
+    return parse_tasks(text, path, file_sha256=hashlib.sha256(content).hexdigest())
+
+
+def parse_tasks(text: str, path: Path, *, file_sha256: str | None = None) -> tuple[Task, ...]:
+    """The tasks of the text of a task file; `path` tells its format and is named in messages, and need not be there.
+
+    Raises:
+        TaskFileError: something in it is wrong; the message gives file, line and field.
+    """
     tasks: dict[str, Task] = {}
     first_lines: dict[str, int] = {}
-    file_sha256 = hashlib.sha256(content).hexdigest()
+    of_all: RepliesOfAll | None = None
+    row_ids: set[str] = set()
     for row in read_rows(text, path):
-        for task in _tasks(row, path, file_sha256):
+        of_all = of_all or replies_of_all(row, path)
+        for task in _tasks(row, path, file_sha256, of_all):
             if task.id in tasks:
                 raise TaskFileError(
                     f"id: {task.id!r} stands at line {first_lines[task.id]} already; ids must differ",
@@ -92,22 +147,30 @@ def load_tasks(path: str | Path) -> tuple[Task, ...]:
                 )
             tasks[task.id] = task
             first_lines[task.id] = row.line_of("id")
+        row_ids.add(str(row.values["id"]))
+    if of_all is not None:
+        of_all.check_ids(sorted({*row_ids, *tasks}))
     if not tasks:
         raise TaskFileError("holds no task; add at least one with an id and an input", path=path)
     return tuple(tasks.values())
 
 
-def _tasks(row: Row, path: Path, file_sha256: str) -> Iterator[Task]:
+def _tasks(row: Row, path: Path, file_sha256: str | None, of_all: RepliesOfAll | None) -> Iterator[Task]:
     """The task of a row, or where variables of it are lists, one for each choice of their values."""
     _check_fields(row, path)
     texts = {name: str(value) for name in ("input", "target", "context") if (value := row.values.get(name)) is not None}
     variables = row.values.get("variables") or {}
     graders = _grader_specs(row, path)
+    promises = [spec.promise for spec in graders]
+    replies = known_replies(row, promises, path)
     group = row.values.get("group")
     for suffix, chosen in choices_of(variables, texts, row, path):
         filled = {name: filled_in(text, chosen, name, row, path) for name, text in texts.items()}
+        row_id = str(row.values["id"])
+        if of_all is not None and "replies" not in row.values:
+            replies = of_all.of(f"{row_id}{suffix}", promises) or of_all.of(row_id, promises)
         yield Task(
-            id=f"{row.values['id']}{suffix}",
+            id=f"{row_id}{suffix}",
             input=filled["input"],
             target=filled.get("target"),
             group=None if group is None else str(group),
@@ -115,6 +178,7 @@ def _tasks(row: Row, path: Path, file_sha256: str) -> Iterator[Task]:
             context=filled.get("context"),
             graders=graders,
             file_sha256=file_sha256,
+            replies=replies,
         )
 
 
@@ -146,7 +210,8 @@ def _grader_specs(row: Row, path: Path) -> tuple[GraderSpec, ...]:
         raise TaskFileError(f"graders: must be a list, found {kind_of(written)}", path=path, line=line)
     specs: list[GraderSpec] = []
     taken: set[str] = set()
-    for item in written:
+    for at, item in enumerate(written):
+        line = row.lines.get(f"graders/{at}", row.line_of("graders"))
         name, options = _grader_item(item, path, line)
         if "label" in options:
             raise TaskFileError(
@@ -156,13 +221,41 @@ def _grader_specs(row: Row, path: Path) -> tuple[GraderSpec, ...]:
                 line=line,
             )
         promise = str(options.pop("promise", name))
+        weight = _positive(options.pop("weight", 1), f"graders: {name}: weight", path, line)
+        required = _required(options.pop("required", None), name, path, line)
         number = 2
         unique = promise
         while unique in taken:
             unique, number = f"{promise} {number}", number + 1
         taken.add(unique)
-        specs.append(GraderSpec(name=name, promise=unique, options=options, where=f"{path}:{line}"))
+        specs.append(
+            GraderSpec(
+                name=name, promise=unique, options=options, where=f"{path}:{line}", weight=weight, required=required
+            )
+        )
     return tuple(specs)
+
+
+def _positive(value: Any, what: str, path: Path, line: int) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise TaskFileError(f"{what} must be a number above 0, found {value!r}", path=path, line=line)
+    return float(value)
+
+
+def _required(value: Any, grader: str, path: Path, line: int) -> float | None:
+    """From which value a required grader is content: `true` asks for 1, `false` for nothing."""
+    if value is None or value is False:
+        return None
+    if value is True:
+        return 1.0
+    if isinstance(value, int | float) and 0 < value <= 1:
+        return float(value)
+    raise TaskFileError(
+        f"graders: {grader}: required is true, or the least score without which the task fails (above 0, up to 1), "
+        f"found {value!r}",
+        path=path,
+        line=line,
+    )
 
 
 def _grader_item(item: Any, path: Path, line: int) -> tuple[str, dict[str, Any]]:

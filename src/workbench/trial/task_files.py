@@ -40,3 +40,10 @@ def task_file_apart(agent_file: str | Path) -> Path:
     agents = agents_folder_of(real)
     below = real.parent.relative_to(agents) if agents is not None else Path()
     return project_folder(real.parent) / TASKS_FOLDER / below / f"{real.stem}.tasks{SUFFIXES[0]}"
+
+
+def thumbs_file_of(agent_file: str | Path) -> Path:
+    """Where quick labels of this agent's replies are kept, beside its tasks: `reviewer.thumbs.jsonl`."""
+    tasks = task_file_of(agent_file)
+    beside = Path(agent_file) if tasks is None else tasks
+    return beside.with_name(f"{Path(agent_file).stem}.thumbs.jsonl")

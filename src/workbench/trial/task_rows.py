@@ -17,11 +17,11 @@ from typing import Any
 
 from workbench.errors import TaskFileError
 
-FIELDS = ("id", "input", "target", "group", "variables", "context", "graders")
+FIELDS = ("id", "input", "target", "group", "variables", "context", "graders", "replies")
 TEXT_FIELDS = ("id", "input", "target", "group", "context")
 MOST_CHARACTERS = 10_000_000
 """What the values of a YAML file may amount to when each alias (`*name`) is written out."""
-_SHARED = ("context", "variables", "graders", "group")
+_SHARED = ("context", "variables", "graders", "group", "replies")
 SUFFIXES = (".yaml", ".yml", ".jsonl", ".csv")
 """What the name of a task file ends in."""
 
@@ -32,7 +32,12 @@ class Row:
 
     values: dict[str, Any]
     lines: dict[str, int]
+    """By field; of what stands inside of `graders` and `replies` by its way there, as "replies/bad/0"."""
     line: int
+    replies_of_all: Any = None
+    """What the head of its file says under `replies`, which holds the replies of every task by its id."""
+    replies_line: int = 0
+    """Where it says that."""
 
     def line_of(self, name: str) -> int:
         return self.lines.get(name, self.line)
@@ -57,6 +62,35 @@ def read_rows(text: str, path: Path) -> Iterator[Row]:
         yield from readers[path.suffix.lower()](text, path)
     except RecursionError:
         raise TaskFileError("is nested too deeply to be a task file", path=path) from None
+
+
+def read_mapping(text: str, path: Path) -> Row:
+    """The one mapping of a YAML text, with the line of all that stands in it, down to three levels.
+
+    Raises:
+        TaskFileError: it is no YAML, or something else than a mapping; the message gives file and line.
+    """
+    import yaml
+
+    loader = yaml.SafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        if not isinstance(root, yaml.MappingNode):
+            line = None if root is None else root.start_mark.line + 1
+            raise TaskFileError("must be a mapping", path=path, line=line)
+        _check_aliases(root)
+        values, lines = _yaml_mapping(loader, root, path)
+        for key, node in root.value:
+            lines.update(_lines_inside(node, str(key.value)))
+        return Row(values, lines, root.start_mark.line + 1)
+    except _NodeFault as error:
+        raise TaskFileError(str(error), path=path, line=error.line) from None
+    except yaml.YAMLError as error:
+        raise _no_yaml(error, path) from None
+    except RecursionError:
+        raise TaskFileError("is nested too deeply", path=path) from None
+    finally:
+        loader.dispose()
 
 
 def unknown_field(name: str, known: tuple[str, ...], path: Path, line: int) -> TaskFileError:
@@ -88,6 +122,7 @@ def _yaml_rows(text: str, path: Path) -> Iterator[Row]:
         _check_aliases(root)
         shared: dict[str, Any] = {}
         shared_lines: dict[str, int] = {}
+        replies_of_all: Any = None
         listing = root
         if isinstance(root, yaml.MappingNode):
             _check_keys(root)
@@ -97,6 +132,7 @@ def _yaml_rows(text: str, path: Path) -> Iterator[Row]:
             unknown = [name for name in shared if name not in _SHARED]
             if unknown:
                 raise unknown_field(unknown[0], (*_SHARED, "tasks"), path, shared_lines[unknown[0]])
+            replies_of_all = shared.pop("replies", None)
             if not nodes:
                 raise TaskFileError("has no `tasks:` list", path=path, line=root.start_mark.line + 1)
             listing = nodes[0]
@@ -114,18 +150,19 @@ def _yaml_rows(text: str, path: Path) -> Iterator[Row]:
             merged = {**shared, **values}
             if isinstance(shared.get("variables"), dict) and isinstance(values.get("variables"), dict):
                 merged["variables"] = {**shared["variables"], **values["variables"]}
-            yield Row(merged, {**shared_lines, **lines}, line)
+            yield Row(merged, {**shared_lines, **lines}, line, replies_of_all, shared_lines.get("replies", line))
     except _NodeFault as error:
         raise TaskFileError(str(error), path=path, line=error.line) from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise TaskFileError(
-            f"is not valid YAML: {error.problem}", path=path, line=mark.line + 1 if mark else None
-        ) from None
     except yaml.YAMLError as error:
-        raise TaskFileError(f"is not valid YAML: {error}", path=path) from None
+        raise _no_yaml(error, path) from None
     finally:
         loader.dispose()
+
+
+def _no_yaml(error: Any, path: Path) -> TaskFileError:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    line = mark.line + 1 if mark else None
+    return TaskFileError(f"is not valid YAML: {getattr(error, 'problem', error)}", path=path, line=line)
 
 
 def _yaml_mapping(loader: Any, node: Any, path: Path) -> tuple[dict[str, Any], dict[str, int]]:
@@ -146,9 +183,22 @@ def _yaml_mapping(loader: Any, node: Any, path: Path) -> tuple[dict[str, Any], d
             if name == "variables":
                 _check_spelling(loader, value_node)
             values[name] = plain(loader.construct_object(value_node, deep=True))
+            if name in ("replies", "graders"):
+                lines.update(_lines_inside(value_node, name))
         except (ValueError, TypeError) as error:  # of a date that there is not, or a number of too many digits
             raise TaskFileError(f"{name}: cannot be read: {error}", path=path, line=line) from None
     return values, lines
+
+
+def _lines_inside(node: Any, at: str, levels: int = 2) -> Iterator[tuple[str, int]]:
+    """The lines of what stands in a node, by its way there, down to so many levels."""
+    if not levels or node.id == "scalar":
+        return
+    parts = node.value if node.id == "mapping" else [(None, each) for each in node.value]
+    for number, (key, value) in enumerate(parts):
+        way = f"{at}/{number if key is None else key.value}"
+        yield way, (value if key is None else key).start_mark.line + 1
+        yield from _lines_inside(value, way, levels - 1)
 
 
 def _check_keys(node: Any) -> None:
@@ -250,7 +300,7 @@ def _csv_rows(text: str, path: Path) -> Iterator[Row]:
             cells = {name.strip(): cell for name, cell in record.items() if cell not in (None, "")}
             values: dict[str, Any] = {name: cell for name, cell in cells.items() if name in FIELDS}
             variables = {name: cell for name, cell in cells.items() if name not in FIELDS}
-            for name in ("graders", "variables"):
+            for name in ("graders", "variables", "replies"):
                 if name in values:
                     values[name] = _yaml_cell(values[name], name, path, number)
             if isinstance(values.get("variables", {}), dict):

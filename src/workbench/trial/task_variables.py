@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ MOST_TASKS = 1_000
 """How many tasks the lists of one row may make."""
 _LONGEST_SHOWN = 40
 """A longer value stands in the id of its task by its number."""
+_MARK = re.compile(r"\{[{%#]")
+"""What begins a part of a text that Jinja does not take as text."""
 
 
 def choices_of(
@@ -81,8 +84,13 @@ def filled_in(text: str, variables: Mapping[str, Any], name: str, row: Row, path
         ) from None
 
 
+def as_template(text: str) -> str:
+    """The template of a field that gives this very text, whatever of Jinja's marks stands in it."""
+    return _MARK.sub(lambda mark: f"{{{{ '{mark[0]}' }}}}", text)
+
+
 def _is_template(text: str) -> bool:
-    return "{{" in text or "{%" in text or "{#" in text
+    return _MARK.search(text) is not None
 
 
 def _put_into(texts: Mapping[str, str], lists: Mapping[str, Any], row: Row, path: Path) -> set[str]:

@@ -6,12 +6,16 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.definition.agent import Agent
 from workbench.trial.paid import Paid
 from workbench.trial.task import Task
+
+if TYPE_CHECKING:  # the runs that were judged load them
+    from workbench.trial.certificate import Certificate
+    from workbench.trial.rubric import Rubric
 
 Outcome = Literal["answered", "refused", "cut_off", "empty", "failed", "stopped"]
 """How a trial ended. Only "answered" is scored; every other outcome counts as missing, never as 0."""
@@ -29,15 +33,27 @@ CacheTime = Literal["5m", "1h"]
 
 
 def shared(text: Any) -> Any:
-    """The same text, held once however many replies have it; what is no text, as it is."""
+    """The same text, held once however many replies have it; what is no text, as it is.
+
+    Of the 20,000 replies of the benchmark `trials`, stop reason, model and service tier take 4 MB less.
+    """
     return sys.intern(text) if type(text) is str else text
+
+
+def json_format(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """How the Messages API is told the schema of a reply."""
+    return {"type": "json_schema", "schema": dict(schema)}
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
     """Where a request is answered, without any credential."""
 
-    kind: Literal["offline", "live", "server"]
+    kind: Literal["offline", "live", "server", "chat"]
+    """The stand-in, the Messages API, another server that speaks it, or one that speaks chat completions."""
     base_url: str
 
     @property
@@ -54,6 +70,22 @@ class Endpoint:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Frame:
+    """A request of the Claude Code program that stays on the machine on which it was captured, named by its hash.
+
+    A `Request` that names one is sent as that request with two things put into it: what the user says, and `system`
+    as the list of agents. Ledgers and records hold the name and the size, and nothing of the program's texts.
+    """
+
+    program: str
+    """Which program it is of: "claude-code 2.1.332"."""
+    sha256: str
+    """Of the captured request, 64 hex digits."""
+    size: int
+    """Its bytes, which a budget counts beside what is put into it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
     """One thing that a model is asked, whichever way leads to it."""
 
@@ -66,6 +98,12 @@ class Request:
     effort: str | None = None
     cache: CacheTime | None = None
     """How long the API is asked to keep the persona in its prompt cache; `None`: it is not asked to."""
+    schema: Mapping[str, Any] | None = None
+    """The JSON Schema that the reply is to fit; `None`: it is text. A server that knows no schemas ignores it."""
+    tools: tuple[Mapping[str, Any], ...] = ()
+    """What the model may call, as the Messages API has it; nothing here runs any: `Reply.tool_uses` has the calls."""
+    frame: Frame | None = None
+    """The request of the program in which this one is sent; `None`: it is sent as it stands."""
 
     def canonical(self) -> dict[str, Any]:
         """What is asked, in the one form that keys are made over and that a ledger keeps. It never changes, however
@@ -84,6 +122,12 @@ class Request:
             asked["system"] = self.system
         if self.effort is not None:
             asked["output_config"] = {"effort": self.effort}
+        if self.schema is not None:
+            asked["output_config"] = {**asked.get("output_config", {}), "format": json_format(self.schema)}
+        if self.tools:
+            asked["tools"] = [dict(tool) for tool in self.tools]
+        if self.frame is not None:
+            asked["frame"] = asdict(self.frame)
         return asked
 
     def key(self, *, endpoint: Endpoint, draw: int) -> str:
@@ -92,7 +136,7 @@ class Request:
 
     def keys(self, *, endpoint: Endpoint) -> Callable[[int], str]:
         """As `key`, by draw: what is the same for all draws is hashed once."""
-        body = json.dumps(self.canonical(), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        body = _CANONICAL.encode(self.canonical())
         hashed = hashlib.sha256(f'{{"body":{body},"draw":'.encode("ascii"))
         rest = f',"place":{json.dumps(endpoint.base_url)}}}'
 
@@ -119,6 +163,26 @@ class Usage:
     service_tier: str | None = None
     """What the API served it as: "standard", "priority" or, at half the price, "batch"."""
 
+    @property
+    def all_input_tokens(self) -> int | None:
+        """Those of the prompt, cached ones included; `None` where the API did not say."""
+        if self.input_tokens is None:
+            return None
+        return self.input_tokens + (self.cache_creation_input_tokens or 0) + (self.cache_read_input_tokens or 0)
+
+
+TOOL_USES = "tool_uses"
+"""Under which the `stop_details` of a reply hold the tools that it calls."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToolUse:
+    """A call of a tool in a reply."""
+
+    name: str
+    input: Mapping[str, Any]
+    """What it is called with; long texts in it may be cut."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
@@ -129,6 +193,8 @@ class Reply:
     stop_reason: str | None = None
     """`None`: the stream ended before the model did."""
     stop_details: Mapping[str, Any] | None = None
+    """What the API says of a refusal; of a reply that calls tools, those calls (see `tool_uses`), so that its text is
+    text alone for whoever grades or shows it."""
     model: str = ""
     """The model id that says it answered."""
     usage: Usage = field(default_factory=Usage)
@@ -139,6 +205,16 @@ class Reply:
     """Requests sent for this reply, retried ones included."""
     at: str | None = field(default=None, compare=False)
     """When it had come, in ISO 8601 and UTC; `None`: that is not recorded."""
+
+    @property
+    def tool_uses(self) -> tuple[ToolUse, ...]:
+        """The tools that it calls, in its order; empty where it calls none."""
+        called = self.stop_details.get(TOOL_USES) if self.stop_details else None
+        return tuple(
+            ToolUse(name=each["name"], input=each["input"] if isinstance(each.get("input"), dict) else {})
+            for each in (called if isinstance(called, list) else ())
+            if isinstance(each, dict) and isinstance(each.get("name"), str)
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,6 +234,25 @@ class Score:
 
     value: float | None
     explanation: str
+    weight: float = 1.0
+    """How much it counts in the mean of its trial, as its task says."""
+    required: float | None = None
+    """The least value that its task asks for: below it, and where the grader declines, the trial's score is 0. `None`:
+    none is asked for."""
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether the task fails for it."""
+        return self.required is not None and (self.value is None or self.value < self.required)
+
+    def as_json(self) -> dict[str, Any]:
+        """Its fields; the weight and what is required only where a task says so."""
+        told: dict[str, Any] = {"value": self.value, "explanation": self.explanation}
+        if self.weight != 1:
+            told["weight"] = self.weight
+        if self.required is not None:
+            told["required"] = self.required
+        return told
 
 
 Grader = Callable[[Task, Reply], Score | float | bool]
@@ -169,8 +264,10 @@ GraderFactory = Callable[..., Any]
 or is a `Grader` itself, of `(task, reply)`, to which the options of a task go by keyword."""
 
 
-_NO_SCORES: Mapping[str, Score] = {}
+NO_SCORES: Mapping[str, Score] = {}
 """One for all trials, of which there are many."""
+NONE_RECORDED: frozenset[str] = frozenset()
+"""The same: each call of `frozenset()` makes another, 4 MB for the 20,000 trials of the benchmark `trials`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,9 +283,11 @@ class Trial:
     """How many variants before this one send the very same request: each gets replies of its own."""
     reply: Reply | None = None
     failure: Failure | None = None
-    scores: Mapping[str, Score] = field(default_factory=lambda: _NO_SCORES)
+    scores: Mapping[str, Score] = field(default_factory=lambda: NO_SCORES)
     """By grader, in the order of the task file."""
     from_ledger: bool = False
+    as_recorded: frozenset[str] = field(default=NONE_RECORDED, compare=False)
+    """The promises whose scores a record says and nobody found here: anybody could have written them."""
     paid: Paid | None = None
     """What all attempts at it took, failed ones and those of other runs included; `None`: not recorded."""
     _key: bytes | None = field(default=None, init=False, repr=False, compare=False)
@@ -222,15 +321,21 @@ class Trial:
             return "refused"
         if self.reply.stop_reason in ("max_tokens", "model_context_window_exceeded"):
             return "cut_off"
-        return "answered" if self.reply.text.strip() else "empty"
+        return "answered" if self.reply.text.strip() or self.reply.tool_uses else "empty"
 
     @property
     def score(self) -> float | None:
-        """Mean of the graders that did not decline; `None` where the trial was not answered or all declined."""
+        """Mean of the graders that did not decline, by their weights, and 0 where one that is required was missed;
+        `None` where the trial was not answered or all declined."""
         if self.outcome != "answered":
             return None
-        values = [score.value for score in self.scores.values() if score.value is not None]
-        return sum(values) / len(values) if values else None
+        scores = self.scores.values()
+        if any(score.is_missed for score in scores):
+            return 0.0
+        values = [(score.value, score.weight) for score in scores if score.value is not None]
+        if all(weight == 1 for _, weight in values):
+            return sum(value for value, _ in values) / len(values) if values else None
+        return sum(value * weight for value, weight in values) / sum(weight for _, weight in values)
 
     def replace(self, **changes: Any) -> Trial:
         """A copy with these fields changed; with the key, where that is known and stays the same."""
@@ -254,6 +359,50 @@ class Variant:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What judges said of the replies of a run by one rubric; `trial.judged` reads findings and scores from it."""
+
+    rubric: Rubric
+    calls: tuple[Trial, ...]
+    """One for each judge, different reply and repeat: `variant` names the judge, `task_id` is the `item_id` of what it
+    judged."""
+    prompt_sha256: str
+    """Of the instructions, the rubric and the form that the judges were given, 64 hex digits."""
+    certificates: tuple[Certificate, ...] = ()
+    """Those that stand with it, one for a criterion; whether they hold is for `comparison.judged` to find."""
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(call.variant for call in self.calls))
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The model ids that were asked, one for each of `judges`; one more for each other way in which one of them
+        was asked."""
+        return tuple(model for _, model, _, _ in self._asked)
+
+    @property
+    def efforts(self) -> tuple[str | None, ...]:
+        """With which effort each of `models` was asked; `None`: none was sent."""
+        return tuple(effort for _, _, effort, _ in self._asked)
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Where each of `models` answered: the kind of the endpoint, and its address."""
+        return tuple(f"{endpoint.kind} {endpoint.base_url}" for _, _, _, endpoint in self._asked)
+
+    @property
+    def _asked(self) -> tuple[tuple[str, str, str | None, Endpoint], ...]:
+        asked = ((call.variant, call.request.model, call.request.effort, call.endpoint) for call in self.calls)
+        return tuple(dict.fromkeys(asked))
+
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether any of it was made up by the offline stand-in."""
+        return any(call.endpoint.is_stand_in for call in self.calls)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """The trials of one comparison, with what made them."""
 
@@ -267,6 +416,8 @@ class Run:
     follow_ups: tuple[Trial, ...] = ()
     """What was said to replies, and what came back, in the order in which it was said; see `answer_reply`. Each has the
     variant, task and repeat of the trial that it goes on from, is not graded, and counts in no comparison."""
+    judged: tuple[Judged, ...] = ()
+    """What judges said of the replies, one for each rubric; see `judge`. It counts in no comparison by itself."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """By distribution, what the run was made with, where a record says so; empty: with what is installed here."""
     originals: Mapping[str, str] = field(default_factory=dict)

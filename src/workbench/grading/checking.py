@@ -1,0 +1,170 @@
+"""A task file checked before anything is asked: its graders can be made, and judge known replies as a person did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from workbench.errors import GraderError, TaskFileError, UnknownGrader
+from workbench.grading.catalogue import standard
+from workbench.markup import counted, visible
+from workbench.trial.graded import grader_faults, graders_by_task, score_reply
+from workbench.trial.known_replies import KnownReply
+from workbench.trial.task import Task, load_tasks
+from workbench.trial.trial import Grader, GraderFactory, Reply, Score
+
+_SAME = 1e-12
+"""What a score may lack for its threshold by the rounding of sums."""
+_LONGEST_QUOTED = 160
+"""Characters of a grader's explanation that are told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskFault:
+    """One thing that is wrong with a task file or with a grader in it."""
+
+    kind: Literal["file", "grader", "reply"]
+    """The file cannot be read; a grader cannot be made; a grader says of a known reply what nobody should believe."""
+    message: str
+    """Where, what was found, what to do."""
+    task: str | None = None
+    promise: str | None = None
+    reply: str | None = None
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskFileCheck:
+    """What was found in one task file."""
+
+    path: Path
+    tasks: int = 0
+    graders: int = 0
+    """Promises of all tasks together, each once, however many tasks have it."""
+    replies: int = 0
+    """Known good and bad ones."""
+    faults: tuple[TaskFault, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """What is no fault, and worth knowing."""
+
+    @property
+    def is_fine(self) -> bool:
+        return not self.faults
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON can hold it."""
+        return {**asdict(self), "path": str(self.path), "fine": self.is_fine}
+
+    def __str__(self) -> str:
+        counts = [counted(self.tasks, "task"), counted(self.graders, "promise"), f"{self.replies} known replies"]
+        head = f"{self.path}: " + (f"{len(self.faults)} to mend" if self.faults else "fine") + f" ({', '.join(counts)})"
+        return "\n".join(
+            [head, *(f"  {fault}" for fault in self.faults), *(f"  note: {each}" for each in self.remarks)]
+        )
+
+
+def check_tasks(path: str | Path, *, graders: Mapping[str, GraderFactory] | None = None) -> TaskFileCheck:
+    """Whether a task file can be read, its graders can be made, and pass its good replies and fail its bad ones.
+
+    Nothing is asked and nothing is run. `graders` are those that tasks can name; the standard ones unless given.
+    """
+    path = Path(path)
+    catalogue = standard() if graders is None else graders
+    try:
+        tasks = load_tasks(path)
+    except TaskFileError as error:
+        return TaskFileCheck(path=path, faults=(TaskFault(kind="file", message=str(error)),))
+    faults = [
+        TaskFault(kind="grader", message=str(error), task=task.id, promise=spec.promise)
+        for task, spec, error in grader_faults(tasks, catalogue)
+    ]
+    if not faults:
+        made = graders_by_task(tasks, catalogue)
+        faults = list({fault.message: fault for task in tasks for fault in _reply_faults(task, made[task.id])}.values())
+    return TaskFileCheck(
+        path=path,
+        tasks=len(tasks),
+        graders=len({spec.promise for task in tasks for spec in task.graders}),
+        replies=sum(len(task.replies) for task in tasks),
+        faults=tuple(faults),
+        remarks=tuple(_remarks(tasks)),
+    )
+
+
+def refuse_broken_tasks(path: str | Path, *, graders: Mapping[str, GraderFactory] | None = None) -> None:
+    """Refuses a task file that cannot be read, or whose graders cannot be made; known replies are not graded here.
+
+    Raises:
+        TaskFileError: the file is wrong; the message names place and line.
+        UnknownGrader: a grader, or an option of one, does not exist; names all of them.
+    """
+    faults = grader_faults(load_tasks(path), standard() if graders is None else graders)
+    if faults:
+        raise UnknownGrader("\n".join(str(error) for _, _, error in faults))
+
+
+def _reply_faults(task: Task, graders: Mapping[str, Grader]) -> Iterator[TaskFault]:
+    for known in task.replies:
+        scores: dict[str, Score] = {}
+        for promise, grader in graders.items():
+            try:
+                scores[promise] = score_reply(promise, grader, task, Reply(text=known.text))
+            except GraderError as error:
+                yield _fault(task, known, promise, f"gives no score: {error}")
+            except Exception as error:  # noqa: BLE001 - whatever somebody's grader raises is told, by its name
+                yield _fault(task, known, promise, f"raises {type(error).__name__}: {error}")
+        yield from _of_good(task, known, scores) if known.is_good else _of_bad(task, known, scores)
+
+
+def _of_good(task: Task, known: KnownReply, scores: Mapping[str, Score]) -> Iterator[TaskFault]:
+    for promise, score in scores.items():
+        if score.value is not None and not _passes(score, known):
+            yield _fault(task, known, promise, f"fails the good reply: {_told(score)}")
+
+
+def _of_bad(task: Task, known: KnownReply, scores: Mapping[str, Score]) -> Iterator[TaskFault]:
+    for promise in known.fails:
+        score = scores.get(promise)
+        if score is not None and score.value is None:
+            yield _fault(task, known, promise, f"says nothing of the bad reply: {_told(score)}")
+        elif score is not None and _passes(score, known):
+            yield _fault(task, known, promise, f"passes the bad reply: {_told(score)}")
+    fails = any(score.value is not None and not _passes(score, known) for score in scores.values())
+    if not known.fails and scores and not fails:
+        shown = ", ".join(
+            f"{promise} {'declines' if s.value is None else f'{s.value:.2f}'}" for promise, s in scores.items()
+        )
+        yield _fault(task, known, None, f"no grader fails the bad reply: {shown}")
+
+
+def _passes(score: Score, known: KnownReply) -> bool:
+    return score.value is not None and score.value >= known.at_least - _SAME
+
+
+def _told(score: Score) -> str:
+    value = "no score" if score.value is None else f"{score.value:.2f}"
+    return f"{value}, {visible(score.explanation)[:_LONGEST_QUOTED]}" if score.explanation else value
+
+
+def _fault(task: Task, known: KnownReply, promise: str | None, what: str) -> TaskFault:
+    of_promise = "" if promise is None else f"{promise} "
+    message = f"{known.where}: {task.id}: reply {known.name!r}: {of_promise}{what}"
+    return TaskFault(kind="reply", message=message, task=task.id, promise=promise, reply=known.name)
+
+
+def _remarks(tasks: tuple[Task, ...]) -> Iterator[str]:
+    without = [task.id for task in tasks if not task.graders]
+    if without:
+        yield f"{_some(without)} without graders: what is said there is measured, not scored"
+    unchecked = [task.id for task in tasks if task.graders and not task.replies]
+    if unchecked:
+        yield f"{_some(unchecked)} with graders that no known reply checks (`replies:`)"
+
+
+def _some(ids: list[str]) -> str:
+    shown = ", ".join(ids[:3]) + (" ..." if len(ids) > 3 else "")
+    return f"{counted(len(ids), 'task')} ({shown})"
