@@ -11,12 +11,14 @@ several classes; K. Krippendorff, "Content Analysis".
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from workbench.statistics.intervals import Floats, without_gaps
+from workbench.statistics.intervals import LEVEL, SEED, Floats, Interval, without_gaps
+
+_DRAWS = 2_000
+"""Resamples of the items for an interval."""
 
 
 def accuracy(table: ArrayLike) -> float:
@@ -28,12 +30,7 @@ def accuracy(table: ArrayLike) -> float:
 
 def kappa(table: ArrayLike) -> float:
     """Cohen's (p_o - p_e) / (1 - p_e); NaN where both only ever say the same one thing."""
-    counts = _square(table)
-    total = counts.sum()
-    if not total:
-        return math.nan
-    chance = float((counts.sum(axis=0) * counts.sum(axis=1)).sum() / total**2)
-    return (accuracy(counts) - chance) / (1 - chance) if chance < 1 else math.nan
+    return float(_kappas(_square(table)[np.newaxis])[0])
 
 
 def kappa_standard_error(table: ArrayLike) -> float:
@@ -50,13 +47,51 @@ def ac1(table: ArrayLike) -> float:
     For two categories p_e is 2 pi (1 - pi). It stays sensible where nearly all are of one kind, as kappa does not.
     NaN for an empty table.
     """
+    return float(_ac1s(_square(table)[np.newaxis])[0])
+
+
+def kappa_and_ac1_intervals(table: ArrayLike) -> tuple[Interval | None, Interval | None]:
+    """Of kappa and of AC1, by the same bootstrap over the items of a table of whole counts.
+
+    Each is `None` with fewer than two items, and where no resample has a value.
+    """
     counts = _square(table)
-    total = counts.sum()
-    if not total or len(counts) < 2:
-        return math.nan
-    shares = (counts.sum(axis=0) + counts.sum(axis=1)) / (2 * total)
-    chance = float((shares * (1 - shares)).sum() / (len(counts) - 1))
-    return (accuracy(counts) - chance) / (1 - chance)
+    items = int(counts.sum())
+    if items < 2:
+        return None, None
+    drawn = np.random.default_rng(SEED).multinomial(items, counts.ravel() / items, size=_DRAWS)
+    tables = drawn.reshape(-1, *counts.shape).astype(float)
+    return _middle(_kappas(tables)), _middle(_ac1s(tables))
+
+
+def _kappas(tables: Floats) -> Floats:
+    """Of each of a stack of tables, all at once: a loop over the resamples takes seconds where many are shown."""
+    total = tables.sum(axis=(1, 2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        chance = (tables.sum(axis=1) * tables.sum(axis=2)).sum(axis=1) / total**2
+        return _beyond(chance, tables, total)
+
+
+def _ac1s(tables: Floats) -> Floats:
+    total = tables.sum(axis=(1, 2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = (tables.sum(axis=1) + tables.sum(axis=2)) / (2 * total[:, np.newaxis])
+        chance = (shares * (1 - shares)).sum(axis=1) / np.float64(tables.shape[1] - 1)
+        return _beyond(chance, tables, total)
+
+
+def _beyond(chance: Floats, tables: Floats, total: Floats) -> Floats:
+    """Agreement beyond chance; NaN where chance alone makes it whole, and for an empty table."""
+    found: Floats = (np.trace(tables, axis1=1, axis2=2) / total - chance) / (1 - chance)
+    return np.where(chance < 1, found, math.nan)
+
+
+def _middle(values: Floats) -> Interval | None:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return None
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(low=float(low), high=float(high))
 
 
 def matthews(table: ArrayLike) -> float:
@@ -67,34 +102,6 @@ def matthews(table: ArrayLike) -> float:
     spread = math.sqrt(max(0.0, float((total**2 - (rows**2).sum()) * (total**2 - (columns**2).sum()))))
     together = float(np.trace(counts) * total - (rows * columns).sum())
     return together / spread if spread else math.nan
-
-
-def krippendorff_alpha(ratings: Sequence[Sequence[Hashable | None]]) -> float:
-    """Krippendorff's nominal alpha: 1 - D_o / D_e, from raters by items, `None` where a rater passed.
-
-    Items that fewer than two have rated do not count. NaN where no item counts, or all ratings are the same.
-
-    Raises:
-        ValueError: the raters do not have as many items each.
-    """
-    if len({len(rater) for rater in ratings}) > 1:
-        raise ValueError(f"raters have different numbers of items: {[len(rater) for rater in ratings]}")
-    values = list(dict.fromkeys(value for rater in ratings for value in rater if value is not None))
-    number_of = {value: index for index, value in enumerate(values)}
-    items = np.zeros((len(ratings[0]) if ratings else 0, len(values)))
-    for rater in ratings:
-        for item, value in enumerate(rater):
-            if value is not None:
-                items[item, number_of[value]] += 1
-    sizes = items.sum(axis=1)
-    items, sizes = items[sizes > 1], sizes[sizes > 1]
-    if not len(items):
-        return math.nan
-    # The coincidences of an item: every pair of its ratings, so that each rating counts once in all.
-    alike = float(((items * (items - 1)).sum(axis=1) / (sizes - 1)).sum())
-    total, totals = float(sizes.sum()), items.sum(axis=0)
-    expected = float((totals * (totals - 1)).sum() / (total - 1))
-    return 1 - (total - alike) / (total - expected) if expected < total else math.nan
 
 
 def _square(table: ArrayLike) -> Floats:

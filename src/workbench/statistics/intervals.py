@@ -34,6 +34,10 @@ class Interval:
     def excludes_zero(self) -> bool:
         return self.low > 0 or self.high < 0
 
+    def within(self, low: float, high: float) -> Interval:
+        """What of it lies where its quantity can be at all."""
+        return Interval(low=max(low, self.low), high=min(high, self.high))
+
 
 def without_gaps(values: ArrayLike) -> Floats:
     """The values as an array of numbers.
@@ -77,7 +81,7 @@ def wilson(successes: float, n: float) -> Interval:
     # At the ends of the scale the formula gives the end, but for the noise of floats.
     low = (middle - reach) / scale if successes > 0 else 0.0
     high = (middle + reach) / scale if successes < n else 1.0
-    return Interval(low=max(0.0, low), high=min(1.0, high))
+    return Interval(low=low, high=high).within(0.0, 1.0)
 
 
 def constant_interval(value: float, n: int, *, low: float, high: float) -> Interval:

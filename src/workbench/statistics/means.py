@@ -26,7 +26,7 @@ from workbench.statistics.intervals import Interval as Interval
 from workbench.statistics.intervals import constant_interval, t_factor, t_interval, wilson, without_gaps
 from workbench.statistics.permutation import TIE, SignFlip, sign_flip
 from workbench.statistics.power import ALPHA, POWER, detectable_effect, tasks_needed
-from workbench.statistics.student_t import normal_cdf, t_cdf, t_quantile, t_test_power
+from workbench.statistics.student_t import normal_cdf, normal_quantile, t_cdf, t_quantile, t_test_power
 
 FEWEST_GROUPS = 10
 """Groups from which on standard errors are clustered; fewer give a standard error that is itself a guess."""
@@ -127,11 +127,12 @@ def mean_interval(values: ArrayLike, *, repeats: int, groups: Sequence[Hashable]
         return wilson(float(cases.sum()), n)
     else:
         found = t_interval(mean, standard_error(cases), n - 1)
-    return Interval(low=max(0.0, found.low), high=min(1.0, found.high))
+    return found.within(0.0, 1.0)
 
 
-def paired(differences: ArrayLike, *, groups: Sequence[Hashable] | None = None) -> Paired:
-    """The paired comparison from the difference of each task, variant minus baseline, in -1..1.
+def paired(differences: ArrayLike, *, groups: Sequence[Hashable] | None = None, most: float | None = 1.0) -> Paired:
+    """The paired comparison from the difference of each task, variant minus baseline; the interval is not beyond
+    -`most`..`most`, which no mean of such differences can be, without an end where that is `None`.
 
     From `FEWEST_GROUPS` groups on, standard error, degrees of freedom and sign flips are by group. Where all
     differences are equal the interval is `constant_interval`, and the p beside it is the level at which that
@@ -157,6 +158,8 @@ def paired(differences: ArrayLike, *, groups: Sequence[Hashable] | None = None) 
         noise_floor = (interval.high - interval.low) / 2
     else:
         interval = t_interval(effect, error, units - 1)
+        if most is not None:
+            interval = interval.within(-most, most)
         t_p = 2 * t_cdf(-abs(effect) / error, units - 1)
         noise_floor = t_factor(units - 1) * error
     group_flip = None if by_group is None else sign_flip(by_group)
@@ -172,6 +175,26 @@ def paired(differences: ArrayLike, *, groups: Sequence[Hashable] | None = None) 
         clustered=clustered,
         group_sign_flip=group_flip,
     )
+
+
+def simultaneous_interval(found: Paired, comparisons: int) -> Interval:
+    """The interval of a difference that is one of several: together they hold with 95 %, by Bonferroni.
+
+    For one comparison it is `found.interval`. Where all tasks differ alike it is Wilson's at the corrected level, as
+    `constant_interval` has it; it never leaves -1..1.
+    """
+    if comparisons <= 1:
+        return found.interval
+    units = found.groups if found.clustered and found.groups is not None else found.tasks
+    level = 1 - ALPHA / comparisons / 2
+    if found.standard_error == 0:
+        z = -normal_quantile(ALPHA / comparisons / 2)
+        share = z**2 / (units + z**2)
+        low, high = found.effect - share * (found.effect + 1), found.effect + share * (1 - found.effect)
+    else:
+        reach = t_quantile(level, units - 1) * found.standard_error
+        low, high = found.effect - reach, found.effect + reach
+    return Interval(low=low, high=high).within(-1.0, 1.0)
 
 
 def effect_size(differences: ArrayLike) -> tuple[float, float]:
@@ -190,7 +213,7 @@ def effect_size(differences: ArrayLike) -> tuple[float, float]:
 def detectable_effect_t(variance: float, n: int, *, comparisons: int = 1) -> float:
     """`detectable_effect` by the noncentral t distribution, somewhat larger for few tasks."""
     guess = detectable_effect(variance, n, comparisons=comparisons)
-    return _where(lambda effect: _t_power(effect**2 / variance, n, comparisons) >= POWER, guess / 2)
+    return _root(lambda effect: _t_power(effect**2 / variance, n, comparisons) - POWER, guess / 2)
 
 
 def tasks_needed_t(variance: float, difference: float, *, comparisons: int = 1) -> float:
@@ -199,7 +222,7 @@ def tasks_needed_t(variance: float, difference: float, *, comparisons: int = 1) 
     if _t_power(ratio, 2.0, comparisons) >= POWER:
         return 2.0
     guess = tasks_needed(variance, difference, comparisons=comparisons)
-    return _where(lambda n: _t_power(ratio, n, comparisons) >= POWER, max(2.0, guess / 2))
+    return _root(lambda n: _t_power(ratio, n, comparisons) - POWER, max(2.0, guess / 2))
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
@@ -231,15 +254,28 @@ def _check_passes(n: int, c: int, k: int) -> None:
         raise ValueError(f"pass@k and pass^k take 1 <= k <= n and 0 <= c <= n, found n = {n}, c = {c}, k = {k}")
 
 
-def _where(is_enough: Callable[[float], bool], low: float) -> float:
-    """The least number above `low` that is enough, to 1e-12 of it; `low` is not, and all above one that is are."""
-    high = 2 * low
-    while not is_enough(high):
-        low, high = high, 2 * high
-    while high - low > 1e-12 * high:
-        middle = (low + high) / 2
-        low, high = (low, middle) if is_enough(middle) else (middle, high)
-    return high
+def _root(excess: Callable[[float], float], low: float) -> float:
+    """Where a growing function that is below 0 at `low` reaches 0, to 1e-12 of it.
+
+    By the Illinois rule (M. Dowell and P. Jarratt 1971, BIT 11): the chord between two points around the root, where
+    the end that stayed twice counts half. It takes about 11 questions of 0.3 ms, where halving the interval took 42
+    (benchmark `again`).
+    """
+    below, high = excess(low), 2 * low
+    while (above := excess(high)) < 0:
+        low, below, high = high, above, 2 * high
+    found, stayed = high, ""
+    while True:
+        before, found = found, high - above * (high - low) / (above - below)
+        if abs(found - before) <= 1e-12 * found:
+            return found
+        value = excess(found)
+        if value < 0:
+            low, below, above = found, value, above / 2 if stayed == "high" else above
+            stayed = "high"
+        else:
+            high, above, below = found, value, below / 2 if stayed == "low" else below
+            stayed = "low"
 
 
 def _t_power(squared_effect_size: float, n: float, comparisons: int) -> float:

@@ -43,6 +43,8 @@ class Judgement:
     second: str
     choice: Literal["first", "second", "tie"]
     repeat: int = 0
+    is_asked: bool = True
+    """Whether anybody was asked. Two replies that are equal are a tie that says nothing of a judge."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +72,9 @@ class Pairwise:
     sign_p: float
     """Exact, two-sided, on the tasks won and lost."""
     swap_consistency: float
-    """Share of the pairs on which both orders agree."""
+    """Share of the pairs that a judge was asked on which both orders agree; NaN where there is none."""
+    not_asked: int
+    """Pairs of equal replies, which are ties without a judge."""
     first_position: int
     """Of the other pairs, those on which the reply shown first won both times."""
     second_position: int
@@ -86,12 +90,50 @@ class Pairwise:
         order = ""
         if self.first_position + self.second_position:
             order = f", where they do not the reply shown first wins {100 * self.first_position_share:.0f} %"
+        asked = self.pairs - self.not_asked
+        agreed = f"both orders agree on {100 * self.swap_consistency:.0f} % of {counted(asked, 'pair')}{order}"
+        equal = f"{counted(self.not_asked, 'pair')} of equal replies, of which nobody was asked"
+        orders = "; ".join([agreed] * (asked > 0) + [equal] * (self.not_asked > 0))
         left_out = f"; {self.unpaired} judgements in one order only are left out" if self.unpaired else ""
         return (
             f'"{visible(self.variant)}" against "{visible(self.baseline)}", judged side by side: wins '
             f"{100 * self.mean:.1f} % (a tie is half a win){reach}, {self.won} tasks won and {self.lost} lost of "
-            f"{self.tasks}, sign test p = {self.sign_p:.3g}; both orders agree on {100 * self.swap_consistency:.0f} % "
-            f"of {self.pairs} pairs{order}{left_out}."
+            f"{self.tasks}, sign test p = {self.sign_p:.3g}; {orders}{left_out}."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """How often people chose one variant's reply over another's, each pair shown once, on sides drawn by lot."""
+
+    variant: str
+    baseline: str
+    tasks: int
+    choices: int
+    """One for each pair of replies, ties among them."""
+    mean: float
+    """Mean over tasks of 1 (chosen), 0 (the other was), 1/2 (tie); 1/2 is no difference."""
+    interval: Interval | None
+    """t over tasks; by Wilson on a whole number of tasks where all are equal. `None` for one task."""
+    won: int
+    """Tasks above 1/2."""
+    lost: int
+    sign_p: float
+    """Exact, two-sided, on the tasks won and lost."""
+    first_chosen: int
+    """Choices of the reply that stood first, whoever gave it."""
+    second_chosen: int
+
+    def __str__(self) -> str:
+        """What was found, as a sentence."""
+        reach = ""
+        if self.interval is not None:
+            reach = f", {100 * LEVEL:g} % CI [{100 * self.interval.low:.1f}, {100 * self.interval.high:.1f}]"
+        return (
+            f'"{visible(self.variant)}" was chosen over "{visible(self.baseline)}" in {100 * self.mean:.1f} % of'
+            f" {counted(self.choices, 'blind choice')} (a tie is half){reach}: {counted(self.tasks, 'task')},"
+            f" {self.won} won and {self.lost} lost, sign test p = {self.sign_p:.3g}; the reply on the first side was"
+            f" chosen {self.first_chosen} times, the one on the second {self.second_chosen} times."
         )
 
 
@@ -176,7 +218,6 @@ def compare_pairwise(judgements: Iterable[Judgement], *, variant: str, baseline:
         by_task.setdefault(one.task_id, []).append(_outcome(one, other, variant))
     scores = np.array([sum(found) / len(found) for found in by_task.values()])
     won, lost = int((scores > 0.5).sum()), int((scores < 0.5).sum())
-    agreed = sum(_winner(one) == _winner(other) for one, other in pairs)
     first = sum(one.choice == other.choice == "first" for one, other in pairs)
     second = sum(one.choice == other.choice == "second" for one, other in pairs)
     return Pairwise(
@@ -193,11 +234,55 @@ def compare_pairwise(judgements: Iterable[Judgement], *, variant: str, baseline:
         win_rate=won / (won + lost) if won + lost else math.nan,
         win_rate_interval=wilson(won, won + lost) if won + lost else None,
         sign_p=mcnemar(lost, won).p,
-        swap_consistency=agreed / len(pairs),
+        swap_consistency=swap_consistency(wanted),
+        not_asked=sum(not (one.is_asked and other.is_asked) for one, other in pairs),
         first_position=first,
         second_position=second,
         first_position_share=first / (first + second) if first + second else math.nan,
         first_position_p=mcnemar(second, first).p,
+    )
+
+
+def swap_consistency(judgements: Iterable[Judgement]) -> float:
+    """Share of the pairs judged in both orders on which both say the same; NaN where there is none. Equal replies, of
+    which nobody was asked, are no such pair.
+
+    Raises:
+        ComparisonError: a judgement occurs twice, or a variant was judged against itself.
+    """
+    pairs, _ = _pairs(one for one in judgements if one.is_asked)
+    return sum(_winner(one) == _winner(other) for one, other in pairs) / len(pairs) if pairs else math.nan
+
+
+def compare_choices(judgements: Iterable[Judgement], *, variant: str, baseline: str) -> Choices:
+    """How often `variant` was chosen over `baseline` where each pair was shown once, on sides drawn by lot.
+
+    A person remembers what was shown before, so that asking for both orders, as of a model, would ask nothing new.
+
+    Raises:
+        ComparisonError: there is no choice between the two.
+    """
+    wanted = [found for found in judgements if {found.first, found.second} == {variant, baseline}]
+    if not wanted:
+        raise ComparisonError(f"nothing was chosen between {variant!r} and {baseline!r} yet")
+    by_task: dict[str, list[float]] = {}
+    for one in wanted:
+        winner = _winner(one)
+        by_task.setdefault(one.task_id, []).append(0.5 if winner is None else float(winner == variant))
+    scores = np.array([sum(found) / len(found) for found in by_task.values()])
+    won, lost = int((scores > 0.5).sum()), int((scores < 0.5).sum())
+    return Choices(
+        variant=variant,
+        baseline=baseline,
+        tasks=len(scores),
+        choices=len(wanted),
+        mean=float(scores.mean()),
+        interval=_interval(scores),
+        won=won,
+        lost=lost,
+        sign_p=mcnemar(lost, won).p,
+        first_chosen=sum(one.choice == "first" for one in wanted),
+        second_chosen=sum(one.choice == "second" for one in wanted),
     )
 
 
@@ -320,7 +405,7 @@ def _interval(scores: Floats) -> Interval | None:
     if float(np.ptp(scores)) == 0:
         return wilson(float(scores.sum()), len(scores))
     found = t_interval(float(scores.mean()), standard_error(scores), len(scores) - 1)
-    return Interval(low=max(0.0, found.low), high=min(1.0, found.high))
+    return found.within(0.0, 1.0)
 
 
 def _chance(strength: float) -> float:

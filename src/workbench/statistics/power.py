@@ -29,6 +29,10 @@ FEWEST_COMPARED = 2
 FEWEST_TASKS = 4
 """Tasks with scores below which a variance from them says less than the assumed one."""
 
+MEASURES = 8
+"""Measures of a reply that no grader is needed for, which are read together; a test holds it to
+`comparison.measures`."""
+
 ScoresByTask = Mapping[str, Sequence[float]]
 """By task id, the scores of the repeats of one variant; at least one each."""
 
@@ -132,6 +136,12 @@ def detectable_effect_few(variance: float, n: int, *, comparisons: int = 1) -> f
     """
     left = n - _z(comparisons) ** 2 / 2
     return _power_factor(comparisons) * math.sqrt(variance / left) if left > 0 else math.inf
+
+
+def fewest_tasks(comparisons: int) -> int:
+    """Tasks below which no sign-flip test corrected for so many comparisons can reach `ALPHA`: its least p is 2 /
+    2^n."""
+    return max(FEWEST_COMPARED, math.ceil(math.log2(2 * comparisons / ALPHA)))
 
 
 def pilot_variances(scores: Sequence[ScoresByTask]) -> Variances:

@@ -83,26 +83,6 @@ def route_shares(picked: Sequence[Sequence[str | None]], labels: Sequence[str]) 
     return shares
 
 
-def correct_shares(truth: Sequence[str], shares: Floats, labels: Sequence[str]) -> Floats:
-    """The share of each case's repeats that went where it should: the scores by which two descriptions are compared.
-
-    Raises:
-        ValueError: a truth that is not among `labels`, or not one for each case.
-    """
-    rows = _rows(truth, shares, labels)
-    found: Floats = shares[np.arange(len(rows)), rows]
-    return found
-
-
-def confusion_matrix(truth: Sequence[str], shares: Floats, labels: Sequence[str]) -> Floats:
-    """Truth (rows) by choice (columns), each case counting 1.
-
-    Raises:
-        ValueError: as `correct_shares`.
-    """
-    return _summed(_rows(truth, shares, labels), shares)
-
-
 def f1_scores(confusion: Floats) -> Floats:
     """2 hits / (row + column) of each label; NaN where a label occurs neither as truth nor as choice."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
