@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import attrgetter
 
 from workbench.trial.trial import Usage
 
@@ -15,15 +16,18 @@ _COUNTS = (
     "cache_read_input_tokens",
     "cache_creation_1h_input_tokens",
 )
+_counts_of = attrgetter(*_COUNTS)
 
 
 def known_counts(usage: Usage) -> Usage:
     """The same, with `None` for every count that is no whole number from 0 to `MOST_TOKENS`: it is not known then, and
     who pays counts the worst case. A negative one would give room in a budget."""
+    if isinstance(usage.service_tier, str | None) and all(map(_is_count, _counts_of(usage))):
+        return usage  # as nearly always
     odd: dict[str, None] = {name: None for name in _COUNTS if not _is_count(getattr(usage, name))}
     if not isinstance(usage.service_tier, str | None):
         odd["service_tier"] = None
-    return replace(usage, **odd) if odd else usage
+    return replace(usage, **odd)
 
 
 def _is_count(value: object) -> bool:

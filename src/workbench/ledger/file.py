@@ -66,24 +66,32 @@ def rows_in_file(
     path: Path, columns: Sequence[str], keys: Sequence[str], *, only_whole: bool = False
 ) -> list[Sequence[Any]] | None:
     """These columns of every attempt with one of these keys, oldest first; `None` where only `open_ledger` can tell."""
+    names = ", ".join(f'"{name}"' for name in columns)
+    return _found(path, f"SELECT {names}", f"{'AND whole ' if only_whole else ''}ORDER BY id", keys)
+
+
+def keys_asked_again(path: Path, keys: Sequence[str]) -> list[str] | None:
+    """Those of these keys with which there is more than one attempt; `None` where only `open_ledger` can tell."""
+    found = _found(path, 'SELECT "key"', 'GROUP BY "key" HAVING count(*) > 1', keys)
+    return None if found is None else [key for (key,) in found]
+
+
+def _found(path: Path, select: str, rest: str, keys: Sequence[str]) -> list[Sequence[Any]] | None:
+    """What the attempts with these keys hold; `None` where only `open_ledger` can tell."""
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=SECONDS_UNTIL_BUSY)) as connection:
             if next(connection.execute("SELECT max(schema_version) FROM about")) != (SCHEMA_VERSION,):
                 return None
-            return list(_rows(connection, columns, keys, only_whole=only_whole))
+            return list(_rows(connection, select, rest, keys))
     except sqlite3.Error:
         return None
 
 
-def _rows(
-    connection: sqlite3.Connection, columns: Sequence[str], keys: Sequence[str], *, only_whole: bool
-) -> Iterator[Sequence[Any]]:
-    names = ", ".join(f'"{name}"' for name in columns)
-    also = " AND whole" if only_whole else ""
+def _rows(connection: sqlite3.Connection, select: str, rest: str, keys: Sequence[str]) -> Iterator[Sequence[Any]]:
     for start in range(0, len(keys), KEYS_A_QUERY):
         part = keys[start : start + KEYS_A_QUERY]
         marks = ", ".join("?" * len(part))
-        yield from connection.execute(f'SELECT {names} FROM attempts WHERE "key" IN ({marks}){also} ORDER BY id', part)
+        yield from connection.execute(f'{select} FROM attempts WHERE "key" IN ({marks}) {rest}', part)
 
 
 def checksum_of(written: Sequence[Any], *, whole: bool) -> str:
@@ -106,10 +114,9 @@ def reply_of(row: Sequence[Any], *, ledger: str) -> Reply:
     Raises:
         LedgerError: it is not what was written; names the row.
     """
-    number, checksum, *written = row
-    _, at, attempts, stop_details, text, stop_reason, model, request_id, first, seconds, *usage = written
-    if checksum is not None and checksum != checksum_of(written, whole=True):
-        raise damaged_row(ledger, number, "its checksum is another")
+    check_row(row, whole=True, ledger=ledger)
+    number, checksum, _, at, attempts, stop_details, text, *others = row
+    stop_reason, model, request_id, first, seconds, *usage = others
     try:
         details = None if stop_details is None else json.loads(stop_details)
     except (TypeError, ValueError):
@@ -128,6 +135,17 @@ def reply_of(row: Sequence[Any], *, ledger: str) -> Reply:
         attempts=attempts,
         at=at,
     )
+
+
+def check_row(row: Sequence[Any], *, whole: bool, ledger: str) -> None:
+    """Passes where a row of the columns `FOUND_COLUMNS` is what was written, or of before there were checksums.
+
+    Raises:
+        LedgerError: it is another; names the row.
+    """
+    number, checksum, *written = row
+    if checksum is not None and checksum != checksum_of(written, whole=whole):
+        raise damaged_row(ledger, number, "its checksum is another")
 
 
 def damaged_row(ledger: str, number: int, why: str) -> LedgerError:

@@ -3,6 +3,8 @@
 A row says until when it lasts, which its process moves on as long as it works. Time is told by one clock for all who
 read and write: that of the server in PostgreSQL; in a file the machine's own count of its time since it was started,
 which no setting of the wall clock moves, and which stands still for all of them together while the machine sleeps.
+Where a system does not tell its starts apart, that count may begin anew between two who read it: there the wall clock
+has a word too, but only by more than it is ever set by hand.
 
 A row may be over before its time: where its process has ended for certain. A number alone does not tell that, for
 another container counts processes anew, and a number is given again. So a row says in which namespace its process has
@@ -28,6 +30,10 @@ from typing import Any
 import sqlalchemy as sa
 
 _PROCESSES = Path("/proc")
+_ANY_START = "any:"
+"""How the name of a clock begins that may have begun anew with the machine."""
+_SET_BY_AT_MOST = timedelta(hours=1)
+"""A wall clock is taken to be set by no more while a run is at work."""
 _FORMAT_IN_POSTGRESQL = 'YYYY-MM-DD"T"HH24:MI:SS.MS"+00:00"'
 
 
@@ -72,31 +78,34 @@ def this_process() -> dict[str, Any]:
     }
 
 
-def is_over(row: Mapping[Any, Any], now: Moment) -> bool:
-    """The time of the row has passed, or its process has ended for certain."""
-    if row["clock"] is not None and row["clock"] == now.clock:
-        has_passed = now.milliseconds > row["clock_until"]
+def is_over(row: Mapping[Any, Any], now: Moment, *, processes: Path = _PROCESSES) -> bool:
+    """The time of the row has passed, or its process has ended for certain, by what `processes` shows."""
+    until = datetime.fromisoformat(row["until"])
+    if row["clock"] is None or row["clock"] != now.clock:
+        has_passed = now.wall > until
+    elif now.milliseconds > row["clock_until"]:
+        has_passed = True
     else:
-        has_passed = now.wall > datetime.fromisoformat(row["until"])
-    return has_passed or _has_ended(row)
+        has_passed = row["clock"].startswith(_ANY_START) and now.wall > until + _SET_BY_AT_MOST
+    return has_passed or _has_ended(row, processes)
 
 
-def _has_ended(row: Mapping[Any, Any]) -> bool:
+def _has_ended(row: Mapping[Any, Any], processes: Path) -> bool:
     if row["namespace"] is None or row["namespace"] != _namespace():
         return False
-    return _has_ended_on_windows(row["process"]) if os.name == "nt" else _has_ended_here(row)
+    return _has_ended_on_windows(row["process"]) if os.name == "nt" else _has_ended_here(row, processes)
 
 
-def _has_ended_here(row: Mapping[Any, Any]) -> bool:
+def _has_ended_here(row: Mapping[Any, Any], processes: Path) -> bool:
     try:
         os.kill(row["process"], 0)  # tells of every process, also of one that /proc hides from us
     except ProcessLookupError:
         return True
     except PermissionError:
         pass  # somebody else's, but there
-    if not _shows_own_namespace():
+    if not _shows_own_namespace(processes):
         return False
-    found = _PROCESSES / str(row["process"])
+    found = processes / str(row["process"])
     started = _started(found)
     if started is None or row["started"] is None:
         return False
@@ -109,10 +118,10 @@ def _has_ended_on_windows(process: int) -> bool:
     return not psutil.pid_exists(process)
 
 
-def _shows_own_namespace() -> bool:
+def _shows_own_namespace(processes: Path) -> bool:
     """Whether /proc counts processes as this process does: it is mounted by whoever made the namespace, or not."""
     try:
-        return str((_PROCESSES / "self").readlink()) == str(os.getpid())
+        return str((processes / "self").readlink()) == str(os.getpid())
     except OSError:
         return False
 
@@ -154,7 +163,9 @@ def _namespace() -> str | None:
 
 def _clock() -> str | None:
     """The same for two processes that count the time since the machine's start alike; `None`: not known."""
-    return _digest_of_namespaces("time")
+    if sys.platform.startswith("linux"):
+        return _digest_of_namespaces("time")
+    return _ANY_START + _digest(_machine())[:12]  # it has no namespaces, and does not tell which start it is
 
 
 def _digest_of_namespaces(*kinds: str) -> str | None:

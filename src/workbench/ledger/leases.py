@@ -20,7 +20,7 @@ import uuid
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -34,12 +34,8 @@ from workbench.ledger.schema import askers as _askers
 from workbench.ledger.schema import batch_items as _items
 from workbench.ledger.schema import claims as _claims
 from workbench.ledger.schema import one_after_the_other
+from workbench.ledger.sharing import USUAL, Sharing
 from workbench.ledger.store import Ledger
-
-LASTS = timedelta(seconds=60)
-RENEWED_EVERY_SECONDS = 20.0
-SURE_SECONDS = 40.0
-"""So long after it was renewed a run is sure of its lease: well before others may take it, by whatever clock."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,8 +70,9 @@ class Elsewhere:
 class Leases:
     """The keys that one run has leased in a ledger. For one event loop."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, sharing: Sharing = USUAL) -> None:
         self._ledger = ledger
+        self._sharing = sharing
         self._holder = uuid.uuid4().hex
         self._renewed = _Instant.now()
         self.is_lost = False
@@ -90,7 +87,7 @@ class Leases:
         Raises:
             LedgerError: the ledger cannot be written.
         """
-        before = _Instant.now()
+        before = _Instant.now()  # the lease may last from the first moment of the transaction on, and no longer
         elsewhere = await self._ledger.transact(partial(self._take, keys=keys))
         self._renewed, self.is_lost = before, False
         self.is_empty = elsewhere.keys >= set(keys)
@@ -103,7 +100,7 @@ class Leases:
             LeaseLost: it does not; somebody else may be asking.
             LedgerError: the ledger cannot be written, so nobody knows.
         """
-        if not self.is_empty and (self.is_lost or self._renewed.seconds_ago > SURE_SECONDS):
+        if not self.is_empty and (self.is_lost or self._renewed.seconds_ago > self._sharing.sure_seconds):
             await self.renew()
         if self.is_lost:
             raise LeaseLost
@@ -137,7 +134,7 @@ class Leases:
 
         async def renew() -> None:
             while True:
-                await asyncio.sleep(RENEWED_EVERY_SECONDS)
+                await asyncio.sleep(self._sharing.renewed_every_seconds)
                 if not self.is_empty:
                     with suppress(LedgerError):  # then `confirm` finds it too old
                         await self.renew()
@@ -165,17 +162,19 @@ class Leases:
             for key in connection.scalars(sa.select(_items.c.key).where(_items.c.key.in_(part)))
         )
         leased = _leased_by_others(connection, keys, self._holder)
+        # What it had goes first: a key that is not among these would else stay leased, and nobody would ask for it.
         _end(connection, [self._holder])
         rows = [{"key": key, "holder": self._holder} for key in keys if key not in leased and key not in in_batches]
         if rows:
-            values = {"holder": self._holder, **this_process(), **lasting(connection, LASTS)}
+            values = {"holder": self._holder, **this_process(), **lasting(connection, self._sharing.lasts)}
             connection.execute(_askers.insert().values(values))
             connection.execute(_claims.insert(), rows)
         return Elsewhere(leased=leased, in_batches=in_batches)
 
     def _renew(self, connection: sa.Connection) -> bool:
         own = _askers.c.holder == self._holder
-        return bool(connection.execute(_askers.update().where(own).values(lasting(connection, LASTS))).rowcount)
+        until = lasting(connection, self._sharing.lasts)
+        return bool(connection.execute(_askers.update().where(own).values(until)).rowcount)
 
     def _give_back(self, connection: sa.Connection, keys: Collection[str] | None) -> None:
         if keys is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import sqlalchemy as sa
@@ -15,18 +16,30 @@ from workbench.ledger.trouble import Trouble, trouble_of
 T = TypeVar("T")
 What = Literal["opened", "read", "written"]
 
-PATIENCE_SECONDS = 60.0
-"""How long a ledger that is locked or gone is waited for, from the moment that it is; then what came back is kept in a
-file beside it."""
-SAID_AFTER_SECONDS = 2.0
 _FIRST_WAIT_SECONDS = 0.05
 _LONGEST_WAIT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waits:
+    """How long a ledger that is locked or gone is waited for."""
+
+    seconds: float = 60.0
+    """From the moment that it is; then what came back is kept in a file beside it."""
+    said_after_seconds: float = 2.0
+    """When it is said that somebody waits, and for what."""
+    asleep_seconds: float = 10.0
+    """After so long PostgreSQL ends a transaction in which nothing happens; whoever began it does it again."""
+
+
+USUAL = Waits()
 
 
 class Patience:
     """Does again what a database refused, as long as that may help. From any thread."""
 
-    def __init__(self, ledger: str, *, is_file: bool) -> None:
+    def __init__(self, ledger: str, *, is_file: bool, waits: Waits = USUAL) -> None:
+        self._waits = waits
         self.waits_for = ""
         """What it is waiting for at this moment; empty: for nothing."""
         self._ledger = ledger
@@ -43,7 +56,7 @@ class Patience:
         """What `work` returns, which is called until the database lets it.
 
         Raises:
-            LedgerError: it would not help to try again, or `PATIENCE_SECONDS` have passed since the first that failed.
+            LedgerError: it would not help to try again, or it waited as long as it may since the first that failed.
         """
         wait = _FIRST_WAIT_SECONDS
         while True:
@@ -55,7 +68,7 @@ class Patience:
                 # A server that is not there when a run begins costs nothing: to wait would only hide the mistake.
                 may_pass = trouble.may_pass and not (what == "opened" and trouble.kind == "gone")
                 seconds = self._seconds_of_trouble(began) if may_pass else 0.0
-                if not may_pass or seconds >= PATIENCE_SECONDS or self._given_up.is_set():
+                if not may_pass or seconds >= self._waits.seconds or self._given_up.is_set():
                     self.waits_for = ""
                     raise self._error(trouble, what, seconds) from error
                 self._say(trouble, seconds)
@@ -76,11 +89,11 @@ class Patience:
 
     def _say(self, trouble: Trouble, seconds: float) -> None:
         with self._lock:
-            if self.waits_for or seconds < SAID_AFTER_SECONDS:
+            if self.waits_for or seconds < self._waits.said_after_seconds:
                 return
             self.waits_for = f"the ledger ({trouble.kind}: {trouble.said})"
         print(
-            f"{self._ledger}: waiting for the ledger, up to {PATIENCE_SECONDS:g} seconds: {trouble.said}; "
+            f"{self._ledger}: waiting for the ledger, up to {self._waits.seconds:g} seconds: {trouble.said}; "
             f"{trouble.advice}. An interrupt ends the wait.",
             flush=True,
         )

@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,6 @@ _OWN = 0o600
 _SECONDS_TO_CONNECT = 10
 _SECONDS_WITHOUT_AN_ANSWER = 30
 _SECONDS_TO_CHANGE_THE_JOURNAL = 2
-SECONDS_ASLEEP_IN_A_TRANSACTION = 10
-"""After so long the server ends a transaction in which nothing happens."""
 _POSTGRESQL_LOCK = 5_042_011_977
 """Whoever makes or changes the tables holds this advisory lock; any number that others are unlikely to use."""
 
@@ -179,8 +178,10 @@ _COLUMNS_SINCE = (
 )
 
 
-def open_engine(url: str | sa.URL) -> sa.Engine:
+def open_engine(url: str | sa.URL, *, asleep_seconds: float) -> sa.Engine:
     """The way to the database at this address; nothing is opened yet. `postgresql://` means psycopg 3.
+
+    `asleep_seconds` as in `Waits`.
 
     Raises:
         sqlalchemy.exc.ArgumentError: it is no address, or one of a database in memory.
@@ -191,7 +192,7 @@ def open_engine(url: str | sa.URL) -> sa.Engine:
     if address.get_backend_name() != "sqlite":
         engine = sa.create_engine(address, pool_pre_ping=True, connect_args=_patience_of_driver(address))
         if engine.dialect.name == "postgresql":
-            sa.event.listen(engine, "connect", _set_up_postgresql)
+            sa.event.listen(engine, "connect", partial(_set_up_postgresql, asleep_seconds))
         return engine
     if address.database in (None, "", ":memory:"):
         raise sa.exc.ArgumentError("a database in memory keeps nothing; name a file, as in sqlite:///ledger.sqlite")
@@ -314,12 +315,12 @@ def _patience_of_driver(address: sa.URL) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if name not in address.query}
 
 
-def _set_up_postgresql(connection: Any, _: object) -> None:
+def _set_up_postgresql(asleep_seconds: float, connection: Any, _: object) -> None:
     with connection.cursor() as cursor:
         # A table may be locked for hours: better to come back and say so than to wait where nothing can be said.
         cursor.execute(f"SET lock_timeout = {SECONDS_UNTIL_BUSY * 1000}")
         # Who falls asleep in a transaction would hold all others up; it finds its connection gone, and tries again.
-        cursor.execute(f"SET idle_in_transaction_session_timeout = {SECONDS_ASLEEP_IN_A_TRANSACTION * 1000}")
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {round(asleep_seconds * 1000)}")
     connection.commit()
 
 

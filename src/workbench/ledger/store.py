@@ -20,8 +20,10 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from workbench.definition.agent import Agent
+from workbench.definition.project import write_folder
 from workbench.errors import LedgerError
 from workbench.ledger.counts import known_counts
+from workbench.ledger.damage import naming_undecodable
 from workbench.ledger.file import (
     FOUND_COLUMNS,
     KEYS_A_QUERY,
@@ -34,11 +36,12 @@ from workbench.ledger.file import (
     reply_of,
 )
 from workbench.ledger.groups import GroupedWrites
-from workbench.ledger.patience import Patience
+from workbench.ledger.patience import USUAL, Patience, Waits
 from workbench.ledger.schema import attempts as _attempts
 from workbench.ledger.schema import bring_up_to_date, open_engine, workbench_of
 from workbench.ledger.schema import texts as _texts
-from workbench.ledger.unsaved import keep_unsaved, take_in, unsaved_of
+from workbench.ledger.unsaved import take_in, unsaved_of, write_unsaved
+from workbench.markup import counted
 from workbench.secrets import scrubber
 from workbench.trial.difference import Difference, Recorded, difference_between, names_of_parts, nearness
 from workbench.trial.trial import Reply, Trial, Usage
@@ -48,20 +51,23 @@ T = TypeVar("T")
 _ATTEMPTS_COMPARED = 200
 
 
-def open_ledger(where: str | Path | None = None) -> Ledger:
+def open_ledger(where: str | Path | None = None, *, waits: Waits = USUAL) -> Ledger:
     """The ledger at a path or SQLAlchemy URL; by default that of `WORKBENCH_LEDGER`, else `outputs/ledger.sqlite`.
+
+    The folder of a file is written where it is not there; see `write_folder`. `waits` says how long it is waited for
+    where it is locked or gone.
 
     Raises:
         LedgerError: it cannot be opened, or was written by a newer workbench.
     """
     address = ledger_address(where)
     if isinstance(address, str):
-        return Ledger(address)
+        return Ledger(address, waits)
     try:
-        address.parent.mkdir(parents=True, exist_ok=True)
+        write_folder(address.parent)
     except OSError as error:
         raise LedgerError(f"{address}: the folder of the ledger cannot be made: {error.strerror}") from error
-    return Ledger(sa.URL.create("sqlite", database=str(address)))
+    return Ledger(sa.URL.create("sqlite", database=str(address)), waits)
 
 
 def check_ledger(where: str | Path | None = None) -> None:
@@ -102,9 +108,9 @@ class _Item:
 class Ledger:
     """An open ledger; use as a context manager, or `close()` it."""
 
-    def __init__(self, url: str | sa.URL) -> None:
+    def __init__(self, url: str | sa.URL, waits: Waits = USUAL) -> None:
         try:
-            self._engine = open_engine(url)
+            self._engine = open_engine(url, asleep_seconds=waits.asleep_seconds)
         except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError) as error:
             raise LedgerError(
                 f"the ledger's address cannot be used: {error}; WORKBENCH_LEDGER takes a path or an SQLAlchemy URL"
@@ -115,7 +121,7 @@ class Ledger:
                 "PostgreSQL with pip install 'agent-workbench[postgres]'"
             ) from error
         self.name = self._engine.url.render_as_string(hide_password=True).removeprefix("sqlite:///")
-        self._patience = Patience(self.name, is_file=self._engine.dialect.name == "sqlite")
+        self._patience = Patience(self.name, is_file=self._engine.dialect.name == "sqlite", waits=waits)
         try:
             self._bring_up_to_date()
             self._take_in_unsaved()
@@ -148,8 +154,8 @@ class Ledger:
         """Returns when the attempt is on disk, and with it what `also` does, as in `transact`; what that returned.
 
         Raises:
-            LedgerError: it is not: the disk is full, or the database has been locked or gone for `PATIENCE_SECONDS`.
-                It is kept in a file beside the ledger then, if that can be written.
+            LedgerError: it is not: the disk is full, or the database has been locked or gone for longer than it is
+                waited for. It is kept in a file beside the ledger then, if that can be written.
         """
         result: T | None = await self._writes.add(_Item(trial=trial, agent=agent, work=also, committed=committed))
         return result
@@ -186,9 +192,9 @@ class Ledger:
             found: dict[str, Reply] = {}
             for start in range(0, len(wanted), KEYS_A_QUERY):
                 of_part = sa.and_(_attempts.c.key.in_(wanted[start : start + KEYS_A_QUERY]), _attempts.c.whole)
-                with _naming_undecodable(connection, of_part, self.name):
-                    rows = connection.execute(sa.select(*_FOUND).where(of_part).order_by(_attempts.c.id))
-                    found.update((row[2], reply_of(row, ledger=self.name)) for row in rows)
+                query = sa.select(*_FOUND).where(of_part).order_by(_attempts.c.id)
+                with naming_undecodable(connection, query, self.name):
+                    found.update((row[2], reply_of(row, ledger=self.name)) for row in connection.execute(query))
             return found
 
         return self.read(work)
@@ -232,7 +238,7 @@ class Ledger:
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
         """What `work` finds out in the tables of `schema.py`. It is called anew where the database went away in between
-        or was locked, for `PATIENCE_SECONDS` at most.
+        or was locked, as long as that is waited for.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -351,11 +357,11 @@ class Ledger:
         if not rows:
             return error
         try:
-            path = keep_unsaved(self._engine.url, rows, texts)
+            path = write_unsaved(self._engine.url, rows, texts)
         except OSError as also:
             return LedgerError(f"{error} (nor could they be kept in a file beside it: {also.strerror})")
         # Said here too, since nobody may be left to be told: an interrupt ends those who waited for this.
-        print(f"{self.name}: {len(rows)} attempts could not be written and are kept in {path}.", flush=True)
+        print(f"{self.name}: {counted(len(rows), 'attempt')} could not be written, kept in {path}.", flush=True)
         return LedgerError(f"{error}. What came back is kept in {path}, and the next run takes it in")
 
     def _text_of(self, agent: Agent) -> tuple[str, bytes]:
@@ -397,22 +403,6 @@ class _StillCommitting(Exception):
 
     def __str__(self) -> str:
         return "the server still holds a transaction whose connection broke"
-
-
-@contextmanager
-def _naming_undecodable(connection: sa.Connection, rows: sa.ColumnElement[bool], ledger: str) -> Iterator[None]:
-    """Says which row it was where one holds bytes that are no text."""
-    try:
-        yield
-    except sa.exc.OperationalError as error:
-        if "decode" not in str(error.orig).lower():
-            raise
-        for number in connection.scalars(sa.select(_attempts.c.id).where(rows).order_by(_attempts.c.id)).all():
-            try:
-                connection.execute(sa.select(*_FOUND).where(_attempts.c.id == number)).all()
-            except sa.exc.OperationalError:
-                raise damaged_row(ledger, number, "bytes that are no text") from None
-        raise
 
 
 def _sha256(text: bytes) -> str:

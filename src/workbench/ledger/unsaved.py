@@ -17,7 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from workbench.definition.project import project_folder
+from workbench.definition.project import project_folder, write_folder
 from workbench.ledger.file import unsaved_files
 from workbench.ledger.schema import attempts as _attempts
 from workbench.ledger.schema import one_after_the_other
@@ -31,14 +31,14 @@ def unsaved_of(address: sa.URL) -> list[Path]:
     return unsaved_files(*_where(address))
 
 
-def keep_unsaved(address: sa.URL, rows: Sequence[Row], texts: Mapping[str, bytes]) -> Path:
+def write_unsaved(address: sa.URL, rows: Sequence[Row], texts: Mapping[str, bytes]) -> Path:
     """Writes attempts into a file that only this user can read: the rows of two tables.
 
     Raises:
         OSError: nor can that be written.
     """
     folder, name = _where(address)
-    folder.mkdir(parents=True, exist_ok=True)
+    write_folder(folder)
     path = folder / f"{name}.unsaved-{uuid.uuid4().hex}.json"
     content = {"attempts": rows, "texts": {key: base64.b64encode(body).decode() for key, body in texts.items()}}
     beside = path.with_suffix(".part")

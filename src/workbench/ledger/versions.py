@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from workbench.definition.agent import Agent, parse_agent
+from workbench.ledger.damage import check_text, naming_undecodable
+from workbench.ledger.file import FOUND_COLUMNS, check_row, damaged_row, reply_of
 from workbench.ledger.schema import attempts, texts
 from workbench.ledger.store import Ledger
 
@@ -30,12 +33,86 @@ class TriedVersion:
     """What it was called in comparisons."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class FoundReply:
+    """What a version of an agent said to one message, or that it said nothing."""
+
+    sha256: str
+    """The version."""
+    key: str
+    at: str
+    endpoint: str
+    model: str
+    """The id that was asked for."""
+    effort: str | None
+    message: str
+    text: str
+    stop_reason: str | None
+    whole: bool
+
+
+def find_replies(ledger: Ledger, versions: Collection[str]) -> tuple[FoundReply, ...]:
+    """What these versions were asked and said, oldest first; of conversations the first message alone.
+
+    Raises:
+        LedgerError: the ledger cannot be read, or a row of these is not what was written.
+    """
+    columns = [attempts.c[name] for name in ("agent_sha256", "place", "request", "whole", *FOUND_COLUMNS)]
+    query = sa.select(*columns).where(attempts.c.agent_sha256.in_(list(versions))).order_by(attempts.c.id)
+
+    def work(connection: sa.Connection) -> Sequence[Any]:
+        with naming_undecodable(connection, query, ledger.name):
+            return connection.execute(query).all()
+
+    rows = ledger.read(work) if versions else ()
+    return tuple(reply for row in rows if (reply := _found_reply(row, ledger.name)) is not None)
+
+
+def _found_reply(row: Sequence[Any], ledger: str) -> FoundReply | None:
+    """What a row of these columns holds; `None` where more was sent than a prompt and one message."""
+    sha256, endpoint, request, whole, *rest = row
+    written = dict(zip(FOUND_COLUMNS, rest, strict=True))
+    if whole:
+        text = reply_of(rest, ledger=ledger).text
+    else:
+        check_row(rest, whole=False, ledger=ledger)
+        text = written["text"] or ""
+    asked = _request_of(request, written["id"], ledger)
+    messages = asked.get("messages") or [{}]
+    message = messages[0].get("content")
+    if len(messages) > 1 or not isinstance(message, str) or "frame" in asked or "tools" in asked:
+        return None
+    return FoundReply(
+        sha256=sha256,
+        key=written["key"],
+        at=written["at"],
+        endpoint=endpoint,
+        model=asked["model"],
+        effort=(asked.get("output_config") or {}).get("effort"),
+        message=message,
+        text=text,
+        stop_reason=written["stop_reason"],
+        whole=whole,
+    )
+
+
+def _request_of(text: str, number: int, ledger: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError):
+        found = None
+    if not isinstance(found, dict):
+        raise damaged_row(ledger, number, "request is no JSON")
+    return found
+
+
 def find_versions(ledger: Ledger, names: Collection[str]) -> tuple[TriedVersion, ...]:
     """The versions of the agents of these names that the ledger holds, the latest tried first, 200 at most.
 
     Raises:
-        LedgerError: the ledger cannot be read.
+        LedgerError: the ledger cannot be read, or the text of such a version is not what was written.
     """
+    read = sa.select(attempts.c.agent_sha256, attempts.c.at, attempts.c.variant)
     tried = (
         sa.select(
             attempts.c.agent_sha256,
@@ -57,8 +134,9 @@ def find_versions(ledger: Ledger, names: Collection[str]) -> tuple[TriedVersion,
     named = sa.select(attempts.c.agent_sha256, attempts.c.variant).distinct()
 
     def work(connection: sa.Connection) -> tuple[Sequence[Any], Sequence[Any]]:
-        rows = connection.execute(listed).all()
-        return rows, connection.execute(named.where(attempts.c.agent_sha256.in_([row[0] for row in rows]))).all()
+        with naming_undecodable(connection, read, ledger.name):
+            rows = connection.execute(listed).all()
+            return rows, connection.execute(named.where(attempts.c.agent_sha256.in_([row[0] for row in rows]))).all()
 
     rows, labels = ledger.read(work)
     variants: dict[str, list[str]] = {}
@@ -66,7 +144,7 @@ def find_versions(ledger: Ledger, names: Collection[str]) -> tuple[TriedVersion,
         variants.setdefault(sha256, []).append(variant)
     found = []
     for sha256, first_at, last_at, trials, body in rows:
-        agent = parse_agent(body)
+        agent = parse_agent(check_text(sha256, body, ledger=ledger.name))
         if agent.name in names:
             found.append(
                 TriedVersion(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +20,7 @@ from workbench.errors import SetupError
 from workbench.model.api import DEADLINE_SECONDS, STOPPED, Attempt, OnLimits, OnText
 from workbench.model.credentials import API_URL, has_credentials, own_server
 from workbench.model.failures import (
+    DEADLINE,
     describe_cause,
     kind_of,
     retry_after,
@@ -28,13 +29,15 @@ from workbench.model.failures import (
     was_never_sent,
     without_credentials,
 )
+from workbench.model.frames import load_frame
 from workbench.model.rate_limits import rate_limits
 from workbench.model.stream import Events, PartialReply, TooLarge, name_of, usage_of
 from workbench.model.tracing import tracer
-from workbench.trial.trial import Endpoint, Failure, Request
+from workbench.trial.trial import Endpoint, Failure, Request, json_format
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
+    from anthropic._response import AsyncResponseContextManager
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 120.0
@@ -61,6 +64,10 @@ def request_body(request: Request) -> dict[str, Any]:
         body["system"] = request.system
     if request.effort is not None:
         body["output_config"] = {"effort": request.effort}
+    if request.schema is not None:
+        body["output_config"] = {**body.get("output_config", {}), "format": json_format(request.schema)}
+    if request.tools:
+        body["tools"] = [dict(tool) for tool in request.tools]
     return body
 
 
@@ -77,7 +84,8 @@ async def open_anthropic(
     Raises:
         SetupError: the SDK finds the credentials unusable.
     """
-    async with _client(endpoint, connections, silence_seconds) as client:
+    # Beside the loop: to load the SDK takes a second, in which the replies that are coming elsewhere would stand still.
+    async with await asyncio.to_thread(_client, endpoint, connections, silence_seconds) as client:
         yield AnthropicModel(endpoint=endpoint, client=client, ending_seconds=ending_seconds)
 
 
@@ -101,7 +109,7 @@ def _client(endpoint: Endpoint, connections: int, silence_seconds: float) -> Asy
             timeout=timeout,
             http_client=anthropic.DefaultAsyncHttpxClient(transport=OfflineTransport.from_environment()),
         )
-    from workbench.model.wire import bound
+    from workbench.model.wire import bound, only_to
 
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
     # What the environment sets, keys and headers alike, is for the one address that it names: a variant's own server
@@ -119,7 +127,10 @@ def _client(endpoint: Endpoint, connections: int, silence_seconds: float) -> Asy
             default_headers={"accept-encoding": "identity"} | ({} if is_named else _no_headers_of_the_environment()),
             # A redirect would carry prompts to where nobody asked for them to go, and one call is one request.
             http_client=anthropic.DefaultAioHttpClient(
-                limits=limits, timeout=timeout, follow_redirects=False, event_hooks={"response": [bound]}
+                limits=limits,
+                timeout=timeout,
+                follow_redirects=False,
+                event_hooks={"request": [only_to(endpoint.base_url)], "response": [bound]},
             ),
         )
     except anthropic.AnthropicError as error:
@@ -163,11 +174,11 @@ class AnthropicModel:
         import anthropic
         import httpx2
 
-        progress = PartialReply(on_first_token=on_first_token)
+        so_far = PartialReply(on_first_token=on_first_token)
         try:
-            return await self._read(request, draw, progress, on_text, on_limits, deadline_seconds)
+            return await self._read(request, draw, so_far, on_text, on_limits, deadline_seconds)
         except asyncio.CancelledError:
-            return _broken(progress, STOPPED)
+            return _broken(so_far, STOPPED)
         except anthropic.APIStatusError as error:
             headers = error.response.headers
             if on_limits is not None:
@@ -175,64 +186,77 @@ class AnthropicModel:
             return Attempt(failure=status_failure(error), retry_after_seconds=retry_after(headers))
         except (anthropic.APITimeoutError, httpx2.TimeoutException) as error:
             return _broken(
-                progress,
-                _failure("unreachable" if was_never_sent(error) else "timeout", describe_cause(error), progress),
+                so_far,
+                _failure("unreachable" if was_never_sent(error) else "timeout", describe_cause(error), so_far),
             )
         except (anthropic.APIConnectionError, httpx2.TransportError) as error:
             kind = "unreachable" if was_never_sent(error) else kind_of(error, "connection")
-            return _broken(progress, _failure(kind, describe_cause(error), progress))
+            return _broken(so_far, _failure(kind, describe_cause(error), so_far))
         except TimeoutError:
             late = f"no complete reply within {deadline_seconds:g} seconds"
-            return _broken(progress, _failure("deadline", late, progress))
+            return _broken(so_far, _failure(DEADLINE, late, so_far))
         except TooLarge as error:
-            return _broken(progress, _failure("too_large", str(error), progress))
+            return _broken(so_far, _failure("too_large", str(error), so_far))
         except Exception as error:  # noqa: BLE001
             # Whatever else the SDK or what is beneath it makes of what came: the server's answer was none that a reply
             # could be read from, and the other trials go on.
-            return _broken(progress, _failure("malformed_stream", describe_cause(error), progress))
+            return _broken(so_far, _failure("malformed_stream", describe_cause(error), so_far))
 
     async def _read(
         self,
         request: Request,
         draw: int,
-        progress: PartialReply,
+        so_far: PartialReply,
         on_text: OnText | None,
         on_limits: OnLimits | None,
         deadline_seconds: float,
     ) -> Attempt:
-        call = self.client.messages.with_streaming_response.create(
-            **request_body(request), extra_headers={"x-workbench-draw": str(draw)}
+        named = {"x-workbench-draw": str(draw)}
+        call = (
+            self.client.messages.with_streaming_response.create(**request_body(request), extra_headers=named)
+            if request.frame is None
+            else self._in_frame(request, named)
         )
         async with asyncio.timeout(deadline_seconds) as deadline, call as response:
-            progress.request_id = name_of(response.headers.get("request-id") or response.headers.get("x-request-id"))
+            so_far.request_id = name_of(response.headers.get("request-id") or response.headers.get("x-request-id"))
             if on_limits is not None:
                 on_limits(rate_limits(response.headers))
             content_type = response.headers.get("content-type", "")
             if not content_type.lower().startswith("text/event-stream"):
                 beginning = await anext(response.iter_bytes(_QUOTED_BYTES), b"")  # and no more: it may have no end
-                return Attempt(failure=_not_a_stream(content_type, beginning, progress))
+                return Attempt(failure=_not_a_stream(content_type, beginning, so_far))
             events = Events()
             async for chunk in response.iter_bytes():
                 for event in events.complete_with(chunk):
-                    failure = progress.take(event, on_text)
+                    failure = so_far.take(event, on_text)
                     if failure is not None:
-                        return Attempt(
-                            reply=progress.partial(), failure=replace(failure, message=shown(failure.message))
-                        )
-                if progress.stop_reason is not None:
+                        return Attempt(reply=so_far.partial(), failure=replace(failure, message=shown(failure.message)))
+                if so_far.stop_reason is not None:
                     # The reply is complete and paid. What the stream still says is waited for, but not for long: a
                     # server that keeps the connection open must not keep the trial.
                     soon = asyncio.get_running_loop().time() + self.ending_seconds
                     deadline.reschedule(soon if (at := deadline.when()) is None else min(at, soon))
-        if progress.stop_reason is None:
-            return _broken(progress, _failure("broken_stream", "the stream ended before the model did", progress))
-        return Attempt(reply=progress.partial())
+        if so_far.stop_reason is None:
+            return _broken(so_far, _failure("broken_stream", "the stream ended before the model did", so_far))
+        return Attempt(reply=so_far.partial())
+
+    def _in_frame(self, request: Request, headers: Mapping[str, str]) -> AsyncResponseContextManager[Any]:
+        """As the program would send it: its body holds more than the SDK has names for."""
+        frame = load_frame(request.frame) if request.frame is not None else None
+        assert frame is not None
+        body = frame.body_of(request)
+        first = {name: body.pop(name) for name in ("model", "max_tokens", "messages", "stream")}
+        return self.client.messages.with_streaming_response.create(
+            **first, extra_body=body, extra_headers={**frame.headers, **headers}, extra_query={"beta": "true"}
+        )
 
     async def count(self, request: Request) -> int | None:
         """The tokens of this request as the endpoint counts them, which costs nothing; `None`: it does not count."""
         import anthropic
         import httpx2
 
+        if request.frame is not None:
+            return None  # what a ledger or a record tells of it is its size
         body = {name: value for name, value in request_body(request).items() if name not in ("max_tokens", "stream")}
         try:
             counted = await self.client.messages.count_tokens(**body, timeout=CONNECT_SECONDS)
@@ -242,24 +266,24 @@ class AnthropicModel:
         return usage_of({"input_tokens": getattr(counted, "input_tokens", None)}).input_tokens or None
 
 
-def _not_a_stream(content_type: str, body: bytes, progress: PartialReply) -> Failure:
+def _not_a_stream(content_type: str, body: bytes, so_far: PartialReply) -> Failure:
     found = without_credentials(body.decode("utf-8", "replace"))
     what = shown(content_type) or "no content type"
     return Failure(
         type="not_a_stream",
         message=f"the server answered 200 with {what} instead of a stream: {found!r}",
         status=200,
-        request_id=progress.request_id,
+        request_id=so_far.request_id,
     )
 
 
-def _failure(kind: str, message: str, progress: PartialReply) -> Failure:
-    return Failure(type=kind, message=message, request_id=progress.request_id)
+def _failure(kind: str, message: str, so_far: PartialReply) -> Failure:
+    return Failure(type=kind, message=message, request_id=so_far.request_id)
 
 
-def _broken(progress: PartialReply, failure: Failure) -> Attempt:
+def _broken(so_far: PartialReply, failure: Failure) -> Attempt:
     """What had come, and why no more did. A reply that was complete is one, and is paid: what broke came after it."""
-    partial = progress.partial()
-    if progress.stop_reason is not None:
+    partial = so_far.partial()
+    if so_far.stop_reason is not None:
         return Attempt(reply=partial)
     return Attempt(reply=partial if partial.model or partial.text else None, failure=failure)

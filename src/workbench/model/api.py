@@ -54,6 +54,9 @@ class Model(Protocol):
     ) -> Attempt:
         """Asks once, and never raises for what the other side says or does: that is the attempt's `failure`.
 
+        What it raises all the same is a trial that failed as "raised", and a `SetupError` ends the variant, by name:
+        it says that this endpoint cannot be asked with what is set.
+
         `draw` tells apart the attempts at one request. The three `on_...` are called in this event loop while the
         reply comes: with each piece of text, when the model has begun, and with rate limits that the server tells.
         What was sent may cost more than one request of the API (a program that runs tools): the usage of the reply

@@ -12,19 +12,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from workbench.definition.agent import Agent
-from workbench.errors import LedgerError, WorkbenchError
+from workbench.errors import LedgerError, SetupError, WorkbenchError
 from workbench.ledger.budget.reservation import Budget, Reservation, used_up
 from workbench.ledger.leases import Leases
+from workbench.ledger.paid import paid_of
 from workbench.ledger.store import Ledger
+from workbench.markup import counted
 from workbench.model.api import DEADLINE_SECONDS, STOPPED, Attempt, Model, OnText
+from workbench.model.checked import checked_attempt
+from workbench.model.failures import DEADLINE, NOT_SET_UP, shown
 from workbench.model.limiter import Limiter, family_of
 from workbench.model.retrying import STREAMS, EndsVariant, Retry, is_overload
-from workbench.model.tracing import describe_settled, tracer, trial_span
+from workbench.model.tracing import describe_error, describe_paid, describe_settled, tracer, trial_span
 from workbench.model.warming import Turn, Warming
+from workbench.trial.paid import Paid
 from workbench.trial.trial import Endpoint, Failure, Trial, Usage
 
 NO_TOKENS = Usage(input_tokens=0, output_tokens=0)
@@ -124,24 +129,35 @@ class Asker:
             BudgetError: its worst case does not fit beside what is spent.
         """
         if self._tracer is None:
-            return await self._tried(trial, agent, on_text, on_retry)
+            return await self._tried(trial, agent, on_text, on_retry, [])
+        paid: list[Paid] = []
         with trial_span(self._tracer, trial) as span:
             try:
-                settled = await self._tried(trial, agent, on_text, on_retry)
+                settled = await self._tried(trial, agent, on_text, on_retry, paid)
+                describe_settled(span, settled)
             except EndsVariant as ends:
                 describe_settled(span, ends.trial)
                 raise
-            describe_settled(span, settled)
+            except WorkbenchError as error:
+                describe_error(span, error)
+                raise
+            finally:
+                describe_paid(span, sum(paid, Paid()))
         return settled
 
-    async def _tried(self, trial: Trial, agent: Agent, on_text: OnText | None, on_retry: OnRetry | None) -> Trial:
+    async def _tried(
+        self, trial: Trial, agent: Agent, on_text: OnText | None, on_retry: OnRetry | None, paid: list[Paid]
+    ) -> Trial:
+        """`paid` gets what each attempt took."""
         began = time.monotonic()
         clock = _Clock(self._deadline_seconds)
         limiter = self._limiter(trial)
         settled = trial  # with what its last attempt left; nothing yet
         attempts = 0
+        failed: list[str] = []
         while True:
             attempts += 1
+            gone = clock.seconds
             try:
                 attempt = await self._attempt(trial, on_text, clock)
             except asyncio.CancelledError:
@@ -154,14 +170,20 @@ class Asker:
                 is_late = settled.failure is not None and not self.is_ending
                 return settled if is_late else settled.replace(failure=STOPPED)
 
+            if attempt.failure is not None and attempt.failure.type == DEADLINE:
+                attempt = replace(attempt, failure=replace(attempt.failure, message=self._why_late(gone, failed)))
             # Each attempt is made from the trial itself: nothing of one that failed may stay with the next.
             reply = replace(attempt.reply, attempts=attempts) if attempt.reply and attempts > 1 else attempt.reply
             settled = trial.replace(reply=reply, failure=attempt.failure)
+            paid.append(paid_of(settled))
             try:
                 await self._write(settled, agent)
             except LedgerError as error:
                 # The reply is paid for and only here: it travels with the error.
                 raise LedgerError(str(error), unsaved=(settled,)) from error
+            except asyncio.CancelledError:
+                # It is on its way to the disk, or to a file beside the ledger, whoever waits for that or not.
+                return settled
             if settled.failure is None or settled.failure.type == STOPPED.type:
                 return settled
 
@@ -178,6 +200,7 @@ class Asker:
                     raise nobody
                 return settled
 
+            failed.append(settled.failure.type)
             if on_retry is not None:
                 on_retry(settled.failure, wait)
             try:
@@ -235,7 +258,7 @@ class Asker:
     ) -> Attempt:
         usage: Usage | None = None
         try:
-            attempt = await self._models[trial.endpoint].ask(
+            said: object = await self._models[trial.endpoint].ask(
                 trial.request,
                 draw=trial.draw,
                 on_text=on_text,
@@ -243,20 +266,35 @@ class Asker:
                 on_limits=self._limiter(trial).told,
                 deadline_seconds=clock.seconds_left,
             )
+            attempt = checked_attempt(said)
             usage = NO_TOKENS if _is_free(attempt) else attempt.reply.usage if attempt.reply else None
             return attempt
         except asyncio.CancelledError:
             # A way to a model that keeps nothing when it is cancelled: it may have cost its worst case.
             return Attempt(failure=STOPPED)
+        except SetupError as error:
+            return Attempt(failure=Failure(type=NOT_SET_UP, message=shown(str(error))))  # for its variant: see `Retry`
+        except Exception as error:  # noqa: BLE001 - a way to a model that somebody else wrote, and whatever it raises
+            return Attempt(failure=Failure(type="raised", message=shown(f"{type(error).__name__}: {error}")))
         finally:
             # However it ended, also by an exception: what stays reserved would be missing to everybody else.
             if self._budget is not None and reservation is not None:
                 self._budget.settle(reservation, usage)
 
+    def _why_late(self, gone: float, failed: Sequence[str]) -> str:
+        """Names the deadline that was set: the model knows only what was left of it."""
+        late = f"no complete reply within {self._deadline_seconds:g} seconds"
+        if not failed:
+            return late
+        names = ", ".join(dict.fromkeys(failed))
+        return f"{late}: {gone:.1f} of them went by in {counted(len(failed), 'attempt')} before ({names}) and the waits"
+
     def _limiter(self, trial: Trial) -> Limiter:
         limited = (trial.endpoint, family_of(trial.request.model))
         if limited not in self._limiters:
-            self._limiters[limited] = Limiter(self._most, longest_pause_seconds=self._retry.longest_seconds)
+            self._limiters[limited] = Limiter(
+                self._most, first=self._retry.first_at_once, longest_pause_seconds=self._retry.longest_seconds
+            )
         return self._limiters[limited]
 
     async def _write(self, settled: Trial, agent: Agent) -> None:

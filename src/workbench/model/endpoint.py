@@ -7,7 +7,7 @@ from typing import Literal
 
 from workbench.errors import SetupError
 from workbench.model.api import Model
-from workbench.model.credentials import API_URL, has_credentials, own_server
+from workbench.model.credentials import API_URL, OPENAI_URL, chat_address, has_credentials, own_server
 from workbench.trial.catalogue import OFFLINE_BASE_URL
 from workbench.trial.trial import Endpoint
 
@@ -36,6 +36,19 @@ def choose_endpoint(live: bool | None = None) -> Endpoint:
     return Endpoint(kind="offline", base_url=OFFLINE_BASE_URL)
 
 
+def chat_endpoint(base_url: str = OPENAI_URL) -> Endpoint:
+    """A server that speaks the chat completions API, for `Variant(endpoint=...)` or `Judge(endpoint=...)`: OpenAI, or
+    the root of another, such as http://127.0.0.1:8080/v1 of llama.cpp.
+
+    The key is taken from `OPENAI_API_KEY` and sent to the address that `OPENAI_BASE_URL` names (OpenAI, where none is
+    named) and to no other.
+
+    Raises:
+        SetupError: it is no address of a server.
+    """
+    return Endpoint(kind="chat", base_url=chat_address(base_url))
+
+
 def endpoint_at(base_url: str) -> Endpoint:
     """The endpoint that a ledger or a record names by its address."""
     kind: Literal["offline", "live", "server"] = "server"
@@ -62,6 +75,10 @@ def open_model(endpoint: Endpoint, *, connections: int = 8) -> AbstractAsyncCont
     Raises:
         SetupError: the credentials cannot be used.
     """
+    if endpoint.kind == "chat":
+        from workbench.model.chat import open_chat
+
+        return open_chat(endpoint, connections=connections)
     from workbench.model.anthropic import open_anthropic  # a run of which everything is answered asks nobody
 
     return open_anthropic(endpoint, connections=connections)

@@ -7,25 +7,35 @@ import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from workbench.key_forms import is_everybodys, is_name
 from workbench.secrets import without_secrets
 from workbench.trial.trial import Failure
 
 if TYPE_CHECKING:
     from anthropic import APIStatusError
 
-SPEND_LIMITS = ("enforced_spend_limit_reached", "contract_spend_limit_reached")
-"""Error codes that the API sends with 429, though no waiting helps."""
+SPEND_LIMITS = ("enforced_spend_limit_reached", "contract_spend_limit_reached", "insufficient_quota")
+"""Error codes that come with 429, though no waiting helps; the last is OpenAI's."""
 
-_SECRET_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_IDENTITY_TOKEN")
+DEADLINE = "deadline"
+"""The type of the failure of a request that took longer than it may."""
+NOT_SET_UP = "not_set_up"
+"""The type of the failure of a way to a model that cannot work with what is set."""
+
+_SECRET_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_IDENTITY_TOKEN", "OPENAI_API_KEY")
+_SHORTEST_ANYWHERE = 6
+"""Characters; a shorter key may be part of a word or a number."""
 _LONGEST_MESSAGE = 500
+_MOST_LINES = 8
 _LONGEST_READ = 4 * _LONGEST_MESSAGE
 """So much of what a server says is looked through for credentials, which takes time."""
 
 _OURS = frozenset(
-    {"unreachable", "connection", "timeout", "deadline", "broken_stream", "malformed_stream", "not_a_stream", "stopped"}
-    | {"too_large", "redirected", "not_decodable"}
+    {"unreachable", "connection", "timeout", DEADLINE, "broken_stream", "malformed_stream", "not_a_stream", "stopped"}
+    | {"too_large", "redirected", "not_decodable", "raised", "not_an_attempt", "another_host", NOT_SET_UP}
 )
 _TYPE = re.compile(r"(?!batch_)[a-z][a-z0-9_]{0,59}")
 
@@ -76,10 +86,26 @@ def shown(text: str) -> str:
     return without_credentials(text[:_LONGEST_READ])[:_LONGEST_MESSAGE]
 
 
+def first_lines(trouble: bytes) -> str:
+    """What a program said before it ended: its first lines, without credentials. The last ones might begin in the midst
+    of a credential, of which what is left looks like none."""
+    lines = trouble[:_LONGEST_READ].decode("utf-8", "replace").strip().splitlines()
+    return shown("\n".join(lines[:_MOST_LINES])) or "nothing"
+
+
 def describe_cause(error: BaseException) -> str:
     """What was wrong beneath an error of the SDK, which itself says little more than that there was one."""
     cause = error.__cause__ or error
-    return shown(f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__)
+    said = _without_transports_note(str(cause))
+    return shown(f"{type(cause).__name__}: {said}" if said else type(cause).__name__)
+
+
+def _without_transports_note(said: str) -> str:
+    """As aiohttp tells why there was no connection, without a note of its own before it, which means nothing to a
+    reader: `... ssl:default [why]`."""
+    where, _, rest = said.partition(" ssl:")
+    note, bracket, why = rest.partition(" [")
+    return f"{where}: {why[:-1]}" if bracket and " " not in note and why.endswith("]") else said
 
 
 def kind_of(error: BaseException | None, otherwise: str) -> str:
@@ -103,8 +129,23 @@ def was_never_sent(error: BaseException | None) -> bool:
 
 
 def without_credentials(text: str) -> str:
-    """A server may repeat the key that it refuses, however short; failures are stored and shown."""
+    """The text without the keys of this process, for a server may repeat the one that it refuses.
+
+    A key that looks like one goes wherever it is; one that is a word, or shorter than `_SHORTEST_ANYWHERE`, where it
+    stands alone as a value does: in quotes or brackets, or behind a colon, an equals sign or the name of a scheme.
+    "ollama", as many set it for a server that wants no key, is a name in most of what such a server says.
+    """
     for name in _SECRET_VARIABLES:
         if secret := os.environ.get(name, "").strip():
-            text = text.replace(secret, f"[{name}]")
+            text = _where_it_is_one(secret).sub(f"[{name}]", text)
     return without_secrets(text)
+
+
+@lru_cache(maxsize=16)
+def _where_it_is_one(secret: str) -> re.Pattern[str]:
+    if len(secret) >= _SHORTEST_ANYWHERE and not is_everybodys(secret) and not is_name(secret):
+        return re.compile(re.escape(secret))
+    return re.compile(
+        rf"""(?:(?<=["'`(<\[:=])|(?<=[:=]\s)|(?<=\b[Bb]earer\s)|(?<=\b[Kk]ey\s)){re.escape(secret)}"""
+        r"""(?=["'`)>\],;]|[.!?]*(?:\s|\Z))"""
+    )

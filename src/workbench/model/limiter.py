@@ -15,8 +15,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from workbench.model.rate_limits import RateLimit
+from workbench.model.retrying import FIRST_AT_ONCE
 
-FIRST_LIMIT = 32
 SHRINK = 0.7
 NEARLY_REACHED = 0.05
 """The share of a rate limit that is left when we wait for its reset instead of running into it."""
@@ -32,10 +32,12 @@ def family_of(model: str) -> str:
 class Limiter:
     """The requests of one model family. Used in one event loop; `limit` and `reason` may be read from anywhere."""
 
-    def __init__(self, most: int, *, longest_pause_seconds: float = LONGEST_PAUSE_SECONDS) -> None:
+    def __init__(
+        self, most: int, *, first: int = FIRST_AT_ONCE, longest_pause_seconds: float = LONGEST_PAUSE_SECONDS
+    ) -> None:
         self.most = most
         self._longest_pause_seconds = longest_pause_seconds
-        self.limit = float(min(most, FIRST_LIMIT))
+        self.limit = float(min(most, first))
         self.in_flight = 0
         self.answered_at = float("-inf")
         self._shrunk_because = self._paused_because = ""

@@ -18,8 +18,11 @@ from dataclasses import dataclass, field
 
 from workbench.errors import SetupError
 from workbench.model.api import Attempt
-from workbench.model.failures import SPEND_LIMITS
+from workbench.model.failures import NOT_SET_UP, SPEND_LIMITS
 from workbench.trial.trial import Endpoint, Failure, Trial
+
+FIRST_AT_ONCE = 32
+"""So many requests are in flight before the first reply says how the server is."""
 
 _OVERLOAD = frozenset({"overloaded_error", "rate_limit_error", "api_error", "timeout_error"})
 _NO_SERVER = frozenset({"unreachable", "connection", "timeout", "broken_stream", "malformed_stream"})
@@ -28,13 +31,13 @@ _MOST_GROWTHS = 60
 """A power of more would not be a number; by then every wait is the longest."""
 
 _ADVICE = {
-    401: "check ANTHROPIC_API_KEY (or the profile) for this address",
+    401: "check {key} for this address",
     402: "check the account's credit",
 }
 _ADVICE_FOR_VARIANT = {
     400: "the request of task {task!r} is not accepted as it is",
     403: "the key may not use this model or workspace",
-    404: "check the model id {model!r} and ANTHROPIC_BASE_URL",
+    404: "check the model id {model!r} and {address}",
 }
 _ADVICE_FOR_BATCHES = {
     400: "it does not accept the batch as it is",
@@ -71,6 +74,8 @@ class Retry:
     """How long one trial goes on trying while the server is there but overloaded."""
     patience_without_server_seconds: float = 60.0
     """The same while it cannot be reached."""
+    first_at_once: int = FIRST_AT_ONCE
+    """How many requests to a family of models are in flight before the first of them was answered."""
     worth_it: frozenset[int] = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
     """The statuses after which another try may help; the types of failures without a status are known here."""
     ends_run: Mapping[int, str] = field(default_factory=lambda: _ADVICE)
@@ -105,12 +110,14 @@ class Retry:
         found = f"{endpoint.label} answered {failure.status} {failure.type}: {failure.message}"
         if failure.type in SPEND_LIMITS:
             return SetupError(f"{found}; waiting does not help: raise the limit, then run the same again")
+        if trial is not None and failure.type == NOT_SET_UP:
+            return EndsVariant(f"{endpoint.label}: {failure.message}. {self.what_stays}", trial=trial)
         status = failure.status or 0
         if status in self.ends_run:
-            return SetupError(f"{found}; {self.ends_run[status]}. {self.what_stays}")
+            return SetupError(f"{found}; {self.ends_run[status].format(**_named(endpoint))}. {self.what_stays}")
         if trial is None or status not in self.ends_variant:
             return None
-        advice = self.ends_variant[status].format(task=trial.task_id, model=trial.request.model)
+        advice = self.ends_variant[status].format(task=trial.task_id, model=trial.request.model, **_named(endpoint))
         return EndsVariant(f"{found}; {advice}. {self.what_stays}", trial=trial)
 
     def why_nobody_is_there(self, failure: Failure, endpoint: Endpoint) -> SetupError | None:
@@ -118,9 +125,16 @@ class Retry:
         if failure.type != "unreachable":
             return None
         return SetupError(
-            f"{endpoint.base_url} cannot be reached: {failure.message}; check the network and ANTHROPIC_BASE_URL. "
-            f"{self.what_stays}"
+            f"{endpoint.base_url} cannot be reached: {failure.message}; check the network and "
+            f"{_named(endpoint)['address']}. {self.what_stays}"
         )
+
+
+def _named(endpoint: Endpoint) -> dict[str, str]:
+    """What is set for this way to a model, as advice names it."""
+    if endpoint.kind == "chat":
+        return {"key": "OPENAI_API_KEY and OPENAI_BASE_URL", "address": "the address of its chat_endpoint"}
+    return {"key": "ANTHROPIC_API_KEY (or the profile)", "address": "ANTHROPIC_BASE_URL"}
 
 
 STREAMS = Retry()

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from jiter import from_json
 
-from workbench.model.failures import type_of_server
-from workbench.trial.trial import Failure, Reply, Usage, shared
+from workbench.model.failures import shown, type_of_server
+from workbench.trial.trial import TOOL_USES, Failure, Reply, Usage, shared
 
 MOST_TEXT = 16_000_000
 """Characters of one reply; no model writes as many."""
@@ -25,6 +25,8 @@ _MOST_TOKENS = 10**9
 """No request has as many; a larger number is none."""
 _LONGEST_NAME = 200
 _MOST_DETAILS = 20_000
+_MOST_USES = 20
+"""Tool calls of one reply that are kept where all of them are too long."""
 _NO_USAGE = "no usage"
 """Stands for the input where something else was told in the place of a usage: a number of nothing."""
 
@@ -48,6 +50,8 @@ class PartialReply:
         self._has_ended = False
         self._stop_details: Mapping[str, Any] | None = None
         self._model = ""
+        self._tool_uses: list[tuple[str, Any, list[str]]] = []
+        """By call: the tool, the input that its block began with, and the pieces of JSON that came after it."""
         self._usage: dict[str, Any] = {}
         self._output_is_final = False
         self._began = time.perf_counter()
@@ -65,7 +69,7 @@ class PartialReply:
             if kind == "message_stop":
                 self._has_ended = True
             elif kind != "ping":
-                _log.info("ignored after the end of reply %s: %.200s", self.request_id, event)
+                self.note_late(event)
             return None
         if kind == "content_block_delta":
             if self._first is None:
@@ -75,10 +79,14 @@ class PartialReply:
             delta = _mapping(event.get("delta"))
             if delta.get("type") == "text_delta":
                 self._add(delta.get("text"), on_text)
+            elif delta.get("type") == "input_json_delta" and self._tool_uses:
+                self._add_input(delta.get("partial_json"))
         elif kind == "content_block_start":
             block = _mapping(event.get("content_block"))
             if block.get("type") == "text":
                 self._add(block.get("text") or "", on_text)
+            elif block.get("type") == "tool_use":
+                self._tool_uses.append((name_of(block.get("name")) or "", block.get("input"), []))
         elif kind == "message_start":
             message = _mapping(event.get("message"))
             self._model = name_of(message.get("model")) or ""
@@ -98,6 +106,11 @@ class PartialReply:
             raise ValueError("an event without a type")
         return None
 
+    def note_late(self, said: Any) -> None:
+        """Notes in the log what came after the end of the reply and is no part of it: its beginning, without keys."""
+        if _log.isEnabledFor(logging.INFO):
+            _log.info("ignored after the end of reply %s: %s", self.request_id, shown(str(said)))
+
     def partial(self) -> Reply:
         """The reply as far as it has come. Output tokens are unknown until the stream says them at its end."""
         now = time.perf_counter()
@@ -107,7 +120,10 @@ class PartialReply:
         return Reply(
             text="".join(self._pieces),
             stop_reason=shared(self.stop_reason),
-            stop_details=self._stop_details,
+            stop_details=details_with_tools(
+                self._stop_details,
+                [(name, _input_of(pieces) or began) for name, began, pieces in self._tool_uses],
+            ),
             model=shared(self._model),
             usage=usage_of(usage),
             request_id=self.request_id,
@@ -127,6 +143,14 @@ class PartialReply:
         self._pieces.append(text)
         if on_text is not None:
             on_text(text)
+
+    def _add_input(self, piece: Any) -> None:
+        if not isinstance(piece, str):
+            raise ValueError(f"{type(piece).__name__} where the input of a tool should be")
+        self._characters += len(piece)
+        if self._characters > MOST_TEXT:
+            raise TooLarge(f"a reply of more than {MOST_TEXT:,} characters")
+        self._tool_uses[-1][2].append(piece)
 
     def _end(self, delta: Mapping[str, Any], usage: Any) -> None:
         if self.stop_reason is None:
@@ -196,6 +220,32 @@ def details_of(said: Any) -> Mapping[str, Any] | None:
     return said if len(kept) <= _MOST_DETAILS else None
 
 
+def details_with_tools(
+    details: Mapping[str, Any] | None, called: Sequence[tuple[str, Any]]
+) -> Mapping[str, Any] | None:
+    """The details of a stop, with the tools that were called (name, input) where any was. An input that is no object
+    or cannot be kept is an empty one; where all are too long together, the texts in them are cut."""
+    if not called:
+        return details
+    uses = [{"name": name, "input": found if details_of(found) is not None else {}} for name, found in called]
+    kept = details_of({**(details or {}), TOOL_USES: uses})
+    if kept is None:
+        kept = details_of({TOOL_USES: [{**use, "input": _cut(use["input"])} for use in uses[:_MOST_USES]]})
+    return kept if kept is not None else {TOOL_USES: [{"name": use["name"], "input": {}} for use in uses[:_MOST_USES]]}
+
+
+def _cut(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {name[:_LONGEST_NAME]: value[:_LONGEST_NAME] for name, value in found.items() if isinstance(value, str)}
+
+
+def _input_of(pieces: Sequence[str]) -> Any:
+    """The input of a tool whose JSON came in pieces; `None` where it is cut off, or none."""
+    try:
+        return readable_json("".join(pieces).encode()) if pieces else None
+    except ValueError:
+        return None
+
+
 def _mapping(said: Any) -> Mapping[str, Any]:
     if not isinstance(said, dict):
         raise ValueError(f"{type(said).__name__} where an object should be")
@@ -205,7 +255,11 @@ def _mapping(said: Any) -> Mapping[str, Any]:
 class Events:
     """Server-sent events as their JSON data. Lines end in LF or CRLF only: U+2028 may stand inside the data."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ends: bytes = b"") -> None:
+        """`ends`: data that is no JSON, and says that nothing comes after it."""
+        self._ends = ends
+        self.has_ended = False
+        """Whether that has come."""
         self._line: list[bytes] = []  # the pieces of one that has not ended; joined once, however many they are
         self._data: list[bytes] = []
         self._waiting = 0
@@ -218,17 +272,22 @@ class Events:
             TooLarge: one has more than `MOST_EVENT_BYTES`.
         """
         self._waiting += len(chunk)
-        head, *lines = chunk.split(b"\n")
-        self._line.append(head)
-        for following in lines:
-            line = b"".join(self._line).removesuffix(b"\r")
-            self._line = [following]
+        *lines, rest = chunk.split(b"\n")
+        if lines and self._line:
+            lines[0] = b"".join((*self._line, lines[0]))
+            self._line = []
+        if rest:
+            self._line.append(rest)
+        for line in lines:
+            line = line.removesuffix(b"\r")
             if line.startswith(b"data:"):
                 self._data.append(line[5:].removeprefix(b" "))
             elif not line:
                 data, self._data = b"\n".join(self._data), []
-                self._waiting = len(following)
-                if data:
+                self._waiting = len(rest)
+                if data and data == self._ends:
+                    self.has_ended = True
+                elif data:
                     yield readable_json(data)
         if self._waiting > MOST_EVENT_BYTES:
             raise TooLarge(f"an event of more than {MOST_EVENT_BYTES:,} bytes")

@@ -23,7 +23,8 @@ MOST_FAILURES = 3
 class Warming:
     """For each (model, persona), whether its cache entry is there to be read. Used in one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest_seconds: float = LONGEST_SECONDS) -> None:
+        self._longest_seconds = longest_seconds
         self.waiting = 0
         """How many requests wait for the first token of another."""
         self._warm: set[tuple[str, str]] = set()
@@ -34,7 +35,8 @@ class Warming:
     async def turn(self, request: Request) -> AsyncIterator[Turn]:
         """Waits while another request with this persona goes ahead; one that fails makes way for the next."""
         persona = (request.model, request.system)
-        turn = Turn(partial(self._make_way, persona) if await self._goes_ahead(persona) else None)
+        make_way = partial(self._make_way, persona) if await self._goes_ahead(persona) else None
+        turn = Turn(make_way, self._longest_seconds)
         try:
             yield turn
         finally:
@@ -65,14 +67,15 @@ class Warming:
 class Turn:
     """One request among those with the same persona; it may be the one that goes ahead."""
 
-    def __init__(self, make_way: Callable[[bool], None] | None) -> None:
+    def __init__(self, make_way: Callable[[bool], None] | None, longest_seconds: float) -> None:
         self._make_way = make_way
+        self._longest_seconds = longest_seconds
         self._timer: asyncio.TimerHandle | None = None
 
     def sent(self) -> None:
-        """From now on the others wait for `LONGEST_SECONDS` at most."""
+        """From now on the others do not wait for longer than they may."""
         if self._make_way is not None:
-            self._timer = asyncio.get_running_loop().call_later(LONGEST_SECONDS, self.ended)
+            self._timer = asyncio.get_running_loop().call_later(self._longest_seconds, self.ended)
 
     def first_token_came(self) -> None:
         self._let_others_go(has_begun=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import EstimateOnly, PlanError, ReplayMiss, SetupError
 from workbench.model.endpoint import choose_endpoint
+from workbench.model.tracing import trace_settled, tracer
 from workbench.runs.estimate_only import is_estimate_only
 from workbench.runs.plan import refuse_half_characters
 from workbench.runs.runner import known_trials
@@ -67,8 +68,10 @@ def answer_reply(
     found = planned if mode == "fresh" else known_trials([planned], ledger)[0]
     if found.reply is None:
         if mode == "replay":
-            raise _miss(found, ledger)
+            raise replay_miss(found, ledger)
         found = _asked(found, run, settings)
+    if found.from_ledger and (traces := tracer()) is not None:
+        trace_settled(traces, found, found.paid)
     return replace(run, follow_ups=(*run.follow_ups, found))
 
 
@@ -129,7 +132,8 @@ def _refuse_elsewhere(endpoint: Endpoint) -> None:
         )
 
 
-def _miss(trial: Trial, ledger: Ledger | str | Path | None) -> ReplayMiss:
+def replay_miss(trial: Trial, ledger: Ledger | str | Path | None) -> ReplayMiss:
+    """What a replay raises that needs this trial, which the ledger does not hold: it says what comes nearest."""
     from workbench.ledger.store import opened_ledger
 
     with opened_ledger(ledger) as opened:

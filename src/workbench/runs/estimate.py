@@ -14,13 +14,13 @@ from pathlib import Path
 
 from workbench.ledger.budget.worst_case import cache_time, most_of, prompt_bytes
 from workbench.ledger.store import Ledger, opened_ledger
-from workbench.markup import html
+from workbench.markup import counted, html, notebook_html
 from workbench.model.endpoint import open_model
 from workbench.model.loop import Started
 from workbench.runs.plan import CONCURRENCY, Plan
 from workbench.runs.settings import Mode, RunSettings
 from workbench.runs.who_answers import trials_here
-from workbench.statistics.power import PlannedPower, pilot_variances
+from workbench.statistics.power import FEWEST_COMPARED, MEASURES, PlannedPower, fewest_tasks, pilot_variances
 from workbench.trial.catalogue import Price, find_price
 from workbench.trial.graded import grade_trial
 from workbench.trial.trial import Endpoint, Reply, Request, Trial, Usage, Via
@@ -32,15 +32,19 @@ EXPECTED_OUTPUT_TOKENS = 1_500
 EXPECTED_TOKENS_PER_SECOND = 60.0
 EXPECTED_SECONDS_TO_FIRST_TOKEN = 2.0
 _TABLE = """\
-<table class="tex2jax_ignore mathjax_ignore">
+{% macro style(cell) %}{% if cell is long %} style="overflow-wrap: anywhere"{% endif %}{% endmacro %}
+<table style="overflow-wrap: normal">
 <caption>Estimate: nothing is spent yet</caption>
 <tbody>
 {% for what, much in rows %}
-<tr><th scope="row">{{ what }}</th><td>{{ much }}</td></tr>
+<tr><th scope="row"{{ style(what) }}>{{ what }}</th><td{{ style(much) }}>{{ much }}</td></tr>
 {% endfor %}
 </tbody>
 </table>
 """
+_SAYS = "how replies differ in length, form, time and cost"
+_SAYS_JUDGED = "what judges find of the replies; it decides nothing until people's labels certify it"
+_SAYS_GRADED = "which variant is better, worse, or not shown to differ"
 COUNTS_AT_ONCE = 8
 MOST_GRADED = 300
 """Replies from the ledger, of the first tasks, that are graded for their variance: an estimate is to be quick."""
@@ -93,6 +97,12 @@ class Estimate:
     """By variant, with which model and effort it is asked, and what decided that."""
     power: PlannedPower | None = None
     """What the plan could show; `None` where no task names a grader, so that nothing is scored."""
+    ungraded_tasks: int = 0
+    """Tasks that name no grader."""
+    promises: int = 0
+    """What replies are held to: the different labels of graders."""
+    of_judges: bool = False
+    """True where its variants are judges, and its tasks replies that they score."""
 
     @property
     def is_stand_in(self) -> bool:
@@ -111,21 +121,22 @@ class Estimate:
         if not self.calls:
             return rows["USD"]
         tokens = self.input_tokens + self.output_tokens
-        return (
-            f"{self.calls:,} calls · about {tokens:,} tokens · USD: {rows['USD']} · "
-            f"smallest difference it could show: {rows['smallest difference'].partition(' (')[0]}"
-        )
+        return f"{self.calls:,} calls · about {tokens:,} tokens · USD: {rows['USD']} · {self._shows_in_brief(rows)}"
+
+    def _shows_in_brief(self, rows: Mapping[str, str]) -> str:
+        if self.of_judges:
+            return _SAYS_JUDGED
+        if self.power is None:
+            return without_graders_in_brief(variants=self.variants, tasks=self.tasks)
+        return f"smallest difference it could show: {rows['smallest difference'].partition(' (')[0]}"
 
     def rows(self) -> list[tuple[str, str]]:
         """The estimate in words: what, how much."""
         share = f"{self.answered / self.trials:.0%}" if self.trials else "0%"
         rows = [
             ("answered by", "; ".join(endpoint.label for endpoint in self.endpoints)),
-            (
-                "trials",
-                f"{self.trials:,}: {self.variants:,} variants x {self.tasks:,} tasks x {self.repeats:,} repeats",
-            ),
-            *self._power_in_words(),
+            self._size_in_words(),
+            *([("it will say", _SAYS_JUDGED)] if self.of_judges else self._power_in_words()),
             ("answered in the ledger", f"{self.answered:,} ({share}){self._paid_again_in_words()}"),
             ("calls to make", f"{self.calls:,}" + (" in Message Batches" if self.via == "batch" else "")),
         ]
@@ -144,6 +155,11 @@ class Estimate:
         rows += [(f"asked at, {variant}", words) for variant, words in self.asked_at.items()]
         return rows + [(f"prompt cache, {variant}", reason) for variant, reason in self.caching.items()]
 
+    def _size_in_words(self) -> tuple[str, str]:
+        of, on, what = ("judge", "different text", "judgements") if self.of_judges else ("variant", "task", "trials")
+        size = f"{counted(self.variants, of)} x {counted(self.tasks, on)} x {counted(self.repeats, 'repeat')}"
+        return what, f"{self.trials:,}: {size}"
+
     def _paid_again_in_words(self) -> str:
         if not self.paid_again:
             return ""
@@ -152,12 +168,41 @@ class Estimate:
 
     def _power_in_words(self) -> list[tuple[str, str]]:
         if self.power is None:
-            return [("smallest difference", "none: no task names a grader, so nothing is scored")]
-        return self.power.rows()
+            return [
+                ("smallest difference", "none: no task names a grader, so nothing is scored"),
+                ("it will say", self._says_ungraded()),
+                ("it will not say", "which is better: for that, name graders in the tasks (`workbench graders`)"),
+            ]
+        rows = [*self.power.rows(), ("it will say", self._says_graded())]
+        if self.ungraded_tasks:
+            of = f"{self.ungraded_tasks:,} of {self.tasks:,} tasks"
+            rows.append(("without a grader", f"{of}: left out of the score, and measured with the others"))
+        return rows
+
+    def _says_graded(self) -> str:
+        graded = self.tasks - self.ungraded_tasks
+        if self.variants < 2:
+            return "what each reply scores; there is no second variant to compare with"
+        if graded < FEWEST_COMPARED:
+            measured = f"; and {_SAYS}" if self.tasks >= FEWEST_COMPARED else ""
+            scored = "what each reply scores, and not which is better"
+            return f"{scored}: that takes at least {FEWEST_COMPARED} tasks{measured}"
+        few = fewest_tasks(self.promises)
+        single = "" if graded >= few else f"; no single promise can be shown to differ below {few} tasks"
+        return f"{_SAYS_GRADED}, promise by promise ({self.promises}); and {_SAYS}{single}"
+
+    def _says_ungraded(self) -> str:
+        if self.variants < 2:
+            return "how long each reply is and what it takes; there is no second variant to compare with"
+        if self.tasks < FEWEST_COMPARED:
+            return f"nothing: a comparison takes at least {FEWEST_COMPARED} tasks"
+        few = fewest_tasks(MEASURES)
+        least = "" if self.tasks >= few else f"; below {few} tasks none of them can be established, only seen"
+        return f"{_SAYS}, each with a 95 % interval over {self.tasks:,} tasks{least}"
 
     def _usd_in_words(self) -> str:
         if self.is_stand_in:
-            return "nothing: no model answers"
+            return "0, for no model answers"
         if self.usd is None or self.most_usd is None:
             return f"unknown: no price is known of {', '.join(self.unpriced)}"
         half = ", at the half price of batches" if self.via == "batch" else ""
@@ -179,7 +224,16 @@ class Estimate:
         return "\n".join(f"    {line}" for line in repr(self).split("\n"))
 
     def _repr_html_(self) -> str:
-        return str(html(_TABLE, rows=[[_on_one_line(cell) for cell in row] for row in self.rows()]))
+        return notebook_html(html(_TABLE, rows=[[_on_one_line(cell) for cell in row] for row in self.rows()]))
+
+
+def without_graders_in_brief(*, variants: int, tasks: int) -> str:
+    """What a run of so many variants and tasks, none of which names a grader, will say, and that it is no verdict."""
+    if variants < 2 or tasks < FEWEST_COMPARED:
+        return "no graders: nothing is scored"
+    few = fewest_tasks(MEASURES)
+    least = "" if tasks >= few else f" ({tasks} tasks show it, {few} could establish it)"
+    return f"no graders: it will say {_SAYS}, not which is better{least}"
 
 
 def estimate_plan(
@@ -209,9 +263,10 @@ def estimate_plan(
 
 
 def estimate_trials(
-    plan: Plan, trials: Sequence[Trial], settings: RunSettings, *, but: Collection[str] = ()
+    plan: Plan, trials: Sequence[Trial], settings: RunSettings, *, but: Collection[str] = (), ask_server: bool = True
 ) -> Estimate:
-    """As `estimate_plan`, for these trials of the plan, `but` for those with these keys.
+    """As `estimate_plan`, for these trials of the plan, `but` for those with these keys. Without `ask_server` no input
+    is counted there: it is not what will be sent.
 
     In a fresh run all of them are asked for and paid; the replies in the ledger then serve the lengths, the minutes and
     the spread of the scores only.
@@ -223,7 +278,7 @@ def estimate_trials(
         known = opened.find(trial.key for trial in trials)
     answered = [(trial, known[trial.key]) for trial in trials if trial.key in known]
     missing = [trial for trial in trials if settings.is_fresh or (trial.key not in known and trial.key not in but)]
-    prompts, input_source = _input_tokens(missing)
+    prompts, input_source = _input_tokens(missing, ask_server=ask_server)
     lengths, output_source = _expected_lengths(answered, missing)
     most = [most_of(trial.request, via=via, free=is_stand_in) for trial in missing]
     expected = _expected_usages(missing, prompts, lengths, via)
@@ -262,6 +317,9 @@ def estimate_trials(
         caching=plan.caching,
         asked_at={name: f"{sent.model}, effort {sent.effort_in_words}" for name, sent in plan.sent.items()},
         power=_planned_power(plan, answered),
+        ungraded_tasks=sum(not plan.graders[task.id] for task in plan.tasks),
+        promises=len({promise for graders in plan.graders.values() for promise in graders}),
+        of_judges=any(prompt.schema is not None for prompt in plan.prompts.values()),
     )
 
 
@@ -300,10 +358,14 @@ def _total_usd(trials: Sequence[Trial], usages: Sequence[Usage], prices: Mapping
     return float(sum((usd for usd in costs if usd is not None), Decimal(0)))
 
 
-def _input_tokens(trials: Sequence[Trial]) -> tuple[list[int], str]:
+def _input_tokens(trials: Sequence[Trial], *, ask_server: bool) -> tuple[list[int], str]:
     """The tokens of each prompt, and who counted them."""
     by_prompt = {_prompt(trial): trial for trial in trials}
-    counted = _counted({prompt: trial for prompt, trial in by_prompt.items() if not trial.endpoint.is_stand_in})
+    counted = (
+        _counted({prompt: trial for prompt, trial in by_prompt.items() if not trial.endpoint.is_stand_in})
+        if ask_server
+        else {}
+    )
     tokens = [
         counted.get(_prompt(trial)) or math.ceil(prompt_bytes(trial.request) / BYTES_PER_TOKEN) for trial in trials
     ]

@@ -7,12 +7,15 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from workbench.errors import EstimateOnly
 from workbench.runs.plan import Plan
 from workbench.runs.settings import RunSettings
 from workbench.trial.trial import Trial
+
+if TYPE_CHECKING:
+    from workbench.runs.estimate import Estimate
 
 ESTIMATE_FILE = "WORKBENCH_ESTIMATE_FILE"
 """Where it is set, `run_trials` writes its estimate into the file that it names, and ends. What that file says to be
@@ -90,24 +93,42 @@ def write_estimate_and_end(plan: Plan, trials: Sequence[Trial], settings: RunSet
 
     file = Path(os.environ[ESTIMATE_FILE])
     before = read_estimate(file)[1] if file.exists() else frozenset()
-    estimate = estimate_trials(plan, trials, settings, but=before)
-    totals = EstimateTotals(**{each.name: getattr(estimate, each.name) for each in fields(EstimateTotals)})
-    if estimate.is_stand_in:
-        totals = replace(totals, usd=0.0, most_usd=0.0)
+    totals = _totals_of(estimate_trials(plan, trials, settings, but=before)) + _beside(file)
     write_estimate(file, totals=totals, asked=before | {trial.key for trial in trials})
     raise EstimateOnly("only an estimate was asked for: nothing was run")
 
 
-def write_estimate(file: Path, *, totals: EstimateTotals | None, asked: Collection[str]) -> None:
-    """Writes what a run would take, `None` before there is one, and the keys of all that is asked for so far."""
-    known = None if totals is None else asdict(totals)
-    file.write_text(json.dumps({"totals": known, "asked": sorted(asked)}), encoding="utf-8")
+def add_to_estimate(estimate: Estimate, trials: Sequence[Trial]) -> None:
+    """Has what these trials take, which depend on the replies of a run to come, counted with that run."""
+    file = Path(os.environ[ESTIMATE_FILE])
+    before = read_estimate(file)[1] if file.exists() else frozenset()
+    beside = _totals_of(estimate) + _beside(file)
+    write_estimate(file, totals=None, asked=before | {trial.key for trial in trials}, beside=beside)
+
+
+def write_estimate(
+    file: Path, *, totals: EstimateTotals | None, asked: Collection[str], beside: EstimateTotals | None = None
+) -> None:
+    """Writes what a run would take, `None` before there is one, and the keys of all that is asked for so far; `beside`
+    is what it will take besides."""
+    known = {name: None if each is None else asdict(each) for name, each in (("totals", totals), ("beside", beside))}
+    file.write_text(json.dumps({**known, "asked": sorted(asked)}), encoding="utf-8")
 
 
 def read_estimate(file: Path) -> tuple[EstimateTotals | None, frozenset[str]]:
     """What `write_estimate` wrote."""
     found = json.loads(file.read_text(encoding="utf-8"))
     return None if found["totals"] is None else EstimateTotals(**found["totals"]), frozenset(found["asked"])
+
+
+def _beside(file: Path) -> EstimateTotals:
+    found = json.loads(file.read_text(encoding="utf-8")).get("beside") if file.exists() else None
+    return EstimateTotals() if found is None else EstimateTotals(**found)
+
+
+def _totals_of(estimate: Estimate) -> EstimateTotals:
+    totals = EstimateTotals(**{each.name: getattr(estimate, each.name) for each in fields(EstimateTotals)})
+    return replace(totals, usd=0.0, most_usd=0.0) if estimate.is_stand_in else totals
 
 
 def _sum(one: float | None, other: float | None) -> float | None:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from workbench.definition.agent import Agent, parse_agent
-from workbench.definition.project import project_folder
+from workbench.definition.project import project_folder, write_folder
 from workbench.errors import FileError
 from workbench.grading.catalogue import standard
 from workbench.markup import visible
 from workbench.secrets import without_secrets
+from workbench.statistics.power import FEWEST_COMPARED
 from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, GraderFactory, Trial
 
@@ -33,7 +34,7 @@ for line in Path(answers).read_text(encoding="utf-8").splitlines():
     run = wb.answer_reply(run, **json.loads(line), mode=mode, ledger=ledger)
 for trial in run.follow_ups:
     said = trial.request.messages[-1]["content"]
-    print(f"{trial.variant}, {trial.task_id}, attempt {trial.repeat + 1}: {trial.outcome}. {trial.endpoint.label}")
+    print(f"{trial.variant}, {trial.task_id}, repeat {trial.repeat}: {trial.outcome}. {trial.endpoint.label}")
     for who, text in (("said", said), ("answered", trial.reply.text if trial.reply else str(trial.failure))):
         print(f"  {who}:", *(f"    {line!r}" for line in text.splitlines()), sep="\\n")"""
 """Lines as Python has them: the text of a model steers no terminal and is no markup."""
@@ -198,7 +199,7 @@ def write_notebook(tried: Sequence[Tried], path: str | Path) -> Path:
         if file.exists():
             raise FileError("is there already; freeze under another name", path=file)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        write_folder(path.parent)
         for file, content in files.items():
             with file.open("xb") as opened:
                 opened.write(content)
@@ -282,7 +283,7 @@ def _notebook(
     ]
     if answers is not None:
         cells += [_cell("answers-text", _ANSWERS_TEXT), _cell("answers", _ANSWERS, tags=[])]
-    if len(asked.variants) > 1 and any(task.graders for task in asked.tasks):
+    if len(asked.variants) > 1 and len(asked.tasks) >= FEWEST_COMPARED:
         cells.append(_cell("compare", "wb.compare(run, baseline=next(iter(variants)))", tags=[]))
     cells.append(_cell("record", 'print(f"The record is in {wb.export_record(run, out)}")', tags=[]))
     if before:
@@ -386,7 +387,16 @@ def _agent_call(agent: Agent) -> str:
         return f"wb.load_agent({_from_project(file)!r})"
     data = agent.to_bytes()
     text = data.decode("utf-8", "replace")
-    return f"wb.parse_agent({(text if parse_agent(text).to_bytes() == data else data)!r})"
+    return f"wb.parse_agent({_readable(text) if parse_agent(text).to_bytes() == data else repr(data)})"
+
+
+def _readable(text: str) -> str:
+    """The text as Python, line by line where that says the same."""
+    # A quote at the end would end the text; so would three of them.
+    inside = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    lines = f'"""\\\n{inside}' + ('\\\n"""' if inside.endswith('"') else '"""')
+    is_plain = all(line.isprintable() for line in text.split("\n"))
+    return lines if is_plain and "\n" in text else repr(text)
 
 
 def _task_call(task: Task) -> str:
@@ -400,7 +410,7 @@ def _task_call(task: Task) -> str:
 
 def _task_row(task: Task) -> dict[str, Any]:
     """A line of a task file. What Jinja would take for a template is a variable's value there."""
-    row = {name: value for name, value in asdict(task).items() if value not in (None, {}, ())}
+    row = {name: value for name, value in asdict(replace(task, replies=())).items() if value not in (None, {}, ())}
     row.pop("file_sha256", None)
     variables = dict(task.variables)
     for name in ("input", "context", "target"):
@@ -410,5 +420,5 @@ def _task_row(task: Task) -> dict[str, Any]:
     if variables:
         row["variables"] = variables
     if task.graders:
-        row["graders"] = [{spec.name: {**spec.options, "promise": spec.promise}} for spec in task.graders]
+        row["graders"] = [spec.as_written() for spec in task.graders]
     return row

@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
+from workbench.collector import collecting_rarely
 from workbench.definition.agent import Agent
-from workbench.errors import LedgerError, PlanError, WorkbenchError
+from workbench.errors import LedgerError, PlanError, SetupError, WorkbenchError
 from workbench.ledger.budget.limits import Limit
 from workbench.ledger.budget.reservation import Budget, open_budget
 from workbench.ledger.leases import Elsewhere, LeaseLost, Leases
 from workbench.ledger.open_batches import find_open_batches
-from workbench.ledger.store import Ledger, opened_ledger
+from workbench.ledger.paid import paid_of
+from workbench.ledger.store import Ledger, open_ledger, opened_ledger
 from workbench.model.anthropic import retirement_of
-from workbench.model.asker import Asker, StreamSettings
+from workbench.model.api import Model, OnText
+from workbench.model.asker import Asker, OnRetry, StreamSettings
 from workbench.model.batches.ask import BatchProgress, BatchSettings, ask_batch
+from workbench.model.failures import shown
 from workbench.model.loop import Started
 from workbench.model.retrying import BATCHES, STREAMS, EndsVariant
-from workbench.model.tracing import trace_settled, tracer
+from workbench.model.tracing import batch_span, trace_settled, tracer
 from workbench.runs.progress import ProgressBar, Tally, progress_bar
 from workbench.runs.settings import RunSettings
 from workbench.trial.trial import Endpoint, Request, Trial, Via
 
 _SECONDS_BETWEEN_LOOKS = 0.1
-FIRST_LOOK_SECONDS = 0.5
-LONGEST_LOOK_SECONDS = 5.0
-"""How often to look for what another run is asking for: soon after something came, then ever more rarely."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watching:
+    """What is called, in the loop thread, while somebody watches a trial."""
+
+    on_text: OnText | None = None
+    on_retry: OnRetry | None = None
+    on_wait: Callable[[], None] | None = None
+    """Another run is asking for the very same, and its reply is waited for."""
 
 
 def ask_missing(
@@ -43,21 +55,56 @@ def ask_missing(
         As `run_trials`.
     """
     with opened_ledger(settings.ledger) as opened:
-        if settings.via == "stream" and not settings.is_fresh:
-            _refuse_what_is_in_batches(trials, opened)
+        _refuse_what_is_in_batches(trials, opened, settings)
         run = _AskingAll(agents, opened, trials, settings)
-        if limits and not all(trial.endpoint.is_stand_in for trial in trials):
-            opening = open_budget(opened, trials, limits, deadline_seconds=settings.deadline_seconds)
-            run.budget = Started(opening).result()
-        with _given_back(run):
-            if run.budget is not None:
-                # Before the first request: a budget that cannot start anything is refused while nothing is spent.
-                run.budget.check(run.unsent(settings.via), via=settings.via)
-            _wait_for(run, settings)
+        with collecting_rarely():
+            _wait_for(run, settings, limits)
 
 
-def _refuse_what_is_in_batches(trials: Sequence[Trial], ledger: Ledger) -> None:
+async def ask_one(trial: Trial, agent: Agent, settings: RunSettings, *, watching: Watching) -> Trial:
+    """As `ask_missing` for one trial, in the event loop. Cancelled in flight, it gives the trial as "stopped", with
+    what had come."""
+    trials = [trial]
+    async with _opened_beside_the_loop(settings.ledger) as opened:
+        await asyncio.to_thread(_refuse_what_is_in_batches, trials, opened, settings)
+        run = _AskingAll({trial.variant: agent}, opened, trials, settings, watching)
+        limits = () if trial.endpoint.is_stand_in else settings.limits(trials)
+        try:
+            await run.ask_within(limits)
+        except asyncio.CancelledError:
+            if next(run.missing(), None) is not None:
+                raise  # it was never asked
+    return trials[0]
+
+
+@asynccontextmanager
+async def _opened_beside_the_loop(ledger: Ledger | str | Path | None) -> AsyncIterator[Ledger]:
+    """As `opened_ledger`: to open one may take as long as another process keeps it locked, and the replies that are
+    coming would stand still."""
+    if isinstance(ledger, Ledger):
+        yield ledger
+        return
+    opening = asyncio.get_running_loop().run_in_executor(None, open_ledger, ledger)
+    try:
+        opened = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_what_was_opened)
+        raise
+    try:
+        yield opened
+    finally:
+        await asyncio.to_thread(opened.close)
+
+
+def _close_what_was_opened(opening: asyncio.Future[Ledger]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
+
+
+def _refuse_what_is_in_batches(trials: Sequence[Trial], ledger: Ledger, settings: RunSettings) -> None:
     """What is on its way in a batch is paid for: to stream it as well would pay twice."""
+    if settings.via == "batch" or settings.is_fresh:
+        return
     on_their_way = _in_batches(trials, ledger)
     count = sum(trial.key in on_their_way for trial in trials if trial.reply is None) if on_their_way else 0
     if count:
@@ -71,26 +118,6 @@ def _in_a_batch(count: int) -> PlanError:
     )
 
 
-@contextmanager
-def _given_back(run: _AskingAll) -> Iterator[None]:
-    """Gives back in the end what was set aside and leased, however it ended."""
-    try:
-        yield
-    except LedgerError:
-        # What was set aside stays so: if the ledger could not be written, nobody knows what of it was spent.
-        with suppress(LedgerError):  # nor can that be written, most likely
-            Started(run.give_leases_back()).result()
-        raise
-    except KeyboardInterrupt:
-        with suppress(LedgerError):  # who interrupts does not want to wait for it
-            Started(run.close()).result()
-        raise
-    except BaseException:
-        Started(run.close()).result()
-        raise
-    Started(run.close()).result()
-
-
 class _AskingAll:
     """The trials of a plan on their way: who is in flight, who waits, what is settled.
 
@@ -98,22 +125,30 @@ class _AskingAll:
     every trial of one variant ends that variant: its other trials fail unasked, with the same failure.
     """
 
-    def __init__(self, agents: Mapping[str, Agent], ledger: Ledger, trials: list[Trial], settings: RunSettings) -> None:
+    def __init__(
+        self,
+        agents: Mapping[str, Agent],
+        ledger: Ledger,
+        trials: list[Trial],
+        settings: RunSettings,
+        watching: Watching | None = None,
+    ) -> None:
         self.trials = trials
+        self._watching = watching
         self._agents = agents
         self._ledger = ledger
         self._settings = settings
         self.budget: Budget | None = None
         self._asker: Asker | None = None
         self._batches: dict[Endpoint, BatchProgress] = {}
-        self._leases = Leases(ledger)
+        self._leases = Leases(ledger, settings.sharing)
         self._asked_by_others = 0
         self._ended: dict[str, EndsVariant] = {}
-        self._variants = {self.trials[index].variant for index in self._missing()}
-        self._count = sum(1 for _ in self._missing())
+        self._variants = {self.trials[index].variant for index in self.missing()}
+        self._count = sum(1 for _ in self.missing())
         self.tally = Tally(from_ledger=len(trials) - self._count)
 
-    def _missing(self, *, but: Collection[str] = ()) -> Iterator[int]:
+    def missing(self, *, but: Collection[str] = ()) -> Iterator[int]:
         """Where in `trials` one is not settled yet, `but` for those with these keys; found on the way, for a list of
         many numbers would be many objects."""
         return (
@@ -124,20 +159,44 @@ class _AskingAll:
 
     def unsent(self, via: Via) -> list[Request]:
         """What is still to be sent; what is on its way in a batch was reserved when that was sent."""
-        trials = [self.trials[index] for index in self._missing()]
+        trials = [self.trials[index] for index in self.missing()]
         if via == "batch" and trials:
             on_their_way = _in_batches(trials, self._ledger)
             trials = [trial for trial in trials if trial.key not in on_their_way]
         return [trial.request for trial in trials]
 
-    async def close(self) -> None:
-        """Gives back what is leased and set aside."""
-        await self.give_leases_back()
+    async def ask_within(self, limits: Sequence[Limit]) -> None:
+        """Asks for all that is missing, in the way that is set, and gives back in the end what was leased and set
+        aside, however it ended."""
+        try:
+            if limits and not all(trial.endpoint.is_stand_in for trial in self.trials):
+                await self._open_budget(limits)
+            await (self.ask_in_batches() if self._settings.via == "batch" else self.ask())
+        except LedgerError:
+            # What was set aside stays so: if the ledger could not be written, nobody knows what of it was spent.
+            with suppress(LedgerError):  # nor can that be written, most likely
+                await self._leases.give_back()
+            raise
+        except asyncio.CancelledError:
+            self.give_up_waiting()  # who interrupts does not want to wait for a ledger that is locked or gone
+            with suppress(LedgerError):
+                await self._close()
+            raise
+        except BaseException:
+            await self._close()
+            raise
+        await self._close()
+
+    async def _open_budget(self, limits: Sequence[Limit]) -> None:
+        deadline, via = self._settings.deadline_seconds, self._settings.via
+        self.budget = await open_budget(self._ledger, self.trials, limits, deadline_seconds=deadline)
+        # Before the first request: a budget that cannot start anything is refused while nothing is spent.
+        self.budget.check(await asyncio.to_thread(self.unsent, via), via=via)
+
+    async def _close(self) -> None:
+        await self._leases.give_back()
         if self.budget is not None:
             await self.budget.close()
-
-    async def give_leases_back(self) -> None:
-        await self._leases.give_back()
 
     def give_up_waiting(self) -> None:
         """Nobody waits any more for a ledger that is locked or gone."""
@@ -147,10 +206,7 @@ class _AskingAll:
         """Each as a stream, where it is to be answered; in a fresh run, whoever else asks for the same."""
         workers = min(self._settings.concurrency, self._count)
         async with AsyncExitStack() as opened:
-            models = {
-                endpoint: await opened.enter_async_context(self._settings.open_model(endpoint, connections=workers))
-                for endpoint in self._missing_at()
-            }
+            models = {endpoint: await self._opened(endpoint, workers, opened) for endpoint in self._missing_at()}
             self._say_what_retires()
             self._asker = asker = Asker(
                 models,
@@ -165,7 +221,7 @@ class _AskingAll:
             )
 
             async def ask_but(theirs: Collection[str]) -> None:
-                queue = self._missing(but=theirs)  # one for all workers: each takes the next trial from it
+                queue = self.missing(but=theirs)  # one for all workers: each takes the next trial from it
                 async with asyncio.TaskGroup() as group:
                     for _ in range(workers):
                         group.create_task(self._ask_from(queue, asker))
@@ -185,7 +241,8 @@ class _AskingAll:
     ) -> None:
         """Asks for what is not for `others` to bring, and waits for the rest: until it has come, or is to be asked for
         here after all. Where the lease was lost on the way, what is not answered yet is shared out anew."""
-        wait = FIRST_LOOK_SECONDS
+        sharing = self._settings.sharing
+        wait = sharing.first_look_seconds
         async with self._leases.kept():
             while True:
                 before = self.tally.done
@@ -193,11 +250,10 @@ class _AskingAll:
                 theirs = others(elsewhere)
                 await ask_but(theirs)
                 self._asked_by_others = len(elsewhere.leased)
-                if self._leases.is_lost and next(self._missing(), None) is not None:
-                    print(
+                if self._leases.is_lost and next(self.missing(), None) is not None:
+                    self._tell(
                         "This run lost its lease on what it was asking for (it slept, or could not reach the ledger): "
-                        "it asks only for what no other run has taken over.",
-                        flush=True,
+                        "it asks only for what no other run has taken over."
                     )
                     continue
                 if not theirs:
@@ -207,12 +263,15 @@ class _AskingAll:
                     await self.budget.close()
                 if not elsewhere.leased:
                     raise _in_a_batch(len(theirs))
-                wait = FIRST_LOOK_SECONDS if self.tally.done > before else min(LONGEST_LOOK_SECONDS, wait * 1.5)
+                if self._watching is not None and self._watching.on_wait is not None:
+                    self._watching.on_wait()
+                has_come = self.tally.done > before
+                wait = sharing.first_look_seconds if has_come else min(sharing.longest_look_seconds, wait * 1.5)
                 await asyncio.sleep(wait)
 
     async def _asked_elsewhere(self) -> Elsewhere:
         """What others are asking for and have not answered yet. What they have answered is settled."""
-        missing = {self.trials[index].key: index for index in self._missing()}
+        missing = {self.trials[index].key: index for index in self.missing()}
         elsewhere = await self._leases.take(missing)
         # In this order: a run writes a reply before it gives its lease back, so what was nobody's any more at the look
         # is in the ledger by now. The other way round it could be answered in between, and asked for again.
@@ -222,15 +281,29 @@ class _AskingAll:
             self.tally.found()
         return Elsewhere(leased=elsewhere.leased - found.keys(), in_batches=elsewhere.in_batches - found.keys())
 
+    async def _opened(self, endpoint: Endpoint, workers: int, opened: AsyncExitStack) -> Model:
+        try:
+            return await opened.enter_async_context(self._settings.open_model(endpoint, connections=workers))
+        except WorkbenchError:
+            raise
+        except Exception as error:  # somebody else wrote this way to a model
+            why = shown(f"{type(error).__name__}: {error}")
+            raise SetupError(f"{endpoint.label} cannot be opened: {why}; nothing was sent") from error
+
     def _missing_at(self) -> list[Endpoint]:
         """Where what is not settled yet is answered."""
-        return list(dict.fromkeys(self.trials[index].endpoint for index in self._missing()))
+        return list(dict.fromkeys(self.trials[index].endpoint for index in self.missing()))
 
     def _say_what_retires(self) -> None:
-        missing = [self.trials[index] for index in self._missing()]
+        missing = [self.trials[index] for index in self.missing()]
         for model in sorted({trial.request.model for trial in missing if not trial.endpoint.is_stand_in}):
             if day := retirement_of(model):
-                print(f"{model} is deprecated: its provider retires it on {day}; choose a newer model.", flush=True)
+                self._tell(f"{model} is deprecated: its provider retires it on {day}; choose a newer model.")
+
+    def _tell(self, line: str) -> None:
+        """Who watches a trial has no line to read this in: a thread's print ends up in any cell."""
+        if self._watching is None:
+            print(line, flush=True)
 
     async def _ask_from(self, queue: Iterator[int], asker: Asker) -> None:
         for index in queue:
@@ -253,9 +326,10 @@ class _AskingAll:
         trial = self.trials[index]
         if (ended := self._ended.get(trial.variant)) is not None:
             return trial.replace(failure=ended.trial.failure)
+        watching = self._watching or Watching(on_retry=partial(self.tally.waits, index))
         try:
             return await asker.until_settled(
-                trial, self._agents[trial.variant], on_retry=partial(self.tally.waits, index)
+                trial, self._agents[trial.variant], on_text=watching.on_text, on_retry=watching.on_retry
             )
         except EndsVariant as ends:
             self._ended.setdefault(trial.variant, ends)
@@ -280,7 +354,7 @@ class _AskingAll:
             self._batches.clear()
 
         async def ask_at(endpoint: Endpoint, theirs: Collection[str]) -> None:
-            missing = [index for index in self._missing(but=theirs) if self.trials[index].endpoint == endpoint]
+            missing = [index for index in self.missing(but=theirs) if self.trials[index].endpoint == endpoint]
             asking = ask_batch(
                 [self.trials[index] for index in missing],
                 self._agents,
@@ -294,11 +368,13 @@ class _AskingAll:
                 ),
                 on_progress=partial(self._batches.__setitem__, endpoint),
             )
-            async with aclosing(asking) as settling:
-                async for position, settled in settling:
-                    if traces is not None and not settled.from_ledger:
-                        trace_settled(traces, settled)
-                    self._settle(missing[position], settled)
+            span = nullcontext() if traces is None else batch_span(traces, endpoint, len(missing))
+            with span:
+                async with aclosing(asking) as settling:
+                    async for position, settled in settling:
+                        if traces is not None and not settled.from_ledger:
+                            trace_settled(traces, settled, paid_of(settled))
+                        self._settle(missing[position], settled)
 
         if self._settings.is_fresh:
             await ask_but(())
@@ -344,10 +420,10 @@ def _in_batches(trials: Sequence[Trial], ledger: Ledger) -> frozenset[str]:
     return frozenset[str]().union(*(batch.keys for batch in batches))
 
 
-def _wait_for(run: _AskingAll, settings: RunSettings) -> None:
+def _wait_for(run: _AskingAll, settings: RunSettings, limits: Sequence[Limit]) -> None:
     shown = settings.progress
     bar = progress_bar(len(run.trials), shown=shown)
-    started = Started(run.ask_in_batches() if settings.via == "batch" else run.ask())
+    started = Started(run.ask_within(limits))
     try:
         while not started.wait(_SECONDS_BETWEEN_LOOKS):
             if shown:

@@ -11,9 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.collector import resting_while_importing
 from workbench.errors import ReplayMiss
 from workbench.ledger.file import ledger_address, read_replies
-from workbench.ledger.paid import find_paid
+from workbench.ledger.paid import find_paid_for
+from workbench.ledger.sharing import USUAL, Sharing
 from workbench.markup import counted
 from workbench.model.api import DEADLINE_SECONDS, OpenModel
 from workbench.model.endpoint import endpoint_at, open_model
@@ -30,6 +32,8 @@ from workbench.trial.trial import Endpoint, Reply, Run, Trial, Via
 if TYPE_CHECKING:
     from workbench.ledger.store import Ledger
 
+_GRADED_AT_ONCE = 2_000
+
 
 def run_trials(
     plan: Plan,
@@ -45,6 +49,7 @@ def run_trials(
     budget_scope: str | None = None,
     deadline_seconds: float = DEADLINE_SECONDS,
     retry: Retry | None = None,
+    sharing: Sharing = USUAL,
     open_model: OpenModel = open_model,
 ) -> Run:
     """Asks for every trial of the plan that the ledger does not hold yet, and grades all of them.
@@ -62,8 +67,9 @@ def run_trials(
     earlier runs spent: name another `budget_scope` to begin at nothing. The environment may set another budget around
     it (`WORKBENCH_BUDGET_SCOPE`, see `budget_limits`). No trial takes longer than `deadline_seconds` from its first
     request on, retries and the waiting before them included. `retry` says after which failures a trial is tried again,
-    and for how long; `None`: as is usual for the way in which it is sent. `open_model` opens another way to a model
-    than that of the SDK.
+    and for how long; `None`: as is usual for the way in which it is sent. `sharing` says how long a run counts on what
+    it is asking for while another needs the same, and how often the other looks. `open_model` opens another way to a
+    model than that of the SDK.
 
     Raises:
         PlanError: a setting is out of range.
@@ -84,6 +90,7 @@ def run_trials(
         deadline_seconds=deadline_seconds,
         progress=progress,
         retry=retry,
+        sharing=sharing,
         open_model=open_model,
     )
     endpoint, planned = trials_here(plan, live)
@@ -101,6 +108,7 @@ def run_trials(
                 flush=True,
             )
         trials = list(planned) if settings.is_fresh else known_trials(planned, ledger)
+    del planned  # as they were made: beside those with replies, 3 MB for the 20,000 of the benchmark `trials`
     for line in _asked_otherwise(plan, trials):
         print(line, flush=True)
     if mode == "top-up" and _held_as_before(plan, trials, ledger):
@@ -110,15 +118,7 @@ def run_trials(
             flush=True,
         )
     _ask_for_missing(plan, trials, settings)
-    tasks = {task.id: task for task in plan.tasks}
-    traces = tracer()
-    paid = find_paid(ledger, [trial.key for trial in trials if trial.paid is None])
-    for index, trial in enumerate(trials):  # one by one, so that no trial is there twice at any time
-        if trial.paid is None:
-            trial = trial.replace(paid=paid.get(trial.key))
-        trials[index] = grade_trial(trial, tasks[trial.task_id], plan.graders[trial.task_id])
-        if traces is not None:
-            trace_graded(traces, trials[index])
+    _grade(plan, trials, ledger)
     return Run(
         variants=plan.variants,
         tasks=plan.tasks,
@@ -126,6 +126,24 @@ def run_trials(
         endpoint=endpoint,
         trials=tuple(trials),
     )
+
+
+def _grade(plan: Plan, trials: list[Trial], ledger: Ledger | str | Path | None) -> None:
+    """Puts its scores, and what was paid for it, into each of the trials: some at a time and one by one, so that no
+    trial is there twice, and few of their keys."""
+    tasks = {task.id: task for task in plan.tasks}
+    traces = tracer()
+    for start in range(0, len(trials), _GRADED_AT_ONCE):
+        part = trials[start : start + _GRADED_AT_ONCE]
+        unpaid = {trial.key: trial for trial in part if trial.paid is None}
+        whole = {key: trial.reply for key, trial in unpaid.items() if trial.reply is not None and trial.failure is None}
+        paid = find_paid_for(ledger, unpaid, whole)
+        for index, trial in enumerate(part, start=start):
+            if trial.paid is None:
+                trial = trial.replace(paid=paid.get(trial.key))
+            trials[index] = grade_trial(trial, tasks[trial.task_id], plan.graders[trial.task_id])
+            if traces is not None:
+                trace_graded(traces, trials[index])
 
 
 def _ask_for_missing(plan: Plan, trials: list[Trial], settings: RunSettings) -> None:
@@ -136,7 +154,8 @@ def _ask_for_missing(plan: Plan, trials: list[Trial], settings: RunSettings) -> 
         bar.show(len(trials), Tally(from_ledger=len(trials)).line())
         bar.close()
         return
-    from workbench.runs.missing import ask_missing
+    with resting_while_importing("sqlalchemy"):
+        from workbench.runs.missing import ask_missing
 
     ask_missing(trials, plan.variants, settings, limits=limits)
 
@@ -149,7 +168,7 @@ def known_trials(trials: Sequence[Trial], ledger: Ledger | str | Path | None) ->
     """
     keys = [trial.key for trial in trials]
     known = _found(ledger, keys)
-    paid = find_paid(ledger, known)
+    paid = find_paid_for(ledger, {key: trial for key, trial in zip(keys, trials, strict=True) if key in known}, known)
     return [
         trial.replace(reply=known[key], from_ledger=True, paid=paid.get(key)) if key in known else trial
         for key, trial in zip(keys, trials, strict=True)
@@ -162,7 +181,8 @@ def _found(ledger: Ledger | str | Path | None, keys: Sequence[str]) -> Mapping[s
         address = ledger_address(ledger)
         if isinstance(address, Path) and (found := read_replies(address, keys)) is not None:
             return found
-    from workbench.ledger.store import opened_ledger
+    with resting_while_importing("sqlalchemy"):
+        from workbench.ledger.store import opened_ledger
 
     with opened_ledger(ledger) as opened:
         return opened.find(keys)

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, TypedDict, get_args
 
 from workbench.errors import PlanError
 from workbench.ledger.budget.limits import Limit, budget_limits
+from workbench.ledger.sharing import USUAL, Sharing
 from workbench.model.api import DEADLINE_SECONDS, OpenModel
 from workbench.model.endpoint import open_model
 from workbench.model.retrying import Retry
@@ -41,6 +42,7 @@ class RunSettings:
     progress: bool = True
     retry: Retry | None = None
     """`None`: as is usual for the way in which requests are sent."""
+    sharing: Sharing = USUAL
     open_model: OpenModel = open_model
 
     def __post_init__(self) -> None:
@@ -73,3 +75,20 @@ def check_concurrency(concurrency: int) -> None:
     """
     if not isinstance(concurrency, Integral) or concurrency < 1:
         raise PlanError(f"concurrency is {concurrency!r}; it must be a whole number of 1 or more")
+
+
+class Asking(TypedDict, total=False):
+    """How whoever makes a plan of its own (judges, routers) asks for it; each as in `run_trials`."""
+
+    ledger: Ledger | str | Path | None
+    live: bool | None
+    concurrency: int
+    progress: bool
+    mode: Mode
+    via: Via
+    budget_usd: float | None
+    budget_tokens: int | None
+    budget_scope: str | None
+    deadline_seconds: float
+    retry: Retry | None
+    open_model: OpenModel

@@ -8,19 +8,24 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from workbench.definition.agent import Agent
+from workbench.definition.sending import sending_as_subagent
 from workbench.errors import PlanError
 from workbench.grading.catalogue import standard
+from workbench.ledger.budget.limits import Limit, Spent, limits_from_environment
+from workbench.ledger.budget.worst_case import in_usd
 from workbench.ledger.store import Ledger
+from workbench.markup import counted
 from workbench.model.endpoint import choose_endpoint
 from workbench.model.loop import Started
-from workbench.runs.estimate import Estimate, estimate_trials
+from workbench.runs.estimate import Estimate, estimate_trials, without_graders_in_brief
 from workbench.runs.frozen import Answer, Asked, Tried, calls_of, write_notebook
 from workbench.runs.plan import Plan, plan_trials
-from workbench.runs.settings import RunSettings
+from workbench.runs.runner import known_trials
+from workbench.runs.settings import Mode, RunSettings
 from workbench.runs.start import start_planned
 from workbench.runs.variant_run import VariantRun
 from workbench.trial.task import Task
-from workbench.trial.trial import Endpoint, GraderFactory, Trial
+from workbench.trial.trial import Endpoint, GraderFactory, Run, Trial
 
 Tasks = Task | str | Iterable[Task | str]
 """A task, a question as text, or several of both."""
@@ -37,7 +42,7 @@ class Settings(TypedDict, total=False):
 
 
 class Trying:
-    """Variants put to tasks side by side. Each `run` asks for all anew and takes the place of the one before."""
+    """Variants put to tasks side by side. Each `run` takes the place of the one before."""
 
     def __init__(
         self,
@@ -81,6 +86,15 @@ class Trying:
         return self._endpoint or choose_endpoint()
 
     @property
+    def limits(self) -> tuple[Limit, ...]:
+        """The budget that the environment sets for what a model is asked.
+
+        Raises:
+            SetupError, BudgetError: the environment's settings cannot work.
+        """
+        return () if self.endpoint.is_stand_in else limits_from_environment()
+
+    @property
     def trials(self) -> tuple[Trial, ...]:
         """The trials of the latest run that have ended, variant by variant, each in the order they were asked."""
         return tuple(trial for run in self.runs for trial in tuple(run.ended))
@@ -94,6 +108,40 @@ class Trying:
     def answers(self) -> tuple[Answer, ...]:
         """What was said to replies of the latest run, variant by variant, each in the order in which it was said."""
         return tuple(answer for run in self.runs for answer in tuple(run.answers))
+
+    @property
+    def finished(self) -> Run | None:
+        """The latest run as far as it can be compared: its tasks that all of its variants, at least two, came to the
+        end of. What was said to replies is not in it; `None` where there is no such task."""
+        asked, runs = self.asked, self.runs
+        if asked is None or len(runs) < 2:
+            return None
+        # Follow-ups stand behind the planned trials of their variant, and answer another request.
+        ended = {
+            (trial.task_id, trial.variant, trial.repeat): trial
+            for run in runs
+            for trial in tuple(run.ended)
+            if len(trial.request.messages) == 1
+        }
+        wanted = {
+            task.id: [
+                (trial.task_id, trial.variant, trial.repeat)
+                for run in runs
+                for trial in run.planned
+                if trial.task_id == task.id
+            ]
+            for task in asked.tasks
+        }
+        tasks = tuple(task for task in asked.tasks if all(trial in ended for trial in wanted[task.id]))
+        if not tasks:
+            return None
+        return Run(
+            variants=asked.variants,
+            tasks=tasks,
+            repeats=asked.repeats,
+            endpoint=asked.endpoint,
+            trials=tuple(ended[trial] for task in tasks for trial in wanted[task.id]),
+        )
 
     @property
     def calls(self) -> str:
@@ -159,8 +207,8 @@ class Trying:
             effort=asked.effort,
         )
 
-    def estimate(self, asked: Asked) -> Estimate:
-        """What trying this takes, all of it anew, and the smallest difference it could show. Spends nothing.
+    def estimate(self, asked: Asked, *, mode: Mode = "top-up") -> Estimate:
+        """What `run` with the same mode takes, and the smallest difference it could show. Spends nothing.
 
         What the ledger holds serves the spread and the length of the replies. Where a model would answer, the server is
         asked to count the input tokens.
@@ -170,13 +218,13 @@ class Trying:
             SetupError, LedgerError, PriceFileError: as `estimate_plan`.
         """
         plan = self.plan(asked)
-        # Variants are asked at the same time, the trials of each one after the other.
-        settings = RunSettings(ledger=self._ledger, mode="fresh", concurrency=len(plan.variants))
-        return estimate_trials(plan, plan.trials(asked.endpoint), settings)
+        return estimate_trials(plan, plan.trials(asked.endpoint), self._settings(mode, plan))
 
-    def run(self, asked: Asked) -> None:
-        """Asks each variant each task so many times, anew, and returns at once.
+    def run(self, asked: Asked, *, mode: Mode = "top-up") -> None:
+        """Asks each variant each task so many times, and returns at once.
 
+        What the ledger holds is shown and not asked for, and what another run is asking for is waited for: it is paid
+        once. With the mode "fresh" all is asked anew, what is said to the replies too, and is paid once more.
         Variants are asked at the same time, the trials of each one after the other.
 
         Raises:
@@ -186,22 +234,24 @@ class Trying:
         with self._lock:
             self._refuse_while_running()
             plan = self.plan(asked)
-            planned = plan.trials(asked.endpoint)
-            self._before = list(self.tried)
+            planned, settings = plan.trials(asked.endpoint), self._settings(mode, plan)
+            self._before = list(self.tried)  # which the next lines change
             self.asked = asked
             self.runs = tuple(
                 VariantRun(
                     plan,
                     [trial for trial in planned if trial.variant == name],
                     start=self._start,
-                    ledger=self._ledger,
+                    settings=settings,
                     on_turn=self._turned,
                 )
                 for name in plan.variants
             )
+            # Whoever watches gets the runs before the first of them says anything ...
             self._on_begin(self.runs)
             for run in self.runs:
                 run.begin()
+        # ... and may run, stop or answer from within the call: no lock is held.
         self._on_turn()
 
     def reply_to(self, variant: str, text: str) -> None:
@@ -245,6 +295,8 @@ class Trying:
     def remark(self, wanted: int) -> str:
         """What one should know before one compares the replies of the latest run, of which so many variants were
         wanted; empty where there is nothing."""
+        if len(self.runs) < wanted and "disk" not in self.variants:
+            return "The file is gone from the disk, or cannot be read, so only the draft was tried."
         if len(self.runs) < wanted:
             return "The draft is what the file says, so only the file was tried. Edit the agent first."
         requests = [[trial.request for trial in run.planned] for run in self.runs]
@@ -253,7 +305,49 @@ class Trying:
                 "All variants send the same request: of an agent, only prompt, model and effort reach the "
                 "model. What differs below is chance."
             )
+        asked = {run.variant: run.planned[0].request for run in self.runs}
+        if len({(request.model, request.effort) for request in asked.values()}) > 1 and (
+            len({request.system for request in asked.values()}) > 1
+        ):
+            return (
+                "The variants differ in more than one thing: in the prompt, and in the model or the effort they are "
+                "asked at. What differs below may come from either; name one model for all to see the prompt alone."
+            )
         return ""
+
+    def announce(self, asked: Asked, *, mode: Mode = "top-up") -> str:
+        """What `run` with the same mode would ask for now, in words: how often, of which model, with what, and how
+        much of it the ledger holds already, the budget of the environment, and what no reply of it will show. Reads the
+        ledger, and asks nobody.
+
+        Raises:
+            PlanError, UnknownGrader: as `plan`.
+            BudgetError: the environment names half a budget.
+            LedgerError: the ledger cannot be read.
+        """
+        plan = self.plan(asked)
+        trials = plan.trials(asked.endpoint)
+        names: dict[str, list[str]] = {}
+        for name, prompt in plan.prompts.items():
+            names.setdefault(prompt.model, []).append(name)
+        whom = "; ".join(f"{' and '.join(variants)} of {model}" for model, variants in names.items())
+        on = counted(len(plan.tasks), "task") + ("" if plan.repeats == 1 else f", {plan.repeats} times each")
+        held = 0
+        if mode == "top-up":
+            held = sum(trial.reply is not None for trial in known_trials(trials, self._ledger))
+        if held == len(trials):
+            return (
+                f"The next Run asks nobody: the ledger holds {'it' if held == 1 else f'all {held:,} replies'} ({on})."
+                f"{_not_shown(plan, asked)}"
+            )
+        kept = f" The ledger holds {held:,} of {len(trials):,} already, which cost nothing." if held else ""
+        anew = " All is asked anew, also what the ledger holds." if mode == "fresh" else ""
+        within = "".join(f" It asks no more than {_named(limit)} covers." for limit in self.limits)
+        asks = f"The next Run asks {counted(len(trials) - held, 'time')}: {whom}, on {on}."
+        return f"{asks}{kept}{anew}{within}{_not_shown(plan, asked)}"
+
+    def _settings(self, mode: Mode, plan: Plan) -> RunSettings:
+        return RunSettings(ledger=self._ledger, mode=mode, concurrency=len(plan.variants))
 
     def _chosen(self, variants: Iterable[str] | None) -> dict[str, Agent]:
         known = self.variants
@@ -273,6 +367,24 @@ class Trying:
 
     def _turned(self) -> None:
         self._on_turn()
+
+
+def _not_shown(plan: Plan, asked: Asked) -> str:
+    """What the replies will not show, in sentences with a blank before each; empty where there is nothing to say."""
+    said = []
+    if not any(plan.graders[task.id] for task in plan.tasks):
+        brief = without_graders_in_brief(variants=len(plan.variants), tasks=len(plan.tasks))
+        said.append(f"{brief[0].upper()}{brief[1:]}.")
+    sent = [sending_as_subagent(agent) for agent in asked.variants.values()]
+    if any(each is not None and (each.tools or each.searched) for each in sent):
+        said.append("The agent is asked without its tools: it sees no file of yours.")
+    return "".join(f" {sentence}" for sentence in said)
+
+
+def _named(limit: Limit) -> str:
+    usd = "" if limit.picousd is None else in_usd(Spent(picousd=limit.picousd).usd)
+    tokens = "" if limit.tokens is None else f"{limit.tokens:,} tokens"
+    return f"the budget {limit.scope!r} of {' and '.join(filter(None, (usd, tokens)))}"
 
 
 def _as_tasks(tasks: Tasks) -> tuple[Task, ...]:

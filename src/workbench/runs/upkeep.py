@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from workbench.definition.agent import Agent
@@ -11,8 +11,7 @@ from workbench.definition.claude_code import read_as_claude_code, resolve_agent
 from workbench.definition.resolved import resolve_model
 from workbench.runs.estimate import BYTES_PER_TOKEN
 from workbench.trial.catalogue import cache_minimum, find_price
-
-_MILLION = Decimal(1_000_000)
+from workbench.trial.trial import Usage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,15 +50,15 @@ def estimate_upkeep(agent: Agent, *, conversations: int = 20, delegations: int =
     reading = read_as_claude_code(agent)
     session_model = resolve_model(None)
     model = resolve_agent(agent).model
-    prompt = _tokens(reading.prompt)
-    description = _tokens(agent.description if reading.description is None else reading.description)
+    prompt = tokens_of(reading.prompt)
+    description = tokens_of(agent.description if reading.description is None else reading.description)
     minimum = cache_minimum(model)
     is_cached = minimum is not None and prompt >= minimum
     return Upkeep(
         prompt_tokens=prompt,
         description_tokens=description,
-        prompt_usd=_usd(model, prompt, delegations, requests_each, is_cached=is_cached),
-        description_usd=_usd(session_model, description, conversations, requests_each, is_cached=True),
+        prompt_usd=usd_of(model, prompt, delegations, requests_each, is_cached=is_cached),
+        description_usd=usd_of(session_model, description, conversations, requests_each, is_cached=True),
         model=model,
         session_model=session_model,
         assumption=(
@@ -71,14 +70,19 @@ def estimate_upkeep(agent: Agent, *, conversations: int = 20, delegations: int =
     )
 
 
-def _tokens(text: str | None) -> int:
+def tokens_of(text: str | None) -> int:
+    """Approximately, at `BYTES_PER_TOKEN`."""
     return math.ceil(len((text or "").encode("utf-8", "replace")) / BYTES_PER_TOKEN)
 
 
-def _usd(model: str, tokens: int, times: int, requests: int, *, is_cached: bool) -> float | None:
+def usd_of(model: str, tokens: int, times: float, requests: float, *, is_cached: bool) -> float | None:
+    """What it costs to send a text so many times, in so many requests each; `None` where the price is not known."""
     price = find_price(model)
     if price is None:
         return None
-    rates = price.rates
-    each = rates.cache_write_5m + rates.cache_read * (requests - 1) if is_cached else rates.input * requests
-    return float(each * tokens * times / _MILLION)
+    plain = Usage(input_tokens=tokens, output_tokens=0)
+    first = replace(plain, input_tokens=0, cache_creation_input_tokens=tokens) if is_cached else plain
+    later = replace(plain, input_tokens=0, cache_read_input_tokens=tokens) if is_cached else plain
+    once, again = price.usd(first), price.usd(later)
+    assert once is not None and again is not None, "all is counted"
+    return float((once + again * (Decimal(requests) - 1)) * Decimal(times))

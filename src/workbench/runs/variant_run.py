@@ -1,30 +1,36 @@
 """The trials of one variant while one watches: asked one after the other, and gone on with by what is said to a reply.
 
 begin -> "asked" -> "text" ... -> "ended" -> "asked" (the next trial) ... -> done
-              \\-> "again" (a new try: what had come is taken back) -> "text" ...
+              |\\-> "again" (a new try: what had come is taken back) -> "text" ...
+              |\\-> "waits" (another run is asking for the very same) -> "ended", or "text" after all
+               \\-> "ended" at once (the ledger holds its reply)
 done -> reply_to -> "asked" -> ...
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Literal
 
 from workbench.errors import LedgerError, PlanError, WorkbenchError
 from workbench.ledger.paid import find_paid
-from workbench.ledger.store import Ledger
 from workbench.model.loop import Started
+from workbench.model.tracing import trace_graded, tracer
 from workbench.runs.conversation import follow_up, has_reply
 from workbench.runs.frozen import Answer
 from workbench.runs.plan import Plan
+from workbench.runs.settings import RunSettings
 from workbench.trial.graded import grade_trial
 from workbench.trial.trial import Endpoint, Failure, Grader, Reply, Trial
 
-Change = Literal["asked", "again", "text", "ended"]
-"""A trial was asked; it is tried again, from its first word on; a piece of its reply came; it ended."""
+Change = Literal["asked", "again", "waits", "text", "ended"]
+"""A trial was asked; it is tried again, from its first word on; another run is asking for the very same; a piece of its
+reply came; it ended."""
 
 OUTCOMES = {
     "answered": "Answered.",
@@ -34,6 +40,15 @@ OUTCOMES = {
     "failed": "Failed. Not scored.",
     "stopped": "Stopped: what had come by then is kept. Not scored.",
 }
+
+FROM_LEDGER = "From the ledger: nothing was sent."
+
+
+def outcome_in_words(trial: Trial) -> str:
+    """How a trial ended, and that it cost nothing where it did not."""
+    said = OUTCOMES[trial.outcome]
+    return f"{said} {FROM_LEDGER}" if trial.from_ledger else said
+
 
 # One thread, and not the loop's: there, a grader that takes long would hold up every reply that is coming.
 _grading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="workbench-grading")
@@ -48,7 +63,7 @@ class VariantRun:
         planned: Sequence[Trial],
         *,
         start: Callable[..., Started[Trial]],
-        ledger: Ledger | None,
+        settings: RunSettings,
         on_turn: Callable[[], None],
     ) -> None:
         """`planned` are the trials of one variant of the plan; `on_turn` is called, with no lock held, when it is done
@@ -66,7 +81,6 @@ class VariantRun:
         """Of the reply that is coming."""
         self.began = 0.0
         """When the trial under way was asked, by `time.perf_counter`."""
-        self.seconds_to_first_token: float | None = None
         self.status = "Waiting for the first words."
         self.trouble = ""
         """Why there is no whole reply; empty where there is one, or it is on its way."""
@@ -75,7 +89,7 @@ class VariantRun:
         self._plan = plan
         self._tasks = {task.id: task for task in plan.tasks}
         self._start = start
-        self._ledger = ledger
+        self._settings = settings
         self._on_turn = on_turn
         self._on_change: Callable[[Change], None] = lambda _change: None
         self._finished = threading.Event()
@@ -155,7 +169,6 @@ class VariantRun:
 
     def _ask(self, trial: Trial) -> Started[Trial]:
         self.began = time.perf_counter()
-        self.seconds_to_first_token = None
         self.asked = trial
         self.status, self.trouble = "Waiting for the first words.", ""
         self.pieces.clear()
@@ -163,15 +176,14 @@ class VariantRun:
         return self._start(
             trial,
             agent=self._plan.variants[self.variant],
+            settings=self._settings,
             on_text=self._take,
             on_retry=self._begin_again,
-            ledger=self._ledger,
+            on_wait=self._wait_for_others,
         )
 
     def _take(self, piece: str) -> None:
         with self.lock:
-            if self.seconds_to_first_token is None:
-                self.seconds_to_first_token = time.perf_counter() - self.began
             self.status = "Answering."
             self.pieces.append(piece)
             self._on_change("text")
@@ -182,21 +194,42 @@ class VariantRun:
             self.pieces.clear()
             self._on_change("again")
 
+    def _wait_for_others(self) -> None:
+        with self.lock:
+            self.status = "Another run is asking for the very same: its reply is waited for, and paid once."
+            self._on_change("waits")
+
     def _settle(self, future: Future[Trial]) -> None:
-        if future.cancelled() or future.exception() is not None:
+        # In the loop thread. Graders take time, and who watches reads the ledger: other replies do not wait for either.
+        _grading.submit(self._settled, future)
+
+    def _settled(self, future: Future[Trial]) -> None:
+        try:
+            if not future.cancelled() and future.exception() is None:
+                future = self._with_scores(future.result())
             self._go_on(future)
-            return
+        except Exception:
+            # Nobody asks for what this thread returns.
+            logging.getLogger(__name__).exception("the end of a trial of %r could not be shown", self.variant)
+
+    def _with_scores(self, trial: Trial) -> Future[Trial]:
         is_first_turn = len(self.asked.request.messages) == 1
         graders = self._plan.graders[self.asked.task_id] if is_first_turn else {}
-        graded = _grading.submit(self._graded, future.result(), graders)
-        graded.add_done_callback(self._go_on)
+        graded: Future[Trial] = Future()
+        try:
+            graded.set_result(self._graded(trial, graders))
+        except Exception as error:  # noqa: BLE001 - it is shown where the reply would be
+            graded.set_exception(error)
+        return graded
 
     def _graded(self, trial: Trial, graders: Mapping[str, Grader]) -> Trial:
         graded = grade_trial(trial, self._tasks[trial.task_id], graders)
-        try:
-            return graded.replace(paid=find_paid(self._ledger, [trial.key]).get(trial.key))
-        except LedgerError:
-            return graded  # the reply is here; what was paid for it in all is not known, and is not shown
+        # Without it the reply is here; what was paid for it in all is not known, and is not shown.
+        with suppress(LedgerError):
+            graded = graded.replace(paid=find_paid(self._settings.ledger, [trial.key]).get(trial.key))
+        if (traces := tracer()) is not None:
+            trace_graded(traces, graded)
+        return graded
 
     def _go_on(self, future: Future[Trial]) -> None:
         goes_on = False
@@ -228,6 +261,6 @@ class VariantRun:
             self._failed_for_all = False
             trial = future.result()
             self.ended.append(trial)
-            self.status = OUTCOMES[trial.outcome]
+            self.status = outcome_in_words(trial)
             if trial.failure is not None and trial.outcome == "failed":
                 self.trouble = f"{trial.failure.type}: {trial.failure.message}"

@@ -68,11 +68,13 @@ class Budget:
         tokens: int | None = None,
         endpoint: Endpoint | None = None,
         account: Account | None = None,
+        seconds_between_looks: float = SECONDS_BETWEEN_LOOKS,
     ) -> None:
         self._limits = account.limits if account is not None else (limit_of("", usd=usd, tokens=tokens),)
         self._in_usd = any(limit.picousd is not None for limit in self._limits)
         self._is_free = endpoint is not None and endpoint.is_stand_in
         self._account = account
+        self._seconds_between_looks = seconds_between_looks
         self._allowance = Allowance(self._limits, from_ledger=account is not None)
         self._statements: tuple[Statement, ...] = ()
         self._open: dict[int, Reservation] = {}
@@ -165,7 +167,7 @@ class Budget:
                     return reservation
                 if not await self._may_fit_later(most):
                     return None
-                await asyncio.wait([settled], timeout=None if self._account is None else SECONDS_BETWEEN_LOOKS)
+                await asyncio.wait([settled], timeout=None if self._account is None else self._seconds_between_looks)
             finally:
                 with self._lock:
                     if settled in self._waiting:
@@ -328,7 +330,12 @@ class Budget:
 
 
 async def open_budget(
-    ledger: Ledger, trials: Iterable[Trial], limits: Sequence[Limit], *, deadline_seconds: float
+    ledger: Ledger,
+    trials: Iterable[Trial],
+    limits: Sequence[Limit],
+    *,
+    deadline_seconds: float,
+    seconds_between_looks: float = SECONDS_BETWEEN_LOOKS,
 ) -> Budget:
     """A budget with these limits for a run of these trials, kept in the ledger. Close it when nothing is in flight.
 
@@ -336,7 +343,7 @@ async def open_budget(
         LedgerError: the ledger cannot be read or written.
     """
     account = Account(limits, ledger, deadline_seconds=deadline_seconds)
-    budget = Budget(account=account)
+    budget = Budget(account=account, seconds_between_looks=seconds_between_looks)
     unpriced = any(find_price(model) is None for model in {trial.request.model for trial in trials})
     is_refused = unpriced and any(limit.picousd is not None for limit in limits)
     await ledger.transact(lambda connection: account.open(connection, unpriced=unpriced and not is_refused))

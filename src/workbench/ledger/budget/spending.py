@@ -207,6 +207,7 @@ class Account:
             bounded = Limit(scope=limit.scope) if forced else limit
             if _change(connection, bounded, change):
                 continue
+            # Taken back one by one: to roll back would undo the attempts that stand in the same transaction.
             for done in self.limits[:position]:
                 _change(connection, Limit(scope=done.scope), NOTHING - change)
             return False
@@ -259,6 +260,7 @@ def _open_scope(connection: sa.Connection, scope: str) -> None:
     if connection.execute(_STATEMENT, {"scope": scope}).first() is not None:
         return
     try:
+        # In a savepoint, for PostgreSQL refuses whatever follows an error in a transaction.
         with connection.begin_nested():
             connection.execute(_budgets.insert().values(scope=scope, tokens=0, picousd=0, unpriced=False))
     except sa.exc.IntegrityError:

@@ -64,7 +64,9 @@ def cache_time(request: Request, via: Via) -> CacheTime | None:
 def prompt_bytes(request: Request) -> int:
     """The bytes of all that the model is given to read, in UTF-8."""
     texts = (request.system, json.dumps([dict(message) for message in request.messages], ensure_ascii=False))
-    return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+    framed = 0 if request.frame is None else request.frame.size
+    tools = len(json.dumps([dict(tool) for tool in request.tools])) if request.tools else 0
+    return framed + tools + sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
 
 def in_usd(usd: Decimal) -> str:

@@ -113,6 +113,8 @@ def _translated() -> Iterator[None]:
     except (anthropic.APITimeoutError, httpx2.TimeoutException) as error:
         raise Trouble(Failure(type="timeout", message=describe_cause(error))) from error
     except (anthropic.APIConnectionError, httpx2.TransportError) as error:
+        if kind_of(error, "") == "another_host":
+            raise SetupError(f"{describe_cause(error)}; nothing is fetched from there") from error
         # Not even a ConnectError means that nothing arrived: aiohttp's transport gives one for a server that hangs up.
         raise Trouble(Failure(type=kind_of(error, "connection"), message=describe_cause(error))) from error
     except (Trouble, SetupError):

@@ -13,7 +13,7 @@ from workbench.ledger.budget.limits import NOTHING, Spent
 from workbench.ledger.budget.worst_case import taken_in_batch
 from workbench.model.anthropic import request_body
 from workbench.model.failures import shown, type_of_server
-from workbench.model.stream import MOST_TEXT, TooLarge, details_of, name_of, usage_of
+from workbench.model.stream import MOST_TEXT, TooLarge, details_of, details_with_tools, name_of, usage_of
 from workbench.trial.catalogue import find_price
 from workbench.trial.trial import Failure, Reply, Trial
 
@@ -104,12 +104,17 @@ def _reply(message: Mapping[str, Any]) -> Reply:
     if (stop_reason := name_of(message["stop_reason"])) is None:
         raise TypeError("no stop_reason")
     text = "".join(block["text"] for block in message["content"] if block["type"] == "text")
+    called = [
+        (name_of(block["name"]) or "", block.get("input"))
+        for block in message["content"]
+        if block["type"] == "tool_use"
+    ]
     if len(text) > MOST_TEXT:
         raise TooLarge(f"a reply of more than {MOST_TEXT:,} characters")
     return Reply(
         text=text,
         stop_reason=stop_reason,
-        stop_details=details_of(message.get("stop_details")),
+        stop_details=details_with_tools(details_of(message.get("stop_details")), called),
         model=name_of(message["model"]) or "",
         usage=usage_of(message["usage"], in_batch=True),
         at=datetime.now(UTC).isoformat(timespec="milliseconds"),

@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 
@@ -44,7 +44,7 @@ def _read(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, **patterns, "says": tuple(row.get("says", ()))}
 
 
-_TABLES = tomllib.loads((resources.files(__package__) / "behaviour.toml").read_text("utf-8"))
+_TABLES = tomllib.loads(Path(__file__).with_name("behaviour.toml").read_text("utf-8"))
 
 VAGUE_BELOW_WORDS: int = _TABLES["vague_below_words"]
 TOPIC_ASKED: float = _TABLES["topic_asked"]

@@ -22,6 +22,8 @@ from typing import Any
 import httpx2
 
 from workbench.errors import SetupError
+from workbench.model.offline.choosing import choose_tool
+from workbench.model.offline.judgement import write_judgement
 from workbench.model.offline.reply import NOTICE, SENTENCES_BY_EFFORT, content_text, write_reply
 from workbench.trial.catalogue import OFFLINE_MODEL
 
@@ -111,6 +113,8 @@ class _Answer:
     stop_reason: str
     input_tokens: int
     is_stream: bool
+    tool: Mapping[str, Any] | None = None
+    """The tool that is called, as the API writes it; its input comes in one piece."""
 
     @property
     def output_tokens(self) -> int:
@@ -119,7 +123,7 @@ class _Answer:
     def message(self) -> dict[str, Any]:
         """The whole message, as the API gives it without streaming."""
         return self._message(
-            content=[{"type": "text", "text": self.text, "citations": None}],
+            content=[{"type": "text", "text": self.text, "citations": None}, *([self.tool] if self.tool else [])],
             stop_reason=self.stop_reason,
             output_tokens=self.output_tokens,
         )
@@ -133,6 +137,11 @@ class _Answer:
     def closing_events(self) -> Iterator[bytes]:
         """What a stream ends with, after the last piece of text."""
         yield _event("content_block_stop", {"index": 0})
+        if self.tool is not None:
+            yield _event("content_block_start", {"index": 1, "content_block": {**self.tool, "input": {}}})
+            delta = {"type": "input_json_delta", "partial_json": json.dumps(self.tool["input"])}
+            yield _event("content_block_delta", {"index": 1, "delta": delta})
+            yield _event("content_block_stop", {"index": 1})
         usage = self._usage(self.output_tokens)
         yield _event(
             "message_delta",
@@ -185,9 +194,16 @@ class _Stream(httpx2.AsyncByteStream):
 def _answer(body: Mapping[str, Any], draw: int, identity: str) -> _Answer:
     system = content_text(body.get("system") or "")
     effort = (body.get("output_config") or {}).get("effort")
-    text = write_reply(system, body["messages"], draw=draw, effort=effort)
+    schema = _schema_of(body)
+    tool = choose_tool(body, identity)
+    if tool is not None:
+        text = NOTICE
+    elif schema is None:
+        text = write_reply(system, body["messages"], draw=draw, effort=effort)
+    else:
+        text = write_judgement(content_text(body["messages"][-1]["content"]), schema)
     limit = body["max_tokens"] * CHARACTERS_PER_TOKEN
-    stop_reason = "end_turn"
+    stop_reason = "end_turn" if tool is None else "tool_use"
     if len(text) > limit:
         # A reply that is cut off still says who wrote it, unless not even that has room.
         text = f"{text[: max(0, limit - len(NOTICE) - 2)]}\n\n{NOTICE}"[-limit:]
@@ -198,7 +214,19 @@ def _answer(body: Mapping[str, Any], draw: int, identity: str) -> _Answer:
         stop_reason=stop_reason,
         input_tokens=_input_tokens(body),
         is_stream=body.get("stream") is True,
+        tool=tool,
     )
+
+
+def _schema_of(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The JSON Schema that the reply is asked to fit."""
+    form = (body.get("output_config") or {}).get("format")
+    if form is None:
+        return None
+    schema = form.get("schema") if isinstance(form, dict) else None
+    if not isinstance(schema, dict) or form.get("type") != "json_schema":
+        raise _bad("output_config.format: must have the type 'json_schema' and a schema")
+    return schema
 
 
 def _input_tokens(body: Mapping[str, Any]) -> int:
