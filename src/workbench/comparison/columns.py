@@ -11,13 +11,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.comparison.scores import STATUSES, Attempts, attempts_of
-from workbench.comparison.verdict import points
+from workbench.comparison.figures import points
+from workbench.comparison.scores import ANSWERED, STATUSES, Attempts, attempts_of
 from workbench.markup import counted, visible
 from workbench.statistics.means import Floats
-from workbench.trial.catalogue import OFFLINE_MODEL, Price, find_price
-from workbench.trial.paid import Paid, Usd
-from workbench.trial.trial import Reply, Run, Score, Trial, Usage
+from workbench.trial.catalogue import find_price, price_usd
+from workbench.trial.paid import Paid, Usd, of_the_cache
+from workbench.trial.trial import Reply, Run, Score, Trial
 
 PREVIEW_CHARACTERS = 90
 
@@ -53,7 +53,7 @@ class TrialColumns:
 
     @cached_property
     def outcome(self) -> list[str]:
-        outcomes = ["answered" if status in ("scored", "declined") else status for status in STATUSES]
+        outcomes = ["answered" if status in ANSWERED else status for status in STATUSES]
         return [outcomes[status] for status in self.attempts.status.tolist()]
 
     @cached_property
@@ -71,6 +71,11 @@ class TrialColumns:
         return {promise: np.array(column, dtype=np.float64) for promise, column in found.items()}
 
     @cached_property
+    def answered(self) -> NDArray[np.bool_]:
+        """Whether a whole reply came back, be it scored or not."""
+        return np.isin(self.attempts.status, [STATUSES.index(status) for status in ANSWERED])
+
+    @cached_property
     def replied(self) -> NDArray[np.bool_]:
         """Whether anything came back."""
         return np.array([reply is not None for reply in self._replies], dtype=np.bool_)
@@ -78,7 +83,7 @@ class TrialColumns:
     @cached_property
     def input_tokens(self) -> Floats:
         """Cached ones included."""
-        return _numbers(None if reply is None else _input_tokens(reply.usage) for reply in self._replies)
+        return _numbers(None if reply is None else reply.usage.all_input_tokens for reply in self._replies)
 
     @cached_property
     def output_tokens(self) -> Floats:
@@ -87,9 +92,9 @@ class TrialColumns:
     @cached_property
     def usd(self) -> Floats:
         """What the reply cost by list prices."""
-        price_of = cache(find_price)  # which reads the day each time: that would take as long as the sum
+        price_of = cache(find_price)  # it reads the day each time: 2 µs, and the sum takes 1 (benchmark `again`)
         return _numbers(
-            None if reply is None else _cost(reply.model or trial.request.model, reply.usage, price_of)
+            None if reply is None else price_usd(reply.model or trial.request.model, reply.usage, price_of=price_of)
             for trial, reply in zip(self.run.trials, self._replies, strict=True)
         )
 
@@ -163,13 +168,8 @@ def score_in_words(trial: Trial) -> str:
 
 def paid_in_words(paid: Paid) -> str:
     """What all attempts took: "2 attempts: 3,000 tokens in, 200 out; 0.004050 USD"."""
-    kinds = {
-        "tokens in": paid.input_tokens,
-        "out": paid.output_tokens,
-        "read from the cache": paid.cache_read_input_tokens,
-        "written to the cache": paid.cache_creation_input_tokens,
-    }
-    tokens = ", ".join(f"{count:,} {what}" for what, count in kinds.items() if count or what in ("tokens in", "out"))
+    cached = of_the_cache(read=paid.cache_read_input_tokens, written=paid.cache_creation_input_tokens)
+    tokens = f"{paid.all_input_tokens:,} tokens in{cached}, {paid.output_tokens:,} out"
     usd = "at an unknown price" if paid.usd is None else f"{float(paid.usd):.6f} USD"
     more = f", and more by {counted(paid.uncounted, 'attempt')} that did not say" if paid.uncounted else ""
     return f"{counted(paid.attempts, 'attempt')}: {tokens}; {usd}{more}"
@@ -180,22 +180,8 @@ def _found(score: Score) -> str:
     return f"{value}, {score.explanation}"
 
 
-def _cost(model: str, usage: Usage, price_of: Callable[[str], Price | None]) -> float | None:
-    """As `price_usd`, where the price of a model is at hand."""
-    if model == OFFLINE_MODEL:
-        return 0.0
-    price = price_of(model)
-    return _float(None if price is None else price.usd(usage))
-
-
 def _float(usd: Usd) -> float | None:
     return None if usd is None else float(usd)
-
-
-def _input_tokens(usage: Usage) -> int | None:
-    if usage.input_tokens is None:
-        return None
-    return usage.input_tokens + (usage.cache_creation_input_tokens or 0) + (usage.cache_read_input_tokens or 0)
 
 
 def _numbers(values: Iterable[float | None]) -> Floats:

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.comparison.columns import TrialColumns
 from workbench.comparison.flips import FLIPS, Changes, what_flipped
+from workbench.comparison.measures import MeasureChange, measure_changes
+from workbench.comparison.promises import PromiseChange, promise_changes
 from workbench.comparison.scores import Scores, is_stand_in
 from workbench.comparison.summaries import VariantSummary, summarise
-from workbench.comparison.verdict import STAND_IN_LABEL, Verdict
+from workbench.comparison.verdict import HOW_IT_IS_DECIDED, STAND_IN_LABEL, Verdict
 from workbench.markup import counted, visible
 from workbench.trial.trial import Run
 
+if TYPE_CHECKING:
+    from workbench.comparison.judged import CriterionRow
+
 STAND_IN_NOTE = "The replies, tokens and seconds below were made up by the OFFLINE STAND-IN; nothing was spent."
+
+
+def shown_worse(promises: Iterable[PromiseChange], criteria: Iterable[CriterionRow]) -> tuple[str, ...]:
+    """The names of the promises, and of the criteria of certified judges, that are shown to be worse."""
+    rows = (*((row.promise, row.kind) for row in promises), *((row.criterion, row.kind) for row in criteria))
+    return tuple(dict.fromkeys(name for name, kind in rows if kind == "worse"))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,6 +44,9 @@ class Compared:
     """The trials as arrays, in the order of the run."""
     scores: Mapping[str, Scores] = field(repr=False)
     """By variant, in the order of the run."""
+    families: int = 1
+    """How many comparisons are read beside each other, this one included; every p value is corrected for all of
+    them."""
 
     @property
     def verdict(self) -> Verdict | None:
@@ -47,6 +62,30 @@ class Compared:
     def summaries(self) -> tuple[VariantSummary, ...]:
         """What is in `Comparison.by_variant`, as values; in the order of the run."""
         return summarise(self.columns, self.scores)
+
+    @cached_property
+    def promises(self) -> tuple[PromiseChange, ...]:
+        """The verdict promise by promise, of every other variant, the worst first."""
+        return self._promises_and_criteria[0]
+
+    @cached_property
+    def measures(self) -> tuple[MeasureChange, ...]:
+        """What can be measured of replies without a grader, of every other variant against the baseline."""
+        return measure_changes(self.columns, baseline=self.baseline, families=self.families)
+
+    @cached_property
+    def criteria(self) -> tuple[CriterionRow, ...]:
+        """What judges found of the run, criterion by criterion, of every other variant against the baseline; the worst
+        first, and corrected in one family with the promises."""
+        return self._promises_and_criteria[1]
+
+    @cached_property
+    def _promises_and_criteria(self) -> tuple[tuple[PromiseChange, ...], tuple[CriterionRow, ...]]:
+        if not self.run.judged:
+            return promise_changes(self.columns, baseline=self.baseline, families=self.families), ()
+        from workbench.comparison.judged import promises_and_criteria  # few runs are judged
+
+        return promises_and_criteria(self.run, self.columns, baseline=self.baseline, families=self.families)
 
     @cached_property
     def flipped(self) -> Changes:
@@ -70,15 +109,15 @@ class Compared:
 
     @property
     def sentences(self) -> list[str]:
-        """What it ended in: each verdict, or that there is none to reach with one variant."""
-        if self.verdicts:
-            return [verdict.text for verdict in self.verdicts]
-        label = f"{STAND_IN_LABEL} " if self.stand_in else ""
-        return [f'{label}One variant, "{visible(self.baseline)}": scores without a verdict.']
+        """What it ended in: of each verdict what a reader meets first, and then all of it; or that there is none to
+        reach with one variant. Where there is a verdict, the last says where its rules stand."""
+        found = [f"{first}\nIn full: {rest}" if rest else first for first, rest in self.sentence_parts]
+        return [*found, HOW_IT_IS_DECIDED] if self.verdicts else found
 
     @property
     def sentence_parts(self) -> list[tuple[str, str]]:
-        """Each sentence in what is to be seen at once and the rest."""
+        """Each sentence as a reader meets it first, and in full."""
         if not self.verdicts:
-            return [(sentence, "") for sentence in self.sentences]
-        return [(verdict.headline, verdict.text.removeprefix(verdict.headline)) for verdict in self.verdicts]
+            label = f"{STAND_IN_LABEL} " if self.stand_in else ""
+            return [(f'{label}One variant, "{visible(self.baseline)}": scores without a verdict.', "")]
+        return [(verdict.headline, verdict.text) for verdict in self.verdicts]

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from workbench.comparison.scores import Scores, is_stand_in, scores_by_variant
+from workbench.comparison.scores import THRESHOLD as THRESHOLD
+from workbench.comparison.scores import Scores, does_pass, is_stand_in, scores_by_variant
 from workbench.comparison.verdict import STAND_IN_LABEL, points
 from workbench.errors import ComparisonError
 from workbench.markup import Table, html_table, markdown_table, notebook_html, plain_table, visible
@@ -20,8 +21,6 @@ Flip = Literal["now passes", "now fails"]
 FLIPS: tuple[Flip | None, ...] = (None, "now passes", "now fails")
 """What the codes of `Compared.flip_codes` mean."""
 
-THRESHOLD = 0.5
-"""The score from which on a repeat passes."""
 MOST_CHANGES_SHOWN = 50
 
 
@@ -150,7 +149,7 @@ def changes_between(
 
 
 def _passed(by_repeat: Floats, threshold: float) -> list[bool | None]:
-    passed = (by_repeat >= threshold - 1e-12).sum(axis=1)
+    passed = does_pass(by_repeat, threshold).sum(axis=1)
     scored = (~np.isnan(by_repeat)).sum(axis=1)
     margin = np.sign(2 * passed - scored).tolist()
     return [None if side == 0 else side > 0 for side in margin]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
-from workbench.markup import notebook_html, visible_as_written
+from workbench.markup import has_long_word, notebook_html, visible_as_written
+
+_TABLE = re.compile(r"<table\b")
+_CELL = re.compile(r"<(t[hd])>([^<]*)")
 
 
 class Frame(pd.DataFrame):
@@ -20,7 +24,10 @@ class Frame(pd.DataFrame):
 
     def _repr_html_(self) -> str | None:
         shown = super()._repr_html_()  # type: ignore[misc]
-        return None if shown is None else notebook_html(Markup(visible_as_written(shown)))
+        if shown is None:
+            return None
+        shown = _CELL.sub(_breaking, _TABLE.sub('<table style="overflow-wrap: normal"', visible_as_written(shown)))
+        return notebook_html(Markup(shown))
 
 
 def frame_of(columns: Mapping[str, Any]) -> Frame:
@@ -29,6 +36,11 @@ def frame_of(columns: Mapping[str, Any]) -> Frame:
         return Frame(columns)
     except UnicodeEncodeError:
         return Frame({_spelled(name): _all_spelled(column) for name, column in columns.items()})
+
+
+def _breaking(cell: re.Match[str]) -> str:
+    tag, text = cell.groups()
+    return f'<{tag} style="overflow-wrap: anywhere">{text}' if has_long_word(text) else cell[0]
 
 
 def _all_spelled(column: Any) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from workbench.definition.origin import Origin
 from workbench.markup import Table, counted
 from workbench.trial.catalogue import find_price
 from workbench.trial.record import installed_versions
@@ -43,10 +44,12 @@ class Provenance:
     """Replies for which that is not recorded."""
     remarks: tuple[str, ...] = ()
     """What has to be known of the record that the run was loaded from."""
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """By variant, the file and the commit that its agent comes from; empty where nobody has looked."""
 
 
-def provenance(run: Run) -> Provenance:
-    """Where the numbers of this run come from.
+def provenance(run: Run, *, origins: Mapping[str, Origin] | None = None) -> Provenance:
+    """Where the numbers of this run come from; `origins` as `find_origins` finds them.
 
     Raises:
         PriceFileError: the file named in WORKBENCH_PRICES is missing or wrong.
@@ -82,6 +85,7 @@ def provenance(run: Run) -> Provenance:
         last_answer=max(days, default=None),
         undated=undated,
         remarks=run.remarks,
+        origins=dict(origins or {}),
     )
 
 
@@ -96,7 +100,8 @@ def provenance_table(found: Provenance) -> Table:
         )
     ]
     for name, digest in found.agents.items():
-        rows.append((f"Agent file of {name}", f"sha256 {digest}"))
+        where = f"{found.origins[name]}; " if name in found.origins else ""
+        rows.append((f"Agent file of {name}", f"{where}sha256 {digest}"))
         rows.append((f"Model of {name}", _model_in_words(found.asked[name], found.models[name])))
     for digest, count in found.task_files.items():
         rows.append(

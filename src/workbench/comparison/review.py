@@ -10,21 +10,26 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from workbench.comparison.change_tables import change_tables
 from workbench.comparison.differences.reply_pair import diff_personas
 from workbench.comparison.differences.views import markdown_fence, plain_lines
 from workbench.comparison.differences.words import Line, lines_of_difference
+from workbench.comparison.figures import worst_first
 from workbench.comparison.provenance import Provenance, provenance, provenance_table
-from workbench.comparison.report.page import agents_difference, html_document, verdict_paragraph
+from workbench.comparison.report.document import html_document
+from workbench.comparison.report.overview import worse_promises
+from workbench.comparison.report.page import agents_difference, verdict_paragraph
 from workbench.comparison.report.summary import provenance_line, unlinked, unlinked_table
 from workbench.comparison.scores import groups_of
 from workbench.comparison.shared import AFTER, BEFORE, chosen_variant, share
 from workbench.comparison.tables import Comparison, compare
-from workbench.comparison.verdict import Verdict, percent
+from workbench.comparison.verdict import HOW_IT_IS_DECIDED, Verdict, percent
 from workbench.definition.agent import Agent
 from workbench.errors import ComparisonError
 from workbench.markup import Table, html, html_table, markdown_table, notebook_html, plain_table, visible
-from workbench.statistics.intervals import LEVEL, Floats, Interval, t_interval
-from workbench.statistics.means import FEWEST_GROUPS, clustered_standard_error, standard_error
+from workbench.statistics.changes import change_between
+from workbench.statistics.intervals import LEVEL, Floats, Interval
+from workbench.statistics.means import case_means
 from workbench.trial.trial import Run
 
 MOST_FLIPS = 50
@@ -33,10 +38,16 @@ _SECTIONS = """\
 {% for variant in variants %}
 {{ variant }}
 {% endfor %}
+{% for twin in twins %}
+<p class="soft">{{ twin }}</p>
+{% endfor %}
 <div class="wide provenance" tabindex="0">{{ sources }}</div>"""
 _VARIANT = """\
 <h2>{{ heading }}</h2>
 {{ first }}
+{% if warning %}
+<p class="warning">{{ warning }}</p>
+{% endif %}
 {% for sentence in sentences %}
 <p>{{ sentence }}</p>
 {% endfor %}
@@ -95,41 +106,77 @@ class VariantReview:
     def same_agent(self) -> bool:
         return all(line.kind == "equal" for line in self.persona)
 
+    @property
+    def is_twin(self) -> bool:
+        """Whether nothing is another: both runs send the same requests, for the same agent and on the same tasks."""
+        return self.verdict is not None and self.verdict.same_requests and self.same_agent and not self.notes
+
+    @property
+    def warning(self) -> str:
+        """Names the promises that are shown to be worse, whatever the verdict is; "" without any."""
+        return "" if self.comparison is None else worse_promises(self.comparison)
+
+    @property
+    def worst_first_key(self) -> tuple[bool, bool, int]:
+        """To sort by: what got worse, then what broke a promise, and twins last."""
+        kind = "no verdict" if self.verdict is None else self.verdict.shown_kind
+        return self.is_twin, kind != "worse" and not self.warning, worst_first(kind)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Review:
     """Two runs side by side. Shows itself in a notebook as static HTML or Markdown; printed, as plain text."""
 
     variants: tuple[VariantReview, ...]
+    """What changed for the worse first, twins last."""
     names: tuple[str, str]
     """What the earlier and the later run are called."""
     sources: tuple[Provenance, Provenance]
     """What the numbers of the two runs rest on."""
 
     def __str__(self) -> str:
-        return "\n".join([*(_plain(self, found) for found in self.variants), plain_table(_sources_table(self))])
+        whole, twins = self._parted
+        parts = [_plain(self, found) for found in whole] + [f"{visible(_twin(found))}\n" for found in twins]
+        return "\n".join([*parts, plain_table(_sources_table(self))])
 
     def markdown(self) -> str:
         """For a pull request: nothing in it mentions anybody, links, or becomes markup."""
         sources = [provenance_line(found, of=of) for of, found in zip(("Before", "After"), self.sources, strict=True)]
-        return "\n\n".join([*(_markdown(self, found) for found in self.variants), *sources]) + "\n"
+        whole, twins = self._parted
+        parts = [_markdown(self, found) for found in whole] + [unlinked(_twin(found)) for found in twins]
+        return "\n\n".join([*parts, *sources]) + "\n"
 
     def html(self) -> str:
         """One page that needs no network and no script."""
-        title = f"Review: {self.names[0]} and {self.names[1]}"
-        return html_document(title, html("<h1>{{ title }}</h1>\n{{ shown }}", title=title, shown=self._sections()))
+        agents = dict.fromkeys(found.agent_after.name or found.after for found in self.variants)
+        title = f"{', '.join(agents) or 'Review'}: {self.names[0]} and {self.names[1]}"
+        return html_document(
+            html("<h1>{{ title }}</h1>\n{{ shown }}", title=title, shown=self._sections(linked=True)), title=title
+        )
 
-    def _sections(self) -> Markup:
+    @property
+    def _parted(self) -> tuple[list[VariantReview], list[VariantReview]]:
+        """Those that are shown whole, and twins of which a line is enough; where all are twins, one is shown whole."""
+        whole = [found for found in self.variants if not found.is_twin] or list(self.variants[:1])
+        return whole, list(self.variants[len(whole) :])
+
+    def _sections(self, *, linked: bool) -> Markup:
+        whole, twins = self._parted
         return html(
             _SECTIONS,
-            variants=[_html(self, found) for found in self.variants],
+            variants=[_html(self, found, anchor=f"decided-{row}" if linked else "") for row, found in enumerate(whole)],
+            twins=map(_twin, twins),
             sources=html_table(_sources_table(self)),
         )
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, Any]:
-        return {"text/html": notebook_html(self._sections()), "text/markdown": self.markdown(), "text/plain": str(self)}
+        return {
+            "text/html": notebook_html(self._sections(linked=False)),
+            "text/markdown": self.markdown(),
+            "text/plain": str(self),
+        }
 
 
 def review_runs(
@@ -158,7 +205,9 @@ def review_runs(
     else:
         pairs = [(name, name) for name in before.variants if name in after.variants] or [_only_ones(before, after)]
     return Review(
-        variants=tuple(_review(before, after, pair) for pair in pairs),
+        variants=tuple(
+            sorted((_review(before, after, pair) for pair in pairs), key=lambda found: found.worst_first_key)
+        ),
         names=names,
         sources=(provenance(before), provenance(after)),
     )
@@ -192,42 +241,41 @@ def _review(before: Run, after: Run, pair: tuple[str, str]) -> VariantReview:
 
 
 def _mean_change(comparison: Comparison, values: Floats, unit: str) -> MeanChange | None:
-    attempts, count = comparison.columns.attempts, len(comparison.run.tasks)
-    means = []
-    for number in range(2):
-        known = (attempts.variant == number) & ~np.isnan(values)
-        sums = np.bincount(attempts.task[known], weights=values[known], minlength=count)
-        counts = np.bincount(attempts.task[known], minlength=count)
-        means.append(np.divide(sums, counts, out=np.full(count, np.nan), where=counts > 0))
-    both = ~np.isnan(means[0]) & ~np.isnan(means[1])
-    tasks = int(both.sum())
-    if tasks == 0:
+    run, attempts = comparison.run, comparison.columns.attempts
+    table = np.full((2, len(run.tasks), run.repeats), math.nan)
+    table[attempts.variant, attempts.task, attempts.repeat] = values
+    old, new = case_means(table[0]), case_means(table[1])
+    both = ~np.isnan(new - old)
+    if not both.any():
         return None
-    old, new = means[0][both], means[1][both]
-    groups = groups_of(comparison.run)
-    present = [] if groups is None else [group for group, is_in in zip(groups, both, strict=True) if is_in]
-    clusters = len(set(present))
-    error, degrees = math.nan, 0
-    if FEWEST_GROUPS <= clusters < tasks:
-        error, degrees = clustered_standard_error(new - old, present), clusters - 1
-    elif tasks > 1:
-        error, degrees = standard_error(new - old), tasks - 1
-    # Where all tasks change alike, t would have no width.
-    interval = t_interval(float((new - old).mean()), error, degrees) if error > 0 else None
-    return MeanChange(unit=unit, before=float(old.mean()), after=float(new.mean()), interval=interval, tasks=tasks)
+    change = change_between(old, new, groups=groups_of(run))
+    return MeanChange(
+        unit=unit,
+        before=float(old[both].mean()),
+        after=float(new[both].mean()),
+        interval=None if change is None else change.interval,
+        tasks=int(both.sum()),
+    )
 
 
 def _heading(review: Review, found: VariantReview) -> str:
-    one = found.before if found.before == found.after else f"{found.before} and {found.after}"
-    return f"{one}: {review.names[0]} (before) and {review.names[1]} (after)"
+    return f"{_named(found)}: {review.names[0]} (before) and {review.names[1]} (after)"
+
+
+def _named(found: VariantReview) -> str:
+    return found.before if found.before == found.after else f"{found.before} and {found.after}"
+
+
+def _twin(found: VariantReview) -> str:
+    return f"{_named(found)}: both send the same requests; whatever differs is noise."
 
 
 def _sentences(found: VariantReview) -> list[str]:
-    """The verdict, and what is shared."""
+    """The verdict, first, in full and where its rules stand, and what is shared."""
     if found.comparison is None or found.verdict is None:
         sentences = ["The replies are not compared."]
     else:
-        sentences = [found.verdict.text]
+        sentences = [found.verdict.headline, f"In full: {found.verdict.text}", HOW_IT_IS_DECIDED]
         run = found.comparison.run
         attempts = len(run.tasks) * run.repeats
         same = f"; {found.same_attempts} of {attempts} attempts are the very same in both" * (found.same_attempts > 0)
@@ -236,6 +284,12 @@ def _sentences(found: VariantReview) -> list[str]:
     if found.same_agent:
         sentences.append("The two agent files are the same.")
     return sentences
+
+
+def _with_warning(found: VariantReview) -> list[str]:
+    """The sentences, behind the first one the promises that are shown to be worse."""
+    first, *others = _sentences(found)
+    return [first, *([found.warning] if found.warning else []), *others]
 
 
 def _changes_table(found: VariantReview) -> Table | None:
@@ -269,7 +323,8 @@ def _number(value: float, *, sign: bool = False) -> str:
 def _tables(found: VariantReview) -> list[Table]:
     flips = [] if found.comparison is None else [found.comparison.flipped.table(most=MOST_FLIPS)]
     changes = _changes_table(found)
-    return [*flips, *([] if changes is None else [changes])]
+    beside = [] if found.comparison is None else change_tables(found.comparison)
+    return [*beside, *flips, *([] if changes is None else [changes])]
 
 
 def _sources_table(review: Review) -> Table:
@@ -285,7 +340,7 @@ def _sources_table(review: Review) -> Table:
 
 
 def _plain(review: Review, found: VariantReview) -> str:
-    parts = [visible(_heading(review, found)), "\n".join(_sentences(found))]
+    parts = [visible(_heading(review, found)), "\n".join(_with_warning(found))]
     parts += [plain_table(table).rstrip("\n") for table in _tables(found)]
     if not found.same_agent:
         parts.append(f"What differs between the agents\n{plain_lines(found.persona)}".rstrip("\n"))
@@ -293,7 +348,7 @@ def _plain(review: Review, found: VariantReview) -> str:
 
 
 def _markdown(review: Review, found: VariantReview) -> str:
-    parts = [f"### {unlinked(_heading(review, found))}", *map(unlinked, _sentences(found))]
+    parts = [f"### {unlinked(_heading(review, found))}", *map(unlinked, _with_warning(found))]
     parts += [markdown_table(unlinked_table(table)).rstrip("\n") for table in _tables(found)]
     if not found.same_agent:
         parts.append("**What differs between the agents**")
@@ -301,14 +356,17 @@ def _markdown(review: Review, found: VariantReview) -> str:
     return "\n\n".join(parts)
 
 
-def _html(review: Review, found: VariantReview) -> Markup:
+def _html(review: Review, found: VariantReview, *, anchor: str) -> Markup:
     first, *others = _sentences(found)
+    if found.verdict is not None:
+        others = others[2:]  # the paragraph of the verdict holds it in full, and the rules
     return html(
         _VARIANT,
         heading=_heading(review, found),
         first=html('<p class="verdict">{{ text }}</p>', text=first)
         if found.verdict is None
-        else verdict_paragraph(found.verdict),
+        else verdict_paragraph(found.verdict, anchor=anchor),
+        warning=found.warning,
         sentences=others,
         tables=[html_table(table) for table in _tables(found)],
         difference="" if found.same_agent else agents_difference(found.agent_before, found.agent_after),

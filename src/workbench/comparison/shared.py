@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from workbench.errors import ComparisonError
 from workbench.markup import counted, visible
+from workbench.trial.certificate import Certificate
 from workbench.trial.task import Task
-from workbench.trial.trial import Endpoint, Run, Trial
+from workbench.trial.trial import Endpoint, Judged, Run, Trial
 
 BEFORE = "before"
 AFTER = "after"
@@ -90,6 +92,8 @@ def share(before: Run, after: Run, *, variants: tuple[str, str]) -> Shared:
     regraded = sum(attempts[BEFORE][attempt].score != attempts[AFTER][attempt].score for attempt in same)
     if regraded:
         notes.append(f"{regraded} replies are the very same but were scored otherwise: the graders changed")
+    judged, not_judged = _judged(before, after)
+    notes += not_judged
     return Shared(
         run=Run(
             variants={BEFORE: before.variants[old], AFTER: after.variants[new]},
@@ -98,6 +102,7 @@ def share(before: Run, after: Run, *, variants: tuple[str, str]) -> Shared:
             endpoint=_asked_at(after, new)[0],
             trials=tuple(trials),
             versions=after.versions,
+            judged=judged,
         ),
         notes=tuple(notes),
         same_attempts=len(same),
@@ -175,6 +180,48 @@ def _attempts(
         for trial in run.trials
         if trial.variant == variant and trial.task_id in tasks and trial.repeat < repeats
     }
+
+
+def _judged(before: Run, after: Run) -> tuple[tuple[Judged, ...], list[str]]:
+    """The judgings by which the replies of both were judged alike, and what is said of the others."""
+    if before is after:
+        return after.judged, []
+    old = {each.rubric.name: each for each in before.judged}
+    new = {each.rubric.name: each for each in after.judged}
+    found, notes = [], []
+    for name in dict.fromkeys((*old, *new)):
+        one, other = old.get(name), new.get(name)
+        if one is None or other is None:
+            notes.append(f'judged by the rubric "{visible(name)}" only {BEFORE if other is None else AFTER}, left out')
+        elif _asked(one) != _asked(other):
+            notes.append(f'judged otherwise by the rubric "{visible(name)}": its words or the judge changed, left out')
+        else:
+            calls = {(call.variant, call.task_id, call.repeat): call for call in (*one.calls, *other.calls)}
+            found.append(replace(other, calls=tuple(calls.values()), certificates=_certificates(one, other)))
+    return tuple(found), notes
+
+
+def _asked(of: Judged | Certificate) -> tuple[object, ...]:
+    """What is the same where judges were asked alike."""
+    return (of.prompt_sha256, of.models, of.efforts, of.endpoints)
+
+
+def _certificates(one: Judged, other: Judged) -> tuple[Certificate, ...]:
+    """Those of both judgings; of two for a criterion, one that has the labels of both."""
+    found = {each.criterion: each for each in one.certificates}
+    for each in other.certificates:
+        first = found.get(each.criterion)
+        if first is None or _asked(first) != _asked(each):
+            found[each.criterion] = each
+            continue
+        hashes = sorted({first.labels_sha256, each.labels_sha256})
+        found[each.criterion] = replace(
+            each,
+            labels_sha256=hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest(),
+            labelled={**first.labelled, **each.labelled},
+            doubt=None if first.doubt is None or each.doubt is None else first.doubt or each.doubt,
+        )
+    return tuple(found.values())
 
 
 def _same_attempts(

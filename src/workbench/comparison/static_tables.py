@@ -12,29 +12,36 @@ from markupsafe import Markup
 
 from workbench.comparison.compared import Compared
 from workbench.comparison.flips import Flip, changes_between
+from workbench.comparison.scores import THRESHOLD
 from workbench.comparison.summaries import VariantSummary
 from workbench.comparison.trial_table import COLUMNS, cells
 from workbench.comparison.verdict import percent, points
 from workbench.markup import Table, counted, html, html_table, visible_lines
 from workbench.statistics.intervals import LEVEL
+from workbench.trial.paid import of_the_cache
 from workbench.trial.trial import Trial
 
 MOST_TASKS_SHOWN = 50
 MOST_TRIALS_SHOWN = 50
+WHERE_ALL_ARE = {"tasks": "all are in .by_task.", "trials": "all are in .trials."}
+"""By what they are of, how a note ends whose table has not all rows."""
 _TIE = 1e-12
 _LONGEST_REPLY = 1_500
 
-# Blue and orange are told apart without colour vision; these two are legible on white and on near-black.
-_COLOURS = {"▲": "#1f80c7", "▼": "#c8601a"}
+# Blue and orange are told apart without colour vision; mixed with the ink of the page, they are legible on any paper.
+_COLOURS = {
+    sign: f"color-mix(in srgb, {colour} 70%, currentColor)" for sign, colour in (("▲", "#1f80c7"), ("▼", "#c8601a"))
+}
 _OPENING = """\
 <details><summary>{{ text }}</summary>\
-<pre style="white-space: pre-wrap; text-align: left">{{ reply | lines }}</pre></details>"""
+<pre style="white-space: pre-wrap; overflow-wrap: anywhere; text-align: left">{{ reply | lines }}</pre></details>"""
 _UNITS = {"points": " in points"}
 _FIRST_CHANGE = 3
 """The columns before it hold names, which may begin with any sign."""
 
 _ENDINGS = {
     "declined": "Declined by all graders",
+    "ungraded": "Not graded",
     "refused": "Refused",
     "cut_off": "Cut off",
     "empty": "Empty",
@@ -94,10 +101,12 @@ def variant_columns(compared: Compared) -> tuple[VariantColumn, ...]:
 def variants_table(compared: Compared) -> Table:
     """A row a variant, with what became of its attempts, its score, and what its replies took."""
     columns = variant_columns(compared)
-    all_answered = not any(summary.scores.statuses[name] for summary in compared.summaries for name in _ENDINGS)
+    endings = _ENDINGS.keys() - {"ungraded"}
+    all_answered = not any(summary.scores.statuses[name] for summary in compared.summaries for name in endings)
     repeats = compared.run.repeats
     note = (
-        f"pass@{repeats}: chance in percent that at least one of {repeats} repeats passes; pass^{repeats}: that all do."
+        f"pass@{repeats}: chance in percent that at least one of {repeats} repeats passes; "
+        f"pass^{repeats}: that all do. A repeat passes with {points(THRESHOLD, sign=False)} points or more."
     )
     return Table(
         title=f"Variants ({compared.size}).{' Every trial was answered.' if all_answered else ''}",
@@ -143,7 +152,7 @@ def ranking_table(compared: Compared) -> Table | None:
         "Verdict",
     )
     note = "Ranked by mean score; two neighbours need not differ. Only a verdict says what is established."
-    return Table(title=f"Ranking of {len(rows)} variants", headings=headings, rows=tuple(rows), note=note)
+    return Table(title=f"Ranking of {counted(len(rows), 'variant')}", headings=headings, rows=tuple(rows), note=note)
 
 
 def tasks_table(compared: Compared, *, most: int = MOST_TASKS_SHOWN, chosen: Sequence[int] | None = None) -> Table:
@@ -168,7 +177,7 @@ def tasks_table(compared: Compared, *, most: int = MOST_TASKS_SHOWN, chosen: Seq
     note = ""
     if len(rows) < len(run.tasks):
         order = "the largest changes first; " if others and chosen is None else ""
-        note = f"{len(rows)} of {len(run.tasks)} tasks; {order}all are in .by_task."
+        note = f"{len(rows)} of {counted(len(run.tasks), 'task')}; {order}{WHERE_ALL_ARE['tasks']}"
     headings = ("Task", "Group", *names, *(f"{name} - {baseline}" for name in others))
     return Table(title="Tasks (mean score in points)", headings=headings, rows=tuple(rows), note=note)
 
@@ -182,13 +191,14 @@ def trials_table(compared: Compared, *, most: int = MOST_TRIALS_SHOWN, chosen: S
         title="Trials",
         headings=tuple(f"{column.heading}{_UNITS.get(column.kind, '')}" for column in columns),
         rows=tuple(zip(*(cells(column, compared, rows) for column in columns), strict=True)),
-        note=f"{len(rows)} of {total} trials; all are in .trials." if len(rows) < total else "",
+        note=f"{len(rows)} of {total} trials; {WHERE_ALL_ARE['trials']}" if len(rows) < total else "",
     )
 
 
-def coloured_html(table: Table) -> Markup:
-    """The table as HTML in which a marked change also has a colour, by inline styles: code hosts drop style sheets."""
-    return html_table(table, cell=_coloured_cell)
+def coloured_html(table: Table, *, labels: bool = False) -> Markup:
+    """The table as HTML in which a marked change also has a colour, by inline styles: code hosts drop style sheets.
+    `labels` as `html_table` takes them."""
+    return html_table(table, cell=_coloured_cell, labels=labels)
 
 
 def trials_html(compared: Compared, *, most: int = MOST_TRIALS_SHOWN, chosen: Sequence[int] | None = None) -> Markup:
@@ -263,10 +273,8 @@ def _cost(summary: VariantSummary) -> str:
 
 def _input_tokens(summary: VariantSummary) -> str:
     """With those of them that the prompt cache has to do with, where there are any."""
-    kinds = {"from": summary.cache_read_tokens, "into": summary.cache_written_tokens}
-    cached = ", ".join(f"{count:,} {what}" for what, count in kinds.items() if count)
-    of_cache = f" ({cached} the cache)" if cached else ""
-    return f"{'>= ' if summary.uncounted else ''}{summary.input_tokens:,}{of_cache}"
+    cached = of_the_cache(read=summary.cache_read_tokens, written=summary.cache_written_tokens)
+    return f"{'>= ' if summary.uncounted else ''}{summary.input_tokens:,}{cached}"
 
 
 def _output_tokens(summary: VariantSummary) -> str:
@@ -277,14 +285,9 @@ def _paid(summary: VariantSummary) -> str:
     paid = summary.paid
     if math.isnan(paid["paid_attempts"]):
         return "unknown"
-    kinds = {
-        "in": "paid_input_tokens",
-        "out": "paid_output_tokens",
-        "from the cache": "paid_cache_read_tokens",
-        "into the cache": "paid_cache_written_tokens",
-    }
-    counts = {what: int(paid[name]) for what, name in kinds.items()}
-    tokens = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count or what in ("in", "out"))
+    read, written = int(paid["paid_cache_read_tokens"]), int(paid["paid_cache_written_tokens"])
+    all_input = int(paid["paid_input_tokens"]) + read + written
+    tokens = f"{all_input:,} in{of_the_cache(read=read, written=written)}, {int(paid['paid_output_tokens']):,} out"
     at_least = ">= " if summary.paid_in_part else ""
     usd = "an unknown price" if math.isnan(paid["paid_usd"]) else f"{at_least}{paid['paid_usd']:.4f} USD"
     more = ">= " if paid["paid_uncounted"] else ""

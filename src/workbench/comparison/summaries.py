@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 
 from workbench.comparison.columns import TrialColumns
-from workbench.comparison.scores import Scores, groups_of
+from workbench.comparison.scores import ANSWERED, Scores, does_pass, groups_of
 from workbench.statistics.intervals import Floats, Interval
 from workbench.statistics.means import mean_interval, pass_at_k, pass_hat_k
 
@@ -26,8 +26,8 @@ class VariantSummary:
     interval: Interval | None
     """95 %, of that mean; `None` where no task has a score."""
     pass_at_k: float
-    """Chance that at least one of as many repeats as the run has passes, mean over tasks; NaN for one repeat, and
-    where scores are not all 0 or 1. Tasks with fewer scored repeats are left out."""
+    """Chance that at least one of as many repeats as the run has passes, which is to score `THRESHOLD` or more; mean
+    over tasks. NaN for one repeat. Tasks with fewer scored repeats are left out."""
     pass_hat_k: float
     """Chance that all of them pass, likewise."""
     replies: int
@@ -59,7 +59,7 @@ class VariantSummary:
         statuses = self.scores.statuses
         return {
             "trials": self.scores.planned,
-            "answered": statuses["scored"] + statuses["declined"],
+            "answered": sum(statuses[status] for status in ANSWERED),
             **{status: count for status, count in statuses.items() if status != "scored"},
             "score": self.score,
             "score_low": math.nan if self.interval is None else self.interval.low,
@@ -126,12 +126,11 @@ def _summary(columns: TrialColumns, number: int, name: str, found: Scores) -> Va
 
 def _passes(by_repeat: Floats, repeats: int) -> tuple[float, float]:
     """pass@k and pass^k for k repeats, means over the tasks of which all repeats have a score."""
-    scored = by_repeat[~np.isnan(by_repeat)]
     complete = by_repeat[~np.isnan(by_repeat).any(axis=1)]
-    if repeats < 2 or not len(complete) or not np.isin(scored, (0.0, 1.0)).all():
+    if repeats < 2 or not len(complete):
         return math.nan, math.nan
     at, hat = cache(pass_at_k), cache(pass_hat_k)
-    passed = [int(count) for count in complete.sum(axis=1)]
+    passed = [int(count) for count in does_pass(complete).sum(axis=1)]
     chances = [(at(repeats, count, repeats), hat(repeats, count, repeats)) for count in passed]
     some, every = zip(*chances, strict=True)
     return math.fsum(some) / len(some), math.fsum(every) / len(every)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from workbench.comparison.change_tables import change_tables, rules_table
 from workbench.comparison.columns import trial_columns
 from workbench.comparison.compared import STAND_IN_NOTE, Compared
-from workbench.comparison.differences.reply_pair import ReplyPair, compare_replies
+from workbench.comparison.measures import MeasureChange
+from workbench.comparison.promises import PromiseChange
 from workbench.comparison.scores import scores_by_variant
 from workbench.comparison.static_tables import (
     coloured_html,
@@ -19,23 +21,31 @@ from workbench.comparison.static_tables import (
     variants_table,
 )
 from workbench.comparison.trial_table import columns_of
-from workbench.comparison.verdict import reach_verdicts
+from workbench.comparison.verdict import HOW_IT_IS_DECIDED, reach_verdicts
 from workbench.errors import ComparisonError
-from workbench.markup import html, html_table, markdown_table, markdown_text, notebook_html, plain_table
+from workbench.markup import Table, html, html_table, markdown_table, markdown_text, notebook_html, plain_table
 from workbench.trial.trial import Run
 
 if TYPE_CHECKING:
+    from workbench.comparison.differences.reply_pair import ReplyPair
     from workbench.comparison.frames import Frame
     from workbench.comparison.pictures.canvas import Plot, Theme
 
 _SHOWN = """\
 {% for first, rest in parts %}
-<p><strong>{{ first }}</strong>{{ rest }}</p>
+<p><strong>{{ first }}</strong></p>
+{% if rest %}
+<details><summary>In full, and how it is decided</summary><p>{{ rest }}</p>
+{{ rules }}</details>
+{% endif %}
 {% endfor %}
 {% if banner %}
 <p>{{ banner }}</p>
 {% endif %}
 {{ variants }}{{ ranking }}\
+{% for table in changes %}
+{{ table }}
+{% endfor %}
 <p>{{ picture }}</p>
 {{ tasks }}<details><summary>Trials</summary>
 {{ trials }}</details>
@@ -55,12 +65,12 @@ class Comparison(Compared):
     def by_variant(self) -> Frame:
         """Indexed by variant. Attempts planned and how many ended in which way ("answered" includes "declined",
         where every grader declined); mean score over tasks with its 95 % interval, 0..1; pass@k and pass^k for as
-        many repeats as there are (NaN for one, and for scores between 0 and 1); replies, their tokens (cached ones
-        are input) and how many did not say ("uncounted"); cost in USD of the replies that have a price, NaN where
-        none has, and how many have none ("unpriced"); the input tokens that went into the prompt cache and came from
-        it; what was paid for all attempts, failed ones included ("paid_..."; its input tokens are without cached ones;
-        NaN where that is not recorded); seconds of a reply (mean, median, 95th percentile) and median
-        seconds to its first token."""
+        many repeats as there are, where a repeat passes with `scores.THRESHOLD` or more (NaN for one repeat); replies,
+        their tokens (cached ones are input) and how many did not say ("uncounted"); cost in USD of the replies that
+        have a price, NaN where none has, and how many have none ("unpriced"); the input tokens that went into the
+        prompt cache and came from it; what was paid for all attempts, failed ones included ("paid_..."; its input
+        tokens are without cached ones; NaN where that is not recorded); seconds of a reply (mean, median, 95th
+        percentile) and median seconds to its first token."""
         rows = [summary.as_row() for summary in self.summaries]
         columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
         return _frame({"variant": list(self.scores), **columns}).set_index("variant")
@@ -77,9 +87,21 @@ class Comparison(Compared):
         return _frame(columns).set_index("task")
 
     @cached_property
+    def by_promise(self) -> Frame:
+        """A row for each promise of each other variant, the worst change first; the columns are the fields of
+        `PromiseChange`, the interval as "low" and "high"."""
+        return _frame(_columns(self.promises, PromiseChange))
+
+    @cached_property
+    def by_measure(self) -> Frame:
+        """A row for each measure of each other variant; the columns are the fields of `MeasureChange`, the interval as
+        "low" and "high"."""
+        return _frame(_columns(self.measures, MeasureChange))
+
+    @cached_property
     def trials(self) -> Frame:
         """A row for each trial, in the order of the run; the columns of `trial_table`, scores in 0..1: "score" is the
-        mean, "promise: LABEL" what one grader found."""
+        mean, "promise: NAME" what one grader found."""
         return _frame({column.name: column.value(self) for column in columns_of(self)})
 
     def plot(self, kind: Picture = "forest", *, theme: Theme = "light") -> Plot:
@@ -109,6 +131,8 @@ class Comparison(Compared):
         Raises:
             ComparisonError: the run has no such task, variant or repeat, or `variant` is left out among several.
         """
+        from workbench.comparison.differences.reply_pair import compare_replies
+
         return compare_replies(self.run, task_id, baseline=self.baseline, variant=variant, repeat=repeat)
 
     def __str__(self) -> str:
@@ -132,6 +156,8 @@ class Comparison(Compared):
             html(
                 _SHOWN,
                 parts=self.sentence_parts,
+                rules=html_table(rules_table()),
+                changes=[html_table(table) for table in change_tables(self)],
                 banner=self._banner,
                 variants=html_table(variants_table(self)),
                 ranking="" if ranking is None else coloured_html(ranking),
@@ -143,20 +169,28 @@ class Comparison(Compared):
 
     def _markdown(self) -> str:
         banner = [markdown_text(self._banner)] if self._banner else []
-        sentences = [f"**{markdown_text(first)}**{markdown_text(rest)}" for first, rest in self.sentence_parts]
-        ranking = ranking_table(self)
-        tables = [table for table in (variants_table(self), ranking, tasks_table(self)) if table is not None]
-        return "\n\n".join([*sentences, *banner, *(markdown_table(table) for table in tables)])
+        parts = self.sentence_parts
+        first = [f"**{markdown_text(headline)}**" for headline, _ in parts]
+        rest = [f"In full: {markdown_text(text)}" for _, text in parts if text]
+        decided = [markdown_text(HOW_IT_IS_DECIDED)] if self.verdicts else []
+        return "\n\n".join([*first, *banner, *rest, *decided, *(markdown_table(table) for table in self._tables)])
 
     def _plain(self) -> str:
         banner = [self._banner] if self._banner else []
+        return "\n\n".join([*self.sentences, *banner, *(plain_table(table) for table in self._tables)])
+
+    @property
+    def _tables(self) -> list[Table]:
         ranking = ranking_table(self)
-        tables = [table for table in (variants_table(self), ranking, tasks_table(self)) if table is not None]
-        return "\n\n".join([*self.sentences, *banner, *(plain_table(table) for table in tables)])
+        ranked = [] if ranking is None else [ranking]
+        return [variants_table(self), *ranked, *change_tables(self), tasks_table(self)]
 
 
-def compare(run: Run, *, baseline: str) -> Comparison:
+def compare(run: Run, *, baseline: str, families: int = 1) -> Comparison:
     """The tables, picture and verdicts of a run, each other variant against `baseline`.
+
+    With `families`, so many comparisons are read beside each other, this one included, and every p value is corrected
+    for all of them, beside Holm's correction within each (Bonferroni).
 
     Trials that were not answered, or on which every grader declined, are missing: they are counted apart and
     never scored 0.
@@ -169,13 +203,60 @@ def compare(run: Run, *, baseline: str) -> Comparison:
     return Comparison(
         run=run,
         baseline=baseline,
-        verdicts=reach_verdicts(run, baseline=baseline, scores=scores),
+        verdicts=reach_verdicts(run, baseline=baseline, scores=scores, columns=columns, families=families),
         columns=columns,
         scores=scores,
+        families=families,
+    )
+
+
+def compare_pairs(run: Run, pairs: Iterable[tuple[str, str]]) -> tuple[Comparison, ...]:
+    """A comparison for each baseline of these pairs of (baseline, variant), over what belongs to it: an old agent and a
+    new one under each of several models. Every p value is corrected for all of them.
+
+    Raises:
+        ComparisonError: one of the names is no variant of the run, or there is no pair.
+    """
+    variants: dict[str, list[str]] = {}
+    for baseline, variant in pairs:
+        variants.setdefault(baseline, []).append(variant)
+    if not variants:
+        raise ComparisonError("there is no pair to compare; name at least one baseline with a variant")
+    unknown = [name for base, others in variants.items() for name in (base, *others) if name not in run.variants]
+    if unknown:
+        known = ", ".join(map(repr, run.variants)) or "none"
+        raise ComparisonError(f"there is no variant {unknown[0]!r} to compare; the run has {known}")
+    return tuple(
+        compare(_only(run, {baseline, *others}), baseline=baseline, families=len(variants))
+        for baseline, others in variants.items()
+    )
+
+
+def _only(run: Run, names: Collection[str]) -> Run:
+    if len(names) == len(run.variants):
+        return run
+    return replace(
+        run,
+        variants={name: agent for name, agent in run.variants.items() if name in names},
+        trials=tuple(trial for trial in run.trials if trial.variant in names),
+        follow_ups=tuple(trial for trial in run.follow_ups if trial.variant in names),
     )
 
 
 def _frame(columns: Mapping[str, Any]) -> Frame:
-    from workbench.comparison.frames import frame_of  # pandas takes as long as all else, and printing needs none
+    from workbench.comparison.frames import frame_of  # pandas: 0.34 s of CPU, and printing needs none
 
     return frame_of(columns)
+
+
+def _columns(changes: Sequence[PromiseChange | MeasureChange], kind: type) -> dict[str, list[Any]]:
+    """The fields of these values as columns."""
+    columns: dict[str, list[Any]] = {}
+    for field in fields(kind):
+        values = [getattr(change, field.name) for change in changes]
+        if field.name == "interval":
+            columns["low"] = [None if interval is None else interval.low for interval in values]
+            columns["high"] = [None if interval is None else interval.high for interval in values]
+        else:
+            columns[field.name] = values
+    return columns

@@ -2,9 +2,12 @@
 
 Each variant is compared with the baseline over the tasks that both have a score for, on task means, paired.
 
+- "not graded": no task names a grader. The sentence is about measures (`measures`): what differs between the replies,
+  and never which are better.
 - "no verdict": more than 5 % of the attempts of either variant have no score; or their shares differ, by more than
   one point or by more than chance would have it (exact test of an equal split, p <= 0.05), for what is missing is
   rarely missing at random; or fewer than two tasks have scores of both. What is missing within these bounds is named.
+  Tasks that name no grader are left out, and counted.
 - "better", "worse": the paired t interval excludes 0, and both the t test and the sign-flip test have
   p <= 0.05 after Holm's correction for the number of variants compared with the baseline.
 - "promising, not established": not that, but one of the two tests alone has an uncorrected p <= 0.05, for or
@@ -18,6 +21,9 @@ same requests (A/A) are labelled: whatever lies between them is noise, so they e
 whatever the tests say. Replies of the offline stand-in lead to a verdict by the same rules, with a label
 before it, and so does a run that was looked at before its end: p values are for a number of tasks fixed beforehand.
 
+What a reader meets first, `Verdict.headline`, has at most 25 words with its labels, of which a name is one; so there
+the labels are said shortly, and counts and tests stand in `Verdict.text`.
+
 `docs/verdict.md` says the same to those who read verdicts.
 """
 
@@ -27,26 +33,42 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
-from workbench.comparison.scores import Scores, groups_of, is_stand_in, scores_by_variant
+from workbench.comparison.columns import TrialColumns, trial_columns
+from workbench.comparison.figures import MAY_BE_WORSE, Kind, named, p_in_words
+from workbench.comparison.figures import percent as percent
+from workbench.comparison.figures import points as points
+from workbench.comparison.measures import MeasureChange, measure_changes
+from workbench.comparison.scores import (
+    Scores,
+    groups_of,
+    is_stand_in,
+    missing_in_words,
+    same_requests,
+    scores_by_variant,
+)
 from workbench.errors import ComparisonError
 from workbench.markup import counted, visible
 from workbench.statistics.corrections import holm
 from workbench.statistics.intervals import LEVEL, Floats, Interval
 from workbench.statistics.means import Paired, detectable_effect_t, effect_size, paired, tasks_needed_t
-from workbench.statistics.permutation import mcnemar
-from workbench.statistics.power import ALPHA, POWER, detectable_effect, tasks_needed
-from workbench.trial.trial import Failure, Request, Run
+from workbench.statistics.power import ALPHA, FEWEST_COMPARED, POWER, detectable_effect, tasks_needed
+from workbench.trial.trial import Failure, Run
 
-Kind = Literal["better", "worse", "promising, not established", "no difference shown", "no verdict"]
+RULES: Mapping[Kind, str] = {
+    "better": "the 95 % interval lies above 0; t and sign flips both say so, corrected for all variants",
+    "worse": "the same below 0",
+    "promising, not established": "one of the two tests alone says so, or only before correction",
+    "no difference shown": "neither; it does not say that there is none",
+    "no verdict": "too many attempts have no score, not the same share of both, or fewer than 2 tasks have one",
+    "not graded": "no task names a grader: what differs is said by measures, and better or worse is not",
+}
+"""How each verdict is reached, for whoever reads one."""
+HOW_IT_IS_DECIDED = 'How it is decided: the page "How a verdict is reached" of the documentation.'
+"""What stands beside a verdict where the rules themselves do not."""
 
-MOST_MISSING = 0.05
-"""The share of attempts without a score above which there is no verdict."""
-MOST_APART = 0.01
-"""The difference between two variants' shares without a score above which there is no verdict."""
 TARGET = 0.10
 """The difference that "how many more tasks" is about."""
 _REFUSED_FOR_GOOD = {400, 401, 402, 403, 404, 413}
@@ -54,6 +76,8 @@ _REFUSED_FOR_GOOD = {400, 401, 402, 403, 404, 413}
 _LONGEST_REASON = 160
 STAND_IN_LABEL = "OFFLINE STAND-IN, not a model: says nothing about any agent."
 EXPLORATORY_LABEL = "EXPLORATORY, looked at before the end:"
+STAND_IN_SHORTLY = "OFFLINE STAND-IN, no model."
+EXPLORATORY_SHORTLY = "EXPLORATORY, unfinished."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +89,10 @@ class Verdict:
 
     kind: Kind
     text: str
-    """The sentence."""
+    """The sentence in full, with its tests."""
     headline: str
-    """How it begins: the labels, the kind, the effect and its interval."""
+    """What a reader meets first: the labels shortly and the finding, together in at most 25 words, of which a name is
+    one."""
     variant: str
     baseline: str
     tasks: int
@@ -83,7 +108,9 @@ class Verdict:
     exploratory: bool = False
     """True where attempts of either variant were stopped or not yet made."""
     missing: int = 0
-    """Attempts of both variants without a score."""
+    """Attempts of both variants without a score, at the tasks whose replies are graded."""
+    ungraded_tasks: int = 0
+    """Tasks that name no grader; they count in measures alone."""
     effect: float | None = None
     interval: Interval | None = None
     """95 %, not corrected."""
@@ -102,6 +129,18 @@ class Verdict:
     def __str__(self) -> str:
         return self.text
 
+    @property
+    def shown_kind(self) -> str:
+        """The kind as it is said. What may be worse is called no promise."""
+        if self.kind == "promising, not established" and self.effect is not None and self.effect < 0:
+            return MAY_BE_WORSE
+        return self.kind
+
+    @property
+    def heading(self) -> str:
+        """The kind as a heading."""
+        return f"{self.shown_kind[0].upper()}{self.shown_kind[1:]}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Pair:
@@ -112,9 +151,12 @@ class _Pair:
     """Why there can be no verdict; "" where there can."""
     tasks: int
     missing: int
+    to_score: int
+    """Planned attempts at the tasks whose replies are graded."""
     planned: int
     unfinished: int
     """Attempts that were stopped or not made."""
+    ungraded_tasks: int
     same_requests: bool
     one_pass_or_fail: bool
     """One repeat, scored 0 or 1."""
@@ -131,10 +173,18 @@ class _Corrected:
     comparisons: int
 
 
-def reach_verdicts(run: Run, *, baseline: str, scores: Mapping[str, Scores] | None = None) -> tuple[Verdict, ...]:
+def reach_verdicts(
+    run: Run,
+    *,
+    baseline: str,
+    scores: Mapping[str, Scores] | None = None,
+    columns: TrialColumns | None = None,
+    families: int = 1,
+) -> tuple[Verdict, ...]:
     """A verdict for every other variant, in the order of the run.
 
-    `scores` are those of `scores_by_variant(run)`, where they are at hand.
+    `scores` are those of `scores_by_variant(run)` and `columns` those of `trial_columns(run)`, where they are at hand.
+    With `families`, so many comparisons as this one are read beside each other, and p values are corrected for all.
 
     Raises:
         ComparisonError: the baseline is not a variant of the run.
@@ -143,35 +193,37 @@ def reach_verdicts(run: Run, *, baseline: str, scores: Mapping[str, Scores] | No
         known = ", ".join(repr(name) for name in run.variants) or "none"
         raise ComparisonError(f"there is no variant {baseline!r} to compare with; the run has {known}")
     found = scores_by_variant(run) if scores is None else scores
-    asked = _requests(run)
+    alike = same_requests(run, baseline=baseline)
     others = [name for name in run.variants if name != baseline]
-    pairs = [_pair(run, found, baseline, name, same_requests=_are_same(asked, baseline, name)) for name in others]
+    pairs = [_pair(run, found, baseline, name, same_requests=name in alike) for name in others]
     t_p = holm([1.0 if pair.paired is None else pair.paired.t_p for pair in pairs])
     flip_p = holm([1.0 if pair.paired is None else pair.paired.sign_flip.p for pair in pairs])
     stand_in = bool(pairs) and is_stand_in(run)
+    graded = found[baseline].to_score // run.repeats
+    if pairs and graded < min(FEWEST_COMPARED, len(run.tasks)):
+        changes = measure_changes(
+            trial_columns(run) if columns is None else columns, baseline=baseline, families=families
+        )
+        return tuple(
+            _of_measures(
+                run, baseline, pair, [each for each in changes if each.variant == pair.name], stand_in=stand_in
+            )
+            for pair in pairs
+        )
     return tuple(
         _verdict(
             run,
             baseline,
             pair,
-            _Corrected(t_p=t_p[index], sign_flip_p=flip_p[index], comparisons=len(pairs)),
+            _Corrected(
+                t_p=min(1.0, families * t_p[index]),
+                sign_flip_p=min(1.0, families * flip_p[index]),
+                comparisons=families * len(pairs),
+            ),
             stand_in=stand_in,
         )
         for index, pair in enumerate(pairs)
     )
-
-
-def points(value: float, *, sign: bool = True) -> str:
-    """A value of 0..1 in points of 100: "+16.7"."""
-    rounded = round(100 * value, 1)
-    if rounded == 0:
-        return "0.0"
-    return f"{rounded:+.1f}" if sign else f"{rounded:.1f}"
-
-
-def percent(share: float) -> str:
-    """A share of 1 in percent: "95 %"."""
-    return f"{100 * share:g} %"
 
 
 def _pair(run: Run, scores: Mapping[str, Scores], baseline: str, name: str, *, same_requests: bool) -> _Pair:
@@ -192,8 +244,10 @@ def _pair(run: Run, scores: Mapping[str, Scores], baseline: str, name: str, *, s
         obstacle=obstacle,
         tasks=len(differences),
         missing=own.missing + base.missing,
+        to_score=own.to_score + base.to_score,
         planned=own.planned + base.planned,
         unfinished=sum(side.statuses[status] for side in (own, base) for status in ("stopped", "not_run")),
+        ungraded_tasks=len(run.tasks) - own.to_score // run.repeats,
         same_requests=same_requests,
         one_pass_or_fail=run.repeats == 1 and _are_passes(of_variant[both]) and _are_passes(of_baseline[both]),
         paired=found,
@@ -206,26 +260,24 @@ def _are_passes(scores: Floats) -> bool:
 
 
 def _obstacle(run: Run, name: str, scores: Scores, baseline: str, base: Scores, *, tasks: int) -> str:
-    too_many = max(scores.missing, base.missing) > MOST_MISSING * scores.planned
-    apart = abs(scores.missing - base.missing) > MOST_APART * scores.planned
-    if too_many or apart or mcnemar(scores.missing, base.missing).p <= ALPHA:
-        reason = f"more than {percent(MOST_MISSING)} are missing" if too_many else "not the same share is missing"
+    reason = missing_in_words((scores.missing, base.missing), scores.to_score)
+    if reason:
         failures = _failures(run, (name, baseline))
         missing = f"{_missing(name, scores)}, {_missing(baseline, base)}: {reason}."
         return " ".join([missing, _remedy(scores, base, failures), *_why(failures)])
-    if tasks < 2:
-        return f"{counted(tasks, 'task')} with scores of both; it takes at least 2."
+    if tasks < FEWEST_COMPARED:
+        return f"{counted(tasks, 'task')} with scores of both; it takes at least {FEWEST_COMPARED}."
     return ""
 
 
 def _missing(name: str, scores: Scores) -> str:
     reasons = [
         f"{count} {status.replace('_', ' ')}"
-        for status, count in scores.statuses.items()
+        for status, count in scores.graded_statuses.items()
         if count and status != "scored"
     ]
     ending = f" ({', '.join(reasons)})" if reasons else ""
-    return f"{scores.missing} of {scores.planned} attempts of {_named(name)} have no score{ending}"
+    return f"{scores.missing} of {scores.to_score} attempts of {named(name)} have no score{ending}"
 
 
 def _failures(run: Run, names: Sequence[str]) -> dict[str, Counter[Failure]]:
@@ -246,12 +298,12 @@ def _why(failures: Mapping[str, Counter[Failure]]) -> list[str]:
             said = visible(failure.message)
             said = said if len(said) <= _LONGEST_REASON else f"{said[: _LONGEST_REASON - 1]}…"
             often = "" if len(counts) == 1 else f" {count} times"
-            sentences.append(f"{_named(name)} failed{often} with {visible(failure.type)}{status}: {said.rstrip('.')}.")
+            sentences.append(f"{named(name)} failed{often} with {visible(failure.type)}{status}: {said.rstrip('.')}.")
     return sentences
 
 
 def _remedy(scores: Scores, base: Scores, failures: Mapping[str, Counter[Failure]]) -> str:
-    ended = {status for found in (scores, base) for status, count in found.statuses.items() if count}
+    ended = {status for found in (scores, base) for status, count in found.graded_statuses.items() if count}
     refused = any(failure.status in _REFUSED_FOR_GOOD for counts in failures.values() for failure in counts)
     steps = []
     if ended & {"failed", "stopped", "not_run"}:
@@ -267,30 +319,16 @@ def _remedy(scores: Scores, base: Scores, failures: Mapping[str, Counter[Failure
     return sentence[0].upper() + sentence[1:] + "."
 
 
-def _requests(run: Run) -> dict[str, dict[str, Request]]:
-    """By variant and task id; the repeats of a task send the same."""
-    asked: dict[str, dict[str, Request]] = {name: {} for name in run.variants}
-    for trial in run.trials:
-        asked[trial.variant].setdefault(trial.task_id, trial.request)
-    return asked
-
-
-def _are_same(asked: Mapping[str, Mapping[str, Request]], baseline: str, name: str) -> bool:
-    common = asked[baseline].keys() & asked[name].keys()
-    return bool(common) and all(asked[baseline][task] == asked[name][task] for task in common)
-
-
 def _verdict(run: Run, baseline: str, pair: _Pair, corrected: _Corrected, *, stand_in: bool) -> Verdict:
     comparisons = corrected.comparisons
-    heading = f"{_labels(pair, stand_in=stand_in)}{_named(pair.name)} against {_named(baseline)}"
-    if pair.same_requests:
-        heading += " (A/A: both send the same requests)"
+    heading = _labels(pair, stand_in=stand_in) + _heading(pair, baseline)
+    shortly = _labels_shortly(pair, stand_in=stand_in)
     found = pair.paired
     if found is None:
         return Verdict(
             kind="no verdict",
             text=f"{heading}: no verdict. {pair.obstacle}",
-            headline=f"{heading}: no verdict.",
+            headline=f"{shortly}{_plainly(pair, baseline, 'no verdict')}",
             variant=pair.name,
             baseline=baseline,
             tasks=pair.tasks,
@@ -301,13 +339,14 @@ def _verdict(run: Run, baseline: str, pair: _Pair, corrected: _Corrected, *, sta
             stand_in=stand_in,
             exploratory=pair.unfinished > 0,
             missing=pair.missing,
+            ungraded_tasks=pair.ungraded_tasks,
         )
     kind = _kind(found, corrected, same_requests=pair.same_requests)
     more_tasks = _more_tasks(found, comparisons)
     against_variant = kind == "promising, not established" and found.effect < 0
-    favours = f", in favour of {_named(baseline)}" if against_variant else ""
+    favours = f", in favour of {named(baseline)}" if against_variant else ""
     low, high = points(found.interval.low), points(found.interval.high)
-    headline = f"{heading}: {kind}{favours}. {points(found.effect)} points, {percent(LEVEL)} CI [{low}, {high}]"
+    beginning = f"{heading}: {kind}{favours}. {points(found.effect)} points, {percent(LEVEL)} CI [{low}, {high}]"
     details = "; ".join(
         [
             _size(found, run.repeats),
@@ -320,8 +359,8 @@ def _verdict(run: Run, baseline: str, pair: _Pair, corrected: _Corrected, *, sta
     )
     return Verdict(
         kind=kind,
-        text=f"{headline}, {details}.",
-        headline=headline,
+        text=f"{beginning}, {details}.",
+        headline=f"{shortly}{_plainly(pair, baseline, kind)}",
         variant=pair.name,
         baseline=baseline,
         tasks=found.tasks,
@@ -332,6 +371,7 @@ def _verdict(run: Run, baseline: str, pair: _Pair, corrected: _Corrected, *, sta
         stand_in=stand_in,
         exploratory=pair.unfinished > 0,
         missing=pair.missing,
+        ungraded_tasks=pair.ungraded_tasks,
         effect=found.effect,
         interval=found.interval,
         noise_floor=found.noise_floor,
@@ -342,6 +382,96 @@ def _verdict(run: Run, baseline: str, pair: _Pair, corrected: _Corrected, *, sta
         detectable=_detectable(found, comparisons),
         more_tasks=more_tasks,
     )
+
+
+def _heading(pair: _Pair, baseline: str) -> str:
+    alike = " (A/A: both send the same requests)" if pair.same_requests else ""
+    return f"{named(pair.name)} against {named(baseline)}{alike}"
+
+
+def _plainly(pair: _Pair, baseline: str, kind: Kind) -> str:
+    """The finding in at most 19 words, of which a name is one; the labels take 6."""
+    variant, base, found = named(pair.name), named(baseline), pair.paired
+    if found is None:
+        return f"No verdict on {variant} against {base}: {_obstacle_plainly(pair)}."
+    if pair.same_requests:
+        return _same_plainly(pair, baseline)
+    low, high = points(found.interval.low), points(found.interval.high)
+    size = f"{points(abs(found.effect), sign=False)} points"
+    sure = f"{percent(LEVEL)} interval {low} to {high} ({counted(found.tasks, 'task')})"
+    if kind in ("better", "worse"):
+        return f"{variant} is {kind} than {base} by {size}; {sure}."
+    if kind == "promising, not established":
+        word = "better" if found.effect > 0 else "worse"
+        return f"{variant} may be {word} than {base} by {size}, not established; {sure}."
+    return f"No difference between {variant} and {base} is shown: {points(found.effect)} points; {sure}."
+
+
+def _same_plainly(pair: _Pair, baseline: str) -> str:
+    them = f"{named(pair.name)} and {named(baseline)}"
+    return f"{them} send the same requests: whatever differs between their replies is noise."
+
+
+def _obstacle_plainly(pair: _Pair) -> str:
+    if pair.missing:
+        return f"{pair.missing:,} of {pair.to_score:,} attempts have no score"
+    return f"{counted(pair.tasks, 'task')} with scores of both, and it takes {FEWEST_COMPARED}"
+
+
+def _of_measures(run: Run, baseline: str, pair: _Pair, changes: Sequence[MeasureChange], *, stand_in: bool) -> Verdict:
+    """The verdict where no task names a grader."""
+    compared = [change for change in changes if change.kind != "not compared"]
+    differ = [change for change in compared if change.kind == "differs"]
+    may = [change for change in compared if change.kind == "may differ"]
+    shown = f"{len(differ)} of {counted(len(compared), 'measure')} shown to differ{f', {len(may)} may' if may else ''}"
+    details = [
+        f"{shown}",
+        *(change.text for change in differ),
+        *(f"{change.text} (may differ)" for change in may),
+        *(change.text for change in compared if change not in (*differ, *may)),
+        *(f"{change.heading.lower()} not compared: {change.text}" for change in changes if change not in compared),
+    ]
+    if compared:
+        most = max(change.comparisons for change in compared)
+        of = f"n = {counted(max(change.tasks for change in compared), 'task')} x {counted(run.repeats, 'repeat')}"
+        details.append(f"{of}; shown where t and sign flips both have p <= {ALPHA:g}, corrected for {most} by Holm")
+    why = "Nothing is graded, so neither is called better: name graders in the tasks (`workbench graders` lists them)"
+    return Verdict(
+        kind="not graded",
+        text=f"{_labels(pair, stand_in=stand_in)}{_heading(pair, baseline)}: not graded. {'; '.join(details)}. {why}.",
+        headline=f"{_labels_shortly(pair, stand_in=stand_in)}{_measures_plainly(pair, baseline, changes)}",
+        variant=pair.name,
+        baseline=baseline,
+        tasks=pair.tasks,
+        groups=None,
+        repeats=run.repeats,
+        comparisons=len(run.variants) - 1,
+        same_requests=pair.same_requests,
+        stand_in=stand_in,
+        exploratory=pair.unfinished > 0,
+        ungraded_tasks=pair.ungraded_tasks,
+    )
+
+
+def _measures_plainly(pair: _Pair, baseline: str, changes: Sequence[MeasureChange]) -> str:
+    """As `_plainly`, where no task names a grader: how many measures differ, and the first of them."""
+    both = f"{named(pair.name)} against {named(baseline)}"
+    compared = [change for change in changes if change.kind != "not compared"]
+    if not compared:
+        return f"{both}, ungraded: nothing can be measured of both."
+    if pair.same_requests:
+        return _same_plainly(pair, baseline)
+    differ = [change for change in compared if change.kind == "differs"]
+    may = [change for change in compared if change.kind == "may differ"]
+    if differ:
+        return f"{both}, ungraded: {len(differ)} of {len(compared)} measures differ; {differ[0].text}."
+    if may:
+        return f"{both}, ungraded: {counted(len(may), 'measure')} may differ; {may[0].text}."
+    return f"{both}, ungraded: 0 of {counted(len(compared), 'measure')} shown to differ."
+
+
+def _labels_shortly(pair: _Pair, *, stand_in: bool) -> str:
+    return f"{STAND_IN_SHORTLY} " * stand_in + f"{EXPLORATORY_SHORTLY} " * (pair.unfinished > 0)
 
 
 def _labels(pair: _Pair, *, stand_in: bool) -> str:
@@ -389,8 +519,8 @@ def _flip_name(pair: _Pair, found: Paired) -> str:
 def _tests(found: Paired, corrected: _Corrected, *, flip_name: str) -> list[str]:
     by = " by group" if found.clustered else ""
     t_name = "paired t" if found.standard_error > 0 else "Wilson bound on equal differences"
-    tests = f"{t_name}{by} p {_p(corrected.t_p)}, {flip_name}{by} p {_p(corrected.sign_flip_p)}"
-    mid_p = f"mid-p {_p(found.sign_flip.mid_p)}"
+    tests = f"{t_name}{by} p {p_in_words(corrected.t_p)}, {flip_name}{by} p {p_in_words(corrected.sign_flip_p)}"
+    mid_p = f"mid-p {p_in_words(found.sign_flip.mid_p)}"
     if corrected.comparisons == 1:
         return [f"{tests} ({mid_p})", "1 comparison, nothing to correct for"]
     return [f"{tests}, both corrected for {corrected.comparisons} comparisons by Holm (uncorrected {mid_p})"]
@@ -400,15 +530,17 @@ def _group_limits(found: Paired) -> list[str]:
     flip = found.group_sign_flip
     if flip is None or found.clustered:
         return []
-    least = _p(flip.floor).removeprefix("= ")
+    least = p_in_words(flip.floor).removeprefix("= ")
     return [
         f"{found.groups} groups cannot support a group-level claim"
-        f" (sign-flip by group p {_p(flip.p)}, at least {least})"
+        f" (sign-flip by group p {p_in_words(flip.p)}, at least {least})"
     ]
 
 
 def _left_out(pair: _Pair) -> Sequence[str]:
-    return [f"{pair.missing:,} of {pair.planned:,} attempts have no score"] if pair.missing else []
+    missing = [f"{pair.missing:,} of {pair.to_score:,} attempts have no score"] if pair.missing else []
+    ungraded = [f"{counted(pair.ungraded_tasks, 'task')} without a grader left out"] if pair.ungraded_tasks else []
+    return missing + ungraded
 
 
 def _what_settles(
@@ -429,11 +561,3 @@ def _what_settles(
         f"about {counted(more_tasks, 'more task')} would detect {goal} points with {percent(POWER)} power ({by_t} by t)"
     )
     return [power, needed] if kind == "no difference shown" else [needed]
-
-
-def _named(name: str) -> str:
-    return f'"{visible(name)}"'
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.2g}" if value < 0.1 else f"= {value:.3g}"

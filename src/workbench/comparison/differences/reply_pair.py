@@ -20,6 +20,7 @@ from workbench.definition.agent import Agent
 from workbench.errors import ComparisonError
 from workbench.markup import (
     Table,
+    counted,
     html,
     html_table,
     markdown_table,
@@ -225,7 +226,7 @@ def words_changed(what: str, spans: Sequence[Span]) -> str:
     if all(span.kind == "equal" for span in spans):
         return f"{what}: the same in both"
     removed, added = changed_words(spans)
-    return f"{what}: {removed} word{'' if removed == 1 else 's'} removed, {added} added"
+    return f"{what}: {counted(removed, 'word')} removed, {added} added"
 
 
 def _input(pair: ReplyPair) -> str:

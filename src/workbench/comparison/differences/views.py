@@ -13,7 +13,7 @@ from typing import Any
 from markupsafe import Markup
 
 from workbench.comparison.differences.words import Line, Span
-from workbench.markup import html, visible_as_written
+from workbench.markup import counted, html, visible_as_written
 
 CONTEXT = 3
 """Equal lines shown around a change; more are folded."""
@@ -201,7 +201,7 @@ def _folded_lines(lines: Sequence[Line]) -> Iterator[Line | str]:
 
 
 def _equal_lines(count: int) -> str:
-    return f"{count} equal line{'' if count == 1 else 's'}"
+    return counted(count, "equal line")
 
 
 def _clipped(parts: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -34,10 +34,10 @@ DOTS_PER_INCH = 150
 _SHOWN_PER_INCH = 100
 _FONT = "DejaVu Sans"  # comes with matplotlib, so that a picture is the same everywhere as long as it suffices
 _LONGEST_NAME = 28
-_TURNED_OVER = Markup(
-    '<style>[data-jp-theme-light="false"] .workbench-picture { filter: invert(0.93) hue-rotate(180deg); }</style>\n'
-)
 _PICTURE = """\
+{% if is_light %}
+<style>[data-jp-theme-light="false"] .workbench-picture { filter: invert(0.93) hue-rotate(180deg); }</style>
+{% endif %}
 <img alt="{{ alt }}" src="data:image/png;base64,{{ png }}" width="{{ width }}"\
 {% if is_light %} class="workbench-picture"{% endif %}>"""
 
@@ -99,7 +99,7 @@ class Plot(Figure):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         data = {
             "image/png": base64.b64encode(png(self)).decode("ascii"),
-            "text/html": str(_TURNED_OVER + picture_html(self)),
+            "text/html": str(picture_html(self)),
             "text/plain": self.alt,
         }
         return data, {"image/png": {"alt": self.alt, "width": shown_width(self)}}
@@ -116,8 +116,8 @@ def png(figure: Figure) -> bytes:
 
 def picture_html(figure: Plot) -> Markup:
     """The figure as HTML with its description. By its class, one in light colours is turned over in a dark JupyterLab,
-    whose theme the page knows and no picture can: bright becomes dark, and hues stay. The rule for it comes with a plot
-    that is shown alone, and with the style sheet of the results table."""
+    whose theme the page knows and no picture can: bright becomes dark, and hues stay. The rule comes with the picture;
+    JupyterLab takes it out of a notebook that is not trusted, where the picture stays a light one."""
     return html(
         _PICTURE,
         alt=figure.alt,

@@ -24,6 +24,7 @@ from workbench.comparison.pictures.words import (
     heading,
     repeats_of,
 )
+from workbench.markup import counted
 from workbench.statistics.intervals import Floats
 from workbench.statistics.means import case_means
 
@@ -81,7 +82,7 @@ def heat_map(compared: Compared, *, theme: Theme = "light") -> Plot:
             f"▲ now passes, ▼ now fails: most repeats at {passing:g} points or more, against the first column."
         )
     if len(chosen) < len(run.tasks):
-        notes.append(f"{len(chosen)} of {len(run.tasks)} tasks: those whose score changed most.")
+        notes.append(f"{len(chosen)} of {counted(len(run.tasks), 'task')}: those whose score changed most.")
     if notes:
         figure.supxlabel("\n".join(notes), fontsize=7.5, color=figure.palette.ink)
     return finish(figure, title=f"{heading(compared)}: mean score of each task")
@@ -118,7 +119,7 @@ def repeats_plot(compared: Compared, *, theme: Theme = "light") -> Plot:
         axes.tick_params(axis="y", length=0)
     note = "Score in points. Larger: more repeats. Line: lowest to highest. Stroke: mean."
     if len(chosen) < len(run.tasks):
-        note += f"\n{len(chosen)} of {len(run.tasks)} tasks: those whose repeats differ most."
+        note += f"\n{len(chosen)} of {counted(len(run.tasks), 'task')}: those whose repeats differ most."
     figure.supxlabel(note, fontsize=7.5, color=figure.palette.ink)
     return finish(figure, title=f"{heading(compared)}: the repeats of each task")
 

@@ -26,6 +26,7 @@ from workbench.comparison.tables import Comparison
 from workbench.comparison.trial_table import COLUMNS, json_values
 from workbench.markup import visible_lines
 from workbench.secrets import scrubber
+from workbench.trial.trial import Run
 
 _FORMULA = re.compile("[=+\\-@\uff1d\uff0b\uff0d\uff20]")
 _ENDS_OF_CELLS = frozenset(",;|\t\n\"'")
@@ -35,7 +36,8 @@ _REMEMBERED = 4_096
 
 
 def write_csv(comparison: Comparison, found: Provenance, folder: Path) -> list[Path]:
-    """`trials.csv`, `tasks.csv` and `variants.csv`: UTF-8, commas, every text in quotes."""
+    """`trials.csv`, `tasks.csv`, `variants.csv`, `promises.csv` and `measures.csv`: UTF-8, commas, every text in
+    quotes."""
     paths = []
     scrub = scrubber()
 
@@ -54,7 +56,7 @@ def write_csv(comparison: Comparison, found: Provenance, folder: Path) -> list[P
 
 
 def write_parquet(comparison: Comparison, found: Provenance, folder: Path) -> list[Path]:
-    """`trials.parquet`, `tasks.parquet` and `variants.parquet`; their schema has the provenance under "workbench"."""
+    """The same tables as CSV has as `*.parquet`; their schema has the provenance under "workbench"."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -74,7 +76,27 @@ def write_jsonl(comparison: Comparison, found: Provenance, folder: Path) -> list
     path = folder / "trials.jsonl"
     scrub = lru_cache(maxsize=_REMEMBERED)(scrubber())
     with path.open("w", encoding="utf-8", newline="") as file:
-        file.writelines(json.dumps(_scrubbed(line, scrub)) + "\n" for line in _json_lines(comparison, found))
+        versions = _scrubbed(found.versions, scrub)  # one for all lines
+        for line in _json_lines(comparison, found):
+            file.write(json.dumps(_scrubbed(line, scrub) | {"versions": versions}) + "\n")
+    return [path]
+
+
+def write_json(comparison: Comparison, found: Provenance, folder: Path) -> list[Path]:
+    """`comparison.json`: the verdicts, the promises, what judges found and the measures as values, and what they rest
+    on."""
+    path = folder / "comparison.json"
+    shown = {
+        "baseline": comparison.baseline,
+        "tasks": len(comparison.run.tasks),
+        "repeats": comparison.run.repeats,
+        "verdicts": comparison.verdicts,
+        "promises": comparison.promises,
+        "criteria": comparison.criteria,
+        "measures": comparison.measures,
+        "provenance": found,
+    }
+    path.write_text(json.dumps(_scrubbed(shown, scrubber()), indent=2) + "\n", encoding="utf-8", newline="\n")
     return [path]
 
 
@@ -95,33 +117,42 @@ def _defused(found: re.Match[str]) -> str:
     return f"'{found[0]}" if at < 0 or found.string[at] in _ENDS_OF_CELLS else found[0]
 
 
+def _endpoints_of(variant: str, run: Run) -> str:
+    return ", ".join(dict.fromkeys(trial.endpoint.base_url for trial in run.trials if trial.variant == variant))
+
+
 def _tables(comparison: Comparison, found: Provenance) -> dict[str, pd.DataFrame]:
     """The tables of the comparison, each row with what its numbers rest on."""
     run = comparison.run
     names = list(run.variants)
     agents = "; ".join(f"{name}: {digest}" for name, digest in found.agents.items())
+    made_with = ", ".join(f"{name} {version}" for name, version in found.versions.items())
     models = " ".join(dict.fromkeys(model for counts in found.models.values() for model in counts))
     more: dict[str, dict[str, list[str | None]]] = {
-        "trials": _sources_of_trials(comparison, found) | {"made_with": [_made_with(found) for _ in run.trials]},
+        "trials": _sources_of_trials(comparison, found) | {"made_with": [made_with] * len(run.trials)},
         "tasks": {
             "task_file_sha256": [task.file_sha256 for task in run.tasks],
             "agents_sha256": [agents for _ in run.tasks],
             "models": [models for _ in run.tasks],
-            "made_with": [_made_with(found) for _ in run.tasks],
+            "made_with": [made_with for _ in run.tasks],
         },
         "variants": {
             "agent_sha256": [found.agents[name] for name in names],
             "models": [" ".join(found.models[name]) for name in names],
             "prices": ["; ".join(found.prices[model] for model in found.models[name]) for name in names],
-            "endpoint": [found.base_url for _ in names],
+            "endpoint": [_endpoints_of(name, run) for name in names],
             "task_files_sha256": [" ".join(found.task_files) for _ in names],
-            "made_with": [_made_with(found) for _ in names],
+            "made_with": [made_with for _ in names],
         },
+        "promises": {"made_with": [made_with for _ in comparison.promises]},
+        "measures": {"made_with": [made_with for _ in comparison.measures]},
     }
     tables = {
         "trials": comparison.trials,
         "tasks": comparison.by_task.reset_index(),
         "variants": comparison.by_variant.reset_index(),
+        "promises": comparison.by_promise,
+        "measures": comparison.by_measure,
     }
     return {
         name: table.assign(**{column: list(map(_encodable, values)) for column, values in more[name].items()})
@@ -143,10 +174,6 @@ def _sources_of_trials(comparison: Comparison, found: Provenance) -> dict[str, l
         "price": [None if trial.reply is None else found.prices.get(trial.reply.model) for trial in trials],
         "key": [trial.key for trial in trials],
     }
-
-
-def _made_with(found: Provenance) -> str:
-    return ", ".join(f"{name} {version}" for name, version in found.versions.items())
 
 
 def _safe(column: pd.Series[Any], cell: Callable[[str], str]) -> pd.Series[Any]:
@@ -171,7 +198,10 @@ def _is_there(value: Any) -> bool:
 
 
 def _scrubbed(value: Any, scrub: Callable[[str], str]) -> Any:
-    """The value as JSON has it, dataclasses as objects, with every text in it scrubbed."""
+    """The value as JSON has it, dataclasses as objects, with every text in it scrubbed; NaN, which JSON has not, is
+    null."""
+    if isinstance(value, float) and math.isnan(value):
+        return None
     if value is None or isinstance(value, int | float):
         return value
     if isinstance(value, str):
@@ -200,5 +230,4 @@ def _json_lines(comparison: Comparison, found: Provenance) -> Iterator[dict[str,
             "target": task.target,
             "reply": trial.reply,
             "failure": trial.failure,
-            "versions": found.versions,
         }

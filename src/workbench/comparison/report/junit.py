@@ -1,7 +1,11 @@
 """A report as JUnit XML, as CI servers read it: a suite for each variant, a case for each task.
 
+The baseline is no test where there is another variant, which would else be red for what it mended: the suites of the
+others have its score as a property.
+
 A case passes where more than half of its scored repeats score `THRESHOLD` or more, as in `what_flipped`, and fails
-otherwise; it is an error where no repeat has a score, and skipped where no repeat was made at all. The elements and
+otherwise; it is an error where no repeat has a score, and skipped where no repeat was made at all, or its task names no
+grader. The elements and
 attributes are those that the schemas of Ant and of Jenkins' plug-in have in common.
 """
 
@@ -9,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import indent
 from urllib.parse import urlsplit
@@ -20,8 +24,9 @@ from workbench.comparison.flips import THRESHOLD
 from workbench.comparison.provenance import Provenance
 from workbench.comparison.tables import Comparison
 from workbench.comparison.verdict import points
-from workbench.markup import visible, visible_lines
+from workbench.markup import counted, visible, visible_lines
 from workbench.secrets import bytes_without_secrets
+from workbench.trial.task import Task
 from workbench.trial.trial import Trial
 
 _NOT_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -34,16 +39,18 @@ def write_junit(comparison: Comparison, found: Provenance, folder: Path) -> list
     for trial in comparison.run.trials:
         trials.setdefault((trial.variant, trial.task_id), []).append(trial)
     root = ElementTree.Element("testsuites")
-    for name in comparison.run.variants:
-        cases = [_case(name, task.id, trials.get((name, task.id), [])) for task in comparison.run.tasks]
-        root.append(_suite(name, cases, found))
+    for name in [name for name in comparison.run.variants if name != comparison.baseline] or [comparison.baseline]:
+        cases = [_case(name, task, trials.get((name, task.id), [])) for task in comparison.run.tasks]
+        root.append(_suite(name, cases, comparison, found))
     ElementTree.indent(root)
     path = folder / "junit.xml"
     path.write_bytes(bytes_without_secrets(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n")
     return [path]
 
 
-def _suite(name: str, cases: Sequence[ElementTree.Element], found: Provenance) -> ElementTree.Element:
+def _suite(
+    name: str, cases: Sequence[ElementTree.Element], comparison: Comparison, found: Provenance
+) -> ElementTree.Element:
     counts = {kind: sum(case.find(kind) is not None for case in cases) for kind in ("failure", "error", "skipped")}
     suite = ElementTree.Element(
         "testsuite",
@@ -66,6 +73,7 @@ def _suite(name: str, cases: Sequence[ElementTree.Element], found: Provenance) -
         ("prices", "; ".join(found.prices[model] for model in found.models[name])),
         *found.versions.items(),
         ("reported_with", found.reported_with),
+        *(_baseline_properties(comparison, found) if name != comparison.baseline else ()),
     ):
         ElementTree.SubElement(properties, "property", name=_xml(visible(key)), value=_xml(visible(value)))
     suite.extend(cases)
@@ -74,23 +82,36 @@ def _suite(name: str, cases: Sequence[ElementTree.Element], found: Provenance) -
     return suite
 
 
-def _case(variant: str, task: str, trials: Sequence[Trial]) -> ElementTree.Element:
+def _baseline_properties(comparison: Comparison, found: Provenance) -> Iterator[tuple[str, str]]:
+    """What the variants are held against, and its mean score in 0..1, where any task has one."""
+    baseline = comparison.baseline
+    yield "baseline", baseline
+    yield "baseline_agent_sha256", found.agents[baseline]
+    [score] = [summary.score for summary in comparison.summaries if summary.name == baseline]
+    if not math.isnan(score):
+        yield "baseline_score", f"{score:.4f}"
+
+
+def _case(variant: str, task: Task, trials: Sequence[Trial]) -> ElementTree.Element:
     seconds = math.fsum(trial.reply.seconds or 0.0 for trial in trials if trial.reply is not None)
     case = ElementTree.Element(
-        "testcase", name=_xml(visible(task)), classname=_xml(visible(variant)), time=f"{seconds:.3f}"
+        "testcase", name=_xml(visible(task.id)), classname=_xml(visible(variant)), time=f"{seconds:.3f}"
     )
     scores = [trial.score for trial in trials if trial.score is not None]
     passed = sum(score >= THRESHOLD for score in scores)
     if not trials:
         ElementTree.SubElement(case, "skipped").text = "no repeat was made"
         return case
+    if not task.graders and all(trial.outcome == "answered" and not trial.scores for trial in trials):
+        ElementTree.SubElement(case, "skipped").text = "the task names no grader"
+        return case
     if 2 * passed > len(scores):
         return case
-    kind, what, message = "failure", "score", f"{passed} of {len(scores)} repeats passed"
+    kind, what, message = "failure", "score", f"{passed} of {counted(len(scores), 'repeat')} passed"
     if scores:
         message += f", mean score {points(math.fsum(scores) / len(scores), sign=False)} points"
     else:
-        kind, what, message = "error", "no score", f"none of {len(trials)} repeats has a score"
+        kind, what, message = "error", "no score", f"none of {counted(len(trials), 'repeat')} has a score"
     ended = ElementTree.SubElement(case, kind, type=what, message=message)
     ended.text = _xml("\n".join(_trial_lines(trial) for trial in trials))
     return case

@@ -3,6 +3,8 @@
 Nothing in it can mention anybody, close an issue, link, or become markup: beside Markdown's own escapes, a WORD JOINER
 (U+2060, not seen) stands behind every `@`, `#`, `:` and `GH-` of a text that is not ours, for code hosts look for
 mentions and references in what is left after Markdown was rendered.
+
+Keys are taken out of each text before it is escaped: `ghp\\_...` has the form of none.
 """
 
 from __future__ import annotations
@@ -10,11 +12,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from workbench.comparison.change_tables import change_tables
 from workbench.comparison.compared import STAND_IN_NOTE
 from workbench.comparison.flips import Changes
 from workbench.comparison.provenance import NOT_RECORDED, Provenance
+from workbench.comparison.report.overview import agents_lines, agents_named, worse_promises
 from workbench.comparison.static_tables import variants_table
 from workbench.comparison.tables import Comparison
+from workbench.comparison.verdict import HOW_IT_IS_DECIDED
 from workbench.markup import Table, markdown_table, markdown_text
 from workbench.secrets import without_secrets
 
@@ -35,12 +40,19 @@ def write_summary(comparison: Comparison, found: Provenance, folder: Path) -> li
 
 def summary(comparison: Comparison, found: Provenance) -> str:
     """The report as Markdown, short enough for a comment."""
-    parts = [f"### {_headline(comparison)}"]
-    parts += [f"**{unlinked(first)}**{unlinked(rest)}" for first, rest in comparison.sentence_parts]
+    named = unlinked(agents_named(comparison.run.variants))
+    parts = [f"### {_headline(comparison)}: {named}"]
+    parts += [f"**{unlinked(first)}**" for first, _ in comparison.sentence_parts]
+    if warning := worse_promises(comparison):
+        parts.append(unlinked(warning))
     if comparison.stand_in:
         parts.append(unlinked(STAND_IN_NOTE))
+    parts.append("\n".join(f"- {unlinked(line)}" for line in agents_lines(comparison, found.origins)))
     parts.append(markdown_table(unlinked_table(variants_table(comparison))).rstrip())
+    parts += [markdown_table(unlinked_table(table)).rstrip() for table in change_tables(comparison)]
+    parts += [f"In full: {unlinked(text)}" for _, text in comparison.sentence_parts if text]
     if comparison.verdicts:
+        parts.append(unlinked(HOW_IT_IS_DECIDED))
         parts.append(_flips(comparison.flipped))
     parts.append(provenance_line(found))
     return "\n\n".join(parts) + "\n"
@@ -48,25 +60,27 @@ def summary(comparison: Comparison, found: Provenance) -> str:
 
 def unlinked(text: str) -> str:
     """The text as Markdown that shows it, and that no code host makes a mention, a reference or a smiley of."""
-    return markdown_text(_REFERENCE.sub(rf"\g<0>{_JOINER}", text))
+    return markdown_text(_joined(text))
 
 
 def unlinked_table(table: Table) -> Table:
     """The table, its texts such that `markdown_table` writes them as `unlinked` does."""
 
-    def joined(cells: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_REFERENCE.sub(rf"\g<0>{_JOINER}", cell) for cell in cells)
-
     return Table(
-        title=joined((table.title,))[0],
-        headings=joined(table.headings),
-        rows=tuple(joined(row) for row in table.rows),
-        note=joined((table.note,))[0],
+        title=_joined(table.title),
+        headings=tuple(map(_joined, table.headings)),
+        rows=tuple(tuple(map(_joined, row)) for row in table.rows),
+        note=_joined(table.note),
+        muted=table.muted,
     )
 
 
+def _joined(text: str) -> str:
+    return _REFERENCE.sub(rf"\g<0>{_JOINER}", without_secrets(text))
+
+
 def _headline(comparison: Comparison) -> str:
-    kinds = [verdict.kind for verdict in comparison.verdicts]
+    kinds = [f"{verdict.heading[0].lower()}{verdict.heading[1:]}" for verdict in comparison.verdicts]
     if not kinds:
         found = "scores of one variant"
     elif len(kinds) == 1:

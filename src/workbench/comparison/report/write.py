@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from workbench.comparison.provenance import Provenance, provenance
-from workbench.comparison.report.data import write_csv, write_jsonl, write_parquet
+from workbench.comparison.report.data import write_csv, write_json, write_jsonl, write_parquet
 from workbench.comparison.report.junit import write_junit
 from workbench.comparison.report.page import write_page
 from workbench.comparison.report.summary import write_summary
 from workbench.comparison.tables import Comparison, compare
+from workbench.definition.origin import find_origins
+from workbench.definition.project import write_folder
 from workbench.errors import ComparisonError, FileError
 from workbench.trial.trial import Run
 
@@ -18,6 +20,7 @@ _FORMS: Mapping[str, Callable[[Comparison, Provenance, Path], list[Path]]] = {
     "html": write_page,
     "csv": write_csv,
     "parquet": write_parquet,
+    "json": write_json,
     "jsonl": write_jsonl,
     "junit": write_junit,
     "md": write_summary,
@@ -31,15 +34,20 @@ def write_report(
     *,
     formats: Iterable[str] = FORMATS,
     baseline: str | None = None,
+    project: str | Path | None = None,
+    files: Iterable[str] = (),
 ) -> tuple[Path, ...]:
     """Writes the report into this folder, which is made if it is not there, and returns its files.
 
-    "html" is one page that needs nothing else (`report.html`); "csv" and "parquet" are `trials`, `tasks` and
-    `variants`; "jsonl" has all of every trial; "junit" is `junit.xml`; "md" is `summary.md`, for a pull request. Files
-    of these names are overwritten. The same run gives the same bytes, as long as prices and versions are the same.
+    "html" is one page that needs nothing else (`report.html`); "csv" and "parquet" are `trials`, `tasks`,
+    `variants`, `promises` and `measures`; "json" has verdicts, promises and measures as values; "jsonl" has all of
+    every trial; "junit" is `junit.xml`; "md" is `summary.md`, for a pull request. Files of these names are overwritten.
+    The same run gives the same bytes, as long as prices and versions are the same.
 
     Args:
         baseline: the variant of a run that the others are compared with; the first one unless given.
+        project: the folder in which the agents' files and their commits are looked for; nowhere unless given.
+        files: where they are in it, or were, as far as that is known; others are found by what the agents are called.
 
     Raises:
         ComparisonError: a format or the baseline is unknown, or the run cannot be compared.
@@ -51,10 +59,12 @@ def write_report(
         wrong = repr(unknown[0]) if unknown else "nothing"
         raise ComparisonError(f"{wrong} is no format of a report; there are {', '.join(FORMATS)}")
     comparison = run if isinstance(run, Comparison) else compared(run, baseline)
-    found = provenance(comparison.run)
+    agents = comparison.run.variants
+    origins = find_origins(agents, files=files, project=Path(project)) if project else None
+    found = provenance(comparison.run, origins=origins)
     folder = Path(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        write_folder(folder)
         return tuple(path for name in chosen for path in _FORMS[name](comparison, found, folder))
     except OSError as error:
         raise FileError(f"cannot be written: {error.strerror}", path=error.filename or folder) from error

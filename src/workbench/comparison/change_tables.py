@@ -1,0 +1,164 @@
+"""The tables of what changed beside the whole: a row a promise, a row a criterion of judges, a row a
+measure; and the rules of the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workbench.comparison.compared import Compared
+from workbench.comparison.figures import p_in_cell, percent, points
+from workbench.comparison.measures import MeasureChange, change_in_words, interval_in_words
+from workbench.comparison.promises import PromiseChange
+from workbench.comparison.verdict import RULES
+from workbench.markup import Table, counted
+from workbench.statistics.intervals import LEVEL
+from workbench.statistics.power import ALPHA, FEWEST_COMPARED
+
+MOST_PROMISES_SHOWN = 50
+_UNITS = {"percent": " %", "points": " points", "difference": ""}
+_CORRECTED = (
+    f"Shown where t and sign flips both have p <= {ALPHA:g}; the p is the larger of both, corrected by Holm for "
+    '{count} in which anything differs; "may" where one of the two alone says so, or only before correction. Intervals '
+    "are not corrected."
+)
+
+
+def change_tables(compared: Compared) -> list[Table]:
+    """The promises, the criteria of judges and the measures, as far as there are any to compare."""
+    tables = (promises_table(compared.promises), *judged_tables(compared), measures_table(compared.measures))
+    return [table for table in tables if table is not None]
+
+
+def judged_tables(compared: Compared) -> list[Table]:
+    """A table a judging, with a row a criterion, grey where what judges say of it decides nothing."""
+    rows = compared.criteria
+    if not rows:
+        return []
+    from workbench.comparison.judged import judged_table
+
+    return [
+        judged_table(of, judged)
+        for judged in compared.run.judged
+        if (of := [row for row in rows if row.rubric == judged.rubric.name])
+    ]
+
+
+def promises_table(changes: Sequence[PromiseChange]) -> Table | None:
+    """A row a promise, the worst first; `None` without any. Scores are in points.
+
+    Promises on too few tasks to compare are only counted, and so are those beyond `MOST_PROMISES_SHOWN`.
+    """
+    if not changes:
+        return None
+    several = len({change.variant for change in changes}) > 1
+    worse = sum(change.kind == "worse" for change in changes)
+    enough = [change for change in changes if change.tasks >= FEWEST_COMPARED]
+    shown = enough[:MOST_PROMISES_SHOWN]
+    left_out = []
+    if len(enough) < len(changes):
+        few = len(changes) - len(enough)
+        left_out.append(f"{counted(few, 'row')} on fewer than {FEWEST_COMPARED} tasks left out, and not compared.")
+    if len(shown) < len(enough):
+        left_out.append(f"{len(shown)} of {len(enough)} are shown; all are in .by_promise.")
+    title = f"Promises, the worst change first: {worse} of {counted(len(changes), 'row')} shown to be worse"
+    rows = tuple(
+        (
+            change.promise,
+            *((change.variant,) if several else ()),
+            _points(change.before),
+            _points(change.after),
+            _promise_change(change),
+            str(change.tasks),
+            _p(change.t_p, change.sign_flip_p),
+            f"not compared: {change.obstacle}" if change.obstacle else change.kind,
+        )
+        for change in shown
+    )
+    return Table(
+        title=title,
+        headings=_headings("Promise", several=several),
+        rows=rows,
+        note=" ".join([_note(changes, "row"), *left_out]),
+    )
+
+
+def measures_table(changes: Sequence[MeasureChange]) -> Table | None:
+    """A row a measure; `None` without any."""
+    if not changes:
+        return None
+    several = len({change.variant for change in changes}) > 1
+    differ = sum(change.kind == "differs" for change in changes)
+    rows = tuple(
+        (
+            change.heading,
+            *((change.variant,) if several else ()),
+            _value(change, change.before),
+            _value(change, change.after),
+            _measure_change(change),
+            str(change.tasks),
+            _p(change.t_p, change.sign_flip_p),
+            f"not compared: {change.text}" if change.kind == "not compared" else change.kind,
+        )
+        for change in changes
+    )
+    return Table(
+        title=f"Measures of replies, without a grader: {differ} of {counted(len(changes), 'row')} shown to differ",
+        headings=_headings("Measure", several=several),
+        rows=rows,
+        note=f"{_note(changes, 'row')} Changes in percent are of geometric means, in which every task counts alike; "
+        "less or more of something is not better or worse.",
+    )
+
+
+def _headings(of: str, *, several: bool) -> tuple[str, ...]:
+    """Of a table with a row for each `of`, or with `several` variants for each of every variant."""
+    change = f"Change [{percent(LEVEL)} interval]"
+    return (of, *(("Variant",) if several else ()), "Before", "After", change, "Tasks", "p (Holm)", "Shown")
+
+
+def rules_table() -> Table:
+    """How each verdict is reached."""
+    return Table(
+        title="How a verdict is reached",
+        headings=("Verdict", "When"),
+        rows=tuple((kind, rule) for kind, rule in RULES.items()),
+        note="Task means are compared, paired by task.",
+    )
+
+
+def _note(changes: Sequence[PromiseChange] | Sequence[MeasureChange], what: str) -> str:
+    count = max(change.comparisons for change in changes)
+    return _CORRECTED.format(count=counted(count, what)) if count else "Nothing differs."
+
+
+def _points(value: float | None) -> str:
+    return "-" if value is None else points(value, sign=False)
+
+
+def _promise_change(change: PromiseChange) -> str:
+    if change.effect is None or change.interval is None:
+        return "-"
+    return f"{points(change.effect)} [{points(change.interval.low)}, {points(change.interval.high)}]"
+
+
+def _value(change: MeasureChange, value: float | None) -> str:
+    if value is None:
+        return "-"
+    if change.unit == "points":
+        return f"{100 * value:.1f} %"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _measure_change(change: MeasureChange) -> str:
+    if change.effect is None:
+        return "-"
+    size = f"{change_in_words(change.effect, change.unit)}{_UNITS[change.unit]}"
+    if change.interval is None:
+        return f"{size} on every task"
+    return f"{size} {interval_in_words(change.interval, change.unit)}"
+
+
+def _p(t_p: float | None, sign_flip_p: float | None) -> str:
+    if t_p is None or sign_flip_p is None:
+        return "-"
+    return p_in_cell(max(t_p, sign_flip_p))

@@ -1,0 +1,183 @@
+"""What a run says of its graders: those that never tell replies apart, change their mind, or say what another says.
+
+None of it is a fault by itself: a promise that every reply keeps is kept, and a model that is unsteady makes a true
+grader flip. It is what to look at before more is spent on such a grader.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from workbench.markup import counted
+from workbench.trial.trial import Run, Trial
+
+FEWEST_REPLIES = 5
+"""Scored replies without which nothing is said of a grader."""
+FEWEST_SHARED = 10
+"""Replies that two graders must both have scored before they are called the same."""
+SAME_FROM = 0.95
+"""From which correlation of their scores two graders are called the same."""
+FLIP = 0.5
+"""By how much the scores of two repeats must differ to count as a flip: more than half of the scale."""
+FLIPS_TO_TELL = 1 / 3
+"""From which share of its tasks, each under each variant, a grader that flips is named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromiseCheck:
+    """How the grader of one promise scored the replies of a run."""
+
+    promise: str
+    scored: int
+    """Replies with a score."""
+    declined: int
+    """Answered replies of its tasks of which it said nothing."""
+    lowest: float | None
+    highest: float | None
+    repeated: int
+    """Tasks, each under each variant, of which two repeats or more have a score."""
+    flipped: int
+    """Those in which two repeats differ by more than `FLIP`."""
+    contradicted: int
+    """Texts that it scored twice for one task, and otherwise: it is no function of task and reply."""
+
+    @property
+    def never_discriminates(self) -> bool:
+        return self.scored >= FEWEST_REPLIES and self.lowest == self.highest
+
+    @property
+    def flips(self) -> bool:
+        return self.repeated > 0 and self.flipped >= max(2, FLIPS_TO_TELL * self.repeated)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SameGraders:
+    """Two promises that are scored alike."""
+
+    promise: str
+    other: str
+    shared: int
+    """Replies that both scored."""
+    correlation: float
+    """Pearson's, of their scores."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraderCheck:
+    """What a run says of its graders."""
+
+    promises: tuple[PromiseCheck, ...]
+    """In the order in which its tasks name them."""
+    same: tuple[SameGraders, ...]
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What is wrong whatever was asked: graders that contradict themselves."""
+        return tuple(
+            f"{one.promise}: scored the same text otherwise the second time, {counted(one.contradicted, 'time')}; a "
+            "grader is to say the same of the same reply"
+            for one in self.promises
+            if one.contradicted
+        )
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to look at, a sentence each; empty: nothing."""
+        return tuple(self._remarks())
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON can hold it."""
+        return {
+            "promises": [
+                {**asdict(one), "never_discriminates": one.never_discriminates, "flips": one.flips}
+                for one in self.promises
+            ],
+            "same": [asdict(pair) for pair in self.same],
+            "faults": list(self.faults),
+            "remarks": list(self.remarks),
+        }
+
+    def __str__(self) -> str:
+        said = [*self.faults, *self.remarks]
+        return "\n".join(said) if said else f"nothing to say against {counted(len(self.promises), 'promise')}"
+
+    def _remarks(self) -> Iterator[str]:
+        for one in self.promises:
+            if one.scored < FEWEST_REPLIES:
+                scores = f"{counted(one.scored, 'score')} ({one.declined} declined)"
+                yield f"{one.promise}: has {scores}; too few to say anything"
+            elif one.never_discriminates:
+                yield (
+                    f"{one.promise}: gave {one.highest:.2f} to all {one.scored} replies, so it tells none apart; add a "
+                    "task in which it could be broken, or a bad reply that it must fail"
+                )
+            if one.flips:
+                yield (
+                    f"{one.promise}: flips between repeats in {one.flipped} of {counted(one.repeated, 'task')}; more "
+                    "repeats, or a grader that asks for less chance, make it worth something"
+                )
+        for pair in self.same:
+            yield (
+                f"{pair.promise} and {pair.other}: say the same of {pair.shared} replies (correlation "
+                f"{pair.correlation:.2f}); counted twice, one promise weighs double"
+            )
+
+
+def check_graders(run: Run) -> GraderCheck:
+    """What the scores of a run say of the graders that gave them: `print` it, or read its parts."""
+    named = list(dict.fromkeys(spec.promise for task in run.tasks for spec in task.graders))
+    promises = named + sorted({promise for trial in run.trials for promise in trial.scores} - set(named))
+    answered = [trial for trial in run.trials if trial.outcome == "answered"]
+    return GraderCheck(
+        promises=tuple(_checked(promise, answered) for promise in promises),
+        same=tuple(_same(promises, answered)),
+    )
+
+
+def _checked(promise: str, trials: Sequence[Trial]) -> PromiseCheck:
+    given = [(trial, trial.scores[promise].value) for trial in trials if promise in trial.scores]
+    scored = [(trial, value) for trial, value in given if value is not None]
+    values = [value for _, value in scored]
+    by_case: defaultdict[tuple[str, str, bool], list[float]] = defaultdict(list)
+    by_text: defaultdict[tuple[str, str], set[float]] = defaultdict(set)
+    for trial, value in scored:
+        by_case[trial.task_id, trial.variant, bool(trial.twin)].append(value)
+        by_text[trial.task_id, trial.reply.text if trial.reply else ""].add(value)
+    repeated = [each for each in by_case.values() if len(each) > 1]
+    return PromiseCheck(
+        promise=promise,
+        scored=len(scored),
+        declined=len(given) - len(scored),
+        lowest=min(values, default=None),
+        highest=max(values, default=None),
+        repeated=len(repeated),
+        flipped=sum(max(each) - min(each) > FLIP for each in repeated),
+        contradicted=sum(len(each) > 1 for each in by_text.values()),
+    )
+
+
+def _same(promises: Sequence[str], trials: Sequence[Trial]) -> Iterator[SameGraders]:
+    table = np.array(
+        [
+            [
+                np.nan if (score := trial.scores.get(promise)) is None or score.value is None else score.value
+                for promise in promises
+            ]
+            for trial in trials
+        ],
+        dtype=float,
+    ).reshape(len(trials), len(promises))
+    for one, other in combinations(range(len(promises)), 2):
+        both = table[:, [one, other]]
+        both = both[~np.isnan(both).any(axis=1)]
+        if len(both) < FEWEST_SHARED or (both.std(axis=0) == 0).any():
+            continue
+        correlation = float(np.corrcoef(both.T)[0, 1])
+        if correlation >= SAME_FROM:
+            yield SameGraders(promise=promises[one], other=promises[other], shared=len(both), correlation=correlation)

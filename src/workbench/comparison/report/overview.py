@@ -1,0 +1,274 @@
+"""The first screen of a page about a comparison: which agent, what changed, what that did, and what it cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from markupsafe import Markup
+
+from workbench.comparison.change_tables import promises_table
+from workbench.comparison.compared import STAND_IN_NOTE, Compared
+from workbench.comparison.differences.reply_pair import diff_personas
+from workbench.comparison.differences.words import lines_of_difference
+from workbench.comparison.provenance import Provenance
+from workbench.comparison.report.tasks import others
+from workbench.comparison.summaries import VariantSummary
+from workbench.definition.agent import Agent
+from workbench.definition.field_text import text_of
+from workbench.definition.fields import FORM
+from workbench.definition.origin import Origin
+from workbench.markup import Table, counted, html, html_table, visible
+from workbench.trial.trial import Trial
+
+_LONGEST_VALUE = 40
+"""Characters of a field's value in the line that says what differs."""
+
+MOST_PROMISES = 5
+"""Rows of promises on the first screen."""
+_NOT_AT_ONCE = ("Tasks", "p (Holm)")
+"""Columns of promises that are left to the whole table."""
+_LEVEL = 1e-9
+_PROMISES = """\
+{% if warning %}
+<p class="warning">{{ warning }}</p>
+{% endif %}
+<div class="wide moved" tabindex="0">{{ table }}</div>
+{% if moved > 1 %}
+<p class="soft narrow">The worst of {{ moved }} that moved.</p>
+{% endif %}
+"""
+_OVERVIEW = """\
+<header>
+<h1>{{ title }}</h1>
+<ul class="agents">{% for name, where, change in agents %}
+<li><strong>{{ name }}</strong> <span class="soft">{{ where }}</span>{% if change %}<br>{{ change }}{% endif %}</li>\
+{% endfor %}</ul>
+{% if banner %}
+<p class="banner">{{ banner }}</p>
+{% endif %}
+{{ verdicts }}
+{{ promises }}
+<dl class="facts">
+{% for what, much in facts %}
+<div><dt>{{ what }}</dt><dd>{{ much }}</dd></div>
+{% endfor %}
+</dl>
+</header>
+"""
+
+
+def overview(comparison: Compared, found: Provenance, *, verdicts: Markup, promises: Markup) -> Markup:
+    """The head of the page: the agents by name, file and revision, what differs, the verdicts, the promises that moved,
+    who answered and what it cost.
+
+    Args:
+        verdicts: the sentences.
+        promises: what became of each promise; may be empty.
+    """
+    return html(
+        _OVERVIEW,
+        title=agents_named(comparison.run.variants),
+        agents=_agents(comparison, found.origins),
+        banner=STAND_IN_NOTE if comparison.stand_in else "",
+        verdicts=verdicts,
+        promises=promises,
+        facts=_facts(comparison, found),
+    )
+
+
+def moved_promises(comparison: Compared) -> Markup:
+    """The promises that a variant keeps more or less often, the worst first, as many as a first screen holds; below a
+    line that names those that are shown to be worse. A narrow screen shows the worst alone: what was paid is below."""
+    by_noise = {verdict.variant for verdict in comparison.verdicts if verdict.same_requests}
+    changed = [change for change in comparison.promises if change.effect is not None and abs(change.effect) > _LEVEL]
+    moved = [change for change in changed if change.variant not in by_noise]
+    table = promises_table(moved)
+    if table is None:
+        if not comparison.promises:
+            return Markup()
+        known = any(change.effect is not None for change in comparison.promises)
+        said = "No promise moved." if known else "No promise can be compared: no task has scores of both."
+        said = "No promise moved by more than noise." if changed else said
+        return html('<p class="soft">{{ said }}</p>', said=said)
+    kept = [column for column, heading in enumerate(table.headings) if heading not in _NOT_AT_ONCE]
+    short = Table(
+        title="Promises that moved, the worst first",
+        headings=tuple(table.headings[column] for column in kept),
+        rows=tuple(tuple(row[column] for column in kept) for row in table.rows[:MOST_PROMISES]),
+        note="" if len(moved) <= MOST_PROMISES else f"{MOST_PROMISES} of {len(moved)} that moved.",
+    )
+    shown = html_table(short, labels=True)
+    return html(_PROMISES, warning=worse_promises(comparison), table=shown, moved=len(moved))
+
+
+def worse_promises(comparison: Compared) -> str:
+    """A line that names the promises that are shown to be worse, whatever became of the whole; "" without any, and
+    where no model answered."""
+    worse = [] if comparison.stand_in else [change for change in comparison.promises if change.kind == "worse"]
+    if not worse:
+        return ""
+    named = [visible(f"{change.promise} ({change.variant})") for change in worse[:MOST_PROMISES]]
+    more = [f"and {len(worse) - MOST_PROMISES} more"] if len(worse) > MOST_PROMISES else []
+    return f"Shown to be worse: {', '.join([*named, *more])}, whatever the whole says."
+
+
+def agents_named(variants: Mapping[str, Agent]) -> str:
+    """What the agents are called, each name once: "reviewer"; the variants' names where an agent has none."""
+    return " and ".join(dict.fromkeys(agent.name or variant for variant, agent in variants.items()))
+
+
+def agents_lines(comparison: Compared, origins: Mapping[str, Origin]) -> list[str]:
+    """A line for each variant: what it is called, where it comes from, and what differs from the baseline."""
+    return [
+        f"{name}{f' ({where})' * bool(where)}{f': {change}' * bool(change)}"
+        for name, where, change in _agents(comparison, origins)
+    ]
+
+
+def what_differs(before: Agent, after: Agent, *, asked: Sequence[tuple[str, str, str]] = ()) -> str:
+    """What differs between two agents, in a line: "prompt: 2 lines added, 1 removed; model: haiku, before sonnet".
+
+    `asked` is with what they were asked where their files do not say it: ("model", with `before`, with `after`).
+    """
+    of_files = [
+        _field_difference(key, getattr(before, name), getattr(after, name))
+        for name, key in ((field.name, field.key) for field in FORM.values())
+        if getattr(before, name) != getattr(after, name)
+    ]
+    if before.prompt != after.prompt:
+        kinds = [line.kind for line in lines_of_difference(diff_personas(_only_prompt(before), _only_prompt(after)))]
+        added, removed = kinds.count("added"), kinds.count("removed")
+        of_files.insert(0, f"prompt: {counted(added, 'line')} added, {removed} removed")
+    same = "the same file" if before.text == after.text else "the same but for blanks and remarks"
+    of_asking = [f"asked with {what} {new}, before {old}" for what, old, new in asked if old != new]
+    return "; ".join([*(of_files or [same]), *of_asking])
+
+
+def costs_table(comparison: Compared) -> Table:
+    """What a reply takes with each variant: tokens, USD a thousand replies, seconds; with the change in percent."""
+    of = {summary.name: summary for summary in comparison.summaries}
+    names = [comparison.baseline, *others(comparison)]
+    rows = []
+    for what, value in (
+        ("Input tokens a reply", _input_tokens),
+        ("Output tokens a reply", _output_tokens),
+        ("USD per 1,000 replies", _usd),
+        ("Seconds a reply", lambda summary: summary.seconds),
+    ):
+        values = [value(of[name]) for name in names]
+        rows.append((what, _rounded(values[0]), *(_with_change(one, values[0]) for one in values[1:])))
+    note = "Means over the replies that name the figure; a change is against the baseline."
+    return Table(title="What a reply takes", headings=("", *names), rows=tuple(rows), note=note)
+
+
+def _agents(comparison: Compared, origins: Mapping[str, Origin]) -> list[tuple[str, str, str]]:
+    variants = comparison.run.variants
+    base = variants[comparison.baseline]
+    rows = []
+    for name in [comparison.baseline, *others(comparison)]:
+        where = str(origins[name]) if name in origins else ""
+        asked = [
+            (what, sent[comparison.baseline], sent[name])
+            for what, sent in (("model", _asked_models(comparison)), ("effort", _asked_efforts(comparison)))
+            if getattr(base, what) == getattr(variants[name], what)
+        ]
+        said = "" if name == comparison.baseline else what_differs(base, variants[name], asked=asked)
+        rows.append((name, where, said))
+    return rows
+
+
+def _asked_models(comparison: Compared) -> dict[str, str]:
+    return _by_variant(comparison, lambda trial: trial.request.model)
+
+
+def _asked_efforts(comparison: Compared) -> dict[str, str]:
+    return _by_variant(comparison, lambda trial: trial.request.effort or "none sent")
+
+
+def _by_variant(comparison: Compared, value: Callable[[Trial], str]) -> dict[str, str]:
+    """By variant, what its trials have of this; several are parted by commas."""
+    found: dict[str, dict[str, None]] = {name: {} for name in comparison.run.variants}
+    for trial in comparison.run.trials:
+        found[trial.variant][value(trial)] = None
+    return {name: ", ".join(values) for name, values in found.items()}
+
+
+def _facts(comparison: Compared, found: Provenance) -> list[tuple[str, str]]:
+    models = {name: ", ".join(counts or found.asked[name]) for name, counts in found.models.items()}
+    replies = sum(summary.replies for summary in comparison.summaries)
+    return [
+        ("Answered by", found.endpoint),
+        ("Cost of the replies", cost_in_words(comparison)),
+        ("Model", _one_or_each(models)),
+        ("Effort", _one_or_each(_asked_efforts(comparison))),
+        ("Tried", f"{comparison.size}, {replies:,} of {counted(len(comparison.run.trials), 'trial')} answered"),
+        ("Answered on", _days(found)),
+    ]
+
+
+def _one_or_each(values: Mapping[str, str]) -> str:
+    """What all variants have, or what each of them has: "base: haiku; variant: opus"."""
+    tried = {name: value for name, value in values.items() if value}
+    if len(set(tried.values())) < 2:
+        return next(iter(tried.values()), "none")
+    return "; ".join(f"{name}: {value}" for name, value in tried.items())
+
+
+def cost_in_words(comparison: Compared) -> str:
+    """What all replies of the run cost, as far as their prices are known."""
+    if comparison.stand_in:
+        return "nothing: no model was asked"
+    usd = [summary.usd for summary in comparison.summaries if not math.isnan(summary.usd)]
+    unpriced = sum(summary.unpriced for summary in comparison.summaries)
+    if not usd:
+        return "no price is known"
+    return f"{math.fsum(usd):.4f} USD" + (f", and {counted(unpriced, 'reply')} without a price" if unpriced else "")
+
+
+def _days(found: Provenance) -> str:
+    if found.first_answer is None or found.last_answer is None:
+        return "not recorded"
+    first, last = found.first_answer[:10], found.last_answer[:10]
+    return first if first == last else f"{first} to {last}"
+
+
+def _field_difference(key: str, before: object, after: object) -> str:
+    field = next(field for field in FORM.values() if field.key == key)
+    old, new = ("none" if value is None else text_of(field, value) for value in (before, after))
+    if max(len(old), len(new)) > _LONGEST_VALUE or "\n" in old + new:
+        return f"{key} changed"
+    return f"{key}: {new}, before {old}"
+
+
+def _only_prompt(agent: Agent) -> Agent:
+    return Agent(name="", description="", prompt=agent.prompt)
+
+
+def _input_tokens(summary: VariantSummary) -> float:
+    counted_replies = summary.replies - summary.uncounted
+    return summary.input_tokens / counted_replies if counted_replies else math.nan
+
+
+def _output_tokens(summary: VariantSummary) -> float:
+    counted_replies = summary.replies - summary.uncounted
+    return summary.output_tokens / counted_replies if counted_replies else math.nan
+
+
+def _usd(summary: VariantSummary) -> float:
+    priced = summary.replies - summary.unpriced
+    return 1_000 * summary.usd / priced if priced else math.nan
+
+
+def _with_change(value: float, base: float) -> str:
+    if math.isnan(value) or math.isnan(base) or base == 0 or value == base:
+        return _rounded(value)
+    return f"{_rounded(value)} ({100 * (value / base - 1):+.0f} %)"
+
+
+def _rounded(value: float) -> str:
+    """Three figures of it at least, and no more behind the point than that takes."""
+    if math.isnan(value):
+        return "not known"
+    digits = 0 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{digits}f}"

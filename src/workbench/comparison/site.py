@@ -1,0 +1,250 @@
+"""Pages over a folder of records, as a folder that opens from a disk: agents by nights, each with its trend, and a page
+for every record.
+
+    index.html               a row an agent, a column a night
+    agents/NAME.html         the nights of an agent
+    records/NAME/report.html the report of a record, made anew only where the record is another, or its
+                             replies score something else here
+    site.json                all of it for programs
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from workbench.comparison.history import AgentNights, History, Night, told_drift
+from workbench.comparison.history_page import HEADINGS, NUMBERS, PICTURE_STYLE, night_picture, night_row
+from workbench.comparison.history_page import points_with_interval as points
+from workbench.comparison.report.document import FACTS, LEFT_OUT, html_document
+from workbench.comparison.report.write import write_report
+from workbench.definition.project import RECORD_FILE
+from workbench.errors import ComparisonError, FileError, RecordError
+from workbench.markup import html
+from workbench.secrets import value_without_secrets
+from workbench.trial.record import folder_name, load_run
+from workbench.trial.regrade import grade_again
+from workbench.trial.trial import GraderFactory
+
+INDEX = "index.html"
+DATA = "site.json"
+_MADE_OF = "made-of.txt"
+
+_STYLE = (
+    PICTURE_STYLE
+    + """
+.spark svg { width: 10rem; max-width: 100%; }
+td.number a { white-space: nowrap; }
+.lower { color: var(--bad); font-weight: 600; } .higher { color: var(--good); font-weight: 600; }
+.back { margin: 0; }
+"""
+)
+
+_INDEX = (
+    """\
+<h1>{{ title }}</h1>
+"""
+    + FACTS
+    + """\
+<p>Points are means over tasks, with 95 % intervals; they lead to the report of their record, an agent to all its
+nights. Agents that are shown to be lower than in the night before come first. Where nothing drifts, one in twenty
+intervals leaves out 0 all the same.</p>
+<div class="wide" tabindex="0" role="region" aria-label="{{ title }}"><table>
+<thead><tr><th scope="col">Agent</th>{% for name in headings %}<th scope="col">{{ name }}</th>{% endfor %}</tr></thead>
+<tbody>
+{% for row in rows %}
+<tr><th scope="row"><a href="{{ row.link }}">{{ row.name }}</a></th>\
+<td data-label="{{ headings[0] }}" class="spark">{{ row.picture }}</td>\
+<td data-label="{{ headings[1] }}">\
+{% if row.since %}<span class="{{ row.sign }}">{{ row.since }}</span>{% endif %}</td>\
+{% for night in row.nights %}<td data-label="{{ headings[loop.index + 1] }}" class="number">\
+{% if night %}<a href="{{ night.link }}">{{ night.points }}</a>\
+{% if night.said %} <span class="soft">{{ night.said }}</span>{% endif %}{% endif %}</td>{% endfor %}</tr>
+{% endfor %}
+</tbody>
+</table></div>
+"""
+    + LEFT_OUT
+)
+
+_AGENT = """\
+<p class="back"><a href="../{{ index }}">All agents</a></p>
+<h1>{{ title }}</h1>
+<p>{{ sentence }}</p>
+{{ picture }}
+<div class="wide" tabindex="0" role="region" aria-label="Nights"><table>
+<thead><tr>{% for name in headings %}<th scope="col">{{ name }}</th>{% endfor %}</tr></thead>
+<tbody>
+{% for row in rows %}
+<tr{% if row.marked %} class="marked"{% endif %}>\
+<th scope="row">\
+{% if row.link %}<a href="{{ row.link }}">{{ row.cells[0] }}</a>{% else %}{{ row.cells[0] }}{% endif %}</th>\
+{% for cell in row.cells[1:] %}<td data-label="{{ headings[loop.index] }}"\
+{% if loop.index in numbers %} class="number"{% endif %}>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}
+</tbody>
+</table></div>
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """What `write_site` left."""
+
+    index: Path
+    made: int
+    """Reports that were made."""
+    kept: int
+    """Reports that were there already, of the same records and scores."""
+    left_out: tuple[tuple[str, str], ...]
+    """Records without a page, each with why."""
+
+
+def write_site(
+    history: History,
+    records: str | Path,
+    out: str | Path,
+    *,
+    graders: Mapping[str, GraderFactory],
+    most_nights: int,
+    project: str | Path | None = None,
+) -> Site:
+    """Writes the pages of a history of the folder `records` into the folder `out`; `most_nights` are columns of the
+    index. Reports name the agents' files and commits as the folder `project` has them when they are made; none without.
+
+    Raises:
+        FileError: `out` cannot be written, or has an `index.html` that is no page of this.
+    """
+    records, out = Path(records), Path(out)
+    if (out / INDEX).exists() and not (out / DATA).exists():
+        raise FileError(f"has an {INDEX} of something else; name another folder with --out", path=out)
+    links: dict[str, str] = {}
+    left_out = list(history.left_out)
+    made = kept = 0
+    for record in sorted({night.record for each in history.agents for night in each.nights}):
+        folder = out / "records" / folder_name(record)
+        try:
+            made, kept = (
+                (made + 1, kept)
+                if _write_record(records / record, folder, graders, scores=history.scores[record], project=project)
+                else (made, kept + 1)
+            )
+        except (RecordError, ComparisonError) as error:
+            left_out.append((record, f"no report of it: {error}"))
+            continue
+        links[record] = quote(f"records/{folder.name}/report.html")
+    pages = dict(_agent_pages(history, links))
+    data = {"history": history.to_json(), "reports": links, "left_out": left_out}
+    files = {
+        **pages,
+        DATA: json.dumps(value_without_secrets(data), indent=2, ensure_ascii=False) + "\n",
+        INDEX: _index(history, links, left_out, most_nights),  # after what it is known by as ours
+    }
+    try:
+        for name, text in files.items():
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            (out / name).write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+    except OSError as error:
+        raise FileError(f"cannot be written: {error.strerror}", path=error.filename or out) from error
+    return Site(index=out / INDEX, made=made, kept=kept, left_out=tuple(left_out))
+
+
+def _write_record(
+    record: Path, folder: Path, graders: Mapping[str, GraderFactory], *, scores: str, project: str | Path | None
+) -> bool:
+    """The report of a record whose replies have these `scores` by the graders, and whether it had to be made."""
+    # The hashes of all files of a record stand in this one.
+    whole = hashlib.sha256((record / RECORD_FILE).read_bytes()).hexdigest()
+    made_of, stamp = f"{whole} {scores} {metadata.version('agent-workbench')}\n", folder / _MADE_OF
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == made_of and (folder / "report.html").is_file():
+        return False
+    write_report(grade_again(load_run(record), graders), folder, formats=("html",), project=project)
+    stamp.write_text(made_of, encoding="utf-8")
+    return True
+
+
+def _agent_page(each: AgentNights) -> str:
+    return f"agents/{folder_name(each.name)}.html"
+
+
+def _agent_pages(history: History, links: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for each, sentence in zip(history.agents, history.sentences, strict=True):
+        title = value_without_secrets(each.name)
+        rows = [
+            {**value_without_secrets(night_row(night)), "link": _from_below(links.get(night.record))}
+            for night in reversed(each.nights)
+        ]
+        body = html(
+            _AGENT,
+            index=INDEX,
+            title=title,
+            sentence=value_without_secrets(sentence),
+            picture=night_picture(each.nights),
+            headings=HEADINGS,
+            numbers=NUMBERS,
+            rows=rows,
+        )
+        yield _agent_page(each), html_document(body, title=f"{title}: nights", style=_STYLE)
+
+
+def _from_below(link: str | None) -> str:
+    return "" if link is None else f"../{link}"
+
+
+def _index(history: History, links: Mapping[str, str], left_out: list[tuple[str, str]], most_nights: int) -> str:
+    nights = sorted({night.night for each in history.agents for night in each.nights}, reverse=True)
+    shown = nights[:most_nights]
+    title = "Agents by night"
+    agents = sorted(history.agents, key=lambda each: (not _fell(each), each.name))
+    body = html(
+        _INDEX,
+        title=title,
+        totals=list(_totals(history, nights, len(shown))),
+        headings=("Trend", "Last night, since the one before", *shown),
+        rows=[_row(each, shown, links) for each in agents],
+        left_out=value_without_secrets(left_out),
+    )
+    return html_document(body, title=title, style=_STYLE)
+
+
+def _totals(history: History, nights: list[str], shown: int) -> Iterator[tuple[str, str]]:
+    all_nights = [night for each in history.agents for night in each.nights]
+    priced = [night.usd for night in all_nights if night.usd is not None]
+    yield "Agents", history.counted
+    yield "Nights", f"{len(nights):,}" + (f", the last {shown} here" if len(nights) > shown else "")
+    yield "Replies", f"{sum(night.replies for night in all_nights):,}"
+    yield "USD", f"{'' if len(priced) == len(all_nights) else '>= '}{sum(priced):.4f}"
+
+
+def _fell(each: AgentNights) -> bool:
+    since = each.nights[-1].since_before
+    return since is not None and since.is_shown and since.effect < 0
+
+
+def _row(each: AgentNights, shown: list[str], links: Mapping[str, str]) -> dict[str, Any]:
+    by_night = {night.night: night for night in each.nights}
+    since = each.nights[-1].since_before
+    return {
+        "name": value_without_secrets(each.name),
+        "link": quote(_agent_page(each)),
+        "picture": night_picture(each.nights[-len(shown) :], small=True),
+        "since": "" if since is None else told_drift(since, in_short=True),
+        "sign": "" if since is None or not since.is_shown else "lower" if since.effect < 0 else "higher",
+        "nights": [_cell(by_night.get(night), links) for night in shown],
+    }
+
+
+def _cell(night: Night | None, links: Mapping[str, str]) -> dict[str, Any] | None:
+    if night is None or night.record not in links:
+        return None
+    said = [*(["made up"] if night.is_stand_in else []), *(["changed"] if night.changes else [])]
+    if not night.asked_anew:
+        said.append("not asked anew")
+    scored = points(night) if night.mean is not None else "not scored"
+    return {"points": scored, "link": links[night.record], "said": ", ".join(said)}
