@@ -5,32 +5,29 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from workbench.definition.project import project_folder
-from workbench.errors import BudgetError, FileError, NotebookFailed, WorkbenchError
+from workbench.errors import BudgetError, FileError, NotebookFailed, ParameterError, WorkbenchError
 from workbench.headless.batch_index import write_index
 from workbench.headless.batch_job import refused
-from workbench.headless.batch_plan import BatchPlan
+from workbench.headless.batch_plan import BatchPlan, left_out
+from workbench.headless.batch_state import begin_batch, end_batch
 from workbench.headless.dask_workers import run_on_dask
 from workbench.headless.job import Job
 from workbench.headless.left_behind import Batch, JobOutcome
 from workbench.headless.local_workers import run_here
 from workbench.headless.notebook import run_job
-from workbench.headless.notebook_files import write_whole
 from workbench.headless.one_writer import only_writer
 from workbench.headless.terms import terms_here
+from workbench.markup import counted
 from workbench.runs.estimate_only import ESTIMATE_FILE, EstimateTotals, read_estimate, write_estimate
-
-STATE_FILE = "batch.json"
-"""In the folder of a batch: whose budget it is. The only file there that two equal batches do not share."""
 
 
 def run_batch(
@@ -77,10 +74,16 @@ def run_batch(
                 bar.set_postfix_str("; ".join(map(_doing, running)))
 
         with tqdm(total=len(plan.jobs), unit="notebook", disable=None if progress else True) as bar:
+            for agents in left_out(plan.jobs):
+                say(f"nothing to compare, left out: {agents}")
             for job in plan.jobs:
-                if job.refusal is not None:
+                if job.unchanged is not None:
+                    outcomes[job.name] = JobOutcome(job=job, end="unchanged", error=job.unchanged)
+                    bar.update()
+                elif job.refusal is not None:
                     ended(refused(job, job.refusal))
-            left = [replace(job, go_on=go_on, environment=environment) for job in plan.jobs if job.refusal is None]
+            runnable = [job for job in plan.jobs if job.unchanged is None and job.refusal is None]
+            left = [replace(job, go_on=go_on, environment=environment) for job in runnable]
             some = (
                 run_here(left, terms.project, at_once=at_once or plan.at_once, watch=watch)
                 if dask is None
@@ -90,26 +93,53 @@ def run_batch(
                 for outcome in some:
                     ended(outcome)
         found = _in_order(plan, outcomes)
+        if all(outcome.end != "not run" for outcome in found):
+            end_batch(plan.out)
         return Batch(outcomes=found, index=write_index(plan.out, found))
 
 
-def estimate_batch(plan: BatchPlan, *, say: Callable[[str], None] = print) -> EstimateTotals:
+@dataclass(frozen=True, kw_only=True)
+class BatchEstimate:
+    """What a batch would take, and the notebooks of which nobody can say it."""
+
+    totals: EstimateTotals
+    """Of those that can be estimated."""
+    left_out: tuple[tuple[str, str], ...] = ()
+    """By name, each with why it cannot."""
+
+    def __str__(self) -> str:
+        if not self.left_out:
+            return str(self.totals)
+        names = ", ".join(name for name, _ in self.left_out)
+        return f"{self.totals}\n{'without':<22}  {names}: cannot be estimated"
+
+
+def estimate_batch(plan: BatchPlan, *, say: Callable[[str], None] = print) -> BatchEstimate:
     """What the whole batch would take, by running every notebook up to where it would ask for its first trial.
 
     Nothing is asked, and nothing is left in the folder of the batch. A trial that two notebooks need counts once, with
-    the first; a notebook that cannot be run counts as nothing. `say` gets a line for every notebook, or why it cannot.
+    the first; a notebook that cannot be run is left out of the total, by name. `say` gets a line for every notebook, or
+    why it cannot.
     """
     total, asked = EstimateTotals(), frozenset[str]()
-    for number, job in enumerate(plan.jobs, 1):
-        which = f"[{number}/{len(plan.jobs)}] {job.name}"
+    not_estimated: list[tuple[str, str]] = []
+    for agents in left_out(plan.jobs):
+        say(f"nothing to compare, left out: {agents}")
+    jobs = [job for job in plan.jobs if job.unchanged is None]
+    for number, job in enumerate(jobs, 1):
+        which = f"[{number}/{len(jobs)}] {job.name}"
         try:
+            if job.refusal is not None:
+                raise ParameterError(job.refusal)
             totals, asked = _totals_of(job, asked)
         except WorkbenchError as error:
-            say(f"{which}: {str(error).splitlines()[0]}")
+            why = str(error).splitlines()[0]
+            not_estimated.append((job.name, why))
+            say(f"{which}: {why}")
         else:
             say(f"{which}: {totals.calls:,} {'call' if totals.calls == 1 else 'calls'} to make")
             total += totals
-    return total
+    return BatchEstimate(totals=total, left_out=tuple(not_estimated))
 
 
 def _totals_of(job: Job, asked: frozenset[str]) -> tuple[EstimateTotals, frozenset[str]]:
@@ -130,25 +160,18 @@ def _totals_of(job: Job, asked: frozenset[str]) -> tuple[EstimateTotals, frozens
 
 def _budget_environment(plan: BatchPlan, *, go_on: bool) -> dict[str, str]:
     """The variables by which every kernel stays within the batch's budget, on whatever machine."""
-    if plan.budget_usd is None and plan.budget_tokens is None:
-        return {}
-    if os.environ.get("WORKBENCH_BUDGET_SCOPE"):
+    has_budget = plan.budget_usd is not None or plan.budget_tokens is not None
+    if has_budget and os.environ.get("WORKBENCH_BUDGET_SCOPE"):
         raise BudgetError(
             "WORKBENCH_BUDGET_SCOPE is set, so a budget bounds this process already: take it out of the environment, "
             "or the budget out of the plan"
         )
+    scope = begin_batch(plan.out, has_budget=has_budget, go_on=go_on)
+    if scope is None:
+        return {}
     limits = {"WORKBENCH_BUDGET_USD": plan.budget_usd, "WORKBENCH_BUDGET_TOKENS": plan.budget_tokens}
     given = {name: f"{limit}" for name, limit in limits.items() if limit is not None}
-    return {"WORKBENCH_BUDGET_SCOPE": _scope(plan.out / STATE_FILE, go_on=go_on), **given}
-
-
-def _scope(state: Path, *, go_on: bool) -> str:
-    """One for each batch, kept while it goes on: a batch that begins anew has its whole budget."""
-    if go_on and state.exists():
-        return str(json.loads(state.read_text(encoding="utf-8"))["budget_scope"])
-    scope = f"batch {uuid.uuid4().hex}"
-    write_whole(state, json.dumps({"budget_scope": scope}) + "\n")
-    return scope
+    return {"WORKBENCH_BUDGET_SCOPE": scope, **given}
 
 
 @contextmanager
@@ -167,7 +190,7 @@ def _doing(job: Job) -> str:
         return f"{job.name} begins"
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     ran = sum(cell.get("execution_count") is not None for cell in code)
-    return f"{job.name} {ran} of {len(code)} cells"
+    return f"{job.name} {ran} of {counted(len(code), 'cell')}"
 
 
 def _in_order(plan: BatchPlan, outcomes: Mapping[str, JobOutcome]) -> tuple[JobOutcome, ...]:

@@ -1,61 +1,98 @@
-"""The page of a batch: every notebook with what became of it and its verdict."""
+"""The page of a batch: what failed first, equal failures together, then each notebook by its verdict, and the sums."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from workbench.comparison.figures import named, worst_first
+from workbench.comparison.report.document import FACTS, html_document
 from workbench.headless.left_behind import JobOutcome
+from workbench.headless.left_record import Tried
 from workbench.headless.notebook_files import write_whole
-from workbench.markup import html, visible
+from workbench.markup import counted, html, visible
 from workbench.secrets import without_secrets
 
-_PAGE = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}</title>
-<style>
-:root { color-scheme: light dark; }
-body { margin: 0 auto; max-width: 76rem; padding: 1.5rem;
-       font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
-table { border-collapse: collapse; width: 100%; }
-th, td { padding: .45rem .6rem; border-bottom: 1px solid color-mix(in srgb, currentColor 22%, transparent);
-         text-align: left; vertical-align: top; }
-td { min-width: 11rem; overflow-wrap: anywhere; }
-td.end { min-width: 0; overflow-wrap: normal; }
-td.given { white-space: pre-wrap; font: 13px/1.9 ui-monospace, Consolas, monospace; }
-@media (max-width: 48rem) {
-  table, tbody, tr, td { display: block; }
-  thead { position: absolute; clip-path: inset(50%); }
-  tr { padding: .6rem 0; border-bottom: 1px solid color-mix(in srgb, currentColor 22%, transparent); }
-  td, td.end { padding: .1rem 0; border: 0; min-width: 0; }
-}
-</style>
-</head>
-<body>
-<h1>{{ title }}</h1>
-<p>{{ summary }}</p>
-<table>
-<thead><tr><th scope="col">Notebook</th><th scope="col">Parameters</th><th scope="col">End</th>
-<th scope="col">Verdict, or why not</th></tr></thead>
-<tbody>
-{% for row in rows %}
-<tr><td>{% if row.address %}<a href="{{ row.address }}">{{ row.name }}</a>{% else %}{{ row.name }}{% endif %}</td>\
-<td class="given">{{ row.given | lines }}</td><td class="end">{{ row.end }}</td>\
-<td>{% for line in row.said %}{{ line }}{% if not loop.last %}<br>{% endif %}{% endfor %}</td></tr>
-{% endfor %}
-</tbody>
-</table>
-</body>
-</html>
+_NO_FAULT = ("not run", "unchanged")
+_COLOURS = {"better": "good", "worse": "bad"}
+
+_STYLE = """
+.group { margin: 1.2rem 0; } .group > h2 { border: 0; padding: 0; margin: 1.2rem 0 .4rem; }
+article { margin: .5rem 0; padding: .6rem .9rem; border-left: 5px solid var(--soft); background: var(--tint); }
+article.good { border-color: var(--good); } article.bad { border-color: var(--bad); }
+article h3 { margin: 0; } article p { margin: .25rem 0; }
+.kind { font-weight: 600; } .good .kind { color: var(--good); } .bad .kind { color: var(--bad); }
+.given { white-space: pre-wrap; overflow-wrap: anywhere; font: .8125rem/1.6 ui-monospace, Consolas, monospace; }
 """
+_BODY = (
+    """\
+<h1>{{ title }}</h1>
+"""
+    + FACTS
+    + """\
+{% for group in groups %}
+<section class="group">
+<h2>{{ group.heading }}</h2>
+{% if group.why %}
+<p class="given">{{ group.why | lines }}</p>
+{% endif %}
+{% for row in group.rows %}
+<article class="{{ row.colour }}">
+<h3>{% if row.address %}<a href="{{ row.address }}">{{ row.name }}</a>{% else %}{{ row.name }}{% endif %}</h3>
+{% if row.title %}
+<p><strong>{{ row.title }}</strong></p>
+{% endif %}
+{% for line in row.agents %}
+<p class="soft">{{ line }}</p>
+{% endfor %}
+{% if row.said %}
+<p>{% if row.kind %}<span class="kind">{{ row.kind }}</span> {% endif %}{% for line in row.said %}{{ line }}\
+{% if not loop.last %}<br>{% endif %}{% endfor %}</p>
+{% endif %}
+{% if row.worse_promises %}
+<p><strong>{{ row.worse_promises }}</strong></p>
+{% endif %}
+{% if row.took %}
+<p class="soft">{{ row.took }}</p>
+{% endif %}
+{% if row.given %}
+<p class="given">{{ row.given | lines }}</p>
+{% endif %}
+</article>
+{% endfor %}
+</section>
+{% endfor %}
+"""
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """A notebook of the batch."""
+
+    name: str
+    address: str | None
+    title: str
+    agents: tuple[str, ...]
+    kind: str
+    colour: str
+    said: tuple[str, ...]
+    worse_promises: str
+    took: str
+    given: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Group:
+    """Notebooks with which it went alike."""
+
+    heading: str
+    why: str
+    rows: tuple[_Row, ...]
 
 
 def write_index(folder: Path, outcomes: Sequence[JobOutcome]) -> Path:
@@ -69,42 +106,132 @@ def write_index(folder: Path, outcomes: Sequence[JobOutcome]) -> Path:
 def summary(outcomes: Sequence[JobOutcome]) -> str:
     """How many notebooks came to which end."""
     counts = Counter(outcome.end for outcome in outcomes)
-    return f"{len(outcomes)} notebooks: " + ", ".join(f"{count} {end}" for end, count in sorted(counts.items()))
+    ends = ", ".join(f"{count} {end}" for end, count in sorted(counts.items()))
+    return f"{counted(len(outcomes), 'notebook')}: {ends}"
 
 
 def _html(folder: Path, outcomes: Sequence[JobOutcome]) -> str:
-    rows = [
-        {
-            "name": outcome.job.name,
-            "address": None if outcome.page is None else _address(outcome.page, folder),
-            "given": "\n".join(_given(outcome)),
-            "end": outcome.end,
-            "said": _said(outcome).splitlines(),
-        }
-        for outcome in outcomes
-    ]
-    return str(html(_PAGE, title="Batch", summary=summary(outcomes), rows=rows))
+    title = f"Batch of {summary(outcomes)}"
+    body = html(_BODY, title=title, totals=_totals(outcomes), groups=_groups(folder, outcomes))
+    return html_document(body, title=title, style=_STYLE)
 
 
 def _markdown(folder: Path, outcomes: Sequence[JobOutcome]) -> str:
     """Blocks of code, in which whatever a notebook said stays text."""
-    lines = ["# Batch", "", summary(outcomes)]
-    for outcome in outcomes:
-        name = f"`{outcome.job.name}`"
-        linked = name if outcome.page is None else f"[{name}](<{_address(outcome.page, folder)}>)"
-        lines += ["", f"- {linked}: {outcome.end}"]
-        if said := [*_given(outcome), *map(visible, _said(outcome).splitlines())]:
-            lines += ["", *(f"      {line}" for line in said)]
+    totals = "; ".join(f"{what.lower()} {much}" for what, much in _totals(outcomes))
+    lines = ["# Batch", "", summary(outcomes), "", f"    {totals}"]
+    for group in _groups(folder, outcomes):
+        lines += ["", f"## {visible(group.heading)}"]
+        if group.why:
+            lines += ["", *(f"    {visible(line)}" for line in group.why.splitlines())]
+        for row in group.rows:
+            name = f"`{row.name}`"
+            lines += ["", f"- {name if row.address is None else f'[{name}](<{row.address}>)'}"]
+            said = [row.title, *row.agents, *row.said, row.worse_promises, row.took, *row.given.splitlines()]
+            if shown := [visible(line) for line in said if line]:
+                lines += ["", *(f"      {line}" for line in shown)]
     return "\n".join(lines) + "\n"
+
+
+def _groups(folder: Path, outcomes: Sequence[JobOutcome]) -> list[_Group]:
+    """What did not complete first, those with one reason together; then by the verdict, the worse first; then what had
+    nothing to compare."""
+    others: dict[tuple[str, str], list[JobOutcome]] = {}
+    done: dict[str, list[JobOutcome]] = {}
+    for outcome in outcomes:
+        if outcome.end == "completed":
+            done.setdefault(_kind(outcome), []).append(outcome)
+        else:
+            others.setdefault((outcome.end, _reason(outcome)), []).append(outcome)
+    before: list[_Group] = []
+    after: list[_Group] = []
+    for (end, why), alike in sorted(others.items(), key=lambda each: (each[0][0] == "not run", -len(each[1]))):
+        rows = tuple(_row(folder, outcome, colour="" if end in _NO_FAULT else "bad") for outcome in alike)
+        group = _Group(
+            heading=f"{end[0].upper()}{end[1:]}: {counted(len(rows), 'notebook')}",
+            why=f"The agent {why}" if end == "unchanged" else why,
+            rows=rows,
+        )
+        (after if end == "unchanged" else before).append(group)
+    verdicts = []
+    for kind in sorted(done, key=worst_first):
+        heading = f"{kind[0].upper()}{kind[1:]}" if kind else "Completed"
+        rows = tuple(_row(folder, outcome, colour=_colour(outcome)) for outcome in done[kind])
+        verdicts.append(_Group(heading=f"{heading}: {counted(len(rows), 'notebook')}", why="", rows=rows))
+    return [*before, *verdicts, *after]
+
+
+def _row(folder: Path, outcome: JobOutcome, *, colour: str) -> _Row:
+    tried = outcome.tried
+    return _Row(
+        name=outcome.job.name,
+        address=None if outcome.page is None else _address(outcome.page, folder),
+        title="" if tried is None else tried.title,
+        agents=() if tried is None else tried.agents,
+        kind="Offline stand-in:" if tried is not None and tried.stand_in else "",
+        colour=colour,
+        said=tuple((outcome.verdict or "").splitlines() or (outcome.error or "").splitlines()[1:]),
+        worse_promises="" if tried is None else _worse_promises(tried),
+        took="" if tried is None else _took(outcome),
+        given="\n".join(_given(outcome)),
+    )
+
+
+def _kind(outcome: JobOutcome) -> str:
+    """The verdict that has to be seen first among those of a notebook; "" where it reached none."""
+    kinds = () if outcome.tried is None else outcome.tried.kinds
+    return min(kinds, key=worst_first, default="")
+
+
+def _colour(outcome: JobOutcome) -> str:
+    return "" if outcome.tried is None or outcome.tried.stand_in else _COLOURS.get(_kind(outcome), "")
+
+
+def _reason(outcome: JobOutcome) -> str:
+    """The line that says why it did not complete; those behind it tell of this very notebook."""
+    return (outcome.error or "").partition("\n")[0]
+
+
+def _worse_promises(tried: Tried) -> str:
+    """Which are shown to be worse, in a line, whatever the whole is; empty where none is, or replies were made up."""
+    count = len(tried.worse_promises)
+    if tried.stand_in or not count:
+        return ""
+    names = ", ".join(map(named, tried.worse_promises))
+    return f"{counted(count, 'promise')} shown to be worse: {names}"
+
+
+def _took(outcome: JobOutcome) -> str:
+    tried = outcome.tried
+    assert tried is not None
+    parts = [", ".join(tried.models) or "no model", counted(tried.replies, "reply", "replies")]
+    return " · ".join(
+        [*parts, _usd(tried.usd, tried.unpriced), f"{tried.seconds:,.1f} s of replies", tried.answered_by]
+    )
+
+
+def _totals(outcomes: Sequence[JobOutcome]) -> list[tuple[str, str]]:
+    tried = [outcome.tried for outcome in outcomes if outcome.tried is not None]
+    models = dict.fromkeys(model for each in tried for model in each.models)
+    if not tried:
+        return [("Notebooks", f"{len(outcomes)}")]
+    return [
+        ("Notebooks", f"{len(outcomes)}"),
+        ("Replies", f"{sum(each.replies for each in tried):,}"),
+        ("USD of the replies", _usd(sum(each.usd for each in tried), sum(each.unpriced for each in tried))),
+        ("Seconds of replies", f"{sum(each.seconds for each in tried):,.1f}"),
+        ("Models", ", ".join(models) or "none"),
+        ("Answered by", "; ".join(dict.fromkeys(each.answered_by for each in tried))),
+    ]
+
+
+def _usd(usd: float, unpriced: int) -> str:
+    return f"{usd:,.4f} USD" + (f" and {unpriced:,} without a price" if unpriced else "")
 
 
 def _given(outcome: JobOutcome) -> list[str]:
     """The parameters that its plan gives it, a line each."""
     return [visible(without_secrets(f"{name} = {value}")) for name, value in outcome.job.parameters.items()]
-
-
-def _said(outcome: JobOutcome) -> str:
-    return outcome.verdict or outcome.error or ""
 
 
 def _address(page: Path, folder: Path) -> str:

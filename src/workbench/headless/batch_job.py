@@ -24,7 +24,7 @@ def run_job_in_batch(job: Job, project: Path) -> JobOutcome:
     try:
         run = run_job(replace(job, out=Path(seen_from(project, job.out))))
     except NotebookFailed as error:
-        return JobOutcome(job=job, end="failed", error=str(error), page=job.page if job.page.exists() else None)
+        return JobOutcome(job=job, end="failed", error=error.why, page=job.page if job.page.exists() else None)
     except WorkbenchError as error:
         return refused(job, str(error))
     return JobOutcome(
@@ -33,6 +33,7 @@ def run_job_in_batch(job: Job, project: Path) -> JobOutcome:
         verdict=run.verdict,
         page=run.page.resolve(),
         record=run.record and run.record.resolve(),
+        tried=run.tried,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import math
 import os
@@ -13,8 +14,10 @@ from typing import Any
 
 import yaml
 
-from workbench.definition.project import project_folder
+from workbench.definition.project import looks_like_agent_file, project_folder
 from workbench.errors import BatchFileError, ParameterError
+from workbench.headless.batch_state import has_not_ended
+from workbench.headless.comparing_nothing import nothing_to_compare
 from workbench.headless.job import Deadlines, Job
 from workbench.headless.notebook_files import load_notebook
 from workbench.headless.parameters import check_parameters, declared_parameters, with_own_tasks
@@ -22,6 +25,7 @@ from workbench.headless.parameters import check_parameters, declared_parameters,
 _OF_BATCH = {"out", "budget_usd", "budget_tokens", "at_once", "deadline_seconds", "cell_deadline_seconds", "notebooks"}
 _OF_ENTRY = {"notebook", "name", "parameters", "grid", "agents"}
 _LONGEST_NAME = 80
+_DATE = "{date}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,26 +44,32 @@ class BatchPlan:
     budget_tokens: int | None = None
 
 
-def load_batch(path: str | Path, *, live: bool | None = None) -> BatchPlan:
+def load_batch(
+    path: str | Path, *, live: bool | None = None, go_on: bool = False, today: datetime.date | None = None
+) -> BatchPlan:
     """The plan that a YAML file holds, with every parameter checked against its notebook.
 
-    `live`, if it is given, is the parameter `live` of every notebook, and who answers the batch.
+    `live`, if it is given, is the parameter `live` of every notebook, and who answers the batch. `{date}` in `out` is
+    `today` (this day here, unless given) as 2026-11-29; with `go_on` it is the newest such folder in which a batch was
+    begun and did not come to its end, so that one that was stopped before midnight goes on after it.
 
     The file is a mapping: `notebooks`, a list of entries, and optionally `out`, `budget_usd`, `budget_tokens`,
     `at_once`, `deadline_seconds` and `cell_deadline_seconds`. An entry names a `notebook`, and optionally its
-    `parameters`; a `grid` of lists, of which every combination is a job; `agents`, a folder or pattern, of which every
-    agent file is a job (as the parameter `agent`; a parameter `tasks` that is not given is the file of tasks beside the
-    agent, without which it is not run); a `name`, with the parameters in braces. Paths start at the project folder.
+    `parameters`; a `grid` of lists, of which every combination is a job; `agents`, a folder or pattern or a list of
+    such (of which some may be missing), of which every agent file is a job (as the parameter `agent`; a parameter
+    `tasks` that is not given is the agent's own file of tasks, without which it is not run; one that says what it is to
+    be compared with is left out); a `name`, with the parameters in braces. Paths start at the project folder.
 
     Raises:
-        BatchFileError: the file is missing or a field of it is wrong; says which.
+        BatchFileError: the file is missing, a field of it is wrong, or no agent is to be compared with anything; says
+            which.
         ParameterError: a parameter is unknown to its notebook, of the wrong type, or looks like a key.
         FileError: a notebook cannot be read.
     """
     file = Path(path)
     found = _read(file)
     _refuse_unknown(found, _OF_BATCH, file, "")
-    out = project_folder() / _text(found, "out", file, f"outputs/{file.stem}")
+    out = project_folder() / _dated(_text(found, "out", file, f"outputs/{file.stem}"), file, go_on=go_on, today=today)
     deadlines = Deadlines(
         notebook=_number(found, "deadline_seconds", file), cell=_number(found, "cell_deadline_seconds", file)
     )
@@ -71,6 +81,13 @@ def load_batch(path: str | Path, *, live: bool | None = None) -> BatchPlan:
     twice = sorted({job.name for job in jobs if sum(other.name == job.name for other in jobs) > 1})
     if twice:
         raise BatchFileError(f"two jobs are called {twice[0]!r}: put what differs into `name`", path=file)
+    if all(job.unchanged for job in jobs):
+        whys = "; ".join(left_out(jobs))
+        raise BatchFileError(
+            f"there is nothing to compare: {whys}. Edit one and come back; or give the parameter `against` (an earlier "
+            "commit, such as HEAD~1), `model` or `leave_out`; or measure them as they are by the notebook `nightly`",
+            path=file,
+        )
     at_once = _number(found, "at_once", file, whole=True)
     tokens = _number(found, "budget_tokens", file, whole=True, least=0)
     return BatchPlan(
@@ -81,6 +98,13 @@ def load_batch(path: str | Path, *, live: bool | None = None) -> BatchPlan:
         budget_usd=_number(found, "budget_usd", file, least=0),
         budget_tokens=None if tokens is None else int(tokens),
     )
+
+
+def left_out(jobs: Sequence[Job]) -> list[str]:
+    """What the agents are called that have nothing to be compared with, and why: a text for each reason."""
+    whys = dict.fromkeys(job.unchanged for job in jobs if job.unchanged)
+    alike = {why: [job for job in jobs if job.unchanged == why] for why in whys}
+    return [f"{', '.join(Path(job.parameters['agent']).stem for job in of_it)} ({why})" for why, of_it in alike.items()]
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -94,6 +118,23 @@ def _read(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise BatchFileError("must be a mapping with `notebooks`", path=file)
     return found
+
+
+def _dated(out: str, file: Path, *, go_on: bool, today: datetime.date | None) -> str:
+    """The folder of a batch with the date in the place of `{date}`."""
+    other = re.search(r"[{}]", out.replace(_DATE, ""))
+    if other:
+        raise BatchFileError(f"out: {out!r} has braces; in braces stands only {_DATE}, once", path=file)
+    if out.count(_DATE) > 1:
+        raise BatchFileError(f"out: {out!r} has {_DATE} more than once", path=file)
+    if _DATE not in out:
+        return out
+    if go_on:
+        pattern = out.replace(_DATE, "[0-9]" * 4 + "-[0-9][0-9]-[0-9][0-9]")
+        begun = sorted(path for path in project_folder().glob(pattern) if path.is_dir())
+        if begun and has_not_ended(begun[-1]):
+            return begun[-1].relative_to(project_folder()).as_posix()
+    return out.replace(_DATE, (today or datetime.datetime.now().astimezone().date()).isoformat())
 
 
 def _jobs(entry: Any, live: bool | None, out: Path, file: Path, where: str) -> list[Job]:
@@ -137,21 +178,39 @@ def _jobs(entry: Any, live: bool | None, out: Path, file: Path, where: str) -> l
                 parameters = with_own_tasks(declared, parameters, project=project_folder(), notebook=notebook)
             except ParameterError as error:
                 refusal = str(error)
-            jobs.append(Job(notebook=notebook, out=out / name, parameters=parameters, refusal=refusal))
+            nothing = nothing_to_compare(declared, parameters, project=project_folder())
+            jobs.append(
+                Job(
+                    notebook=notebook,
+                    out=out / name,
+                    parameters=parameters,
+                    refusal=refusal,
+                    unchanged=None if agent is None or refusal or nothing is None else nothing.why,
+                )
+            )
     return jobs
 
 
 def _agents(entry: Mapping[str, Any], file: Path, where: str) -> list[str]:
-    """The agent files of the entry's folder or pattern, seen from the project folder, in the order of their names."""
+    """The agent files in and below the entry's folder, as Claude Code finds them, or of its pattern; seen from the
+    project folder, in the order of their names."""
     if "agents" not in entry:
         return []
-    project, wanted = project_folder(), _text(entry, "agents", file, None, where=f"{where}.")
-    pattern = f"{wanted.rstrip('/')}/*.md" if (project / wanted).is_dir() else wanted
-    if Path(pattern).is_absolute():
-        raise BatchFileError(f"{where}.agents: {wanted!r} must start at the project folder", path=file)
-    found = sorted(path.relative_to(project).as_posix() for path in project.glob(pattern) if path.is_file())
+    project, written = project_folder(), entry["agents"]
+    listed = written if isinstance(written, list) and written else [written]
+    patterns = []
+    for each in listed:
+        wanted = _text({"agents": each}, "agents", file, None, where=f"{where}.")
+        patterns.append(f"{wanted.rstrip('/')}/**/*.md" if (project / wanted).is_dir() else wanted)
+        if Path(patterns[-1]).is_absolute():
+            raise BatchFileError(f"{where}.agents: {wanted!r} must start at the project folder", path=file)
+    matches = {path for pattern in patterns for path in project.glob(pattern) if looks_like_agent_file(path)}
+    found = sorted(path.relative_to(project).as_posix() for path in matches)
     if not found:
-        raise BatchFileError(f"{where}.agents: no file matches {pattern!r} in the project folder, {project}", path=file)
+        shown = " or ".join(map(repr, patterns))
+        raise BatchFileError(
+            f"{where}.agents: no agent file matches {shown} in the project folder, {project}", path=file
+        )
     return found
 
 

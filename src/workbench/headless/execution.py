@@ -399,10 +399,12 @@ def _as_the_format_wants(kind: str, data: Any) -> Any:
 def _kept_outputs(earlier: NotebookNode, now: NotebookState) -> dict[str, list[Any]]:
     """By cell, the outputs of an earlier run that stay: of cells that ask for it, ran to their end and are the same.
 
-    None where the agents, tasks or versions are others.
+    None where the agents, tasks, versions or who answers are others.
     """
     before = earlier.metadata[ABOUT]
     if _hashes(before) != _hashes(now.about) or before.get("versions") != now.about["versions"]:
+        return {}
+    if before.get("answers") != now.about.get("answers"):
         return {}
     sources = {cell.get("id"): cell.source for cell in now.document.cells}
     return {

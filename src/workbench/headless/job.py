@@ -35,6 +35,8 @@ class Job:
     """Variables that its kernel has beside those of the process that runs it."""
     refusal: str | None = None
     """Why it cannot be run, where its plan shows that already."""
+    unchanged: str | None = None
+    """Why there is nothing for it to compare, where its plan shows that: "says what HEAD says"."""
 
     @property
     def name(self) -> str:

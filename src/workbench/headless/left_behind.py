@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from workbench.headless.job import Job
+from workbench.headless.left_record import Tried
 
-JobEnd = Literal["completed", "failed", "refused", "not run"]
+JobEnd = Literal["completed", "failed", "refused", "unchanged", "not run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,8 @@ class NotebookRun:
     verdict: str | None
     """What the cell tagged `verdict` printed; `None` where there is no such cell."""
     seconds: float
+    tried: Tried | None = None
+    """What the record says was tried; `None` where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +37,12 @@ class JobOutcome:
     end: JobEnd
     verdict: str | None = None
     error: str | None = None
+    """Why it did not complete."""
     page: Path | None = None
     """Its page, also of one that failed in the middle; `None` where nothing ran."""
     record: Path | None = None
+    tried: Tried | None = None
+    """What its record says was tried; `None` where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,4 +56,5 @@ class Batch:
 
     @property
     def is_complete(self) -> bool:
-        return all(outcome.end == "completed" for outcome in self.outcomes)
+        """Whether all that had something to compare came to their end."""
+        return all(outcome.end in ("completed", "unchanged") for outcome in self.outcomes)

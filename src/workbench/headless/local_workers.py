@@ -18,6 +18,7 @@ from workbench.headless.kernels.ready import modules_for
 from workbench.headless.kernels.worker import begin_worker
 from workbench.headless.left_behind import JobOutcome
 from workbench.secrets import without_secrets
+from workbench.shipped.files import notebook_file
 
 _TIMES_A_WORKER_MAY_DIE = 3
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -55,7 +56,7 @@ def _run_in_worker(job: Job, project: Path) -> JobOutcome:
 
 def _imports(jobs: Sequence[Job], project: Path) -> tuple[str, ...]:
     """For workers that run one notebook each: what these use."""
-    notebooks = {project / job.notebook for job in jobs}
+    notebooks = {notebook_file(project / job.notebook) for job in jobs}
     return modules_for("".join(notebook.read_text(encoding="utf-8", errors="replace") for notebook in notebooks))
 
 

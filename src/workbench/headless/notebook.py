@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from workbench.headless.job import Deadlines, Job
-from workbench.headless.kernels.ready import kernel_environment, start_ready_interpreter
+from workbench.headless.kernels.ready import kernel_environment, modules_for, start_ready_interpreter
 from workbench.headless.left_behind import NotebookRun
+from workbench.shipped.files import notebook_file
 
 
 def run_notebook(
@@ -33,13 +34,15 @@ def run_notebook(
     asked for again. One that did come to its end is left as it is; where there is none, a first one begins.
 
     Several threads and processes may call this at once, for different folders; the threads of one process share the
-    interpreter that their kernels are forked from.
+    interpreter that their kernels are forked from, which has imported what the first of these notebooks uses.
 
     Raises:
         ParameterError: A parameter is unknown, of the wrong type, or looks like a key. Nothing was started.
+        NothingToCompare: The notebook compares an agent with what it says. Nothing was started.
         NotebookFailed: A cell raised, a deadline passed or the kernel died. What ran is saved in `out`.
         FileError: The notebook cannot be read, or the folder not written.
     """
+    begin_kernel_for(notebook)
     job = Job(
         notebook=Path(notebook),
         out=Path(out),
@@ -50,9 +53,19 @@ def run_notebook(
     return run_job(job, progress=progress)
 
 
+def begin_kernel_for(notebook: str | Path) -> None:
+    """Starts the interpreter that the kernel of this one notebook comes from, if there is none, with what its source
+    uses. First of all: it imports that while this process imports what it needs itself."""
+    try:
+        source = notebook_file(notebook).read_text(encoding="utf-8", errors="replace")
+    except (OSError, ValueError):  # whoever loads it says why it cannot be read
+        return
+    start_ready_interpreter(kernel_environment(os.environ), imports=modules_for(source))
+
+
 def run_job(job: Job, *, progress: bool = False) -> NotebookRun:
-    """The same for a notebook and all that it runs with in one value."""
-    # First of all: it imports what the notebook will, while this process imports what it needs itself.
+    """The same for a notebook and all that it runs with in one value, and for one of many: an interpreter that is
+    started here has imported what any notebook uses."""
     start_ready_interpreter(kernel_environment(os.environ))
     from workbench.headless.notebook_files import load_notebook
     from workbench.headless.run import run_document

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import FileError
-from workbench.shipped.files import notebook_file
+from workbench.shipped.files import NOTEBOOKS, notebook_file
 
 
 def _import_jsonschema_without_grammar() -> None:
@@ -34,6 +34,9 @@ _import_jsonschema_without_grammar()
 import nbformat  # noqa: E402
 from nbformat import NotebookNode as NotebookNode  # noqa: E402
 
+KERNELSPEC = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+"""The kernel of this Python."""
+
 
 def load_notebook(path: str | Path) -> NotebookNode:
     """A notebook file, or one of the workbench's own (see `notebook_file`), upgraded to format 4, for a kernel of this
@@ -43,11 +46,7 @@ def load_notebook(path: str | Path) -> NotebookNode:
         FileError: There is no such file, or it is not a notebook.
     """
     document = read_notebook(path, as_version=4)
-    document.metadata["kernelspec"] = {
-        "name": "python3",
-        "display_name": "Python 3 (ipykernel)",
-        "language": "python",
-    }
+    document.metadata["kernelspec"] = dict(KERNELSPEC)
     document.metadata["language_info"] = {"name": "python"}
     return document
 
@@ -63,7 +62,8 @@ def read_notebook(path: str | Path, *, as_version: int | None = None) -> Noteboo
             nbformat.read(notebook_file(path), as_version or nbformat.NO_CONVERT)
         )
     except OSError as error:
-        raise FileError(f"cannot be read: {error.strerror}", path=path) from error
+        come_along = f"; {', '.join(NOTEBOOKS)} come along" if isinstance(error, FileNotFoundError) else ""
+        raise FileError(f"cannot be read: {error.strerror}{come_along}", path=path) from error
     except (ValueError, TypeError, KeyError, AttributeError, nbformat.ValidationError) as error:
         raise FileError("is not a Jupyter notebook (.ipynb)", path=path) from error
     return document

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from workbench.definition.project import write_folder
 from workbench.errors import FolderInUse
 
 LOCK_FILE = ".workbench-running"
@@ -21,7 +22,8 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def only_writer(folder: Path, *, of: str) -> Iterator[None]:
-    """Keeps the folder, which is made if it is not there, for this run of `of`, a notebook or a plan.
+    """Keeps the folder, which is written (`write_folder`) if it is not there, for this run of `of`, a notebook or
+    a plan.
 
     Other processes are kept out, and other threads of this one. On Windows, which has no such locks, nobody is; a file
     system without them is said.
@@ -30,7 +32,7 @@ def only_writer(folder: Path, *, of: str) -> Iterator[None]:
         FolderInUse: another run writes to it; says which.
         OSError: the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    write_folder(folder)
     if sys.platform == "win32":
         yield
         return

@@ -1,4 +1,4 @@
-"""An executed notebook as one HTML file that needs no network, no script and no kernel."""
+"""An executed notebook as one HTML file that needs no network and no kernel, and runs no script but ours."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import threading
 from functools import cache
 
 import nbformat
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 from markupsafe import Markup
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
+from pygments import highlight
 from pygments.formatters import HtmlFormatter
+from pygments.lexers.python import Python3Lexer
 
+from workbench.comparison.report.document import html_document
+from workbench.headless.left_record import PageParts
 from workbench.headless.published import ABOUT, COMPLETED, STOPPED
 from workbench.markup import html, visible_lines
-
-# Outputs may hold anything; the policy sees to it that none of it runs or loads.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 _OUTCOMES = {
     "running": "was running when this was made",
@@ -30,67 +31,88 @@ _OUTCOMES = {
 }
 
 _STYLE = """
-:root { color-scheme: light; }
-body { margin: 0 auto; max-width: 76rem; padding: 1.5rem; color: #1a1a1a; background: #fff;
-       font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
-p, li { max-width: 46rem; }
-h1, h2, h3 { line-height: 1.25; margin: 1.6em 0 .5em; }
-a { color: #0055a4; }
+h1, h2, h3 { line-height: 1.25; }
+p, li { max-width: 52rem; }
 a.anchor-link { display: none; }
-pre, code { font: 13px/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
-pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
+pre { border-left-color: var(--line); }
 .cell { margin: .9rem 0; }
-.input_area { padding: .6rem .8rem; background: #f6f7f9; border-left: 3px solid #c4cad3; }
-.output_area { margin: .6rem 0; overflow-x: auto; }
-.output_stderr { color: #5c5c5c; }
-.output_error { padding: .6rem .8rem; background: #fdf0ef; border-left: 3px solid #b3261e; }
-table { border: 0; border-collapse: collapse; font-size: 13px; margin: .5rem 0; }
-th, td { padding: .3rem .4rem; border: 0; border-bottom: 1px solid #dde1e6; text-align: left; vertical-align: top; }
-img { max-width: 100%; height: auto; }
-@media print { body { max-width: none; padding: 0; } }
+.output_area { margin: .6rem 0; overflow-x: auto; overflow-wrap: anywhere; }
+.output_area table { overflow-wrap: normal; }
+.output_area pre, .rendered_html pre { margin: 0; }
+.output_stderr { color: var(--soft); }
+.output_error { padding: .6rem .8rem; border-left: 3px solid var(--bad); background: var(--tint); }
+.highlight, .highlight pre { background: var(--tint); }
+#code .highlight { margin: .6rem 0; }
+@media screen and (prefers-color-scheme: dark) {
+  .workbench-picture { filter: invert(0.93) hue-rotate(180deg); }
+  .output_png img:not(.workbench-picture), .output_svg img { background: #ffffff; } }
+@media print { #code, .cell nav { display: none; } }
 """
+"""Beside the style of reports."""
+_LIGHT, _DARK = "default", "github-dark"
+"""The colours of code, by the names of Pygments."""
 
-
-_PAGE = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{{ policy }}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}</title>
-<style>{{ style }}</style>
-</head>
-<body>
-<main class="mathjax_ignore tex2jax_ignore">
+_BODY = """\
 {% if note %}
 <p class="output_error" role="status">{{ note }}</p>
 {% endif %}
+{% if record %}
+{{ record.head }}
+<hr>
+<section id="notebook" aria-label="The notebook">
 {{ body }}
-</main>
-</body>
-</html>
+</section>
+{{ record.tail }}
+{% else %}
+<section id="notebook" aria-label="The notebook">
+{{ body }}
+</section>
+{% endif %}
+{% if code %}
+<details id="code"><summary>The notebook's code</summary>
+{% for cell in code %}
+{{ cell }}
+{% endfor %}
+</details>
+{% endif %}
 """
 
 
-def html_page(document: NotebookNode, *, title: str) -> str:
-    """One self-contained page: markdown, code, and its outputs in static form; first, where it did not complete.
+def html_page(document: NotebookNode, *, title: str, record: PageParts | None = None) -> str:
+    """One self-contained page: what became of the notebook where it did not complete, what its `record` shows, then
+    what the notebook says, in static form, and folded at the end its code.
 
     What was printed stays text: no dollar sign of a reply begins a formula, also where a site that shows the page
     typesets, and characters that turn the direction of a line or cannot be seen are named.
     """
     with _one_at_a_time:
-        body, _ = _exporter().from_notebook_node(document)
-    return str(
-        html(
-            _PAGE,
-            title=title,
-            policy=Markup(_POLICY),
-            style=Markup(f"{_STYLE}{HtmlFormatter(style='default').get_style_defs('.highlight')}"),
-            note=_note(document),
-            body=Markup(_as_text_alone(body)),
-        )
+        exported, _ = _exporter().from_notebook_node(document)
+    body, styles = _as_text_alone(exported, is_part=record is not None)
+    shown = html(
+        _BODY,
+        note=_note(document),
+        record=record,
+        body=Markup(body),
+        code=[_code(cell.source) for cell in document.cells if cell.cell_type == "code" and cell.source.strip()],
     )
+    # Outputs may hold anything, style elements too; the policy sees to it that none of it runs or loads.
+    return html_document(
+        shown,
+        title=f"{record.title}: {title}" if record else title,
+        style=_style() + styles,
+        brings_styles=True,
+        sorts=record is not None,
+    )
+
+
+@cache
+def _style() -> str:
+    light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in (_LIGHT, _DARK))
+    return f"{light}\n@media screen and (prefers-color-scheme: dark) {{ {dark} }}\n{_STYLE}"
+
+
+def _code(source: str) -> Markup:
+    return Markup(highlight(visible_lines(source), Python3Lexer(), HtmlFormatter()))
 
 
 def get_ready_for_pages() -> None:
@@ -106,7 +128,9 @@ _one_at_a_time = threading.Lock()
 
 @cache
 def _exporter() -> HTMLExporter:
-    return HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True, log=_quiet())
+    return HTMLExporter(
+        template_name="basic", exclude_input=True, exclude_input_prompt=True, exclude_output_prompt=True, log=_quiet()
+    )
 
 
 def _note(document: NotebookNode) -> str:
@@ -119,9 +143,18 @@ def _note(document: NotebookNode) -> str:
     return f"This notebook did not come to its end. It {_OUTCOMES[about['outcome']]}{where}{why}"
 
 
-def _as_text_alone(body: str) -> str:
-    """The page's body without what loads or runs, and with every character visible."""
+def _as_text_alone(body: str, *, is_part: bool) -> tuple[str, str]:
+    """The page's body without what loads or runs, and with every character visible; and the styles of its outputs,
+    which stand in the head of a page and nowhere else. As a part of a page its headings
+    are a step lower. A cell of a table knows its heading: on a phone each row is a card."""
     soup = BeautifulSoup(body, "html.parser")
+    for step in range(5, 0, -1) if is_part else ():
+        for heading in soup.find_all(f"h{step}"):
+            heading.name = f"h{step + 1}"
+    for table in soup.find_all("table"):
+        _label(table)
+    if is_part:
+        _lead_to_all_rows(soup)
     for element in soup(["script", "link", "iframe", "object", "embed"]):
         element.decompose()
     for element in soup(src=lambda source: source is not None and not source.startswith("data:")):
@@ -132,7 +165,33 @@ def _as_text_alone(body: str) -> str:
         for name, value in element.attrs.items():
             if isinstance(value, str):
                 element.attrs[name] = visible_lines(value)
-    return str(soup)
+    styles = [element.extract().get_text() for element in soup.find_all("style")]
+    # As CSS writes it: no text of an output ends the element that it stands in.
+    return str(soup), "\n".join(dict.fromkeys(styles)).replace("<", "\\3c ")
+
+
+def _lead_to_all_rows(soup: BeautifulSoup) -> None:
+    """Behind the note of a table without all rows, which says where they are for whoever has a kernel, a link to where
+    they are on this page."""
+    from workbench.comparison.static_tables import WHERE_ALL_ARE  # where there is a record, this is loaded
+
+    for note in soup.select("table + p"):
+        for what, said in WHERE_ALL_ARE.items():
+            if note.get_text().endswith(said):
+                link = soup.new_tag("a", href=f"#{what}")
+                link.string = f"All {what} on this page"
+                note.extend([" ", link, "."])
+
+
+def _label(table: Tag) -> None:
+    heads = table.select("thead tr th")
+    if len(table.select("thead tr")) != 1 or any(head.has_attr("colspan") for head in heads):
+        return
+    for row in table.select("tbody tr"):
+        cells = row.find_all(["th", "td"], recursive=False)
+        for head, cell in zip(heads, cells, strict=False):
+            if cell.name == "td" and len(cells) == len(heads):
+                cell["data-label"] = head.get_text()
 
 
 def _quiet() -> logging.Logger:

@@ -6,7 +6,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,12 @@ from typing import Any
 from nbformat import NotebookNode
 from papermill.translators import PythonTranslator
 
+from workbench.definition.finding import agent_file
+from workbench.definition.project import RECORD_FILE
 from workbench.errors import ParameterError
 from workbench.secrets import is_key_like, looks_secret, without_secrets
 from workbench.trial.task_files import task_file_of
+from workbench.trial.task_rows import SUFFIXES
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "str": (str,),
@@ -26,6 +29,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "list": (list,),
     "dict": (dict,),
 }
+_READ = (".md", *SUFFIXES, ".json", ".toml", ".ipynb")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,13 +123,19 @@ def check_parameters(declared: Mapping[str, Parameter], given: Mapping[str, Any]
 def with_own_tasks(
     declared: Mapping[str, Parameter], given: Mapping[str, Any], *, project: Path, notebook: Path
 ) -> dict[str, Any]:
-    """The checked values, with the task file of the agent that they name, where they name no tasks; see `task_file_of`.
+    """The checked values, with the agent's file and its task file (see `task_file_of`) where they name neither.
 
-    A notebook's own tasks are those of its own agent: no other is tried on them unless somebody says so.
+    Where a notebook has no agent of its own, its parameter `agent` being empty, it is for the project's only agent, or
+    for one that is named as Claude Code calls it. A notebook's own tasks are those of its own agent: no other is tried
+    on them unless somebody says so.
 
     Raises:
         ParameterError: the agent has no task file, and the notebook would take another agent's.
+        FileError: there is no such agent, or none is named and the project has several; says which it has.
     """
+    if "agent" in declared and declared["agent"].literal == "" and not _is_file(project, given.get("agent", "")):
+        found = agent_file(given.get("agent", ""), project=project).resolve()
+        given = {**given, "agent": (found.relative_to(project) if found.is_relative_to(project) else found).as_posix()}
     agent = given.get("agent")
     if not isinstance(agent, str) or "tasks" in given or "tasks" not in declared:
         return dict(given)
@@ -142,6 +152,28 @@ def with_own_tasks(
     return dict(given)
 
 
+def files_named(declared: Mapping[str, Parameter], given: Mapping[str, Any], *, project: Path) -> dict[str, str]:
+    """The files that a notebook reads as far as its parameters name them, seen from the project; by the parameter.
+
+    Texts, also those in a list or mapping, that name a file of agents, tasks or data, or the folder of a record: its
+    `run.json` has the hashes of all the rest. What the notebook declares holds where nothing is given. `out` is what it
+    writes.
+    """
+    values = {name: parameter.literal for name, parameter in declared.items()} | dict(given)
+    found = {}
+    for name, text in _texts(values):
+        record = f"{text.rstrip('/')}/{RECORD_FILE}"
+        if text.endswith(_READ) and (project / text).is_file():
+            found[name] = text
+        elif text and name != "out" and (project / record).is_file():
+            found[name] = record
+    return found
+
+
+def _is_file(project: Path, named: object) -> bool:
+    return isinstance(named, str) and bool(named) and (project / named).is_file()
+
+
 def parameters_from_text(declared: Mapping[str, Parameter], texts: Mapping[str, str]) -> dict[str, Any]:
     """Values for texts from a command line, read as the notebook declares them.
 
@@ -149,6 +181,16 @@ def parameters_from_text(declared: Mapping[str, Parameter], texts: Mapping[str, 
     read as the type that is wanted: `check_parameters` then says so.
     """
     return {name: _read(declared[name], text) if name in declared else text for name, text in texts.items()}
+
+
+def _texts(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        if isinstance(value, str):
+            yield name, value
+        elif isinstance(value, Mapping):
+            yield from _texts({f"{name}.{key}": each for key, each in value.items()})
+        elif isinstance(value, list | tuple):
+            yield from _texts({f"{name}[{number}]": each for number, each in enumerate(value)})
 
 
 def _as_a_notebook_holds_it(value: Any) -> Any:

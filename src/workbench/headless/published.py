@@ -17,7 +17,10 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from workbench.headless.parameters import Parameter
+from workbench.definition.resolved import deciding_variables
+from workbench.errors import SetupError, paths_start_at
+from workbench.headless.parameters import Parameter, files_named
+from workbench.model.endpoint import choose_endpoint
 from workbench.secrets import scrubber
 
 ABOUT = "workbench"
@@ -32,38 +35,53 @@ KEEP_OUTPUT = "keep-output"
 """The tag of a cell whose output belongs to the moment at which it first ran, such as an estimate: a run that goes on
 keeps it."""
 
+_LIVE = "live"
+"""The parameter of a notebook that decides who answers it."""
+
 _PASSING = "passing"
 """Marks an output, in its metadata under `ABOUT`, that is of no use once the notebook is at its end."""
 
-_ONLY_WITH_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")
-_PIXELS = ("image/png", "image/jpeg", "image/gif", "image/webp")
+ONLY_WITH_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")
+PIXELS = ("image/png", "image/jpeg", "image/gif", "image/webp")
 """Kinds whose text is no text: in enough of it, any short name comes up by chance."""
 _CELL_FILE = re.compile(r"(?<![^\s\"'<>|:])[^\s\"'<>|:]*[/\\]ipykernel_\d+[/\\](\d+\.py)")
 _ERROR_MARK = "papermill-error-cell-tag"
-_HASHED = (".md", ".yaml", ".yml")
 
 
 def about_notebook(
     document: NotebookNode, declared: Mapping[str, Parameter], parameters: Mapping[str, Any], *, project: Path
 ) -> dict[str, Any]:
-    """What a notebook runs with: the versions, and the hashes of its cells and of the agent and task files that its
-    parameters name.
-
-    A file is named as the parameter names it; `parameters` stand above the defaults that the notebook declares.
-    """
-    values = {name: parameter.literal for name, parameter in declared.items()} | dict(parameters)
-    files = {}
-    for name, value in values.items():
-        if isinstance(value, str) and value.endswith(_HASHED) and (project / value).is_file():
-            files[name] = {"file": value, "sha256": hashlib.sha256((project / value).read_bytes()).hexdigest()}
+    """What a notebook runs with: the versions, and the hashes of its cells and of the files that its parameters name;
+    see `files_named`."""
+    files = {
+        name: {"file": file, "sha256": hashlib.sha256((project / file).read_bytes()).hexdigest()}
+        for name, file in files_named(declared, parameters, project=project).items()
+    }
     versions = {name: metadata.version(name) for name in ("agent-workbench", "anthropic")}
-    return {"files": files, "notebook": _digest(document), "versions": versions | {"python": platform.python_version()}}
+    about = {
+        "files": files,
+        "notebook": _digest(document),
+        "versions": versions | {"python": platform.python_version()},
+    }
+    if _LIVE in declared:
+        about["answers"] = _who_answers({_LIVE: declared[_LIVE].literal, **parameters}[_LIVE])
+    return about
+
+
+def _who_answers(live: Any) -> dict[str, str]:
+    """Who answers a notebook with this value of its parameter `live`, and what decides the model that is asked."""
+    try:
+        endpoint = choose_endpoint(live).label
+    except SetupError as error:
+        endpoint = str(error)
+    return {"endpoint": endpoint, **deciding_variables()}
 
 
 def changes_between(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
-    """What another run would be made of than the one that said `before` of itself: a name for each file that differs.
+    """What another run would be made of than the one that said `before` of itself: a name for each that differs, such
+    as a file, or who answers.
 
-    What only one of the two says is no change: older runs do not tell the hash of their cells.
+    What only one of the two says is no change: older runs do not tell the hash of their cells, or who answered.
     """
     was, files = before.get("files", {}), now["files"]
     changed = [
@@ -71,7 +89,8 @@ def changes_between(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[
     ]
     gone = [was[name]["file"] for name in was.keys() - files.keys()]
     cells = ["the notebook itself"] if before.get("notebook", now["notebook"]) != now["notebook"] else []
-    return (*sorted(changed), *(f"{file} (which is gone)" for file in sorted(gone)), *cells)
+    answers = ["who answers"] if before.get("answers", now.get("answers")) != now.get("answers") else []
+    return (*sorted(changed), *(f"{file} (which is gone)" for file in sorted(gone)), *cells, *answers)
 
 
 def _digest(document: NotebookNode) -> str:
@@ -112,7 +131,8 @@ def names_of_folders(folder: Path, project: Path, *others: tuple[Path, str]) -> 
         project: ".",
         Path.home(): "~",
     }
-    return {str(path): name for path, name in folders.items() if path != Path(path.anchor)}
+    names = {str(path): name for path, name in folders.items() if path != Path(path.anchor)}
+    return {paths_start_at(project): paths_start_at("the folder of the project"), **names}
 
 
 def seen_from(project: Path, folder: Path, *, otherwise: str | None = None) -> str:
@@ -156,7 +176,7 @@ def _outputs(outputs: Sequence[NotebookNode]) -> list[dict[str, Any]]:
         else:
             streams = {}
         if "data" in output:
-            kept["data"] = {kind: data for kind, data in output.data.items() if kind not in _ONLY_WITH_A_KERNEL}
+            kept["data"] = {kind: data for kind, data in output.data.items() if kind not in ONLY_WITH_A_KERNEL}
             if not kept["data"]:
                 continue
         clean.append(kept)
@@ -176,7 +196,7 @@ def _in_texts(value: Any, names: Mapping[str, str], scrub: Callable[[str], str])
     if isinstance(value, Mapping):
         return {
             _in_texts(key, names, scrub): item
-            if key.startswith(_PIXELS) and isinstance(item, str)
+            if key.startswith(PIXELS) and isinstance(item, str)
             else _in_texts(item, names, scrub)
             for key, item in value.items()
         }

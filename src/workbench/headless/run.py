@@ -20,15 +20,23 @@ from nbformat import NotebookNode
 from papermill.engines import papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-from workbench.definition.project import project_folder
+from workbench.definition.project import RECORD_FILE, project_folder
 from workbench.errors import FileError, NotebookFailed, ParameterError
+from workbench.headless.comparing_nothing import refuse_nothing_to_compare
 from workbench.headless.execution import Execution
 from workbench.headless.job import Job
 from workbench.headless.left_behind import NotebookRun
+from workbench.headless.left_record import LeftRecord, get_ready_for_records, read_left_record, read_reviewed_record
 from workbench.headless.notebook_files import as_text, load_notebook, write_whole
 from workbench.headless.one_writer import only_writer
 from workbench.headless.papermill_engine import WorkbenchEngine
-from workbench.headless.parameters import Parameter, check_parameters, declared_parameters, with_own_tasks
+from workbench.headless.parameters import (
+    Parameter,
+    check_parameters,
+    declared_parameters,
+    files_named,
+    with_own_tasks,
+)
 from workbench.headless.published import (
     ABOUT,
     COMPLETED,
@@ -37,11 +45,12 @@ from workbench.headless.published import (
     seen_from,
     without_papermills_marks,
 )
+from workbench.headless.task_check import refuse_broken_tasks_of
 from workbench.secrets import without_secrets
+from workbench.trial.record_aside import RECORD_PARTS, REPORT_FOLDER, folder_aside, save_aside
 
 _log = logging.getLogger(__name__)
 
-_RECORD_FILE = "run.json"
 _SECONDS_TO_START = 180
 """For a kernel, on a machine with much else to do."""
 
@@ -50,7 +59,11 @@ def run_document(document: NotebookNode, job: Job, *, progress: bool) -> Noteboo
     """Runs the notebook that was loaded for the job; see `run_notebook`."""
     declared, project = declared_parameters(document), project_folder()
     task = _what_is_left(document, job, declared, project)
-    with _writing(job.out), only_writer(job.out, of=str(job.notebook)), _PageBeside(job.notebook.stem) as page:
+    if not isinstance(task, NotebookRun):
+        refuse_broken_tasks_of(document, declared, task.parameters, project=project)
+        refuse_nothing_to_compare(declared, task.parameters, project=project)
+    left = _Left(job, declared, project)
+    with _writing(job.out), only_writer(job.out, of=str(job.notebook)), _PageBeside(job.notebook.stem, left) as page:
         if job.go_on:  # the one that it waited for may just have ended
             task = _what_is_left(document, job, declared, project)
         if isinstance(task, NotebookRun):
@@ -61,7 +74,8 @@ def run_document(document: NotebookNode, job: Job, *, progress: bool) -> Noteboo
                 job.out,
                 change,
             )
-        started, record = time.monotonic(), _written_at(job.out / _RECORD_FILE)
+        started = time.monotonic()
+        left.begin(task.parameters)
         page.get_ready()
         execution = Execution(
             declared=declared,
@@ -76,21 +90,19 @@ def run_document(document: NotebookNode, job: Job, *, progress: bool) -> Noteboo
             executed = _execute(document, job, execution, progress=progress)
         except (PapermillExecutionError, CellTimeoutError, DeadKernelError) as error:
             executed = _unfinished(job)
-            _publish(executed, page.of(executed), job)
+            _publish(executed, page.of(executed), job, left)
             # Papermill fails for a cell that is meant to raise too.
             if executed.metadata[ABOUT]["outcome"] != COMPLETED:
                 raise _failed(job, _reason(error)) from None
         except (KeyboardInterrupt, SystemExit):
             executed = _unfinished(job)
-            _publish(executed, page.of(executed), job)
+            _publish(executed, page.of(executed), job, left)
             raise
         else:
-            _publish(executed, page.of(executed), job)
-            if _written_at(job.out / _RECORD_FILE) == record and (left := _cells_left(executed)):
-                raise _failed(job, _ended_itself(executed, left))
-        # A record of an earlier run, which this one did not write, is not its own.
-        has_record = "out" in declared and _written_at(job.out / _RECORD_FILE) != record
-    return _left_behind(executed, job, has_record=has_record, seconds=time.monotonic() - started)
+            _publish(executed, page.of(executed), job, left)
+            if not left.is_there and (cells := _cells_left(executed)):
+                raise _failed(job, _ended_itself(executed, cells))
+    return _left_behind(executed, job, left, seconds=time.monotonic() - started)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,16 +136,107 @@ def _what_is_left(
         return _Task(parameters=parameters)
     changed = changes_between(before.metadata[ABOUT], about_notebook(document, declared, parameters, project=project))
     if not changed and before.metadata[ABOUT].get("outcome") == COMPLETED:
-        has_record = "out" in declared and (job.out / _RECORD_FILE).exists()
-        return _left_behind(before, job, has_record=has_record, seconds=0.0)
+        left = _Left(job, declared, project)
+        left.begin(parameters, earlier_counts=True)
+        return _left_behind(before, job, left, seconds=0.0)
     return _Task(parameters=parameters, earlier=before, changed=changed)
+
+
+class _Left:
+    """The record that a run leaves in its folder, if it does; one that an earlier run left there is not its own."""
+
+    def __init__(self, job: Job, declared: Mapping[str, Parameter], project: Path) -> None:
+        self._job, self._declared, self._project = job, declared, project
+        self._files: tuple[str, ...] = ()
+        self._values: dict[str, Any] = {}
+        self._before: int | None = None
+        self._aside: Path | None = None
+        self._read: LeftRecord | None = None
+
+    def begin(self, parameters: Mapping[str, Any], *, earlier_counts: bool = False) -> None:
+        """Notes what is there before the run with these parameters."""
+        self._files = tuple(files_named(self._declared, parameters, project=self._project).values())
+        self._values = {name: parameter.literal for name, parameter in self._declared.items()} | dict(parameters)
+        record = self._job.out / RECORD_FILE
+        self._before = None if earlier_counts else _written_at(record)
+        left_as = next((path for path in (record, self._job.finished) if path.exists()), None)
+        self._aside = None if left_as is None else folder_aside(self._job.out, left_as=left_as)
+
+    @property
+    def may_come(self) -> bool:
+        """Whether the notebook has a parameter that says where a record goes."""
+        return "out" in self._declared
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the run has left one."""
+        return _written_at(self._job.out / RECORD_FILE) not in (None, self._before)
+
+    @property
+    def aside(self) -> Path | None:
+        """Where another run now is that the folder held before."""
+        return self._aside if self._aside is not None and self._aside.exists() else None
+
+    def save_another_aside(self, executed: NotebookNode) -> None:
+        """Moves the notebook and the page of an earlier run to its record, where that was moved; or all of it beside
+        the folder, where it came to its end and this one did not, or has no record and was made of something else."""
+        job = self._job
+        if self._aside is None or not job.finished.exists():
+            return
+        if self.aside is not None or _would_be_lost(job.finished, executed, has_record=self.is_there):
+            record = () if self.aside is not None or self.is_there else (*RECORD_PARTS, REPORT_FOLDER)
+            save_aside(job.out, (job.finished.name, job.page.name, *record), self._aside)
+        if self.aside is not None:
+            _log.warning("%s held another run, which is now in %s", job.out, self.aside)
+
+    def read(self) -> LeftRecord | None:
+        """The record; `None`: there is none, or it cannot be read, which is said."""
+        if self._read is None and self.may_come and self.is_there:
+            self._read = read_left_record(self._job.out, files=self._files, project=self._project)
+        return self._read
+
+    @property
+    def reviews(self) -> str:
+        """The record that a notebook names which leaves none, by its parameter `record`; "" where it names none."""
+        named = self._values.get("record")
+        return named if isinstance(named, str) and not self.may_come else ""
+
+    def read_for_page(self) -> LeftRecord | None:
+        """The record that the page is about: that which was left, else that which is reviewed."""
+        if not self.reviews:
+            return self.read()
+        baseline = self._values.get("baseline")
+        return read_reviewed_record(
+            self._project / self.reviews,
+            baseline=baseline if isinstance(baseline, str) else "",
+            project=self._project,
+        )
+
+
+def _would_be_lost(finished: Path, executed: NotebookNode, *, has_record: bool) -> bool:
+    """Whether the notebook in this file came to its end and is replaced by one that did not, or, where no record says
+    what is the same, by one that was made of something else. What cannot be read is not known to be ours."""
+    try:
+        earlier = load_notebook(finished)
+    except FileError:
+        return True
+    was, now = (each.metadata.get(ABOUT, {}) for each in (earlier, executed))
+    if was.get("outcome") != COMPLETED:
+        return ABOUT not in earlier.metadata
+    if now.get("outcome") != COMPLETED:
+        return True
+    made_of = [
+        (about.get("notebook"), about.get("files"), _parameters_of(each))
+        for about, each in ((was, earlier), (now, executed))
+    ]
+    return not has_record and made_of[0] != made_of[1]
 
 
 def _failed(job: Job, why: str) -> NotebookFailed:
     return NotebookFailed(
-        f"{job.notebook}: {without_secrets(why)}\n"
-        f"What ran before it is saved in {job.finished}; to go on, run it with --continue\n"
-        f"Its paths start at {project_folder()}"
+        f"{job.notebook}: {without_secrets(why)}",
+        advice=f"What ran before it is saved in {job.finished}; to go on, run it with --continue\n"
+        f"Its paths start at {project_folder()}",
     )
 
 
@@ -177,8 +280,9 @@ def _execute(document: NotebookNode, job: Job, execution: Execution, *, progress
 class _PageBeside:
     """A notebook's page, made in a thread of its own while the kernel ends, which takes as long."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, left: _Left) -> None:
         self._title = title
+        self._left = left
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="workbench-page")
         self._begun: tuple[NotebookNode, Future[str]] | None = None
 
@@ -192,22 +296,25 @@ class _PageBeside:
         """What all pages need is loaded while the kernel starts: that takes as long as a short notebook does."""
         if "workbench.headless.page" not in sys.modules:
             self._thread.submit(_get_ready_for_pages)
+        if self._left.may_come or self._left.reviews:
+            self._thread.submit(get_ready_for_records)
 
     def begin(self, executed: NotebookNode) -> None:
         executed = copy.deepcopy(executed)  # papermill adds to its own
-        self._begun = executed, self._thread.submit(_page, executed, self._title)
+        self._begun = executed, self._thread.submit(_page, executed, self._title, self._left)
 
     def of(self, executed: NotebookNode) -> str:
         """The page of what was executed in the end, whatever was begun."""
         if self._begun is not None and self._begun[0] == executed:
             return self._begun[1].result()
-        return _page(executed, self._title)
+        return _page(executed, self._title, self._left)
 
 
-def _page(executed: NotebookNode, title: str) -> str:
+def _page(executed: NotebookNode, title: str, left: _Left) -> str:
     from workbench.headless.page import html_page
 
-    return html_page(executed, title=title)
+    record = left.read_for_page()
+    return html_page(executed, title=title, record=None if record is None else record.page_parts())
 
 
 def _get_ready_for_pages() -> None:
@@ -216,8 +323,9 @@ def _get_ready_for_pages() -> None:
     get_ready_for_pages()
 
 
-def _publish(executed: NotebookNode, page: str, job: Job) -> None:
+def _publish(executed: NotebookNode, page: str, job: Job, left: _Left) -> None:
     """Leave the notebook and the page for others; each appears whole or not at all."""
+    left.save_another_aside(executed)
     write_whole(job.page, page)
     write_whole(job.finished, as_text(executed))
     job.partial.unlink()
@@ -248,13 +356,15 @@ def _parameters_of(executed: NotebookNode) -> dict[str, Any]:
     }
 
 
-def _left_behind(executed: NotebookNode, job: Job, *, has_record: bool, seconds: float) -> NotebookRun:
+def _left_behind(executed: NotebookNode, job: Job, left: _Left, *, seconds: float) -> NotebookRun:
+    record = left.read()
     return NotebookRun(
         notebook=job.finished,
         page=job.page,
-        record=job.out if has_record else None,
+        record=job.out if left.may_come and left.is_there else None,
         verdict=_printed_by(executed, tag="verdict"),
         seconds=seconds,
+        tried=None if record is None else record.tried,
     )
 
 

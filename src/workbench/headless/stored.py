@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.errors import FileError
-from workbench.headless.notebook_files import NotebookNode, as_text, read_notebook, write_whole
+from workbench.headless.notebook_files import KERNELSPEC, NotebookNode, as_text, read_notebook, write_whole
 from workbench.headless.parameters import declared_parameters
+from workbench.markup import counted
 from workbench.secrets import is_key_like, without_secrets
 
 _METADATA = {"kernelspec", "language_info"}
@@ -92,6 +93,7 @@ def _faults(document: NotebookNode, path: Path) -> tuple[Fault, ...]:
         fault(f"its metadata holds {', '.join(map(repr, extra))}")
     if extra := sorted(set(document.metadata.get("language_info", {})) - {"name"}):
         fault(f"its language_info holds what a kernel said of itself: {', '.join(extra)}")
+    faults.extend(missing_kernelspec(document, path))
     ids = Counter(cell.get("id") for cell in document.cells)
     for number, cell in enumerate(document.cells, start=1):
         name = f"cell {number} ({cell.get('id', 'no id')})"
@@ -111,6 +113,14 @@ def _faults(document: NotebookNode, path: Path) -> tuple[Fault, ...]:
     return tuple(faults)
 
 
+def missing_kernelspec(document: NotebookNode, path: Path, *, how: str = _FIX) -> tuple[Fault, ...]:
+    """The fault of a notebook that names no kernel, which Jupyter asks about and papermill refuses."""
+    kernelspec = document.metadata.get("kernelspec")
+    if isinstance(kernelspec, dict) and kernelspec.get("name"):
+        return ()
+    return (Fault(path=path, cell="", what="names no kernel (`kernelspec`)", how=how),)
+
+
 def _faults_of_parameters(document: NotebookNode, path: Path) -> list[Fault]:
     tagged = [cell for cell in document.cells if "parameters" in cell.metadata.get("tags", [])]
     if len(tagged) != 1:
@@ -118,7 +128,7 @@ def _faults_of_parameters(document: NotebookNode, path: Path) -> list[Fault]:
             Fault(
                 path=path,
                 cell="",
-                what=f"has {len(tagged) or 'no'} cell{'' if len(tagged) == 1 else 's'} tagged `parameters`",
+                what=f"has {counted(len(tagged), 'cell') if tagged else 'no cells'} tagged `parameters`",
                 how="give the one cell that sets what a run may change the tag `parameters`",
             )
         ]
@@ -145,6 +155,8 @@ def _clean(document: NotebookNode) -> None:
     document.nbformat_minor = max(5, document.nbformat_minor)
     for name in set(document.metadata) - _METADATA:
         del document.metadata[name]
+    if missing_kernelspec(document, Path()):
+        document.metadata["kernelspec"] = dict(KERNELSPEC)
     if "language_info" in document.metadata:
         document.metadata["language_info"] = {"name": document.metadata["language_info"].get("name", "python")}
     taken: set[str] = set()

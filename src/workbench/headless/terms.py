@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from workbench.definition.project import project_folder
+from workbench.definition.resolved import deciding_variables
 from workbench.errors import SetupError
 from workbench.headless.job import Job
+from workbench.headless.notebook_files import load_notebook
+from workbench.headless.parameters import declared_parameters, files_named
 from workbench.ledger.file import SCHEMA_VERSION, ledger_address
 from workbench.model.endpoint import choose_endpoint
 from workbench.trial.trial import Endpoint
@@ -33,6 +35,8 @@ class Terms:
     """As `choose_endpoint` takes it."""
     endpoint: Endpoint
     """Who answers."""
+    models: Mapping[str, str]
+    """The variables that decide which model is asked; see `deciding_variables`."""
     package: str
     """The version of the workbench."""
     sources: str
@@ -41,7 +45,7 @@ class Terms:
     """Where answers are kept, without the password."""
     ledger_version: int
     files: Mapping[str, str]
-    """The notebooks, and the agents and tasks that parameters name, seen from the project; each with its sha256."""
+    """The notebooks and the files that their parameters name, seen from the project; each with its sha256."""
 
 
 def terms_here(jobs: Iterable[Job], *, live: bool | None) -> Terms:
@@ -50,12 +54,15 @@ def terms_here(jobs: Iterable[Job], *, live: bool | None) -> Terms:
     Raises:
         SetupError: no endpoint can be chosen; says what to set.
     """
-    project = project_folder()
-    named = {name for job in jobs for name in (str(job.notebook), *_files(job.parameters.values()))}
+    project, named = project_folder(), set()
+    declared = cache(lambda notebook: declared_parameters(load_notebook(project / notebook)))
+    for job in jobs:
+        named |= {str(job.notebook), *files_named(declared(job.notebook), job.parameters, project=project).values()}
     return Terms(
         project=project,
         live=live,
         endpoint=choose_endpoint(live),
+        models=deciding_variables(),
         package=metadata.version(PACKAGE),
         sources=sources_here(),
         ledger=_ledger_here(),
@@ -83,6 +90,11 @@ def unmet(terms: Terms) -> str:
     for name, sha256 in terms.files.items():
         if (found := _sha256(terms.project / name)) != sha256:
             return f"it lacks {name} of the project" if found is None else f"its {name} is another"
+    models = deciding_variables()
+    for name in sorted(models.keys() | terms.models.keys()):
+        if models.get(name) != terms.models.get(name):
+            here, there = (repr(found[name]) if name in found else "not set" for found in (models, terms.models))
+            return f"another model may be asked there: {name} is {here}, and {there} where the batch was started"
     try:
         endpoint = choose_endpoint(terms.live)
     except SetupError as error:
@@ -100,10 +112,6 @@ def sources_here() -> str:
     for path in sorted(package.rglob("*.py")):
         found.update(f"{path.relative_to(package).as_posix()}\n".encode() + path.read_bytes())
     return found.hexdigest()
-
-
-def _files(values: Iterable[Any]) -> list[str]:
-    return [value for value in values if isinstance(value, str) and value.endswith((".md", ".yaml", ".yml", ".ipynb"))]
 
 
 def _sha256(path: Path) -> str | None:

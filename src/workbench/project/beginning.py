@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
-from workbench.definition.project import CLAUDE_FOLDER
 from workbench.errors import FileError
-from workbench.markup import visible
 from workbench.shipped.files import shipped
-from workbench.trial.description_tasks import tasks_of_description
+from workbench.trial.description_tasks import propose_from_description
+from workbench.trial.proposed import ProposedTask
 from workbench.trial.task import Task
-from workbench.trial.task_files import task_file_apart, task_file_of
+from workbench.trial.task_files import task_file_of
+from workbench.trial.task_writing import new_task_file, task_file_to_write
 
 _IGNORED = """\
 # agent-workbench: answers that were paid for, drafts and reports. They are yours, and no part of the project.
 /outputs/
 .ipynb_checkpoints/
 """
-_TEMPLATE_MARK = re.compile(r"\{[{%#]")
+_OF_NOTHING = "Take a small example of the work that you are for, and show me on it how you go about it."
+"""What an agent without a description is asked."""
 _WORKFLOW = Path(".github", "workflows", "agents.yml")
 _REQUIREMENTS = Path("requirements-workbench.txt")
 
@@ -88,59 +86,19 @@ def _ignore_block(project: Path) -> NewFile | None:
 
 
 def _first_tasks(agent: Agent, apart: bool | None) -> NewFile | None:
-    path = agent.path
-    if path is None:
-        raise ValueError("an agent without a file has no place for its tasks")
-    if task_file_of(path) is not None:
+    if agent.path is not None and task_file_of(agent.path) is not None:
         return None
-    if apart is None:
-        apart = CLAUDE_FOLDER in path.resolve().parts
-    target = task_file_apart(path) if apart else path.with_name(f"{path.stem}.tasks.yaml")
+    target = task_file_to_write(agent, apart=apart)
     return NewFile(path=target, text=first_task_file(agent), reason="what the agent is tried on, and what counts")
 
 
 def first_task_file(agent: Agent) -> str:
-    """A task file in YAML to start from: the examples of the agent's description, or where it has none, one question
-    about the work that the description tells of. Its one grader is of the length, which means something for any agent.
+    """A task file in YAML to start from: the examples of the agent's description, or where it has none, drafts made of
+    what it says. Its one grader is of the length, which means something for any agent.
     """
-    reading = read_as_claude_code(agent)
-    name = reading.name or agent.name or "this agent"
-    work = visible(reading.description or agent.description or name)
-    tasks = tasks_of_description(agent) or (
-        Task(
-            id="own-work", input=f"I was told this about you: {work}\n\nShow me on a small example how you go about it."
-        ),
-    )
-    return "\n".join(_lines(name, tasks)) + "\n"
-
-
-def _lines(name: str, tasks: tuple[Task, ...]) -> Iterator[str]:
-    yield f"# What {visible(name)} is tried on. A task is one question to it; more tasks make a surer verdict."
-    yield "#"
-    yield "#   input    what the user asks"
-    yield "#   context  comes before the input in the same turn, as a project's CLAUDE.md would"
-    yield "#   graders  what a good reply holds to; `workbench graders` lists all of them with their options"
-    yield "#"
-    yield "# Put what this agent promises into `graders`, such as"
-    yield "#   - mentions: {any: [risk, trade-off]}"
-    yield "#   - has_section: {any: [summary]}"
-    yield ""
-    yield "graders:  # of every task; a task may have more of its own"
-    yield "  - word_count: {at_most: 400}  # as long as you want its replies to be"
-    yield ""
-    yield "tasks:"
-    for task in tasks:
-        yield f"  - id: {task.id}"
-        if task.context:
-            yield f"    context: {_quoted(task.context)}"
-        yield f"    input: {_quoted(task.input)}"
-
-
-def _quoted(text: str) -> str:
-    """A text as YAML in double quotes, which can hold any. Jinja's marks stay text: a task's fields are templates."""
-    plain = _TEMPLATE_MARK.sub(lambda mark: f"{{{{ '{mark[0]}' }}}}", text)
-    quoted = json.dumps(plain.encode("utf-8", "replace").decode(), ensure_ascii=False)
-    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)
+    name = read_as_claude_code(agent).name or agent.name or "this agent"
+    unsaid = ProposedTask(task=Task(id="draft-1", input=_OF_NOTHING), remark="draft: edit it", is_draft=True)
+    return new_task_file(propose_from_description(agent) or (unsaid,), title=name)
 
 
 def _workflow(project: Path) -> list[NewFile | None]:

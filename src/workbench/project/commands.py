@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from workbench.markup import counted, visible, visible_lines
+from workbench.errors import SetupError
+from workbench.markup import counted, printed, visible, visible_lines
+from workbench.secrets import value_without_secrets, without_secrets
 
 if TYPE_CHECKING:
     from workbench.widgets.opening import LabSettings
 
 DEMO = Path("workbench-demo")
-EXIT_WITHOUT_TASKS = 1
 
 
 def _lab_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,13 +55,14 @@ def lab_command(folder: Path | None, ip: str | None, port: int | None, browser: 
 @click.argument("file", type=click.Path(path_type=Path))
 @_lab_options
 def open_command(file: Path, ip: str | None, port: int | None, browser: bool, allow_root: bool) -> None:
-    """Open an agent FILE in JupyterLab, in a notebook that edits and tries it.
+    """Open an agent FILE, or an agent by its name, in JupyterLab, in a notebook that edits and tries it.
 
     A JupyterLab of yours that runs already and can see the file is used; else one is started.
     """
+    from workbench.definition.finding import agent_file
     from workbench.widgets.opening import open_agent
 
-    sys.exit(open_agent(file, _settings(ip, port, browser, allow_root)))
+    sys.exit(open_agent(agent_file(file), _settings(ip, port, browser, allow_root)))
 
 
 @click.command("agents")
@@ -84,7 +86,7 @@ def agents_command(folder: Path | None, as_json: bool) -> None:
     if as_json:
         for agent, path, tasks_path in rows:
             line = {"name": agent.name, "kind": agent.kind, "file": path, "tasks": tasks_path}
-            click.echo(json.dumps({**line, "listed": agent.is_listed}))
+            click.echo(json.dumps(value_without_secrets({**line, "listed": agent.is_listed})))
         return
     widths = [max((len(cell) for cell in column), default=0) for column in zip(*map(_cells, rows), strict=True)]
     for row in map(_cells, rows):
@@ -97,28 +99,8 @@ def agents_command(folder: Path | None, as_json: bool) -> None:
 def _cells(row: tuple[Any, str, str | None]) -> tuple[str, ...]:
     agent, path, tasks = row
     noted = [tasks or "no tasks", *([] if agent.is_listed else ["Claude Code lists no agent for it"])]
-    return visible(agent.name), agent.kind, visible(path), visible("; ".join(noted))
-
-
-@click.command("tasks")
-@click.argument("agent", type=click.Path(path_type=Path))
-def tasks_command(agent: Path) -> None:
-    """Print where the tasks of an AGENT file are: beside it, or in .workbench/tasks.
-
-    Exits with 1 where there are none, and says where they would be looked for.
-    """
-    from workbench.definition.project import project_folder
-    from workbench.trial.task_files import task_file_apart, task_file_of
-
-    found = task_file_of(agent)
-    if found is not None:
-        click.echo(_seen_from(Path.cwd(), found))
-        return
-    project = project_folder(agent.resolve().parent)
-    beside = agent.with_name(f"{agent.stem}.tasks.yaml")
-    apart = _seen_from(project, task_file_apart(agent))
-    click.echo(f"{agent}: has no tasks; they would be in {beside}, or in {apart} of {project}", err=True)
-    sys.exit(EXIT_WITHOUT_TASKS)
+    cells = (agent.name, agent.kind, path, "; ".join(noted))
+    return tuple(visible(without_secrets(cell)) for cell in cells)
 
 
 @click.command("init")
@@ -136,18 +118,20 @@ def init_command(agent: Path | None, with_ci: bool, tasks_apart: bool | None, ye
     Each file is shown before it is written, and nothing that is there is overwritten.
     """
     from workbench.definition.files import load_agent
+    from workbench.definition.finding import agent_file
     from workbench.definition.project import project_folder
     from workbench.project.beginning import files_to_begin, write_new_file
 
+    agent = None if agent is None else agent_file(agent)
     chosen = None if agent is None else load_agent(agent)
     project = project_folder(None if agent is None else agent.resolve().parent)
     files = files_to_begin(project, agent=chosen, with_ci=with_ci, tasks_apart=tasks_apart)
     click.echo(f"The project is {project}")
-    for file in files:
-        shown = _seen_from(project, file.path)
+    for number, file in enumerate(files):
+        shown = without_secrets(printed(visible(_seen_from(project, file.path))))
         click.echo(f"\n{shown}: {file.reason}{'; added at its end' if file.appends else ''}\n")
         click.echo("".join(f"    {visible_lines(line)}\n" for line in file.text.splitlines()), nl=False)
-        if not yes and not click.confirm("\nWrite it?", default=True):
+        if not yes and not _is_wanted([_seen_from(project, each.path) for each in files[number:]], project):
             click.echo(f"left out  {shown}")
             continue
         write_new_file(file)
@@ -156,6 +140,22 @@ def init_command(agent: Path | None, with_ci: bool, tasks_apart: bool | None, ye
         click.echo("Nothing is missing.")
     if agent is None:
         click.echo("\nFor a first task file, name an agent: workbench init .claude/agents/NAME.md (`workbench agents`)")
+
+
+def _is_wanted(unwritten: Sequence[str], project: Path) -> bool:
+    """What a person answers about the first of the files that are not written yet.
+
+    Raises:
+        SetupError: nobody answers; says what was not written, and how to go on without questions.
+    """
+    try:
+        return click.confirm("\nWrite it?", default=True)
+    except click.Abort:
+        click.echo()
+        raise SetupError(
+            f"{project}: no answer came, so not written: {', '.join(map(visible, unwritten))}. The same command with "
+            "--yes writes without asking"
+        ) from None
 
 
 @click.command("demo")
@@ -178,8 +178,8 @@ def demo_command(ctx: click.Context, folder: Path, live: bool) -> None:
     ctx.invoke(
         run,
         notebook=Path("compare"),
-        out=Path("outputs", "demo"),
-        texts=(("agent", f"{agent}.md"), ("tasks", f"{agent}.tasks.yaml")),
+        out=Path.cwd() / "outputs" / "demo",  # as it is found from where the command was called
+        texts=(("agent", f"{agent}.md"), ("tasks", f"{agent}.tasks.yaml"), ("leave_out", "clarifying question")),
         live=live,
     )
 
@@ -200,10 +200,10 @@ def install_pins_command(show: bool) -> None:
 @click.command("graders")
 @click.argument("name", required=False)
 def graders_command(name: str | None) -> None:
-    """List the graders that a task can name, with their options; or tell all about the one called NAME."""
+    """List the graders that a task can name, with options and an example; or tell all about the one called NAME."""
     import inspect
 
-    from workbench.grading.catalogue import standard
+    from workbench.grading.catalogue import OWN, example_of, standard
 
     graders = standard()
     if name is not None and name not in graders:
@@ -212,19 +212,10 @@ def graders_command(name: str | None) -> None:
         about = inspect.getdoc(factory) or ""
         options = ", ".join(inspect.signature(factory).parameters) or "no options"
         click.echo(f"{each} ({options})")
-        click.echo(f"    {about.splitlines()[0]}" if name is None else f"\n{about}")
-
-
-COMMANDS = (
-    lab_command,
-    open_command,
-    agents_command,
-    tasks_command,
-    init_command,
-    demo_command,
-    install_pins_command,
-    graders_command,
-)
+        click.echo(f"    {(about or 'Of an installed package.').splitlines()[0]}" if name is None else f"\n{about}")
+        if each in OWN:
+            given = json.dumps({each: dict(example_of(each).options)}, ensure_ascii=False)
+            click.echo(f"    - {given}" if name is None else f"\nIn a task file:\n\n    graders:\n      - {given}")
 
 
 def _seen_from(folder: Path, path: Path) -> str:

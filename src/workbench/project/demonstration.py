@@ -14,7 +14,12 @@ def write_first_agent(folder: Path) -> Path:
     Raises:
         FileError: they cannot be written.
     """
-    for name in (f"{FIRST_AGENT}.md", f"{FIRST_AGENT}.tasks.yaml"):
+    for name in (
+        f"{FIRST_AGENT}.md",
+        f"{FIRST_AGENT}.tasks.yaml",
+        f"{FIRST_AGENT}.replies.yaml",
+        f"{FIRST_AGENT}.rubric.yaml",
+    ):
         target = folder / name
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ def install_pins() -> int:
 def _command() -> list[str]:
     wanted = ["--constraint", str(shipped("constraints.txt")), f"agent-workbench=={version('agent-workbench')}"]
     if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip", "install", *wanted]
+        return [sys.executable, "-P", "-m", "pip", "install", *wanted]
     uv = shutil.which("uv")
     if uv is None:
         raise SetupError(

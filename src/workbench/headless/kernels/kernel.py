@@ -33,6 +33,7 @@ from workbench.secrets import without_secrets
 PROVISIONER = "workbench-ready"
 """The entry point in the group `jupyter_client.kernel_provisioners`; a kernelspec may name it too."""
 
+_PROGRAM = str(Path(__file__).with_name("ordinary.py"))
 _log = logging.getLogger(__name__)
 _LONGEST_SOCKET_PATH = 80
 """Of the 104 that every system allows, what leaves room for the number of a socket."""
@@ -60,7 +61,7 @@ class ReadyProvisioner(LocalProvisioner):
             if ready is None:
                 return await super().launch_kernel(cmd, **options)
             kernel = ready.fork(
-                ["ipykernel_launcher.py", *cmd[cmd.index("ipykernel_launcher") + 1 :]],
+                ["ipykernel_launcher.py", *cmd[cmd.index(_PROGRAM) + 1 :]],
                 cwd=str(options.get("cwd") or Path.cwd()),
                 environment=options["env"],
                 folder=str(self.parent.folder) if isinstance(self.parent, HeadlessKernelManager) else None,
@@ -112,7 +113,7 @@ class HeadlessKernelManager(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         return KernelSpec(
-            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            argv=[sys.executable, "-P", _PROGRAM, "-f", "{connection_file}"],
             display_name="Python 3 (ipykernel)",
             language="python",
             resource_dir="",

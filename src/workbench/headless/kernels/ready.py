@@ -64,6 +64,9 @@ READY_MODULES = (
     "workbench.runs.missing",
     "workbench.trial.record",
     "workbench.grading.catalogue",
+    "workbench.grading.text",
+    "workbench.grading.structure",
+    "workbench.grading.python_code",
     "anthropic",
     "anthropic.resources.messages",
     "workbench.model.offline.transport",
@@ -198,7 +201,8 @@ class ReadyInterpreter:
         with theirs, contextlib.ExitStack() as undo:
             undo.callback(self._door.close)
             self._process = subprocess.Popen(
-                [sys.executable, str(script), str(theirs.fileno()), *(imports or READY_MODULES)],
+                # -P: an `import ready` of a notebook would find our file in the folder of the script.
+                [sys.executable, "-P", str(script), str(theirs.fileno()), *(imports or READY_MODULES)],
                 stdin=subprocess.DEVNULL,
                 # TMPDIR is a folder of the kernel that is asked for first, and goes with it.
                 env=_WITHOUT_THREADS | {name: value for name, value in environment.items() if name != "TMPDIR"},

@@ -1,6 +1,6 @@
 """A Python that has imported what notebooks use, and forks itself into a kernel whenever it is asked to.
 
-Run as a script by `ready.py`, which owns it: `python ready_interpreter.py SOCKET MODULE...`. It has one
+Run as a script by `ready.py`, which owns it: `python -P ready_interpreter.py SOCKET MODULE...`. It has one
 thread, no event loop and no ZeroMQ context, so that a fork is a whole interpreter: one that holds more refuses. It
 ends, and its kernels with it, as soon as its owner does.
 
@@ -37,8 +37,6 @@ _SECONDS_TO_STOP = 1.0
 
 def main(arguments: list[str]) -> None:
     """Imports, and serves until the owner is gone; returns in each kernel, when it has ended."""
-    # The folder of a script comes first in `sys.path`: an `import ready` of a notebook would find our file.
-    sys.path[:] = [folder for folder in sys.path if folder and Path(folder).resolve() != Path(__file__).parent]
     _import_without_collecting()
     owner = os.getppid()
     given = dict(os.environ)
@@ -223,6 +221,7 @@ def _become_kernel(request: dict[str, Any], fate: socket.socket, files: list[int
         os._exit(0)
     fate.close()  # the ready interpreter tells the end, also of one that can tell nothing any more
     sys.argv = request["argv"]
+    sys.path.append("")  # as `ordinary.py` does, and why
     kernelapp = sys.modules["ipykernel.kernelapp"]
     app = kernelapp.IPKernelApp.instance(parent_handle=parent)
     code = 0

@@ -1,0 +1,144 @@
+"""The record that a notebook left, as its page and the index of its batch tell of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from workbench.comparison.provenance import Provenance
+    from workbench.comparison.tables import Comparison
+    from workbench.trial.trial import Run
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """What a run tried and what that showed, for whoever looks over many."""
+
+    agents: tuple[str, ...]
+    """A line for each variant: its name, its file and commit, and what differs from the first."""
+    title: str
+    """What the agents are called."""
+    models: tuple[str, ...]
+    """Those that say they answered."""
+    answered_by: str
+    stand_in: bool
+    kinds: tuple[str, ...]
+    """Of the verdicts, such as "worse"; empty where one variant was tried."""
+    worse_promises: tuple[str, ...]
+    """The names of those that are shown to be worse, whatever the verdicts."""
+    replies: int
+    usd: float
+    """Of the replies, as far as their prices are known."""
+    unpriced: int
+    """Replies without a price."""
+    seconds: float
+    """That all replies took together, side by side or one after the other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageParts:
+    """What a page says of a record above and below the notebook that left it."""
+
+    title: str
+    head: Markup
+    tail: Markup
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftRecord:
+    """The record that a notebook left, compared with its first variant, or reviews, compared as it says."""
+
+    comparison: Comparison
+    found: Provenance
+
+    def page_parts(self) -> PageParts:
+        """What the page of its notebook says of it."""
+        from workbench.comparison.report.overview import agents_named
+        from workbench.comparison.report.page import parts_around
+
+        head, tail = parts_around(self.comparison, self.found)
+        return PageParts(title=agents_named(self.comparison.run.variants), head=head, tail=tail)
+
+    @property
+    def tried(self) -> Tried:
+        """The same in a few words."""
+        from workbench.comparison.compared import shown_worse
+        from workbench.comparison.report.overview import agents_lines, agents_named
+
+        comparison = self.comparison
+        models = (model for counts in self.found.models.values() for model in counts)
+        replies = [trial.reply for trial in comparison.run.trials if trial.reply is not None]
+        usd = [summary.usd for summary in comparison.summaries if summary.usd == summary.usd]
+        return Tried(
+            agents=tuple(agents_lines(comparison, self.found.origins)),
+            title=agents_named(comparison.run.variants),
+            models=tuple(dict.fromkeys(models)),
+            answered_by=self.found.endpoint,
+            stand_in=comparison.stand_in,
+            kinds=tuple(verdict.shown_kind for verdict in comparison.verdicts),
+            worse_promises=shown_worse(comparison.promises, comparison.criteria),
+            replies=len(replies),
+            usd=0.0 if comparison.stand_in else sum(usd),
+            unpriced=0 if comparison.stand_in else sum(summary.unpriced for summary in comparison.summaries),
+            seconds=sum(reply.seconds or 0.0 for reply in replies),
+        )
+
+
+def read_left_record(folder: Path, *, files: Iterable[str], project: Path) -> LeftRecord | None:
+    """The record in this folder; `None` where it cannot be read or compared, which is said.
+
+    `files` are those that the run was given, seen from the project, among them those of its agents.
+    """
+    from workbench.trial.record import load_run
+
+    agents = [file for file in files if file.endswith(".md")]
+    with _said(folder):
+        return _compared(load_run(folder), agents, baseline="", project=project)
+    return None
+
+
+def read_reviewed_record(record: Path, *, baseline: str, project: Path) -> LeftRecord | None:
+    """The record that a notebook reviews, its replies graded again; `None` where it cannot be read or compared, which
+    is said. `baseline` is the variant that the others are compared with, the first one where it is none of them."""
+    from workbench.grading.recorded import load_run
+
+    with _said(record):
+        return _compared(load_run(record), (), baseline=baseline, project=project)
+    return None
+
+
+def _compared(run: Run, agents: Sequence[str], *, baseline: str, project: Path) -> LeftRecord | None:
+    from workbench.comparison.provenance import provenance
+    from workbench.comparison.tables import compare
+    from workbench.definition.origin import find_origins
+
+    if not run.variants or not run.tasks:
+        return None
+    comparison = compare(run, baseline=baseline if baseline in run.variants else next(iter(run.variants)))
+    origins = find_origins(run.variants, files=agents, project=project)
+    return LeftRecord(comparison=comparison, found=provenance(run, origins=origins))
+
+
+@contextmanager
+def _said(record: Path) -> Iterator[None]:
+    try:
+        yield
+    except WorkbenchError as error:
+        _log.warning("%s: its page says nothing of the record: %s", record, error)
+
+
+def get_ready_for_records() -> None:
+    """Loads what reading and comparing a record needs, which takes longer than to do it."""
+    import workbench.comparison.report.page
+    import workbench.trial.record  # noqa: F401

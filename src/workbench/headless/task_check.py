@@ -1,0 +1,64 @@
+"""The task file of a notebook, looked at before its kernel starts: what is broken in it costs a second, not a run."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from nbformat import NotebookNode
+
+from workbench.grading.checking import refuse_broken_tasks
+from workbench.headless.parameters import Parameter
+from workbench.trial.task import load_tasks
+from workbench.trial.task_rows import SUFFIXES
+
+_TASKS = "tasks"
+
+
+def refuse_broken_tasks_of(
+    document: NotebookNode, declared: Mapping[str, Parameter], parameters: Mapping[str, Any], *, project: Path
+) -> None:
+    """Refuses the file that the notebook's parameter `tasks` names, where it is there and broken.
+
+    Its graders are looked at where the notebook takes the standard ones; one that brings graders of its own knows names
+    that nobody else knows.
+
+    Raises:
+        TaskFileError: the file is wrong, or names graders or options that do not exist; says place and line.
+    """
+    if _TASKS not in declared:
+        return
+    named = parameters.get(_TASKS, declared[_TASKS].literal)
+    if not isinstance(named, str) or not named.lower().endswith(SUFFIXES) or not (project / named).is_file():
+        return
+    path = project / named
+    seen = Path(named) if Path.cwd() == project else path
+    if _takes_standard_graders(document):
+        refuse_broken_tasks(seen)
+    else:
+        load_tasks(seen)
+
+
+def _takes_standard_graders(document: NotebookNode) -> bool:
+    """Whether all that its cells give as `graders=` is `standard()`, with nothing added."""
+    given = list(_given_graders(document))
+    return bool(given) and all(
+        isinstance(value, ast.Call)
+        and (value.func.attr if isinstance(value.func, ast.Attribute) else getattr(value.func, "id", "")) == "standard"
+        for value in given
+    )
+
+
+def _given_graders(document: NotebookNode) -> Iterator[ast.expr]:
+    for cell in document.cells:
+        if cell.cell_type != "code":
+            continue
+        try:
+            tree = ast.parse(cell.source)
+        except (SyntaxError, ValueError):  # a cell of magics: what it gives nobody can tell
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                yield from (each.value for each in node.keywords if each.arg == "graders")

@@ -1,0 +1,433 @@
+"""`workbench ci`: every agent that a change touches, held against what it was; one decision for all of them.
+
+Agents and tasks come from git, and replies from a model that is asked here: nothing that a change brings along decides
+over it. An agent is tried on the tasks that it had before the change; where the change edits these too, on the new ones
+as well, so that easier tasks pass nobody; where it had none, the new ones may fail it, and never pass it. What was not
+tried is never green: no key, no tasks, an agent that is gone, replies that are missing or made up. Each of these has an
+exit code of its own, and the worst of all agents counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from workbench.comparison.compared import shown_worse
+from workbench.comparison.gate import MARGIN, Gate, gate, guards_from_texts
+from workbench.comparison.report.write import write_report
+from workbench.definition.fields import FIELDS
+from workbench.errors import BudgetError, ChangeError, LedgerError, SetupError, WorkbenchError
+from workbench.grading.catalogue import standard
+from workbench.ledger.file import ledger_address
+from workbench.model.endpoint import choose_endpoint
+from workbench.project.changes import Blob, Change, ChangedAgent, Kind, committed_at, find_changes
+from workbench.runs.plan import plan_trials
+from workbench.runs.runner import run_trials
+from workbench.trial.record import export_record, folder_name
+from workbench.trial.task import Task, tasks_of_bytes
+from workbench.trial.trial import Run
+
+REPEATS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What may become of a changed agent."""
+
+    code: int
+    """The exit code, where nothing worse happened to another agent."""
+    says: str
+    """In a word or some, for a heading."""
+    when: str
+    may_pass: bool = False
+    """Whether `--allow` lets it pass."""
+
+
+OUTCOMES: Mapping[str, Outcome] = {
+    "worse": Outcome(code=3, says="worse", when="An agent is shown to be worse."),
+    "incomplete": Outcome(
+        code=1,
+        says="not tried to the end",
+        when="Trials failed or were refused, the budget or the server ended, or the ledger could not be written.",
+    ),
+    "refused": Outcome(
+        code=2,
+        says="cannot be tried",
+        when="A task file or a grader is wrong, the ledger is committed, or git cannot say what changed.",
+    ),
+    "stand-in": Outcome(
+        code=5, says="made up", when="The offline stand-in answered (`--offline`), which decides nothing."
+    ),
+    "no-key": Outcome(
+        code=7, says="not tried", when="There is no key: the secret is not set, or not handed to this step."
+    ),
+    "fork": Outcome(
+        code=8, says="not tried", when="A pull request from a fork, which is given no secret.", may_pass=True
+    ),
+    "gone": Outcome(
+        code=9,
+        says="gone",
+        when="An agent was removed, or its file is one that Claude Code lists no agent for, or another.",
+        may_pass=True,
+    ),
+    "no-tasks": Outcome(
+        code=10,
+        says="not tried",
+        when="An agent that changed has no tasks, or had none before and is not worse by those that come along.",
+        may_pass=True,
+    ),
+    "undecided": Outcome(
+        code=4, says="not enough data", when="Neither a loss nor that there is none is shown.", may_pass=True
+    ),
+    "passes": Outcome(code=0, says="no worse", when="Every agent is shown to be no worse than by the margin."),
+    "new": Outcome(code=0, says="new", when="An agent is new: there is nothing to hold it against."),
+    "moved": Outcome(code=0, says="moved", when="An agent's file has another path and the same content."),
+    "tasks": Outcome(code=0, says="other tasks", when="Only the tasks of an agent changed."),
+}
+"""The worst first: the first of all that happened makes the exit code."""
+_GONE: Mapping[Kind, str] = {
+    "removed": "The file was removed.",
+    "dropped": "Claude Code lists no agent for the file any more.",
+    "replaced": "Its file took the name of another agent that stays, so it is listed no more.",
+}
+"""How an agent may go, by the kind of its change."""
+MAY_PASS = tuple(name for name, outcome in OUTCOMES.items() if outcome.may_pass)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How changed agents are held against what they were."""
+
+    margin: float = MARGIN
+    repeats: int = REPEATS
+    model: str | None = None
+    """`None`: each with the model that it names."""
+    live: bool = True
+    """False: the offline stand-in answers, and nothing passes."""
+    budget_usd: float | None = None
+    """For all agents together, and for every run with the same `budget_scope`."""
+    budget_scope: str | None = None
+    allow: frozenset[str] = frozenset()
+    """Of `MAY_PASS`."""
+    guards: tuple[str, ...] = ()
+    """Promises that may not get worse, as `gate --guard` takes them."""
+    pages: bool = True
+    """Whether a page is left for each agent, which takes some seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """A changed agent and what became of it."""
+
+    agent: ChangedAgent
+    outcome: str
+    """Of `OUTCOMES`."""
+    text: str
+    """Why, in a sentence or some."""
+    notes: tuple[str, ...] = ()
+    """What a reader has to know beside."""
+    gates: tuple[Gate, ...] = ()
+    """By the tasks of before, and where those changed, by the new ones."""
+    summary: str = field(default="", repr=False)
+    """The report of the first, as Markdown."""
+    folder: Path | None = None
+    """Where records and reports are."""
+
+    @property
+    def worse_promises(self) -> tuple[str, ...]:
+        """The promises, and the criteria of certified judges, that are shown to be worse by any of its tasks."""
+        named = (name for found in self.gates for name in shown_worse(found.promises, found.criteria))
+        return tuple(dict.fromkeys(named))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """All agents of a change."""
+
+    change: Change
+    held: tuple[Held, ...]
+    settings: Settings
+
+    @property
+    def deciding(self) -> str:
+        """The worst outcome that is not allowed, and where there is none, the worst of all."""
+        found = [name for name in OUTCOMES if any(held.outcome == name for held in self.held)]
+        return next((name for name in found if not self.passes(name)), found[0] if found else "passes")
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.passes(self.deciding) else OUTCOMES[self.deciding].code
+
+    def passes(self, outcome: str) -> bool:
+        return OUTCOMES[outcome].code == 0 or outcome in self.settings.allow
+
+
+def check_change(base: str, out: Path, settings: Settings, *, project: Path) -> Checked:
+    """Tries every agent that was changed since `base` beside what it was, and leaves records and reports in `out`.
+
+    Raises:
+        ChangeError: git cannot say what changed, `settings.allow` names what cannot be allowed, or the replies are a
+            part of what is held.
+    """
+    refuse_what_cannot_be_allowed(settings.allow)
+    _refuse_answers_of_the_change(project)
+    change = find_changes(base, project=project)
+    if settings.budget_usd is not None and settings.budget_scope is None:
+        settings = replace(settings, budget_scope=f"change of {change.base[:12]}")
+    gone = [agent.path for agent in change.agents if agent.kind in _GONE]
+    held = tuple(_held(agent, out / folder_of(agent.path), settings, gone, project) for agent in change.agents)
+    return Checked(change=change, held=held, settings=settings)
+
+
+def refuse_what_cannot_be_allowed(allowed: Collection[str]) -> None:
+    """Refuses outcomes that nothing passes by, as a typing fault is one.
+
+    Raises:
+        ChangeError: names the first, and what can be allowed.
+    """
+    unknown = sorted(set(allowed) - set(MAY_PASS))
+    if unknown:
+        raise ChangeError(f"{unknown[0]!r} cannot be allowed; what can is {', '.join(MAY_PASS)}")
+
+
+def _refuse_answers_of_the_change(project: Path) -> None:
+    """Refuses a ledger that is committed: whoever writes the change could write in it what the agents say.
+
+    Raises:
+        ChangeError: names it.
+    """
+    address = ledger_address()
+    committed = committed_at(address, project=project) if isinstance(address, Path) else ()
+    if committed:
+        raise ChangeError(
+            f"{committed[0]} is committed, so the change could bring along what its agents say; `git rm --cached` it, "
+            "commit that, or name another ledger in WORKBENCH_LEDGER"
+        )
+
+
+def folder_of(path: str) -> str:
+    """A folder for an agent, by its whole path: in two folders there may be agents of one name."""
+    return folder_name(path.removesuffix(".md"))
+
+
+def _held(agent: ChangedAgent, folder: Path, settings: Settings, gone: Sequence[str], project: Path) -> Held:
+    """What becomes of one agent: what can be said without a trial, and else the trial."""
+
+    def held(outcome: str, text: str) -> Held:
+        return Held(agent=agent, outcome=outcome, text=text, notes=tuple(_notes(agent, gone)))
+
+    shutil.rmtree(folder, ignore_errors=True)  # what an earlier run left says nothing of this one
+    if agent.after is None:
+        return held("gone", _GONE[agent.kind])
+    try:
+        tasks = _tasks_of(agent)
+        for each in tasks.values():
+            plan_trials({"after": agent.after}, each, graders=standard())  # what is wrong with them is said at once
+        if agent.before is None:
+            later = "" if tasks else " It has no tasks, by which a later change could be held against it."
+            return held("new", f"There is nothing to hold it against.{later}")
+        if agent.kind == "moved":
+            return held("moved", f"It was {agent.was}, and is the same.")
+        if agent.kind == "tasks":
+            return held("tasks", "The agent is the same, so there is nothing to try.")
+        if not tasks:
+            return held("no-tasks", "It changed, and has no tasks to be tried on.")
+        if settings.live and (why_not := _why_nobody_answers()) is not None:
+            return held(*why_not)
+        return _tried(tasks, folder, settings, held("incomplete", ""), project)
+    except (BudgetError, SetupError, LedgerError) as error:
+        return held("incomplete", str(error))
+    except WorkbenchError as error:
+        return held("refused", str(error))
+
+
+def _tried(tasks: Mapping[str, tuple[Task, ...]], folder: Path, settings: Settings, held: Held, project: Path) -> Held:
+    agent = held.agent
+    assert agent.before is not None
+    assert agent.after is not None
+    gates: list[Gate] = []
+    outcomes: list[str] = []
+    summary = ""
+    for when, each in tasks.items():
+        plan = plan_trials(
+            {"before": agent.before, "after": agent.after},
+            each,
+            repeats=settings.repeats,
+            graders=standard(),
+            model=settings.model,
+        )
+        run = run_trials(
+            plan,
+            live=settings.live,
+            budget_usd=settings.budget_usd,
+            budget_scope=settings.budget_scope,
+            progress=False,
+        )
+        where = folder / f"tasks-{when}"
+        export_record(run, where)
+        write_report(
+            run,
+            where / "report",
+            formats=("html", "md") if settings.pages else ("md",),
+            baseline="before",
+            project=project,
+            files=dict.fromkeys(filter(None, (agent.was, agent.path))),
+        )
+        summary = summary or (where / "report" / "summary.md").read_text(encoding="utf-8")
+        gates.append(_gate(run, settings))
+        outcomes.append(_outcome(run, gates[-1]))
+    # By the tasks of before it is decided; by new ones an agent may fail, and pass by nothing that they make easier.
+    deciding = [outcomes[0], *(name for name in outcomes[1:] if name != "undecided")]
+    worst = min(deciding, key=tuple(OUTCOMES).index)
+    by = {"before": "By the tasks of before", "after": "By the tasks of this change"}
+    texts = [f"{by[when]}: {found.text}" for when, found in zip(tasks, gates, strict=True)]
+    text = " ".join(texts) if len(texts) > 1 else gates[0].text
+    if agent.tasks_before is None and worst in ("passes", "undecided"):
+        worst, text = "no-tasks", f"It had no tasks before, and passes by none that come along with it. {text}"
+    sent = () if not gates[0].same_requests else tuple(_not_sent(agent))
+    return replace(
+        held,
+        outcome=worst,
+        text=text,
+        notes=(*held.notes, *sent, *_not_guarded(tasks, settings)),
+        gates=tuple(gates),
+        summary=summary,
+        folder=folder,
+    )
+
+
+def _gate(run: Run, settings: Settings) -> Gate:
+    """What the gate finds, with the guards of which the tasks have the promise."""
+    promises = {spec.promise for task in run.tasks for spec in task.graders}
+    guards = guards_from_texts(settings.guards, run)
+    return gate(
+        run,
+        "before",
+        margin=settings.margin,
+        variant="after",
+        allow_stand_in=True,
+        guards={promise: margin for promise, margin in guards.items() if promise in promises},
+    )
+
+
+def _not_guarded(tasks: Mapping[str, tuple[Task, ...]], settings: Settings) -> Iterator[str]:
+    promises = {spec.promise for each in tasks.values() for task in each for spec in task.graders}
+    for text in settings.guards:
+        if text not in promises and text.rpartition(":")[0] not in promises:
+            yield f"No task of it has the promise {text!r}, so that is not guarded here"
+
+
+def _outcome(run: Run, found: Gate) -> str:
+    if found.stand_in:
+        return "stand-in"
+    if found.decision == "not enough data":
+        # Where so much is missing that there is no difference, it is not data that are too few.
+        is_missing = found.effect is None and any(trial.score is None for trial in run.trials)
+        return "incomplete" if is_missing else "undecided"
+    return {"passes": "passes", "fails": "worse"}.get(found.decision, "incomplete")
+
+
+def _tasks_of(agent: ChangedAgent) -> dict[str, tuple[Task, ...]]:
+    """The tasks of before the change, and those of after it where they ask or want something else.
+
+    Raises:
+        TaskFileError: one of the files is wrong.
+    """
+    old, new = agent.tasks_before, agent.tasks_after
+    before = None if old is None else _tasks_in(old)
+    is_same = old is not None and new is not None and old.content == new.content
+    after = None if new is None or is_same else _tasks_in(new)
+    found = {} if before is None else {"before": before}
+    if after is not None and (before is None or _asks(after) != _asks(before)):
+        found["after"] = after
+    return found
+
+
+def _tasks_in(blob: Blob) -> tuple[Task, ...]:
+    return tasks_of_bytes(blob.content, Path(blob.path))
+
+
+def _asks(tasks: Iterable[Task]) -> list[tuple[object, ...]]:
+    """What makes the scores of tasks what they are."""
+    return [
+        (task.id, task.message, task.target, [(spec.name, spec.promise, spec.options) for spec in task.graders])
+        for task in tasks
+    ]
+
+
+def _why_nobody_answers() -> tuple[str, str] | None:
+    """The outcome and its sentence where there is no way to a model; `None`: there is one.
+
+    Raises:
+        SetupError: a setting cannot work.
+    """
+    if not choose_endpoint().is_stand_in:
+        return None
+    if comes_from_fork(os.environ):
+        return "fork", "The pull request is from a fork, which is given no key; nothing was tried."
+    return "no-key", (
+        "Nothing was tried, for there is no key: set ANTHROPIC_API_KEY (in a workflow, a secret that is handed to this "
+        "step), or ANTHROPIC_BASE_URL for a server of your own."
+    )
+
+
+def comes_from_fork(environment: Mapping[str, str]) -> bool:
+    """Whether this is a workflow on GitHub for a pull request from another repository, or a pipeline on GitLab for a
+    merge request from another project."""
+    projects = [environment.get(f"CI_MERGE_REQUEST_{side}_PROJECT_ID", "") for side in ("SOURCE", "TARGET")]
+    if "CI_MERGE_REQUEST_IID" in environment:
+        return all(projects) and projects[0] != projects[1]
+    pull = event_of(environment).get("pull_request")
+    heads = [pull.get(side, {}).get("repo") or {} for side in ("head", "base")] if isinstance(pull, dict) else [{}, {}]
+    return heads[0].get("full_name") != heads[1].get("full_name")
+
+
+def event_of(environment: Mapping[str, str]) -> dict[str, Any]:
+    """What GitHub says of why a workflow runs; empty elsewhere."""
+    try:
+        event = json.loads(Path(environment.get("GITHUB_EVENT_PATH", "")).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def base_of(environment: Mapping[str, str]) -> str | None:
+    """The commit that a pull request on GitHub or a merge request on GitLab goes to; `None`: this is neither."""
+    pull = event_of(environment).get("pull_request")
+    if isinstance(pull, dict) and isinstance(sha := pull.get("base", {}).get("sha"), str):
+        return sha
+    if branch := environment.get("GITHUB_BASE_REF"):
+        return f"origin/{branch}"
+    return environment.get("CI_MERGE_REQUEST_DIFF_BASE_SHA") or None
+
+
+def _notes(agent: ChangedAgent, gone: Sequence[str]) -> Iterator[str]:
+    if agent.kind == "renamed":
+        yield f"It was {agent.was}, and is held against that"
+    if agent.kind == "double":
+        yield f"It has the name of {agent.was}, which Claude Code may list it instead of: it is held against that"
+    if agent.kind == "new" and gone:
+        yield f"In the same change {', '.join(gone)} went: if it is one of them, let it keep its `name`"
+    before, after = agent.tasks_before, agent.tasks_after
+    if agent.was is None or not agent.tasks_changed:
+        return
+    if before is None:
+        yield "Its tasks are new in this very change: nobody saw them before it"
+    elif after is None:
+        yield f"Its tasks {before.path} went in this very change: it was tried on what they were"
+    else:
+        yield f"Its tasks {after.path} were changed too: they decide beside those of before, and never in their place"
+
+
+def _not_sent(agent: ChangedAgent) -> Iterator[str]:
+    """What changed in the file and is no part of what a trial sends."""
+    assert agent.before is not None
+    assert agent.after is not None
+    changed = [field.key for name, field in FIELDS.items() if getattr(agent.before, name) != getattr(agent.after, name)]
+    if changed:
+        yield f"What changed is not sent in a trial, so no trial says anything about it: {', '.join(changed)}"
