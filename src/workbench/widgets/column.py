@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 from workbench.errors import WorkbenchError
+from workbench.judging.thumbs import Thumb, Thumbs
 from workbench.runs.variant_run import Change, VariantRun
+from workbench.trial.catalogue import find_price
 from workbench.trial.trial import Trial
 from workbench.widgets.frame import sendable
 from workbench.widgets.reply import ReplyView
@@ -30,8 +33,12 @@ LONGEST_LIST = 200
 class Column:
     """The replies of one variant as a view. Changes come in the loop thread; it may be made in any other."""
 
-    def __init__(self, run: VariantRun) -> None:
+    def __init__(self, run: VariantRun, thumbs: Callable[[], Thumbs], on_thumb: Callable[[], None]) -> None:
+        """`thumbs` gives where a person's quick word on a reply is kept; `on_thumb` is called after each, for another
+        column may have the very same reply."""
         self._run = run
+        self._thumbs = thumbs
+        self._on_thumb = on_thumb
         self._sent = 0
         """How many pieces of the reply that is coming are on the page."""
         self._next_update: asyncio.TimerHandle | None = None
@@ -44,6 +51,8 @@ class Column:
                 status=run.status,
             )
             self.view.on_msg(self._hear)
+            if not run.endpoint.is_stand_in:
+                find_price(run.asked.request.model)  # the first one takes 0.2 s to load, which no reply waits for here
             self._show_asked()
             self._show_listing()
             if run.is_done:
@@ -57,7 +66,20 @@ class Column:
                 ended = run.ended[-1] if run.is_done and run.ended else run.asked
                 view.request, view.response = exchange(ended)
             case {"event": "open", "number": int(number)} if 0 <= number < len(run.ended):
-                view.send({"opened": opened(run.ended[number])})
+                view.send(
+                    {"opened": {**opened(run.ended[number]), "number": number, **self._said_of(run.ended[number])}}
+                )
+            case {"event": "thumb", "thumb": "up" | "down" as thumb, "number": int(number)} if (
+                0 <= number < len(run.ended)
+            ):
+                view.send({"thumbed": {"number": number, **self._give(run.ended[number], thumb)}})
+                self._on_thumb()
+            case {"event": "thumb", "thumb": "up" | "down" as thumb} if (
+                "number" not in content and run.latest is not None
+            ):
+                said = self._give(run.latest, thumb)
+                self._on_thumb()
+                view.thumb, view.thumb_said = said["thumb"], said["thumb_said"]
             case {"event": "stop"}:
                 run.stop()
             case {"event": "answer", "text": str(text)}:
@@ -65,6 +87,31 @@ class Column:
                     run.reply_to(text)
                 except WorkbenchError as error:
                     view.trouble = str(error)
+
+    def _give(self, trial: Trial, thumb: Thumb) -> dict[str, Any]:
+        """What stands of a reply once this was said of it, and what became of that."""
+        try:
+            thumbs = self._thumbs()
+            kept = thumbs.give(trial, thumb)
+        except WorkbenchError as error:
+            return {**self._said_of(trial), "thumb_said": str(error)}
+        words = {"up": f"Kept as good in {thumbs.path.name}.", "down": f"Kept as bad in {thumbs.path.name}."}
+        return {"can_thumb": True, "thumb": kept or "", "thumb_said": words[kept] if kept else "Taken back."}
+
+    def _said_of(self, trial: Trial) -> dict[str, Any]:
+        can_thumb = trial.outcome == "answered"
+        try:
+            thumb = self._thumbs().of(trial) if can_thumb else None
+        except WorkbenchError as error:
+            return {"can_thumb": can_thumb, "thumb": "", "thumb_said": str(error)}
+        return {"can_thumb": can_thumb, "thumb": thumb or "", "thumb_said": ""}
+
+    def show_thumb(self) -> None:
+        """Shows what this person has said of the reply by now."""
+        latest, view = self._run.latest, self.view
+        if latest is not None:
+            said = self._said_of(latest)
+            view.thumb, view.thumb_said, view.can_thumb = said["thumb"], said["thumb_said"], said["can_thumb"]
 
     def _show(self, change: Change) -> None:
         match change:
@@ -74,6 +121,8 @@ class Column:
                 self._show_asked()
             case "again":
                 self._restart()
+            case "waits":
+                self.view.status = self._run.status
             case "text" if self._next_update is None:
                 # Pieces come faster than a page takes them: all that come until then are one update.
                 wait = max(0.0, self._updated_at + SECONDS_BETWEEN_UPDATES - time.perf_counter())
@@ -89,7 +138,8 @@ class Column:
         view.text = None
         view.trouble = view.meter = view.request = view.response = ""
         view.scores = []
-        view.can_answer = False
+        view.can_answer = view.can_thumb = False
+        view.thumb = view.thumb_said = ""
         self._restart()
 
     def _restart(self) -> None:
@@ -100,7 +150,7 @@ class Column:
     def _show_asked(self) -> None:
         """What the reply answers, and what was said before that."""
         run, trial = self._run, self._run.asked
-        of = f", attempt {trial.repeat + 1} of {run.repeats}" if run.repeats > 1 else ""
+        of = f", repeat {trial.repeat} of 0 to {run.repeats - 1}" if run.repeats > 1 else ""
         self.view.asked = f"{trial.task_id}{of}" if len(run.planned) > 1 else ""
         turns = trial.request.messages if len(trial.request.messages) > 1 else ()
         self.view.said = [
@@ -123,7 +173,6 @@ class Column:
                 run.asked,
                 text="".join(run.pieces),
                 seconds=self._updated_at - run.began,
-                seconds_to_first_token=run.seconds_to_first_token,
             )
 
     def _show_end(self) -> None:
@@ -136,6 +185,7 @@ class Column:
         if run.latest is not None:
             view.meter = meter(run.latest)
             view.scores = sendable_scores(run.latest)
+            self.show_thumb()
 
     def _show_listing(self) -> None:
         planned, ended = self._run.planned, self._run.ended
@@ -145,7 +195,7 @@ class Column:
             [
                 number,
                 sendable(what_was_asked(trial)),
-                str(trial.repeat + 1),
+                str(trial.repeat),
                 trial.outcome.replace("_", " "),
                 mean_score(trial),
             ]

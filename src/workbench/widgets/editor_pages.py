@@ -7,13 +7,15 @@ from pathlib import Path
 from markupsafe import Markup
 
 from workbench.definition.agent import Agent
-from workbench.definition.claude_code import read_as_claude_code, resolve_agent
+from workbench.definition.claude_code import read_where_it_stands, resolve_agent
+from workbench.definition.document import parse_document
 from workbench.definition.draft import Draft
 from workbench.definition.field_text import text_of
 from workbench.definition.fields import FORM, key_of
 from workbench.definition.files import diff_agents
 from workbench.definition.header import Problem
 from workbench.definition.project import project_folder
+from workbench.definition.sending import sending_in_words
 from workbench.markup import html
 from workbench.widgets.frame import as_code, as_rows, as_text
 
@@ -44,7 +46,14 @@ def standing(draft: Draft) -> str:
     if not draft.is_edited:
         return "no edits"
     names = ", ".join(map(key_of, draft.edited))
-    return f"edited, not saved: {names or 'its text'}"
+    return f"edited, not saved: {names or _written_otherwise(draft)}"
+
+
+def _written_otherwise(draft: Draft) -> str:
+    """Of a draft that says what its file says, what is written in other lines, as after a mend."""
+    before = {entry.text for entry in parse_document(draft.saved.text).entries}
+    keys = [entry.key for entry in parse_document(draft.text).entries if entry.text not in before]
+    return f"{', '.join(keys) or 'the file'}, in how it is written and not in what it says"
 
 
 def runs_at(agent: Agent) -> str:
@@ -55,11 +64,12 @@ def runs_at(agent: Agent) -> str:
 
 def reading_rows(agent: Agent) -> list[tuple[str, ...]]:
     """What Claude Code makes of the agent: what, and how."""
-    reading = read_as_claude_code(agent)
+    reading = read_where_it_stands(agent)
     sent = reading.sent
     kinds = {
         "strict": "offered to the model: the header is valid YAML",
         "repaired": "offered to the model after a repair: the header is not valid YAML, which others refuse",
+        "placeholder": "offered under the name of its file: nothing of its header can be read",
         "dropped": "not offered: Claude Code passes the file over in silence",
     }
     shown: list[tuple[str, ...]] = [("verdict", kinds[reading.kind])]
@@ -68,7 +78,7 @@ def reading_rows(agent: Agent) -> list[tuple[str, ...]]:
             ("in the list of agents", f"- {reading.name}: {reading.description} (Tools: {reading.tools})"),
             ("model", sent.model),
             ("effort", sent.effort_in_words),
-            ("prompt", f"{len(reading.prompt):,} characters, blank lines at its edges left out"),
+            *sending_in_words(agent),
         ]
     return shown + [(problem.severity, f"{problem.message} {problem.fix or ''}") for problem in reading.problems]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -26,23 +27,25 @@ from workbench.definition.fields import FORM, KEYS, key_of
 from workbench.definition.header import Problem
 from workbench.definition.lines import plain_line_ends
 from workbench.definition.lint import check_agent
-from workbench.definition.mend import mendable
+from workbench.definition.mend import find_mend, may_change, mendable
 from workbench.definition.merge import Merge, Piece
 from workbench.errors import AgentChangedOnDisk, WorkbenchError
-from workbench.markup import counted
+from workbench.markup import counted, visible
 from workbench.runs.upkeep import estimate_upkeep
 from workbench.trial.description_tasks import tasks_of_description
+from workbench.trial.task_variables import as_template
+from workbench.trial.task_writing import task_file_to_write
 from workbench.widgets.editor_pages import reading_rows, standing, title
 from workbench.widgets.frame import sendable
 from workbench.widgets.models import model_choices, model_rows
 from workbench.widgets.shared_text import SharedText
+from workbench.widgets.watch import look_every_second
 
 if TYPE_CHECKING:
     from workbench.ledger.versions import TriedVersion
 
 _FRONT = Path(__file__).parent / "front"
 _LINES_AROUND = 3
-_KEEP_AFTER_SECONDS = 1.0
 
 
 class _Code(ipywidgets.Widget):  # type: ignore[misc]
@@ -66,6 +69,8 @@ class EditorView(anywidget.AnyWidget):
     """The one model of an editor, for however many views and pages."""
 
     _esm = _FRONT / "load.js"
+    keep_after_seconds = 1.0
+    """How soon what was typed is on disk, though nobody asks for it."""
 
     code = traitlets.Instance(ipywidgets.Widget).tag(sync=True, **ipywidgets.widget_serialization)
     snapshot = traitlets.Dict().tag(sync=True)
@@ -90,6 +95,7 @@ class EditorView(anywidget.AnyWidget):
         super().__init__(code=_shared_code())
         self.on_msg(lambda _widget, content, _buffers: self._hear(content))
         draft.observe(self.refresh)
+        look_every_second(self.catch_up)
 
     # The state of a page that is loaded later must be that of now; traitlets would send the one that was last set.
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
@@ -102,6 +108,15 @@ class EditorView(anywidget.AnyWidget):
                     "state": self._state(),
                 }
         return state
+
+    def catch_up(self) -> None:
+        """Shows what the file says now, where somebody else changed it and nobody edits it here."""
+        with self._draft.lock:
+            before = self._draft.news
+            self._draft.catch_up()
+            if self._draft.news != before:  # what was said of an earlier act is no news any more
+                self._note = ""
+                self.refresh()
 
     def refresh(self) -> None:
         """Shows the draft as it is now."""
@@ -158,7 +173,7 @@ class EditorView(anywidget.AnyWidget):
     def _keep_soon(self) -> None:
         """What was typed is on disk soon, even if the page that typed it is gone and asks for nothing more."""
         if self._keeping is None:
-            self._keeping = threading.Timer(_KEEP_AFTER_SECONDS, self._keep)
+            self._keeping = threading.Timer(self.keep_after_seconds, self._keep)
             self._keeping.daemon = True
             self._keeping.start()
 
@@ -195,6 +210,7 @@ class EditorView(anywidget.AnyWidget):
             "take_up_draft": lambda: _said(draft.take_up_draft(), "The kept draft is back."),
             "drop_draft": self._drop_draft,
             "mend": lambda: _said(draft.mend(Problem(**given)), "Mended."),
+            "change": lambda: _said(draft.mend(Problem(**given), accepts_changes=True), "Changed as it was said."),
             "compare": lambda: self._compare(given["against"]),
             "versions": self._list_versions,
             "tasks": self._show_tasks,
@@ -254,15 +270,19 @@ class EditorView(anywidget.AnyWidget):
         self.send({"type": "versions", "items": items, "says": says})
 
     def _show_tasks(self) -> None:
+        # A task's fields are templates, and what an example says is a text.
         tasks = [
             {
-                name: value
+                name: as_template(value)
                 for name, value in asdict(task).items()
                 if name in ("id", "group", "context", "input") and value
             }
             for task in tasks_of_description(self._draft.agent)
         ]
         text = yaml.safe_dump(tasks, sort_keys=False, allow_unicode=True, width=10**6) if tasks else ""
+        if tasks and (path := self._draft.agent.path) is not None:
+            command = f"workbench tasks {_from_here(path)} --from description --write"
+            text = f"# For {_from_here(task_file_to_write(self._draft.agent))}, as written by: {command}\n{text}"
         self.send({"type": "tasks", "text": sendable(text)})
 
     def _state(self) -> dict[str, Any]:
@@ -278,7 +298,7 @@ class EditorView(anywidget.AnyWidget):
             "is_edited": draft.is_edited,
             "edited": list(draft.edited),
             "can_restore": draft.can_restore,
-            "note": " ".join(filter(None, (self._note, draft.trouble))),
+            "note": " ".join(filter(None, (self._note, draft.news, draft.trouble))),
             "note_fails": self._note_fails or bool(draft.trouble),
             "is_gone": draft.is_gone,
             "heard": dict(self._heard),
@@ -291,7 +311,7 @@ class EditorView(anywidget.AnyWidget):
             "examples": [asdict(example) for example in draft.examples],
             "model": model_rows(agent),
             "body_line": agent.document.body_line,
-            "problems": [asdict(problem) | {"mend": problem in mends} for problem in problems],
+            "problems": [asdict(problem) | _mend_of(agent, problem, mends) for problem in problems],
             "reading": reading_rows(agent),
             "upkeep": _upkeep_rows(agent),
             "offered": None if offered is None else {"at": offered.at[:16].replace("T", " ")},
@@ -306,6 +326,23 @@ class EditorView(anywidget.AnyWidget):
         if FORM[name].is_list:
             shown["items"] = list(getattr(agent, name) or ())
         return shown
+
+
+def _mend_of(agent: Agent, problem: Problem, mendable: set[Problem]) -> dict[str, Any]:
+    """Whether there is a mend to try, and what it would change beside the problem; only those are tried here that
+    might change something, for each is a reading of the whole file."""
+    if problem not in mendable:
+        return {"mend": False, "changes": ""}
+    if not may_change(problem):
+        return {"mend": True, "changes": ""}
+    mend = find_mend(agent, problem)
+    return {"mend": mend is not None, "changes": "" if mend is None else mend.changes}
+
+
+def _from_here(path: Path) -> str:
+    """The path as one types it in the working directory."""
+    real, here = path.resolve(), Path.cwd()
+    return visible(shlex.quote((real.relative_to(here) if real.is_relative_to(here) else real).as_posix()))
 
 
 def _said(_value: object, words: str) -> str:

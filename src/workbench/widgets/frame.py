@@ -13,7 +13,7 @@ import ipywidgets
 import traitlets
 from markupsafe import Markup
 
-from workbench.markup import html, visible_as_written
+from workbench.markup import has_long_word, html, visible_as_written
 
 _FRONT = Path(__file__).parent / "front"
 
@@ -36,8 +36,6 @@ _AS_WRITTEN = """\
 <pre{% if name %} class="workbench-{{ name }}"{% endif %} style="white-space: pre-wrap; overflow-wrap: anywhere">\
 {{ text|lines }}</pre>"""
 _ELEMENT = '<{{ tag }}{% if name %} class="workbench-{{ name }}"{% endif %}>{{ text }}</{{ tag }}>'
-_SHORT_WORD = 30
-"""Letters; a word of so many stays whole."""
 
 
 def is_headless() -> bool:
@@ -105,6 +103,5 @@ def as_code(text: str, language: str = "") -> str:
 
 def as_rows(rows: list[tuple[str, ...]], heads: tuple[str, ...]) -> Markup:
     """A plain HTML table of texts."""
-    # Beside a word without an end, a column of which every word may break would get a place of one letter.
-    cells = [[(cell, max(map(len, cell.split()), default=0) <= _SHORT_WORD) for cell in row] for row in rows]
+    cells = [[(cell, not has_long_word(cell)) for cell in row] for row in rows]
     return html(_ROWS, rows=cells, heads=heads)

@@ -8,12 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.definition.project import project_folder
+from workbench.definition.project import project_folder, write_folder
 from workbench.errors import FileError
 from workbench.shipped.files import shipped
 
 CELLS_TO_OPEN_WITH = ("parameters", "edit", "try")
 """The cells that show editor and panel. Opening runs no other: none of these writes a file or asks a model."""
+MADE_HERE = "workbench"
+"""A key of the metadata of a notebook that was made for an agent file: the page saves it after it ran."""
+KERNEL = "agent-workbench"
+"""The kernel of these notebooks, of `kernels/`: it imports nothing from the folder that it works in, since whoever
+opens an agent file of a strange project has not asked for any of its code."""
+KERNELS = Path(__file__).parent / "kernels"
+"""Where Jupyter finds it."""
 _AGENTS = re.compile(r"^(\.claude/)?agents/")
 
 
@@ -26,10 +33,11 @@ class AgentNotebook:
     """Whether it was made just now, so that all of its code is ours."""
 
 
-def write_agent_notebook(agent_file: Path, project: Path) -> AgentNotebook:
+def write_agent_notebook(agent_file: Path, project: Path, *, kernel: str | None = None) -> AgentNotebook:
     """The notebook of this agent file in this project; one that is there already is left as it is.
 
-    It lies with what else is made and kept out of git: in `outputs/notebooks`.
+    It lies with what else is made and kept out of git: in `outputs/notebooks`. `kernel`: the one it is to
+    run in, `KERNEL` where that is offered; else the usual one.
 
     Raises:
         FileError: it cannot be read or written.
@@ -43,7 +51,7 @@ def write_agent_notebook(agent_file: Path, project: Path) -> AgentNotebook:
         try:
             there = path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            _write(path, _copy_for(assignment))
+            _write(path, _copy_for(assignment, kernel))
             return AgentNotebook(path=path, is_new=True)
         except (OSError, UnicodeDecodeError) as error:
             raise FileError(f"cannot be read: {error}", path=path) from error
@@ -75,11 +83,18 @@ def _parameters(notebook: str) -> list[str]:
         return []
 
 
-def _copy_for(assignment: str) -> str:
+def _copy_for(assignment: str, kernel: str | None) -> str:
     notebook: dict[str, Any] = json.loads(shipped("notebooks/author.ipynb").read_text(encoding="utf-8"))
     [parameters] = [cell for cell in notebook["cells"] if "parameters" in cell["metadata"].get("tags", [])]
     lines = [assignment if line.startswith("agent:") else line for line in _source(parameters).split("\n")]
     parameters["source"] = "\n".join(lines)
+    notebook["metadata"][MADE_HERE] = True
+    if kernel is not None:
+        known = json.loads((KERNELS / kernel / "kernel.json").read_text(encoding="utf-8"))
+        notebook["metadata"]["kernelspec"] = {
+            "name": kernel,
+            **{name: known[name] for name in ("display_name", "language")},
+        }
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -90,7 +105,7 @@ def _source(cell: dict[str, Any]) -> str:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        write_folder(path.parent)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:

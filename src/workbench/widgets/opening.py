@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -170,7 +171,7 @@ def _run_lab(root: Path, settings: LabSettings, *, default_url: str) -> int:
     if hasattr(os, "geteuid") and os.geteuid() == 0 and not settings.allows_root:
         raise SetupError(
             "JupyterLab does not start as root unless it is asked to: whoever reaches its address acts as root. "
-            "Where that is meant, as in a container, add --allow-root"
+            "Where that is meant, as in a container: `workbench lab --allow-root` or `workbench open FILE --allow-root`"
         )
     given = [
         f"--ServerApp.root_dir={root}",
@@ -181,7 +182,24 @@ def _run_lab(root: Path, settings: LabSettings, *, default_url: str) -> int:
     given += [f"--port={settings.port}"] if settings.port is not None else []
     given += ["--no-browser"] if not settings.opens_browser else []
     given += ["--allow-root"] if settings.allows_root else []
-    return subprocess.run([sys.executable, "-m", "jupyterlab", *given], cwd=root, check=False).returncode
+    print(f"JupyterLab starts in {root}; its address follows in some seconds", file=sys.stderr, flush=True)
+    # -P: else the project's folder comes first where the server looks for modules, and a file there would be run by it.
+    return _run_until_ended([sys.executable, "-P", "-m", "jupyterlab", *given], root)
+
+
+def _run_until_ended(command: list[str], folder: Path) -> int:
+    """The exit code of the command, which ends when we are ended."""
+    # A terminal's Ctrl-C reaches the command by itself. SIGTERM, by which a container or a service ends us, does not,
+    # and JupyterLab would live on with its port: it is handed on.
+    with subprocess.Popen(command, cwd=folder) as running:
+        before = signal.signal(signal.SIGTERM, lambda *_: running.terminate())
+        try:
+            return running.wait()
+        except BaseException:
+            running.kill()
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _seen_from(root: Path, path: Path) -> str:

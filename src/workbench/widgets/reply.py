@@ -28,7 +28,8 @@ class ReplyView(anywidget.AnyWidget):
     them; `{"restart": true}` takes back what came. The whole text is set once at the end, and survives where
     the output is shown again. The page sends `{"event": "stop"}`; `{"event": "exchange"}` when it wants `request` and
     `response`; and `{"event": "open", "number": n}` for a row of `listing`, which is answered by the message
-    `{"opened": {...}}`, the texts of that trial.
+    `{"opened": {...}}`, the texts of that trial. `{"event": "thumb", "thumb": "up"}` or `"down"` is a person's word on
+    the reply, and with a `"number"` on that trial's, which is answered by the message `{"thumbed": {...}}`.
     """
 
     _esm = _FRONT / "reply.js"
@@ -39,7 +40,7 @@ class ReplyView(anywidget.AnyWidget):
     """Who answers, in words."""
     is_stand_in = traitlets.Bool().tag(sync=True)
     asked = _Text().tag(sync=True)
-    """Which task and attempt this is the reply to; empty where there is one only."""
+    """Which task and repeat this is the reply to; empty where there is one only."""
     said: Any = traitlets.List().tag(sync=True)
     """Rows of who and what: the turns before this reply, of a question that was not the first."""
     is_running = traitlets.Bool().tag(sync=True)
@@ -55,6 +56,12 @@ class ReplyView(anywidget.AnyWidget):
     """Rows of grader, score and explanation."""
     can_answer = traitlets.Bool().tag(sync=True)
     """True: an answer may be sent back as the message `{"event": "answer", "text": text}`."""
+    can_thumb = traitlets.Bool().tag(sync=True)
+    """True: a person may say that the reply is good or bad."""
+    thumb = _Text().tag(sync=True)
+    """What this person said of it: "up", "down", or nothing yet."""
+    thumb_said = _Text().tag(sync=True)
+    """What became of the latest word; read out by screen readers."""
     request = _Text().tag(sync=True)
     """The body of the latest request as JSON; set when the page asks for it."""
     response = _Text().tag(sync=True)
@@ -62,4 +69,4 @@ class ReplyView(anywidget.AnyWidget):
     listed = _Text().tag(sync=True)
     """How many of the trials have ended, in words; empty where there is one."""
     listing: Any = traitlets.List().tag(sync=True)
-    """Rows of number, task, attempt, outcome and score of the trials that have ended."""
+    """Rows of number, task, repeat, outcome and score of the trials that have ended."""

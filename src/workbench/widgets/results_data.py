@@ -18,6 +18,7 @@ from workbench.comparison.tables import Comparison
 from workbench.comparison.trial_table import COLUMNS, FLIP_MARKS, Column, promise_columns, screen_values
 from workbench.comparison.verdict import points
 from workbench.markup import visible, visible_lines
+from workbench.trial.paid import of_the_cache
 from workbench.trial.trial import Reply, Trial
 from workbench.widgets.frame import sendable
 
@@ -208,15 +209,9 @@ def _answerer(trial: Trial) -> str:
 
 def _reply_facts(reply: Reply, usd: float, *, is_stand_in: bool) -> list[tuple[str, str]]:
     usage = reply.usage
-    counts = {
-        "in": usage.input_tokens,
-        "written to the cache": usage.cache_creation_input_tokens,
-        "read from the cache": usage.cache_read_input_tokens,
-        "out": usage.output_tokens,
-    }
-    tokens = ", ".join(
-        f"{count:,} {what}" for what, count in counts.items() if count or (what in ("in", "out") and count == 0)
-    )
+    cached = of_the_cache(read=usage.cache_read_input_tokens, written=usage.cache_creation_input_tokens)
+    counts = {f"in{cached}": usage.all_input_tokens, "out": usage.output_tokens}
+    tokens = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count is not None)
     facts = [
         ("Stop reason", reply.stop_reason or "none: the stream ended before the model did"),
         ("Tokens", tokens or "not said"),

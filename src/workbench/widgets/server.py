@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import nbformat
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
-from jupyter_server.utils import url_path_join
+from jupyter_server.utils import ensure_async, url_path_join
 from tornado.web import HTTPError, authenticated
 
 from workbench.definition.finding import find_agents
 from workbench.definition.project import looks_like_agent_file, project_folder
 from workbench.errors import FileError
-from workbench.widgets.notebooks import CELLS_TO_OPEN_WITH, write_agent_notebook
+from workbench.widgets.notebooks import CELLS_TO_OPEN_WITH, KERNEL, KERNELS, write_agent_notebook
 from workbench.widgets.opening import ASKED_IN_ADDRESS, OPENING, TICKET_IN_ADDRESS, project_of, take_ticket
 
 
@@ -28,6 +29,7 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 def _load_jupyter_server_extension(app: Any) -> None:
     base = app.web_app.settings["base_url"]
+    app.kernel_spec_manager.kernel_dirs.append(str(KERNELS))
     app.web_app.add_handlers(
         ".*$",
         [
@@ -79,7 +81,7 @@ class _Notebook(APIHandler):
     """Makes the notebook of an agent file, or finds it; says which cells to run, if any may be run."""
 
     @authenticated
-    def post(self) -> None:
+    async def post(self) -> None:
         asked = self.get_json_body() or {}
         root = _root(self)
         path = (root / str(asked.get("path", ""))).resolve()
@@ -89,12 +91,18 @@ class _Notebook(APIHandler):
         if not project.is_relative_to(root):
             project = root
         try:
-            notebook = write_agent_notebook(path, project)
+            notebook = write_agent_notebook(path, project, kernel=await self._own_kernel())
         except FileError as error:
             raise HTTPError(409, str(error)) from error
         # An address may come from anywhere: it may open a notebook, and run only one made here and now. Who was sent
-        # by `workbench open` has a ticket, and a click in the page needs none.
-        may_run = notebook.is_new or asked.get("clicked") is True or take_ticket(str(asked.get("ticket", "")))
+        # by `workbench open` has a ticket, and a click in the page needs none. Neither asked for the code of a
+        # notebook that came along with the project: it runs if Jupyter trusts it, as all that was made or saved here.
+        document = nbformat.read(notebook.path, as_version=4)
+        notary = self.contents_manager.notary
+        if notebook.is_new:
+            notary.sign(document)
+        is_asked_for = asked.get("clicked") is True or take_ticket(str(asked.get("ticket", "")))
+        may_run = notebook.is_new or (is_asked_for and notary.check_signature(document))
         self.finish(
             json.dumps(
                 {
@@ -103,6 +111,11 @@ class _Notebook(APIHandler):
                 }
             )
         )
+
+    async def _own_kernel(self) -> str | None:
+        """The name of the kernel of these notebooks; `None` where kernels are another server's, which lacks it."""
+        offered = await ensure_async(self.kernel_spec_manager.get_all_specs())
+        return KERNEL if KERNEL in offered else None
 
 
 def _root(handler: JupyterHandler) -> Path:

@@ -9,9 +9,9 @@ from typing import Any
 from workbench.markup import counted
 from workbench.model.anthropic import request_body
 from workbench.runs.plan import CHARACTERS_PER_TOKEN
-from workbench.runs.variant_run import OUTCOMES
+from workbench.runs.variant_run import outcome_in_words
 from workbench.trial.catalogue import price_usd
-from workbench.trial.paid import Paid
+from workbench.trial.paid import Paid, of_the_cache
 from workbench.trial.trial import Trial, Usage
 from workbench.widgets.frame import sendable
 
@@ -28,7 +28,7 @@ def opened(trial: Trial) -> dict[str, Any]:
     request, response = exchange(trial)
     failure = trial.failure
     return {
-        "title": sendable(f"{what_was_asked(trial)}, attempt {trial.repeat + 1}: {OUTCOMES[trial.outcome]}"),
+        "title": sendable(f"{what_was_asked(trial)}, repeat {trial.repeat}: {outcome_in_words(trial)}"),
         "meter": sendable(meter(trial)),
         "text": sendable(trial.reply.text if trial.reply else ""),
         "trouble": sendable(f"{failure.type}: {failure.message}" if failure and trial.outcome == "failed" else ""),
@@ -53,10 +53,10 @@ def mean_score(trial: Trial) -> str:
 
 
 def meter(trial: Trial) -> str:
-    """Seconds, tokens and cost of a trial that has ended."""
+    """Seconds, tokens and cost of a trial that has ended; of one without a reply, what was paid for it."""
     reply = trial.reply
     if reply is None:
-        return ""
+        return "" if trial.endpoint.is_stand_in else " · ".join(_paid(trial.paid, besides=0))
     parts = []
     if reply.seconds_to_first_token is not None:
         parts.append(f"{reply.seconds_to_first_token:.2f} s to first token")
@@ -65,15 +65,14 @@ def meter(trial: Trial) -> str:
     return " · ".join([*parts, *counts(trial)])
 
 
-def running_meter(trial: Trial, *, text: str, seconds: float, seconds_to_first_token: float | None) -> str:
+def running_meter(trial: Trial, *, text: str, seconds: float) -> str:
     """The same while its reply comes. It is counted by the API at the end only: until then, tokens are approximated
-    from characters."""
+    from characters. How long the first one took is told at the end, by who measured it from the request on: what is
+    seen here has waited for more than the model."""
     request = trial.request
     asked = len(request.system) + sum(len(str(message["content"])) for message in request.messages)
     tokens = len(text) // CHARACTERS_PER_TOKEN
     parts = [f"{seconds:.0f} s", f"about {tokens:,} tokens out"]
-    if seconds_to_first_token is not None:
-        parts.insert(0, f"{seconds_to_first_token:.2f} s to first token")
     if not trial.endpoint.is_stand_in:
         usd = price_usd(request.model, Usage(input_tokens=asked // CHARACTERS_PER_TOKEN, output_tokens=tokens))
         parts.append("cost unknown" if usd is None else f"about {usd:.4f} USD")
@@ -84,25 +83,18 @@ def counts(trial: Trial) -> list[str]:
     if trial.reply is None:
         return []
     usage = trial.reply.usage
-    tokens = [
-        f"{count:,} tokens {way}"
-        for count, way in (
-            (usage.input_tokens, "in"),
-            (usage.cache_read_input_tokens or None, "read from the cache"),
-            (usage.cache_creation_input_tokens or None, "written to the cache"),
-            (usage.output_tokens, "out"),
-        )
-        if count is not None
-    ]
+    cached = of_the_cache(read=usage.cache_read_input_tokens, written=usage.cache_creation_input_tokens)
+    ways = ((usage.all_input_tokens, f"in{cached}"), (usage.output_tokens, "out"))
+    tokens = [f"{count:,} tokens {way}" for count, way in ways if count is not None]
     if trial.endpoint.is_stand_in:
         return [*tokens, "no cost: no model answered"]
     usd = price_usd(trial.request.model, usage)
-    return [*tokens, "cost unknown" if usd is None else f"{usd:.4f} USD", *_paid(trial.paid)]
+    return [*tokens, "cost unknown" if usd is None else f"{usd:.4f} USD", *_paid(trial.paid, besides=1)]
 
 
-def _paid(paid: Paid | None) -> list[str]:
-    """What all attempts took, where there was more than the one that is shown."""
-    if paid is None or paid.attempts < 2:
+def _paid(paid: Paid | None, *, besides: int) -> list[str]:
+    """What all attempts took, where there were more than the `besides` that are shown, and any may have been billed."""
+    if paid is None or paid.attempts <= besides or not (paid.tokens or paid.uncounted):
         return []
     usd = "cost unknown" if paid.usd is None else f"{paid.usd:.4f} USD"
     more = f", and what {counted(paid.uncounted, 'request')} took that broke off" if paid.uncounted else ""

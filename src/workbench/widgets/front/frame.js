@@ -16,6 +16,15 @@ function render({ model, el }) {
     if (event.key !== "Escape" || event.isComposing || event.target.matches("select:not([multiple]), input[list]")) return;
     event.target.closest(".jp-Cell")?.focus({ preventScroll: true });
   };
+  // What an editor of the same notebook asks for, while this box is in the page and has such a button.
+  const press = (name) => (event) => {
+    const one = box?.querySelector(`.workbench-${name}`);
+    if (event.defaultPrevented || event.detail.manager !== model.widget_manager || !one?.isConnected || one.disabled) return;
+    event.preventDefault();
+    one.click();
+  };
+  const asked = [["workbench-try", press("run")], ["workbench-stop", press("stop")]];
+  for (const [name, act] of asked) document.addEventListener(name, act);
   const attach = () => {
     box = el.closest(".workbench-frame");
     if (!box) return false;
@@ -30,6 +39,7 @@ function render({ model, el }) {
   const timer = attach() ? null : setInterval(() => attach() && clearInterval(timer), 50);
   return () => {
     clearInterval(timer);
+    for (const [name, act] of asked) document.removeEventListener(name, act);
     model.off("comm_live_update", showGone);
     box?.removeEventListener("keydown", keep);
     box?.removeEventListener("keydown", leave, true);

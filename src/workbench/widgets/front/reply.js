@@ -5,6 +5,7 @@ const DECLARATIONS = [
   ["status", "p", "workbench-reply-status"],
   ["meter", "p", "workbench-reply-meter"],
 ];
+const AWAY = "JupyterLab's server does not answer. What had come stays in view; what is answered meanwhile is in the ledger.";
 // Characters. Much more at once, and the page stands still while they are laid out: ten seconds for five million.
 const SHOWN_AT_ONCE = 200_000;
 
@@ -96,6 +97,29 @@ function copyable(title, ask) {
   return { details, show };
 }
 
+// A person's quick word on a reply, kept as a label; pressed again, it is taken back.
+function thumbs(give) {
+  const group = element("div", "workbench-reply-thumbs");
+  const said = element("span", "workbench-reply-thumb-said");
+  const buttons = [
+    ["up", "Good"],
+    ["down", "Bad"],
+  ].map(([thumb, word]) => [thumb, word, button(word, () => give(thumb))]);
+  group.setAttribute("role", "group");
+  said.setAttribute("role", "status");
+  group.append(...buttons.map(([, , one]) => one), said);
+  const show = ({ name, can_thumb: can, thumb, thumb_said: what }) => {
+    group.hidden = !can;
+    group.setAttribute("aria-label", `Your word on the reply of ${name}`);
+    for (const [value, word, one] of buttons) {
+      one.setAttribute("aria-pressed", String(value === thumb));
+      one.setAttribute("aria-label", `${word} reply of ${name}`);
+    }
+    if (said.textContent !== what) said.textContent = what;
+  };
+  return { group, show };
+}
+
 // What one trial came to: its text, what went wrong, its scores.
 function outcome(name) {
   const log = longText("div", "workbench-reply-log");
@@ -138,6 +162,8 @@ export default () => {
     part.status.setAttribute("role", "status");
     part.status.setAttribute("aria-live", "polite");
     let isGone = false;
+    const kernel = model.widget_manager?.kernel; // not in every host
+    const isAway = () => ["connecting", "disconnected"].includes(kernel?.connectionStatus);
 
     const stop = button("Stop this one", () => model.send({ event: "stop" }));
     const said = element("details", "workbench-reply-said");
@@ -164,7 +190,9 @@ export default () => {
       words.value = "";
       reply.log.block.focus(); // the form goes away until there is a reply again
     });
-    root.append(said, ...reply.parts, stop, answer, request.details, response.details, listing, earlier);
+    const thumb = thumbs((value) => model.send({ event: "thumb", thumb: value }));
+    let showEarlierThumb = () => {};
+    root.append(said, ...reply.parts, thumb.group, stop, answer, request.details, response.details, listing, earlier);
 
     const showSaid = () => {
       const turns = model.get("said");
@@ -185,10 +213,10 @@ export default () => {
       listed.textContent = model.get("listed");
       const opening = trials.map(([number, task, ...cells]) => {
         const open = button(task, () => model.send({ event: "open", number }));
-        open.setAttribute("aria-label", `Show ${task}, attempt ${cells[0]}`);
+        open.setAttribute("aria-label", `Show ${task}, repeat ${cells[0]}`);
         return [open, ...cells];
       });
-      fillTable(rows, "Trials that have ended", ["task", "attempt", "outcome", "score"], opening);
+      fillTable(rows, "Trials that have ended", ["task", "repeat", "outcome", "score"], opening);
     };
     const showEarlier = (trial) => {
       const shown = outcome("Text of an earlier reply");
@@ -201,17 +229,22 @@ export default () => {
       title.tabIndex = -1;
       shown.show({ ...trial, variant: model.get("variant") });
       shown.end(trial.text);
+      const { number } = trial;
+      const word = thumbs((value) => model.send({ event: "thumb", thumb: value, number }));
+      showEarlierThumb = (found) => found.number === number && word.show({ ...found, name: trial.title });
+      showEarlierThumb(trial);
       const close = button("Close", () => {
         earlier.replaceChildren();
         listed.focus();
       });
-      earlier.replaceChildren(title, element("p", "workbench-reply-meter", trial.meter), ...shown.parts, ...exchange, close);
+      earlier.replaceChildren(title, element("p", "workbench-reply-meter", trial.meter), ...shown.parts, word.group, ...exchange, close);
       title.focus();
     };
     const take = (message) => {
       if (message.restart) reply.log.set("");
       else if (message.append !== undefined) reply.log.append(message.append);
       else if (message.opened) showEarlier(message.opened);
+      else if (message.thumbed) showEarlierThumb(message.thumbed);
     };
     const showText = () => {
       const whole = model.get("text");
@@ -226,7 +259,8 @@ export default () => {
       for (const [key] of DECLARATIONS) {
         // Only what changed: a screen reader reads a status out each time it is set.
         if (key === "status" && isGone) continue;
-        if (part[key].textContent !== model.get(key)) part[key].textContent = model.get(key);
+        const text = key === "status" && isAway() && model.get("is_running") ? AWAY : model.get(key);
+        if (part[key].textContent !== text) part[key].textContent = text;
       }
       reply.show({ variant, trouble: model.get("trouble"), scores: model.get("scores") });
       const held = document.activeElement === stop;
@@ -234,6 +268,7 @@ export default () => {
       if (held && stop.hidden) request.details.querySelector("summary").focus(); // the keyboard would be nowhere
       words.setAttribute("aria-label", `Answer to ${variant}`);
       answer.hidden = !model.get("can_answer") || isGone;
+      thumb.show({ name: variant, can_thumb: model.get("can_thumb") && !isGone, thumb: model.get("thumb"), thumb_said: model.get("thumb_said") });
       request.show(model.get("request"));
       response.show(model.get("response"));
     };
@@ -245,17 +280,21 @@ export default () => {
 
     const listeners = [["msg:custom", take], ["change:text", showText], ["change:said", showSaid]];
     for (const key of ["listed", "listing"]) listeners.push([`change:${key}`, showListing]);
-    for (const key of [...DECLARATIONS.map(([name]) => name), "is_stand_in", "is_running", "trouble", "scores", "can_answer", "request", "response"]) {
+    for (const key of [...DECLARATIONS.map(([name]) => name), "is_stand_in", "is_running", "trouble", "scores", "can_answer", "can_thumb", "thumb", "thumb_said", "request", "response"]) {
       listeners.push([`change:${key}`, showRest]);
     }
     listeners.push(["comm_live_update", showGone]);
     for (const [event, act] of listeners) model.on(event, act);
+    kernel?.connectionStatusChanged?.connect(showRest);
     showText();
     showSaid();
     showListing();
     showRest();
     el.append(root);
-    return () => listeners.forEach(([event, act]) => model.off(event, act));
+    return () => {
+      kernel?.connectionStatusChanged?.disconnect(showRest);
+      listeners.forEach(([event, act]) => model.off(event, act));
+    };
   }
 
   return { initialize, render };

@@ -19,7 +19,7 @@ export function fieldRows(link) {
     }
     const present = forms.some(({ name }) => link.state.fields[name].text !== null);
     const hint = make("span", { class: "wb-faint" }, forms.map(({ key }) => key).join(", "));
-    const always = ["Who it is", "What thinks", "What it may do"].includes(heading);
+    const always = ["Name and description", "Model and effort", "Tools and permissions"].includes(heading);
     return make("details", { class: "wb-group", open: present || always }, make("summary", {}, make("b", {}, heading), hint), inside);
   });
   return { sections, show: (state) => shows.forEach((show) => show(state)) };
@@ -38,9 +38,10 @@ function fieldRow(link, form) {
   const label = control.labels
     ? make("span", { class: "wb-label", id: `${id}-label` }, form.key)
     : make("label", { class: "wb-label", htmlFor: id }, form.key);
+  const found = make("p", { class: "wb-found", id: `${id}-found` });
   const says = form.says ? make("p", { class: "wb-says" }, form.says) : null;
-  const element = make("div", { class: `wb-row wb-row-${form.kind}` }, label, make("div", { class: "wb-control" }, control.element, says, why), remove);
-  const show = whenChanged(([field, model]) => {
+  const element = make("div", { class: `wb-row wb-row-${form.kind}` }, label, make("div", { class: "wb-control" }, control.element, says, why, found), remove);
+  const show = whenChanged(([field, model, problems]) => {
     const isAbsent = field.text === null;
     const hint = isAbsent ? `not in the file: ${form.absent}` : form.keeps_empty ? form.empty : "";
     control.show(field, hint, model);
@@ -48,11 +49,18 @@ function fieldRow(link, form) {
     element.classList.toggle("wb-absent", isAbsent);
     setText(why, field.why ? `Not taken: ${field.why}` : "");
     why.hidden = !field.why;
-    control.input?.setAttribute("aria-invalid", field.why ? "true" : "false");
-    if (field.why) control.input?.setAttribute("aria-describedby", why.id);
-    else control.input?.removeAttribute("aria-describedby");
+    setText(found, problems.map(({ severity, message }) => `${severity}: ${message}`).join("\n"));
+    found.hidden = problems.length === 0;
+    const marked = control.input ?? control.element;
+    const isInvalid = Boolean(field.why) || problems.some(({ severity }) => severity === "error");
+    marked.setAttribute("aria-invalid", String(isInvalid));
+    const describing = [why, found].filter(({ hidden }) => !hidden).map(({ id: one }) => one);
+    if (describing.length) marked.setAttribute("aria-describedby", describing.join(" "));
+    else marked.removeAttribute("aria-describedby");
   });
-  const showState = (state) => link.isHeard(form.name) && show([state.fields[form.name], form.kind === "model" ? state.model : null]);
+  const problemsOf = (state) => state.problems.filter(({ field }) => field === form.key).map(({ severity, message }) => ({ severity, message }));
+  const showState = (state) =>
+    link.isHeard(form.name) && show([state.fields[form.name], form.kind === "model" ? state.model : null, problemsOf(state)]);
   showState(link.state);
   return { element, show: showState };
 }

@@ -9,6 +9,9 @@ import { Link } from "./link.js";
 import { costs, problemList, reading, tabs, unknownKeys } from "./panels.js";
 import { Writing } from "./writing.js";
 
+const BUSY = "The kernel is busy. Go on typing: all of it reaches the kernel when that is free.";
+const AWAY = "JupyterLab's server does not answer. What the kernel had heard is kept as a draft; what is typed from now on is on this page only until the server answers. Copy it before you leave the page.";
+
 function bringStyles() {
   if (document.querySelector("style[data-workbench-editor]")) return;
   document.head.append(make("style", { "data-workbench-editor": "" }, styles));
@@ -65,6 +68,17 @@ function render(link, place) {
   const root = make("div", { class: "wb-editor", role: "group", "aria-label": "Agent editor", "data-lm-suppress-shortcuts": "true" },
     bar.element, status, trouble, offered.element, clash.element, missing.element, form, rawView, meter, panels.element);
 
+  // The panels of the same notebook hear it; whether one did anything.
+  const tell = (name) =>
+    !root.dispatchEvent(new CustomEvent(name, { bubbles: true, cancelable: true, detail: { manager: link.model.widget_manager } }));
+  root.addEventListener("keydown", (event) => {
+    if (event.isComposing || event.shiftKey || event.altKey) return;
+    const isTry = event.key === "Enter" && (event.ctrlKey || event.metaKey);
+    if (!isTry && !(event.key === "Escape" && tell("workbench-stop"))) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (isTry) link.afterTyped(() => tell("workbench-try"));
+  }, true);
   root.addEventListener("keydown", (event) => {
     if (event.key.toLowerCase() !== "s" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return;
     event.preventDefault();
@@ -100,6 +114,7 @@ function render(link, place) {
     trouble.hidden = !text;
     setText(trouble, text);
   }
+  let isSlow = false;
   const stop = link.listen((message) => {
     if (message.type === "state") show(message.state);
     else if (message.type === "gone") {
@@ -108,20 +123,25 @@ function render(link, place) {
       prompt.freeze();
       raw.freeze();
       for (const control of root.querySelectorAll(":is(input, textarea, select):not(.cm-editor *), .wb-acts button")) control.disabled = true;
-    } else if (message.type === "slow" && !link.isGone) {
-      showTrouble(message.isSlow ? "The kernel is busy. Go on typing: all of it reaches the kernel when that is free." : "");
+    } else if (message.type === "slow" || message.type === "connection") {
+      isSlow = message.isSlow ?? isSlow;
+      if (!link.isGone) showTrouble(link.isAway ? AWAY : isSlow ? BUSY : "");
     } else {
       examples.hear(message);
       compared.hear(message);
     }
   });
   const flush = () => link.lookNow();
+  // What no kernel has heard is on this page alone: the browser asks before it is left.
+  const ask = (event) => link.isSettled || event.preventDefault();
+  window.addEventListener("beforeunload", ask);
   window.addEventListener("pagehide", flush);
   document.addEventListener("visibilitychange", flush);
   show(link.state);
   place.append(root);
   return () => {
     flush();
+    window.removeEventListener("beforeunload", ask);
     window.removeEventListener("pagehide", flush);
     document.removeEventListener("visibilitychange", flush);
     stop();
@@ -131,7 +151,7 @@ function render(link, place) {
   };
 }
 
-const keysHint = (undo = "") => make("span", { class: "wb-faint" }, `Ctrl-F finds, ${undo}Ctrl-S saves, Esc leaves`);
+const keysHint = (undo = "") => make("span", { class: "wb-faint" }, `Ctrl-F finds, ${undo}Ctrl-S saves, Ctrl-Enter tries it, Esc stops or leaves`);
 
 // Who is edited, how the draft stands, and what can be done with it.
 function head(link, onPick) {

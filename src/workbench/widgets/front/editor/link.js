@@ -36,6 +36,8 @@ export class Link {
     this.acts = [];
     this.slow = null;
     this.looksAgain = false;
+    this.kernel = model.widget_manager?.kernel; // not in every host
+    this.kernel?.connectionStatusChanged?.connect(() => this.tell({ type: "connection" }));
     model.on("msg:custom", (message) => this.hear(message));
     model.on("comm_live_update", () => {
       this.isGone = true;
@@ -44,6 +46,11 @@ export class Link {
     // Between the snapshot and the listener above, changes may have passed by: this asks for them.
     const versions = Object.fromEntries(Object.entries(this.texts).map(([name, text]) => [name, text.version]));
     this.send({ type: "hello", versions });
+  }
+
+  // Whether nothing that is sent arrives now: the server was ended, or the network is.
+  get isAway() {
+    return ["connecting", "disconnected"].includes(this.kernel?.connectionStatus);
   }
 
   send(message) {
@@ -102,7 +109,12 @@ export class Link {
 
   // A button: after everything that was typed before it.
   act(name, given = {}) {
-    this.acts.push({ type: "act", act: name, with: given });
+    this.afterTyped({ type: "act", act: name, with: given });
+  }
+
+  // Sends a message, or calls a function, when the kernel has heard what was typed before.
+  afterTyped(act) {
+    this.acts.push(act);
     for (const writer of this.writers) writer.push();
     this.pump();
   }
@@ -128,7 +140,11 @@ export class Link {
       this.send({ type: "look" });
     }
     // A button means the draft as it is seen, so it waits for what is on its way. Acts do not wait for each other.
-    while (this.isSettled && this.acts.length) this.send(this.acts.shift());
+    while (this.isSettled && this.acts.length) {
+      const act = this.acts.shift();
+      if (typeof act === "function") act();
+      else this.send(act);
+    }
     this.watch();
   }
 

@@ -13,15 +13,17 @@ export function problemList(link, goTo) {
     none.hidden = problems.length > 0;
     keepFocus(element, () => element.replaceChildren(
       ...problems.map((problem) => {
-        const { mend, ...given } = problem;
+        const { mend, changes, ...given } = problem;
         const place = `${problem.line}:${problem.column}`;
         return make("li", { class: `wb-problem wb-${problem.severity}` },
           make("b", { class: "wb-severity" }, problem.severity),
           button(place, () => goTo(problem), { class: "wb-button wb-place", "aria-label": `Go to line ${problem.line}, column ${problem.column}`, title: "Go to the place" }),
           make("span", { class: "wb-finding" },
             problem.field ? make("code", {}, problem.field) : null, problem.field ? " " : null, problem.message,
-            problem.fix ? make("span", { class: "wb-faint" }, ` ${problem.fix}`) : null),
-          mend ? button("Mend", () => link.act("mend", given), { title: "Set it right; nothing else changes" }) : null,
+            problem.fix ? make("span", { class: "wb-faint" }, ` ${problem.fix}`) : null,
+            changes ? make("span", { class: "wb-otherwise" }, ` ${changes}`) : null),
+          mend && !changes ? button("Mend", () => link.act("mend", given), { title: "Set it right; nothing else changes" }) : null,
+          mend && changes ? button("Change", () => link.act("change", given), { title: `Not a safe mend. ${changes}` }) : null,
         );
       }),
     ), nearest);

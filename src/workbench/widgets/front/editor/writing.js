@@ -7,7 +7,7 @@ import { yamlFrontmatter } from "@codemirror/lang-yaml";
 import {
   bracketMatching, codeFolding, foldGutter, foldKeymap, HighlightStyle, syntaxHighlighting,
 } from "@codemirror/language";
-import { lintGutter, setDiagnostics } from "@codemirror/lint";
+import { forEachDiagnostic, lintGutter, lintKeymap, setDiagnostics } from "@codemirror/lint";
 import { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
 import { Compartment, EditorState, RangeSetBuilder, Transaction } from "@codemirror/state";
 import {
@@ -69,8 +69,20 @@ export const look = (name, label) => [
   EditorView.lineWrapping,
   EditorView.perLineTextDirection.of(true),
   lineDirections,
-  EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "true" }),
+  // What scrolls is reached by the keyboard through the text in it, also where that cannot be edited.
+  EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "true", tabindex: "0" }),
 ];
+
+function marksOf(state) {
+  const marks = [];
+  forEachDiagnostic(state, ({ severity, message }, from, to) => marks.push({ from, to, severity, message }));
+  return marks;
+}
+
+function sameMarks(some, others) {
+  const written = (marks) => marks.map(({ from, to, severity, message }) => JSON.stringify([from, to, severity, message])).sort().join();
+  return some.length === others.length && written(some) === written(others);
+}
 
 // One text in one view of the page, kept the same as the kernel's.
 export class Writing {
@@ -80,9 +92,11 @@ export class Writing {
     this.onItsWay = 0; // how many changes
     this.left = null;
     this.isFrozen = new Compartment();
+    this.hasErrors = false;
     this.extensions = [
       this.isFrozen.of([]),
       look(name, label),
+      EditorView.contentAttributes.of(() => ({ "aria-invalid": String(this.hasErrors) })),
       codeFolding(),
       foldGutter({ openText: "▾", closedText: "▸" }),
       lintGutter(),
@@ -97,7 +111,7 @@ export class Writing {
       keymap.of([
         ...searchKeymap,
         { key: "Escape", run: () => (onLeave(), true) }, // after the search, which Escape closes first
-        ...markdownKeymap, ...defaultKeymap, ...historyKeymap, ...foldKeymap,
+        ...markdownKeymap, ...defaultKeymap, ...historyKeymap, ...foldKeymap, ...lintKeymap,
       ]),
       EditorView.updateListener.of((update) => this.note(update)),
       EditorView.domEventHandlers({ blur: () => link.lookNow() }),
@@ -210,6 +224,9 @@ export class Writing {
         const from = this.place(line - firstLine + 1, column);
         return { from, to: this.view.state.doc.lineAt(from).to, severity: severities[severity], message };
       });
+    // Only where they differ: an update puts the editor's selection into the page, over one that was just made there.
+    if (sameMarks(marks, marksOf(this.view.state))) return;
+    this.hasErrors = marks.some(({ severity }) => severity === "error");
     this.view.dispatch(setDiagnostics(this.view.state, marks));
   }
 

@@ -16,7 +16,9 @@ const FILE = '.jp-DirListing-item[data-isdir="false"]';
 const ASKED_IN_ADDRESS = "workbench-open";
 const TICKET_IN_ADDRESS = "workbench-ticket";
 const KINDS = { project: "this project", plugin: "plugin", folder: "this project", user: "your home" };
-const PACKAGES = ["services", "apputils", "launcher", "filebrowser", "ui-components"].map((name) => `@jupyterlab/${name}`);
+const MADE_HERE = "workbench"; // in the metadata of a notebook that was made for an agent file
+const SAVE_AFTER_MS = 300; // cells that run one after the other are saved as one
+const PACKAGES = ["services", "apputils", "launcher", "filebrowser", "ui-components", "notebook", "cells"].map((name) => `@jupyterlab/${name}`);
 
 let scope = {};
 
@@ -31,7 +33,7 @@ async function shared(name) {
 const withoutDrive = (path) => path.replace(/^[A-Za-z][\w-]*:/, "");
 const folderOf = (path) => path.split("/").slice(0, -1).join("/");
 
-function extension([services, apputils, launcherPackage, filebrowser, components]) {
+function extension([services, apputils, launcherPackage, filebrowser, components, notebooks, cellsPackage]) {
   const { ServerConnection } = services;
 
   async function ask(app, path, body) {
@@ -50,6 +52,19 @@ function extension([services, apputils, launcherPackage, filebrowser, components
 
   const indexOf = (panel, id) => panel.content.widgets.findIndex((cell) => cell.model.id === id);
 
+  /** Runs one cell; gives whether it came to its end. The command that JupyterLab has for it takes the focus: whoever
+   *  types into the editor while the panel below it is made would type into the notebook. */
+  async function runCell(app, panel, index) {
+    const { CodeCell } = cellsPackage;
+    if (CodeCell) {
+      const reply = await CodeCell.execute(panel.content.widgets[index], panel.sessionContext);
+      return Boolean(reply) && reply.content.status === "ok";
+    }
+    panel.content.activeCellIndex = index;
+    panel.content.deselectAll();
+    return app.commands.execute("notebook:run-cell");
+  }
+
   /** Runs the cells that show editor and panel, unless they are shown already by a kernel that is alive. */
   async function showWidgets(app, panel, ids) {
     await panel.sessionContext.ready;
@@ -59,12 +74,31 @@ function extension([services, apputils, launcherPackage, filebrowser, components
     for (const id of ids) {
       const index = indexOf(panel, id);
       if (index < 0) continue;
-      panel.content.activeCellIndex = index;
-      panel.content.deselectAll();
-      if (!(await app.commands.execute("notebook:run-cell"))) break; // a cell raised, and shows what
+      if (!(await runCell(app, panel, index))) break; // a cell raised, and shows what
+      if (id === EDITOR) await panel.content.scrollToItem(index, "start");
     }
-    await panel.content.scrollToItem(Math.max(0, indexOf(panel, EDITOR)), "start");
     await panel.context.save(); // a page that is loaded again finds the widgets of the kernel in it
+  }
+
+  /** Saves the notebooks that were made here after their cells ran: a page that is loaded again finds the widgets of the
+   *  kernel in what was saved, and JupyterLab's own saving may be two minutes away. */
+  function saveAfterRun(app) {
+    const { NotebookActions } = notebooks;
+    if (!NotebookActions) return;
+    const waiting = new Map();
+    const isMadeHere = ({ context }) => {
+      const { model } = context;
+      return Boolean(model.getMetadata ? model.getMetadata(MADE_HERE) : model.metadata.get(MADE_HERE));
+    };
+    NotebookActions.executed.connect((_, { notebook }) => {
+      const panel = [...app.shell.widgets("main")].find((widget) => widget.context && widget.content === notebook);
+      if (!panel || !isMadeHere(panel)) return;
+      clearTimeout(waiting.get(panel));
+      waiting.set(panel, setTimeout(() => {
+        waiting.delete(panel);
+        if (!panel.isDisposed && panel.context.model.dirty) void panel.context.save();
+      }, SAVE_AFTER_MS));
+    });
   }
 
   const showsWidgets = (panel) =>
@@ -154,6 +188,7 @@ function extension([services, apputils, launcherPackage, filebrowser, components
     if (palette) palette.addItem({ command: CHOOSE, category: CATEGORY, args: { isPalette: true } });
     if (launcher) launcher.add({ command: CHOOSE, category: CATEGORY, categoryRank: -1, rank: 0, args: { isCard: true } });
 
+    saveAfterRun(app);
     app.restored.then(async () => {
       if (browser) {
         const look = () => files.look(browser.model.path);
