@@ -1,7 +1,8 @@
 # make demo   the main job on the first agent, without a key
 # make test   every check: format, lint, types, tests (a browser among them)
-# make lab    this project in JupyterLab
+# make lab    the first agent in JupyterLab, in a notebook that git does not see
 # make bench  the figures that the documents quote
+# make verify the reading of the corpus, held against the Claude Code program (400 MB to install)
 # make docs   the documentation, in docs/_build/html; warnings are errors
 # make pictures  the pictures in docs/ anew, by the browser tests
 # make dist   the wheel and the sdist, checked as a registry would; the same bytes from the same commit
@@ -9,11 +10,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lab bench docs pictures dist clean
+.PHONY: demo test lab bench verify docs pictures dist clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed
-	$(BIN)/workbench run notebooks/compare.ipynb --out outputs/demo
+	$(BIN)/workbench run notebooks/compare.ipynb --out outputs/demo -p leave_out "clarifying question"
 
 test: .venv/installed-dev
 	@scripts/install-chromium
@@ -24,18 +25,23 @@ test: .venv/installed-dev
 	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lab: .venv/installed
-	$(BIN)/workbench lab $(if $(filter 0,$(shell id -u)),--allow-root)
+	$(BIN)/workbench open agents/senior-python-architect.md $(if $(filter 0,$(shell id -u)),--allow-root)
 
 bench: .venv/installed-dev
 	$(BIN)/python -m tests.benchmarks
+
+verify: .venv/installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[claude-code]'
+	$(BIN)/workbench verify $${WORKBENCH_CORPUS:-../shared/corpus}
 
 docs: .venv/installed-dev
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html
 
 pictures: .venv/installed-dev
 	@scripts/install-chromium
-	WORKBENCH_SCREENSHOTS=outputs/screenshots $(BIN)/pytest tests/browser/test_opening.py
+	WORKBENCH_SCREENSHOTS=outputs/screenshots $(BIN)/pytest tests/browser/test_opening.py tests/browser/test_author.py
 	cp outputs/screenshots/opening-launcher.png docs/launcher.png
+	cp outputs/screenshots/author.png docs/author.png
 
 dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 dist: .venv/installed-dev

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
 import json
-import os
 import shlex
 import sys
 from dataclasses import asdict
@@ -12,40 +12,104 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.errors import FileError, NotebookFailed, ParameterError, StandInError, WorkbenchError
-from workbench.project.commands import COMMANDS as GETTING_IN
-from workbench.project.commands import lab_command
-from workbench.secrets import without_secrets
+from workbench.errors import (
+    FileError,
+    NoModel,
+    NotebookFailed,
+    ParameterError,
+    RecordError,
+    StandInError,
+    WorkbenchError,
+)
+from workbench.markup import counted, printed
+from workbench.secrets import value_without_secrets, without_secrets
 
 if TYPE_CHECKING:
     from workbench.definition.agent import Agent
     from workbench.definition.claude_code import Reading
+    from workbench.definition.linting import LintReport
     from workbench.trial.trial import Run
 
 EXIT_FAILED = 1
-"""A cell failed, or a file could not be read."""
+"""A cell failed, a file could not be read, a task file is to be mended, or an agent has no tasks."""
 EXIT_REFUSED = 2
-"""Nothing was done: a wrong parameter, a missing key, a file that is not there."""
+"""Nothing was done: a wrong parameter, a missing key, a file that is not there, nothing to compare."""
 EXIT_WORSE = 3
 """The gate: the run is shown to be worse."""
 EXIT_UNDECIDED = 4
 """The gate: there is not enough data to say."""
 EXIT_STAND_IN = 5
-"""The gate: the replies were made up by the offline stand-in."""
+"""The gate: the replies were made up by the offline stand-in. A model is to write something (`draft`, `improve`, `tasks
+--from model`), and only the stand-in is there."""
+EXIT_UNTRUSTED = 6
+"""The gate: scores stand in a record and could not be found again from its replies."""
 EXIT_INTERRUPTED = 130
+"""Interrupted."""
+
+
+EXITS_OF_GATE = {
+    "passes": 0,
+    "fails": EXIT_WORSE,
+    "not enough data": EXIT_UNDECIDED,
+    "not enough to trust": EXIT_UNTRUSTED,
+}
+
+
+ROOMS = {
+    "agents": "project.commands",
+    "carry": "project.agent_file_commands",
+    "certify": "judging.commands",
+    "check-tasks": "project.task_commands",
+    "ci": "project.ci_command",
+    "compare": "project.comparing",
+    "demo": "project.commands",
+    "draft": "project.agent_file_commands",
+    "fix": "definition.fix_command",
+    "graders": "project.commands",
+    "history": "project.task_commands",
+    "improve": "project.agent_file_commands",
+    "init": "project.commands",
+    "install-pins": "project.commands",
+    "judge": "judging.commands",
+    "lab": "project.commands",
+    "lint": "definition.lint_commands",
+    "open": "project.commands",
+    "roster": "project.agent_file_commands",
+    "route": "routing.commands",
+    "rubrics": "judging.commands",
+    "site": "project.task_commands",
+    "tasks": "project.task_commands",
+    "versions": "project.agent_file_commands",
+    "verify": "model.verify_command",
+}
+"""Where the commands are that do not stand in this file: `check-tasks` is `check_tasks_command` there. Such a file is
+loaded for its own commands and for `--help` alone, so that no command waits for another's imports."""
 
 
 class _Commands(click.Group):
-    """Turns what the workbench refuses into a message and an exit code."""
+    """Turns what the workbench refuses into a message and an exit code; finds the commands of `ROOMS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *ROOMS})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in ROOMS:
+            return super().get_command(ctx, cmd_name)
+        room = importlib.import_module(f"workbench.{ROOMS[cmd_name]}")
+        command: click.Command = getattr(room, f"{cmd_name.replace('-', '_')}_command")
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except NotebookFailed as error:
-            click.echo(without_secrets(str(error)), err=True)
+            click.echo(without_secrets(printed(str(error))), err=True)
             ctx.exit(EXIT_FAILED)
+        except NoModel as error:
+            click.echo(without_secrets(printed(str(error))), err=True)
+            ctx.exit(EXIT_STAND_IN)
         except WorkbenchError as error:
-            click.echo(without_secrets(str(error)), err=True)
+            click.echo(without_secrets(printed(str(error))), err=True)
             ctx.exit(EXIT_REFUSED)
         except KeyboardInterrupt:
             click.echo("\nInterrupted; what was answered is in the ledger.", err=True)
@@ -61,11 +125,9 @@ def main(ctx: click.Context) -> None:
     Without a command, JupyterLab opens on the project of here.
     """
     if ctx.invoked_subcommand is None:
+        from workbench.project.commands import lab_command
+
         ctx.invoke(lab_command)
-
-
-for _command in GETTING_IN:
-    main.add_command(_command)
 
 
 @main.command("run")
@@ -112,12 +174,9 @@ def run_command(
     NOTEBOOK may also be compare, author or review, which come along. Paths in parameters start at the project folder:
     the nearest one, from here upwards, with `.git`, `.claude`, `pyproject.toml`, or agent files in `agents`.
     """
-    from workbench.headless.kernels.ready import kernel_environment, modules_for, start_ready_interpreter
+    from workbench.headless.notebook import begin_kernel_for, run_notebook
 
-    # First of all: it imports what the notebook will, while this process imports what it needs itself.
-    source = notebook.read_text(encoding="utf-8", errors="replace") if notebook.is_file() else ""
-    start_ready_interpreter(kernel_environment(os.environ), imports=modules_for(source))
-    from workbench.headless.notebook import run_notebook
+    begin_kernel_for(notebook)
     from workbench.headless.notebook_files import load_notebook
     from workbench.headless.parameters import declared_parameters, parameters_from_text
     from workbench.model.endpoint import choose_endpoint
@@ -138,7 +197,7 @@ def run_command(
         cell_deadline_seconds=cell_deadline,
     )
     if run.verdict:
-        click.echo(f"{run.verdict}\n")
+        click.echo(f"{printed(run.verdict)}\n")
     click.echo(f"page      {run.page}")
     click.echo(f"notebook  {run.notebook}")
     click.echo(f"record    {run.record or 'none'}")
@@ -161,57 +220,144 @@ def run_command(
 @main.command("check-notebooks")
 @click.argument("notebooks", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="NOTEBOOK...")
 @click.option("--fix", is_flag=True, help="Write them clean, and say what is left to mend by hand.")
-def check_notebooks_command(notebooks: tuple[Path, ...], fix: bool) -> None:
-    """Check that stored NOTEBOOKs (files or folders) are clean: no outputs, counts, state; ids that stay; parameters.
+@click.option("--shared", is_flag=True, help="They are executed, and to be handed over as they are.")
+def check_notebooks_command(notebooks: tuple[Path, ...], fix: bool, shared: bool) -> None:
+    """Check that stored NOTEBOOKs (files or folders) are clean, and executed ones fit to be handed over.
 
-    Exits with 1 where something is left to mend.
+    A stored one has no outputs, counts or state, ids that stay, typed parameters, and names a kernel. One that a run
+    left is meant to be read by others, as is any with --shared: it is checked for keys, folders of this machine,
+    widgets that show nothing without their kernel, validity, and whether it came to its end; how to hand it over is
+    said, and --fix leaves it as it is. Exits with 1 where something is left to mend.
     """
-    from workbench.headless.stored import check_notebook, write_clean_notebook
+    from workbench.headless.shared_notebooks import check_shared_notebook, how_to_hand_over, is_executed_by_workbench
+    from workbench.headless.stored import Fault, check_notebook, write_clean_notebook
 
     paths = [path for each in notebooks for path in (sorted(each.rglob("*.ipynb")) if each.is_dir() else [each])]
     if not paths:
         raise click.UsageError(f"there is no notebook in {', '.join(map(str, notebooks))}")
-    faults = [fault for path in paths for fault in (write_clean_notebook(path) if fix else check_notebook(path))]
+    faults: list[Fault] = []
+    for path in paths:
+        if shared or is_executed_by_workbench(path):
+            found = check_shared_notebook(path)
+            if not found:
+                _say(how_to_hand_over(path), err=True)
+        else:
+            found = write_clean_notebook(path) if fix else check_notebook(path)
+        faults += found
     for fault in faults:
         click.echo(fault)
-    left = f"{len(faults)} things" if len(faults) > 1 else "1 thing" if faults else "nothing"
-    click.echo(f"{len(paths)} notebook{'' if len(paths) == 1 else 's'}, {left} left to mend", err=True)
+    left = counted(len(faults), "thing") if faults else "nothing"
+    click.echo(f"{counted(len(paths), 'notebook')}, {left} left to mend", err=True)
     if faults:
         sys.exit(EXIT_FAILED)
 
 
 @main.command("read")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
-@click.option("--json", "as_json", is_flag=True, help="One JSON line a file: Claude Code's reading.")
-def read_command(files: tuple[Path, ...], as_json: bool) -> None:
-    """Show what agent FILEs say, what Claude Code makes of them, and what to mend."""
-    from workbench.definition.claude_code import read_as_claude_code
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line a file: what Claude Code reads, what lint finds.")
+@click.option("--strict", is_flag=True, help="Exit with 1 where Claude Code drops a file, and lists no agent for it.")
+@click.option("--format", "form", type=click.Choice(("github", "sarif")), help="Write what lint finds, and that alone.")
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    help="What lint --format json wrote before: leave that out of findings.",
+)
+def read_command(paths: tuple[Path, ...], as_json: bool, strict: bool, form: str | None, baseline: Path | None) -> None:
+    """Show what agent files say, what Claude Code makes of them, and what to mend.
+
+    PATHs are files, folders and names of agents. Exits with 1 where one cannot be read.
+    """
+    if as_json and form is not None:
+        raise click.UsageError("--json and --format are two ways to write it; give one")
+    if baseline is not None and not as_json and form is None:
+        raise click.UsageError("--baseline is for what lint finds, which --json and --format write")
+    from workbench.definition.claude_code import read_where_it_stands
     from workbench.definition.files import load_agent
     from workbench.errors import AgentFileError
 
-    unreadable = False
+    files, failed = _agent_files(paths)
+    report = _lint_report(files, baseline) if as_json or form is not None else None
+    findings = {} if report is None else _by_file(report, files)
     for file in files:
         try:
             agent = load_agent(file)
         except AgentFileError as error:
-            click.echo(error, err=True)
-            unreadable = True
+            click.echo(without_secrets(printed(str(error))), err=True)
+            failed = True
             continue
-        reading = read_as_claude_code(agent)
-        click.echo(_json_line(file, reading) if as_json else _page(file, agent, reading))
-    if unreadable:
+        reading = read_where_it_stands(agent)
+        failed = failed or (strict and not reading.listed)
+        if form is None:
+            click.echo(_json_line(file, agent, reading, findings[file]) if as_json else _page(file, agent, reading))
+    if report is not None and form is not None:
+        from workbench.definition.lint_formats import lines_in
+
+        for line in lines_in(report, form):
+            click.echo(line)
+    if failed:
         sys.exit(EXIT_FAILED)
+
+
+def _agent_files(paths: tuple[Path, ...]) -> tuple[tuple[Path, ...], bool]:
+    """The files among the paths, of agents that are named, and of the folders, each once; and whether there is none for
+    one of them, which is said."""
+    from workbench.errors import FileError
+
+    found: dict[Path, None] = {}
+    failed = False
+    for path in paths:
+        if path.exists() and not path.is_dir():
+            found.setdefault(path)
+            continue
+        if not path.exists():
+            from workbench.definition.finding import agent_file  # of files alone nobody needs it
+
+            try:
+                found.setdefault(agent_file(path))
+            except FileError as error:
+                click.echo(without_secrets(printed(str(error))), err=True)
+                failed = True
+            continue
+        from workbench.definition.linting import lint_paths  # of files alone nobody needs it
+
+        report = lint_paths([path])
+        found.update(dict.fromkeys(report.read))
+        found.update(dict.fromkeys(file for file, _ in report.unreadable))
+        if not report.read and not report.unreadable:
+            click.echo(without_secrets(printed(f"{path}: there is no agent file in this folder")), err=True)
+            failed = True
+    return tuple(found), failed
+
+
+def _lint_report(files: tuple[Path, ...], baseline: Path | None) -> LintReport:
+    """What `workbench lint` finds in these files, alone and together, and the file `baseline` does not hold."""
+    from workbench.definition.lint_commands import lint_report
+
+    return lint_report([file for file in files if file.exists()], baseline)
+
+
+def _by_file(report: LintReport, files: tuple[Path, ...]) -> dict[Path, list[dict[str, Any]]]:
+    """The findings of each file."""
+    found: dict[Path, list[dict[str, Any]]] = {file: [] for file in files}
+    for finding in report.findings:
+        found[finding.path].append({**asdict(finding.problem), "fingerprint": finding.fingerprint})
+    return found
 
 
 _KINDS = {
     "strict": "reads it as it is",
     "repaired": "reads it after repairing its header; other readers refuse it",
     "dropped": "drops it",
+    "placeholder": "reads nothing of its header",
 }
 
 
-def _json_line(file: Path, reading: Reading) -> str:
-    shown = _without_secrets_in(
+def _json_line(file: Path, agent: Agent, reading: Reading, findings: list[dict[str, Any]]) -> str:
+    from workbench.definition.sending import sending_as_main_thread, sending_as_subagent
+
+    ways = {"as_subagent": sending_as_subagent(agent), "as_main_thread": sending_as_main_thread(agent)}
+    # Each text by itself: a secret in a part of a longer line could hide in its escapes.
+    shown = value_without_secrets(
         {
             "file": str(file),
             "kind": reading.kind,
@@ -223,24 +369,17 @@ def _json_line(file: Path, reading: Reading) -> str:
             "effort": reading.effort,
             "sent": None if reading.sent is None else asdict(reading.sent),
             "prompt": reading.prompt,
-            "problems": [asdict(problem) for problem in reading.problems],
+            **{way: None if found is None else asdict(found) for way, found in ways.items()},
+            "problems": findings,
         }
     )
     return json.dumps(shown)
 
 
-def _without_secrets_in(value: Any) -> Any:
-    """Plain data, each text of it without secrets: one that is part of a longer line could hide in its escapes."""
-    if isinstance(value, str):
-        return without_secrets(value)
-    if isinstance(value, dict):
-        return {key: _without_secrets_in(each) for key, each in value.items()}
-    return [_without_secrets_in(each) for each in value] if isinstance(value, list | tuple) else value
-
-
 def _page(file: Path, agent: Agent, reading: Reading) -> str:
     from workbench.definition.claude_code import resolve_agent
     from workbench.definition.lint import check_agent
+    from workbench.definition.sending import sending_in_words
 
     sent = resolve_agent(agent)
     listed = "" if reading.listed else ", and lists no agent for it"
@@ -253,7 +392,8 @@ def _page(file: Path, agent: Agent, reading: Reading) -> str:
         ("effort", None if agent.effort is None else str(agent.effort), reading.effort),
         ("prompt", agent.prompt, reading.prompt),
     ):
-        shown, as_read = _in_one_line(written), _in_one_line(read)
+        shown = _in_one_line(written)
+        as_read = shown if read == written else _in_one_line(read)
         if shown == as_read:
             lines.append(f"  {field:<13}{shown}")
         else:
@@ -262,10 +402,11 @@ def _page(file: Path, agent: Agent, reading: Reading) -> str:
     if reading.listed:
         lines.append(f"  {'runs at':<13}{_printable(f'{sent.model} ({sent.model_from})')}")
         lines.append(f"  {'':<13}{_printable(f'effort {sent.effort_in_words}')}")
+        lines += [f"  {what:<20}{_printable(how)}" for what, how in sending_in_words(agent)]
     problems = dict.fromkeys((*reading.problems, *check_agent(agent)))
-    lines.append(f"  {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
+    lines.append(f"  {counted(len(problems), 'problem') if problems else 'no problems'}")
     for problem in sorted(problems, key=lambda problem: (problem.line, problem.column)):
-        lines.append(f"  {file}:{_printable(str(problem))}")
+        lines.append(f"  {_printable(f'{file}:{problem}')}")
     return without_secrets("\n".join(lines)) + "\n"
 
 
@@ -303,16 +444,21 @@ def batch_command(
 ) -> None:
     """Run all notebooks of a PLAN (a YAML file) within one budget; leave a page that names the verdict of each.
 
-    A notebook that fails does not stop the others; then the exit code is 1.
+    A notebook that fails does not stop the others; then the exit code is 1, as it is where an agent without tasks was
+    left out, or with --estimate a notebook that cannot be estimated. An agent that says what it would be compared with
+    is left out by name, which is no fault; where that is all of them, the exit code is 2. What the ledger holds is not
+    asked for again, so a night that is to measure anew takes the notebook `nightly`, or the parameter `mode: fresh`;
+    `{date}` in the plan's `out` gives each night a folder of its own, and `workbench history` shows them together.
     """
     from workbench.headless.batch import estimate_batch, run_batch
     from workbench.headless.batch_index import summary
     from workbench.headless.batch_plan import load_batch
 
-    loaded = load_batch(plan, live=live)
+    loaded = load_batch(plan, live=live, go_on=go_on)
     if estimate:
-        click.echo(estimate_batch(loaded, say=_say))
-        if any(job.refusal for job in loaded.jobs):
+        found = estimate_batch(loaded, say=_say)
+        click.echo(found)
+        if found.left_out:
             sys.exit(EXIT_FAILED)
         return
     batch = run_batch(loaded, at_once=at_once, go_on=go_on, dask=dask, say=_say)
@@ -322,33 +468,30 @@ def batch_command(
         sys.exit(EXIT_FAILED)
 
 
-def _load_graded(record: Path) -> Run:
-    """A recorded run with the scores that its replies get here: what is written beside them is not trusted."""
-    from workbench.grading.catalogue import standard
-    from workbench.trial.record import load_run
-    from workbench.trial.regrade import grade_again
-
-    return grade_again(load_run(record), standard())
-
-
 def _say(line: str, *, err: bool = False) -> None:
-    click.echo(_printable(without_secrets(line)), err=err)
+    click.echo(printed(without_secrets(line)), err=err)
 
 
 @main.command("report")
 @click.argument("record", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--baseline", metavar="NAME", help="The variant that the others are compared with. Default: the first.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Default: the folder `report` in RUN.")
-@click.option("--format", "formats", metavar="LIST", help="Of html,csv,parquet,jsonl,junit,md. Default: all of them.")
+@click.option(
+    "--format", "formats", metavar="LIST", help="Of html,csv,parquet,json,jsonl,junit,md. Default: all of them."
+)
 def report_command(record: Path, baseline: str | None, out: Path | None, formats: str | None) -> None:
     """Report on RUN, the folder of a record: a page, data files, JUnit XML, and a summary for a pull request."""
     from workbench.comparison.report.write import FORMATS, compared, write_report
+    from workbench.definition.project import project_folder
+    from workbench.grading.recorded import load_run
     from workbench.trial.record import record_folder
+    from workbench.trial.record_aside import REPORT_FOLDER
 
-    comparison = compared(_load_graded(record), baseline)
+    comparison = compared(load_run(record), baseline)
     chosen = FORMATS if formats is None else [name.strip() for name in formats.split(",")]
-    files = write_report(comparison, out or record_folder(record) / "report", formats=chosen)
-    for line in (*comparison.sentences, "", *map(str, files)):
+    folder = out or record_folder(record) / REPORT_FOLDER
+    files = write_report(comparison, folder, formats=chosen, project=project_folder())
+    for line in (*"\n".join(comparison.sentences).split("\n"), "", *map(str, files)):
         _say(line)
 
 
@@ -356,31 +499,80 @@ def report_command(record: Path, baseline: str | None, out: Path | None, formats
 @click.argument("record", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--baseline", "other", metavar="OTHER", required=True, help="A variant of RUN, or another record.")
 @click.option("--margin", type=float, default=0.05, show_default=True, help="The loss that is put up with, in 0..1.")
+@click.option(
+    "--guard",
+    "guarded",
+    multiple=True,
+    metavar="PROMISE[:MARGIN]",
+    help="A promise that may not get worse by more than MARGIN, or the gate's; may be given more than once.",
+)
 @click.option("--variant", metavar="NAME", help="The variant of RUN to hold against it, where there are several.")
 @click.option("--allow-stand-in", is_flag=True, help="Decide on made-up replies too, to try the gate out.")
+@click.option(
+    "--tasks",
+    "task_file",
+    type=click.Path(path_type=Path),
+    help="Grade by this task file, not by what the records say.",
+)
+@click.option(
+    "--labels",
+    "label_files",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="People's labels, by which the certificates of judges are checked; may be given more than once.",
+)
+@click.option("--trust-recorded", is_flag=True, help="Decide by recorded scores too that cannot be found again here.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON instead of a sentence.")
 def gate_command(
-    record: Path, other: str, margin: float, variant: str | None, allow_stand_in: bool, as_json: bool
+    record: Path,
+    other: str,
+    margin: float,
+    guarded: tuple[str, ...],
+    variant: str | None,
+    allow_stand_in: bool,
+    task_file: Path | None,
+    label_files: tuple[Path, ...],
+    trust_recorded: bool,
+    as_json: bool,
 ) -> None:
-    """Exit with 0 if RUN is shown to be no worse than OTHER by more than the margin.
+    """Exit with 0 if RUN is shown to be no worse than OTHER by more than the margin, and each guarded promise too.
 
     With 3 if it is shown to be worse, with 4 if there is not enough data to say, with 5 if the replies were made up by
-    the offline stand-in, with 2 if the two cannot be compared.
+    the offline stand-in, with 6 if scores stand in a record and cannot be found again from its replies, or a judge's
+    certificate does and no --labels bear it out, with 2 if the two cannot be compared.
     """
-    from workbench.comparison.gate import gate
+    from workbench.comparison.gate import gate, guards_from_texts
+    from workbench.grading.recorded import load_run
+    from workbench.judging.certificate import check_certificates
+    from workbench.trial.regrade import trust_recorded as trusting
+    from workbench.trial.task import load_tasks
 
-    run = _load_graded(record)
-    against = other if other in run.variants else _load_graded(Path(other))
+    tasks = None if task_file is None else load_tasks(task_file)
+
+    def load(folder: Path) -> Run:
+        found = load_run(folder, tasks=tasks)
+        found = check_certificates(found, label_files) if label_files else found
+        return trusting(found) if trust_recorded else found
+
+    run = load(record)
+    if other not in run.variants and not Path(other).exists():
+        names = ", ".join(run.variants)
+        raise RecordError(f"is no variant of {record}, which has {names}, and there is no such record", path=other)
+    against = other if other in run.variants else load(Path(other))
     try:
-        found = gate(run, against, margin=margin, variant=variant, allow_stand_in=allow_stand_in)
+        guards = guards_from_texts(guarded, run)
+        found = gate(run, against, margin=margin, variant=variant, allow_stand_in=allow_stand_in, guards=guards)
     except StandInError as error:
         _say(f"{error} (--allow-stand-in)", err=True)
         sys.exit(EXIT_STAND_IN)
     if as_json:
         click.echo(without_secrets(json.dumps(asdict(found))))
     else:
-        _say(found.text)
-    sys.exit({"passes": 0, "fails": EXIT_WORSE, "not enough data": EXIT_UNDECIDED}[found.decision])
+        for line in found.text.split("\n"):
+            _say(line)
+    if found.decision == "not enough to trust" and not any(guard.decision == found.decision for guard in found.guards):
+        _say("Graders of your own: workbench.gate in Python, with load_run(graders=...); or --trust-recorded", err=True)
+    sys.exit(EXITS_OF_GATE[found.decision])
 
 
 @main.command("review")
@@ -394,13 +586,20 @@ def review_command(
 ) -> None:
     """Show what changed from A to B: two records, or the executed notebooks that left them."""
     from workbench.comparison.review import review_runs
+    from workbench.grading.recorded import load_run
 
-    runs = (_load_graded(before), _load_graded(after))
+    runs = (load_run(before), load_run(after))
     found = review_runs(*runs, variants=variants, names=(str(before), str(after)))
     if page is not None:
-        try:
-            page.parent.mkdir(parents=True, exist_ok=True)
-            page.write_text(without_secrets(found.html()), encoding="utf-8", errors="backslashreplace", newline="\n")
-        except OSError as error:
-            raise FileError(f"cannot be written: {error.strerror}", path=page) from error
-    click.echo(without_secrets(found.markdown() if as_markdown else str(found)).rstrip("\n"))
+        _write_page(without_secrets(found.html()), page)
+    click.echo(without_secrets(found.markdown() if as_markdown else printed(str(found))).rstrip("\n"))
+
+
+def _write_page(text: str, path: Path) -> None:
+    from workbench.definition.project import write_folder
+
+    try:
+        write_folder(path.parent)
+        path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+    except OSError as error:
+        raise FileError(f"cannot be written: {error.strerror}", path=path) from error

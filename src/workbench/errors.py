@@ -7,11 +7,26 @@ A message says where, what was found and what to do next. A failing trial is not
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+
+_HERE = re.escape(str(Path(__file__).parent))
+_NOT_THE_CALLERS = re.compile(rf"^{_HERE}|[/\\](?:IPython|ipykernel)[/\\](?!.*ipykernel_\d)")
+"""Files of the workbench, and of what runs a cell; a cell itself is in a file of a folder such as `ipykernel_123`."""
 
 
 class WorkbenchError(Exception):
     """Anything that the workbench refuses to go on with."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows: the lines of whoever called, and the message, which says what to do. How the workbench
+        came to it is for `raise ... from` and debuggers."""
+        import traceback
+
+        frames = traceback.extract_tb(self.__traceback__)
+        calling = [frame for frame in frames if not _NOT_THE_CALLERS.search(frame.filename)]
+        lines = [f"line {frame.lineno} of {frame.name}: {frame.line}" for frame in calling if frame.line]
+        return [*lines, f"{type(self).__name__}: {self}"]
 
 
 class FileError(WorkbenchError):
@@ -25,12 +40,17 @@ class FileError(WorkbenchError):
         super().__init__(f"{place}{message}{_where_it_started(self.path) if line is None else ''}")
 
 
+def paths_start_at(folder: Path | str) -> str:
+    """How a message says which folder a relative path was looked for in."""
+    return f"(paths start at {folder})"
+
+
 def _where_it_started(path: Path | None) -> str:
     """Of a relative path at which there is nothing: the folder that it was looked for in."""
     if path is None or path.is_absolute() or os.path.exists(path):  # noqa: PTH110  (`Path.exists` raises in a folder that may not be read)
         return ""
     try:
-        return f" (paths start at {Path.cwd()})"
+        return f" {paths_start_at(Path.cwd())}"
     except FileNotFoundError:
         return " (paths start at the working directory, which is gone)"
 
@@ -41,6 +61,10 @@ class FolderInUse(FileError):
 
 class AgentFileError(FileError):
     """An agent file cannot be read or written."""
+
+
+class LintSettingsError(FileError):
+    """The settings of lint in a project's `pyproject.toml` are wrong; says which."""
 
 
 class AgentChangedOnDisk(AgentFileError):
@@ -63,8 +87,29 @@ class GraderError(WorkbenchError):
     """A grader gave what is no score; says which, of which task, and what it gave."""
 
 
+class RubricError(FileError):
+    """A rubric file has a field that is wrong; says file and field."""
+
+
+class LabelError(FileError):
+    """A file of people's labels cannot be read or written, or a label in it is wrong; says file and line."""
+
+
+class CertificateRefused(WorkbenchError):
+    """A judge is not certified: too few labels, or it hardly tells what people passed from what they failed."""
+
+
 class PlanError(WorkbenchError):
     """A plan cannot be run as asked: no tasks, no variants, a count below one."""
+
+
+class NothingToCompare(PlanError):
+    """Nothing that a trial sends differs between an agent and what it is compared with; says what to do."""
+
+    def __init__(self, agent: str | Path, why: str, then: str) -> None:
+        self.why = why
+        """Of any agent with which it is so: "says what HEAD says"."""
+        super().__init__(f"{agent}: {why}{then}")
 
 
 class BudgetError(WorkbenchError):
@@ -77,6 +122,10 @@ class PriceFileError(FileError):
 
 class SetupError(WorkbenchError):
     """The way to the model is not set up: no key, a wrong key, a wrong address."""
+
+
+class NoModel(SetupError):
+    """A model is to write something, and only the offline stand-in is there."""
 
 
 class LedgerError(WorkbenchError):
@@ -95,6 +144,15 @@ class ReplayMiss(WorkbenchError):
 
     def __init__(self, message: str, *, difference: object | None = None) -> None:
         self.difference = difference
+        super().__init__(message)
+
+
+class RoutingRefused(WorkbenchError):
+    """Decisions tell nothing of descriptions: the router fails its controls, or too many came to none. `controls` is
+    the run of what was asked."""
+
+    def __init__(self, message: str, *, controls: object | None = None) -> None:
+        self.controls = controls
         super().__init__(message)
 
 
@@ -122,5 +180,13 @@ class BatchFileError(FileError):
     """The plan of a batch is missing or a field of it is wrong; says file and field."""
 
 
+class ChangeError(WorkbenchError):
+    """Git cannot say what a change does: no repository, no such commit, or a part of the history only."""
+
+
 class NotebookFailed(WorkbenchError):
-    """A cell of a notebook raised; what ran before it is saved."""
+    """A cell of a notebook raised; what ran before it is saved. `why` is the message without where that is."""
+
+    def __init__(self, why: str, *, advice: str = "") -> None:
+        self.why = why
+        super().__init__(f"{why}\n{advice}" if advice else why)

@@ -14,26 +14,47 @@ from functools import cache, lru_cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
-
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
+    from markupsafe import Markup
 
 _BLANKS = re.compile(r"[ \t\r\n]{2,}|[\t\r\n]")
-# Controls, direction overrides, separators that break lines, and surrogates, which no encoding can write.
-_INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-# In JupyterLab two backslashes before a bracket begin a formula, so there a backslash is written as an entity.
-_FORMULA = re.compile(r"\\(?=[(\[])")
-_MARKDOWN = re.compile(r"[\\`*_\[\]~#<>|&$@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+# Controls, direction overrides, separators that break lines, tags, in which a whole text can stand that nobody sees and
+# a model reads, surrogates, which no encoding can write, and what no XML can hold. The joiners (U+200C, U+200D, U+2060)
+# are none of them: words and emoji are written with them, and code hosts are kept from making links by them.
+_INVISIBLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2061-\u206f\u3164\ufeff\ufff9-\ufffb"
+    r"\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]"
+)
+# What a runner in CI takes for a command to itself, in the output of any step: GitHub, Azure, TeamCity.
+_COMMAND = re.compile(r"^([^\S\n]*+):(?=:)|(##)(?=\[|vso\[|teamcity\[)", re.MULTILINE)
+# What may begin or end a formula.
+_FORMULA = re.compile(r"([$]|\\(?=[(\[\])]))")
+_MARKDOWN = re.compile(r"[\\`*_\[\]~#<>|&@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+# A page that typesets looks for formulas in what is left after Markdown was rendered, where no escape stands any more,
+# and never across an element; before that, JupyterLab looks for dollar signs in the source.
+_APART = {"$": "<span>&#36;</span>", "\\": "<span>&#92;</span>"}
 
+_SHORT_WORD = 30
+"""Letters; a word of so many stays whole."""
+# The style stands in the elements: an exported page and a code host have no style sheet of ours.
+_OUTPUT = """\
+<div class="tex2jax_ignore mathjax_ignore" style="overflow-wrap: anywhere">
+{{ shown }}</div>
+"""
 _TABLE = """\
+{% macro style(cell) %}{% if cell is long %} style="overflow-wrap: anywhere"{% endif %}{% endmacro %}
+{% macro label(column) %}{% if labels %} data-label="{{ table.headings[column] }}"{% endif %}{% endmacro %}
 {% if rows %}
-<table>
-<caption style="text-align: left">{{ table.title }}</caption>
-<thead><tr>{% for heading in table.headings %}<th scope="col">{{ heading }}</th>{% endfor %}</tr></thead>
+<table style="overflow-wrap: normal">
+<caption style="text-align: left; overflow-wrap: anywhere">{{ table.title }}</caption>
+<thead><tr>\
+{% for heading in table.headings %}<th scope="col"{{ style(heading) }}>{{ heading }}</th>{% endfor %}</tr></thead>
 <tbody>
 {% for row in rows %}
-<tr><th scope="row">{{ row[0] }}</th>{% for cell in row[1:] %}<td>{{ cell }}</td>{% endfor %}</tr>
+<tr{% if loop.index0 in table.muted %} style="opacity: .7"{% endif %}>\
+<th scope="row"{{ style(row[0]) }}>{{ row[0] }}</th>\
+{% for cell in row[1:] %}<td{{ label(loop.index) }}{{ style(cell) }}>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}
 </tbody>
 </table>
@@ -55,11 +76,13 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
     """A sentence below the table."""
+    muted: frozenset[int] = frozenset()
+    """The numbers of rows that are shown in grey, where colours are shown."""
 
 
-def counted(count: int, what: str) -> str:
-    """ "1 task", "12 tasks"."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def counted(count: int, what: str, plural: str = "") -> str:
+    """ "1 task", "12 tasks"; "1 reply", "2 replies" where a plural is no word with an s."""
+    return f"{count:,} {what if count == 1 else plural or what + 's'}"
 
 
 def visible(text: str) -> str:
@@ -77,30 +100,52 @@ def visible_as_written(text: str) -> str:
     return _INVISIBLE.sub(lambda found: found[0] if found[0] in "\t\n" else f"<U+{ord(found[0]):04X}>", text)
 
 
+def printed(text: str) -> str:
+    """As `visible_lines`, for a terminal or the log of a step in CI: no line is a command to whoever runs the step."""
+    return _COMMAND.sub(lambda found: f"{found[1]}: " if found[2] is None else f"{found[2]} ", visible_lines(text))
+
+
 def html(template: str, **values: Any) -> Markup:
     """HTML from a Jinja template of ours. A text among the values is shown as `html_text` shows it, or with the filter
     `lines` as `html_block` does; what is HTML already stands as it is."""
+    from markupsafe import Markup
+
     return Markup(_compiled(template).render(values))
 
 
 def html_text(text: str) -> Markup:
     """The text as HTML that shows it, on one line."""
+    from markupsafe import Markup
+
     return Markup(escape(visible(text)))
 
 
 def html_block(text: str) -> Markup:
     """The text as HTML that shows it with its line breaks, for an element that keeps them."""
+    from markupsafe import Markup
+
     return Markup(escape(visible_lines(text)))
 
 
 def notebook_html(shown: Markup) -> str:
-    """HTML as an output of a notebook: the classes keep MathJax from reading dollar signs in a text as formulas."""
-    return str(html('<div class="tex2jax_ignore mathjax_ignore">\n{{ shown }}</div>\n', shown=shown))
+    """HTML as an output of a notebook: the classes keep MathJax from reading dollar signs in a text as formulas, and a
+    word that is longer than the page breaks, so that it pushes nothing out of sight."""
+    return str(html(_OUTPUT, shown=shown))
+
+
+def has_long_word(text: str) -> bool:
+    """Whether a cell of a table has to break in a word. In any other cell none may: beside a word without an end, a
+    column of which every word may break would get a place of one letter."""
+    from markupsafe import Markup
+
+    shown = text.striptags() if isinstance(text, Markup) else text
+    return max(map(len, shown.split()), default=0) > _SHORT_WORD
 
 
 @cache
 def _environment() -> Environment:
     from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
 
     found = Environment(
         autoescape=True,
@@ -110,6 +155,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     found.filters["lines"] = html_block
+    found.tests["long"] = has_long_word
     return found
 
 
@@ -120,14 +166,15 @@ def _compiled(template: str) -> Template:
 
 def markdown_text(text: str) -> str:
     """The text as Markdown that shows it, also in a table: no markup, no formula, no address made a link."""
-    parts = (_MARKDOWN.sub(r"\\\g<0>", part) for part in _FORMULA.split(visible(text)))
-    return "&#92;".join(parts)
+    parts = _FORMULA.split(visible(text))
+    return "".join(_APART.get(part) or _MARKDOWN.sub(r"\\\g<0>", part) for part in parts)
 
 
-def html_table(table: Table, *, cell: Callable[[str, int, int], str] | None = None) -> Markup:
+def html_table(table: Table, *, cell: Callable[[str, int, int], str] | None = None, labels: bool = False) -> Markup:
     """The table as a plain HTML table with a caption and header cells; without a row, its title and its note.
 
-    `cell` gives the text in a row and column that is not the first, or as `Markup` the HTML in its place.
+    `cell` gives the text in a row and column that is not the first, or as `Markup` the HTML in its place. With `labels`
+    each cell knows its heading, for a page that shows a row as a card where it is narrow.
     """
     rows: Sequence[Sequence[str]] = table.rows
     if cell is not None:
@@ -135,7 +182,7 @@ def html_table(table: Table, *, cell: Callable[[str, int, int], str] | None = No
             (row[0], *(cell(text, number, column) for column, text in enumerate(row[1:], start=1)))
             for number, row in enumerate(table.rows)
         ]
-    return html(_TABLE, table=table, rows=rows)
+    return html(_TABLE, table=table, rows=rows, labels=labels)
 
 
 def markdown_table(table: Table) -> str:

@@ -59,6 +59,17 @@ _UNBROKEN = re.compile(r"[A-Za-z0-9]{32,}+")
 _FILE = re.compile(r"[^\s:]*\.(?:pem|key|crt|cer|p12|pfx|jks|pub|asc|gpg|json|ya?ml|toml|txt|env)", re.IGNORECASE)
 
 
+_PICTURE = re.compile(r"(data:image/[a-z]++;base64,(?:iVBORw0KGgoAAAANSUhEUg|/9j/|R0lGOD|UklGR)[A-Za-z0-9+/]++={0,2})")
+"""A picture within a text, by how PNG, JPEG, GIF and WebP begin. Its letters are no text: in enough of them, the short
+forms of a key come up by chance, in one of thirty pictures of 150 kB."""
+
+
+_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
+_SIGN = re.compile(r"[!-/:-@\[-`{-~]")
+_CELL_END = re.compile(r"(\n|(?<!\\)\|)")
+"""Of Markdown: a sign that stands for itself, what may need that, and where a line or a cell of a table ends."""
+
+
 def looks_secret(name: str, value: Any) -> bool:
     """Whether a setting of this name and value may be a key, a token or a password.
 
@@ -112,29 +123,56 @@ def scrubber(environment: Mapping[str, str] | None = None) -> Callable[[str], st
     """`without_secrets` for many texts: the environment is read once."""
     secrets = secrets_of(os.environ if environment is None else environment)
 
-    def scrub(text: str) -> str:
+    def clean(text: str) -> str:
         for secret, name in secrets:
             if secret in text:
                 text = text.replace(secret, name)
         return without_known_forms(text)
 
+    def scrub(text: str) -> str:
+        if "data:image/" not in text:
+            return clean(text)
+        # A pattern in brackets: the pictures stand between the texts, at the odd places.
+        return "".join(part if place % 2 else clean(part) for place, part in enumerate(_PICTURE.split(text)))
+
     return scrub
 
 
 def value_without_secrets(value: Any, environment: Mapping[str, str] | None = None) -> Any:
-    """A JSON-like value with `without_secrets` applied to each text in it, the names of mappings included."""
+    """A JSON-like value with `without_secrets` applied to each text in it, the names of mappings included.
+
+    Under the name "text/markdown", as outputs of a notebook have it, a key is seen behind Markdown's escapes too:
+    `ghp\\_...` has the form of none until a page shows it.
+    """
     scrub = scrubber(environment)
+
+    def shown(value: Any) -> Any:
+        return _markdown_without_secrets(value, scrub) if isinstance(value, str) else value
 
     def clean(value: Any) -> Any:
         if isinstance(value, str):
             return scrub(value)
         if isinstance(value, Mapping):
-            return {clean(name): clean(item) for name, item in value.items()}
+            return {
+                clean(name): clean(shown(item) if name == "text/markdown" else item) for name, item in value.items()
+            }
         if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
             return [clean(item) for item in value]
         return value
 
     return clean(value)
+
+
+def _markdown_without_secrets(text: str, scrub: Callable[[str], str]) -> str:
+    """Markdown in which each line and cell that would show a key shows what is left of it, without markup."""
+    if "\\" not in text:
+        return text
+    parts = []
+    for part in _CELL_END.split(text):
+        plain = _ESCAPE.sub(r"\1", part)
+        clean = scrub(plain)
+        parts.append(part if clean == plain else _SIGN.sub(r"\\\g<0>", clean))
+    return "".join(parts)
 
 
 # What the environment holds
@@ -191,7 +229,7 @@ def _keys_in_address(address: str) -> Iterator[str]:
     yield parts.password or ""
     if parts.username and is_key_like(parts.username):
         yield parts.username
-    yield from (found[2] for found in KEY_IN_ADDRESS.finditer(f"?{parts.query}") if is_random(found[2]))
+    yield from (found[2] for found in KEY_IN_ADDRESS.compiled.finditer(f"?{parts.query}") if is_random(found[2]))
 
 
 def _is_file(value: str) -> bool:
