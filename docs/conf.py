@@ -29,6 +29,7 @@ extensions = ["myst_nb"]
 exclude_patterns = ["recipes/*", "_build"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
+nb_merge_streams = True
 nb_execution_mode = "force"
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True

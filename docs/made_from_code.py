@@ -1,7 +1,8 @@
 """The parts of the reference that are made from the code, as Markdown.
 
 A page asks for one by a line `<!-- made from the code: NAME -->`; `fill_in` puts it there. What the code does not say
-is said in `environment.toml` and `grader_examples.yaml`, and neither may know less or more than the code does.
+is said in `environment.toml`, `first_agent.yaml` and the examples of the graders, and none of them may know less or
+more than the code does.
 """
 
 from __future__ import annotations
@@ -22,14 +23,19 @@ import yaml
 
 import workbench
 from workbench import cli, errors
-from workbench.grading.catalogue import standard
+from workbench.definition import resolved
+from workbench.grading.catalogue import OWN, example_of, standard
 from workbench.ledger import schema
+from workbench.project.ci import OUTCOMES
 from workbench.trial import paid, record, task, trial
+from workbench.trial.graded import graders_by_task
 
 HERE = Path(__file__).parent
 SOURCE = Path(workbench.__file__).parent
 _ASKED = re.compile(r"^<!-- made from the code: (?P<name>[\w-]+) -->$", re.MULTILINE)
 _VARIABLE = re.compile(r"\bWORKBENCH_[A-Z_]+[A-Z]\b")
+_OF_OTHERS = re.compile(r"(ANTHROPIC|OPENAI|CLAUDE)_[A-Z_]+[A-Z]")
+_EXIT = re.compile(r"EXIT_\w+$")
 
 
 def fill_in(page: str) -> str:
@@ -40,8 +46,9 @@ def fill_in(page: str) -> str:
 def commands() -> Iterator[str]:
     """Each command with its usage, what it does, and its options."""
     context = click.Context(cli.main, info_name="workbench")
-    for name in sorted(cli.main.commands):
-        command = cli.main.commands[name]
+    for name in cli.main.list_commands(context):
+        command = cli.main.get_command(context, name)
+        assert command is not None
         inner = click.Context(command, info_name=name, parent=context)
         yield f"\n## workbench {name}\n"
         yield f"```text\n{command.get_usage(inner).removeprefix('Usage: ')}\n```\n"
@@ -89,23 +96,38 @@ def _members(value: type) -> Iterator[str]:
 
 def graders() -> Iterator[str]:
     """Each grader with its options and a worked example: what a task says, a reply, and what the grader finds."""
-    examples = yaml.safe_load((HERE / "grader_examples.yaml").read_text(encoding="utf-8"))
-    factories = standard()
-    _refuse_difference(set(examples), set(factories), "grader_examples.yaml", "graders")
+    factories = {name: factory for name, factory in standard().items() if name in OWN}
+    examples = {name: example_of(name) for name in factories}
     for name, factory in factories.items():
         yield f"\n## {name}\n"
         yield f"Options: `{', '.join(inspect.signature(factory).parameters) or 'none'}`.\n"
         yield _prose(inspect.getdoc(factory) or "")
-        options = examples[name].get("options") or {}
+        options = dict(examples[name].options)
         written = yaml.safe_dump([{name: options}] if options else [name], sort_keys=False, allow_unicode=True)
         yield f"\nIn a task file:\n\n```yaml\ngraders:\n{textwrap.indent(written, '  ').rstrip()}\n```\n"
         yield "\n| reply | score | what the grader says |\n|---|---|---|"
-        grade = factory(**options)
-        asked = task.Task(id="example", input="A question.")
-        for reply in examples[name]["replies"]:
-            found = grade(asked, trial.Reply(text=reply))
+        spec = task.GraderSpec(name=name, promise=name, options=options)
+        asked = task.Task(id="example", input="A question.", graders=(spec,))
+        grade = graders_by_task([asked], factories)["example"][name]
+        measured = trial.Usage(input_tokens=1_000, output_tokens=700)
+        for reply in examples[name].replies:
+            given = trial.Reply(text=reply, seconds=12.5, usage=measured, model="claude-haiku-4-5")
+            found = grade(asked, given)
             value = "none" if found.value is None else f"{found.value:.2f}"
             yield f"| {_code_cell(reply)} | {value} | {_cell(found.explanation)} |"
+
+
+def first_agent() -> Iterator[str]:
+    """Each promise of the agent that comes along, with the graders that hold a reply to it, or the criterion."""
+    promises = yaml.safe_load((HERE / "first_agent.yaml").read_text(encoding="utf-8"))
+    tasks = task.load_tasks(HERE.parent / "agents" / "senior-python-architect.tasks.yaml")
+    there = {spec.promise for each in tasks for spec in each.graders}
+    yield "| promise | graded as | by a person or a judge |\n|---|---|---|"
+    for promise, told in promises.items():
+        graded = told.get("graders", [])
+        _refuse_difference(set(graded) - there, set(), "first_agent.yaml", "graders")
+        labels = ", ".join(f"`{label}`" for label in graded)
+        yield f"| {_cell(promise)} | {labels} | {_cell(told.get('criterion', ''))} |"
 
 
 def task_fields() -> Iterator[str]:
@@ -150,11 +172,17 @@ def ledger_tables() -> Iterator[str]:
 def exit_codes() -> Iterator[str]:
     """The exit codes of the commands."""
     yield "| code | when |\n|---|---|\n| 0 | All that was asked for was done; the gate: no worse than by the margin. |"
-    said = _constant_docs(Path(cli.__file__))
-    found = {name: getattr(cli, name) for name in vars(cli) if name.startswith("EXIT_")}
     by_code: dict[int, str] = {}
-    for name, code in found.items():
-        by_code[code] = " ".join(filter(None, (by_code.get(code, ""), said.get(name, "")))) or name[5:].capitalize()
+    first = Path(cli.__file__)
+    for path in (first, *sorted(set(SOURCE.rglob("*.py")) - {first})):
+        for name, code, text in _exits(path):
+            if not text:
+                raise ValueError(f"{path}: say below {name} when a command exits so")
+            by_code[code] = " ".join(filter(None, (by_code.get(code, ""), text)))
+    for outcome in OUTCOMES.values():
+        of_ci = f"`ci`: {outcome.when[0].lower()}{outcome.when[1:]}"
+        if outcome.code:
+            by_code[outcome.code] = " ".join(filter(None, (by_code.get(outcome.code, ""), of_ci)))
     for code, text in sorted(by_code.items()):
         yield f"| {code} | {_cell(text)} |"
 
@@ -164,9 +192,39 @@ def environment() -> Iterator[str]:
     said = tomllib.loads((HERE / "environment.toml").read_text(encoding="utf-8"))
     ours = {name for path in SOURCE.rglob("*.py") for name in _VARIABLE.findall(path.read_text(encoding="utf-8"))}
     _refuse_difference(set(said["workbench"]), ours, "environment.toml", "variables")
-    for heading, group in (("Of the workbench", "workbench"), ("Of the way to a model", "anthropic")):
+    theirs = {name for path in SOURCE.rglob("*.py") for name in _read_of_others(path)} | set(resolved.VARIABLES)
+    _refuse_difference(set(said["theirs"]), theirs, "environment.toml", "variables")
+    for heading, group in (("Of the workbench", "workbench"), ("Of the way to a model, and of Claude Code", "theirs")):
         yield f"\n## {heading}\n\n| variable | what it does |\n|---|---|"
         yield from (f"| `{name}` | {_cell(text)} |" for name, text in sorted(said[group].items()))
+
+
+def _exits(path: Path) -> Iterator[tuple[str, int, str]]:
+    """The exit codes that a file declares: name, code, and the text below, empty where there is none."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    said = _texts_below(tree.body)
+    for statement in tree.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=int(code))) if _EXIT.match(name):
+                yield name, code, said.get(name, "")
+
+
+def _read_of_others(path: Path) -> set[str]:
+    """The variables of others that a file names as texts, but for those that it sets or takes away for a program that
+    it starts."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    handed_on = {id(key) for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys}
+    handed_on |= {
+        id(node.slice)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load)
+    }
+    return {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in handed_on
+        if _OF_OTHERS.fullmatch(node.value)
+    }
 
 
 def exceptions() -> Iterator[str]:
@@ -182,6 +240,7 @@ _PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "commands": commands,
     "names": names,
     "graders": graders,
+    "first-agent": first_agent,
     "task-fields": task_fields,
     "record": record_files,
     "ledger": ledger_tables,
@@ -201,10 +260,6 @@ def _attribute_docs(value: type) -> dict[str, str]:
     """The texts that stand below the fields of a class."""
     [definition] = ast.parse(textwrap.dedent(inspect.getsource(value))).body
     return _texts_below(definition.body) if isinstance(definition, ast.ClassDef) else {}
-
-
-def _constant_docs(path: Path) -> dict[str, str]:
-    return _texts_below(ast.parse(path.read_text(encoding="utf-8")).body)
 
 
 def _texts_below(body: list[ast.stmt]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What JupyterHub has to know: the lines for its jupyterhub_config.py.
 
-The workbench is installed in the Python that the single-user servers run in. Everybody starts in the author notebook,
-with one ledger for all, so that no answer is paid for twice, and a budget a month each.
+The workbench is installed in the Python that the single-user servers run in. Everybody starts in JupyterLab, whose menu
+and launcher open an agent, with one ledger for all, so that no answer is paid for twice, and a budget a month each.
 """
 
 import os
@@ -10,7 +10,7 @@ from datetime import date
 c = get_config()  # noqa: F821
 
 c.Spawner.notebook_dir = "~/agents"
-c.Spawner.default_url = "/lab/tree/notebooks/author.ipynb"
+c.Spawner.default_url = "/lab"
 c.Spawner.environment = {
     # The hub's own environment has the key; nobody else's settings or notebooks do.
     "ANTHROPIC_API_KEY": os.environ["ANTHROPIC_API_KEY"],
