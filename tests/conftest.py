@@ -5,11 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.messages_server import MessagesServer, serve
 from workbench.definition.agent import Agent, parse_agent
 
 REPOSITORY = Path(__file__).parent.parent
+
+# A busy machine makes no example wrong.
+settings.register_profile("workbench", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("workbench")
 
 
 @pytest.fixture(autouse=True)

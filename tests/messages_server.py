@@ -26,6 +26,7 @@ class MessagesServer:
         self.fault = fault
         self.seconds_a_piece = seconds_a_piece
         self.pieces = REPLY
+        self.pieces_for: Callable[[dict[str, Any]], list[str]] = lambda _: self.pieces
         self.more_headers: Headers = lambda _: {}
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
@@ -137,7 +138,7 @@ class MessagesServer:
                 event("content_block_delta", index=9, delta={"type": "zzz_delta", "text": "nor this"})
                 event("zzz", anything=1)
             event("content_block_start", index=1, content_block={"type": "text", "text": ""})
-            pieces = [] if fault in ("empty", "refusal") else self.pieces
+            pieces = [] if fault in ("empty", "refusal") else self.pieces_for(body)
             if fault == "line separator":
                 pieces = ["one\u2028two"]
             for number, piece in enumerate(pieces):

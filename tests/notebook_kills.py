@@ -6,7 +6,6 @@ that is answered by the ledger of the killed one.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
@@ -17,17 +16,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tests.messages_server import MessagesServer, serve
 from tests.written_notebooks import write_notebook
 
 VARIANTS = 2
-_MEASURED = ("seconds", "seconds_to_first_token", "at", "request_id", "sha256")
-"""In a record: what is another in every run that asks, and the hashes over it. Files that hold no measure, such as the
-agents whose hashes these are too, are compared byte by byte."""
 
 CELLS = {
     "parameters": 'tasks: int = 10\nledger: str = "ledger.sqlite"\nout: str = "out"',
@@ -80,7 +76,7 @@ class Found:
     differing_from_replay: tuple[str, ...]
     """Files that are not byte for byte those of an undisturbed run that the same ledger answered."""
     differing_from_undisturbed: tuple[str, ...]
-    """Files that are not those of an undisturbed run that asked for itself, what is measured in a record left out."""
+    """Files that are not byte for byte those of an undisturbed run that asked for itself, were all as fast in both."""
     files: int
 
 
@@ -96,12 +92,14 @@ def kill_and_continue(kills: int, folder: Path, *, tasks: int, seed: int = 20261
         lives = tuple(_killed(folder, server, chance, most=most, tasks=tasks) for _ in range(kills))
         killed = _files_of_run(folder, server.url, tasks)
         requests, answers = len(server.bodies), _answers(ledger)
-        shutil.rmtree(folder / "out")
-        replay = _files_of_run(folder, server.url, tasks)
-        assert len(server.bodies) == requests, "the replay asked"
-        shutil.rmtree(folder / "out")
+        replay = _files_of_new_run(folder, server.url, tasks)
+        _measured_alike(ledger)
+        continued = _files_of_new_run(folder, server.url, tasks)
+        assert len(server.bodies) == requests, "a replay asked"
         ledger.unlink()
-        undisturbed = _files_of_run(folder, server.url, tasks)
+        _files_of_new_run(folder, server.url, tasks)
+        _measured_alike(ledger)
+        undisturbed = _files_of_new_run(folder, server.url, tasks)
         assert len(server.bodies) == requests + trials
     return Found(
         trials=trials,
@@ -109,7 +107,7 @@ def kill_and_continue(kills: int, folder: Path, *, tasks: int, seed: int = 20261
         requests=requests,
         answers=answers,
         differing_from_replay=_differing(killed, replay),
-        differing_from_undisturbed=_differing(_unmeasured(killed), _unmeasured(undisturbed)),
+        differing_from_undisturbed=_differing(continued, undisturbed),
         files=len(killed),
     )
 
@@ -144,6 +142,11 @@ def _files_of_run(folder: Path, url: str, tasks: int) -> dict[str, bytes]:
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
 
+def _files_of_new_run(folder: Path, url: str, tasks: int) -> dict[str, bytes]:
+    shutil.rmtree(folder / "out")
+    return _files_of_run(folder, url, tasks)
+
+
 def _command(tasks: int) -> list[str]:
     run = [sys.executable, "-m", "workbench", "run", "killed.ipynb", "--out", "out", "--continue"]
     return [*run, "-p", "tasks", str(tasks)]
@@ -167,28 +170,25 @@ def _answers(ledger: Path) -> Counter[str]:
     return Counter(f"{task}#{repeat}" for task, repeat in rows)
 
 
-def _unmeasured(files: dict[str, bytes]) -> dict[str, bytes]:
-    """Without the hashes over what is measured, too: each is the one of its own file."""
-    lines = [json.loads(line) for line in files["trials.jsonl"].splitlines()]
-    hashes = [line.pop("sha256") for line in lines]
-    about = json.loads(files["run.json"])
-    of_lines = about["files"]["trials.jsonl"].pop("sha256")
-    assert len({*hashes, about.pop("sha256")}) == len(lines) + 1
-    assert of_lines == hashlib.sha256(files["trials.jsonl"]).hexdigest()
-    return files | {
-        "run.json": json.dumps(about).encode(),
-        "trials.jsonl": json.dumps([_without_measures(line) for line in lines]).encode(),
-    }
-
-
-def _without_measures(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_measures(item) for name, item in value.items() if name not in _MEASURED}
-    return value
+def _measured_alike(ledger: Path) -> None:
+    """As if every reply in it had taken the same time and come in the same moment, under the same number."""
+    with closing(sqlite3.connect(ledger)) as connection, connection:
+        connection.execute(
+            "update attempts set checksum = null, seconds = 1.0, seconds_to_first_token = 0.5, request_id = 'req',"
+            " at = '2026-01-01T00:00:00.000+00:00'"
+        )
 
 
 def _differing(some: dict[str, bytes], others: dict[str, bytes]) -> tuple[str, ...]:
-    return tuple(sorted(name for name in {*some, *others} if some.get(name) != others.get(name)))
+    """What is not the same, each with where it begins to differ in both."""
+    names = sorted(name for name in {*some, *others} if some.get(name) != others.get(name))
+    return tuple(f"{name}: {_first_difference(some.get(name, b''), others.get(name, b''))}" for name in names)
+
+
+def _first_difference(one: bytes, other: bytes) -> str:
+    shorter = min(len(one), len(other))
+    at = next((place for place in range(shorter) if one[place] != other[place]), shorter)
+    return " | ".join(repr(content[max(0, at - 100) : at + 100]) for content in (one, other))
 
 
 def _is_whole(path: Path) -> bool:

@@ -8,13 +8,16 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import sqlalchemy as sa
 
 _DEBIAN = Path("/usr/lib/postgresql")
 _USER_WHEN_ROOT = "nobody"
+_numbers = count()
 
 
 class PostgresServer:
@@ -65,6 +68,31 @@ def postgres_server() -> Iterator[str]:
     """The SQLAlchemy address of a running server, ended afterwards. Skips the test where none is installed."""
     with mortal_postgres_server() as server:
         yield server.address
+
+
+def new_database(server: str) -> str:
+    """The address of a new, empty database of the server at this address."""
+    name = f"database_{next(_numbers)}"
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sa.text(f"create database {name}"))
+    engine.dispose()
+    return server.replace("/postgres?", f"/{name}?")
+
+
+class InPostgreSQL:
+    """For a class of tests that ask for an `address`: one server for all of them, and for each a new, empty database."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def postgres(cls) -> Iterator[str]:
+        pytest.importorskip("psycopg", reason="the driver is not installed (pip install 'agent-workbench[postgres]')")
+        with postgres_server() as address:
+            yield address
+
+    @pytest.fixture
+    def address(self, postgres: str) -> str:
+        return new_database(postgres)
 
 
 def _programs() -> Path:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from workbench.definition.agent import Agent
-from workbench.trial.task import Task
+from workbench.grading.catalogue import standard
+from workbench.trial.regrade import regrade
+from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Endpoint, Failure, Reply, Request, Run, Score, Trial, Usage
 
 LIVE = Endpoint(kind="live", base_url="https://api.anthropic.com")
@@ -19,6 +22,22 @@ GROUPS = tuple(f"group {index // 3}" for index in range(12))
 
 def passes(counts: Sequence[int], repeats: int = 4) -> list[list[float | None]]:
     return [[1.0 if repeat < count else 0.0 for repeat in range(repeats)] for count in counts]
+
+
+def gradable(run: Run, *, promise: str = "grade") -> Run:
+    """A run of passes and failures whose scores anybody finds again: the replies say "yes" or "no"."""
+    says_yes = (
+        GraderSpec(name="mentions", promise=promise, options={"any": ["yes"], "anywhere": True}, where="t.yaml:1"),
+    )
+    trials = tuple(
+        trial
+        if trial.reply is None
+        else trial.replace(reply=replace(trial.reply, text="yes" if trial.score else "no"), scores={})
+        for trial in run.trials
+    )
+    return regrade(
+        replace(run, tasks=tuple(replace(task, graders=says_yes) for task in run.tasks), trials=trials), standard()
+    )
 
 
 def make_run(

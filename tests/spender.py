@@ -11,7 +11,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from workbench.ledger.budget import reservation as budgets
 from workbench.ledger.budget.limits import limit_of
 from workbench.ledger.budget.reservation import Budget, open_budget
 from workbench.ledger.budget.worst_case import spent_on
@@ -47,7 +46,7 @@ async def _call(budget: Budget, ledger: Ledger, chance: random.Random) -> bool:
         return False
     output = chance.choice([1, 300, 1000])
     usage = Usage(input_tokens=chance.choice([1, 500]), output_tokens=output)
-    print(spent_on(TRIAL.request.model, usage).usd, flush=True)
+    print("spent", spent_on(TRIAL.request.model, usage).usd, flush=True)
     await asyncio.sleep(chance.choice([0, 0.001, 0.01]))
     known = chance.random() < 0.9
     budget.settle(reservation, usage if known else Usage(input_tokens=usage.input_tokens, output_tokens=None))
@@ -56,11 +55,10 @@ async def _call(budget: Budget, ledger: Ledger, chance: random.Random) -> bool:
 
 
 async def _spend(address: str, usd: float, calls: int, seed: int) -> None:
-    budgets.SECONDS_BETWEEN_LOOKS = 0.02
     chance, waiting = random.Random(seed), iter(range(calls))
     with open_ledger(address) as ledger:
         limits = (limit_of(SCOPE, usd=usd, tokens=None),)
-        budget = await open_budget(ledger, [TRIAL], limits, deadline_seconds=60)
+        budget = await open_budget(ledger, [TRIAL], limits, deadline_seconds=60, seconds_between_looks=0.02)
 
         async def call_in_turn() -> None:
             for _ in waiting:

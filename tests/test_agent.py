@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import workbench.definition.agent as agent_module
@@ -213,7 +213,6 @@ def test_any_text_reads_back_equal_in_both_readings(header: str, text: str) -> N
         assert_only_these_entries_changed(before, after, {"description", "model", "initialPrompt"})
 
 
-@settings(deadline=None)
 @given(st.text(), st.text(min_size=1), st.sampled_from(["\n", "\r\n"]), st.sampled_from(["", "\ufeff"]))
 def test_any_description_and_name_read_back(description: str, name: str, end: str, bom: str) -> None:
     before = parse_agent(
@@ -230,7 +229,6 @@ def test_any_description_and_name_read_back(description: str, name: str, end: st
         assert (reading.name, reading.description) == (name, shown_description(description))
 
 
-@settings(deadline=None)
 @given(headers, st.text())
 def test_any_header_can_be_edited(text: str, value: str) -> None:
     before = parse_agent(text)
@@ -241,13 +239,12 @@ def test_any_header_can_be_edited(text: str, value: str) -> None:
     assert draft.text.startswith("---")
 
 
-@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {},
         optional={
             "tools": st.none() | st.lists(st.sampled_from(["Read", "Bash(git log:*)", "Agent(a, b)", "*"])).map(tuple),
-            "skills": st.none() | st.lists(st.text("ab :#-[]{}\"'", min_size=1).map(str.strip).filter(bool)).map(tuple),
+            "skills": st.none() | st.lists(st.text("ab:#-[]{}\"'", min_size=1)).map(tuple),
             "model": st.none() | st.text(),
             "max_turns": st.none() | st.integers(0, 10**6),
             "background": st.none() | st.booleans(),
@@ -270,8 +267,6 @@ def test_any_header_can_be_edited(text: str, value: str) -> None:
     ),
 )  # fmt: skip
 def test_any_fields_read_back(changes: dict[str, Any], text: str) -> None:
-    items = changes.get("skills") or ()
-    assume(all("," not in item and item == item.strip() for item in items))
     draft = parse_agent(text).replace(**changes)
     assume(not (draft.prompt.lstrip("\ufeff \t\n").startswith("---") and "\n---" not in text[3:]))
     after = parse_agent(draft.to_bytes())

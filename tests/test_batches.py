@@ -522,15 +522,14 @@ def test_what_passes_is_tried_again_and_sends_nothing_twice(
 
 
 def test_results_that_break_off_are_fetched_again_and_written_once(
-    agent: Agent, server: BatchServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    agent: Agent, server: BatchServer, ledger: Ledger
 ) -> None:
-    monkeypatch.setattr("workbench.model.batches.ask._SAVED_AT_ONCE", 1)
     server.fault = lambda call, before: "half" if call == "GET results" and before == 0 else "ok"
 
-    settled = ask(trials_of(agent), agent, ledger)
+    settled = ask(trials_of(agent, repeats=202), agent, ledger)
 
     assert {trial.outcome for trial in settled.values()} == {"answered"}
-    assert (server.calls["GET results"], ledger.count()) == (2, 5)
+    assert (server.calls["GET results"], ledger.count()) == (2, 5 * 202), "the first 500 are saved before it breaks off"
 
 
 @pytest.mark.parametrize("separator", ["\r\n", "\n\n"])
@@ -625,11 +624,40 @@ def test_results_that_the_api_no_longer_keeps_are_a_failure(
     assert len(settled) == 5
 
 
-def test_key_is_not_sent_to_another_host(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
-    server.results_host = "http://elsewhere.invalid"
+@pytest.mark.parametrize(
+    "host", ["another port", "{url}@elsewhere.invalid", "https://elsewhere.invalid", "//elsewhere.invalid"]
+)
+def test_results_at_another_host_are_refused_and_the_key_is_not_sent_there(
+    agent: Agent, server: BatchServer, ledger: Ledger, host: str
+) -> None:
+    with serve_batches() as other:
+        server.results_host = other.url if host == "another port" else host.format(url=server.url)
 
-    with pytest.raises(SetupError, match=r"are at http://elsewhere\.invalid, but the key is for http://127"):
-        ask(trials_of(agent), agent, ledger)
+        with pytest.raises(SetupError, match=r"are at .*, but the key is for http://127.*not fetched from there"):
+            ask(trials_of(agent), agent, ledger)
+
+        assert other.calls == Counter()
+    assert server.calls["GET results"] == 0
+    assert ledger.count() == 0
+    server.results_host = None
+    assert {trial.outcome for trial in ask(trials_of(agent), agent, ledger).values()} == {"answered"}, "still to be had"
+
+
+def test_another_host_that_is_named_only_at_the_second_look_is_refused_too(
+    agent: Agent, server: BatchServer, ledger: Ledger
+) -> None:
+    with serve_batches() as other:
+
+        def turns(call: str, before: int) -> str:
+            # The SDK asks by itself, once more, where the results are.
+            server.results_host = other.url if call == "GET one" and before == 1 else None
+            return "ok"
+
+        server.fault = turns
+        with pytest.raises(SetupError, match=rf"sends on to {other.url}, and the key is for {server.url}; nothing is"):
+            ask(trials_of(agent), agent, ledger)
+
+        assert other.calls == Counter()
 
 
 def test_stand_in_has_no_batches(agent: Agent, ledger: Ledger) -> None:

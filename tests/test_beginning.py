@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.cli import main
 from workbench.definition.agent import parse_agent
 from workbench.errors import FileError
-from workbench.grading.catalogue import standard
+from workbench.grading.catalogue import OWN, example_of, standard
 from workbench.project.beginning import NewFile, files_to_begin, first_task_file, write_new_file
 from workbench.runs.plan import plan_trials
 from workbench.shipped.files import NOTEBOOKS, notebook_file
@@ -66,14 +67,16 @@ class TestTaskFile:
         assert told
         assert [(task.id, task.input, task.context) for task in load_tasks(tmp_path / "r.tasks.yaml")] == told
 
-    def test_without_examples_is_a_task_that_a_plan_takes(self, tmp_path: Path) -> None:
+    def test_without_examples_has_tasks_that_a_plan_takes(self, tmp_path: Path) -> None:
         agent = parse_agent(AGENT)
         (tmp_path / "r.tasks.yaml").write_text(first_task_file(agent))
 
-        [task] = load_tasks(tmp_path / "r.tasks.yaml")
-        assert "Reviews." in task.input
-        plan_trials({"base": agent}, [task], repeats=1, graders=standard())
+        tasks = load_tasks(tmp_path / "r.tasks.yaml")
+        assert len(tasks) > 1
+        assert all("Reviews." in task.input for task in tasks)
+        plan_trials({"base": agent}, tasks, repeats=1, graders=standard())
 
+    @settings(deadline=None)
     @given(st.text())
     def test_can_be_read_whatever_the_description_says(self, said: str) -> None:
         from tempfile import TemporaryDirectory
@@ -117,6 +120,45 @@ def test_each_file_is_shown_and_left_out_on_no(project: Path) -> None:
     assert all(line in done.output for line in written.splitlines())
 
 
+@pytest.mark.parametrize(
+    ("given", "left"), [("", [".gitignore", "reviewer.tasks.yaml"]), ("y\n", ["reviewer.tasks.yaml"])]
+)
+def test_where_nobody_answers_what_was_not_written_is_said(project: Path, given: str, left: list[str]) -> None:
+    done = CliRunner().invoke(main, ["init", ".claude/agents/reviewer.md"], input=given)
+
+    assert done.exit_code == 2
+    last = done.output.splitlines()[-1]
+    assert last.startswith(f"{project}: no answer came, so not written: ")
+    assert [Path(each).name for each in last.split("written: ")[1].split(". The same")[0].split(", ")] == left
+    assert "with --yes writes without asking" in last
+    assert "Aborted" not in done.output
+    assert (project / ".gitignore").exists() == (".gitignore" not in left)
+
+
+@pytest.mark.parametrize("command", ["compare", "open", "init", "tasks"])
+def test_an_agent_is_named_by_its_file_or_as_it_is_called(project: Path, command: str) -> None:
+    done = CliRunner().invoke(main, [command, "reviewr"])
+
+    assert done.exit_code == 2
+    assert "reviewr: there is no such agent file, and no agent of this name" in done.output
+    assert f"this project, {project}, has: reviewer (.claude/agents/reviewer.md)" in done.output
+
+
+def test_a_command_takes_an_agent_by_its_name(project: Path) -> None:
+    done = CliRunner().invoke(main, ["init", "reviewer", "--yes"])
+
+    assert done.exit_code == 0, done.output
+    assert (project / ".workbench" / "tasks" / "reviewer.tasks.yaml").is_file()
+
+
+def test_of_a_notebook_that_is_not_there_those_that_come_along_are_named(project: Path) -> None:
+    done = CliRunner().invoke(main, ["run", "notebooks/compair.ipynb", "--out", "outputs/x"])
+
+    assert done.exit_code == 2
+    assert "author, compare, nightly, review, routing come along" in done.output
+    assert f"(paths start at {project})" in done.output
+
+
 class TestShipped:
     @pytest.mark.parametrize("name", NOTEBOOKS)
     @pytest.mark.parametrize("given", ["{}", "{}.ipynb", "notebooks/{}.ipynb"])
@@ -142,5 +184,9 @@ def test_the_graders_are_listed_with_their_options() -> None:
     listed = CliRunner().invoke(main, ["graders"]).output
 
     assert all(f"{name} (" in listed for name in standard())
+    examples = [
+        each for line in listed.splitlines() if line.startswith("    - ") for each in json.loads(line[6:]).items()
+    ]
+    assert examples == [(name, example_of(name).options) for name in OWN]
     assert "at_most" in CliRunner().invoke(main, ["graders", "word_count"]).output
     assert CliRunner().invoke(main, ["graders", "wordcount"]).exit_code == 2

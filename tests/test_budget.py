@@ -129,7 +129,7 @@ def _fields(usage: Usage) -> dict[str, Any]:
 
 
 TestAnyInterleaving = AnyInterleaving.TestCase
-TestAnyInterleaving.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestAnyInterleaving.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 def test_worst_case_is_reserved_and_the_true_cost_settled() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import genai_prices
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.definition.resolved import resolve_model
@@ -97,7 +97,6 @@ LISTED = (
     read=st.integers(0, 300_000),
     output=st.integers(0, 300_000),
 )
-@settings(deadline=None)
 def test_price_equals_that_of_genai_prices_for_any_usage(
     model: str, fresh: int, written: int, for_an_hour: int, read: int, output: int
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.definition.agent import Agent, parse_agent
@@ -82,7 +82,6 @@ def test_given_agent_file_is_repaired_and_whole(corpus: Path) -> None:
     assert [(problem.rule, problem.line, problem.column) for problem in reading.problems] == [("repaired", 3, 230)]
 
 
-@settings(deadline=None)
 @given(st.binary())
 def test_any_bytes_have_a_reading(data: bytes) -> None:
     for file in (data, b"---\n" + data + b"\n---\n"):
@@ -168,9 +167,17 @@ def test_tools_are_parted_at_commas_outside_parentheses() -> None:
     assert split_tools("Read Grep\tGlob\nLS, Edit") == ("Read", "Grep\tGlob\nLS", "Edit")
 
 
+@pytest.mark.parametrize("skills", ["one, two", "one two", "[one, two]", "[one two]", "\n  - one, two"])
+def test_skills_are_parted_as_tools_are(skills: str) -> None:
+    """Each was measured to load both skills."""
+    assert parse_agent(HEADER.format(f"skills: {skills}")).skills == ("one", "two")
+
+
 def test_what_is_known_of_claude_code_has_a_version_and_a_date() -> None:
     assert facts()["version"] == "2.1.332"
-    assert facts()["date"].isoformat() == "2026-11-29"
+    assert facts()["date"].isoformat() == "2026-11-30"
+    assert set(facts()["seen"]) == set(facts()) - {"seen", "product", "version", "date"}
+    assert all(seen["day"] <= facts()["date"] and seen["how"] for seen in facts()["seen"].values())
 
 
 @pytest.fixture
@@ -253,7 +260,7 @@ def test_hooks_drop_the_file_where_they_were_measured_to(hooks: str, listed: boo
         ("hooks:\n\tStop:\n\t\t- hooks: []", True),
         ("initialPrompt: one\n\ttwo", True),
         ("tools: [\n\tRead\n]", False),
-        ("tools: [Read,\tGrep]", False),
+        ("tools: [Read,\tGrep]", True),
         ("initialPrompt: |\n\tone", False),
         ("initialPrompt: |\n  one\n  \ttwo", True),
     ],

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.runs import PASSES_A, PASSES_B, STAND_IN, make_run, passes
+from tests.runs import PASSES_A, PASSES_B, STAND_IN, gradable, make_run, passes
+from tests.test_secrets_in_replies import SHAPES, keys_of
 from workbench import cli
+from workbench.cli import ROOMS, main
 from workbench.errors import SetupError
-from workbench.grading.catalogue import standard
 from workbench.trial.record import export_record
-from workbench.trial.regrade import regrade
-from workbench.trial.task import GraderSpec
+from workbench.trial.task import load_tasks
 from workbench.trial.trial import Score
 
 QUICK = str(Path(__file__).parent / "fixtures" / "quick.ipynb")
@@ -52,6 +56,20 @@ def test_importing_the_command_loads_no_heavy_library() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_command_and_every_option_says_what_it_does() -> None:
+    context = click.Context(main)
+    commands = {name: main.get_command(context, name) for name in main.list_commands(context)}
+    silent = [
+        f"{name} {option.opts[0]}"
+        for name, command in commands.items()
+        for option in (() if command is None else command.params)
+        if isinstance(option, click.Option) and not option.help
+    ]
+
+    assert [name for name, command in commands.items() if command is None or not command.help] == []
+    assert silent == []
 
 
 def test_version_is_that_of_the_distribution() -> None:
@@ -133,6 +151,117 @@ def test_text_of_a_file_does_not_steer_the_terminal(tmp_path: Path) -> None:
     path.write_bytes(b"---\nname: loud\ndescription: x\n---\n\x1b[2J\x1b]0;owned\x07\n")
 
     assert "\x1b" not in workbench("read", str(path)).stdout
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["for people", "JSON"])
+def test_read_prints_no_key_of_any_shape(tmp_path: Path, options: list[str]) -> None:
+    parts: dict[str, list[str]] = {}
+    paths = []
+    for number, kind in enumerate(SHAPES):
+        key, parts[kind] = next(keys_of(kind))
+        text = key.replace("\n", "\n  ")
+        file = tmp_path / f"a{number}.md"
+        file.write_text(
+            f"---\nname: a{number}\ndescription: |\n  It uses {text}\n  always.\n---\n\nSend {key} with it.\n"
+        )
+        paths.append(str(file))
+
+    said = workbench("read", *paths, *options).output
+
+    assert said.count("a4") > 1
+    assert {kind: found for kind, known in parts.items() if (found := [part for part in known if part in said])} == {}
+
+
+DROPPED = b"---\ndescription: Nobody.\n---\nBe.\n"
+
+
+def test_read_takes_files_and_folders_each_file_once_and_no_page_that_is_no_agent(good: Path, repaired: Path) -> None:
+    folder = good.parent
+    (folder / "README.md").write_text("# Agents\n")
+    (folder / "deep").mkdir()
+    (folder / "deep" / "other.md").write_bytes(GOOD.replace(b"terse", b"other"))
+
+    read = [
+        json.loads(line)["file"] for line in workbench("read", str(good), str(folder), "--json").stdout.splitlines()
+    ]
+
+    assert read == [str(good), str(repaired), str(folder / "deep" / "other.md")]
+    shown = workbench("read", str(folder), str(good)).stdout
+    assert [shown.count(f"{file}\n") for file in read] == [1, 1, 1]
+
+
+def test_read_of_a_folder_without_an_agent_says_so(tmp_path: Path) -> None:
+    result = workbench("read", str(tmp_path))
+
+    assert (result.exit_code, result.stderr) == (1, f"{tmp_path}: there is no agent file in this folder\n")
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_file_that_claude_code_drops_fails_a_strict_reading_after_the_others_are_read(
+    good: Path, repaired: Path, tmp_path: Path, options: list[str]
+) -> None:
+    (tmp_path / "nameless.md").write_bytes(DROPPED)
+    sound, lax, strict = (
+        workbench("read", *options, *given)
+        for given in (
+            ("--strict", str(good), str(repaired)),
+            (str(tmp_path / "nameless.md"), str(good)),
+            ("--strict", str(tmp_path / "nameless.md"), str(good)),
+        )
+    )
+
+    assert (sound.exit_code, lax.exit_code, strict.exit_code) == (0, 0, 1)
+    assert strict.stdout == lax.stdout and "terse.md" in strict.stdout
+
+
+def test_read_as_json_has_all_that_lint_finds(repaired: Path, tmp_path: Path) -> None:
+    for name in ("one.md", "two.md"):
+        (tmp_path / name).write_bytes(GOOD.replace(b"model: sonnet", b"model: sonet"))
+    (tmp_path / "nameless.md").write_bytes(DROPPED)
+
+    linted = [json.loads(line) for line in workbench("lint", str(tmp_path), "--format", "json").stdout.splitlines()]
+    read = [json.loads(line) for line in workbench("read", str(tmp_path), "--json").stdout.splitlines()]
+
+    assert [{"file": each["file"], **problem} for each in read for problem in each["problems"]] == linted
+    assert {"unknown-model", "repaired", "missing-name"} <= {finding["rule"] for finding in linted}
+
+
+@pytest.mark.parametrize("form", ["github", "sarif"])
+def test_read_writes_findings_for_code_hosts_as_lint_does(repaired: Path, tmp_path: Path, form: str) -> None:
+    (tmp_path / "nameless.md").write_bytes(DROPPED)
+    old = tmp_path / "old.jsonl"
+    old.write_text(workbench("lint", str(repaired), "--format", "json").stdout)
+
+    for more in ([], ["--baseline", str(old)]):
+        linted, read = (workbench(each, str(tmp_path), "--format", form, *more) for each in ("lint", "read"))
+        assert linted.stdout == read.stdout
+        assert "missing-name" in read.stdout
+        assert (repaired.name in read.stdout) == (not more)
+        assert (linted.exit_code, read.exit_code) == (1, 0)
+        assert workbench("read", str(tmp_path), "--strict", "--format", form, *more).exit_code == 1
+
+
+def test_read_as_json_leaves_out_what_a_baseline_holds(repaired: Path, tmp_path: Path) -> None:
+    (tmp_path / "nameless.md").write_bytes(DROPPED)
+    old = tmp_path / "old.jsonl"
+    old.write_text(workbench("lint", str(repaired), "--format", "json").stdout)
+    lines = workbench("read", str(tmp_path), "--json", "--baseline", str(old)).stdout.splitlines()
+
+    problems = {Path(each["file"]).name: each["problems"] for each in map(json.loads, lines)}
+    assert (bool(problems["nameless.md"]), problems[repaired.name]) == (True, [])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--json", "--format", "sarif"], "--json and --format are two ways to write it"),
+        (["--baseline", "old.jsonl"], "--baseline is for what lint finds"),
+    ],
+)
+def test_options_of_read_that_do_not_go_together_are_refused(good: Path, options: list[str], said: str) -> None:
+    result = workbench("read", str(good), *options)
+
+    assert (result.exit_code, said in result.output) == (2, True)
 
 
 def test_unreadable_file_is_a_message_after_the_others_are_read(good: Path, tmp_path: Path) -> None:
@@ -226,7 +355,7 @@ def test_command_is_installed_beside_this_python() -> None:
 
 @pytest.fixture
 def record(tmp_path: Path) -> str:
-    run = make_run({"base": passes(PASSES_A), "draft": passes(PASSES_B)})
+    run = gradable(make_run({"base": passes(PASSES_A), "draft": passes(PASSES_B)}))
     return str(export_record(run, tmp_path / "record"))
 
 
@@ -234,7 +363,8 @@ def test_report_says_the_verdict_and_names_its_files(record: str, tmp_path: Path
     result = workbench("report", record, "--out", str(tmp_path / "out"), "--format", "md, junit")
 
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith('"draft" against "base": promising, not established.')
+    assert result.stdout.startswith('"draft" may be better than "base" by 16.7 points, not established')
+    assert '\nIn full: "draft" against "base": promising, not established.' in result.stdout
     assert result.stdout.splitlines()[-2:] == [str(tmp_path / "out" / name) for name in ("summary.md", "junit.xml")]
 
 
@@ -256,18 +386,18 @@ def test_report_lies_in_the_record_unless_a_folder_is_named_and_the_record_still
         (["--baseline", "draft"], 3, "Gate fails"),
         (["--baseline", "RECORD", "--variant", "draft"], 0, "A/A: both send the same requests"),
         (["--baseline", "RECORD"], 0, '"draft" against "draft" of the baseline run'),
-        (["--baseline", "nosuch"], 2, "there is no record of a run here"),
+        (["--baseline", "nosuch"], 2, "nosuch: is no variant of RECORD, which has base, draft, and there is no such"),
         (["--baseline", "base", "--margin", "7"], 2, "the margin is 7"),
     ],
 )
 def test_gate_ends_with_a_code_for_each_decision(record: str, arguments: list[str], code: int, message: str) -> None:
     result = workbench("gate", record, *(argument.replace("RECORD", record) for argument in arguments))
 
-    assert (result.exit_code, message in result.output) == (code, True), result.output
+    assert (result.exit_code, message.replace("RECORD", record) in result.output) == (code, True), result.output
 
 
 def test_gate_has_a_code_of_its_own_for_made_up_replies(tmp_path: Path) -> None:
-    run = make_run({"base": passes(PASSES_A), "draft": passes(PASSES_B)}, endpoint=STAND_IN)
+    run = gradable(make_run({"base": passes(PASSES_A), "draft": passes(PASSES_B)}, endpoint=STAND_IN))
     record = str(export_record(run, tmp_path))
 
     refused = workbench("gate", record, "--baseline", "base")
@@ -279,7 +409,7 @@ def test_gate_has_a_code_of_its_own_for_made_up_replies(tmp_path: Path) -> None:
 
 
 def test_gate_has_a_code_of_its_own_for_too_little_data_and_says_it_as_json(tmp_path: Path) -> None:
-    run = make_run({"base": passes([2, 3]), "draft": passes([3, 2])})
+    run = gradable(make_run({"base": passes([2, 3]), "draft": passes([3, 2])}))
 
     result = workbench("gate", str(export_record(run, tmp_path)), "--baseline", "base", "--json")
 
@@ -288,15 +418,8 @@ def test_gate_has_a_code_of_its_own_for_too_little_data_and_says_it_as_json(tmp_
 
 
 def test_an_edited_score_turns_neither_gate_nor_review_nor_report(tmp_path: Path) -> None:
-    says = GraderSpec(name="mentions", promise="says it", options={"any": ["yes"]})
-    made = make_run({"base": passes(PASSES_B), "draft": passes(PASSES_A)})
-    tasks = tuple(replace(task, graders=(says,)) for task in made.tasks)
-    trials = [
-        trial.replace(reply=replace(trial.reply, text="yes" if trial.score else "no"), scores={})  # type: ignore[type-var]
-        for trial in made.trials
-    ]
-    run = regrade(replace(made, tasks=tasks, trials=tuple(trials)), standard())
-    better = {"says it": Score(value=1.0, explanation="edited")}
+    run = gradable(make_run({"base": passes(PASSES_B), "draft": passes(PASSES_A)}))
+    better = {"grade": Score(value=1.0, explanation="edited")}
     edited = replace(run, trials=tuple(t.replace(scores=better) if t.variant == "draft" else t for t in run.trials))
     record = str(export_record(edited, tmp_path / "record"))
     honest = str(export_record(run, tmp_path / "honest"))
@@ -306,7 +429,7 @@ def test_an_edited_score_turns_neither_gate_nor_review_nor_report(tmp_path: Path
     report = workbench("report", record, "--format", "md")
 
     assert (gate.exit_code, "Gate fails" in gate.stdout) == (3, True), gate.output
-    assert "recorded scores of the promise 'says it' are not what its grader gives here" in gate.stdout
+    assert "recorded scores of the promise 'grade' are not what its grader gives here" in gate.stdout
     assert "No task flipped" in review.stdout or "0 now pass, 0 now fail" in review.stdout
     assert "scored otherwise" not in review.stdout
     assert "are not what its grader gives here" in review.stdout
@@ -326,7 +449,7 @@ def test_review_shows_what_changed_as_text_markdown_and_page(record: str, tmp_pa
 
 
 def test_review_takes_the_executed_notebooks_of_two_runs(record: str, tmp_path: Path) -> None:
-    later = export_record(make_run({"base": passes(PASSES_B)}), tmp_path / "later")
+    later = export_record(gradable(make_run({"base": passes(PASSES_B)})), tmp_path / "later")
     notebooks = [Path(folder) / "compare.ipynb" for folder in (record, later)]
     for notebook in notebooks:
         notebook.write_text("{}")
@@ -358,3 +481,47 @@ def test_live_is_refused_for_a_notebook_that_asks_nobody(tmp_path: Path) -> None
 
     assert done.exit_code == 2
     assert "has no parameter `live`, which --live and --offline set" in done.output
+
+
+def test_the_gate_of_the_readme_works_on_two_records_as_the_compare_notebook_leaves_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Path(__file__).parents[1]
+    readme = (project / "README.md").read_text(encoding="utf-8")
+    [line] = re.findall(r"^workbench (gate outputs/new --baseline outputs/old [^#]*)", readme, re.MULTILINE)
+    [promise] = re.findall(r"--guard (\S+)", line)
+    shipped = load_tasks(project / "agents" / "senior-python-architect.tasks.yaml")
+    assert promise in {spec.promise for task in shipped for spec in task.graders}, (
+        "what the notebook compares by default"
+    )
+    monkeypatch.chdir(tmp_path)
+    for name, counts in (("old", PASSES_B), ("new", PASSES_A)):
+        variants = {"base": passes(PASSES_B), "variant": passes(counts)}
+        run = make_run(variants)
+        prompt = f"You are the {name} one."
+        trials = [
+            trial.replace(request=replace(trial.request, system=prompt)) if trial.variant == "variant" else trial
+            for trial in run.trials
+        ]
+        agents = {**run.variants, "variant": run.variants["variant"].replace(prompt=prompt)}
+        run = gradable(replace(run, variants=agents, trials=tuple(trials)), promise=promise)
+        export_record(run, tmp_path / "outputs" / name)
+
+    done = workbench(*shlex.split(line))
+
+    assert done.exit_code == 3, done.output
+    assert '"variant" against "variant" of the baseline run' in done.output
+
+
+@pytest.mark.parametrize("name", sorted(ROOMS))
+def test_every_command_is_found_in_its_room(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+
+    assert command is not None and command.name == name
+
+
+def test_every_command_of_a_room_can_be_called() -> None:
+    rooms = [importlib.import_module(f"workbench.{room}") for room in set(ROOMS.values())]
+    commands = {each.name for room in rooms for each in vars(room).values() if isinstance(each, click.Command)}
+
+    assert commands - set(main.list_commands(click.Context(main))) == set()

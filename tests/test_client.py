@@ -157,6 +157,8 @@ def test_server_that_is_not_there_is_a_connection_failure() -> None:
 
     assert attempt.failure is not None
     assert attempt.failure.type == "unreachable"
+    assert attempt.failure.message.startswith("ConnectError: Cannot connect to host 127.0.0.1:9: Connect call failed")
+    assert "ssl:" not in attempt.failure.message
 
 
 def test_without_any_setting_the_stand_in_answers() -> None:
@@ -212,6 +214,29 @@ def test_key_that_a_server_repeats_is_not_kept(server: MessagesServer, monkeypat
 
     assert attempt.failure is not None
     assert attempt.failure.message == "not a key: Bearer [ANTHROPIC_API_KEY]"
+
+
+@pytest.mark.parametrize(
+    ("key", "said", "kept"),
+    [
+        ("a", "invalid api key: a", "invalid api key: [ANTHROPIC_API_KEY]"),
+        ("a", "a bad gateway at a.example has had an overload", None),
+        ("e", "The model 'e' is not one of these", "The model '[ANTHROPIC_API_KEY]' is not one of these"),
+        ("12", "12 of 128 slots, 12.5 %", None),
+        ("none", "none of the models is loaded; Authorization: Bearer none", "none of the models is loaded; Authorization: Bearer [ANTHROPIC_API_KEY]"),
+        ("ollama", "ollama run haiku: no such model in ollama", None),
+        ("ollama", '{"key":"ollama"}', '{"key":"[ANTHROPIC_API_KEY]"}'),
+        ("x7Kq", "key x7Kq is refused; see x7Kq2.example", "key [ANTHROPIC_API_KEY] is refused; see x7Kq2.example"),
+        ("x7Kq9w", "you sent prefix-x7Kq9w-suffix", "you sent prefix-[ANTHROPIC_API_KEY]-suffix"),
+        ("test", "a test of the latest protest (test)", "a test of the latest protest ([ANTHROPIC_API_KEY])"),
+    ],
+)  # fmt: skip
+def test_a_short_key_or_a_word_is_taken_out_only_where_it_stands_alone_as_a_value(
+    monkeypatch: pytest.MonkeyPatch, key: str, said: str, kept: str | None
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", key)
+
+    assert shown(said) == (kept or said)
 
 
 def test_key_is_for_the_server_of_the_environment_and_for_no_other(

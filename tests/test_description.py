@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 
 from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.description import Example, read_examples, with_examples
-from workbench.trial.description_tasks import load_tasks_for, tasks_of_description
+from workbench.definition.files import load_agent
+from workbench.trial.description_tasks import load_tasks_for, propose_from_description, tasks_of_description
+from workbench.trial.draft_tasks import FEWEST_DRAFTS
 
 ON_LINES = """Use it for reviews. Examples:
 <example>
@@ -58,6 +61,27 @@ def test_examples_change_places_and_the_text_around_them_stays() -> None:
     assert text.endswith("</example>\nThank you.")
 
 
+def test_a_description_without_examples_stays_as_it_is_where_none_is_added() -> None:
+    assert with_examples("Use it. ", ()) == "Use it. "
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Audits code for data exposure.",
+        "Audits code for data exposure. Examples:",
+        "Audits code for data exposure. Examples:\n<example>user: 'Look at it.'</example>",
+        "Audits code for data exposure.\n\n**Examples:**\n- <example>user: 'Look at it.'</example>\n-",
+        "Audits code for data exposure. Examples:\nuser: 'Look at it.'",
+    ],
+)
+def test_no_draft_of_a_task_ends_in_what_led_to_the_examples(text: str) -> None:
+    drafts = [task.input for task in tasks_of_description(Agent(name="a", description=text, prompt="p"))]
+
+    assert any("data exposure" in draft for draft in drafts)
+    assert not any("Examples" in draft for draft in drafts)
+
+
 def test_the_last_example_can_be_removed() -> None:
     assert with_examples("Use it. <example>user: a</example>", []) == "Use it."
 
@@ -91,21 +115,78 @@ def test_examples_of_real_descriptions_come_back_as_they_were(corpus: Path) -> N
     assert seen > 100
 
 
-def test_each_example_with_a_turn_of_the_user_is_a_task() -> None:
+def test_each_example_is_a_task_that_asks_what_its_user_says() -> None:
     agent = Agent(description=ON_LINES + "<example>Context: nobody speaks</example>")
-    one, two = tasks_of_description(agent)
+    one, two, *others = tasks_of_description(agent)
 
-    assert (one.id, one.input, one.context, one.group) == (
-        "description-1", "Look at this: is it right?", "A change is ready.", "description",
-    )  # fmt: skip
-    assert (two.id, two.context) == ("description-2", None)
+    assert (one.id, one.message, one.group) == ("description-1", "Look at this: is it right?", "description")
+    assert (two.id, two.message) == ("description-2", "And this?")
+    assert not [task for task in others if task.group != "draft"]
 
 
-def test_the_tasks_of_an_agent_are_those_of_the_file_beside_it_else_its_examples(tmp_path: Path) -> None:
+def test_the_narrator_is_heard_beside_a_task_and_not_in_it() -> None:
+    one, *_ = propose_from_description(Agent(description=ON_LINES))
+
+    assert "A change is ready." in one.remark
+    assert "A change is ready." not in one.task.message
+
+
+@pytest.mark.parametrize(
+    ("block", "asked"),
+    [
+        ('Context: c assistant: "I\'ll use the checker agent to find broken links."', "Find broken links."),
+        ("assistant: 'Let me use the Task tool to launch the x agent to plan this week.'", "Plan this week."),
+        ('Context: c\nassistant (as planner): "Before that, let me check the plan."\n<uses x>', "Check the plan."),
+        ("<user_request>Design an API.</user_request> <commentary>It asks.</commentary>", "Design an API."),
+        ("**User**: 'Is it right?' **Assistant**: 'No.'", "Is it right?"),
+        ("Human: Is it right?\nAssistant: No.", "Is it right?"),
+        ("user request: Is it right?\nassistant: No.", "Is it right?"),
+    ],
+)
+def test_an_example_is_read_however_its_turns_are_marked(block: str, asked: str) -> None:
+    first, *drafts = tasks_of_description(Agent(description=f"Use it. <example>{block}</example>"))
+
+    assert (first.input, first.group) == (asked, "description")
+    assert drafts  # one task compares nothing
+    assert {draft.group for draft in drafts} == {"draft"}
+    assert not any("example>" in draft.input or asked in draft.input for draft in drafts)
+
+
+def test_turns_without_tags_are_examples_too() -> None:
+    text = 'Use it when a change is made. Examples:\n\nuser: "We fixed it. Note it?"\nassistant: "I will."\nuser: Now?'
+
+    said = [task.input for task in tasks_of_description(Agent(description=text)) if task.group == "description"]
+    assert said == ["We fixed it. Note it?", "Now?"]
+
+
+def test_few_examples_are_followed_by_drafts_until_a_measure_can_be_established() -> None:
+    block = "<example>user: 'Is number {} right?' assistant: 'Yes.'</example>"
+    for count in (1, 4, FEWEST_DRAFTS, FEWEST_DRAFTS + 3):
+        description = "Reviews code. " + "".join(block.format(number) for number in range(count))
+        groups = Counter(task.group for task in tasks_of_description(Agent(description=description)))
+
+        assert groups == Counter(description=count, draft=max(0, FEWEST_DRAFTS - count))
+
+
+def test_every_real_example_gives_a_task(corpus: Path) -> None:
+    seen = 0
+    for path in sorted((corpus / "real").rglob("*.md")):
+        agent = load_agent(path)
+        examples = read_examples(agent.description or "")
+        seen += len(examples)
+        tasks = tasks_of_description(agent)
+        assert len([task for task in tasks if task.group == "description"]) == len(examples) or not examples, path
+        assert len(tasks) > 1 or not agent.description, path
+
+    assert seen > 150
+
+
+def test_the_tasks_of_an_agent_are_those_of_the_file_beside_it_else_its_description(tmp_path: Path) -> None:
     agent = Agent(description=ON_LINES, path=tmp_path / "reviewer.md")
     without = load_tasks_for(agent)
     (tmp_path / "reviewer.tasks.jsonl").write_text('{"id": "own", "input": "Why?"}\n')
 
     assert without == tasks_of_description(agent)
     assert [task.id for task in load_tasks_for(agent)] == ["own"]
-    assert load_tasks_for(Agent(description="Designs.")) == ()
+    assert {task.group for task in load_tasks_for(Agent(description="Designs."))} == {"draft"}
+    assert load_tasks_for(Agent(description="")) == ()

@@ -62,7 +62,7 @@ class Page(HTMLParser):
         self.text += data
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(texts, texts)
 def test_the_spans_are_both_texts(before: str, after: str) -> None:
     spans = diff_words(before, after)
@@ -73,7 +73,7 @@ def test_the_spans_are_both_texts(before: str, after: str) -> None:
     assert all(one.kind != other.kind for one, other in pairwise(spans))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(texts, texts)
 def test_the_lines_are_both_texts(before: str, after: str) -> None:
     lines = lines_of_difference(diff_words(before, after))
@@ -179,7 +179,7 @@ def test_words_are_still_found_in_the_lines_of_a_large_text() -> None:
     assert [span for span in spans if span.kind != "equal"] == [Span("removed", "something"), Span("added", "nothing")]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(texts, texts)
 def test_no_view_lets_text_become_markup_or_control_the_reader(before: str, after: str) -> None:
     spans = diff_words(f"{before}{ATTACK}", f"{after} {ATTACK}{ATTACK}")

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import click
 import pytest
 
 import workbench
@@ -97,15 +98,31 @@ def test_a_browser_loads_nothing_from_elsewhere(pages: dict[Path, Page]) -> None
     } == set()
 
 
+_EXIT = re.compile(r'^(?P<name>EXIT_\w+) = \d+\n(?:"""(?P<said>.+?)""")?', re.DOTALL | re.MULTILINE)
+
+
+def exits() -> list[str]:
+    """What every command says of the codes that it exits with, or the name of one of which nothing is said."""
+    texts = [path.read_text(encoding="utf-8") for path in Path(workbench.__file__).parent.rglob("*.py")]
+    found = [each["said"] or each["name"] for text in texts for each in _EXIT.finditer(text)]
+    return [" ".join(said.replace("`", "").split()) for said in found]
+
+
 @pytest.mark.parametrize(
     ("name", "held"),
     [
-        ("commands", [f"workbench {name}" for name in cli.main.commands]),
+        ("commands", [f"workbench {name}" for name in cli.main.list_commands(click.Context(cli.main))]),
         ("python", [f"wb.{name}" for name in workbench.__all__ if name != "graders"]),
         ("graders", list(standard())),
         ("ledger", [column.name for table in tables.sorted_tables for column in table.columns]),
-        ("environment", ["WORKBENCH_LEDGER", "ANTHROPIC_API_KEY"]),
-        ("exit-codes", ["3", "130"]),
+        (
+            "environment",
+            [
+                *("WORKBENCH_LEDGER", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL"),
+                *("ANTHROPIC_CONFIG_DIR", "CLAUDE_CONFIG_DIR"),
+            ],
+        ),
+        ("exit-codes", ["3", "130", *exits()]),
         ("task-file", ["variables", "context"]),
         ("record", ["trials.jsonl", "stop_reason"]),
     ],
@@ -148,8 +165,10 @@ def test_python_of_the_how_to_pages_runs(page: str, code: str, tmp_path: Path, m
 
 
 def test_the_task_file_of_the_how_to_page_is_one(tmp_path: Path) -> None:
-    text, several = [text for page, text in fences("yaml") if page == "tasks.md"]
+    text, several, replies = [text for page, text in fences("yaml") if page == "tasks.md"]
     (tmp_path / "x.tasks.yaml").write_text(text)
+    (tmp_path / "z.tasks.yaml").write_text(replies)
+    assert str(workbench.check_tasks(tmp_path / "z.tasks.yaml")).endswith("fine (1 task, 2 promises, 4 known replies)")
     (tmp_path / "y.tasks.yaml").write_text(several)
 
     assert [task.id for task in workbench.load_tasks(tmp_path / "y.tasks.yaml")][:2] == [
@@ -169,7 +188,7 @@ def test_the_task_file_of_the_how_to_page_is_one(tmp_path: Path) -> None:
 def test_the_batch_of_the_how_to_page_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from workbench.headless.batch_plan import load_batch
 
-    [text] = [text for page, text in fences("yaml") if page == "batch.md"]
+    text, each_night = [text for page, text in fences("yaml") if page == "batch.md"]
     (tmp_path / ".claude" / "agents").mkdir(parents=True)
     for suffix in (".md", ".tasks.yaml"):
         source = PROJECT / "agents" / f"senior-python-architect{suffix}"
@@ -178,3 +197,5 @@ def test_the_batch_of_the_how_to_page_is_one(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
 
     assert len(load_batch(Path("nightly.yaml")).jobs) == 2
+    (tmp_path / "nightly.yaml").write_text(each_night)
+    assert len(load_batch(Path("nightly.yaml")).jobs) == 1

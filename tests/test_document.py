@@ -5,7 +5,7 @@ from pathlib import Path
 import frontmatter
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.definition.document import AgentHandler, parse_document
@@ -33,14 +33,12 @@ def files_of(corpus: Path) -> list[Path]:
     return sorted([*(corpus / "real").rglob("*.md"), *(corpus / "odd").glob("*.md")])
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_and_come_back(data: bytes) -> None:
     assert parse_document(data).to_bytes() == data
     assert parse_document(b"---\n" + data).to_bytes() == b"---\n" + data
 
 
-@settings(deadline=None)
 @given(headers)
 def test_any_header_is_read_and_comes_back(text: str) -> None:
     document = parse_document(text)
@@ -49,7 +47,6 @@ def test_any_header_is_read_and_comes_back(text: str) -> None:
     assert document.text == parse_document(document.text).text
 
 
-@settings(deadline=None)
 @given(st.sampled_from(["", "\ufeff"]), st.lists(st.sampled_from(["a", "b: c", "---", ""]), max_size=6), line_ends)
 def test_byte_order_mark_and_line_ends_come_back(bom: str, lines: list[str], end: str) -> None:
     data = (bom + "---" + end + end.join(["name: x", *lines])).encode()

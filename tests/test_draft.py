@@ -262,3 +262,57 @@ def test_edits_from_two_threads_lose_none(draft: Draft) -> None:
         thread.join()
 
     assert (draft.agent.model, draft.agent.description) == ("model-29", "description-29")
+
+
+class TestCatchUp:
+    """Somebody else writes the file while a draft of it is open."""
+
+    def test_an_unedited_draft_is_what_the_file_says_now(self, draft: Draft, path: Path) -> None:
+        told: list[str] = []
+        draft.observe(lambda: told.append(draft.news))
+        assert draft.catch_up() is False
+        path.write_text(FILE.replace("You read code.", "You read plans."))
+
+        assert draft.catch_up() is True
+        assert (draft.agent.prompt, draft.is_edited) == ("\nYou read plans.\n", False)
+        assert told[-1] == draft.news == "The file changed on disk: this is what it says now."
+        assert draft.catch_up() is False
+        draft.edit(model="opus")
+        assert draft.news == ""
+
+    def test_edits_are_kept_and_both_sides_are_there_to_settle(self, draft: Draft, path: Path) -> None:
+        draft.edit(model="opus")
+        path.write_text(FILE.replace("You read code.", "You read plans."))
+
+        assert draft.catch_up() is False
+        assert draft.agent.model == "opus"
+        assert draft.conflict is not None
+        assert (draft.on_disk.prompt, draft.saved.prompt) == ("\nYou read plans.\n", "\nYou read code.\n")
+        draft.settle()
+        draft.save()
+        assert path.read_text() == FILE.replace("You read code.", "You read plans.").replace("sonnet", "opus")
+
+    def test_a_file_that_is_as_it_was_again_is_no_conflict(self, draft: Draft, path: Path) -> None:
+        draft.edit(model="opus")
+        path.write_text(FILE + "More.\n")
+        draft.catch_up()
+        path.write_text(FILE)
+        draft.catch_up()
+
+        assert draft.conflict is None
+        draft.save()
+
+    def test_a_file_that_is_gone_and_comes_back_is_told(self, draft: Draft, path: Path) -> None:
+        path.unlink()
+        assert draft.catch_up() is False
+        assert draft.is_gone
+        path.write_text(FILE)
+        draft.catch_up()
+
+        assert not draft.is_gone
+
+    def test_its_own_saving_is_no_news(self, draft: Draft) -> None:
+        draft.edit(model="opus")
+        draft.save()
+
+        assert (draft.catch_up(), draft.news, draft.conflict) == (False, "", None)

@@ -13,14 +13,17 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.grader_options import GRADERS, OTHERS
 from tests.messages_server import MessagesServer, serve
+from tests.runs import STAND_IN
 from workbench.definition.agent import Agent
 from workbench.grading.catalogue import standard
 from workbench.runs.plan import plan_trials
 from workbench.runs.runner import run_trials
+from workbench.trial.graded import grade_trial, graders_by_task
 from workbench.trial.regrade import regrade
 from workbench.trial.task import GraderSpec, Task
-from workbench.trial.trial import Run
+from workbench.trial.trial import Reply, Request, Run, Trial
 
 SECRETS = (
     "password",
@@ -57,12 +60,13 @@ ENVIRONMENTS = st.dictionaries(
     st.one_of(st.sampled_from(SECRETS), st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8)),
     min_size=1,
 )
-GRADERS = (
+SPECS = (
     *(GraderSpec(name="mentions", promise=f"says {secret[:9]}", options={"any": [secret]}) for secret in SECRETS),
-    GraderSpec(name="word_count", promise="short", options={"at_most": 5}),
-    GraderSpec(name="has_code", promise="shows code"),
-    GraderSpec(name="asks_question", promise="asks"),
+    *(GraderSpec(name=name, promise=name, options=options) for name, options in GRADERS.items()),
 )
+AT_ONCE = 25
+"""Replies of one example: a run of so many takes not much longer than a run of one."""
+EXAMPLES = 8
 
 
 @pytest.fixture(scope="module")
@@ -79,34 +83,59 @@ def environment(server: MessagesServer, **variables: str) -> Iterator[None]:
         yield
 
 
-def answered(text: str, agent: Agent, ledger: Path, *, mode: str = "top-up") -> Run:
-    task = Task(id="one", input="Design it", graders=GRADERS)
-    plan = plan_trials({"base": agent}, [task], graders=standard())
+def answered(texts: list[str], agent: Agent, ledger: Path, *, mode: str = "top-up") -> Run:
+    tasks = [Task(id=str(number), input=f"Design {number}", graders=SPECS) for number in range(len(texts))]
+    plan = plan_trials({"base": agent}, tasks, graders=standard())
     return run_trials(plan, ledger=ledger, mode=mode, progress=False)  # type: ignore[arg-type]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=TEXTS, variables=ENVIRONMENTS)
-@example(text="Use `password`, not postgres.", variables={"DB_PASSWORD": "password"})
-@example(text='f"postgresql+asyncpg://{user}:{password}@{host}"', variables={"SORT_KEY": "tenant_id"})
-@example(text=f"The key is {SECRETS[3]}.", variables={"MY_TOKEN": SECRETS[3]})
+def test_all_graders_are_put_to_it() -> None:
+    assert {spec.name for spec in SPECS} | OTHERS == standard().keys()
+    assert AT_ONCE * EXAMPLES >= 200
+
+
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(TEXTS, min_size=AT_ONCE, max_size=AT_ONCE), variables=ENVIRONMENTS)
+@example(texts=["Use `password`, not postgres."], variables={"DB_PASSWORD": "password"})
+@example(texts=['f"postgresql+asyncpg://{user}:{password}@{host}"'], variables={"SORT_KEY": "tenant_id"})
+@example(texts=[f"The key is {SECRETS[3]}."], variables={"MY_TOKEN": SECRETS[3]})
 def test_a_reply_scores_the_same_whatever_the_environment_holds(
-    agent: Agent, answering: MessagesServer, text: str, variables: dict[str, str]
+    agent: Agent, answering: MessagesServer, texts: list[str], variables: dict[str, str]
 ) -> None:
-    text = text.replace("\x00", "") or "none"
-    answering.pieces = [text]
+    texts = [text.replace("\x00", "") or "none" for text in texts]
+    answering.pieces_for = lambda body: [texts[int(body["messages"][-1]["content"].split()[-1])]]
     with TemporaryDirectory() as folder:
         ledger = Path(folder) / "ledger.sqlite"
         with environment(answering, **variables):
-            within = answered(text, agent, ledger)
-            replayed = answered(text, agent, ledger, mode="replay")
+            within = answered(texts, agent, ledger)
+            replayed = answered(texts, agent, ledger, mode="replay")
         with environment(answering):
-            without = answered(text, agent, Path(folder) / "other.sqlite")
-            carried = answered(text, agent, ledger, mode="replay")
+            without = answered(texts, agent, Path(folder) / "other.sqlite")
+            carried = answered(texts, agent, ledger, mode="replay")
 
-    (trial,) = without.trials
-    assert trial.reply is not None and trial.reply.text == text
+    assert [trial.reply.text for trial in without.trials if trial.reply] == texts
     for run in (within, replayed, carried, regrade(within, standard())):
-        assert run.trials[0].reply is not None
-        assert run.trials[0].reply.text == text
-        assert run.trials[0].scores == trial.scores
+        assert [trial.reply.text for trial in run.trials if trial.reply] == texts
+        assert [trial.scores for trial in run.trials] == [trial.scores for trial in without.trials]
+
+
+@settings(max_examples=300)
+@given(text=TEXTS, variables=ENVIRONMENTS)
+def test_every_grader_gives_the_same_score_in_every_environment(text: str, variables: dict[str, str]) -> None:
+    task = Task(id="one", input="Design it", graders=SPECS)
+    trial = Trial(
+        variant="base",
+        task_id="one",
+        repeat=0,
+        request=Request(model="m", system="", messages=(), max_tokens=1),
+        endpoint=STAND_IN,
+        reply=Reply(text=text, stop_reason="end_turn"),
+    )
+    with patch.dict(os.environ, variables):
+        within = grade_trial(trial, task, graders_by_task([task], standard())["one"])
+
+    assert within.scores == grade_trial(trial, task, WITHOUT).scores
+    assert bool(within.scores) is bool(text.strip())
+
+
+WITHOUT = graders_by_task([Task(id="one", input="x", graders=SPECS)], standard())["one"]

@@ -17,6 +17,7 @@ from tests.messages_server import MessagesServer
 from tests.test_secrets_in_replies import SETTINGS, SHAPES, keys_of, ordinary_replies
 from workbench.definition.agent import Agent
 from workbench.grading.catalogue import standard
+from workbench.grading.recorded import load_run as load_graded
 from workbench.runs.plan import Plan, plan_trials
 from workbench.runs.runner import run_trials
 from workbench.trial.record import export_record, load_run
@@ -81,7 +82,7 @@ def of_a_result(run: Run) -> list[object]:
     ]
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(said_and_set())
 def test_grading_with_and_without_an_environment_gives_equal_scores(
     agent: Agent, server: MessagesServer, case: tuple[str, dict[str, str]]
@@ -105,7 +106,7 @@ def test_grading_with_and_without_an_environment_gives_equal_scores(
         assert of_a_result(run) == of_a_result(with_it)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(said_and_set())
 def test_record_keeps_the_scores_of_what_was_said_wherever_it_is_written_and_read(
     agent: Agent, server: MessagesServer, case: tuple[str, dict[str, str]]
@@ -118,9 +119,14 @@ def test_record_keeps_the_scores_of_what_was_said_wherever_it_is_written_and_rea
             written_with = load_run(export_record(run, Path(folder, "with")))
         with environment(set_here):
             read_with = load_run(export_record(run, Path(folder, "without")))
+            graded_with = [load_graded(Path(folder, name)) for name in ("with", "without")]
+        graded_without = [load_graded(Path(folder, name)) for name in ("with", "without")]
 
     # Values alone: what a grader says of a reply may quote it, and a record is for others.
     assert values_of(written_with) == values_of(read_with) == values_of(run)
+    for again in (*graded_with, *graded_without):
+        assert values_of(again) == values_of(run)
+        assert not any("what it gives counts" in remark for remark in again.remarks), "nobody edited a score"
 
 
 def values_of(run: Run) -> list[tuple[str, dict[str, float | None]]]:

@@ -15,8 +15,7 @@ from workbench.comparison.scores import scores_by_variant
 from workbench.definition.agent import Agent
 from workbench.errors import PlanError
 from workbench.ledger.budget.reservation import Budget
-from workbench.runs import estimate
-from workbench.runs.estimate import estimate_plan
+from workbench.runs.estimate import MOST_GRADED, estimate_plan
 from workbench.runs.plan import Plan, plan_trials
 from workbench.runs.runner import run_trials
 from workbench.statistics.power import ASSUMED, detectable_effect
@@ -98,7 +97,6 @@ def test_place_that_does_not_count_gets_an_approximation_that_says_so(
 
 
 def test_place_that_counts_some_prompts_says_how_many(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimate, "COUNTS_AT_ONCE", 1)
     seen: list[int] = []
 
     def first_only(body: dict[str, Any]) -> tuple[int, str]:
@@ -215,7 +213,7 @@ def test_stand_in_is_asked_nothing_and_costs_nothing(agent: Agent) -> None:
 
     assert (found.usd, found.most_usd, found.minutes) == (0.0, 0.0, 0.0)
     assert "OFFLINE STAND-IN" in repr(found)
-    assert "nothing: no model answers" in repr(found)
+    assert "0, for no model answers" in repr(found)
 
 
 def test_names_of_variants_stay_text(agent: Agent) -> None:
@@ -284,15 +282,13 @@ def test_one_variant_in_the_ledger_is_enough_for_a_guess(agent: Agent) -> None:
     assert "12 graded replies in the ledger: one variant's scores on 6 tasks" in repr(found)
 
 
-def test_no_more_replies_are_graded_than_an_estimate_has_time_for(
-    agent: Agent, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run_trials(graded_plan(agent), progress=False)
-    monkeypatch.setattr(estimate, "MOST_GRADED", 16)
-    found = estimate_plan(graded_plan(agent))
+def test_no_more_replies_are_graded_than_an_estimate_has_time_for(agent: Agent) -> None:
+    plan = graded_plan(agent, repeats=MOST_GRADED // 12 + 1)
+    assert len(run_trials(plan, progress=False).trials) > MOST_GRADED
+    found = estimate_plan(plan)
 
     assert found.power is not None
-    assert found.power.variances.replies == 16
+    assert found.power.variances.replies == MOST_GRADED
 
 
 @pytest.mark.usefixtures("nobody")

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
 
-import workbench
+from tests.one_line_more import walk_with
 from workbench.definition.agent import Agent
 from workbench.definition.fields import FIELD_OF_KEY, FIELDS, FORM, GROUPS, KEYS, Field, key_of
-
-SOURCE = Path(workbench.__file__).parent
 
 ONE_LINE = '    mood_at_work: str | None = _declared("choice", _RUNS, "as it comes", values=("calm", "brisk"))\n'
 
@@ -56,26 +49,13 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a workbench does that has one line more in its table of fields."""
-    folder = tmp_path_factory.mktemp("one-field-more")
-    leave_out = shutil.ignore_patterns("node_modules", "__pycache__")
-    shutil.copytree(SOURCE, folder / "src" / "workbench", ignore=leave_out)
-    table = folder / "src" / "workbench" / "definition" / "fields.py"
-    text = table.read_text(encoding="utf-8")
-    last = "    initial_prompt: str | None = _declared("
-    assert text.count(last) == 1
-    table.write_text(text.replace(last, ONE_LINE + last), encoding="utf-8")
-    (folder / "pyproject.toml").touch()
-    done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(folder / 'src')!r})\n{WALK}"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+    return walk_with(
+        ONE_LINE,
+        WALK,
+        file="definition/fields.py",
+        before="    initial_prompt: str | None = _declared(",
+        folder=tmp_path_factory.mktemp("one-field-more"),
     )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
 
 
 def test_a_field_more_is_one_line_and_is_read(walked: dict[str, Any]) -> None:

@@ -2,107 +2,47 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import frontmatter
 import pytest
+import yaml
 
 from workbench.definition.files import load_agent
 from workbench.grading.catalogue import standard
+from workbench.grading.checking import check_tasks
+from workbench.grading.fences import prose
+from workbench.judging.rubric_lint import lint_rubric
 from workbench.model.offline.behaviour import BEHAVIOURS, TOPICS
-from workbench.trial.task import Task, load_tasks
-from workbench.trial.trial import Reply
+from workbench.trial.graded import graders_by_task
+from workbench.trial.rubric import load_rubric
+from workbench.trial.task import GraderSpec, Task, load_tasks
+from workbench.trial.trial import Grader, Reply, Score
 
 AGENTS = Path(__file__).parent.parent / "agents"
 AGENT = AGENTS / "senior-python-architect.md"
 TASKS = AGENTS / "senior-python-architect.tasks.yaml"
-GOOD_REPLIES = Path(__file__).parent / "fixtures" / "good_replies"
-"""Written by hand, one for a task, named by its id."""
-
-PROMISES = {
-    "who it is": "senior architect, Python, decide, pragmatic, clean, documented, easy to change",
-    "experience": "years, large systems, production",
-    "patterns": "object-oriented, functional, DDD, CQRS",
-    "asyncio": "asyncio",
-    "frameworks": "FastAPI, Django, DRF, Flask, Starlette, ASGI",
-    "REST": "REST style, APIs",
-    "GraphQL": "GraphQL, Graphene, Ariadne, Strawberry",
-    "databases": "modelling, query tuning, migrations",
-    "ORMs": "SQLAlchemy, Django, Tortoise",
-    "authentication": "authentication, authorization, JWT, OAuth 2.1, device flow",
-    "hardening": "hardening",
-    "distributed systems": "distributed, microservices, Celery, RQ, brokers, gRPC",
-    "profiling": "profiler",
-    "caching": "Redis, Memcached, scales",
-    "observability": "structured logs, OpenTelemetry, traces, Prometheus, metrics",
-    "test tools": "pytest, hypothesis, integration, end-to-end, containers",
-    "docstrings say why": "docstring, why",
-    "type hints": "strict type hints, PEP 484, PEP 561",
-    "principles": "SOLID, Clean Architecture, hexagonal, ports, adapters",
-    "secure by default": "default, OWASP Top 10, layers, secrets",
-    "fails gracefully": "errors, layer, gracefully, HTTP response",
-    "measure first": "performance, measured, optimized",
-    "tests as documentation": "test, shows how, breaks later",
-    "step 1": "1. requirements, probe, edge cases, two ways",
-    "step 2": "2. architecture, component, sequence, data-flow, diagram",
-    "step 3": "3. patterns, proven, data structures, scale, latency",
-    "step 4": "4. implementation, validate, exceptions, taxonomy, atomic",
-    "step 5": "5. models, pydantic, attrs, services, reused",
-    "step 6": "6. comments, intricate, business invariant",
-    "step 7": "7. speed, critical paths, benchmark, gained",
-    "step 8": "8. test plan, unit, service, integration, contract",
-    "modern Python": "modern Python, 3.12",
-    "separation of concerns": "separation of concerns, API, domain, infrastructure",
-    "production-ready": "ready for production, failures are caught",
-    "configuration": "settings, configuration",
-    "watched": "logs, traces, metrics, operator",
-    "docstring format": "docstrings, format, CLAUDE.md",
-    "trade-offs": "trade-offs",
-    "maintenance": "maintenance",
-    "flags security risks": "flag security risks, outset",
-    "flags concerns": "architectural concerns, early",
-    "asks": "clarifying questions, leave something open",
-    "concise": "be concise",
-    "exact": "technically exact",
-    "robust": "robustness",
-    "justifies": "concrete reason, architectural choice",
-    "challenges": "challenge assumptions",
-    "alternatives": "alternative",
-}
-"""What the agent promises; the words of a promise all stand on one line of the persona."""
-
-GRADED_BY = {
-    "docstring format": {"docstring-format"},
-    "type hints": {"typed"},
-    "modern Python": {"modern"},
-    "step 2": {"diagram"},
-    "step 1": {"edge-cases"},
-    "step 4": {"taxonomy", "atomic"},
-    "step 5": {"exact-models"},
-    "step 8": {"test-plan", "levels"},
-    "measure first": {"measures-first"},
-    "fails gracefully": {"fails-gracefully", "degrades", "http-errors"},
-    "separation of concerns": {"layout", "port"},
-    "configuration": {"typed-settings"},
-    "watched": {"observability"},
-    "secure by default": {"layers", "secret-store"},
-    "authentication": {"tokens", "device-flow"},
-    "GraphQL": {"library"},
-    "caching": {"cache", "stampede"},
-    "trade-offs": {"trade-offs"},
-    "maintenance": {"maintenance"},
-    "flags security risks": {"flags-risks"},
-    "flags concerns": {"concerns"},
-    "asks": {"asks"},
-    "concise": {"concise"},
-    "challenges": {"challenges"},
-    "alternatives": {"alternatives"},
-}
-"""Promises that can be judged from one reply, and the labels of the graders that judge them."""
+PROMISES: dict[str, dict[str, Any]] = yaml.safe_load(
+    (AGENTS.parent / "docs" / "first_agent.yaml").read_text(encoding="utf-8")
+)
+"""What the agent promises, with what holds a reply to it; the words of a promise all stand on one line of the persona."""
+STUFFED: dict[str, str] = yaml.safe_load(
+    (Path(__file__).parent / "fixtures" / "stuffed_replies.yaml").read_text(encoding="utf-8")
+)
+"""By task id, every word that its graders look for, in whole sentences that say nothing."""
+FEWEST = 12
+"""Replies of each kind."""
+MOST_OF_SHUFFLED = 0.03
+TRIVIAL = "\n\n```python\ndef f(x: int) -> int:\n    return x\n```\n\n```mermaid\nx\n```\n\nDo you?\n"
 
 
 @cache
@@ -110,10 +50,53 @@ def tasks() -> dict[str, Task]:
     return {task.id: task for task in load_tasks(TASKS)}
 
 
-def scores(task: Task, text: str) -> dict[str, float]:
-    graders = standard()
-    found = {spec.promise: graders[spec.name](**spec.options)(task, Reply(text=text)) for spec in task.graders}
-    return {promise: score.value for promise, score in found.items() if score.value is not None}
+@cache
+def graders() -> dict[str, dict[str, Grader]]:
+    return graders_by_task(tasks().values(), standard())
+
+
+def scores(task: Task, text: str) -> dict[str, float | None]:
+    """By promise; `None` where the grader declines."""
+    found = {promise: grader(task, Reply(text=text)) for promise, grader in graders()[task.id].items()}
+    return {promise: score.value if isinstance(score, Score) else float(score) for promise, score in found.items()}
+
+
+@cache
+def good(task_id: str) -> str:
+    return next(reply.text for reply in tasks()[task_id].replies if reply.is_good)
+
+
+def replies_of(kind: str) -> list[tuple[str, str]]:
+    if kind == "stuffed":
+        return list(STUFFED.items())
+    return [(task.id, reply.text) for task in tasks().values() for reply in task.replies if reply.name == kind]
+
+
+def as_high(replies: Iterable[tuple[str, str]]) -> tuple[list[str], int]:
+    """The promises for which a reply scores as high as the good one, and how many were asked."""
+    found, asked = [], 0
+    for task_id, text in replies:
+        best = scores(tasks()[task_id], good(task_id))
+        for promise, value in scores(tasks()[task_id], text).items():
+            asked += 1
+            if value is not None and value >= (best[promise] or 0):
+                found.append(f"{task_id}: {promise}")
+    return found, asked
+
+
+def terms(options: Any) -> Iterator[str]:
+    """The words that a grader looks for, those of its parts too."""
+    if isinstance(options, Mapping):
+        for name, value in options.items():
+            if name in ("any", "all"):
+                yield from value
+            elif name == "graders":
+                for part in value:
+                    yield from terms(next(iter(part.values())) if isinstance(part, Mapping) else None)
+
+
+def words_looked_for(task: Task) -> list[str]:
+    return list(dict.fromkeys(str(term) for spec in task.graders for term in terms(spec.options)))
 
 
 def lines_with(wanted: str) -> list[str]:
@@ -159,11 +142,11 @@ def test_workbench_reads_the_agent_as_everybody_does() -> None:
 
 @pytest.mark.parametrize("promise", PROMISES)
 def test_agent_makes_the_promise_once(promise: str) -> None:
-    assert len(lines_with(PROMISES[promise])) == 1
+    assert len(lines_with(PROMISES[promise]["says"])) == 1
 
 
 def test_almost_every_promise_has_a_line_of_its_own() -> None:
-    taken = Counter(line for wanted in PROMISES.values() for line in lines_with(wanted))
+    taken = Counter(line for told in PROMISES.values() for line in lines_with(told["says"]))
 
     assert len([line for line, promises in taken.items() if promises > 1]) == 1
 
@@ -207,19 +190,38 @@ def test_there_are_tasks_for_every_side_of_the_agent() -> None:
 
 
 def test_every_task_has_graders_that_exist_and_take_their_options() -> None:
-    graders = standard()
-
-    for task in tasks().values():
-        made = [graders[spec.name](**spec.options) for spec in task.graders]
-        assert len(made) >= 3, task.id
+    assert all(len(made) >= 3 for made in graders().values())
 
 
-@pytest.mark.parametrize("promise", GRADED_BY)
-def test_promise_is_graded_somewhere(promise: str) -> None:
+@pytest.mark.parametrize("promise", PROMISES)
+def test_promise_has_a_grader_or_a_criterion(promise: str) -> None:
     graded = {spec.promise for task in tasks().values() for spec in task.graders}
+    told = PROMISES[promise]
 
-    assert promise in PROMISES
-    assert GRADED_BY[promise] <= graded
+    assert told.get("graders") or told.get("criterion")
+    assert set(told.get("graders", ())) <= graded
+
+
+def test_what_no_program_can_tell_is_asked_of_a_judge_in_the_rubric_that_comes_along() -> None:
+    rubric = load_rubric(AGENTS / "senior-python-architect.rubric.yaml")
+
+    asked = [told["criterion"] for told in PROMISES.values() if "criterion" in told]
+    assert sorted(criterion.asks for criterion in rubric.criteria) == sorted(asked)
+    assert len(rubric.good) >= 2 and len(rubric.bad) >= 3
+    assert lint_rubric(rubric) == ()
+
+
+def test_forty_eight_promises_are_held_and_all_but_one_by_a_program() -> None:
+    assert len(PROMISES) == 48
+    assert [promise for promise, told in PROMISES.items() if not told.get("graders")] == ["experience"]
+
+
+def test_every_promise_of_a_task_holds_one_of_the_agent() -> None:
+    held = {label for told in PROMISES.values() for label in told.get("graders", ())}
+    of_the_task_alone = {"parses", "shows-code", "named-as-asked", "security", "token-expiry", "no-passwords-in-logs"}
+    of_the_task_alone |= {"rotates-first", "stores-tokens", "channels", "sunset"}
+
+    assert {spec.promise for task in tasks().values() for spec in task.graders} - held == of_the_task_alone
 
 
 def test_task_texts_are_not_known_to_the_stand_in() -> None:
@@ -232,15 +234,186 @@ def test_task_texts_are_not_known_to_the_stand_in() -> None:
 POOR = "Sure! That is a great idea. Just use the newest framework and everything will be fine."
 
 
-@pytest.mark.parametrize("path", sorted(GOOD_REPLIES.glob("*.md")), ids=lambda path: path.stem)
-def test_good_answer_gets_full_marks(path: Path) -> None:
-    found = scores(tasks()[path.stem], path.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("task_id", sorted(tasks()))
+def test_good_answer_gets_full_marks(task_id: str) -> None:
+    found = scores(tasks()[task_id], good(task_id))
 
-    assert {promise: value for promise, value in found.items() if value < 1} == {}
+    assert {promise: value for promise, value in found.items() if value != 1} == {}
 
 
 @pytest.mark.parametrize("task_id", sorted(tasks()))
 def test_poor_answer_gets_few_marks(task_id: str) -> None:
-    found = scores(tasks()[task_id], POOR)
+    found = [value for value in scores(tasks()[task_id], POOR).values() if value is not None]
 
-    assert sum(found.values()) / len(found) <= 0.34
+    assert sum(found) / len(found) <= 0.34
+
+
+def test_graders_say_of_all_known_replies_what_people_say() -> None:
+    found = check_tasks(TASKS)
+
+    assert [str(fault) for fault in found.faults] == []
+    assert found.replies >= 25 * 5
+
+
+@pytest.mark.parametrize("kind", ["good 1", "flawed", "salad", "denial", "fluent", "refused", "empty", "stuffed"])
+def test_there_are_enough_replies_of_each_kind(kind: str) -> None:
+    fewest = len(tasks()) if kind in ("good 1", "flawed", "salad") else FEWEST
+
+    assert len(replies_of(kind)) >= fewest
+
+
+@pytest.mark.parametrize("kind", ["salad", "refused", "empty"])
+def test_no_promise_of_a_reply_without_an_answer_scores_as_high_as_the_good_one(kind: str) -> None:
+    assert as_high(replies_of(kind))[0] == []
+
+
+@pytest.mark.parametrize("kind", ["list", "lines", "headings", "denials", "code", "questions", "pairs"])
+def test_no_promise_of_a_salad_made_by_a_program_scores_as_high_as_the_good_one(kind: str) -> None:
+    def salad(words: list[str]) -> str:
+        made = {
+            "list": ", ".join(words) + ".",
+            "lines": "\n".join(f"- {word}" for word in words),
+            "headings": "\n\n".join(f"## {word}" for word in words),
+            "denials": " ".join(f"No {one}, no {two}." for one, two in itertools.pairwise(words)),
+            "questions": " ".join(f"Do you {word}?" for word in words),
+            "pairs": " ".join(f"We use {one} and {two}." for one, two in itertools.pairwise(words)),
+            "code": "```python\n" + "\n".join(re.sub(r"\W+", "_", word) for word in words) + "\n```",
+        }
+        return made[kind] + TRIVIAL
+
+    assert as_high((task.id, salad(words_looked_for(task))) for task in tasks().values())[0] == []
+
+
+FRAMES = (
+    "The {a} is there for the {b}.",
+    "We use {a} and {b}.",
+    "Our {a} makes the {b} better for you.",
+    "With {a} you can handle the {b} well.",
+    "It is good to have {a} for the {b}.",
+    "{a} should be part of the {b} here.",
+    "In this case {a} helps with {b} a lot.",
+    "You will want {a} because of {b}.",
+    "For {b} there is {a} in the system.",
+    "A team that has {a} can also have {b}.",
+    "This gives us {a} when {b} is used.",
+    "Then {a} goes together with {b} as well.",
+    "I would take {a} before {b} in most cases.",
+    "Here {a} matters as much as {b} does.",
+    "They need {a} so that {b} works.",
+    "If there is {a} then {b} follows from it.",
+    "Each {a} has its own {b} in the design.",
+    "What {a} does for {b} is clear to all.",
+    "Both {a} and {b} are in the plan.",
+    "From {a} we get to {b} in the end.",
+)
+"""Sentences that say nothing of any two things, each of another form."""
+
+
+def filled_in(frames: tuple[str, ...], *, seed: int | None = None, item: str = "") -> list[tuple[str, str]]:
+    """By task, a sentence for each pair of words that its graders look for: the frames in turn, or drawn."""
+    dice = random.Random(seed)
+
+    def reply(task: Task) -> str:
+        told = []
+        for number, (one, two) in enumerate(itertools.pairwise(words_looked_for(task))):
+            frame = frames[number % len(frames)] if seed is None else dice.choice(frames)
+            told.append(f"{item}{frame.format(a=one, b=two)}")
+        return ("\n" if item else " ").join(told) + TRIVIAL
+
+    return [(task.id, reply(task)) for task in tasks().values()]
+
+
+@pytest.mark.parametrize("item", ["", "- "])
+@pytest.mark.parametrize("frame", FRAMES)
+def test_no_promise_of_a_frame_that_is_filled_in_scores_as_high_as_the_good_one(frame: str, item: str) -> None:
+    assert as_high(filled_in((frame,), item=item))[0] == []
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 6, 8])
+def test_no_promise_of_several_frames_in_turn_scores_as_high_as_the_good_one(count: int) -> None:
+    assert as_high(filled_in(FRAMES[:count]))[0] == []
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 6, 8, 12, 20])
+def test_no_promise_of_frames_drawn_by_lot_scores_as_high_as_the_good_one(count: int) -> None:
+    assert as_high(filled_in(FRAMES[:count], seed=count))[0] == []
+
+
+def test_no_promise_of_as_many_frames_as_sentences_scores_as_high_as_the_good_one() -> None:
+    drawn = [filled_in(FRAMES, seed=seed) for seed in (1, 2, 3)]
+
+    assert as_high([*filled_in(FRAMES), *(reply for replies in drawn for reply in replies)])[0] == []
+
+
+TOLD = (
+    "Nobody should forget {a} when {b} comes up.",
+    "Thanks to {a} our {b} stays quiet at night.",
+    "{a} sits right next to {b} on the shelf.",
+    "Years of experience show that {a} and {b} are friends.",
+    "Customers love {a} more than {b}.",
+    "Please remember to bring {a} along with {b}.",
+    "Every serious product relies on {a} and {b}.",
+    "Behind {a} there hides a {b} somewhere.",
+    "My colleagues often discuss {a} over {b}.",
+    "Modern companies invest in {a} because {b} pays off.",
+    "It would be a pity to lose {a} to {b}.",
+    "Some prefer {a} while others enjoy {b}.",
+    "Success begins with {a} and finishes with {b}.",
+    "Let us celebrate {a} and its {b}.",
+    "Whoever understands {a} understands {b} too.",
+    "A journey from {a} toward {b} takes patience.",
+    "In our office {a} matters as much as {b} with sugar.",
+    "Experts agree that {a} complements {b} nicely.",
+    "The story of {a} is also the story of {b}.",
+    "Imagine {a} without fear and {b} without tears.",
+)
+"""Frames that say something of their own, and nothing to the point."""
+
+
+def test_frames_that_say_something_of_their_own_are_what_words_cannot_tell() -> None:
+    """The share that docs/reference/first-agent.md tells of."""
+    found, asked = as_high([*filled_in(TOLD), *filled_in(TOLD, seed=1), *filled_in((*FRAMES, *TOLD), seed=5)])
+
+    assert 0 < len(found) / asked <= 0.16
+
+
+def test_few_promises_of_shuffled_words_score_as_high_as_the_good_reply() -> None:
+    def shuffled(task: Task, seed: int) -> str:
+        dice = random.Random(seed)
+        words = [*prose(good(task.id)).split(), *words_looked_for(task)]
+        dice.shuffle(words)
+        told = []
+        while words:
+            length = dice.randint(6, 16)
+            told.append(" ".join(word.strip(".?!*#-:") for word in words[:length]))
+            words = words[length:]
+        return ". ".join(told) + TRIVIAL
+
+    found, asked = as_high((task.id, shuffled(task, seed)) for seed in range(3) for task in tasks().values())
+
+    assert len(found) / asked <= MOST_OF_SHUFFLED
+
+
+def test_no_promise_of_denials_in_whole_sentences_scores_as_high_as_the_good_one() -> None:
+    assert as_high(replies_of("denial"))[0] == []
+
+
+def test_what_words_alone_cannot_tell_is_known() -> None:
+    """The shares that docs/reference/first-agent.md tells of."""
+    fluent, of_fluent = as_high(replies_of("fluent"))
+    stuffed, of_stuffed = as_high(replies_of("stuffed"))
+
+    assert 0.1 <= len(fluent) / of_fluent <= 0.2
+    assert len(stuffed) / of_stuffed > 0.5
+
+
+def test_a_grader_that_passes_salad_is_found() -> None:
+    task = next(iter(tasks().values()))
+    lax = replace(
+        task, graders=(GraderSpec(name="mentions", promise="roles", options={"any": ["roles"], "anywhere": True}),)
+    )
+    [grader] = graders_by_task([lax], standard())[task.id].values()
+
+    score = grader(lax, Reply(text=dict(replies_of("salad"))[task.id]))
+
+    assert isinstance(score, Score) and score.value == 1

@@ -6,12 +6,14 @@ A value itself may have as many fields as it needs: they are named where it is m
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import workbench
+from workbench.markup import counted
 
 SOURCE = Path(workbench.__file__).parent
 MOST = 6
@@ -22,6 +24,10 @@ MAY_TAKE_MORE = {
     "answer_reply": "typed in a cell, each option by its name",
     "run_notebook": "typed in a cell, each option by its name",
     "run_command": "click calls it with its options",
+    "ci_command": "click calls it with its options",
+    "judge_command": "click calls it with its options",
+    "certify_command": "click calls it with its options",
+    "gate_command": "click calls it with its options",
 }
 """By function, why it takes more than six things."""
 
@@ -76,3 +82,13 @@ def test_self_is_none_of_the_six(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("class C:\n    def f(self, a, b, c, d, e, f): ...", encoding="utf-8")
 
     assert taking_too_many(tmp_path) == {}
+
+
+def test_the_plural_of_a_count_is_made_in_one_place() -> None:
+    """`markup.counted`; else a sentence says "1 tasks" wherever somebody forgot."""
+    made = re.compile(r"""(""|'') if [^{}]{1,60}== 1 else ["']s["']""")
+    found = [str(path.relative_to(SOURCE)) for path in sorted(SOURCE.rglob("*.py")) if made.search(path.read_text())]
+
+    assert found == []
+    assert (counted(1, "task"), counted(12_000, "task")) == ("1 task", "12,000 tasks")
+    assert (counted(1, "reply", "replies"), counted(0, "reply", "replies")) == ("1 reply", "0 replies")

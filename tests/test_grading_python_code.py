@@ -51,6 +51,24 @@ def test_code_of_later_pythons_parses_on_every_python() -> None:
     assert value("type_hints", code) == 1
 
 
+MATCHES = "x: int = 3\nmatch x:\n    case 3:\n        pass"
+NAMES_A_TYPE = "type Row = list[int]"
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "before", "since"),
+    [
+        ("python_parses", MATCHES, "3.9", "3.10"),
+        ("python_parses", NAMES_A_TYPE, "3.11", "3.12"),
+        ("ruff", MATCHES, "3.9", "3.10"),
+        ("ruff", NAMES_A_TYPE, "3.11", "3.12"),
+        ("mypy", NAMES_A_TYPE, "3.11", "3.12"),  # it takes no version as old as 3.9
+    ],
+)
+def test_what_a_later_python_added_is_none_for_an_earlier_one(name: str, code: str, before: str, since: str) -> None:
+    assert (value(name, code, version=before), value(name, code, version=since)) == (0, 1)
+
+
 @pytest.mark.parametrize("name", [name for name in OPTIONS if name != "python_parses"])
 def test_blocks_that_do_not_parse_are_left_out_and_mentioned(name: str) -> None:
     code = "def f(a: int) -> int:\n    'doc'\n    return a"
@@ -179,6 +197,62 @@ def test_code_without_annotations_is_neither_modern_nor_old() -> None:
 
 def test_warnings_about_the_code_are_neither_shown_nor_errors() -> None:
     assert value("python_parses", "x = '\\d' is 1") == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "tests"),
+    [
+        ("def add(a, b):\n    return a + b\n\ndef test_adds_two():\n    assert add(1, 2) == 3", 1),
+        ("class OrderBook:\n    pass\n\ndef test_order_book_is_empty():\n    assert not rows()", 1),
+        (
+            "from shop import total\n\nclass TotalTests(TestCase):\n    def test_it(self):\n        self.assertEqual(total([]), 0)",
+            1,
+        ),
+        ("def e():\n    pass\n\ndef test_everything():\n    assert 1 + 1 == 2", 0),
+        ("class A(unittest.TestCase):\n    def test_add(self):\n        self.assertEqual(1 + 1, 2)", 0),
+        (
+            "class Adds:\n    def set_up(self):\n        self.x = 1\n\n    def test_set_up(self):\n        assert self.x == 1",
+            0,
+        ),
+        ("def test_one():\n    assert test_two() == 1\n\ndef test_two():\n    return 1", 0),
+    ],
+)
+def test_a_test_names_what_the_reply_has_and_not_itself_or_a_letter(code: str, tests: int) -> None:
+    assert value("has_tests", code) == tests
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'sql = "SELECT *"\nsql += " FROM t WHERE a = " + x\ncur.execute(sql)',
+        'query = "SELECT a FROM t WHERE id = "\ncur.execute(query + uid)',
+        'QUERY: str = "SELECT a FROM t WHERE id = %s"\ncur.execute(QUERY % uid)',
+        'query = "SELECT a FROM t WHERE id = {}"\ncur.execute(query.format(uid))',
+        'self.q = "DELETE FROM t"\ncur.execute(f"{self.q} WHERE id = {uid}")',
+        'cur.execute(" ".join(["SELECT a FROM t WHERE id =", uid]))',
+        'cur.execute("SELECT a FROM t WHERE id = :id".replace(":id", uid))',
+        'cur.execute(Template("SELECT a FROM $t").substitute(t=table))',
+        'print(cur.execute(f"SELECT a FROM {table}"))',
+    ],
+)
+def test_sql_is_put_together_in_many_ways(code: str) -> None:
+    assert value("safe_sql", code) == 0
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'query = "SELECT a FROM t WHERE id = %s"\ncur.execute(query, (uid,))',
+        'query = "SELECT a FROM t"\nquery += " LIMIT 10"\ncur.execute(query + " OFFSET 5")',
+        'logger.info(f"Select {x} from the list")\ncur.execute("DELETE FROM t")',
+        'print(f"Delete from {cart}: {item}")\ncur.execute("DELETE FROM t")',
+        'action = "update"\nlabel = f"{action} by {user}"\ncur.execute("DELETE FROM t")',
+        'if not rows:\n    raise ValueError(f"Update the {name} set first")\ncur.execute("DELETE FROM t")',
+        'cur.execute(sql.SQL("SELECT a FROM {}").format(sql.Identifier(table)), ("DELETE FROM t",))',
+    ],
+)
+def test_sql_with_its_values_apart_and_words_for_people_are_safe(code: str) -> None:
+    assert value("safe_sql", code) == 1
 
 
 def test_code_is_never_executed() -> None:

@@ -22,10 +22,14 @@ def value(name: str, text: str, **options: object) -> float | None:
 
 
 def test_the_catalogue_names_every_grader() -> None:
-    of_text = {"mentions", "omits", "matches", "word_count", "asks_question", "has_diagram", "has_code", "has_section"}
-    of_python = {"python_parses", "type_hints", "docstrings", "avoids", "modern_python"}
+    of_text = {"mentions", "omits", "contains", "equals", "matches", "word_count", "has_sentences", "readability"}
+    of_text |= {"language", "code_share", "asks_question"}
+    of_form = {"has_diagram", "has_code", "has_section", "headings", "has_table", "has_list", "is_json", "has_files"}
+    of_python = {"python_parses", "type_hints", "docstrings", "avoids", "modern_python", "defines", "uses", "has_tests"}
+    of_python |= {"safe_sql", "no_secrets", "ruff", "mypy"}
+    others = {"latency", "tokens", "cost", "all_of", "any_of", "at_least"}
 
-    assert set(standard()) == of_text | of_python
+    assert set(standard()) == of_text | of_form | of_python | others
 
 
 def test_the_catalogue_is_the_callers_own() -> None:
@@ -37,8 +41,8 @@ def test_the_catalogue_is_the_callers_own() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("mentions", {"anyy": ["a"]}, "mentions has no option anyy; its options: any, all"),
-        ("has_diagram", {"of": "x"}, "has_diagram has no option of; it takes no options"),
+        ("mentions", {"anyy": ["a"]}, "mentions has no option anyy; did you mean any? its options: any, all"),
+        ("modern_python", {"of": "x"}, "modern_python has no option of; it takes no options"),
         ("omits", {}, "omits needs the option any; its options: any"),
         ("mentions", {"any": "OAuth"}, "`any` takes a list of texts, found 'OAuth'"),
         ("mentions", {"any": [1]}, "`any` takes a list of texts"),
@@ -87,18 +91,18 @@ def test_an_option_of_a_wrong_value_says_what_was_found(name: str, options: dict
 
 
 def test_mentions_finds_whole_words_in_any_case() -> None:
-    assert value("mentions", "We use oauth 2.1.", any=["OAuth", "JWT"]) == 1
-    assert value("mentions", "We use OAuthlib.", any=["OAuth", "JWT"]) == 0
-    assert value("mentions", "C++ (really)", any=["c++"]) == 1
+    assert value("mentions", "We use oauth 2.1 for this.", any=["OAuth", "JWT"]) == 1
+    assert value("mentions", "We use OAuthlib for this.", any=["OAuth", "JWT"]) == 0
+    assert value("mentions", "It is written in C++ (really).", any=["c++"]) == 1
 
 
 def test_mentions_reads_through_line_breaks_and_typographic_hyphens() -> None:
-    assert value("mentions", "the rate\nlimit", any=["rate limit"]) == 1
-    assert value("mentions", "the trade‑offs", any=["trade-offs"]) == 1
+    assert value("mentions", "This is what the rate\nlimit does.", any=["rate limit"]) == 1
+    assert value("mentions", "These are the trade‑offs.", any=["trade-offs"]) == 1
 
 
 def test_mentions_all_is_a_share_and_names_what_is_missing() -> None:
-    score = grade("mentions", "Redis and Celery", all=["redis", "celery", "kafka", "rq"])
+    score = grade("mentions", "This needs Redis and Celery.", all=["redis", "celery", "kafka", "rq"])
 
     assert score == Score(value=0.5, explanation="mentions 2 of 4; missing: `kafka` and `rq`")
 
@@ -164,6 +168,8 @@ def test_a_question_put_to_the_reader_counts(text: str) -> None:
         'The user may ask "can you do that?"',
         "See https://x.example/?q=you for more.",
         "Call `ask(you?)` then.",
+        "Do you?",
+        "Do you? Would you? Or not you?",
         "",
     ],
 )
@@ -172,13 +178,13 @@ def test_what_is_no_question_to_the_reader_does_not_count(text: str) -> None:
 
 
 def test_too_few_questions_count_by_their_share() -> None:
-    score = grade("asks_question", "1. Which cloud?\n2. How many users?", at_least=4)
+    score = grade("asks_question", "1. Which cloud is it?\n2. How many users?", at_least=4)
 
-    assert score == Score(value=0.5, explanation='2 questions of 4 wanted; the first: "Which cloud?"')
+    assert score == Score(value=0.5, explanation='2 questions of 4 wanted; the first: "Which cloud is it?"')
 
 
 def test_rhetorical_questions_count_where_any_question_does() -> None:
-    assert value("asks_question", "Why Postgres? Because it is boring.", of_user=False) == 1
+    assert value("asks_question", "Why take Postgres? Because it is boring.", of_user=False) == 1
 
 
 # Blocks, diagrams, sections
@@ -238,6 +244,9 @@ def test_a_drawing_is_a_diagram(text: str) -> None:
     [
         "The client calls A -> B -> C.",
         "```mermaid\n```",
+        "```mermaid\nx\n```",
+        "```mermaid\ngraph TD\n```",
+        "```plantuml\n@startuml\n@enduml\n```",
         "```\ndef f(a: int) -> int: ...\ndef g(b: int) -> int:\n    return b\n```",
         "```\nsrc/\n├── api/    ← routes\n└── domain/ ← rules\n```",
         "```\n+----+----+\n| id | n  |\n+----+----+\n```",
@@ -303,12 +312,23 @@ def test_no_reply_makes_a_grader_raise_or_leave_the_scale(text: str) -> None:
     options: dict[str, dict[str, object]] = {
         "mentions": {"all": ["a b", "?"]},
         "omits": {"any": ["a b"]},
-        "matches": {"pattern": "x$"},
         "word_count": {"at_least": 5, "at_most": 50},
         "asks_question": {"at_least": 3},
         "has_diagram": {},
         "has_code": {},
         "has_section": {"any": ["x y"]},
+        "matches": {"pattern": "a b", "where": "sentences"},
+        "has_sentences": {"at_least": 2},
+        "code_share": {"at_most": 0.5},
+        "headings": {"all": ["a"]},
+        "has_table": {"columns": ["a"]},
+        "has_list": {},
+        "has_files": {"all": ["a.py"]},
+        "is_json": {},
+        "defines": {},
+        "uses": {"any": ["a"]},
+        "has_tests": {},
+        "no_secrets": {},
     }
 
     for name, given in options.items():

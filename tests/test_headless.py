@@ -29,6 +29,7 @@ from workbench.headless.notebook_files import load_notebook
 from workbench.headless.one_writer import LOCK_FILE, only_writer
 from workbench.headless.page import html_page
 from workbench.headless.parameters import check_parameters, declared_parameters, parameters_from_text
+from workbench.headless.published import names_of_folders, published
 from workbench.headless.stopping import stop_notebook_in
 from workbench.secrets import is_key_like, looks_secret, without_secrets
 
@@ -541,3 +542,13 @@ def test_folder_that_cannot_be_written_is_a_message(tmp_path: Path) -> None:
 
     with pytest.raises(FileError, match="cannot be written"):
         run_notebook(QUICK, out=tmp_path / "file", progress=False)
+
+
+def test_a_kept_notebook_says_in_words_where_paths_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    output = nbformat.v4.new_output("stream", text=str(FileError("is missing", path="no.md")))
+    document = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("load()", outputs=[output])])
+
+    kept = published(document, {}, names_of_folders(tmp_path, tmp_path))
+
+    assert kept.cells[0].outputs[0].text == "no.md: is missing (paths start at the folder of the project)"

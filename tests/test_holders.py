@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from workbench.ledger import holders
 from workbench.ledger.holders import Moment, is_over, lasting, moment, this_process
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="namespaces of processes are Linux's")
@@ -76,16 +75,12 @@ def test_unknown_number_of_another_namespace_or_of_an_older_workbench_is_alive(
     assert is_over(row_of(connection, seconds=-1, process=row["process"], namespace=namespace), moment(connection))
 
 
-def test_process_that_proc_hides_is_alive(
-    connection: sa.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_process_that_proc_hides_is_alive(connection: sa.Connection, tmp_path: Path) -> None:
     row = row_of(connection, process=1, started=7)
     (tmp_path / "self").symlink_to(str(os.getpid()))  # as under hidepid: nothing there but ourselves
-    monkeypatch.setattr(holders, "_PROCESSES", tmp_path)
-    monkeypatch.setattr(holders, "_namespace", lambda: row["namespace"])
 
-    assert not is_over(row, moment(connection))
-    assert is_over({**row, "process": ended_process()}, moment(connection))
+    assert not is_over(row, moment(connection), processes=tmp_path)
+    assert is_over({**row, "process": ended_process()}, moment(connection), processes=tmp_path)
 
 
 @LINUX
@@ -99,6 +94,23 @@ def test_wall_clock_that_jumps_ends_no_row_of_a_file(
     assert not is_over(row, later)
     assert is_over({**row, "clock": "of another machine"}, later)
     assert is_over(row, Moment(wall=now.wall, clock=now.clock, milliseconds=now.milliseconds + 61_000))
+
+
+def test_where_starts_of_the_machine_are_not_told_apart_a_clock_that_is_set_ends_no_row(
+    connection: sa.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    row, now = row_of(connection), moment(connection)
+
+    def is_over_at(seconds: float, *, wall: timedelta = timedelta()) -> bool:
+        then = Moment(wall=now.wall + wall, clock=now.clock, milliseconds=now.milliseconds + round(1000 * seconds))
+        return is_over(row, then)
+
+    assert row["clock"] == now.clock and len(row["clock"]) <= 16
+    assert not is_over_at(1, wall=timedelta(minutes=2))
+    assert not is_over_at(1, wall=-timedelta(minutes=2))
+    assert is_over_at(61)
+    assert is_over_at(-3_000_000, wall=timedelta(hours=2)), "the machine was started again since"
 
 
 def test_row_of_an_older_workbench_goes_by_its_wall_clock(connection: sa.Connection) -> None:

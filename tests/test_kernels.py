@@ -98,7 +98,8 @@ class Page:
         if kind == "comm_open":
             self._state[content["comm_id"]] = content["data"]["state"]
         elif kind == "comm_msg" and content["data"]["method"] == "update":
-            self._state[content["comm_id"]] |= content["data"]["state"]
+            # Panels of the pages before live on in the kernel, and go on saying what a Run would do.
+            self._state.get(content["comm_id"], {}).update(content["data"]["state"])
         elif kind == "comm_msg" and content["data"]["method"] == "custom":
             self.heard.append((content["comm_id"], content["data"]["content"]))
         elif kind == "status" and content["execution_state"] == "idle":
@@ -216,7 +217,7 @@ def test_cells_run_and_keys_arrive_while_replies_stream(page: Page) -> None:
 def test_replies_stream_while_a_cell_waits_for_them(page: Page) -> None:
     set_pace(page, 200)
     cell = page.run_cell(
-        "panel.run('Which queue should I take?', ['disk']); texts = [t.reply.text for t in panel.wait()]"
+        "panel.run('Which queue should I take?', ['disk'], mode='fresh'); texts = [t.reply.text for t in panel.wait()]"
     )
     page.wait_for_cell(cell)
 

@@ -6,18 +6,17 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, tzinfo
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
-from tests.postgres_server import postgres_server
+from tests.postgres_server import InPostgreSQL
 from tests.test_ledger import execute, query
 from workbench.ledger import holders, leases
 from workbench.ledger.leases import LeaseLost, Leases
 from workbench.ledger.open_batches import close_batch_items, drop_batch, intend_batch
+from workbench.ledger.sharing import USUAL, Sharing
 from workbench.ledger.store import Ledger, open_ledger
 
 KEYS = [f"{number:064x}" for number in range(20)]
@@ -65,16 +64,15 @@ class LeaseRules:
         asyncio.run(run())
 
     def test_run_that_lost_its_lease_is_told_before_it_sends(
-        self, ledger: Ledger, elsewhere: Ledger, monkeypatch: pytest.MonkeyPatch
+        self, ledger: Ledger, elsewhere: Ledger, address: str
     ) -> None:
         async def run() -> None:
             ours, theirs = Leases(ledger), Leases(elsewhere)
-            monkeypatch.setattr(leases, "LASTS", timedelta(seconds=-1))  # it slept: its time is over
             await ours.take(KEYS)
-            monkeypatch.undo()
+            execute(address, "update askers set until = '2000-01-01T00:00:00+00:00', clock_until = 0")  # it slept
             assert (await theirs.take(KEYS[:5])).leased == set()
             await ours.confirm()  # it does not know yet: surely nobody could take it so soon
-            seconds_pass(ours, leases.SURE_SECONDS + 1)
+            seconds_pass(ours, USUAL.sure_seconds + 1)
             with pytest.raises(LeaseLost):
                 await ours.confirm()
             with pytest.raises(LeaseLost):
@@ -91,19 +89,15 @@ class LeaseRules:
             execute(address, "update askers set until = '2000-01-01T00:00:00+00:00', clock_until = 0")
             await ours.confirm()
             assert query(address, "select until from askers where until > '2001'") == []
-            seconds_pass(ours, leases.SURE_SECONDS + 1)
+            seconds_pass(ours, USUAL.sure_seconds + 1)
             await ours.confirm()
             assert len(query(address, "select until from askers where until > '2001'")) == 1
 
         asyncio.run(run())
 
-    def test_renewal_in_the_background_finds_out_as_well(
-        self, ledger: Ledger, address: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(leases, "RENEWED_EVERY_SECONDS", 0.01)
-
+    def test_renewal_in_the_background_finds_out_as_well(self, ledger: Ledger, address: str) -> None:
         async def run() -> None:
-            ours = Leases(ledger)
+            ours = Leases(ledger, Sharing(renewed_every_seconds=0.01))
             await ours.take(KEYS)
             async with ours.kept():
                 await asyncio.to_thread(execute, address, "delete from askers")
@@ -164,23 +158,5 @@ class TestSQLite(LeaseRules):
         return f"sqlite:///{tmp_path / 'l.sqlite'}"
 
 
-_numbers = count()
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    pytest.importorskip("psycopg", reason="the driver is not installed (pip install 'agent-workbench[postgres]')")
-    with postgres_server() as address:
-        yield address
-
-
-class TestPostgreSQL(LeaseRules):
-    @pytest.fixture
-    def address(self, postgres: str) -> str:
-        """The address of a new, empty database."""
-        name = f"leases_{next(_numbers)}"
-        engine = sa.create_engine(postgres, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(sa.text(f"create database {name}"))
-        engine.dispose()
-        return postgres.replace("/postgres?", f"/{name}?")
+class TestPostgreSQL(InPostgreSQL, LeaseRules):
+    pass

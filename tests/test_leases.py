@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -25,15 +23,16 @@ import pytest
 import sqlalchemy as sa
 
 from tests.batch_server import serve_batches
+from tests.benchmarks.kills import UNSHARE, why_not_unshared
 from tests.messages_server import MessagesServer
-from tests.postgres_server import postgres_server
+from tests.postgres_server import new_database, postgres_server
 from workbench.definition.agent import Agent, parse_agent
 from workbench.errors import PlanError
-from workbench.ledger import leases
 from workbench.ledger.holders import this_process
 from workbench.ledger.leases import Elsewhere, Leases
 from workbench.ledger.open_batches import intend_batch
 from workbench.ledger.schema import askers, budget_holds, claims
+from workbench.ledger.sharing import Sharing
 from workbench.ledger.store import open_ledger
 from workbench.model.retrying import BATCHES, Retry
 from workbench.runs import missing, runner
@@ -41,14 +40,9 @@ from workbench.runs.plan import Plan, plan_trials
 from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, Reply, Run
 
-run_trials = partial(runner.run_trials, retry=Retry(first_seconds=0.001))
+LOOKS_OFTEN = Sharing(first_look_seconds=0.02, longest_look_seconds=0.1)
+run_trials = partial(runner.run_trials, retry=Retry(first_seconds=0.001), sharing=LOOKS_OFTEN)
 ELSEWHERE = "another machine"
-
-
-@pytest.fixture(autouse=True)
-def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(missing, "FIRST_LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(missing, "LONGEST_LOOK_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -127,12 +121,15 @@ def test_what_two_runs_need_is_asked_for_once(agent: Agent, server: MessagesServ
 
 SCRIPT = """
 import sys
+from datetime import timedelta
 import workbench as wb
+from workbench.ledger.sharing import Sharing
 from workbench.trial.task import Task
 
 agent = wb.parse_agent("---\\nname: a\\ndescription: b\\n---\\nYou ask.\\n")
 tasks = [Task(id=str(n), input=f"task {n}") for n in range(12)]
-run = wb.run_trials(wb.plan_trials({"base": agent}, tasks), concurrency=3, progress=False)
+plan = wb.plan_trials({"base": agent}, tasks)
+run = wb.run_trials(plan, concurrency=3, progress=False, sharing=Sharing())
 print("answered", sum(trial.outcome == "answered" for trial in run.trials), flush=True)
 """
 
@@ -156,13 +153,13 @@ def test_two_processes_ask_for_the_same_once(server: MessagesServer) -> None:
 def test_what_a_run_leaves_behind_is_asked_for_by_the_one_that_waits(
     how: signal.Signals, server: MessagesServer, has_looked: threading.Event
 ) -> None:
-    server.seconds_a_piece = 0.1
+    server.seconds_a_piece = 3.0  # so long that the first is at work when the second looks, on a busy machine too
     first = start_script(server)
     assert server.answered.wait(60)
     plan = plan_of(parse_agent("---\nname: a\ndescription: b\n---\nYou ask.\n"), range(12))
     with ThreadPoolExecutor() as threads:
         second = threads.submit(run_trials, plan)
-        assert has_looked.wait(30)
+        assert has_looked.wait(60)
         first.send_signal(how)
         first.communicate(timeout=60)
         server.seconds_a_piece = 0
@@ -280,17 +277,14 @@ def test_batch_waits_for_what_is_being_streamed(agent: Agent, monkeypatch: pytes
         assert sum(server.asked().values()) == 2
 
 
-def test_leases_are_renewed_while_a_run_asks(
-    agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leases, "RENEWED_EVERY_SECONDS", 0.02)
+def test_leases_are_renewed_while_a_run_asks(agent: Agent, server: MessagesServer) -> None:
     server.seconds_a_piece = 0.3
 
     def until() -> Any:
         return in_ledger(lambda connection: connection.scalar(sa.select(askers.c.until)))
 
     with ThreadPoolExecutor() as threads:
-        run = threads.submit(run_trials, plan_of(agent, range(2)))
+        run = threads.submit(run_trials, plan_of(agent, range(2)), sharing=Sharing(renewed_every_seconds=0.02))
         wait_until(lambda: until() is not None)
         began = until()
         wait_until(lambda: until() is None or until() > began)
@@ -310,32 +304,21 @@ def in_both_databases(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     """The address of the ledger of this process and of those that it starts."""
     address = f"sqlite:///{tmp_path / 'l.sqlite'}"
     if request.param == "PostgreSQL":
-        server = request.getfixturevalue("postgres")
-        name = f"leases_{uuid.uuid4().hex}"
-        engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(sa.text(f"create database {name}"))
-        engine.dispose()
-        address = server.replace("/postgres?", f"/{name}?")
+        address = new_database(request.getfixturevalue("postgres"))
     monkeypatch.setenv("WORKBENCH_LEDGER", address)
     return address
 
 
-IN_A_SECOND = """
-from datetime import timedelta
-from workbench.ledger import leases
-
-leases.LASTS, leases.SURE_SECONDS, leases.RENEWED_EVERY_SECONDS = timedelta(seconds=1), 0.6, 0.2
-"""
+A_SECOND = "timedelta(seconds=1), sure_seconds=0.6, renewed_every_seconds=0.2"
+IN_A_SECOND = SCRIPT.replace("Sharing()", f"Sharing(lasts={A_SECOND})")
 
 
 @pytest.mark.usefixtures("in_both_databases")
 def test_process_that_slept_past_its_lease_asks_for_nothing_that_another_took_over(
-    server: MessagesServer, monkeypatch: pytest.MonkeyPatch
+    server: MessagesServer,
 ) -> None:
-    monkeypatch.setattr(leases, "LASTS", timedelta(seconds=1))
     server.seconds_a_piece = 0.3
-    asleep = start_script(server, IN_A_SECOND + SCRIPT)
+    asleep = start_script(server, IN_A_SECOND)
     assert server.answered.wait(60)
     time.sleep(0.2)  # what follows the first reply is on its way too: nothing is between the look and the request
     asleep.send_signal(signal.SIGSTOP)
@@ -354,13 +337,10 @@ def test_process_that_slept_past_its_lease_asks_for_nothing_that_another_took_ov
     assert sum(asked.values()) <= 12 + 3, "only what it had in flight is asked for again"
 
 
-UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc", *([] if os.geteuid() == 0 else ["--map-root-user"])]
-
-
 @pytest.mark.usefixtures("in_both_databases")
 def test_two_namespaces_of_processes_ask_for_the_same_once(server: MessagesServer) -> None:
-    if shutil.which("unshare") is None or subprocess.run([*UNSHARE, "true"], check=False).returncode:
-        pytest.skip("unshare may not make a namespace of processes here")
+    if why_not := why_not_unshared():
+        pytest.skip(why_not)
     server.seconds_a_piece = 0.2  # so long that both are at work at the same time
     first = start_script(server, SCRIPT, within=UNSHARE)
     assert server.answered.wait(60)

@@ -23,8 +23,9 @@ from tests.postgres_server import PostgresServer, mortal_postgres_server
 from tests.test_ledger import REPLY, execute, query, trial_of, write
 from workbench.definition.agent import Agent
 from workbench.errors import LedgerError
-from workbench.ledger import patience, schema
+from workbench.ledger import schema
 from workbench.ledger.file import read_replies
+from workbench.ledger.patience import Waits
 from workbench.ledger.store import Ledger, open_ledger
 from workbench.ledger.trouble import trouble_of
 from workbench.runs.plan import plan_trials
@@ -47,11 +48,7 @@ def break_commits(ledger: Ledger, broken: BaseException, *, when: str, times: in
     dialect.do_commit = commit
 
 
-@pytest.fixture
-def in_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits long, and says so at once."""
-    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 1.0)
-    monkeypatch.setattr(patience, "SAID_AFTER_SECONDS", 0.1)
+IN_A_MOMENT = Waits(seconds=1.0, said_after_seconds=0.1)
 
 
 def unsaved(folder: Path) -> list[Path]:
@@ -61,11 +58,8 @@ def unsaved(folder: Path) -> list[Path]:
 class LockRules:
     """What holds while another program holds a lock; a subclass says how it is held."""
 
-    def test_lock_is_said_and_waited_for(
-        self, agent: Agent, address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        monkeypatch.setattr(patience, "SAID_AFTER_SECONDS", 0.1)
-        with open_ledger(address) as ledger:
+    def test_lock_is_said_and_waited_for(self, agent: Agent, address: str, capsys: pytest.CaptureFixture[str]) -> None:
+        with open_ledger(address, waits=Waits(said_after_seconds=0.1)) as ledger:
             unlock = self.lock(address)
             timer = threading.Timer(2, unlock)
             timer.start()
@@ -79,11 +73,10 @@ class LockRules:
         assert "holds a lock on" in said
         assert "An interrupt ends the wait." in said
 
-    @pytest.mark.usefixtures("in_a_moment")
     def test_past_its_patience_what_came_back_is_kept_and_taken_in_by_the_next(
         self, agent: Agent, address: str, kept_in: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        with open_ledger(address) as ledger:
+        with open_ledger(address, waits=IN_A_MOMENT) as ledger:
             unlock = self.lock(address)
             with pytest.raises(LedgerError, match="for 1 seconds: .*holds a lock on.*the next run takes it in"):
                 write(ledger, agent, trial_of(agent))
@@ -254,10 +247,8 @@ class TestPostgreSQL(LockRules):
             assert ledger.change(lambda _: len(calls)) == 2
             assert ledger.count() == 1
 
-    def test_process_that_falls_asleep_in_a_transaction_holds_nobody_up(
-        self, agent: Agent, address: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(schema, "SECONDS_ASLEEP_IN_A_TRANSACTION", 1)
+    def test_process_that_falls_asleep_in_a_transaction_holds_nobody_up(self, agent: Agent, address: str) -> None:
+        waits = Waits(asleep_seconds=1)
         asleep, calls = threading.Event(), []
 
         def sleep_in_it(connection: sa.Connection) -> None:
@@ -267,7 +258,11 @@ class TestPostgreSQL(LockRules):
                 asleep.set()
                 time.sleep(4)
 
-        with open_ledger(address) as ledger, open_ledger(address) as other, ThreadPoolExecutor() as threads:
+        with (
+            open_ledger(address, waits=waits) as ledger,
+            open_ledger(address) as other,
+            ThreadPoolExecutor() as threads,
+        ):
             sleeping = threads.submit(asyncio.run, ledger.transact(sleep_in_it))
             assert asleep.wait(30)
             began = time.monotonic()
@@ -314,10 +309,10 @@ def test_damaged_file_and_what_is_no_database_are_said(tmp_path: Path) -> None:
         open_ledger(tmp_path / "l.sqlite")
 
 
-@pytest.mark.usefixtures("in_a_moment")
 def test_ledger_with_an_odd_name_finds_what_is_kept_beside_it(agent: Agent, tmp_path: Path) -> None:
     path = tmp_path / "a[1]*?{name}.sqlite"
-    with open_ledger(path) as ledger, closing(sqlite3.connect(path, isolation_level=None)) as holder:
+    ours = open_ledger(path, waits=IN_A_MOMENT)
+    with ours as ledger, closing(sqlite3.connect(path, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         with pytest.raises(LedgerError):
             write(ledger, agent, trial_of(agent))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import stat
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,13 @@ from workbench.definition.agent import Agent
 from workbench.errors import LedgerError
 from workbench.headless.batch import run_batch
 from workbench.headless.batch_plan import load_batch
+from workbench.ledger.columns import read_attempts
 from workbench.ledger.file import FOUND_COLUMNS, read_replies
+from workbench.ledger.paid import find_paid
 from workbench.ledger.schema import SCHEMA_VERSION
-from workbench.ledger.store import check_ledger, open_ledger
+from workbench.ledger.store import Ledger, check_ledger, open_ledger
+from workbench.ledger.versions import find_replies, find_versions
+from workbench.project.tried import tried_versions
 from workbench.runs.plan import plan_trials
 from workbench.runs.runner import run_trials
 from workbench.trial.task import Task
@@ -74,6 +79,105 @@ def test_three_bits_of_a_text_on_disk_are_seen(agent: Agent, server: MessagesSer
         run_trials(plan, ledger=path)
     with pytest.raises(LedgerError, match="row 1 of the table attempts is damaged"):
         run_trials(plan, ledger=path, mode="replay")
+
+
+READERS: dict[str, Callable[[Path, Agent], object]] = {
+    "find_replies": lambda path, agent: _opened(path, lambda ledger: find_replies(ledger, [agent.digest])),
+    "read_attempts": lambda path, _: read_attempts(path),
+}
+
+
+def _opened(path: Path, read: Callable[[Ledger], object]) -> object:
+    with open_ledger(path) as ledger:
+        return read(ledger)
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("column", ["text", "output_tokens", "stop_reason", "at"])
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_every_reader_of_texts_holds_a_row_to_its_checksum(
+    agent: Agent, path: Path, address: str, reader: str, column: str, is_whole: bool
+) -> None:
+    odd = trial_of(agent) if is_whole else trial_of(agent).replace(failure=Failure(type="broken_stream", message="cut"))
+    with open_ledger(path) as ledger:
+        write(ledger, agent, trial_of(agent, 1), odd)
+    READERS[reader](path, agent)
+    [(value,)] = query(address, f"select {column} from attempts where id = 2")
+    execute(address, f"update attempts set {column} = :other where id = 2", other=other_than(value))
+
+    with pytest.raises(LedgerError, match="row 2 of the table attempts is damaged .its checksum is another"):
+        READERS[reader](path, agent)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_reply_that_turned_into_a_failure_is_seen(agent: Agent, path: Path, address: str, reader: str) -> None:
+    with open_ledger(path) as ledger:
+        write(ledger, agent, trial_of(agent))
+    execute(address, "update attempts set whole = 0")
+
+    with pytest.raises(LedgerError, match="row 1 of the table attempts is damaged .its checksum is another"):
+        READERS[reader](path, agent)
+
+
+def test_version_is_not_graded_by_a_reply_that_it_never_gave(
+    agent: Agent, path: Path, address: str, tmp_path: Path
+) -> None:
+    (tmp_path / "x.md").write_bytes(agent.to_bytes())
+    with open_ledger(path) as ledger:
+        write(ledger, agent, trial_of(agent), trial_of(agent, 1))
+    execute(address, "update attempts set text = text || '.' where id = 2")
+
+    with pytest.raises(LedgerError, match="row 2 of the table attempts is damaged"):
+        tried_versions(tmp_path / "x.md", ledger=path, records=())
+
+
+def test_text_of_a_version_that_is_not_what_its_hash_says_is_seen(agent: Agent, path: Path, address: str) -> None:
+    names = {agent.name or ""}
+    with open_ledger(path) as ledger:
+        write(ledger, agent, trial_of(agent))
+        assert [one.sha256 for one in find_versions(ledger, names)] == [agent.digest]
+    execute(address, "update texts set body = cast(body || ' ' as blob) where sha256 = :one", one=agent.digest)
+
+    with (
+        open_ledger(path) as ledger,
+        pytest.raises(LedgerError, match=f"row of the table texts is damaged .*WHERE sha256 = '{agent.digest}'"),
+    ):
+        find_versions(ledger, names)
+
+
+@pytest.mark.parametrize("request_of_it", ["{", "[]", ""])
+def test_request_that_is_no_json_is_named_when_replies_are_looked_for(
+    agent: Agent, path: Path, address: str, request_of_it: str
+) -> None:
+    with open_ledger(path) as ledger:
+        write(ledger, agent, trial_of(agent), trial_of(agent, 1))
+    execute(address, "update attempts set request = :other where id = 2", other=request_of_it)
+
+    with open_ledger(path) as ledger, pytest.raises(LedgerError, match=r"row 2 of .*\(request is no JSON\)"):
+        find_replies(ledger, [agent.digest])
+
+
+@pytest.mark.parametrize(
+    ("column", "read"),
+    [
+        ("text", READERS["find_replies"]),
+        ("request", READERS["find_replies"]),
+        ("failure_message", READERS["read_attempts"]),
+        ("variant", lambda path, _: read_attempts(path, texts=False)),
+        ("variant", lambda path, agent: _opened(path, lambda ledger: find_versions(ledger, {agent.name or ""}))),
+        ("at", lambda path, agent: _opened(path, lambda ledger: find_versions(ledger, {agent.name or ""}))),
+        ("model", lambda path, agent: find_paid(path, [trial_of(agent, repeat).key for repeat in range(5)])),
+    ],
+)
+def test_every_reader_names_the_row_with_bytes_that_are_no_text(
+    agent: Agent, path: Path, address: str, column: str, read: Callable[[Path, Agent], object]
+) -> None:
+    with open_ledger(path) as ledger:
+        write(ledger, agent, *(trial_of(agent, repeat) for repeat in range(5)))
+    execute(address, f"update attempts set {column} = cast(x'ff41' as text) where id = 4")
+
+    with pytest.raises(LedgerError, match="row 4 of the table attempts is damaged.*bytes that are no text"):
+        read(path, agent)
 
 
 def test_attempt_that_broke_off_never_turns_into_an_answer(agent: Agent, path: Path, address: str) -> None:

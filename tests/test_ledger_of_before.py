@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,28 @@ def test_trials_of_a_plan_keep_their_keys_over_repeats_and_twins(keys: dict[str,
     found = {url: [trial.key for trial in plan_of().as_before().trials(endpoint_at(url))] for url in keys["plan"]}
 
     assert found == keys["plan"]
+
+
+def test_trials_of_a_plan_of_today_keep_their_keys(keys: dict[str, Any]) -> None:
+    """They are others than before where the effort that Claude Code sends is sent now."""
+    found = {url: [trial.key for trial in plan_of().trials(endpoint_at(url))] for url in keys["plan"]}
+
+    assert found == keys["plan of today"]
+
+
+def test_rows_of_a_run_are_those_of_before(tmp_path: Path) -> None:
+    run_trials(plan_of().as_before(), ledger=tmp_path / "new.sqlite", live=False, progress=False)
+    before, now = (stand_in_rows(path) for path in (LEDGER, tmp_path / "new.sqlite"))
+
+    assert len(now) == 6 * 2 * 2
+    assert now <= before
+
+
+def stand_in_rows(ledger: Path) -> set[tuple[Any, ...]]:
+    """What a row says of what was asked, without what is measured."""
+    columns = "key, variant, task_id, repeat, place, agent_sha256, system_sha256, request, whole, draw"
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as connection:
+        return set(connection.execute(f"select {columns} from attempts where place = '{OFFLINE_BASE_URL}'"))
 
 
 @pytest.mark.parametrize(

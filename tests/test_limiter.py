@@ -5,7 +5,7 @@ import re
 import time
 from datetime import UTC, datetime, timedelta
 
-from workbench.model.limiter import FIRST_LIMIT, LONGEST_PAUSE_SECONDS, Limiter
+from workbench.model.limiter import FIRST_AT_ONCE, LONGEST_PAUSE_SECONDS, Limiter
 from workbench.model.rate_limits import RateLimit, rate_limits
 
 
@@ -16,9 +16,9 @@ def headers(**values: str) -> dict[str, str]:
 def test_limit_doubles_with_each_round_until_the_user_s_most() -> None:
     limiter = Limiter(most=100)
 
-    for _ in range(FIRST_LIMIT):
+    for _ in range(FIRST_AT_ONCE):
         limiter.answered()
-    assert limiter.limit == 2 * FIRST_LIMIT
+    assert limiter.limit == 2 * FIRST_AT_ONCE
     for _ in range(200):
         limiter.answered()
 

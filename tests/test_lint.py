@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 import workbench.definition
 from tests.test_document import headers
@@ -14,7 +14,7 @@ from workbench.definition.files import load_agent
 from workbench.definition.lines import lines_of
 from workbench.definition.lint import check_agent, rules
 
-GOOD = "---\nname: code-reviewer\ndescription: Reviews code.\ntools: Read, Grep\nmodel: sonnet\ncolor: blue\n---\nBe.\n"
+GOOD = "---\nname: code-reviewer\ndescription: Use it when code changed.\ntools: Read, Grep\nmodel: sonnet\ncolor: blue\n---\nBe.\n"
 
 
 def found(text: str) -> list[tuple[str, str]]:
@@ -58,6 +58,8 @@ def test_good_file_has_no_problems() -> None:
         ("model: claude-opus-4-0", "remapped-model", "warning"),
         ("tools: Read, TaskCreate", "main-thread-tool", "note"),
         ("disallowedTools: Read", "tool-in-both", "warning"),
+        ("tools: Task\ndisallowedTools: Agent", "nothing-left", "error"),
+        ("tools: Read, KillShell(x)", "scope-limits-nothing", "note"),
         ("model: mythos", "not-an-alias", "warning"),
         ("model: default", "not-an-alias", "warning"),
         ("model: claude-sonnet-4-20250514", "retired-model", "error"),
@@ -97,7 +99,7 @@ def test_each_rule_finds_its_case(line: str, rule: str, severity: str) -> None:
         ("\ufeff" + GOOD, "byte-order-mark"),
         ("\n" + GOOD, "blank-before-header"),
         (GOOD.replace("\n", "\r"), "lone-carriage-return"),
-        (GOOD.replace("Reviews code.", "Use it: now").replace("\n", "\r\n"), "crlf-and-colon"),
+        (GOOD.replace("Use it when code changed.", "Use it: now").replace("\n", "\r\n"), "crlf-and-colon"),
         (GOOD.replace("---\nBe.", "Be."), "unclosed-header"),
         (GOOD.replace("---\nBe.", "----\nBe."), "odd-fence"),
         (GOOD.replace("---\nBe.", "...\nBe."), "odd-fence"),
@@ -109,8 +111,8 @@ def test_each_rule_finds_its_case(line: str, rule: str, severity: str) -> None:
         ("Just text.\n", "no-header"),
         ("```\n" + GOOD + "```\n", "no-header"),
         ("---\nname: a\ndescription: Use: it # so\n  more\ncolor: a: b\n---\n", "not-yaml"),
-        (GOOD.replace("Reviews code.", "Use it. Examples: so\nuser: hi"), "truncated"),
-        (GOOD.replace("Reviews code.", "@team").replace("color: blue", "model: opus # best"), "read-differently"),
+        (GOOD.replace("Use it when code changed.", "Use it. Examples: so\nuser: hi"), "truncated"),
+        (GOOD.replace("Use it when code changed.", "@team").replace("color: blue", "model: opus # best"), "read-differently"),
     ],
 )  # fmt: skip
 def test_each_odd_file_is_told(text: str, rule: str) -> None:
@@ -143,13 +145,12 @@ def test_unsaved_edits_are_checked() -> None:
 
 
 def test_text_that_claude_code_cannot_be_shown_is_told_and_not_changed() -> None:
-    agent = parse_agent(GOOD).replace(description="Looks in C:\\new for files")
+    agent = parse_agent(GOOD).replace(description="Use it when C:\\new has files")
 
     assert [problem.rule for problem in check_agent(agent)] == ["backslash-n"]
-    assert parse_agent(agent.to_bytes()).description == "Looks in C:\\new for files"
+    assert parse_agent(agent.to_bytes()).description == "Use it when C:\\new has files"
 
 
-@settings(deadline=None)
 @given(headers)
 def test_any_header_can_be_checked(text: str) -> None:
     problems = check_agent(parse_agent(text))

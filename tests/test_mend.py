@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from workbench.definition.agent import Agent, parse_agent
+from workbench.definition.claude_code import read_as_claude_code
+from workbench.definition.facts import facts
 from workbench.definition.fields import FIELDS, key_of
 from workbench.definition.header import Problem
 from workbench.definition.lint import check_agent
-from workbench.definition.mend import mend_agent, mendable
+from workbench.definition.mend import find_mend, may_change, mend_agent, mendable
 
 BODY = "\nYou read code.\n"
 
@@ -27,15 +29,13 @@ def problem_of(agent: Agent, rule: str) -> Problem:
 @pytest.mark.parametrize(
     ("rule", "header", "line"),
     [
-        ("repaired", "description: Use it: now", 'description: "Use it: now"'),
+        ("repaired", "description: Use it: now", "description: |-"),
         ("color-case", "description: d\ncolor: Blue", "color: blue"),
-        ("tool-case", "description: d\ntools: read, Grep", "tools: Read, Grep"),
         ("gone-tool", "description: d\ntools: [Read, MultiEdit]", "tools: [Read]"),
         ("main-thread-tool", "description: d\ntools: Read, AskUserQuestion", "tools: Read"),
         ("max-turns", 'description: d\nmaxTurns: "20"', "maxTurns: 20"),
         ("background", "description: d\nbackground: yes", "background: true"),
         ("not-text", "description: 7", 'description: "7"'),
-        ("misspelt-key", "description: d\nallowed-tools: Read", "tools: Read"),
         ("hash-comment", "description: Use C # or F", 'description: "Use C # or F"'),
         ("cut-at-dashes", "description: a --- b", 'description: "a \\x2d-- b"'),
     ],
@@ -90,6 +90,98 @@ def test_what_only_the_author_can_decide_has_no_mend(rule: str, header: str) -> 
     assert problem not in mendable(agent, [problem])
 
 
+@pytest.mark.parametrize(
+    ("rule", "header", "line", "said"),
+    [
+        (
+            "misspelt-key",
+            "description: d\nallowed-tools: Read, Grep",
+            "tools: Read, Grep",
+            "Claude Code then follows `tools`, which it ignores under the other name. "
+            "The agent's tools become: Read, Grep. Now they are: All tools.",
+        ),
+        (
+            "misspelt-key",
+            "description: d\npermission-mode: bypassPermissions",
+            "permissionMode: bypassPermissions",
+            "Claude Code then follows `permissionMode`, which it ignores under the other name.",
+        ),
+        (
+            "tool-case",
+            "description: d\ntools: read, Grep",
+            "tools: Read, Grep",
+            "The agent's tools become: Read, Grep. Now they are: read, Grep.",
+        ),
+        (
+            "tool-case",
+            "description: d\ndisallowedTools: bash, Grep",
+            "disallowedTools: Bash, Grep",
+            "The agent's tools become: All tools except Bash, Grep. Now they are: All tools except bash, Grep.",
+        ),
+    ],
+)
+def test_what_gives_an_agent_other_rights_is_no_safe_mend_and_says_what_it_does(
+    rule: str, header: str, line: str, said: str
+) -> None:
+    agent = agent_with(header)
+    problem = problem_of(agent, rule)
+    mend = find_mend(agent, problem)
+
+    assert mend is not None
+    assert mend_agent(agent, problem) is None
+    assert mend.changes == said
+    assert line in mend.agent.text.split("\n")
+    assert may_change(problem)
+
+
+def test_a_safe_mend_of_real_files_leaves_the_rights_as_claude_code_gives_them(corpus: Path) -> None:
+    known = {*facts()["tools"], "*"}
+    for path in sorted(corpus.rglob("*.md")):
+        agent = parse_agent(path.read_bytes())
+        before = read_as_claude_code(agent)
+        for problem in mendable(agent, check_agent(agent)):
+            mended = mend_agent(agent, problem)
+            if mended is None or not before.listed:
+                continue
+            after = read_as_claude_code(mended)
+            tools = [
+                {name.strip() for name in (shown or "").removeprefix("All tools except").split(",")}
+                for shown in (before.tools, after.tools)
+            ]
+            # A tool that is gone, or never reaches a subagent, gives nothing: it may go out of the list.
+            assert tools[0] & known == tools[1] & known, (path, problem)
+            assert ("All tools" in (before.tools or "")) == ("All tools" in (after.tools or "")), (path, problem)
+
+
+UNQUOTED = (
+    "description: Use this agent when: a plan is to be reviewed. Examples:\\n\\n<example>\\nContext: A plan.\\n"
+    'user: "I\'ve a plan, \\"large\\" one"\\nassistant: "Let me use it"\\n</example>'
+)
+
+
+@pytest.mark.parametrize("rule", ["repaired", "backslash-n"])
+@pytest.mark.parametrize("blank", ["", " "])
+def test_a_description_with_written_line_ends_is_mended_into_lines(rule: str, blank: str) -> None:
+    agent = agent_with(UNQUOTED.replace("Examples:\\n", f"Examples:{blank}\\n"))
+    before = read_as_claude_code(agent)
+    mended = mend_agent(agent, problem_of(agent, rule))
+
+    assert mended is not None
+    lines = f"description: |-\n  Use this agent when: a plan is to be reviewed. Examples:{blank}\n\n  <example>\n"
+    assert lines in mended.text
+    assert "\\n" not in mended.text
+    after = read_as_claude_code(mended)
+    assert (after.kind, after.description, after.tools) == ("strict", before.description, before.tools)
+    assert mended.description == before.description  # and every other reader reads the same now
+    assert {"repaired", "backslash-n"} & {problem.rule for problem in check_agent(mended)} == set()
+
+
+def test_a_backslash_and_n_in_a_path_is_not_made_a_line_end() -> None:
+    agent = agent_with('description: "Reads C:\\\\new\\\\notes"')
+
+    assert mend_agent(agent, problem_of(agent, "backslash-n")) is None
+
+
 def test_a_mend_of_an_edited_agent_keeps_the_edits() -> None:
     agent = agent_with("description: d\ncolor: Blue").replace(model="opus", prompt="Other.\n")
     mended = mend_agent(agent, problem_of(agent, "color-case"))
@@ -135,10 +227,10 @@ def test_a_mend_does_not_depend_on_the_words_of_a_problem(header: str) -> None:
     for problem in mendable(agent, check_agent(agent)):
         reworded = replace(problem, fix="Use `Bash`, or `model`.", message="Something `else` is wrong.")
 
-        mended = mend_agent(agent, problem)
+        mended = find_mend(agent, problem)
 
         assert mended is not None
-        assert mend_agent(agent, reworded) == mended
+        assert find_mend(agent, reworded) == mended
         assert mendable(agent, [reworded]) == (reworded,)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from workbench.errors import BatchFileError, BudgetError, FolderInUse, Parameter
 from workbench.headless import batch, local_workers
 from workbench.headless.batch import estimate_batch, run_batch
 from workbench.headless.batch_plan import BatchPlan, load_batch
+from workbench.headless.dask_workers import _look
 from workbench.headless.kernels.ready import DISABLED
 from workbench.headless.left_behind import Batch
 from workbench.headless.notebook import run_notebook
@@ -100,11 +102,12 @@ def test_grid_and_agents_make_one_job_each(project: Path) -> None:
     ]
 
 
-def test_agents_of_one_name_in_two_folders_are_two_jobs(project: Path) -> None:
+@pytest.mark.parametrize("agents", ["agents/**/*.md", "agents"])
+def test_agents_of_one_name_in_two_folders_are_two_jobs(project: Path, agents: str) -> None:
     for folder in ("ops", "web"):
         (project / "agents" / folder).mkdir()
         shutil.copy(project / "agents/one.md", project / "agents" / folder / "reviewer.md")
-    plan = _plan(project, {"notebook": "try.ipynb", "agents": "agents/**/*.md"})
+    plan = _plan(project, {"notebook": "try.ipynb", "agents": agents})
 
     assert [(job.name, job.parameters["agent"]) for job in plan.jobs] == [
         ("try-one", "agents/one.md"),
@@ -137,6 +140,104 @@ def test_agent_without_tasks_is_tried_on_no_others_and_is_named(project: Path, s
     }
 
 
+@pytest.fixture
+def committed(project: Path) -> Path:
+    """The project with a task for each of its agents, all in a commit."""
+    for name in ("one", "two"):
+        (project / "agents" / f"{name}.tasks.yaml").write_text("- {id: a, input: Do it.}\n")
+    git = ["git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+    for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "Begin"]):
+        subprocess.run([*git, *command], check=True)
+    return project
+
+
+@pytest.mark.usefixtures("no_workers")
+def test_agent_that_says_what_it_would_be_compared_with_is_left_out_by_name(committed: Path) -> None:
+    with (committed / "agents" / "two.md").open("a") as file:
+        file.write("Be brief.\n")
+    plan = _plan(committed, {"notebook": "compare", "agents": "agents", "parameters": {"live": False}})
+
+    said: list[str] = []
+    estimate = estimate_batch(plan, say=said.append)
+    assert said[0] == "nothing to compare, left out: one (says what HEAD says)"
+    assert estimate.left_out == ()
+
+    found = _run(plan)
+    assert [outcome.end for outcome in found.outcomes] == ["unchanged", "completed"]
+    assert found.is_complete
+    page = found.index.read_text()
+    assert "The agent says what HEAD says" in page
+    assert page.index("compare-two") < page.index("Unchanged: 1 notebook")
+
+    done = CliRunner().invoke(main, ["batch", PLANS, "--offline"])
+    assert done.exit_code == 0, done.output
+    assert "nothing to compare, left out: one (says what HEAD says)" in done.output
+
+
+@pytest.mark.parametrize("options", [[], ["--estimate"]])
+def test_batch_in_which_no_agent_differs_is_refused_in_one_sentence(committed: Path, options: list[str]) -> None:
+    (committed / PLANS).write_text(json.dumps({"notebooks": [{"notebook": "compare", "agents": "agents"}]}))
+
+    done = CliRunner().invoke(main, ["batch", PLANS, *options])
+
+    assert done.exit_code == 2
+    assert "there is nothing to compare: one, two (says what HEAD says). Edit one" in done.output
+    assert not (committed / "outputs").exists()
+
+
+def test_single_run_on_an_agent_that_does_not_differ_is_refused_before_a_kernel_starts(committed: Path) -> None:
+    done = CliRunner().invoke(main, ["run", "compare", "-p", "agent", "agents/one.md", "--out", "out", "--offline"])
+
+    assert done.exit_code == 2
+    assert "one.md: says what HEAD says, so there is nothing to compare" in done.output
+    assert "--continue" not in done.output
+    assert not (committed / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("parameter", "given", "said"),
+    [
+        ("leave_out", "zzz", "no line of the prompt"),
+        ("tasks", "nope.yaml", "nope.yaml: "),
+        ("against", "nope.md", "nope.md: there is no such file to compare with"),
+        ("against", "HEAD~7", "HEAD~7"),
+        ("variant_file", "nope.md", "nope.md: "),
+    ],
+)
+def test_single_run_whose_parameters_name_what_is_not_there_is_refused_before_a_kernel_starts(
+    committed: Path, parameter: str, given: str, said: str
+) -> None:
+    with (committed / "agents" / "one.md").open("a") as file:
+        file.write("Be brief.\n")
+    command = ["run", "compare", "-p", "agent", "agents/one.md", "--out", "out", "--offline"]
+    done = CliRunner().invoke(main, [*command, "-p", parameter, given])
+
+    assert done.exit_code == 2, done.output
+    assert said in done.output
+    assert "--continue" not in done.output
+    assert not (committed / "out").exists()
+
+
+def test_single_run_on_an_agent_that_nothing_can_be_asked_of_is_refused_before_a_kernel_starts(committed: Path) -> None:
+    (committed / "agents" / "one.tasks.yaml").unlink()
+    (committed / "agents" / "one.md").write_text("---\nname: one\n---\n\nBe brief.\n")
+    done = CliRunner().invoke(main, ["run", "compare", "-p", "agent", "agents/one.md", "--out", "out", "--offline"])
+
+    assert done.exit_code == 2, done.output
+    assert "there are no tasks to try it on" in done.output
+    assert "--continue" not in done.output
+    assert not (committed / "out").exists()
+
+
+@pytest.mark.parametrize("given", [{"against": "HEAD~7"}, {"leave_out": "You are"}, {"model": "haiku"}])
+def test_agent_that_is_compared_otherwise_is_run_whatever_the_last_commit_says(
+    committed: Path, given: dict[str, Any]
+) -> None:
+    plan = _plan(committed, {"notebook": "compare", "agents": "agents", "parameters": given})
+
+    assert [job.unchanged for job in plan.jobs] == [None, None]
+
+
 def test_tasks_beside_an_agent_are_taken_by_a_single_run_too(project: Path, server: MessagesServer) -> None:
     for name in ("one", "two"):
         (project / f"agents/{name}.tasks.yaml").write_text(f"- id: of-{name}\n  input: Hello\n")
@@ -164,7 +265,7 @@ def test_name_is_filled_in_from_the_parameters(project: Path) -> None:
     [
         ({"notebook": "try.ipynb", "grid": {"count": []}}, r"plan.yaml: notebooks\[1\].grid.count: must be a list"),
         ({"notebook": "try.ipynb", "agent": "x"}, r"notebooks\[1\].agent: no such field; there are agents, grid"),
-        ({"notebook": "try.ipynb", "agents": "nowhere"}, "no file matches 'nowhere'"),
+        ({"notebook": "try.ipynb", "agents": "nowhere"}, "no agent file matches 'nowhere'"),
         ({"notebook": "try.ipynb", "name": "{nothing}"}, "cannot be filled in"),
         ({"notebook": "try.ipynb", "name": "same", "grid": {"count": [1, 2]}}, "two jobs are called 'same'"),
         ({}, r"notebooks\[1\].notebook: must be a text"),
@@ -214,7 +315,7 @@ def test_index_links_every_page_and_shows_text_as_text(project: Path, server: Me
     page = found.index.read_text()
 
     assert "fine: &lt;b&gt;x" in page and "<b>x" not in page
-    assert "count = 1\ntopic = &lt;b&gt;x</td>" in page
+    assert "count = 1\ntopic = &lt;b&gt;x</p>" in page
     assert "      topic = <b>x\n" in found.index.with_suffix(".md").read_text()
     assert all((found.index.parent / f"{outcome.job.name}/try.html").is_file() for outcome in found.outcomes)
     assert all(f'href="{outcome.job.name}/try.html"' in page for outcome in found.outcomes)
@@ -234,7 +335,7 @@ def test_two_equal_batches_leave_equal_files(project: Path, server: MessagesServ
 
 def test_estimate_of_all_asks_nothing_and_leaves_nothing(project: Path, server: MessagesServer) -> None:
     plan = _plan(project, {"notebook": "try.ipynb", "agents": "agents"})
-    take = estimate_batch(plan, say=lambda _: None)
+    take = estimate_batch(plan, say=lambda _: None).totals
 
     assert (take.trials, take.answered) == (8, 0)
     assert [body for body in server.bodies if "max_tokens" in body] == []  # but tokens were counted
@@ -245,15 +346,16 @@ def test_estimate_keeps_to_the_deadlines_of_the_plan(project: Path) -> None:
     write_notebook(project / "waits.ipynb", {"parameters": "n: int = 0", "waits": "import time\ntime.sleep(60)"})
     plan = _plan(project, {"notebook": "waits.ipynb"}, cell_deadline_seconds=0.5)
     said: list[str] = []
-    estimate_batch(plan, say=said.append)
+    found = estimate_batch(plan, say=said.append)
 
     assert [line.partition("ipynb: ")[2] for line in said] == ["the deadline of 0.5 s for the cell passed"]
+    assert [name for name, _ in found.left_out] == ["waits"]
 
 
 def test_estimate_counts_a_trial_once_that_two_notebooks_need(project: Path, server: MessagesServer) -> None:
     plan = _plan(project, {"notebook": "try.ipynb", "grid": {"count": [3, 4]}}, at_once=2)
     said: list[str] = []
-    take = estimate_batch(plan, say=said.append)
+    take = estimate_batch(plan, say=said.append).totals
     run = _run(plan, at_once=2)
 
     assert [line.rpartition(": ")[2] for line in said] == ["3 calls to make", "1 call to make"]
@@ -291,7 +393,7 @@ def test_exit_code_says_whether_all_came_to_their_end(project: Path, server: Mes
     refused = CliRunner().invoke(main, ["batch", "nothing.yaml"])
 
     assert (failed.exit_code, completed.exit_code, refused.exit_code) == (1, 0, 2)
-    assert "1 notebooks: 1 completed" in completed.output
+    assert "1 notebook: 1 completed" in completed.output
 
 
 def test_worker_that_is_killed_costs_no_answered_trial_and_no_notebook(
@@ -331,16 +433,19 @@ def test_batch_that_is_ended_begins_no_other_notebook_and_leaves_no_worker(
         stderr=subprocess.DEVNULL,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    _wait_until(lambda: (project / "began-1").exists() or batch.poll() is not None)
-    workers = _descendants(batch.pid)
+    workers: list[int] = []
     try:
+        _wait_until(lambda: (project / "began-1").exists() or batch.poll() is not None)
+        workers = _descendants(batch.pid)
         batch.send_signal(number)
 
         assert batch.wait(30) == (130 if number == signal.SIGINT else -number)
         _wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
     finally:
-        for left in (pid for pid in workers if Path(f"/proc/{pid}").exists()):
+        for left in (pid for pid in workers or _descendants(batch.pid) if Path(f"/proc/{pid}").exists()):
             os.kill(left, signal.SIGKILL)
+        batch.kill()
+        batch.wait(10)
     assert sorted(path.name for path in project.glob("began-*")) == ["began-1"]
     assert [path.name for path in (project / "outputs").rglob("*.ipynb")] == ["waits.ipynb"]
 
@@ -462,13 +567,18 @@ def test_worker_that_would_have_the_stand_in_answer_takes_no_job_and_is_named(
     dask.add_worker("without-address", ANTHROPIC_BASE_URL=None)
     dask.add_worker("without-workbench", PYTHONPATH=str(broken.parent))
     dask.add_worker("another-ledger", WORKBENCH_LEDGER=str(tmp_path / "other.sqlite"))
-    dask.wait_for_workers(3)
+    about = tmp_path / "older/agent_workbench-0.0.1.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: agent-workbench\nVersion: 0.0.1\n")
+    before = os.environ.get("PYTHONPATH")
+    dask.add_worker("another-version", PYTHONPATH=os.pathsep.join([str(about.parent), *([before] if before else [])]))
+    dask.wait_for_workers(4)
     said: list[str] = []
     plan = _plan(project, {"notebook": "try.ipynb", "grid": {"topic": ["a", "b"]}, "parameters": {"count": 1}})
     without = _run(plan, dask=dask.address, say=said.append)
     asked = len(server.bodies)
     dask.add_worker("fit")
-    dask.wait_for_workers(4)
+    dask.wait_for_workers(5)
     fit = _run(plan, dask=dask.address, say=said.append)
 
     assert [outcome.end for outcome in without.outcomes] == ["refused", "refused"]
@@ -478,10 +588,38 @@ def test_worker_that_would_have_the_stand_in_answer_takes_no_job_and_is_named(
         "takes no job: OFFLINE STAND-IN, not a model would answer there, not server at http://127.0.0.1",
         "takes no job: its agent-workbench is another: ImportError",
         "takes no job: it would keep answers in the ledger",
+        f"takes no job: it has agent-workbench 0.0.1, not {version('agent-workbench')}",
     ):
         assert [line for line in said if why in line], said
     assert [outcome.end for outcome in fit.outcomes] == ["completed", "completed"]
     assert len([body for body in server.bodies if "max_tokens" in body]) == 2
+
+
+def test_job_that_a_worker_refuses_when_it_would_begin_goes_to_another(
+    project: Path, dask: _Dask, server: MessagesServer, tmp_path: Path
+) -> None:
+    from distributed import Client
+
+    dask.add_worker("changes")
+    dask.wait_for_workers(1)
+    said: list[str] = []
+
+    def change_it(line: str) -> None:
+        if not said:  # its first notebook has ended, and it was looked at before that
+            setting = f"__import__('os').environ.update(WORKBENCH_LEDGER={str(tmp_path / 'other.sqlite')!r})"
+            with Client(dask.address, set_as_default=False) as client:
+                client.run(eval, setting)
+            dask.add_worker("stays")
+            dask.wait_for_workers(2)
+        said.append(line)
+
+    plan = _plan(project, {"notebook": "try.ipynb", "grid": {"topic": list("abcd")}, "parameters": {"count": 1}})
+    found = _run(plan, dask=dask.address, say=change_it)
+
+    assert [outcome.end for outcome in found.outcomes] == ["completed"] * 4
+    assert len([line for line in said if "takes no job: it would keep answers in the ledger" in line]) == 1, said
+    assert not (tmp_path / "other.sqlite").exists()
+    assert len([body for body in server.bodies if "max_tokens" in body]) == 4
 
 
 def test_notebooks_end_and_the_index_tells_when_the_scheduler_dies_or_the_batch_is_interrupted(
@@ -542,12 +680,22 @@ def _terms(project: Path, **other: Any) -> Terms:
             "OFFLINE STAND-IN, not a model would",
         ),
         ({"live": True}, "a live run was asked for, but there is no key"),
+        (
+            {"models": {"ANTHROPIC_DEFAULT_HAIKU_MODEL": "our/model"}},
+            "another model may be asked there: ANTHROPIC_DEFAULT_HAIKU_MODEL is not set, and 'our/model' where",
+        ),
     ],
 )
 def test_terms_that_are_not_met_are_told(project: Path, other: dict[str, Any], why: str) -> None:
     found = unmet(_terms(project, **other))
 
     assert (found == "") if why == "" else (why in found)
+
+
+def test_worker_without_the_project_is_fit_for_no_job(project: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "none"
+
+    assert _look(replace(_terms(project), project=elsewhere)) == f"it lacks the project {elsewhere}"
 
 
 def test_terms_name_the_files_of_the_jobs_and_hold_no_password(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -557,6 +705,17 @@ def test_terms_name_the_files_of_the_jobs_and_hold_no_password(project: Path, mo
     assert set(terms.files) == {"agents/one.md", "agents/two.md", "try.ipynb"}
     assert terms.ledger == "postgresql+psycopg://db:5432/ledger"
     assert "hunter2" not in repr(terms)
+
+
+def test_terms_name_the_files_that_a_notebook_takes_by_itself(project: Path) -> None:
+    (project / "tasks.csv").write_text("id,input\none,Hi\n")
+    write_notebook(project / "own.ipynb", {"parameters": 'agent: str = "agents/two.md"\ntasks: str = "tasks.csv"'})
+
+    assert set(terms_here(_plan(project, {"notebook": "own.ipynb"}).jobs, live=None).files) == {
+        "agents/two.md",
+        "own.ipynb",
+        "tasks.csv",
+    }
 
 
 @pytest.mark.usefixtures("no_workers")

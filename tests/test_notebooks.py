@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 
+import workbench
+from tests.pages import assert_only_our_script
 from workbench.definition.project import project_folder
 from workbench.headless.left_behind import NotebookRun
 from workbench.headless.notebook import run_notebook
 from workbench.headless.parameters import declared_parameters
 
 NOTEBOOKS = sorted((project_folder(__file__) / "notebooks").glob("*.ipynb"))
-COMPARE, REVIEW = (project_folder(__file__) / "notebooks" / f"{name}.ipynb" for name in ("compare", "review"))
+AUTHOR, COMPARE, REVIEW = (
+    project_folder(__file__) / "notebooks" / f"{name}.ipynb" for name in ("author", "compare", "review")
+)
 TASKS = Path(__file__).parent / "fixtures" / "two.tasks.yaml"
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -34,6 +41,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> NotebookRun:
             out=folder / "record",
             parameters={
                 "tasks": str(TASKS),
+                "leave_out": "clarifying question",
                 "repeats": 1,
                 "live": False,
                 "ledger": str(folder / "ledger.sqlite"),
@@ -60,8 +68,42 @@ def shown_kinds(path: Path, cell_id: str) -> set[str]:
     return {kind for output in cell.outputs for kind in output.get("data", {})}
 
 
-def test_all_three_notebooks_are_there() -> None:
-    assert [path.stem for path in NOTEBOOKS] == ["author", "compare", "review"]
+def test_all_notebooks_are_there() -> None:
+    assert [path.stem for path in NOTEBOOKS] == ["author", "compare", "nightly", "review", "routing"]
+
+
+def test_author_has_a_cell_for_each_panel_and_no_other_code() -> None:
+    code = [cell.id for cell in nbformat.read(AUTHOR, as_version=4).cells if cell.cell_type == "code"]
+
+    assert code == ["parameters", "edit", "try"]
+
+
+def texts_of_code(path: Path) -> Iterator[str]:
+    """The texts in a file of Python that somebody may get to read when it runs; docstrings are for who reads the code."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in alone:
+            yield node.value
+
+
+def test_nobody_is_sent_to_a_page_that_the_wheel_does_not_hold() -> None:
+    texts = [(path.name, cell.source) for path in NOTEBOOKS for cell in nbformat.read(path, as_version=4).cells]
+    for path in Path(workbench.__file__).parent.rglob("*.py"):
+        texts += [(path.name, text) for text in texts_of_code(path)]
+
+    page = re.compile(r"(?<![\w/.-])docs/[\w/.-]+\.md\b")
+    assert [(name, found) for name, text in texts for found in page.findall(text)] == []
+
+
+@each_notebook
+def test_notebook_names_no_agent_that_a_project_may_not_have(path: Path) -> None:
+    declared = declared_parameters(nbformat.read(path, as_version=4))
+
+    assert {name: declared[name].literal for name in ("agent", "tasks") if name in declared} in (
+        {"agent": "", "tasks": ""},
+        {},
+    )
 
 
 @each_notebook
@@ -123,7 +165,8 @@ def test_tables_show_without_a_kernel(compared: NotebookRun) -> None:
 def test_page_of_a_comparison_loads_nothing(compared: NotebookRun) -> None:
     page = compared.page.read_text(encoding="utf-8")
 
-    assert not re.findall(r"<(?:script|link|iframe)\b", page)
+    assert not re.findall(r"<(?:link|iframe)\b", page)
+    assert_only_our_script(page)
     assert not re.findall(r"""<[^>]*\s(?:src|srcset|data)\s*=\s*["'](?!data:)[^>]*>""", page)
     assert page.count('src="data:image/png;base64,') == 2
 
@@ -134,6 +177,18 @@ def test_review_needs_only_the_record_and_comes_to_the_same_verdict(
     assert reviewed.verdict == compared.verdict
     assert "clarifying" in printed_by(reviewed.notebook, "diff")
     assert "OFFLINE STAND-IN" in printed_by(reviewed.notebook, "open")
+
+
+def test_page_of_a_review_begins_with_the_record_as_the_page_of_its_notebook_does(
+    compared: NotebookRun, reviewed: NotebookRun
+) -> None:
+    pages = [BeautifulSoup(each.page.read_text(encoding="utf-8"), "html.parser") for each in (compared, reviewed)]
+    heads = [[page.select_one(f"header > {part}").get_text() for part in ("h1", "p.verdict")] for page in pages]
+
+    assert heads[0] == heads[1]
+    assert heads[1][0] == "senior-python-architect"
+    assert pages[1].select_one("main > header").find_next("section", id="notebook") is not None
+    assert (reviewed.tried, reviewed.record) == (None, None), "it is not the run that paid for the replies"
 
 
 def test_review_shows_what_was_asked_and_what_each_variant_replied(reviewed: NotebookRun) -> None:
@@ -148,6 +203,7 @@ def test_plain_papermill_runs_the_same_notebook(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "papermill", str(COMPARE), str(tmp_path / "out.ipynb")]
     parameters = {
         "tasks": TASKS,
+        "leave_out": "clarifying question",
         "repeats": 1,
         "live": False,
         "ledger": tmp_path / "ledger.sqlite",

@@ -7,6 +7,7 @@ import asyncio
 import json
 import random
 import re
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -17,7 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import SetupError
+from workbench.judging.prompt import between
 from workbench.model.offline.behaviour import BEHAVIOURS, SECTIONS, TOPICS
+from workbench.model.offline.judgement import write_judgement
 from workbench.model.offline.reply import NOTICE, asked_for, write_reply
 from workbench.model.offline.transport import DRAW_HEADER, OfflineTransport, count_tokens
 from workbench.trial.catalogue import OFFLINE_BASE_URL, OFFLINE_MODEL
@@ -418,7 +421,7 @@ ANY_CODE = " ".join(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(max_size=300), st.integers(0, 50))
 def test_python_in_replies_always_parses(words: str, repeat: int) -> None:
     chosen = " ".join(random.Random(repeat).sample(ANY_CODE.split(), 12))
@@ -437,3 +440,13 @@ def test_odd_text_is_answered_without_getting_stuck(text: str) -> None:
     reply = write_reply(text, [{"role": "user", "content": text}])
 
     assert reply.endswith(NOTICE)
+
+
+def test_marks_that_a_judged_reply_has_in_it_are_text_and_looked_through_once() -> None:
+    schema = {"type": "object", "properties": {"verdict": {"enum": ["no", "yes"]}}, "description": "names the load"}
+    hostile = "<reply-0123456789abcdef>\n" * 5_000 + "It names the load of the service."
+    began = time.process_time()
+    said = json.loads(write_judgement(between("reply", hostile), schema))
+
+    assert time.process_time() - began < 2
+    assert (said["quote"], said["verdict"]) == ("It names the load of the service.", "yes")

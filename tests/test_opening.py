@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from workbench.definition.committed import is_ignored
 from workbench.errors import FileError
 from workbench.shipped.files import shipped
 from workbench.widgets.notebooks import CELLS_TO_OPEN_WITH, write_agent_notebook
@@ -115,6 +119,17 @@ def test_notebooks_lie_with_the_outputs_and_are_never_written_over(file: Path, t
     assert made.path.read_text() == "no notebook"
 
 
+def test_make_lab_opens_a_notebook_that_git_does_not_see() -> None:
+    root = Path(__file__).parents[1]
+    _, recipe = (root / "Makefile").read_text().split("\nlab: ")
+    command = recipe.splitlines()[1].split()
+    agent = root / command[2]
+
+    assert command[1] == "open" and agent.is_file()
+    made = root / "outputs" / "notebooks" / f"author-{agent.stem}.ipynb"
+    assert is_ignored(made) is not False  # None: this is no repository
+
+
 def test_a_folder_without_a_mark_keeps_its_notebook_at_its_root(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.mkdir()
@@ -131,3 +146,38 @@ def test_the_cells_that_opening_runs_are_in_the_notebook_and_none_of_them_saves(
     assert "AgentEditor" in run[1]
     assert "TrialPanel" in run[2]
     assert not any(call in source for source in run for call in ("save(", "save_agent", "run_trials"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no signals of this kind")
+def test_a_container_that_ends_the_workbench_ends_jupyterlab(tmp_path: Path) -> None:
+    # What stands for JupyterLab says that it runs, and then waits for its end.
+    (tmp_path / "jupyterlab.py").write_text(
+        "import os, pathlib, time\n"
+        "pathlib.Path('pid.new').write_text(str(os.getpid()))\n"
+        "os.rename('pid.new', 'pid')\n"
+        "time.sleep(60)\n"
+    )
+    (tmp_path / "pyproject.toml").touch()
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1] / "src")])
+    variables = {**os.environ, "PYTHONPATH": path, "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime")}
+    command = [sys.executable, "-m", "workbench", "lab", "--no-browser", "--allow-root"]
+    log = tmp_path / "log"
+    with log.open("w") as said, subprocess.Popen(command, cwd=tmp_path, env=variables, stderr=said) as started:
+        until = time.monotonic() + 60
+        while not (tmp_path / "pid").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        pid = int((tmp_path / "pid").read_text())
+        assert f"JupyterLab starts in {tmp_path}" in log.read_text()  # before it says anything itself, some seconds on
+        started.terminate()
+        started.wait(30)
+    gone = False
+    until = time.monotonic() + 10
+    while not gone and time.monotonic() < until:
+        try:
+            os.kill(pid, 0)
+            time.sleep(0.05)
+        except ProcessLookupError:
+            gone = True
+    if not gone:
+        os.kill(pid, signal.SIGKILL)
+    assert gone

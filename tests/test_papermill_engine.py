@@ -217,6 +217,12 @@ def test_failed_run_goes_on_with_its_parameters_and_pays_for_nothing_again(
     assert len(server.bodies) == 3
 
 
+def changes_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What runs said of why they run anew."""
+    said = [record.getMessage() for record in caplog.records]
+    return [each for each in said if "changed since its last run" in each]
+
+
 @pytest.mark.parametrize(
     ("file", "content"),
     [
@@ -234,7 +240,7 @@ def test_finished_run_is_run_anew_where_a_file_changed_and_says_which(
 
     assert same.seconds == 0
     assert again.seconds > 0
-    assert [record.getMessage() for record in caplog.records] == [
+    assert changes_in(caplog) == [
         f"out: {file} changed since its last run, so it runs anew; what the ledger holds is not asked for again"
     ]
     assert len(server.bodies) == 4  # two repeats of each
@@ -250,10 +256,54 @@ def test_finished_run_is_run_anew_where_the_notebook_changed_or_a_file_is_gone(
     again = run_notebook("try.ipynb", out="out", progress=False, go_on=True)
 
     assert again.verdict == "second"
-    assert [record.getMessage().partition(" changed")[0] for record in caplog.records] == [
+    assert [said.partition(" changed")[0] for said in changes_in(caplog)] == [
         "out: agents/one.md (which is gone)",
         "out: the notebook itself",
     ]
+
+
+@pytest.mark.parametrize(
+    ("declared", "file"),
+    [
+        ('tasks: str = "tasks.csv"', "tasks.csv"),
+        ('tasks: str = "tasks.jsonl"', "tasks.jsonl"),
+        ('agents: list = ["agents/one.md", "agents/two.md"]', "agents/two.md"),
+        ('variants: dict = {"new": {"file": "agents/two.md"}}', "agents/two.md"),
+        ('record: str = "outputs/old/"', "outputs/old/run.json"),
+    ],
+)
+def test_every_file_that_a_parameter_names_is_known_to_have_changed(
+    project: Path, caplog: pytest.LogCaptureFixture, declared: str, file: str
+) -> None:
+    (project / file).parent.mkdir(parents=True, exist_ok=True)
+    texts = {".csv": "id,input\none,{}", ".jsonl": '{{"id": "one", "input": "{}"}}'}
+    text = texts.get(Path(file).suffix, "{}")
+    (project / file).write_text(text.format("before"))
+    write_notebook(project / "try.ipynb", {"parameters": declared, "verdict": "print('ran')"})
+    run_notebook("try.ipynb", out="out", progress=False)
+    same = run_notebook("try.ipynb", out="out", progress=False, go_on=True)
+    (project / file).write_text(text.format("after"))
+    again = run_notebook("try.ipynb", out="out", progress=False, go_on=True)
+
+    assert (same.seconds == 0, again.seconds > 0) == (True, True)
+    assert [said.partition(" changed")[0] for said in changes_in(caplog)] == [f"out: {file}"]
+
+
+def test_finished_run_is_run_anew_where_somebody_else_would_answer(
+    project: Path, server: MessagesServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cells = {"parameters": "from typing import Optional\nlive: Optional[bool] = None", "verdict": "print('ran')"}
+    write_notebook(project / "try.ipynb", cells)
+    run_notebook("try.ipynb", out="out", progress=False)
+    asked = run_notebook("try.ipynb", out="out", progress=False, go_on=True)
+    monkeypatch.setenv("CLAUDE_CODE_SUBAGENT_MODEL", "haiku")
+    by_another_model = run_notebook("try.ipynb", out="out", progress=False, go_on=True)
+    monkeypatch.delenv("ANTHROPIC_BASE_URL")
+    by_nobody = run_notebook("try.ipynb", out="out", progress=False, go_on=True)
+
+    assert [run.seconds > 0 for run in (asked, by_another_model, by_nobody)] == [False, True, True]
+    said = [said.partition(" changed")[0] for said in changes_in(caplog)]
+    assert said == ["out: who answers", "out: who answers"]
 
 
 def test_finished_run_of_an_older_workbench_that_told_no_hash_of_its_cells_stays(project: Path) -> None:

@@ -240,10 +240,16 @@ def test_a_plot_or_a_theme_that_there_is_not_is_refused_with_those_that_there_ar
 
 
 def test_a_light_picture_follows_a_dark_theme_and_a_dark_one_is_left_alone() -> None:
-    for theme, times in (("light", 2), ("dark", 1)):
+    for theme, times in (("light", 2), ("dark", 0)):
         shown = compared().plot("tasks", theme=theme)._repr_mimebundle_()[0]["text/html"]  # type: ignore[arg-type]
         assert shown.count("workbench-picture") == times
         assert "alt=" in shown and "<script" not in shown
+
+
+def test_a_comparison_brings_the_rule_by_which_its_picture_follows_a_dark_theme() -> None:
+    shown = compared()._repr_mimebundle_()["text/html"]
+
+    assert '<style>[data-jp-theme-light="false"] .workbench-picture {' in shown
 
 
 @pytest.mark.parametrize("draw", PICTURES)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.runs import PASSES_A, PASSES_B
@@ -95,7 +95,6 @@ def test_correction_for_few_tasks_is_near_the_noncentral_t(n: int, comparisons: 
     assert found == pytest.approx(detectable_effect_t(0.04, n, comparisons=comparisons), rel=0.03)
 
 
-@settings(deadline=None)
 @given(st.integers(2, 500), st.integers(1, 20), st.integers(1, 10))
 def test_more_tasks_and_repeats_show_less_and_more_comparisons_take_more(
     tasks: int, repeats: int, comparisons: int

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from workbench.cli import main
 from workbench.definition.files import load_agent
 from workbench.definition.finding import find_agents
-from workbench.definition.project import project_folder
-from workbench.errors import FileError, ParameterError, TaskFileError
+from workbench.definition.project import project_folder, write_folder
+from workbench.errors import FileError, TaskFileError
 from workbench.headless.notebook_files import load_notebook
 from workbench.headless.parameters import declared_parameters, with_own_tasks
 from workbench.ledger.file import ledger_address
@@ -50,6 +50,11 @@ def repository(home: Path) -> Path:
     subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
     write_agent(folder / ".claude" / "agents" / "reviewer.md")
     return folder
+
+
+def _untracked(repository: Path) -> str:
+    command = ["git", "status", "--short", "--untracked-files=all"]
+    return subprocess.run(command, cwd=repository, check=True, capture_output=True, text=True).stdout
 
 
 class TestProjectFolder:
@@ -116,6 +121,24 @@ class TestProjectFolder:
         monkeypatch.chdir(repository / start)
 
         assert ledger_address() == repository / "outputs" / "ledger.sqlite"
+
+    @pytest.mark.parametrize("start", [".", ".claude/agents"])
+    def test_what_is_kept_in_it_is_kept_out_of_git(
+        self, repository: Path, start: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(repository / start)
+        write_folder(project_folder() / "outputs" / "deep")
+        (repository / "outputs" / "ledger.sqlite").touch()
+
+        assert "outputs" not in _untracked(repository)
+
+    def test_a_folder_of_outputs_that_was_there_stays_as_it_is(self, repository: Path) -> None:
+        (repository / "outputs").mkdir()
+        (repository / "src" / "outputs").mkdir(parents=True)
+        write_folder(repository / "outputs" / "deep")
+        write_folder(repository / "docs" / "outputs")
+
+        assert not list(repository.rglob(".gitignore"))
 
 
 class TestErrors:
@@ -236,14 +259,30 @@ class TestTasks:
         monkeypatch.chdir(repository)
         declared = declared_parameters(load_notebook("compare"))
         given = {"agent": ".claude/agents/reviewer.md"}
-        with pytest.raises(ParameterError, match="has no tasks beside it"):
-            with_own_tasks(declared, given, project=repository, notebook=Path("compare"))
+        assert with_own_tasks(declared, given, project=repository, notebook=Path("compare")) == given
 
         write_tasks(repository / ".workbench" / "tasks" / "reviewer.tasks.yaml", "apart")
         assert with_own_tasks(declared, given, project=repository, notebook=Path("compare")) == {
             **given,
             "tasks": ".workbench/tasks/reviewer.tasks.yaml",
         }
+
+    @pytest.mark.parametrize("notebook", ["compare", "author"])
+    def test_a_notebook_that_comes_along_is_for_the_only_agent_of_the_project(
+        self, repository: Path, monkeypatch: pytest.MonkeyPatch, notebook: str
+    ) -> None:
+        monkeypatch.chdir(repository)
+        declared = declared_parameters(load_notebook(notebook))
+
+        for given in ({}, {"agent": "reviewer"}, {"agent": ".claude/agents/reviewer.md"}):
+            found = with_own_tasks(declared, given, project=repository, notebook=Path(notebook))
+            assert found["agent"] == ".claude/agents/reviewer.md"
+        with pytest.raises(FileError, match="no agent of this name"):
+            with_own_tasks(declared, {"agent": "architect"}, project=repository, notebook=Path(notebook))
+
+        write_agent(repository / ".claude" / "agents" / "writer.md")
+        with pytest.raises(FileError, match=r"name the agent. This project has: .*\.claude/agents/writer\.md"):
+            with_own_tasks(declared, {}, project=repository, notebook=Path(notebook))
 
     def test_the_command_tells_where_they_are_and_where_they_would_be(
         self, repository: Path, monkeypatch: pytest.MonkeyPatch
@@ -257,3 +296,35 @@ class TestTasks:
         assert without.exit_code == 1
         assert ".claude/agents/reviewer.tasks.yaml, or in .workbench/tasks/reviewer.tasks.yaml" in without.output
         assert with_tasks.output == ".workbench/tasks/reviewer.tasks.yaml\n"
+
+
+COMMANDS_OF_AN_AGENT = (
+    ("read",),
+    ("lint",),
+    ("fix",),
+    ("carry", "--to", "codex"),
+    ("versions",),
+    ("improve",),
+    ("tasks",),
+    ("compare",),
+    ("verify",),
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS_OF_AN_AGENT, ids=" ".join)
+def test_every_command_takes_an_agent_by_its_name_and_says_which_may_be_meant(
+    command: tuple[str, ...], tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "p" / ".git").mkdir(parents=True)
+    write_agent(tmp_path / "p" / ".claude" / "agents" / "a-file.md", "code-reviewer")
+    monkeypatch.chdir(tmp_path / "p")
+    monkeypatch.setenv("WORKBENCH_CLAUDE", "/bin/false")
+
+    by_name = CliRunner().invoke(main, [*command, "code-reviewer"])
+    by_path = CliRunner().invoke(main, [*command, ".claude/agents/a-file.md"])
+    assert (by_name.exit_code, by_name.output) == (by_path.exit_code, by_path.output)
+
+    missing = CliRunner().invoke(main, [*command, "code-reviwer"])
+    said = f"{missing.output}{missing.exception}"
+    assert "no agent of this name; code-reviewer may be meant" in said
+    assert f"(paths start at {tmp_path / 'p'})" in said and missing.exit_code != 0

@@ -9,7 +9,7 @@ import select
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +18,9 @@ from typing import Any
 import pytest
 
 from tests.written_notebooks import outputs_of, printed_by, write_notebook
-from workbench.errors import NotebookFailed
+from workbench.errors import FileError, NotebookFailed
+from workbench.headless import notebook, run
+from workbench.headless.job import Job
 from workbench.headless.kernels import ready
 from workbench.headless.kernels.kernel import _said
 from workbench.headless.notebook import run_notebook
@@ -286,7 +288,31 @@ def test_imports_of_a_ready_interpreter_are_those_that_it_is_given(
     ready.start_ready_interpreter({}, imports=("numpy",))
     ready.start_ready_interpreter({})
 
-    assert [command[3:] for command in started] == [["numpy"], ["ipykernel.debugger", "numpy"]]
+    assert [command[4:] for command in started] == [["numpy"], ["ipykernel.debugger", "numpy"]]
+
+
+def test_one_notebook_has_an_interpreter_for_its_source_and_a_job_of_many_one_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = write_notebook(tmp_path / "plain.ipynb", {"cell": "print(1)"})
+    started: list[Sequence[str] | None] = []
+    monkeypatch.setattr(ready, "READY_MODULES", ALL_MODULES)
+    monkeypatch.setattr(notebook, "start_ready_interpreter", lambda _, *, imports=None: started.append(imports))
+    monkeypatch.setattr(run, "run_document", lambda *_, **__: None)
+
+    notebook.run_job(Job(notebook=plain, out=tmp_path / "out"))
+    assert started == [None]
+
+    run_notebook(plain, out=tmp_path / "out")
+    assert started[1] == ready.KERNEL_MODULES, "the first to start it decides"
+
+    notebook.begin_kernel_for("compare")
+    assert {"pandas", "workbench.comparison.tables", "workbench.runs.runner"} <= set(started[-1] or ())
+
+    count = len(started)
+    with pytest.raises(FileError):
+        run_notebook(tmp_path / "none.ipynb", out=tmp_path / "out")
+    assert started[count:] == [None], "which is said by whoever loads it"
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])

@@ -58,6 +58,7 @@ def as_of_before(folder: Path) -> Path:
     files = about.pop("files")
     del about["sha256"]
     about["systems"] = {name: files[name]["sha256"] for name in files if name.startswith("systems/")}
+    about["format"] = 1
     (folder / "run.json").write_text(json.dumps(about))
     for name in ("tasks.jsonl", "trials.jsonl"):
         lines = [json.loads(line) for line in (folder / name).read_text().splitlines()]
@@ -125,7 +126,7 @@ def test_missing_and_broken_records_are_named(run: Run, tmp_path: Path) -> None:
 
     about = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps(about | {"format": 99}))
-    with pytest.raises(RecordError, match="format 99; this workbench reads 1"):
+    with pytest.raises(RecordError, match="format 99; this workbench reads 1 and 2"):
         load_run(folder)
 
 
@@ -256,8 +257,8 @@ def test_record_of_an_older_workbench_loads_without_what_it_does_not_say(run: Ru
     assert (loaded.versions, loaded.tasks[0].file_sha256, loaded.trials) == ({}, None, load_run(folder).trials)
     assert loaded.trials[0].reply is not None and loaded.trials[0].reply.at is None
     assert loaded.remarks == (
-        "the record is of an older workbench and has no hashes of its trials: whether a score or a reply was changed "
-        "since cannot be checked",
+        "the record is unverified: it says that it is of an older workbench, and has no hashes of its trials, so "
+        "whether a reply was changed since cannot be checked",
     )
     assert [row for row in provenance_table(provenance(loaded)).rows if row[0] == "Record"] == [
         ("Record", loaded.remarks[0])

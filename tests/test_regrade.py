@@ -15,8 +15,8 @@ from workbench.trial.regrade import grade_again, regrade
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import GraderFactory, Run, Score
 
-ASKS_FOR_REPLY = GraderSpec(name="mentions", promise="says it", options={"any": ["reply"]})
-ASKS_FOR_MORE = GraderSpec(name="mentions", promise="says more", options={"all": ["JWT"]})
+ASKS_FOR_REPLY = GraderSpec(name="mentions", promise="says it", options={"any": ["reply"], "anywhere": True})
+ASKS_FOR_MORE = GraderSpec(name="mentions", promise="says more", options={"all": ["JWT"], "anywhere": True})
 
 
 def recorded(*graders: GraderSpec) -> Run:
@@ -130,16 +130,40 @@ def test_scores_whose_grader_is_not_here_stay_and_those_of_no_task_are_left_out(
     assert "the recorded scores of the promise 'loose' are left out: no task names a grader" in again.remarks[1]
 
 
-def test_a_reply_without_its_secrets_keeps_its_recorded_score() -> None:
+def without_a_secret(text: str, *, recorded_score: float) -> Run:
+    """A run of which the first reply lost a secret."""
     run = recorded(ASKS_FOR_MORE)
     reply = run.trials[0].reply
     assert reply is not None
     cleaned = run.trials[0].replace(
-        reply=replace(reply, text=f"a {REMOVED}"), scores={"says more": Score(value=1.0, explanation="JWT")}
+        reply=replace(reply, text=text),
+        scores={"says more": Score(value=recorded_score, explanation="JWT")},
+        as_recorded=frozenset({"says more"}),
     )
-    run = replace(run, trials=(cleaned, *run.trials[1:]), originals={"trials.jsonl": "0" * 64})
+    others = (trial.replace(scores={}) for trial in run.trials[1:])
+    return replace(run, trials=(cleaned, *others), originals={"trials.jsonl": "0" * 64})
 
-    again = grade_again(run, catalogue())
+
+@pytest.mark.parametrize("mark", [REMOVED, "[MY_TOKEN]", "[db_password]"])
+def test_a_reply_without_its_secrets_keeps_a_score_that_is_not_found_again_and_says_so(mark: str) -> None:
+    again = grade_again(without_a_secret(f"a {mark}", recorded_score=1.0), catalogue())
 
     assert again.trials[0].score == 1.0
-    assert "the scores of 1 trial are as they were recorded: secrets were taken out of the replies" in again.remarks
+    assert again.trials[0].as_recorded == {"says more"}
+    assert again.remarks == (
+        "1 score of the promise 'says more' is as recorded, for secrets were taken out of the replies, and what is left "
+        "of them gets another",
+    )
+
+
+def test_a_reply_without_its_secrets_whose_score_is_found_again_is_like_any_other() -> None:
+    again = grade_again(without_a_secret(f"a JWT, {REMOVED}", recorded_score=1.0), catalogue())
+
+    assert (again.trials[0].score, again.trials[0].as_recorded, again.remarks) == (1.0, frozenset(), ())
+
+
+def test_grading_again_twice_is_grading_again_once() -> None:
+    once = grade_again(without_a_secret(f"a {REMOVED}", recorded_score=1.0), catalogue())
+
+    assert grade_again(once, catalogue()) == once
+    assert grade_again(once, catalogue()).trials[0].as_recorded == {"says more"}

@@ -1,25 +1,29 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
+from tests.pages import assert_only_our_script
 from tests.runs import GROUPS, PASSES_A, PASSES_B, STAND_IN, make_run, passes
+from tests.test_tables import paid_run
 from workbench.comparison.provenance import provenance, provenance_table
 from workbench.comparison.report import page as report_page
 from workbench.comparison.report.data import cell_text
-from workbench.comparison.report.page import MOST_TRIALS
+from workbench.comparison.report.page import page
 from workbench.comparison.report.write import FORMATS, write_report
 from workbench.comparison.tables import compare
 from workbench.errors import ComparisonError, FileError
 from workbench.trial.record import export_record, load_run
-from workbench.trial.trial import Run
+from workbench.trial.trial import Endpoint, Run
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +63,12 @@ def test_every_form_is_written_and_named_and_has_the_same_bytes_from_the_record(
     files = write_report(loaded, tmp_path / "new" / "folder")
     assert {file.name for file in files} == {
         "report.html",
-        *(f"{table}.{form}" for table in ("trials", "tasks", "variants") for form in ("csv", "parquet")),
+        *(
+            f"{table}.{form}"
+            for table in ("trials", "tasks", "variants", "promises", "measures")
+            for form in ("csv", "parquet")
+        ),
+        "comparison.json",
         "trials.jsonl",
         "junit.xml",
         "summary.md",
@@ -69,13 +78,13 @@ def test_every_form_is_written_and_named_and_has_the_same_bytes_from_the_record(
         assert file.read_bytes() == (folder / file.name).read_bytes(), file.name
 
 
-def test_page_needs_no_network_and_no_script(folder: Path) -> None:
+def test_page_needs_no_network_and_no_script_but_the_one_that_its_policy_names(folder: Path) -> None:
     soup = soup_of(folder)
 
     policy = soup.find("meta", attrs={"http-equiv": "Content-Security-Policy"})
     assert policy is not None and "default-src 'none'" in str(policy["content"])
-    assert "script-src" not in str(policy["content"])
-    assert soup.find_all(["script", "link", "iframe", "form"]) == []
+    assert_only_our_script((folder / "report.html").read_text(encoding="utf-8"))
+    assert soup.find_all(["link", "iframe", "form"]) == []
     assert {str(image["src"])[:22] for image in soup.find_all("img")} == {"data:image/png;base64,"}
     assert all(str(link["href"]).startswith("#") for link in soup.find_all("a"))
 
@@ -84,8 +93,10 @@ def test_page_begins_with_the_verdict_and_has_a_dark_form_of_each_described_pict
     soup = soup_of(folder)
     verdict = compare(run, baseline="base").verdict
 
-    first = soup.select_one("main > h1 ~ *")
-    assert verdict is not None and first is not None and verdict.text in first.get_text()
+    first = soup.select_one("main > header .agents ~ *")
+    assert verdict is not None and first is not None and verdict.headline in first.get_text()
+    behind = first.find_next_sibling("details")
+    assert behind is not None and verdict.text in behind.get_text()
     pictures = soup.find_all("picture")
     assert len(pictures) == 4
     for picture in pictures:
@@ -97,19 +108,21 @@ def test_page_links_lead_somewhere_and_what_flipped_comes_first(folder: Path) ->
     soup = soup_of(folder)
 
     assert all(soup.find(id=str(link["href"])[1:]) for link in soup.select("nav a"))
-    assert soup.select_one("#trials ~ details summary strong").get_text() == "task-11"
+    assert soup.select_one("#trials ~ .searched details summary strong").get_text() == "task-11"
 
 
 @pytest.mark.usefixtures("without_pictures")
-def test_page_is_bounded_and_says_where_the_rest_is(tmp_path: Path) -> None:
+def test_page_is_bounded_and_says_where_the_rest_is() -> None:
     big = make_run({name: passes([2] * 25, 16) for name in ("base", "draft")})
 
-    write_report(big, tmp_path, formats=["html", "jsonl"])
+    comparison = compare(big, baseline="base")
+    soup = BeautifulSoup(page(comparison, provenance(big), most_characters=300_000), "html.parser")
 
-    soup = soup_of(tmp_path)
-    assert len(soup.select("details details")) == MOST_TRIALS
-    assert f"{MOST_TRIALS} of 800 trials; all are in trials.jsonl." in soup.get_text()
-    assert len((tmp_path / "trials.jsonl").read_text().splitlines()) == 800
+    assert len(soup.select(".searched details details")) == 300
+    assert "300 of 800 trials; all are in trials.jsonl." in soup.get_text()
+    assert len(soup.select("[data-what=trials] tbody tr")) == 800, "each has a row all the same"
+    assert len(soup.select("[data-what=trials] tbody a")) == 300
+    assert all(soup.find(id=str(link["href"])[1:]) for link in soup.select("tbody a"))
 
 
 def test_every_form_says_where_its_numbers_come_from(run: Run, folder: Path) -> None:
@@ -177,27 +190,54 @@ def test_missing_numbers_are_empty_in_every_table(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "trials.jsonl").read_text().splitlines()[1])["usd"] is None
 
 
-def test_junit_has_a_case_for_each_task_and_variant(tmp_path: Path) -> None:
-    run = make_run({"base": [[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [None] * 3, [1.0] * 3], "b": [[1.0] * 3] * 4})
-    run = replace(run, trials=tuple(trial for trial in run.trials if (trial.task_id, trial.variant) != ("task-3", "b")))
+def suites_of(folder: Path) -> list[ElementTree.Element]:
+    return ElementTree.parse(folder / "junit.xml").getroot().findall("testsuite")
+
+
+def test_junit_has_a_case_for_each_task_of_each_variant_but_the_baseline(tmp_path: Path) -> None:
+    scores = [[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [None] * 3, [1.0] * 3]
+    run = make_run({"base": [[0.0] * 3] * 3 + [[1.0] * 3], "b": scores, "c": [[1.0] * 3] * 4})
+    run = replace(run, trials=tuple(trial for trial in run.trials if (trial.task_id, trial.variant) != ("task-3", "c")))
 
     write_report(run, tmp_path, formats=["junit"])
 
-    base, other = ElementTree.parse(tmp_path / "junit.xml").getroot().findall("testsuite")
+    b, c = suites_of(tmp_path)
     found = {
         case.get("name"): [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
-        for case in base.findall("testcase")
+        for case in b.findall("testcase")
     }
     assert found == {"task-0": [], "task-1": ["failure"], "task-2": ["error"], "task-3": []}
-    assert [base.get(name) for name in ("tests", "failures", "errors", "skipped")] == ["4", "1", "1", "0"]
-    assert (other.get("skipped"), base.findall("testcase")[0].get("classname")) == ("1", "base")
-    assert [child.tag for child in base] == ["properties", *["testcase"] * 4, "system-out", "system-err"]
+    assert [b.get(name) for name in ("tests", "failures", "errors", "skipped")] == ["4", "1", "1", "0"]
+    assert (c.get("skipped"), b.findall("testcase")[0].get("classname")) == ("1", "b")
+    assert [child.tag for child in b] == ["properties", *["testcase"] * 4, "system-out", "system-err"]
+    properties = {each.get("name"): each.get("value") for each in b.iter("property")}
+    assert (properties["baseline"], properties["baseline_score"]) == ("base", "0.2500")
+    assert properties["baseline_agent_sha256"] == run.variants["base"].digest != properties["agent_sha256"]
+
+
+def test_junit_of_a_better_run_has_no_failures(tmp_path: Path) -> None:
+    run = make_run({"base": [[0.0] * 3] * 4, "b": [[1.0] * 3] * 4})
+
+    write_report(run, tmp_path, formats=["junit"])
+    assert [(suite.get("name"), suite.get("failures")) for suite in suites_of(tmp_path)] == [("b", "0")]
+
+    write_report(run, tmp_path, formats=["junit"], baseline="b")
+    assert [(suite.get("name"), suite.get("failures")) for suite in suites_of(tmp_path)] == [("base", "4")]
+
+
+def test_junit_of_one_variant_has_that_one(tmp_path: Path) -> None:
+    write_report(make_run({"base": [[0.0] * 3] * 4}), tmp_path, formats=["junit"])
+
+    [suite] = suites_of(tmp_path)
+    assert (suite.get("name"), suite.get("failures")) == ("base", "4")
+    assert not [each for each in suite.iter("property") if str(each.get("name")).startswith("baseline")]
 
 
 def test_summary_is_short_and_says_verdict_flips_and_cost(folder: Path) -> None:
     summary = (folder / "summary.md").read_text(encoding="utf-8")
 
-    assert summary.startswith("### Promising, not established\n")
+    assert summary.startswith("### Promising, not established: architect\n")
+    assert "\n- base\n- draft: prompt: 1 line added, 1 removed\n" in summary.replace("\u2060", "")
     assert "| task-11 | group 3 | draft | 25.0 | 75.0 | +50.0 | now passes |" in summary
     assert "| 0.0984 |" in summary
     assert len(summary) < 4_000
@@ -211,6 +251,22 @@ def test_more_than_two_variants_are_ranked_and_counted(tmp_path: Path) -> None:
 
     assert "1 promising, not established" in (tmp_path / "summary.md").read_text(encoding="utf-8")
     assert "Ranking of 3 variants" in soup_of(tmp_path).get_text()
+
+
+@pytest.mark.usefixtures("without_pictures")
+def test_each_variant_and_trial_says_where_it_was_answered(tmp_path: Path) -> None:
+    run = make_run({"base": passes(PASSES_A), "local": passes(PASSES_B)})
+    here = Endpoint(kind="server", base_url="http://127.0.0.1:9")
+    moved = tuple(replace(trial, endpoint=here) if trial.variant == "local" else trial for trial in run.trials)
+
+    write_report(replace(run, trials=moved), tmp_path, formats=("csv", "html"))
+
+    with (tmp_path / "variants.csv").open(encoding="utf-8") as file:
+        rows = {row["variant"]: row["endpoint"] for row in csv.DictReader(file)}
+    assert rows == {"base": "https://api.anthropic.com", "local": "http://127.0.0.1:9"}
+    facts = [each.get_text() for each in soup_of(tmp_path).select("p.soft") if "agent sha256" in each.get_text()]
+    assert facts
+    assert sum("127.0.0.1:9" in each for each in facts) == sum("api.anthropic.com" in each for each in facts) > 0
 
 
 @pytest.mark.usefixtures("without_pictures")
@@ -249,7 +305,7 @@ def test_folder_that_cannot_be_written_is_named(run: Run, tmp_path: Path) -> Non
 
 
 def test_formats_are_those_that_the_command_names() -> None:
-    assert FORMATS == ("html", "csv", "parquet", "jsonl", "junit", "md")
+    assert FORMATS == ("html", "csv", "parquet", "json", "jsonl", "junit", "md")
 
 
 @pytest.mark.parametrize(
@@ -271,3 +327,19 @@ def test_formats_are_those_that_the_command_names() -> None:
 )
 def test_no_cell_begins_a_formula(text: str, cell: str) -> None:
     assert cell_text(text) == cell
+
+
+def test_what_all_attempts_took_stands_in_csv_page_and_summary(tmp_path: Path) -> None:
+    write_report(paid_run(), tmp_path, formats=["csv", "html", "md"], baseline="A")
+
+    variants = pd.read_csv(tmp_path / "variants.csv").set_index("variant")
+    assert variants["paid_usd"].tolist() == [pytest.approx(3 * 0.00205), pytest.approx(2 * 0.00205 + 3 * 0.001)]
+    assert variants["paid_cache_read_tokens"].tolist() == [1500, 1000]
+    assert variants["paid_cache_written_tokens"].tolist() == [0, 120]
+    trials = pd.read_csv(tmp_path / "trials.csv")
+    assert trials["paid_usd"].tolist()[-1] == pytest.approx(0.001), "a failed trial was paid for too"
+    assert trials["paid_cache_read_tokens"].tolist() == [500, 500, 500, 500, 500, 0]
+    for name in ("report.html", "summary.md"):
+        text = html.unescape((tmp_path / name).read_text(encoding="utf-8"))
+        assert "Paid, all attempts" in text, name
+        assert ">= 0.0071 USD: 5 attempts" in text, name

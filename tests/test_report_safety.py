@@ -29,6 +29,7 @@ from workbench.trial.record import export_record
 from workbench.trial.trial import Run
 
 NUMBER = re.compile(r"-?\d+(\.\d+)?(e-?\d+)?")
+PICTURES_IN_THE_DARK = '[data-jp-theme-light="false"] .workbench-picture { filter: invert(0.93) hue-rotate(180deg); }'
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200e\u200f\ud800-\udfff]")
 
 
@@ -49,7 +50,11 @@ def rendered(markdown: str) -> BeautifulSoup:
     return BeautifulSoup(str(render(markdown)), "html.parser")
 
 
-TEXTUAL = {"h3", "p", "table", "thead", "tbody", "tr", "th", "td", "strong", "sub", "code", "pre"}
+TEXTUAL = {"h3", "p", "table", "thead", "tbody", "tr", "th", "td", "strong", "sub", "code", "pre", "ul", "li"}
+
+
+MARKDOWN = {"blockquote", "br", "code", "del", "em", "hr", "li", "ol", "ul", "pre", "strong"}
+"""What becomes of the Markdown of a reply."""
 
 
 def assert_only_text(soup: BeautifulSoup) -> None:
@@ -69,10 +74,11 @@ def test_page_holds_no_element_that_a_text_made(folder: Path, tmp_path: Path) ->
     assert {element.name for element in soup.find_all()} <= {element.name for element in tame.find_all()} | {
         "h3",
         "span",
-    }
+    } | MARKDOWN
+    assert all(str(link["href"]).startswith("#") for link in soup.find_all("a")), "no link of a reply leads anywhere"
     counted = Counter(element.name for element in soup.find_all())
     assert (counted["script"], counted["style"], counted["img"]) == (
-        0,
+        1,
         1,
         Counter(e.name for e in tame.find_all())["img"],
     )
@@ -84,7 +90,7 @@ def test_page_holds_no_element_that_a_text_made(folder: Path, tmp_path: Path) ->
 def test_page_shows_each_reply_as_it_was(folder: Path) -> None:
     soup = BeautifulSoup((folder / "report.html").read_text(encoding="utf-8"), "html.parser")
 
-    shown = Counter(block.get_text().removeprefix("\n") for block in soup.select("details details pre"))
+    shown = Counter(block.get_text().removeprefix("\n") for block in soup.select("details details .written pre"))
     assert shown[visible_lines(TEXT)] == 94
 
 
@@ -124,7 +130,7 @@ def test_junit_is_xml_without_a_character_that_xml_does_not_have(run: Run, folde
     root = ElementTree.parse(folder / "junit.xml").getroot()
 
     cases = root.findall("testsuite/testcase")
-    assert len(cases) == 24
+    assert len(cases) == len(run.tasks) * (len(run.variants) - 1) == 12
     assert all("<img src=x onerror=alert(1)>" in str(case.get("name")) for case in cases)
     assert {element.tag for element in root.iter()} <= {
         *("testsuites", "testsuite", "properties", "property", "testcase", "failure", "error"),
@@ -145,7 +151,10 @@ def test_review_shows_texts_as_texts_in_all_its_forms(run: Run) -> None:
     review = review_runs(run, run, variants=(next(iter(run.variants)), list(run.variants)[1]), names=(TEXT, TEXT))
 
     assert_only_text(rendered(review.markdown()))
-    assert BeautifulSoup(review.html(), "html.parser").find_all(["script", "img", "a", "iframe"]) == []
+    page = BeautifulSoup(review.html(), "html.parser")
+    assert [str(link) for link in page.find_all(["script", "img", "a", "iframe"])] == [
+        '<a href="#decided-0">How it is decided</a>'
+    ]
     for text in (str(review), review.html()):
         assert CONTROLS.search(text) is None
 
@@ -175,7 +184,8 @@ def test_notebook_outputs_hold_texts_only(run: Run, what: str) -> None:
         forms = output._repr_mimebundle_()
 
     soup = BeautifulSoup(forms["text/html"], "html.parser")
-    assert soup.find_all(["script", "a", "iframe", "form", "h1", "style", "link"]) == []
+    assert soup.find_all(["script", "a", "iframe", "form", "h1", "link"]) == []
+    assert [str(style.string) for style in soup.find_all("style")] == [PICTURES_IN_THE_DARK] * len(soup.find_all("img"))
     assert all(str(image["src"]).startswith("data:image/png;base64,") for image in soup.find_all("img"))
     assert {name for element in soup.find_all() for name in element.attrs if name.startswith("on")} == set()
     assert {element.name for element in rendered(forms["text/markdown"]).find_all()} <= TEXTUAL

@@ -23,6 +23,7 @@ from workbench.trial.trial import Endpoint, Run, Score
 from workbench.widgets.results import ResultsTable
 from workbench.widgets.results_data import FIRST_PIECE, table_columns
 from workbench.widgets.results_view import ResultsView
+from workbench.widgets.trial_text import opened
 
 
 def compared(endpoint: Endpoint = LIVE, **said: str) -> Comparison:
@@ -231,6 +232,19 @@ def test_a_long_reply_comes_in_two_pieces_and_whole_to_be_copied(monkeypatch: py
     assert page.say(type="copy", row=0)["text"] == text.replace("\ud800", "�")
 
 
+def test_a_trial_has_one_count_of_tokens_and_one_number_of_repeat_wherever_it_is_told(page: Page) -> None:
+    comparison = page.view._selection.comparison
+    row = next(row for row, trial in enumerate(comparison.run.trials) if trial.repeat == 2)
+    trial = comparison.run.trials[row]
+    opened_in_table, opened_in_panel = page.say(type="trial", row=row), opened(trial)
+
+    assert comparison.trials["input_tokens"].tolist()[row] == 1500
+    assert dict(opened_in_table["facts"])["Tokens"].startswith("1,500 in (500 from the cache), ")
+    assert "1,500 tokens in (500 from the cache)" in opened_in_panel["meter"]
+    assert opened_in_table["repeat"] == comparison.trials["repeat"].tolist()[row] == 2
+    assert opened_in_panel["title"].startswith(f"{trial.task_id}, repeat 2: ")
+
+
 def test_an_opened_trial_says_all_that_is_known_of_it(page: Page) -> None:
     shown = page.say(type="trial", row=4)
     facts = dict(shown["facts"])
@@ -238,7 +252,7 @@ def test_an_opened_trial_says_all_that_is_known_of_it(page: Page) -> None:
     assert (shown["task"], shown["variant"], shown["repeat"], shown["counterpart"]) == ("task-0", "terse", 0, 0)
     assert shown["scores"] == [["grade", "100.0", "found in A reply."]]
     assert shown["asked"] == "Question 0"
-    assert facts["Tokens"] == "1,000 in, 500 read from the cache, 200 out"
+    assert facts["Tokens"] == "1,500 in (500 from the cache), 200 out"
     assert facts["Cost"] == "0.002050 USD"
     assert facts["Stop reason"] == "end_turn"
     assert facts["Key in the ledger"] == page.view._selection.comparison.run.trials[4].key

@@ -6,9 +6,10 @@ import pytest
 from bs4 import BeautifulSoup
 
 from tests.runs import GROUPS, PASSES_A, PASSES_B, STAND_IN, make_run, passes
-from workbench.comparison.review import review_runs
+from workbench.comparison.report.summary import unlinked
+from workbench.comparison.review import Review, review_runs
 from workbench.errors import ComparisonError
-from workbench.trial.trial import Run
+from workbench.trial.trial import Run, Score
 
 
 def answered(run: Run, **changes: object) -> Run:
@@ -47,13 +48,15 @@ def test_review_says_change_flips_persona_cost_and_latency(before: Run, after: R
 
 def test_every_form_begins_with_the_sentence(before: Run, after: Run) -> None:
     review = review_runs(before, after, names=("old", "new"))
-    sentence = '"after" against "before": promising, not established. +16.7 points'
+    sentence = '"after" may be better than "before" by 16.7 points, not established'
+    in_full = '"after" against "before": promising, not established. +16.7 points'
 
     assert str(review).startswith(f"draft: old (before) and new (after)\n\n{sentence}")
     assert review.markdown().startswith(f"### draft: old (before) and new (after)\n\n{sentence}")
     page = BeautifulSoup(review.html(), "html.parser")
     assert page.select_one(".verdict").get_text().startswith(f"Promising, not established {sentence}")
     assert "+ Be terse." in page.get_text()
+    assert all(in_full in form for form in (str(review), review.markdown(), page.get_text()))
     bundle = review._repr_mimebundle_()
     assert set(bundle) == {"text/html", "text/markdown", "text/plain"}
 
@@ -125,6 +128,79 @@ def test_variants_of_the_same_name_are_set_side_by_side_and_repeats_cut_to_the_f
     assert [(found.before, found.after) for found in review.variants] == [("a", "a"), ("b", "b")]
     assert "5 after: the first 4 of each count" in str(review)
     assert "asked only before, left out: 6 tasks" in str(review)
+
+
+def with_other_prompt(run: Run, variant: str) -> Run:
+    """The run, this variant's agent and what it was sent changed."""
+    other = f"You are {variant}.\nBe terse.\n"
+    trials = tuple(
+        trial.replace(request=replace(trial.request, system=other)) if trial.variant == variant else trial
+        for trial in run.trials
+    )
+    variants = run.variants | {variant: run.variants[variant].replace(prompt=other)}
+    return replace(run, variants=variants, trials=trials)
+
+
+@pytest.fixture
+def of_three() -> Review:
+    """A twin, a variant that got better and one that got worse, in this order in both records."""
+    good, bad = passes([4] * 12), passes([0] * 12)
+    old = make_run({"base": passes(PASSES_A), "up": bad, "down": good}, groups=GROUPS)
+    new = answered(make_run({"base": passes(PASSES_B), "up": good, "down": bad}, groups=GROUPS), text="another reply")
+    return review_runs(old, with_other_prompt(with_other_prompt(new, "up"), "down"))
+
+
+def test_what_got_worse_comes_first_and_twins_last(of_three: Review) -> None:
+    assert [(found.after, found.is_twin) for found in of_three.variants] == [
+        ("down", False), ("up", False), ("base", True)
+    ]  # fmt: skip
+    verdicts = BeautifulSoup(of_three.html(), "html.parser").select(".verdict strong")
+    assert [each.get_text() for each in verdicts] == ["Worse", "Better"]
+    for form in (str(of_three), of_three.markdown()):
+        assert form.removeprefix("### ").startswith("down: before")
+
+
+def test_a_twin_is_one_line(of_three: Review) -> None:
+    line = "base: both send the same requests; whatever differs is noise."
+
+    assert str(of_three).count(f"\n\n{line}\n\n") == 1
+    assert of_three.markdown().count(f"\n\n{unlinked(line)}\n\n") == 1
+    page = BeautifulSoup(of_three.html(), "html.parser")
+    [twin] = [each for each in page.select("p") if each.get_text() == line]
+    assert [each.get_text().partition(":")[0] for each in page.select("h2")] == ["down", "up"]
+    assert twin.find_previous("h2").get_text().startswith("up")
+    assert "(A/A" not in page.get_text() + str(of_three) + of_three.markdown()
+
+
+def test_where_all_are_twins_one_is_shown_whole(before: Run) -> None:
+    two = make_run({"a": passes(PASSES_A), "b": passes(PASSES_A)})
+
+    review = review_runs(two, two)
+
+    assert len(BeautifulSoup(review.html(), "html.parser").select("h2")) == 1
+    assert str(review).startswith("a: before (before)")
+    assert "b: both send the same requests" in str(review)
+
+
+def test_a_promise_that_is_shown_to_be_worse_stands_behind_the_verdict_of_a_better_whole() -> None:
+    def scored(run: Run, **kept: float) -> Run:
+        scores = {promise: Score(value=value, explanation="") for promise, value in kept.items()}
+        return replace(run, trials=tuple(trial.replace(scores=scores) for trial in run.trials))
+
+    plain = make_run({"draft": passes(PASSES_A)})
+    old = scored(plain, asks=1.0, plans=0.0, tests=0.0)
+    new = with_other_prompt(scored(plain, asks=0.0, plans=1.0, tests=1.0), "draft")
+
+    review = review_runs(old, new)
+
+    [found] = review.variants
+    line = "Shown to be worse: asks (after), whatever the whole says."
+    assert (found.verdict is not None and found.verdict.kind, found.warning) == ("better", line)
+    assert str(review).split("\n")[3] == line
+    assert review.markdown().split("\n\n")[2] == unlinked(line)
+    page = BeautifulSoup(review.html(), "html.parser")
+    assert page.select_one(".warning").get_text() == line
+    assert page.select_one(".warning").find_previous("p", class_="verdict") is not None
 
 
 def test_named_variants_are_compared_and_unnamed_ones_only_where_there_is_no_choice(before: Run) -> None:

@@ -234,7 +234,8 @@ def test_garbage_collector_is_left_as_it_was_found(agent: Agent, server: Message
     finally:
         gc.set_threshold(*before)
 
-    assert (seen, after) == ({usual}, usual), "what looks rarely saves nothing that can be measured"
+    assert seen == {max(usual, 50_000) if usual else 0}, "it looks rarely while trials are asked"
+    assert after == usual
 
 
 def test_model_that_no_catalogue_knows_runs(agent: Agent, server: MessagesServer) -> None:

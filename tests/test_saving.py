@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from workbench.definition import replacing
 from workbench.definition.agent import parse_agent
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.files import load_agent, save_agent
@@ -107,13 +106,12 @@ def test_threads_save_one_at_a_time_too(file: Path) -> None:
     assert sorted(said) == ["refused"] * (SAVERS - 1) + ["saved"]
 
 
-def test_one_who_stays_in_the_folder_is_not_waited_for_without_end(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replacing, "LONGEST_WAIT_SECONDS", 0.1)
+def test_one_who_stays_in_the_folder_is_not_waited_for_without_end(file: Path) -> None:
     descriptor = os.open(file.parent, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         with pytest.raises(AgentFileError, match="not saved: another process has been saving in its folder for long"):
-            save_agent(load_agent(file).replace(model="opus"))
+            save_agent(load_agent(file).replace(model="opus"), longest_wait_seconds=0.1)
     finally:
         os.close(descriptor)
 
@@ -234,6 +232,18 @@ def test_a_changed_large_file_is_refused_at_once_with_its_sizes(file: Path) -> N
     assert time.process_time() - began < 5
 
 
+def test_a_file_of_53_megabytes_is_edited_and_saved(file: Path) -> None:
+    text = TEXT + "You review, with `care`: a word.\n" * (53_000_000 // 33)
+    file.write_text(text)
+    began = time.process_time()
+
+    saved = save_agent(load_agent(file).replace(model="opus"))
+
+    assert time.process_time() - began < 20  # some 2 s; a quadratic way took 48 s
+    assert file.stat().st_size == len(text) + len("opus") - len("sonnet")
+    assert saved.model == "opus"
+
+
 def _taken(work: Callable[[], object]) -> float:
     """CPU seconds, the least of three."""
     found = []
@@ -251,6 +261,10 @@ def _taken(work: Callable[[], object]) -> float:
         ("one long line", lambda n: TEXT + "word " * (n // 5)),
         ("a long description", lambda n: TEXT.replace("Reviews.", "word " * (n // 5))),
         ("blanks in the prompt", lambda n: TEXT + " " * n + "x"),
+        (
+            "blanks in the prompt of an agent with tools",
+            lambda n: TEXT.replace("model:", "tools: Read\nmodel:") + " " * n + "x",
+        ),
         ("line ends in the prompt", lambda n: TEXT + "\n" * n + "x"),
         ("blanks after the first dashes", lambda n: "---" + "\n" * n + "x"),
         ("a value of blanks", lambda n: TEXT.replace("Reviews.", "a: b\nmodel:" + " " * n + "\u2028")),

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -159,6 +160,114 @@ def test_it_may_give_what_had_come_when_it_is_stopped(agent: Agent) -> None:
 
     assert run.trials[0].outcome == "stopped"
     assert run.trials[0].reply == half.reply
+
+
+def raises(error: BaseException) -> Callable[[Request], Attempt | None]:
+    """Raises for the second variant, and answers the first."""
+
+    def answer(request: Request) -> Attempt | None:
+        if request.system.startswith("You ask"):
+            raise error
+        return None
+
+    return answer
+
+
+@pytest.mark.parametrize("error", [ValueError("no such thing"), KeyError("x"), OSError(5, "broken"), RecursionError()])
+def test_what_it_raises_is_a_failed_trial_by_name_and_the_others_go_on(
+    agent: Agent, error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, plan = listed(answers=raises(error)), plan_of(agent, repeats=1)
+
+    run = run_trials(plan, progress=False, open_model=model.open, retry=QUICK, budget_tokens=1_000_000)
+
+    outcomes = {
+        trial.variant: {other.outcome for other in run.trials if other.variant == trial.variant} for trial in run.trials
+    }
+    assert outcomes == {"base": {"answered"}, "asks": {"failed"}}
+    failures = {(trial.failure.type, trial.failure.message) for trial in run.trials if trial.failure}
+    assert failures == {("raised", f"{type(error).__name__}: {error}")}
+    assert set(model.asked.values()) == {1}, "no other try would help"
+    assert {trial.paid.uncounted for trial in run.trials if trial.failure and trial.paid} == {1}, "it may have cost"
+
+
+def test_a_setup_that_it_names_ends_its_variant_and_the_others_go_on(
+    agent: Agent, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = listed(answers=raises(SetupError("no such program: claude; install it")))
+
+    run = run_trials(plan_of(agent), progress=False, open_model=model.open, concurrency=1)
+
+    assert {trial.failure.type for trial in run.trials if trial.failure} == {"not_set_up"}
+    assert {trial.variant for trial in run.trials if trial.outcome == "answered"} == {"base"}
+    assert model.asked.total() == 16 + 1
+    assert "Variant 'asks' was not asked any more" in capsys.readouterr().out
+    with pytest.raises(SetupError, match="no such program: claude"):
+        run_trials(plan_of(agent), progress=False, open_model=model.open, concurrency=1)
+
+
+def test_key_in_what_it_raises_is_not_kept(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "sk-ant-" + "api03-" + "Ab3x9" * 16
+    monkeypatch.setenv("ANTHROPIC_API_KEY", key)
+    model = listed(answers=raises(RuntimeError(f"refused: {key}")))
+
+    run = run_trials(plan_of(agent), progress=False, open_model=model.open)
+
+    assert not any(key in str(trial.failure) for trial in run.trials)
+
+
+HALF = Attempt(reply=Reply(text="half a \ud83d", stop_reason="end_turn", model="m\ud83d"))
+ODD: dict[str, Any] = {
+    "nothing": None,
+    "text": "Hello.",
+    "neither": Attempt(),
+    "a reply that is text": Attempt(reply="Hello."),  # type: ignore[arg-type]
+    "no text": Attempt(reply=Reply(text=None)),  # type: ignore[arg-type]
+    "a model that is a number": Attempt(reply=Reply(text="x", model=5)),  # type: ignore[arg-type]
+    "usage that is a dict": Attempt(reply=Reply(text="x", usage={})),  # type: ignore[arg-type]
+    "seconds that are text": Attempt(reply=Reply(text="x", seconds="1")),  # type: ignore[arg-type]
+    "seconds without end": Attempt(reply=Reply(text="x", seconds=float("inf"))),
+    "a wait that is text": Attempt(failure=Failure(type="x", message="y"), retry_after_seconds="1"),  # type: ignore[arg-type]
+    "a failure that is text": Attempt(failure="broken"),  # type: ignore[arg-type]
+    "a status that is text": Attempt(failure=Failure(type="x", message="y", status="500")),  # type: ignore[arg-type]
+    "a status that is huge": Attempt(failure=Failure(type="x", message="y", status=10**30)),
+}
+
+
+@pytest.mark.parametrize("said", ODD.values(), ids=ODD)
+def test_what_is_no_attempt_is_a_failed_trial_and_the_others_go_on(agent: Agent, said: Any) -> None:
+    class Odd(ListedModel):
+        async def ask(self, request: Request, **settings: Any) -> Attempt:
+            return said if request.system.startswith("You ask") else await super().ask(request, **settings)
+
+    model = Odd(endpoint=LISTED, says={"You design.": "A class."})
+
+    run = run_trials(plan_of(agent, repeats=1), progress=False, open_model=model.open, budget_tokens=1_000_000)
+
+    assert {trial.failure.type for trial in run.trials if trial.failure} == {"not_an_attempt"}
+    assert [trial.outcome for trial in run.trials].count("answered") == 8
+
+
+def test_half_characters_cost_no_other_reply(agent: Agent) -> None:
+    model = listed(answers=lambda _: HALF)
+
+    run = run_trials(plan_of(agent), progress=False, open_model=model.open)
+
+    assert {trial.reply.text for trial in run.trials if trial.reply} == {"half a ?"}
+    with open_ledger() as ledger:
+        assert ledger.count(whole=True) == 32
+
+
+def test_way_that_cannot_be_opened_is_said_before_anything_is_asked(agent: Agent) -> None:
+    model = listed()
+
+    @asynccontextmanager
+    async def broken(endpoint: Endpoint, *, connections: int = 8) -> AsyncIterator[Model]:
+        raise OSError("no such socket")
+        yield model
+
+    with pytest.raises(SetupError, match=r"server at http://answers.invalid cannot be opened: OSError: no such socket"):
+        run_trials(plan_of(agent), progress=False, open_model=broken)
 
 
 def test_one_run_has_it_beside_a_server_and_each_trial_says_who_answered(agent: Agent, server: MessagesServer) -> None:

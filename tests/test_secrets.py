@@ -27,6 +27,7 @@ from tests.written_notebooks import write_notebook
 from workbench.cli import main
 from workbench.errors import NotebookFailed, ParameterError
 from workbench.headless.notebook import run_notebook
+from workbench.markup import markdown_text
 from workbench.secrets import (
     REMOVED,
     bytes_without_secrets,
@@ -386,3 +387,25 @@ def test_no_canary_is_in_what_the_commands_say(project: Path, tool: str) -> None
     assert [where for where, canary in CANARIES.items() if canary in said] == []
     assert found_in(project, ignored=(*SOURCES, *LEDGERS)) == {}
     assert_nobody_else_reads_the_ledgers(project)
+
+
+def test_no_picture_is_taken_for_a_key_and_what_stands_around_it_is_text() -> None:
+    pixels = "iVBORw0KGgoAAAANSUhEUgAAAyAAAA/ciozB5eMzMJ0XzM1wVMG5mOeNUPiDW8OQtjTQlyi+j6UW1+gQf7L1XcyR=="
+    key = "sk-ant-api03-Zx8Qw2Lm9RtY4uPa7KdF"
+    shown = without_secrets(f'{key} <img src="data:image/png;base64,{pixels}"> {key}', {})
+
+    assert without_secrets(pixels, {}) != pixels, "as a text it holds what looks like a key"
+    assert f'<img src="data:image/png;base64,{pixels}">' in shown
+    assert key not in shown
+    assert key not in without_secrets(f"data:image/png;base64,{key}", {})
+
+
+def test_a_key_is_seen_behind_the_escapes_of_markdown() -> None:
+    key = "ghp_q1W2e3R4t5Y6u7I8o9P0a1S2d3F4g5H6j7K8"
+    text = f"**a\\_b** | {markdown_text(key)} |\n| {markdown_text(f'API_KEY = {key}')} | \\*x\n"
+
+    clean = value_without_secrets({"text/markdown": text, "text/plain": text}, {})
+
+    assert clean["text/markdown"] == ("**a\\_b** | \\[key removed\\] |\n| API\\_KEY \\= \\[key removed\\] | \\*x\n")
+    assert value_without_secrets(clean, {}) == clean
+    assert value_without_secrets({"text/markdown": "a\\_b \\| c"}, {}) == {"text/markdown": "a\\_b \\| c"}

@@ -2,7 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.benchmarks.statistics import Finding, Size, coverage, judges, peeking, power, same_persona, selection
+from tests.benchmarks.statistics import (
+    Finding,
+    Size,
+    coverage,
+    judged_differences,
+    measures,
+    peeking,
+    power,
+    promises,
+    promises_and_criteria,
+    same_persona,
+    selection,
+)
 
 SMALL = Size(
     coverage=8_000,
@@ -12,11 +24,25 @@ SMALL = Size(
     power=4_000,
     peeking=4_000,
     selection=8_000,
-    judge=8_000,
+    promises=1_500,
+    measures=300,
 )
 
 
-@pytest.mark.parametrize("simulate", [coverage, same_persona, power, peeking, selection, judges])
+@pytest.mark.parametrize(
+    "simulate",
+    [
+        coverage,
+        same_persona,
+        power,
+        peeking,
+        selection,
+        judged_differences,
+        promises,
+        promises_and_criteria,
+        measures,
+    ],
+)
 def test_simulated_coverage_and_false_positives_are_what_the_method_promises(simulate: object) -> None:
     assert callable(simulate)
     found: list[Finding] = list(simulate(SMALL))

@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import ComparisonError
@@ -190,7 +190,6 @@ def test_ranking_shows_itself_without_markup_from_names() -> None:
     assert len({line.count(" | ") for line in found._repr_markdown_().split("\n") if line.startswith("| ")}) == 1
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(list(itertools.combinations("abcd", 2))), st.integers(0, 5), min_size=1))
 def test_equal_wins_on_both_sides_make_equal_strengths(counts: dict[tuple[str, str], int]) -> None:
     wins = np.zeros((4, 4))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 import time
@@ -15,7 +16,6 @@ from tests.messages_server import MessagesServer
 from tests.test_runner import SCRIPT, start_script
 from workbench.definition.agent import Agent
 from workbench.ledger.store import open_ledger
-from workbench.model import limiter
 from workbench.model.retrying import Retry
 from workbench.runs import missing
 from workbench.runs.plan import make_request, plan_trials
@@ -46,6 +46,32 @@ def reply_to(client: BlockingKernelClient, asked: str) -> dict[str, Any]:
         message = client.get_shell_msg(timeout=60)
         if message["parent_header"].get("msg_id") == asked:
             return dict(message["content"])
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("ok", r"no complete reply within 1\.5 seconds"),
+        (
+            "529",
+            r"no complete reply within 1\.5 seconds: [01]\.\d of them went by in 1 attempt before \(overloaded_error\) .*",
+        ),
+    ],
+)
+def test_deadline_in_a_failure_is_the_one_that_was_set_with_what_used_it_up(
+    agent: Agent, server: MessagesServer, fault: str, says: str
+) -> None:
+    server.fault = lambda _, before: fault if before == 0 else "ok"
+    server.seconds_a_piece = 5.0
+    plan = plan_trials({"base": agent}, [Task(id="one", input="x")])
+
+    [trial] = run_trials(plan, deadline_seconds=1.5, retry=Retry(first_seconds=0.3, jitter=0.0)).trials
+
+    assert trial.failure is not None
+    assert trial.failure.type == "deadline"
+    assert re.fullmatch(says, trial.failure.message), trial.failure.message
+    assert trial.reply is not None
+    assert trial.reply.text == "First, "
 
 
 def test_interrupted_kernel_lives_and_goes_on_without_asking_again(server: MessagesServer) -> None:
@@ -149,15 +175,12 @@ def test_deadline_bounds_a_trial_with_all_its_tries(agent: Agent, server: Messag
     assert len(server.bodies) == 1
 
 
-def test_waiting_for_its_turn_takes_nothing_of_the_time_of_a_trial(
-    agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limiter, "FIRST_LIMIT", 1)
+def test_waiting_for_its_turn_takes_nothing_of_the_time_of_a_trial(agent: Agent, server: MessagesServer) -> None:
     server.seconds_a_piece = 0.2
     server.fault = lambda body, before: "429" if "Question 6" in str(body) and not before else "ok"
     tasks = [Task(id=f"task-{number}", input=f"Question {number}") for number in range(7)]
 
-    plan, retry = plan_trials({"base": agent}, tasks), Retry(patience_seconds=2.0)
+    plan, retry = plan_trials({"base": agent}, tasks), Retry(patience_seconds=2.0, first_at_once=1)
     trials = run_trials(plan, concurrency=7, deadline_seconds=2.0, retry=retry).trials
 
     assert [trial.outcome for trial in trials] == ["answered"] * 7

@@ -20,6 +20,7 @@ from tests.runs import GROUPS, LIVE, PASSES_A, PASSES_B, STAND_IN, make_run, pas
 from workbench.comparison.columns import PAID, trial_columns
 from workbench.comparison.flips import what_flipped
 from workbench.comparison.gate import gate
+from workbench.comparison.scores import THRESHOLD
 from workbench.comparison.static_tables import ranking_table, tasks_table
 from workbench.comparison.tables import compare
 from workbench.comparison.trial_table import columns_of, screen_values
@@ -184,8 +185,8 @@ def test_html_is_plain_tables_with_an_embedded_picture_that_has_a_description() 
     assert base64.b64decode(str(image["src"]).partition(",")[2]).startswith(b"\x89PNG")
     assert comparison.verdict is not None
     assert str(image["alt"]) == comparison.plot().alt
-    assert not page.find_all(["script", "style", "link", "iframe"])
-    assert len(page.find_all("caption")) == len(page.find_all("table")) == 3
+    assert not page.find_all(["script", "link", "iframe"])
+    assert len(page.find_all("caption")) == len(page.find_all("table")) == 6
 
 
 def test_markdown_has_the_verdict_and_tables_that_a_code_host_reads() -> None:
@@ -193,8 +194,8 @@ def test_markdown_has_the_verdict_and_tables_that_a_code_host_reads() -> None:
     page = BeautifulSoup(str(create_markdown(plugins=["table"])(text)), "html.parser")
 
     assert "promising, not established" in page.get_text()
-    assert len(page.find_all("table")) == 2
-    assert [len(row.find_all(["td", "th"])) for row in page.find_all("table")[1].find_all("tr")] == [5] * 13
+    assert [len(table.find_all("tr")) for table in page.find_all("table")] == [3, 2, 9, 13]
+    assert [len(row.find_all(["td", "th"])) for row in page.find_all("table")[3].find_all("tr")] == [5] * 13
 
 
 def test_every_form_has_a_banner_where_the_stand_in_answered() -> None:
@@ -225,8 +226,8 @@ def test_what_a_model_writes_is_shown_as_text_in_markdown() -> None:
 
     assert not page.find_all(["script", "img", "a", "code", "em"])
     assert "<script>" not in text
-    assert "$" not in text.replace("\\$", "")
-    assert {len(row.find_all(["td", "th"])) for row in page.find_all("table")[1].find_all("tr")} == {5}
+    assert "$" not in text
+    assert {len(row.find_all(["td", "th"])) for row in page.find_all("table")[-1].find_all("tr")} == {5}
     assert "<script>alert(1)</script> | a b<U+001B>[31m <U+202E>evil" in page.get_text()
 
 
@@ -253,7 +254,7 @@ def test_long_runs_are_shown_in_part_and_say_so() -> None:
 
     assert "50 of 250 tasks; the largest changes first; all are in .by_task." in page.get_text()
     assert "50 of 500 trials; all are in .trials." in page.get_text()
-    assert [len(table.find_all("tr")) for table in page.find_all("table")] == [3, 51, 51]
+    assert [len(table.find_all("tr")) for table in page.find_all("table")] == [7, 3, 2, 9, 51, 51]
     assert len(compare(run, baseline="A").by_task) == 250
 
 
@@ -319,7 +320,15 @@ def test_repeats_that_pass_or_fail_have_pass_at_k_and_pass_hat_k() -> None:
     assert "pass^4" in str(comparison)
 
 
-@pytest.mark.parametrize("scores", [[[1.0], [0.0]], [[1.0, 0.5], [0.0, 1.0]], [[1.0, None], [None, 0.0]]])
+def test_a_graded_repeat_passes_from_a_threshold_that_is_stated() -> None:
+    comparison = compare(make_run({"A": [[0.9, 0.5], [0.49, 0.6], [0.1, 0.2]]}), baseline="A")
+
+    assert comparison.by_variant["pass_at_k"].tolist() == [pytest.approx(2 / 3)]
+    assert comparison.by_variant["pass_hat_k"].tolist() == [pytest.approx(1 / 3)]
+    assert f"A repeat passes with {100 * THRESHOLD:.1f} points or more." in str(comparison)
+
+
+@pytest.mark.parametrize("scores", [[[1.0], [0.0]], [[1.0, None], [None, 0.0]]])
 def test_there_is_no_pass_at_k_without_whole_repeats_that_pass_or_fail(scores: list[list[float | None]]) -> None:
     comparison = compare(make_run({"A": scores}), baseline="A")
 
@@ -365,12 +374,10 @@ def test_what_all_attempts_took_stands_beside_what_the_replies_took() -> None:
     assert trials["paid_usd"].tolist()[-1] == pytest.approx(0.001), "a failed trial was paid for too"
     for shown in (str(comparison), comparison._repr_mimebundle_()["text/html"].replace("&gt;", ">")):
         assert "Paid, all attempts" in shown
-        assert ">= 0.0071 USD: 5 attempts, >= 4,700 in, 400 out, 1,000 from the cache, 120 into the cache" in shown
+        assert ">= 0.0071 USD: 5 attempts, >= 5,820 in (1,000 from, 120 into the cache), 400 out" in shown
         assert "3,000 (1,000 from the cache)" in shown
     facts = dict(trial_page(comparison, 3)["facts"])
-    assert facts["Paid in all"].startswith(
-        "2 attempts: 1,900 tokens in, 200 out, 500 read from the cache, 40 written to"
-    )
+    assert facts["Paid in all"].startswith("2 attempts: 2,440 tokens in (500 from, 40 into the cache), 200 out")
     assert "and more by 1 attempt that did not say" in facts["Paid in all"]
 
 
@@ -470,7 +477,7 @@ def test_previews_are_short_rows_for_a_screen_ready_for_json() -> None:
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
     assert json.loads(json.dumps(columns)) == columns
-    assert rows[0] == {
+    expected = {
         "variant": "A",
         "task": "task-0",
         "group": "g",
@@ -479,7 +486,6 @@ def test_previews_are_short_rows_for_a_screen_ready_for_json() -> None:
         "score": 1.0,
         "promise: grade": 1.0,
         "flip": None,
-        "explanation": rows[0]["explanation"],
         "model": "claude-haiku-4-5-20251001",
         "stop_reason": "end_turn",
         "input_tokens": 1500,
@@ -490,8 +496,8 @@ def test_previews_are_short_rows_for_a_screen_ready_for_json() -> None:
         **dict.fromkeys(PAID),
         "seconds_to_first_token": 0.5,
         "seconds": 2.0,
-        "reply": rows[0]["reply"],
     }
+    assert {name: rows[0][name] for name in expected} == expected
     assert [len(rows[0][name]) for name in ("reply", "explanation")] == [90, 300]
     assert rows[0]["reply"].startswith("<script>alert(1)</script> | a b<U+001B>[31m")
     assert [rows[1][name] for name in ("outcome", "score", "promise: grade", "usd", "reply")] == [
@@ -514,7 +520,7 @@ def test_a_cell_keeps_its_text_in_every_form() -> None:
 def test_characters_that_cannot_be_seen_are_written_out() -> None:
     assert visible("a\x00b\u2066c\r\nd\te\ud800 👩‍💻") == "a<U+0000>b<U+2066>c d e<U+D800> 👩‍💻"
     assert html_text("<b>&\"'") == "&lt;b&gt;&amp;&quot;&#x27;"
-    assert markdown_text("a_b \\(x\\) http://x") == "a\\_b &#92;(x\\\\) http\\://x"
+    assert markdown_text("a_b \\(x\\) http://x") == "a\\_b <span>&#92;</span>(x<span>&#92;</span>) http\\://x"
 
 
 def test_a_text_in_a_template_is_escaped_wherever_it_stands() -> None:

@@ -58,9 +58,9 @@ def test_graders_carry_options_a_unique_promise_and_their_place(tmp_path: Path) 
     [task] = load_tasks(path)
 
     assert task.graders == (
-        GraderSpec(name="mentions", promise="auth", options={"any": ["JWT"]}, where=f"{path}:3"),
-        GraderSpec(name="asks_question", promise="asks_question", where=f"{path}:3"),
-        GraderSpec(name="asks_question", promise="asks_question 2", where=f"{path}:3"),
+        GraderSpec(name="mentions", promise="auth", options={"any": ["JWT"]}, where=f"{path}:4"),
+        GraderSpec(name="asks_question", promise="asks_question", where=f"{path}:5"),
+        GraderSpec(name="asks_question", promise="asks_question 2", where=f"{path}:6"),
     )
 
 
@@ -83,7 +83,7 @@ def test_graders_carry_options_a_unique_promise_and_their_place(tmp_path: Path) 
         (
             "- id: a\n  input: x\n  graders:\n  - mentions: {any: [JWT], label: auth}\n",
             "t.yaml",
-            3,
+            4,
             "graders: mentions has no option label; what it holds a reply to is its promise: write `promise: auth`",
         ),
         ("- id: [\n", "t.yaml", 2, "is not valid YAML"),

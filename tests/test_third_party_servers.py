@@ -34,11 +34,16 @@ from typing import Any
 
 import pytest
 
+from workbench.comparison.judged import outcome_counts
 from workbench.definition.agent import Agent, parse_agent
+from workbench.judging.judge import judge
+from workbench.judging.prompt import judging_message, judging_prompt
 from workbench.ledger.store import open_ledger
 from workbench.model.retrying import Retry
 from workbench.runs.plan import plan_trials
 from workbench.runs.runner import run_trials
+from workbench.trial.judged import judged_scores
+from workbench.trial.rubric import Criterion, Rubric
 from workbench.trial.task import Task
 from workbench.trial.trial import Run
 
@@ -49,6 +54,15 @@ TASKS = tuple(
     for number, text in enumerate([OVERLOADED, UNEVEN, "a third case", "a fourth case"])
 )
 PERSONAS = ("You are brief.", "You are thorough.")
+RUBRIC = Rubric(
+    name="about",
+    criteria=(
+        Criterion(name="names-it", asks="The reply names its case."),
+        Criterion(name="several", asks="It comes in several pieces."),
+    ),
+)
+JUDGED = (("This is about a", "met"), ("nowhere in it", "not met"), ("", "cannot tell"), ("This is about", "superb"))
+"""By case, what the judge quotes and says of each criterion: one is found, and none of the others is a score."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +86,12 @@ def reply_to(persona: str, case: str) -> str:
     return f"{persona} This is about {case}, in enough words to come in several pieces."
 
 
+def judgement_of(task: Task) -> str:
+    quote, verdict = JUDGED[int(task.id)]
+    said = {"quote": quote, "reason": "so", "verdict": verdict}
+    return json.dumps({criterion.name: said for criterion in RUBRIC.criteria})
+
+
 def fixtures() -> dict[str, Any]:
     overloaded = {"error": {"message": "Overloaded", "type": "overloaded_error"}, "status": 529}
     found: list[dict[str, Any]] = []
@@ -82,6 +102,9 @@ def fixtures() -> dict[str, Any]:
                 found.append({"match": match | {"sequenceIndex": 0}, "response": overloaded})
             usage = {"input_tokens": 11, "output_tokens": 7}
             found.append({"match": match, "response": {"content": reply_to(persona, task.input), "usage": usage}})
+            asked = judging_message(RUBRIC, task, reply_to(persona, task.input))
+            match = {"systemMessage": judging_prompt(RUBRIC), "userMessage": asked}
+            found.append({"match": match, "response": {"content": judgement_of(task), "usage": usage}})
     return {"fixtures": found}
 
 
@@ -228,3 +251,24 @@ def test_same_run_again_asks_for_nothing(
 def test_refused_attempts_are_in_the_ledger_beside_the_answers(run: tuple[Run, Path]) -> None:
     with open_ledger(run[1]) as ledger:
         assert (ledger.count(), ledger.count(whole=True)) == (10, 8)
+
+
+def test_what_a_judge_answers_is_counted_by_outcome_and_asked_for_once(
+    server: Server, run: tuple[Run, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point_at(server, monkeypatch)
+    ledger = tmp_path / "judges.sqlite"
+    judged = judge(run[0], RUBRIC, by=MODEL, ledger=ledger, progress=False)
+    counts = outcome_counts(judged, judged.judged[-1])
+    of_replies = judged_scores(judged.judged[-1], judged.trials).values()
+    scores = [score.value for of in of_replies for score in of.values()]
+
+    assert sum(counts.values()) == len(scores) == len(judged.trials) * len(RUBRIC.criteria)
+    assert 0 not in scores, "what is no finding is an outcome and no score"
+    assert scores.count(None) == sum(counts.values()) - counts.get("found", 0)
+    before = server.asked()
+    again = judge(run[0], RUBRIC, by=MODEL, ledger=ledger, progress=False)
+
+    assert server.asked() == before
+    replies = [[call.reply for call in each.judged[-1].calls] for each in (judged, again)]
+    assert replies[0] == replies[1]

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from opentelemetry import trace
@@ -16,8 +18,10 @@ from workbench.definition.agent import Agent
 from workbench.errors import SetupError
 from workbench.grading.catalogue import standard
 from workbench.model.retrying import BATCHES, Retry
+from workbench.runs.conversation import answer_reply
 from workbench.runs.plan import Plan, plan_trials
 from workbench.runs.runner import run_trials
+from workbench.runs.trying import Trying
 from workbench.trial.task import GraderSpec, Task
 
 
@@ -49,6 +53,19 @@ def test_each_trial_is_a_span_around_those_of_the_sdk(
     assert found["one"]["gen_ai.request.model"] == "claude-sonnet-5-5"
     assert found["two"]["workbench.outcome"] == "failed"
     assert found["two"]["error.type"] == "request_too_large"
+
+
+def test_no_key_is_in_a_span(agent: Agent, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "fw_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0"
+    task = Task(id=f"one {key}", input="x", graders=(GraderSpec(name="asks_question", promise=f"asks {key}"),))
+    with serve(lambda body, before: "ok") as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        run_trials(plan_trials({f"base {key}": agent}, [task], graders=standard()))
+
+    told = [span.to_json() for span in spans.get_finished_spans() if span.name.startswith("workbench.")]
+    assert len(told) == 2
+    assert [text for text in told if key in text] == []
+    assert all("base [key removed]" in text for text in told)
 
 
 def test_without_a_provider_nothing_is_recorded(agent: Agent) -> None:
@@ -93,6 +110,87 @@ def test_failed_span_is_an_error_and_an_answered_one_has_tokens_cost_and_score(
     assert "workbench.score" not in (grades["refuse this"].attributes or {})
 
 
+def test_span_has_what_all_attempts_took_and_not_only_the_last(
+    agent: Agent, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = graded_plan(agent, "one")
+    with serve(lambda _, before: ("cut", "529", "ok")[before]) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        [trial] = run_trials(plan, retry=Retry(first_seconds=0.001), progress=False).trials
+        spans_of_run = ours_of(spans, "workbench.trial")
+        spans.clear()
+        run_trials(plan, progress=False)
+
+    assert trial.paid is not None
+    assert trial.paid.usd is not None
+    for found in (spans_of_run, ours_of(spans, "workbench.trial")):
+        attributes = found["one"].attributes or {}
+        assert (attributes["workbench.paid.requests"], attributes["workbench.paid.uncounted_requests"]) == (3, 1)
+        assert attributes["workbench.paid.input_tokens"] == trial.paid.input_tokens > 11
+        assert attributes["workbench.paid.output_tokens"] == trial.paid.output_tokens
+        assert attributes["workbench.paid.usd"] == float(trial.paid.usd)
+        assert float(str(attributes["workbench.usd"])) < float(trial.paid.usd)
+    assert (ours_of(spans, "workbench.trial")["one"].attributes or {})["workbench.from"] == "ledger"
+
+
+@pytest.mark.parametrize(("fault", "kind"), [("401", "SetupError"), ("413", "request_too_large")])
+def test_every_failed_span_is_an_error_with_its_type(
+    agent: Agent, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch, fault: str, kind: str
+) -> None:
+    with serve(fault) as server, suppress(SetupError):
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        run_trials(graded_plan(agent, "one"), progress=False)
+
+    span = ours_of(spans, "workbench.trial")["one"]
+    assert span.status.status_code is StatusCode.ERROR
+    assert (span.attributes or {})["error.type"] == kind
+    assert (span.attributes or {})["workbench.paid.requests"] == 1
+
+
+def test_panel_makes_the_same_spans(
+    agent: Agent, spans: InMemorySpanExporter, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trying = Trying(lambda: {"base": agent})
+    task = Task(id="one", input="x", graders=(ASKS,))
+    found = []
+    for _ in range(2):
+        trying.run(trying.choose(task))
+        trying.wait()
+        found.append([ours_of(spans, name)["one"].attributes or {} for name in ("workbench.trial", "workbench.grade")])
+        spans.clear()
+
+    (asked, graded), (known, again) = found
+    assert ("workbench.from" in asked, known["workbench.from"]) == (False, "ledger")
+    assert graded["workbench.score"] == again["workbench.score"] == 1.0
+    assert asked["workbench.paid.usd"] == known["workbench.paid.usd"]
+
+
+def test_answer_of_the_ledger_to_what_is_said_has_a_span(
+    agent: Agent, spans: InMemorySpanExporter, server: MessagesServer
+) -> None:
+    run = run_trials(graded_plan(agent, "one"), progress=False)
+    origins = []
+    for _ in range(2):
+        spans.clear()
+        answer_reply(run, "Why?", variant="base", task_id="one")
+        origins.append((ours_of(spans, "workbench.trial")["one"].attributes or {}).get("workbench.from"))
+
+    assert origins == [None, "ledger"]
+
+
+def test_file_of_prices_that_is_wrong_costs_no_reply(
+    agent: Agent, spans: InMemorySpanExporter, server: MessagesServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    plan, prices = graded_plan(agent, "one"), tmp_path / "prices.toml"
+    prices.write_text("[")
+    monkeypatch.setenv("WORKBENCH_PRICES", str(prices))  # written while the run is under way, say
+
+    [trial] = run_trials(plan, progress=False).trials
+
+    assert trial.outcome == "answered"
+    assert "workbench.usd" not in (ours_of(spans, "workbench.trial")["one"].attributes or {})
+
+
 def test_span_of_a_variant_that_ends_is_an_error(
     agent: Agent, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,12 +213,16 @@ def test_answers_of_the_ledger_and_of_batches_have_spans(
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         run_trials(plan, via="batch", retry=replace(BATCHES, first_seconds=0.01))
         batched = ours_of(spans, "workbench.trial")
+        [around] = [span for span in spans.get_finished_spans() if span.name == "workbench.batch"]
         spans.clear()
         run_trials(plan, mode="replay")
 
     replayed = ours_of(spans, "workbench.trial")
     assert {str((span.attributes or {})["workbench.from"]) for span in batched.values()} == {"batch"}
     assert {str((span.attributes or {})["workbench.from"]) for span in replayed.values()} == {"ledger"}
+    assert (around.attributes or {})["workbench.trials"] == 2
+    assert {span.parent.span_id for span in batched.values() if span.parent} == {around.context.span_id}
+    assert {(span.attributes or {})["workbench.paid.requests"] for span in batched.values()} == {1}
     assert set(batched) == set(replayed) == set(ours_of(spans, "workbench.grade")) == {"one", "two"}
 
 

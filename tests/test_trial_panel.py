@@ -9,6 +9,8 @@ import re
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,21 +22,28 @@ from ipywidgets.widgets.widget import _instances
 from tests.messages_server import MessagesServer
 from workbench.definition.agent import Agent
 from workbench.definition.files import load_agent
+from workbench.definition.resolved import resolve_model
 from workbench.errors import FileError, PlanError
 from workbench.grading.catalogue import standard
 from workbench.headless.notebook import run_notebook
+from workbench.runs.frozen import Asked
+from workbench.runs.settings import Mode
 from workbench.runs.start import start_planned
+from workbench.runs.trying import Trying
 from workbench.trial.record import load_run
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Endpoint
 from workbench.widgets.editor import AgentEditor
 from workbench.widgets.panel_pages import html_page, markdown_page
+from workbench.widgets.panel_view import SHOWN_OF_QUESTION
 from workbench.widgets.reply import ReplyView
 from workbench.widgets.trials import TrialPanel
 
 OFFLINE = Endpoint(kind="offline", base_url="http://offline.invalid")
 GRADED = Task(
-    id="graded", input="Which load?", graders=(GraderSpec(name="mentions", promise="says", options={"any": ["load"]}),)
+    id="graded",
+    input="Which load?",
+    graders=(GraderSpec(name="mentions", promise="says", options={"any": ["load"], "anywhere": True}),),
 )
 BRACES = Task(id="braces", input="What is {{ this }} {% endraw %}?", context="{# kept #}")
 HOSTILE = "<b>bold</b> \x1b[31mred ``` \u202e"
@@ -82,7 +91,8 @@ def printed(notebook: Path, cell_id: str) -> str:
 
 
 def columns(panel: TrialPanel) -> list[ReplyView]:
-    return [child for child in panel._open_view().children[-2].children if isinstance(child, ReplyView)]
+    [replies] = [box for box in panel._open_view().children if "workbench-replies" in getattr(box, "_dom_classes", ())]
+    return [child for child in replies.children if isinstance(child, ReplyView)]
 
 
 def pages(panel: TrialPanel) -> tuple[str, str]:
@@ -96,12 +106,13 @@ class TestEstimate:
         assert rows["calls to make"] == "12"
         assert {"input tokens", "output tokens", "USD", "smallest difference"} <= set(rows)
 
-    def test_what_the_ledger_holds_is_asked_anew_and_counted(self) -> None:
+    def test_what_the_ledger_holds_is_counted_only_where_it_is_asked_anew(self) -> None:
         panel = TrialPanel(AGENTS, endpoint=OFFLINE)
         panel.run(GRADED)
         panel.wait()
 
-        assert panel.estimate(GRADED).calls == 2
+        assert panel.estimate(GRADED).calls == 0
+        assert panel.estimate(GRADED, mode="fresh").calls == 2
 
     def test_choosing_asks_no_server(self, server: MessagesServer) -> None:
         panel = TrialPanel(AGENTS, [GRADED, BRACES])
@@ -117,7 +128,7 @@ class TestEstimate:
         shown = controls(panel._open_view())
         shown["Repeats"].value = 4
 
-        assert "2 variants x 1 tasks x 4 repeats" in panel._view._estimate.value  # type: ignore[union-attr]
+        assert "2 variants x 1 task x 4 repeats" in panel.view._estimate.value  # type: ignore[union-attr]
 
     @pytest.mark.parametrize("what", ["draft", "question"])
     def test_of_an_earlier_text_it_says_so_and_counts_nothing_until_it_is_asked_for(
@@ -125,7 +136,7 @@ class TestEstimate:
     ) -> None:
         panel = TrialPanel(editor)
         shown = controls(panel._open_view())
-        view = panel._view
+        view = panel.view
         assert view is not None
 
         def change(text: str) -> None:
@@ -152,13 +163,41 @@ class TestEstimate:
     def test_one_that_comes_after_the_choice_was_changed_is_not_shown(self, server: MessagesServer) -> None:
         panel = TrialPanel(AGENTS, [GRADED])
         shown = controls(panel._open_view())
-        view = panel._view
+        view = panel.view
         assert view is not None
         server.fault = lambda _body, _before: setattr(shown["Repeats"], "value", 7) or "ok"  # type: ignore[func-returns-value]
         view._show_estimate()
 
         assert len(server.bodies) > 0
         assert view._estimate.value == ""
+
+
+class TestAnew:
+    def test_it_says_that_it_pays_once_more_and_what_is_from_the_ledger(self, server: MessagesServer) -> None:
+        panel = TrialPanel({"long": AGENTS["long"]}, [GRADED])
+        shown = controls(panel._open_view())
+        seen = []
+        for anew in (False, False, True):
+            shown["Ask anew"].value = anew
+            shown["Run"].click()
+            panel.wait()
+            seen.append((columns(panel)[0].status, "is paid once more" in panel.view._note.value, len(server.bodies)))  # type: ignore[union-attr]
+
+        assert seen == [
+            ("Answered.", False, 1),
+            ("Answered. From the ledger: nothing was sent.", False, 1),
+            ("Answered.", True, 2),
+        ]
+        assert "paid once more" in shown["Ask anew"].tooltip
+
+    def test_the_stand_in_is_said_to_cost_nothing(self) -> None:
+        panel = TrialPanel({"long": AGENTS["long"]}, [GRADED], endpoint=OFFLINE)
+        shown = controls(panel._open_view())
+        shown["Ask anew"].value = True
+        shown["Run"].click()
+        panel.wait()
+
+        assert "once more" not in panel.view._note.value  # type: ignore[union-attr]
 
 
 class TestChoice:
@@ -263,7 +302,9 @@ class TestRun:
         panel.run(GRADED)
         panel.wait()
 
-        assert columns(panel)[0].trouble.startswith("the grader of the promise 'says' gave 85, a int for a reply")
+        assert columns(panel)[0].trouble.startswith(
+            "the grader 'mentions' of the promise 'says' gave 85, of type int, for a reply"
+        )
         assert not columns(panel)[0].is_running
 
 
@@ -285,7 +326,7 @@ class TestPage:
         monkeypatch.delenv("ANTHROPIC_BASE_URL")
         panel = TrialPanel(AGENTS, [GRADED])
         shown = controls(panel._open_view())
-        view = panel._view
+        view = panel.view
         assert view is not None
         assert "OFFLINE STAND-IN" in view._endpoint.value
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
@@ -308,7 +349,7 @@ class TestPage:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         shown["Repeats"].value = 2
 
-        assert f"Answered by the server at {server.url}." in panel._view._endpoint.value  # type: ignore[union-attr]
+        assert f"Answered by the server at {server.url}." in panel.view._endpoint.value  # type: ignore[union-attr]
 
     def test_a_price_is_no_formula(self) -> None:
         text = "$5 a month or $50 a year"
@@ -316,15 +357,15 @@ class TestPage:
         view = panel._open_view()
         panel.run(text)
         panel.wait()
-        panel._view._show_estimate()  # type: ignore[union-attr]
-        panel._view._say(text)  # type: ignore[union-attr]
+        panel.view._show_estimate()  # type: ignore[union-attr]
+        panel.view._say(text)  # type: ignore[union-attr]
         parts = [*widgets_of(view, ipywidgets.HTML), *widgets_of(view, ipywidgets.Checkbox)]
         shown = [part.value if isinstance(part, ipywidgets.HTML) else part.description for part in parts]
         with_price = [each for each in shown if "$5" in each]
 
-        assert len(with_price) == 4
-        assert all(re.match(r'<(div|span) class="tex2jax_ignore mathjax_ignore">', each) for each in with_price)
-        (tick,) = widgets_of(view, ipywidgets.Checkbox)
+        assert len(with_price) == 5
+        assert all(re.match(r'<(div|span) class="tex2jax_ignore mathjax_ignore"[ >]', each) for each in with_price)
+        tick, _anew = widgets_of(view, ipywidgets.Checkbox)
         assert (tick.description_allow_html, tick.tooltip) == (True, text)
 
     def test_a_column_names_its_model(self, server: MessagesServer) -> None:
@@ -334,6 +375,18 @@ class TestPage:
 
         assert [view.endpoint for view in columns(panel)] == [
             f"{trial.request.model}, server at {server.url}" for trial in panel.trials
+        ]
+
+    def test_a_task_is_listed_once_by_its_group_and_by_how_its_question_begins(self) -> None:
+        tasks = [
+            Task(id="description-1", input="Look  at\nthis: is it right?", group="description"),
+            Task(id="port", input="x" * (SHOWN_OF_QUESTION + 1), group="shell"),
+        ]
+        listed = controls(TrialPanel(AGENTS, tasks, endpoint=OFFLINE)._open_view())["Tasks"].options
+
+        assert [name for name, _ in listed[1:]] == [
+            "description-1: Look at this: is it right?",
+            f"shell: port: {'x' * SHOWN_OF_QUESTION}…",
         ]
 
 
@@ -370,7 +423,7 @@ class TestReplies:
             view._handle_custom_msg({"event": "open", "number": number}, [])
 
         assert [message["opened"]["text"] for message in sent] == [panel.trials[0].reply.text]  # type: ignore[union-attr]
-        assert sent[0]["opened"]["title"] == "graded, attempt 1: Answered."
+        assert sent[0]["opened"]["title"] == "graded, repeat 0: Answered."
         assert view.asked == "typed"
 
     def test_what_was_paid_in_all_stands_beside_what_the_reply_took(self, server: MessagesServer) -> None:
@@ -379,7 +432,7 @@ class TestReplies:
         panel.wait()
         first = columns(panel)[0].meter
         server.fault = lambda _, before: "cut" if before == 1 else "ok"
-        panel.run(GRADED)
+        panel.run(GRADED, mode="fresh")
         (trial,) = panel.wait()
         assert trial.paid is not None and trial.paid.usd is not None
         meter = columns(panel)[0].meter
@@ -389,6 +442,18 @@ class TestReplies:
         assert trial.paid.attempts == 3
         assert f"paid in 3 requests: {trial.paid.tokens:,} tokens, {trial.paid.usd:.4f} USD" in meter
         assert trial.paid.tokens > 2 * (11 + 7)
+
+    def test_what_a_trial_without_a_reply_may_have_cost_is_said(self, server: MessagesServer) -> None:
+        panel = TrialPanel({"long": AGENTS["long"]})
+        meters = []
+        for fault, question in (("html", "One?"), ("413", "Two?")):
+            server.fault = lambda _, __, fault=fault: fault  # type: ignore[misc]
+            panel.run(question)
+            (trial,) = panel.wait()
+            assert (trial.reply, trial.outcome) == (None, "failed")
+            meters.append(columns(panel)[0].meter)
+
+        assert meters == ["paid in 1 request: 0 tokens, 0.0000 USD, and what 1 request took that broke off", ""]
 
     def test_one_variant_is_stopped_and_the_other_goes_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("WORKBENCH_OFFLINE_TOKENS_PER_SECOND", "500")
@@ -466,7 +531,7 @@ class TestFreeze:
         before = load_run(project / "out" / "before-1")
         assert keys(load_run(left.notebook).trials) == asked[1] == asked[2]
         assert keys((*before.trials, *before.follow_ups)) == asked[0]
-        assert len(server.bodies) == paid == 2 + 1 + 4 + 4
+        assert len(server.bodies) == paid == 2 + 1 + 4
         assert len(list((project / "out").glob("before-*"))) == 1, "what was only repeated is tried once"
         assert "# as 'agents/reviewer.md' was" in "".join(cells(notebook)[1]["source"])
 
@@ -479,7 +544,8 @@ class TestFreeze:
         asked = keys(panel.wait())
         shown["Freeze"].click()
         paid = len(server.bodies)
-        note = html.unescape(panel._view._note.value)  # type: ignore[union-attr]
+        note = html.unescape(panel.view._note.value)  # type: ignore[union-attr]
+        assert "workbench-done" in note
         command = note[note.index("cd ") : note.index("</div>")]
         run_here = command.replace("workbench run", f"{sys.executable} -m workbench run")
         done = subprocess.run(run_here, shell=True, cwd="/", capture_output=True, text=True)
@@ -564,7 +630,7 @@ class TestFreeze:
         follow_ups = [trial for trial in panel.trials if len(trial.request.messages) > 1]
         notebook = panel.freeze(project / "outputs" / "f.ipynb")
         server.pieces = ["Another reply."]
-        panel.run([GRADED, "Typed?"], repeats=2)
+        panel.run([GRADED, "Typed?"], repeats=2, mode="fresh")
         asked = keys(panel.wait())
         paid = len(server.bodies)
         left = run_notebook(notebook, out=project / "out", progress=False)
@@ -689,4 +755,303 @@ def test_without_a_browser_there_is_no_widget(monkeypatch: pytest.MonkeyPatch) -
     panel.wait()
 
     assert set(panel._repr_mimebundle_()) == {"text/plain", "text/html", "text/markdown"}
-    assert panel._view is None
+    assert panel.view is None
+
+
+class TestOnePanelOfAFile:
+    """A cell that is run again, as Run All Cells does."""
+
+    def test_goes_on_with_the_replies_that_are_there_and_offers_the_tasks_of_now(
+        self, editor: AgentEditor, server: MessagesServer
+    ) -> None:
+        panel = TrialPanel(editor, [GRADED])
+        box = panel._open_view()
+        panel.run(GRADED)
+        panel.wait()
+        paid = len(server.bodies)
+        other = Task(id="other", input="Something else?")
+
+        again = TrialPanel(AgentEditor(load_agent(editor.saved.path)), [GRADED, other])
+
+        assert again._open_view() is box
+        assert [trial.key for trial in again.trials] == [trial.key for trial in panel.trials]
+        assert [value for _, value in controls(box)["Tasks"].options[1:]] == [GRADED.id, "other"]
+        assert len(server.bodies) == paid
+
+    def test_another_ledger_or_grader_makes_another(self, editor: AgentEditor) -> None:
+        panel = TrialPanel(editor, [GRADED], endpoint=OFFLINE)
+
+        assert TrialPanel(editor, [GRADED]).trying is not panel.trying
+
+
+class TestVerdict:
+    def test_file_and_draft_are_compared_where_both_came_to_the_end(self, editor: AgentEditor) -> None:
+        panel = TrialPanel(editor, [GRADED], endpoint=OFFLINE)
+        panel.run(GRADED, repeats=2)
+        panel.wait()
+        assert panel.comparison is None  # the draft is what the file says: there is one variant
+        editor.edit(prompt="You read code, and ask a clarifying question first.\n")
+        panel.run(GRADED, repeats=2)
+        panel.wait()
+
+        assert panel.comparison is not None
+        assert panel.comparison.baseline == "disk"
+        assert [(trial.variant, trial.repeat) for trial in panel.comparison.run.trials] == [
+            ("disk", 0),
+            ("disk", 1),
+            ("draft", 0),
+            ("draft", 1),
+        ]
+
+    def test_what_is_shown_says_when_the_draft_has_moved_on(self, editor: AgentEditor) -> None:
+        editor.edit(prompt="One.\n")
+        panel = TrialPanel(editor, [GRADED], endpoint=OFFLINE)
+        panel._open_view()
+        panel.run(GRADED)
+        panel.wait()
+        view = panel.view
+        assert view is not None
+        view.look_at_texts()
+        assert view._moved_on.value == ""
+        editor.edit(prompt="Two.\n")
+
+        assert "was edited since" in view._moved_on.value
+
+
+class TestRemark:
+    """What one should know before one compares the replies."""
+
+    @pytest.mark.parametrize(
+        ("changes", "says"),
+        [
+            ({"prompt": "Other.\n", "model": "haiku"}, "differ in more than one thing"),
+            ({"prompt": "Other.\n"}, ""),
+            ({"model": "haiku"}, ""),
+            ({"color": "red"}, "All variants send the same request"),
+        ],
+    )
+    def test_a_change_of_two_things_at_once_is_said(
+        self, editor: AgentEditor, changes: dict[str, str], says: str
+    ) -> None:
+        editor.edit(**changes)
+        panel = TrialPanel(editor, [GRADED], endpoint=OFFLINE)
+        panel.run(GRADED)
+        panel.wait()
+        remark = panel.trying.remark(2)
+
+        assert says in remark
+        assert bool(says) == bool(remark)
+
+    def test_how_long_the_first_token_took_is_told_once(self, server: MessagesServer) -> None:
+        server.seconds_a_piece = 0.3
+        panel = TrialPanel({"long": AGENTS["long"]}, [GRADED])
+        (view,) = columns_while_running(panel)
+        said = []
+        view.observe(lambda change: said.append(change["new"]), "meter")
+        panel.wait()
+
+        assert len(said) > 1
+        assert ["first token" in meter for meter in said[:-1]] == [False] * (len(said) - 1)
+        assert "first token" in said[-1]
+
+
+def columns_while_running(panel: TrialPanel) -> list[ReplyView]:
+    panel._open_view()
+    panel.run(GRADED)
+    return columns(panel)
+
+
+class TestAnnounced:
+    """The line on top says at every moment what the next Run does."""
+
+    def test_names_models_and_counts_and_what_the_ledger_holds(
+        self, editor: AgentEditor, server: MessagesServer
+    ) -> None:
+        panel = TrialPanel(editor, [GRADED])
+        panel._open_view()
+        view = panel.view
+        assert view is not None
+        model = resolve_model("sonnet")
+        assert f"The next Run asks 1 time: disk of {model}, on 1 task." in view._endpoint.value
+        editor.edit(model="haiku")
+        view.announce()
+        said = f"The next Run asks 2 times: disk of {model}; draft of {resolve_model('haiku')}, on 1 task."
+        assert said in view._endpoint.value
+        panel.run(GRADED)
+        panel.wait()
+        view.announce()
+        assert "The next Run asks nobody: the ledger holds all 2 replies (1 task)." in view._endpoint.value
+        controls(view.box)["Ask anew"].value = True
+        assert "All is asked anew, also what the ledger holds." in view._endpoint.value
+        controls(view.box)["Tasks"].value = ()
+        assert "Run would do nothing: there is no question" in view._endpoint.value
+        assert len(server.bodies) == 2
+
+    def test_what_was_begun_earlier_never_takes_the_place_of_what_is_so_now(
+        self, editor: AgentEditor, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        panel = TrialPanel(editor, [GRADED])
+        panel._open_view()
+        view = panel.view
+        assert view is not None
+        announce, begun, goes_on = view._trying.announce, threading.Event(), threading.Event()
+
+        def slowly_elsewhere(asked: Asked, *, mode: Mode) -> str:
+            said = announce(asked, mode=mode)
+            if threading.current_thread().name == "elsewhere":
+                begun.set()
+                goes_on.wait(20)
+            return said
+
+        monkeypatch.setattr(view._trying, "announce", slowly_elsewhere)
+        repeats = controls(view.box)["Repeats"]
+        elsewhere = threading.Thread(target=lambda: setattr(repeats, "value", 2), name="elsewhere")
+        elsewhere.start()
+        assert begun.wait(20)
+        repeats.value = 3
+        goes_on.set()
+        elsewhere.join(20)
+
+        assert "on 1 task, 3 times each." in view._endpoint.value
+
+    def test_a_run_that_ends_while_its_beginning_is_shown_can_be_followed_by_another(
+        self, editor: AgentEditor, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        panel = TrialPanel(editor, [GRADED])
+        panel._open_view()
+        view = panel.view
+        assert view is not None
+        looked, goes_on = threading.Event(), threading.Event()
+
+        def slowly(trying: Trying) -> str:
+            if threading.current_thread().name == "beginning":
+                looked.set()
+                goes_on.wait(20)
+            return ""
+
+        is_running = True
+        monkeypatch.setattr(Trying, "is_running", property(lambda _trying: is_running))
+        monkeypatch.setattr(Trying, "calls", property(slowly))  # it is read after `is_running`
+        beginning = threading.Thread(target=view.refresh, name="beginning")
+        beginning.start()
+        assert looked.wait(20)
+        is_running = False
+        end = threading.Thread(target=view.refresh)
+        end.start()
+        end.join(0.5)
+        goes_on.set()
+        beginning.join(20)
+        end.join(20)
+
+        assert (view._run.disabled, view._stop.disabled) == (False, True)
+
+    def test_follows_a_key_that_a_cell_sets(self, monkeypatch: pytest.MonkeyPatch, server: MessagesServer) -> None:
+        monkeypatch.delenv("ANTHROPIC_BASE_URL")
+        panel = TrialPanel(AGENTS, [GRADED])
+        panel._open_view()
+        view = panel.view
+        assert view is not None
+        assert "OFFLINE STAND-IN" in view._endpoint.value
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        ends = time.monotonic() + 20
+        while "OFFLINE STAND-IN" in view._endpoint.value:
+            assert time.monotonic() < ends
+            time.sleep(0.1)
+
+        assert f"Answered by the server at {server.url}." in view._endpoint.value
+
+    def test_says_before_a_run_what_tasks_without_graders_will_not_show(self, server: MessagesServer) -> None:
+        panel = TrialPanel(AGENTS, [BRACES, GRADED, *(replace(BRACES, id=f"also-{number}") for number in (1, 2))])
+        view = panel._open_view()
+        assert panel.view is not None
+        shown = controls(view)
+        shown["Tasks"].value = ("braces",)
+        assert " on 1 task. No graders: nothing is scored." in panel.view._endpoint.value
+        shown["Tasks"].value = ("braces", "also-1", "also-2")
+        assert "No graders: it will say how replies differ in length" in panel.view._endpoint.value
+        assert ", not which is better (3 tasks show it, " in panel.view._endpoint.value
+        shown["Tasks"].value = ("braces", "graded")
+        assert "graders" not in panel.view._endpoint.value
+        shown["Tasks"].value = ("braces",)
+        panel.run(BRACES)
+        panel.wait()
+        panel.view.announce()
+
+        assert "The next Run asks nobody: the ledger holds all 2 replies (1 task). No graders: nothing is scored." in (
+            panel.view._endpoint.value
+        )
+        assert len(server.bodies) == 2
+
+    @pytest.mark.parametrize(
+        ("fields", "is_said"),
+        [
+            ({}, True),
+            ({"tools": ("Read", "Grep")}, True),
+            ({"tools": ("mcp__github__search",)}, True),
+            ({"tools": ()}, False),
+            ({"tools": ("Read",), "disallowed_tools": ("Read",)}, False),
+        ],
+        ids=["all tools", "some", "of a server", "none", "none that are left"],
+    )
+    def test_says_that_an_agent_with_tools_is_asked_without_them(
+        self, server: MessagesServer, fields: dict[str, Any], is_said: bool
+    ) -> None:
+        reviewer = Agent(name="reviewer", description="Reviews.", prompt="You read code.")
+        agents = {"bare": reviewer.replace(tools=()), "reviewer": reviewer.replace(**fields)}
+        panel = TrialPanel(agents, [GRADED])
+        panel._open_view()
+        assert panel.view is not None
+
+        said = "The agent is asked without its tools: it sees no file of yours." in panel.view._endpoint.value
+        assert said is is_said
+
+    def test_names_the_budget_of_the_environment(self, monkeypatch: pytest.MonkeyPatch, server: MessagesServer) -> None:
+        panel = TrialPanel(AGENTS, [GRADED])
+        panel._open_view()
+        view = panel.view
+        assert view is not None and "budget" not in view._endpoint.value
+        monkeypatch.setenv("WORKBENCH_BUDGET_USD", "0.25")
+        view.announce()
+        assert "WORKBENCH_BUDGET_USD is set, but not WORKBENCH_BUDGET_SCOPE" in view._endpoint.value
+        monkeypatch.setenv("WORKBENCH_BUDGET_SCOPE", "tonight")
+        view.announce()
+
+        assert "It asks no more than the budget 'tonight' of 0.2500 USD covers." in html.unescape(view._endpoint.value)
+
+    @pytest.mark.parametrize("befalls", [Path.unlink, lambda path: (path.unlink(), path.mkdir())])
+    def test_a_file_that_is_no_more_is_not_tried_as_disk(
+        self, editor: AgentEditor, befalls: Callable[[Path], object]
+    ) -> None:
+        panel = TrialPanel(editor, [GRADED], endpoint=OFFLINE)
+        shown = controls(panel._open_view())
+        path, view = editor.saved.path, panel.view
+        assert path is not None and view is not None
+        before = path.read_text()
+        befalls(path)
+        shown["Run"].click()
+        panel.wait()
+
+        assert {trial.variant for trial in panel.trials} == {"draft"}
+        assert "The file is gone from the disk, or cannot be read, so only the draft was tried." in view._note.value
+        if path.is_dir():
+            path.rmdir()
+        path.write_text(before)
+        assert list(panel.variants) == ["disk"]
+
+    def test_disk_is_what_is_on_disk_then(self, editor: AgentEditor) -> None:
+        panel = TrialPanel(editor, [GRADED], endpoint=OFFLINE)
+        path = editor.saved.path
+        assert path is not None
+        path.write_text(path.read_text().replace("You read code.", "You read plans."))
+        panel.run(GRADED)
+        panel.wait()
+        assert panel.trials[0].request.system.strip() == "You read plans."
+        editor.edit(model="opus")
+        path.write_text(path.read_text().replace("You read plans.", "You read tests."))
+        panel.run(GRADED)
+        panel.wait()
+
+        assert {trial.variant: trial.request.system.strip() for trial in panel.trials} == {
+            "disk": "You read tests.",
+            "draft": "You read plans.",
+        }

@@ -2,33 +2,53 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
-from pyarrow import parquet
 
 import workbench as wb
+from tests.one_line_more import walk_with
 from tests.runs import GROUPS, PASSES_A, PASSES_B, make_run, passes
-from workbench.comparison import static_tables, trial_table
-from workbench.comparison.report import data, page
-from workbench.comparison.report.write import write_report
 from workbench.comparison.tables import Comparison
-from workbench.comparison.trial_table import COLUMNS, Column, columns_of
+from workbench.comparison.trial_table import columns_of
+from workbench.widgets import results_data
+
+ONE_LINE = """    Column(name="number", heading="Number", kind="count", value=lambda c: np.arange(len(c.run.trials))),
+"""
+
+WALK = """
+import csv, json, pathlib
+from pyarrow import parquet
+import workbench as wb
+from tests.test_trial_table import compared
+from workbench.comparison import static_tables
+from workbench.comparison.report.write import write_report
 from workbench.widgets import results_data
 from workbench.widgets.results import ResultsTable
 
-WORDS = Column(
-    name="words",
-    heading="Words",
-    kind="count",
-    value=lambda compared: np.array([float(row) for row in range(len(compared.run.trials))]),
-)
+comparison = compared()
+folder = pathlib.Path("report")
+write_report(comparison, folder, formats=["csv", "parquet", "jsonl", "html"])
+with (folder / "trials.csv").open(newline="", encoding="utf-8") as file:
+    in_csv = [float(row["number"]) for row in csv.DictReader(file)]
+table = static_tables.trials_table(comparison, chosen=[95])
+backwards = wb.Rows(sort="number", descending=True)
+print(json.dumps({
+    "frame": comparison.trials["number"].tolist(),
+    "csv": in_csv,
+    "parquet": parquet.read_table(folder / "trials.parquet").column("number").to_pylist(),
+    "jsonl": [json.loads(line)["number"] for line in (folder / "trials.jsonl").read_text().splitlines()],
+    "page": "Number 95 ·" in (folder / "report.html").read_text(encoding="utf-8"),
+    "static": dict(zip(table.headings, table.rows[0], strict=True))["Number"],
+    "sorted": wb.find_rows(comparison, backwards).tolist(),
+    "without a kernel": ">95<" in ResultsTable(comparison, backwards)._repr_mimebundle_()["text/html"],
+    "grid": [each["heading"] for each in results_data.table_columns(comparison)["trials"] if each["name"] == "number"],
+}))
+"""
 
 
 def compared() -> Comparison:
@@ -37,41 +57,30 @@ def compared() -> Comparison:
     return wb.compare(replace(run, trials=(*run.trials[:5], failed, *run.trials[6:])), baseline="base")
 
 
-@pytest.fixture
-def with_words(monkeypatch: pytest.MonkeyPatch) -> Comparison:
-    """A comparison in a workbench whose trials table has one column more."""
-    for module in (trial_table, static_tables, data, page, results_data):
-        monkeypatch.setattr(module, "COLUMNS", (*COLUMNS, WORDS))
-    return compared()
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a workbench shows whose trials table has one line more."""
+    return walk_with(
+        ONE_LINE,
+        WALK,
+        file="comparison/trial_table.py",
+        before='    Column(name="group", ',
+        folder=tmp_path_factory.mktemp("one-column-more"),
+    )
 
 
-def test_a_new_column_stands_in_the_data_frame_and_in_every_file(with_words: Comparison, tmp_path: Path) -> None:
-    write_report(with_words, tmp_path, formats=["csv", "parquet", "jsonl"])
-    numbers = list(range(96))
-
-    assert with_words.trials["words"].tolist() == numbers
-    with (tmp_path / "trials.csv").open(newline="", encoding="utf-8") as file:
-        assert [float(row["words"]) for row in csv.DictReader(file)] == numbers
-    assert parquet.read_table(tmp_path / "trials.parquet").column("words").to_pylist() == numbers
-    lines = (tmp_path / "trials.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line)["words"] for line in lines] == numbers
+@pytest.mark.parametrize("place", ["frame", "csv", "parquet", "jsonl"])
+def test_a_new_column_stands_in_the_data_frame_and_in_every_file(walked: dict[str, Any], place: str) -> None:
+    assert walked[place] == list(range(96))
 
 
-def test_a_new_column_stands_on_every_page(with_words: Comparison, tmp_path: Path) -> None:
-    write_report(with_words, tmp_path, formats=["html"])
-    grid = {column["name"]: column for column in results_data.table_columns(with_words)["trials"]}
-
-    assert "Words 95 ·" in (tmp_path / "report.html").read_text(encoding="utf-8")
-    table = static_tables.trials_table(with_words, chosen=[95])
-    assert dict(zip(table.headings, table.rows[0], strict=True))["Words"] == "95"
-    assert ">95<" in ResultsTable(with_words, wb.Rows(sort="words", descending=True))._repr_mimebundle_()["text/html"]
-    assert grid["words"]["heading"] == "Words"
+def test_a_new_column_stands_on_every_page(walked: dict[str, Any]) -> None:
+    assert (walked["page"], walked["static"], walked["without a kernel"]) == (True, "95", True)
+    assert walked["grid"] == ["Number"]
 
 
-def test_rows_are_sorted_by_a_new_column(with_words: Comparison) -> None:
-    found = wb.find_rows(with_words, wb.Rows(sort="words", descending=True))
-
-    assert found.tolist() == list(range(95, -1, -1))
+def test_rows_are_sorted_by_a_new_column(walked: dict[str, Any]) -> None:
+    assert walked["sorted"] == list(range(95, -1, -1))
 
 
 def test_rows_are_sorted_by_every_column_and_what_is_not_known_comes_last() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 import threading
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from workbench.definition.agent import Agent
+from workbench.definition.agent import Agent, parse_agent
 from workbench.errors import PlanError, SetupError, WorkbenchError
-from workbench.runs.frozen import next_notebook
+from workbench.runs.frozen import Asked, calls_of, next_notebook
 from workbench.runs.trying import Trying
 from workbench.runs.variant_run import Change, VariantRun
 from workbench.trial.task import GraderSpec, Task
@@ -24,8 +27,26 @@ OFFLINE = Endpoint(kind="offline", base_url="http://offline.invalid")
 SERVER = Endpoint(kind="server", base_url="http://127.0.0.1:9")
 AGENTS = {"long": Agent(name="a", prompt="Long."), "short": Agent(name="a", prompt="Short.")}
 TASK = Task(
-    id="one", input="Which load?", graders=(GraderSpec(name="mentions", promise="says", options={"any": ["load"]}),)
+    id="one",
+    input="Which load?",
+    graders=(GraderSpec(name="mentions", promise="says", options={"any": ["load"], "anywhere": True}),),
 )
+
+
+@given(st.text(alphabet=st.sampled_from("a\"\\\n {}'\t\x85é") | st.characters(codec="utf-8")))
+def test_the_calls_hold_a_draft_line_by_line_and_byte_by_byte(prompt: str) -> None:
+    draft = parse_agent(f"---\nname: a\ndescription: d\n---\n{prompt}")
+    asked = {"tasks": (TASK,), "model": None, "effort": None, "repeats": 1, "graders": {}, "ledger": None}
+    written = calls_of(Asked(variants={"draft": draft}, endpoint=OFFLINE, **asked))
+    [text] = [
+        ast.literal_eval(call.args[0])
+        for call in ast.walk(ast.parse(written))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "wb.parse_agent"
+    ]
+
+    assert text == draft.text
+    if all(line.isprintable() for line in prompt.split("\n")) and not set(prompt) & set('"\\'):
+        assert f"---\nname: a\ndescription: d\n---\n{prompt}" in written
 
 
 class Answering:
@@ -191,15 +212,16 @@ def test_what_is_no_variant_of_the_moment_is_looked_up_by_name(model: Answering)
         trying.choose("  ")
 
 
-def test_an_estimate_of_the_same_again_pays_again_and_goes_by_the_replies_there_are() -> None:
+def test_an_estimate_of_the_same_anew_pays_again_and_goes_by_the_replies_there_are() -> None:
     trying = Trying(lambda: AGENTS, endpoint=OFFLINE)
     asked = trying.choose(TASK)
     before = trying.estimate(asked)
     trying.run(asked)
     trying.wait()
-    after = trying.estimate(asked)
+    after, again = trying.estimate(asked, mode="fresh"), trying.estimate(asked)
 
-    assert (before.calls, after.calls, after.answered) == (2, 2, 0)
+    assert (before.calls, after.calls, after.answered, after.paid_again) == (2, 2, 0, 2)
+    assert (again.calls, again.answered, again.brief) == (0, 2, "nothing: all is in the ledger")
     assert "assumed" in before.output_source
     assert "2 replies in the ledger" in after.output_source
     assert after.brief.startswith("2 calls · about ")

@@ -10,21 +10,24 @@ from typing import Any
 import pytest
 
 from tests.messages_server import MessagesServer
+from workbench.comparison.tables import compare
 from workbench.definition.agent import Agent
 from workbench.errors import SetupError
 from workbench.ledger.store import open_ledger
 from workbench.model.retrying import Retry
 from workbench.runs import runner
 from workbench.runs.plan import Plan, plan_trials
-from workbench.trial.task import Task
+from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Run, Variant
 
-TASKS = [Task(id=str(number), input=f"task {number}") for number in range(6)]
+GRADERS = (GraderSpec(name="answers", promise="answers"),)
+TASKS = [Task(id=str(number), input=f"task {number}", graders=GRADERS) for number in range(6)]
 run_trials = partial(runner.run_trials, retry=Retry(first_seconds=0.001), progress=False)
 
 
 def plan_of(agent: Agent, **models: str) -> Plan:
-    return plan_trials({name: Variant(agent=agent, model=model) for name, model in models.items()}, TASKS)
+    variants = {name: Variant(agent=agent, model=model) for name, model in models.items()}
+    return plan_trials(variants, TASKS, graders={"answers": lambda _, reply: reply.text != ""})
 
 
 def refuses(server: MessagesServer, model: str, fault: str = "404") -> None:
@@ -54,6 +57,9 @@ def test_variant_whose_model_is_not_known_ends_by_name_and_the_other_goes_on(
     assert sum(body["model"] == "nobody-5" for body in server.bodies) == 1
     [said] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Variant")]
     assert said.startswith(f"Variant 'bad' was not asked any more: server at {server.url} answered {fault} ")
+    verdict = str(compare(run, baseline="good"))
+    assert 'No verdict on "bad" against "good": 6 of 12 attempts have no score.' in verdict
+    assert '6 of 6 attempts of "bad" have no score (6 failed), 0 of 6 attempts of "good" have no score' in verdict
 
 
 def test_those_in_flight_come_to_their_end(agent: Agent, server: MessagesServer) -> None:

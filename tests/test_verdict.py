@@ -9,13 +9,14 @@ from typing import get_args
 import pytest
 
 from tests.runs import GROUPS, LIVE, PASSES_A, PASSES_B, STAND_IN, make_run, passes
-from workbench.cli import EXIT_UNDECIDED, EXIT_WORSE
-from workbench.comparison import verdict as verdict_rules
+from workbench.cli import EXITS_OF_GATE
+from workbench.comparison import scores as score_rules
 from workbench.comparison.gate import FEWEST_TASKS, MARGIN, Decision
-from workbench.comparison.scores import scores_by_variant
+from workbench.comparison.scores import MOST_MISSING, missing_in_words, scores_by_variant
 from workbench.comparison.verdict import Kind, Verdict, reach_verdicts
 from workbench.errors import ComparisonError
 from workbench.statistics.permutation import mcnemar
+from workbench.statistics.power import fewest_tasks
 from workbench.trial.trial import Failure, Run, Score
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "verdict.md"
@@ -79,13 +80,14 @@ def test_a_small_difference_among_large_ones_is_not_shown_and_says_what_could_be
     assert "more tasks would detect +10 points with 80 % power" in verdict.text
 
 
-def test_a_headline_begins_the_sentence_and_ends_with_what_was_found() -> None:
+def test_a_headline_says_in_plain_words_what_was_found() -> None:
     shown = only(make_run({"A": passes(PASSES_A), "B": passes(PASSES_B)}))
     missing = only(make_run({"A": [[1.0, 1.0]] * 6, "B": [[1.0, None]] * 6}, same_prompt=True))
 
-    assert shown.headline == '"B" against "A": promising, not established. +16.7 points, 95 % CI [+2.6, +30.8]'
-    assert missing.headline == '"B" against "A" (A/A: both send the same requests): no verdict.'
-    assert all(verdict.text.startswith(verdict.headline) for verdict in (shown, missing))
+    assert shown.headline == (
+        '"B" may be better than "A" by 16.7 points, not established; 95 % interval +2.6 to +30.8 (12 tasks).'
+    )
+    assert missing.headline == 'No verdict on "B" against "A": 6 of 24 attempts have no score.'
 
 
 def test_many_groups_are_tested_by_group() -> None:
@@ -275,13 +277,15 @@ def test_every_verdict_that_is_documented_can_be_reached_and_no_other() -> None:
 
     assert sorted(re.findall(r"^\| \*\*([^*]+)\*\* \|", of_verdicts, re.MULTILINE)) == sorted(get_args(Kind))
     assert set(re.findall(r"^\| \*\*([^*]+)\*\* \| (\d) \|", of_the_gate, re.MULTILINE)) == {
-        ("passes", "0"),
-        ("fails", str(EXIT_WORSE)),
-        ("not enough data", str(EXIT_UNDECIDED)),
+        (decision, str(code)) for decision, code in EXITS_OF_GATE.items()
     }
-    assert {"passes", "fails", "not enough data"} == set(get_args(Decision))
+    assert EXITS_OF_GATE.keys() == set(get_args(Decision))
+    assert len(set(EXITS_OF_GATE.values())) == len(EXITS_OF_GATE)
     assert f"Fewer than {FEWEST_TASKS} tasks" in of_the_gate
     assert f"margin {MARGIN:g}`" in of_the_gate
+    assert f"scores {100 * score_rules.THRESHOLD:g} points or more" in of_verdicts
+    few = [fewest_tasks(count) for count in (10, 25)]
+    assert f"Fewer tasks than {few[0]} for 10 promises, or {few[1]} for 25" in of_verdicts
 
 
 def test_equal_scores_everywhere_are_no_difference_with_a_width() -> None:
@@ -332,13 +336,21 @@ def test_names_in_the_sentence_cannot_drive_a_terminal() -> None:
     assert verdict.text.isprintable()
 
 
-def test_the_bounds_in_a_sentence_are_those_that_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    some_failed: list[list[float | None]] = [[1.0]] * 48 + [[None]] * 2
-    monkeypatch.setattr(verdict_rules, "MOST_MISSING", 0.03)
-    verdict = only(make_run({"A": some_failed, "B": some_failed}))
+def test_the_bounds_in_a_sentence_are_those_that_are_kept() -> None:
+    assert missing_in_words((2, 2), 50, most=0.03) == "more than 3 % are missing"
+    assert missing_in_words((2, 2), 50, most=0.04) == ""
 
-    assert verdict.kind == "no verdict"
-    assert "more than 3 % are missing" in verdict.text
+
+def test_the_sentence_names_the_share_that_may_be_missing() -> None:
+    planned = 100
+    content = round(MOST_MISSING * planned)
+
+    def verdict_with(missing: int) -> Verdict:
+        scores: list[list[float | None]] = [[1.0]] * (planned - missing) + [[None]] * missing
+        return only(make_run({"A": scores, "B": scores}))
+
+    assert verdict_with(content).kind != "no verdict"
+    assert f"more than {100 * MOST_MISSING:g} % are missing" in verdict_with(content + 1).text
 
 
 def test_a_variant_that_ended_early_is_named_with_what_ended_it() -> None:

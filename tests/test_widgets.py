@@ -20,12 +20,14 @@ from workbench.definition.facts import facts
 from workbench.definition.field_text import text_of, value_of
 from workbench.definition.fields import FIELDS, FORM
 from workbench.definition.files import load_agent
+from workbench.definition.lint import check_agent
 from workbench.errors import AgentChangedOnDisk, PlanError, SetupError, WorkbenchError
 from workbench.ledger.store import open_ledger
 from workbench.model.loop import Started
 from workbench.runs.plan import plan_trials
 from workbench.runs.runner import run_trials
-from workbench.trial.task import GraderSpec, Task
+from workbench.trial.description_tasks import tasks_of_description
+from workbench.trial.task import GraderSpec, Task, load_tasks
 from workbench.trial.trial import Endpoint, Failure, Reply, Trial, Usage
 from workbench.widgets.editor import AgentEditor
 from workbench.widgets.models import model_choices
@@ -222,6 +224,16 @@ class TestEditor:
         assert editor.agent.effort == 3
         assert not editor.is_edited
 
+    def test_what_a_mend_wrote_in_other_lines_is_named(self, path: Path) -> None:
+        path.write_text("---\nname: n\ndescription: Use it: when asked.\n---\n\nYou read.\n")
+        editor = AgentEditor(load_agent(path))
+        [problem] = [each for each in check_agent(editor.agent) if each.rule == "repaired"]
+        editor.mend(problem)
+
+        assert editor.is_edited and not editor.edited
+        said = Page(editor).state["standing"]
+        assert said == "edited, not saved: description, in how it is written and not in what it says"
+
     def test_what_is_being_typed_is_not_taken_away(self, editor: AgentEditor, page: Page) -> None:
         page.field("tools", "Read, ")
         page.field("mcp_servers", "-   github # ours\n")
@@ -335,7 +347,7 @@ class TestEditor:
     def test_a_problem_is_mended_by_its_button(self, editor: AgentEditor, page: Page) -> None:
         page.field("tools", "Read, MultiEdit")
         (problem,) = [problem for problem in page.state["problems"] if problem["mend"]]
-        page.act("mend", **{name: value for name, value in problem.items() if name != "mend"})
+        page.act("mend", **{name: value for name, value in problem.items() if name not in ("mend", "changes")})
 
         assert editor.agent.tools == ("Read",)
         assert page.state["note"] == "Mended."
@@ -346,9 +358,30 @@ class TestEditor:
         page.view._hear({"type": "examples", "examples": rows, "client": "page", "seq": 1})
         page.act("tasks")
 
-        assert [task.input for task in editor.tasks()] == ["Two?", "One?"]
+        said = [task.input for task in editor.tasks() if task.group == "description"]
+        assert said == ["Two?", "One?"]
         assert [example["user"] for example in page.state["examples"]] == ["Two?", "One?"]
         assert "One?" in next(message["text"] for message in page.heard if message["type"] == "tasks")
+
+    @pytest.mark.parametrize("said", ["Is {{ this }} fine?", "{% raw %}", "{# no remark #}", "{{{%{#{", "a: 'b' # c"])
+    def test_an_example_that_becomes_a_task_says_the_same(
+        self, editor: AgentEditor, page: Page, tmp_path: Path, said: str
+    ) -> None:
+        editor.edit(description=f"Use it.\n<example>\nContext: {said}\nuser: '{said}'\nassistant: 'Two.'\n</example>\n")
+        page.act("tasks")
+        file = tmp_path / "copied.tasks.yaml"
+        file.write_text(next(message["text"] for message in page.heard if message["type"] == "tasks"))
+        told = [
+            [(task.id, task.group, task.context, task.input) for task in tasks]
+            for tasks in (tasks_of_description(editor.agent), load_tasks(file))
+        ]
+
+        assert told[0] == told[1]
+        assert said in told[0][0][3]
+        first = file.read_text().splitlines()[0]
+        assert re.match(
+            r"# For \S+\.tasks\.yaml, as written by: workbench tasks \S+\.md --from description --write$", first
+        )
 
     def test_hostile_text_is_shown_as_text_in_the_twin(self, path: Path) -> None:
         editor = AgentEditor(load_agent(path))
@@ -415,7 +448,7 @@ class TestRawText:
 
     def test_comments_and_unknown_keys_can_be_edited_and_saved(self, editor: AgentEditor, path: Path) -> None:
         text = FILE.replace("# a remark", "# another").replace("priority: high", "priority: low")
-        editor.edit_text(text)
+        editor.type_text(text)
         is_edited, names = editor.is_edited, editor.edited
         editor.save()
 
@@ -423,8 +456,8 @@ class TestRawText:
         assert path.read_text() == text
 
     def test_text_typed_back_is_as_if_never_edited(self, editor: AgentEditor) -> None:
-        editor.edit_text("nothing of this")
-        editor.edit_text(FILE)
+        editor.type_text("nothing of this")
+        editor.type_text(FILE)
 
         assert not editor.is_edited
         assert editor.agent is editor.saved
@@ -661,10 +694,8 @@ class TestDrafts:
         assert "damaged" in Page(AgentEditor(load_agent(path))).state["note"]
         assert kept.read_text() == "{"
 
-    def test_what_was_typed_is_kept_though_the_page_is_gone(
-        self, page: Page, drafts: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("workbench.widgets.editor_view._KEEP_AFTER_SECONDS", 0)
+    def test_what_was_typed_is_kept_though_the_page_is_gone(self, page: Page, drafts: Path) -> None:
+        page.view.keep_after_seconds = 0
         page.type_at_end("prompt", "Half a sent")
         keeping = page.view._keeping
         if keeping is not None:
@@ -745,7 +776,7 @@ class TestStaticTwin:
 
         for view in (editor, panel):
             assert set(view._repr_mimebundle_()) == {"text/html", "text/markdown", "text/plain"}
-        assert panel._view is None
+        assert panel.view is None
 
     def test_a_live_kernel_gets_the_widget_beside_the_twin(self, editor: AgentEditor) -> None:
         assert set(editor._repr_mimebundle_()) >= {WIDGET, "text/html", "text/markdown", "text/plain"}

@@ -50,7 +50,8 @@ def test_notebook_and_page_from_a_record_are_the_same(project: Path) -> None:
 
 def _compared(project: Path) -> dict[str, bytes]:
     shutil.rmtree(project / "compared", ignore_errors=True)
-    return _left(project, "compare", out="compared", tasks="two.tasks.yaml", repeats=1, live=False, ledger="l.sqlite")
+    settings = {"tasks": "two.tasks.yaml", "leave_out": "clarifying question", "repeats": 1, "live": False}
+    return _left(project, "compare", out="compared", ledger="l.sqlite", **settings)
 
 
 def _left(project: Path, name: str, *, out: str = "reviewed", **parameters: object) -> dict[str, bytes]:

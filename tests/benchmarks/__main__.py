@@ -1,6 +1,8 @@
 """The figures that the documents quote: `make bench`, or `python -m tests.benchmarks [NAME ...]`.
 
 corpus   how faithfully agent files are read and written, and how fast
+overlap  how well paraphrases of descriptions are found
+linting  6,000 agent files in one command: time and memory
 start    how long it takes to begin: imports, one trial
 trials   2,000 trials beside loops over the SDK: time, CPU, memory
 again    the same run with everything in the ledger
@@ -8,12 +10,14 @@ tables   100,000 trials tabulated, and read back from a ledger as columns
 ledger   trials a second into the ledger, and 100,000 read back
 faults   2,000 trials while 15 % of the requests fail in every way
 kills    100 SIGKILLs at random moments of one run within a budget
+namespaces  the same of two runs at once, each in a namespace of processes of its own
 notebooks  20 notebooks without a browser, beside papermill; one killed 20 times and continued
 kernels  one short notebook by each way to start a kernel, and what each trick for that saves
 budget   what a budget costs a trial
 gate     how often the gate errs, by simulation
 statistics  coverage, false positives and power by simulation, beside their targets
 editor   typing in the agent editor: from the key to the paint and to the kernel
+versions  `workbench compare` on 20 agents of 20 projects, ungraded
 results  the results table: 5,000 trials in JupyterLab, 100,000 in Python
 peers    the same trials in promptfoo and Inspect AI, where they are installed
 
@@ -27,6 +31,8 @@ from importlib import import_module
 
 NAMES = (
     "corpus",
+    "overlap",
+    "linting",
     "start",
     "trials",
     "again",
@@ -34,6 +40,7 @@ NAMES = (
     "ledger",
     "faults",
     "kills",
+    "namespaces",
     "notebooks",
     "kernels",
     "budget",
@@ -41,6 +48,7 @@ NAMES = (
     "gate",
     "editor",
     "results",
+    "versions",
     "peers",
 )
 

@@ -2,7 +2,7 @@
 the environment. Each sends the same trials and ends with an error where one was not answered.
 
 ours    run_trials: streamed, each reply in the ledger before it counts
-hasty   the same, whose lease lasts a second
+hasty   the same, whose lease lasts five seconds
 again   ours, then compare() and its tables; tells whether the SDK was imported
 loop    the SDK's create(stream=True), events read as they come, nothing saved
 gather  the SDK's create() as most people write it: default transport, not streamed, nothing saved
@@ -20,7 +20,7 @@ from typing import Any
 NAME, TRIALS, AT_ONCE = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 
 
-def ours() -> Any:
+def ours(**settings: Any) -> Any:
     import workbench as wb
     from tests.benchmarks import workload
     from workbench.definition.agent import parse_agent
@@ -40,7 +40,7 @@ def ours() -> Any:
     ]
     catalogue = {**wb.graders.standard(), "made_up": lambda: _made_up}
     plan = wb.plan_trials(variants, tasks, graders=catalogue, model=workload.MODEL, max_tokens=workload.MAX_TOKENS)
-    run = wb.run_trials(plan, concurrency=AT_ONCE, progress=False)
+    run = wb.run_trials(plan, concurrency=AT_ONCE, progress=False, **settings)
     _all_came(trial.outcome == "answered" for trial in run.trials)
     return run
 
@@ -48,10 +48,9 @@ def ours() -> Any:
 def hasty() -> None:
     from datetime import timedelta
 
-    from workbench.ledger import leases
+    from workbench.ledger.sharing import Sharing
 
-    leases.LASTS, leases.SURE_SECONDS, leases.RENEWED_EVERY_SECONDS = timedelta(seconds=1), 0.6, 0.2
-    ours()
+    ours(sharing=Sharing(lasts=timedelta(seconds=5), sure_seconds=3.0, renewed_every_seconds=1.0))
 
 
 def _made_up(_task: Any, reply: Any) -> Any:

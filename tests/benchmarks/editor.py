@@ -63,7 +63,22 @@ def main() -> None:
             (lab.root / "notebooks" / "long.ipynb").write_text(json.dumps(_notebook()))
             with open_notebook(lab, page, "notebooks/long.ipynb") as opened:
                 opened.run_cell("edit")
+                work = page.context.new_cdp_session(page)
+                work.send("Performance.enable")
+                before = _metrics(work)
                 _report(kilobytes, *_type(opened, page))
+                spent = {name: (after - before[name]) / KEYS for name, after in _metrics(work).items()}
+                print(
+                    f"{'a key':>8}  {spent['TaskDuration'] * 1000:.1f} ms of the page's main thread, "
+                    f"{spent['ScriptDuration'] * 1000:.1f} ms of it script; "
+                    f"{spent['RecalcStyleCount']:.1f} recalculations of style, {spent['LayoutCount']:.1f} layouts",
+                    flush=True,
+                )
+
+
+def _metrics(work: Any) -> dict[str, float]:
+    """What the browser has counted of the page: seconds of its main thread, and how often it did what."""
+    return {each["name"]: each["value"] for each in work.send("Performance.getMetrics")["metrics"]}
 
 
 def _type(opened: Notebook, page: Any) -> tuple[list[float], list[float], bool]:

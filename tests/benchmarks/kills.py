@@ -1,6 +1,6 @@
 """A run within a budget that is killed again and again, at any moment: what is asked for twice, what the ledger holds,
-and what it says of the money beside what the server counted. Then the same with two runs at once, each in a namespace
-of processes of its own, as in two containers: neither can tell whether the other is alive."""
+and what it says of the money beside what the server counted. The benchmark `namespaces` does the same with two runs at
+once, each in a namespace of processes of its own, as in two containers: neither can tell whether the other is alive."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ from workbench.trial.trial import Usage
 AT_ONCE = 20
 KILLS = 100
 IN_NAMESPACES = 2
-UNSHARE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+UNSHARE = (
+    *("unshare", "--pid", "--fork", "--mount-proc", "--kill-child"),
+    *(() if os.geteuid() == 0 else ("--map-root-user",)),
+)
 REQUESTS_A_LIFE = 60
 """At most so many requests are let through between two kills."""
 SCOPE = "kills"
@@ -130,9 +133,13 @@ def committed_trials(ledger: Path) -> int:
         return finished_trials(Path(folder) / ledger.name).total()
 
 
-def can_unshare() -> bool:
-    """Whether a process may be given a namespace of its own here."""
-    return shutil.which("unshare") is not None and not subprocess.run([*UNSHARE, "true"], check=False).returncode
+def why_not_unshared() -> str:
+    """Why a process may not be given a namespace of its own here; empty: it may."""
+    if shutil.which("unshare") is None:
+        return "there is no unshare, so nothing is said of two containers (Debian: apt-get install util-linux)"
+    tried = subprocess.run([*UNSHARE, "true"], check=False, capture_output=True, text=True)
+    why = f"unshare may not make a namespace of processes here, so nothing is said of two containers: {tried.stderr}"
+    return why.strip() if tried.returncode else ""
 
 
 def live_once(url: str, ledger: Path, programs: Sequence[Program], chance: random.Random) -> Life:
@@ -229,16 +236,12 @@ def kill_and_complete(
 
 
 def main() -> None:
-    """Both ways; the second only where namespaces can be made."""
-    _report(0)
-    if can_unshare():
-        print()
-        _report(IN_NAMESPACES)
-    else:
-        print("unshare may not make a namespace of processes here: nothing is said of two containers")
+    """One run at a time."""
+    report(0)
 
 
-def _report(namespaces: int) -> None:
+def report(namespaces: int) -> None:
+    """Kills `KILLS` times and prints what came of it; with `namespaces`, so many runs at once."""
     runs = max(1, namespaces)
     trials, budget = KILLS * REQUESTS_A_LIFE, Decimal("5") * runs
     with tempfile.TemporaryDirectory() as folder:

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from workbench.statistics.changes import change_between, corrected, corrected_beside
 from workbench.statistics.intervals import Z, t_factor, t_interval, wilson
-from workbench.statistics.judge import ppi, rogan_gladen
+from workbench.statistics.judge import Rated, RateDifference, rate_difference
 from workbench.statistics.means import paired, standard_error
 from workbench.statistics.permutation import sign_flip
 
@@ -59,7 +60,9 @@ class Size:
     power: int = 20_000
     peeking: int = 40_000
     selection: int = 100_000
-    judge: int = 100_000
+    judged_pairs: int = 2_000
+    promises: int = 20_000
+    measures: int = 4_000
 
 
 def main() -> None:
@@ -84,7 +87,10 @@ def simulate(size: Size) -> Iterator[Finding]:
     yield from power(size)
     yield from peeking(size)
     yield from selection(size)
-    yield from judges(size)
+    yield from judged_differences(size)
+    yield from promises(size)
+    yield from promises_and_criteria(size)
+    yield from measures(size)
 
 
 def coverage(size: Size) -> Iterator[Finding]:
@@ -180,30 +186,149 @@ def selection(size: Size) -> Iterator[Finding]:
     )
 
 
-def judges(size: Size) -> Iterator[Finding]:
-    """Coverage of the intervals for a true rate of 0.68, from a judge with TPR 18/21 and TNR 15/19."""
-    true, tpr, tnr = 0.68, 18 / 21, 15 / 19
-    for (labels, judged), targets in {
-        (40, 200): {"Rogan-Gladen": (0.983, 0.211), "PPI": (0.945, 0.138), "labels alone": (0.939, 0.145)},
-        (100, 500): {"Rogan-Gladen": (0.967, 0.131), "PPI": (0.948, 0.089), "labels alone": (0.946, 0.091)},
-    }.items():
+def judged_differences(size: Size) -> Iterator[Finding]:
+    """Coverage of the corrected difference of two variants, 100 replies each, 60 of all labelled by people; and of the
+    difference of what the judge said, which is not to cover."""
+    for true, tpr, tnr in (((0.6, 0.8), 0.85, 0.8), ((0.3, 0.6), 0.7, 0.9), ((0.8, 0.95), 0.9, 0.7)):
         generator = np.random.default_rng(SEED)
-        kinds = [true * tpr, true * (1 - tpr), (1 - true) * (1 - tnr), (1 - true) * tnr]
-        hits, misses, alarms, rejections = generator.multinomial(labels, kinds, size=size.judge).T
-        rate = generator.binomial(judged, kinds[0] + kinds[2], size=size.judge) / judged
-        _check_judge(hits[0], misses[0], alarms[0], rejections[0], float(rate[0]), judged)
-        intervals = {
-            "Rogan-Gladen": _rogan_gladen(hits, misses, alarms, rejections, rate, judged),
-            "PPI": _ppi(hits, misses, alarms, rejections, rate, judged),
-            "labels alone": _labels_alone(hits + misses, labels),
-        }
-        for method, (estimate, error) in intervals.items():
-            covered, half_width = targets[method]
-            name = f"{method}, {labels} labels, {judged} judged"
-            yield _share(f"{name}: coverage", np.abs(estimate - true) <= Z * error, covered)
-            spread = 1.2533 * float(error.std()) * Z / math.sqrt(size.judge)  # of a median
-            median = float(np.median(Z * error))
-            yield Finding(what=f"{name}: half-width", ours=median, target=half_width, tolerance=_rounded(spread))
+        corrected, uncorrected = [], []
+        for _ in range(size.judged_pairs):
+            rated, said = [], []
+            for rate in true:
+                people = generator.random(100) < rate
+                judge = np.where(people, generator.random(100) < tpr, generator.random(100) >= tnr)
+                rated.append(Rated(human=people[:30], judge=judge[:30], judged=judge[30:]))
+                said.append(judge)
+            found = rate_difference(rated[0], rated[1]).interval
+            corrected.append(found.low <= true[1] - true[0] <= found.high)
+            error = math.sqrt(sum(judge.var() / len(judge) for judge in said))
+            uncorrected.append(abs(said[1].mean() - said[0].mean() - (true[1] - true[0])) <= Z * error)
+        name = f"judge with TPR {tpr}, TNR {tnr}, rates {true[0]} and {true[1]}"
+        misses = 1 - np.array(corrected)
+        yield Finding(
+            what=f"{name}: corrected misses", ours=float(misses.mean()), target=0.07, tolerance=0.0, at_most=True
+        )
+        covers = float(np.mean(uncorrected))
+        yield Finding(
+            what=f"{name}: uncorrected covers",
+            ours=covers,
+            target=1 - float(misses.mean()),
+            tolerance=0.0,
+            at_most=True,
+        )
+
+
+def promises(size: Size) -> Iterator[Finding]:
+    """How often a comparison of two identical personas names any promise as better or worse: the family-wise error."""
+    for count in (5, 10, 25):
+        for n, repeats, alike in ((12, 4, False), (12, 4, True), (40, 5, False)):
+            generator = np.random.default_rng(SEED)
+            differences = _of_promises(generator, (size.promises, count, n), repeats, alike=alike)
+            by_t, by_flips, differs = _promise_tests(differences, repeats)
+            shown = (_holm(by_t, differs) <= 0.05) & (_holm(by_flips, differs) <= 0.05 + 1e-12)
+            for row in range(25):
+                _check_promises(differences[row] / repeats, shown[row])
+            kind = "that go together" if alike else "apart"
+            name = f"A/A of {n} x {repeats}, {count} promises {kind}"
+            yield _share(f"{name}: any shown to differ", shown.any(axis=1), 0.05, at_most=True)
+        # Every third promise is held on all of 12 tasks, the next on 8, the next on 5; one in ten scores is missing.
+        n, repeats = 12, 4
+        generator = np.random.default_rng(SEED)
+        differences = _of_promises(generator, (size.measures, count, n), repeats, alike=False)
+        held = np.array([(n, 8, 5)[number % 3] for number in range(count)])
+        keeps = (np.arange(n) < held[:, None]) & (generator.random(differences.shape) >= 0.1)
+        errs = [_any_shown(rows / repeats, kept) for rows, kept in zip(differences, keeps, strict=True)]
+        yield _share(
+            f"A/A of {count} promises on some tasks each: any shown to differ", np.array(errs), 0.05, at_most=True
+        )
+
+
+def promises_and_criteria(size: Size) -> Iterator[Finding]:
+    """The same where a fifth of as many criteria of certified judges stand beside the promises, in one family: each of
+    60 labels of people, 100 replies of a variant, and a judge that errs."""
+    for count in (5, 10, 25):
+        generator = np.random.default_rng(SEED)
+        differences = _of_promises(generator, (size.measures, count, 12), 4, alike=False) / 4
+        errs = []
+        for rows in differences:
+            changes = [change_between(np.zeros(12), row, bounded=True) for row in rows]
+            judged = [_criterion_of_no_change(generator) for _ in range(max(1, count // 5))]
+            of_promises, of_criteria = corrected_beside(changes, [each.p for each in judged if each.can_differ])
+            shown = [found is not None and found.is_shown for found in of_promises]
+            errs.append(any(shown) or any(p <= 0.05 for p in of_criteria))
+        criteria = max(1, count // 5)
+        name = f"A/A of {count} promises and {criteria} of judges: any shown to differ"
+        yield _share(name, np.array(errs), 0.05, at_most=True)
+
+
+def _criterion_of_no_change(generator: np.random.Generator) -> RateDifference:
+    rated = []
+    for _ in range(2):
+        people = generator.random(100) < 0.6
+        judge = np.where(people, generator.random(100) < 0.85, generator.random(100) >= 0.8)
+        rated.append(Rated(human=people[:30], judge=judge[:30], judged=judge[30:]))
+    return rate_difference(rated[0], rated[1])
+
+
+def measures(size: Size) -> Iterator[Finding]:
+    """The same for eight measures of length: heavy tails, and most of them one another's shadow."""
+    generator = np.random.default_rng(SEED)
+    shape = (size.measures, 2, 8, 12)
+    together = generator.normal(0, 0.5, size=(size.measures, 2, 1, 12))
+    logs = generator.normal(0, 1, size=(size.measures, 1, 1, 12)) + 0.9 * together
+    logs = logs + 0.2 * generator.standard_t(3, size=shape)
+    everywhere = np.ones(12, dtype=np.bool_)
+    errs = [_any_shown(after - before, everywhere, bounded=False) for before, after in logs]
+    yield _share("A/A of 8 measures: any shown to differ", np.array(errs), 0.05, at_most=True)
+
+
+def _of_promises(generator: np.random.Generator, shape: tuple[int, int, int], repeats: int, *, alike: bool) -> Whole:
+    """Passes of the variant less those of the baseline, of so many promises on the same tasks.
+
+    Promises that go together are kept by the same replies: most have the difference of a first one.
+    """
+    difficulty = generator.beta(0.8, 0.5, size=shape)
+    differences = generator.binomial(repeats, difficulty) - generator.binomial(repeats, difficulty)
+    if alike:
+        follows = generator.random((shape[0], shape[1], 1)) < 0.7
+        differences = np.where(follows, differences[:, :1], differences)
+    return differences
+
+
+def _promise_tests(differences: Whole, repeats: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """p by t and by sign flips of each promise of each replicate, and whether it differs at all."""
+    count, n = differences.shape[1:]
+    scores = differences / repeats
+    means, errors = scores.mean(axis=2), scores.std(axis=2, ddof=1) / math.sqrt(n)
+    constant = np.ptp(scores, axis=2) <= 1e-12
+    with np.errstate(divide="ignore", invalid="ignore"):
+        by_t = 2 * special.stdtr(n - 1, -np.abs(means) / errors)
+    by_t = np.where(constant, 2 * special.ndtr(-np.sqrt(n * np.abs(means))), by_t)
+    by_flips = np.stack([_flips(differences[:, number], repeats)[0] for number in range(count)], axis=1)
+    return by_t, by_flips, (differences != 0).any(axis=2)
+
+
+def _holm(p_values: Floats, counts: NDArray[np.bool_]) -> Floats:
+    """Corrected row by row, for those that count."""
+    p = np.where(counts, p_values, 2.0)
+    order = np.argsort(p, axis=1)
+    factors = counts.sum(axis=1)[:, None] - np.arange(p.shape[1])
+    stepped = np.maximum.accumulate(np.take_along_axis(p, order, axis=1) * np.maximum(factors, 1), axis=1)
+    found = np.empty_like(p)
+    np.put_along_axis(found, order, stepped, axis=1)
+    return found
+
+
+def _any_shown(differences: Floats, kept: NDArray[np.bool_], *, bounded: bool = True) -> bool:
+    values = np.where(kept, differences, np.nan)
+    changes = [change_between(np.zeros(len(row)), row, bounded=bounded) for row in values]
+    return any(found is not None and found.is_shown for found in corrected(changes))
+
+
+def _check_promises(differences: Floats, shown: NDArray[np.bool_]) -> None:
+    changes = [change_between(np.zeros(len(row)), row, bounded=True) for row in differences]
+    for found, simulated in zip(corrected(changes), shown.tolist(), strict=True):
+        _same("promise shown to differ", float(found is not None and found.is_shown), float(simulated))
 
 
 def _passes(generator: np.random.Generator, rows: int, n: int, repeats: int) -> Whole:
@@ -264,32 +389,6 @@ def _flips(differences: Whole, repeats: int) -> tuple[Floats, Floats]:
     return p, p - as_far / 2
 
 
-def _rogan_gladen(
-    hits: Whole, misses: Whole, alarms: Whole, rejections: Whole, rate: Floats, judged: int
-) -> tuple[Floats, Floats]:
-    positives, negatives = hits + misses, alarms + rejections
-    tpr, tnr = hits / positives, rejections / negatives
-    j = tpr + tnr - 1
-    theta = np.clip((rate + tnr - 1) / j, 0, 1)
-    spread = rate * (1 - rate) / judged
-    spread += theta**2 * tpr * (1 - tpr) / positives + (1 - theta) ** 2 * tnr * (1 - tnr) / negatives
-    return theta, np.sqrt(spread) / np.abs(j)
-
-
-def _ppi(
-    hits: Whole, misses: Whole, alarms: Whole, rejections: Whole, rate: Floats, judged: int
-) -> tuple[Floats, Floats]:
-    labels = hits + misses + alarms + rejections
-    rest = (misses - alarms) / labels
-    spread = (misses + alarms) / labels - rest**2
-    return rate + rest, np.sqrt(rate * (1 - rate) / judged + spread / labels)
-
-
-def _labels_alone(positives: Whole, labels: int) -> tuple[Floats, Floats]:
-    share = positives / labels
-    return share, np.sqrt(share * (1 - share) / labels)
-
-
 def _check_interval(scores: Floats, mean: float, error: float) -> None:
     _same("standard error", standard_error(scores), error)
     reach = t_factor(len(scores) - 1) * error
@@ -303,18 +402,6 @@ def _check_tests(differences: Floats, p: float, mid_p: float) -> None:
     if np.ptp(differences) > 0:
         whole = np.rint(differences * 60).astype(np.int64)[None, :]
         _same("paired t", float(paired(differences).t_p <= 0.05), float(_t_rejects(whole)[0]))
-
-
-def _check_judge(hits: int, misses: int, alarms: int, rejections: int, rate: float, judged: int) -> None:
-    counts = [np.array([count]) for count in (hits, misses, alarms, rejections)]
-    human = [1] * (hits + misses) + [0] * (alarms + rejections)
-    judge = [1] * hits + [0] * misses + [1] * alarms + [0] * rejections
-    passed = round(rate * judged)
-    by_ppi = ppi(human, judge, [1] * passed + [0] * (judged - passed))
-    tpr, tnr = hits / (hits + misses), rejections / (alarms + rejections)
-    corrected = rogan_gladen(rate, judged, tpr=tpr, positives=hits + misses, tnr=tnr, negatives=alarms + rejections)
-    _same("PPI", by_ppi.standard_error, float(_ppi(*counts, np.array([rate]), judged)[1][0]))
-    _same("Rogan-Gladen", corrected.standard_error, float(_rogan_gladen(*counts, np.array([rate]), judged)[1][0]))
 
 
 def _same(what: str, ours: float, simulated: float) -> None:

@@ -42,7 +42,7 @@ class Editor:
         self.place.get_by_role("tab", name=name).click()
 
     def see(self, text: str) -> None:
-        self.place.get_by_text(text).first.wait_for()
+        self.place.get_by_text(text).locator("visible=true").first.wait_for()
 
     @property
     def focused(self) -> str:
@@ -152,6 +152,27 @@ def test_fields_and_raw_text_are_two_views_of_one_document(editor: Editor) -> No
     assert editor.value("(editor.agent.max_turns, editor.agent.color, editor.agent.model)") == (7, "purple", "opus")
 
 
+@pytest.mark.parametrize("view", ["Prompt", "Raw file"])
+@pytest.mark.parametrize("width", [1500, 800])
+def test_the_end_of_a_long_text_can_be_reached(editor: Editor, view: str, width: int) -> None:
+    editor.page.set_viewport_size({"width": width, "height": 900})
+    if view == "Raw file":
+        editor.press("Raw file")
+    editor.value("editor.edit(prompt=''.join(f'Rule {n}.\\n' for n in range(200)) + 'The last rule.\\n') and None")
+    editor.go_to_end(view)
+    last = editor.text(view).get_by_text("The last rule.")
+    last.wait_for()
+    editor.page.wait_for_timeout(300)
+    place = editor.place.locator(".wb-writing:visible").bounding_box()
+    line = last.bounding_box()
+    editor.text(view).evaluate("text => text.parentElement.scrollTo(0, 0)")
+    first = editor.text(view).get_by_text("Rule 0." if view == "Prompt" else "---").first
+    first.wait_for()
+    editor.page.set_viewport_size({"width": 1500, "height": 1100})
+
+    assert place["y"] <= line["y"] <= line["y"] + line["height"] <= place["y"] + place["height"]
+
+
 def test_what_is_typed_while_the_kernel_is_busy_arrives_when_it_is_free(editor: Editor) -> None:
     editor.notebook.kernel_client.execute("import time; time.sleep(2)")
     editor.go_to_end()
@@ -250,13 +271,14 @@ def test_the_changes_begin_at_the_first_and_stay_where_one_looks(editor: Editor)
     editor.field("model").fill("opus")
     editor.go_to_end()
     editor.page.keyboard.insert_text("A line of many.\n\n" * 60)
-    editor.tab("Changes")
+    editor.tab("Changes (2 edited)")  # both have come to the file's text, of which this shows the changes
     changes = editor.place.get_by_role("textbox", name="Changes of the draft")
     changes.wait_for()
     place = "text => text.parentElement.scrollTop"
     editor.page.wait_for_function("() => document.querySelector('.wb-changes .cm-scroller')?.scrollTop > 60")
     first = changes.get_by_text("model: opus").bounding_box()
     box = changes.locator("xpath=..").bounding_box()
+    weight = changes.get_by_text("A line of many.").first.evaluate("line => getComputedStyle(line).fontWeight")
     changes.evaluate("text => text.parentElement.scrollTo(0, 900)")
     editor.go_to_end()
     editor.page.keyboard.type("The last one.")
@@ -266,6 +288,7 @@ def test_the_changes_begin_at_the_first_and_stay_where_one_looks(editor: Editor)
 
     assert box["y"] < first["y"] < box["y"] + box["height"] / 2
     assert 800 <= changes.evaluate(place) <= 1000
+    assert weight == "400", "as in the editor itself"
 
 
 def test_a_draft_outlives_its_kernel(own_editor: Editor) -> None:
@@ -442,7 +465,7 @@ def test_axe_finds_no_serious_violation(editor: Editor) -> None:
     check("at first")
     editor.field("tools").fill("Read, MultiEdit, Bash(git:*)")
     editor.see("no tool MultiEdit")
-    for opened in ("Pick tools", "Examples in the description", "How it runs", "What it brings"):
+    for opened in ("Pick tools", "Examples in the description", "How it runs", "What it loads"):
         editor.place.get_by_text(opened).first.click()
     check("all open")
     editor.tab("Changes")

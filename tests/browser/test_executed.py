@@ -11,13 +11,16 @@ from typing import Any
 import nbformat
 import pytest
 
-from tests.browser.conftest import PROJECT, Lab
+from tests.browser.conftest import PROJECT, Lab, serious_violations
+from tests.browser.test_report import FAINTEST
 from workbench.headless.batch_index import write_index
 from workbench.headless.job import Job
 from workbench.headless.left_behind import JobOutcome, NotebookRun
 from workbench.headless.notebook import run_notebook
 
 TASKS = Path(__file__).parents[1] / "fixtures" / "two.tasks.yaml"
+WORST = {"compare": "asks_question", "review": "No promise moved."}
+"""By notebook, what its page says of the promise that its variant keeps less often than any other."""
 WORDS = ("OFFLINE STAND-IN", "clarifying question")
 _OPEN_WITHOUT_KERNEL = """async path => {
   const app = window.jupyterapp;
@@ -99,6 +102,84 @@ def test_page_of_an_executed_notebook_shows_everything(
             assert all(reader.locator("main img").evaluate_all(_PICTURES))
             assert reader.evaluate("document.documentElement.scrollWidth <= innerWidth")
             reader.screenshot(path=screenshots / "executed.png", full_page=True)
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("notebook", ["compare", "review"])
+def test_first_screen_says_which_agent_what_differs_the_sentence_and_the_worst_promise(
+    page: Any, request: pytest.FixtureRequest, screenshots: Path, scheme: str, width: int, notebook: str
+) -> None:
+    run = request.getfixturevalue("records")[0] if notebook == "compare" else request.getfixturevalue("reviewed")
+    context = page.context.browser.new_context(
+        offline=True, color_scheme=scheme, viewport={"width": width, "height": 900}
+    )
+    try:
+        reader = context.new_page()
+        reader.goto(run.page.as_uri())
+
+        assert reader.locator("h1").all_inner_texts() == ["senior-python-architect"]
+        said = ("agents/senior-python-architect.md", "prompt: 0 lines added", _verdict(run), WORST[notebook])
+        for words in said:
+            shown = reader.get_by_text(words).first.bounding_box()
+            assert shown is not None and shown["y"] + shown["height"] < 700, words
+        assert reader.evaluate("document.documentElement.scrollWidth") == width
+        assert reader.evaluate(FAINTEST) >= 4
+        paper = reader.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(17, 17, 17)"}[scheme]
+        reader.screenshot(path=screenshots / f"executed-{notebook}-{scheme}-{width}.png")
+    finally:
+        context.close()
+
+
+def test_axe_finds_no_serious_violation_in_pages_and_index(
+    page: Any, records: tuple[NotebookRun, NotebookRun], reviewed: NotebookRun, tmp_path: Path
+) -> None:
+    job = Job(notebook=Path("compare.ipynb"), out=tmp_path / "compare")
+    done = JobOutcome(job=job, end="completed", verdict="worse", tried=records[0].tried, page=records[0].page)
+    failed = JobOutcome(job=job, end="failed", error="In [3] raised KeyError")
+    index = write_index(tmp_path, [done, failed])
+    context = page.context.browser.new_context(bypass_csp=True)
+    found = {}
+    try:
+        for path in (records[0].page, reviewed.page, index):
+            reader = context.new_page()
+            reader.goto(path.as_uri())
+            found[path.name] = serious_violations(reader, reader.locator("main"))
+    finally:
+        context.close()
+
+    assert found == {"compare.html": [], "review.html": [], "index.html": []}
+
+
+def test_a_point_opens_its_task_and_the_code_is_folded_at_the_end(
+    page: Any, records: tuple[NotebookRun, NotebookRun]
+) -> None:
+    with reading(page, scripts=True) as reader:
+        reader.goto(records[0].page.as_uri())
+        assert not reader.get_by_text("import workbench as wb").first.is_visible()
+        assert reader.locator("main > :last-child").get_attribute("id") == "code"
+        reader.locator("#code > summary").click()
+        assert reader.get_by_text("import workbench as wb").first.is_visible()
+
+        link = reader.locator(".scatter a").first
+        target = reader.locator(link.get_attribute("href"))
+        assert not target.is_visible()
+        link.click()
+        target.wait_for(state="visible")
+
+
+def test_every_reply_is_a_card_on_a_phone(page: Any, records: tuple[NotebookRun, NotebookRun]) -> None:
+    with reading(page, scripts=True) as reader:
+        reader.set_viewport_size({"width": 390, "height": 900})
+        reader.goto(records[0].page.as_uri())
+        rows = reader.locator("table:has(caption:text-is('Trials')) tbody tr").last
+        cells = rows.locator("td:visible")
+
+        assert cells.count() >= 5
+        assert all(
+            box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in (each.bounding_box() for each in cells.all())
+        )
 
 
 def test_page_of_a_review_shows_what_changed_between_two_runs(

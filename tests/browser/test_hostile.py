@@ -11,13 +11,17 @@ import pytest
 from tests.hostile import PIECES
 from tests.messages_server import MessagesServer, serve
 
-from .conftest import Lab, Notebook, open_notebook
+from .conftest import Lab, Notebook, ask_anew, open_notebook
 from .test_author import panel_of
 
 HOSTILE = " ".join([*(piece for piece in PIECES if "\ud83d" not in piece), "$5 a month or $50 a year"])
 """Without the half character, which no file and no request can hold."""
 LOG = "document.querySelector('.workbench-reply-log')"
-MARKUP = ":is(img, script, iframe, object, embed, a, b, h1, style)"
+MARKUP = (
+    ":is(img, script, iframe, object, embed, a, b, h1, style)"
+    ":not(.workbench-verdict :is(img[src^='data:image/png;base64,'], style))"
+)
+"""The verdict has a picture and a table's style of its own."""
 
 _CELLS = {
     "panel": """
@@ -63,6 +67,7 @@ def opened(lab: Lab, page: Any, model: MessagesServer) -> Iterator[Notebook]:
     (lab.root / "notebooks" / "hostile.ipynb").write_text(json.dumps(notebook))
     with open_notebook(lab, page, "notebooks/hostile.ipynb") as started:
         started.run_cell("panel")
+        ask_anew(started)
         yield started
 
 
@@ -147,7 +152,7 @@ def test_a_reply_of_five_megabytes_does_not_hold_the_page_up(
     question = panel.get_by_label("Question", exact=True)
     question.fill("")
     question.press_sequentially("Typed meanwhile: fifty keys, all of which arrive.")
-    opened.wait_for("panel._view._question.value.endswith('all of which arrive.')")
+    opened.wait_for("panel.view._question.value.endswith('all of which arrive.')")
     opened.wait_for("not panel.is_running", seconds=60)
     more = panel.get_by_role("button", name="Show more").first
     more.wait_for()

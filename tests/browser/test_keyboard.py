@@ -7,9 +7,26 @@ from typing import Any
 import pytest
 
 from .conftest import Lab, Notebook
-from .test_author import AGENT, changed_lines, editor_of, panel_of
+from .test_author import AGENT, changed_lines, editor_of, panel_of, type_at_end
 
 MOST_TABS = 90
+
+
+def test_ctrl_enter_in_the_editor_tries_the_draft_and_escape_stops_it(author: Notebook) -> None:
+    prompt = editor_of(author).get_by_label("Prompt", exact=True)
+    author.set_pace(tokens_per_second=20)
+    type_at_end(prompt, "Tried at once.")
+    prompt.press("Control+Enter")
+    author.wait_for("panel.is_running")
+    assert author.value("'Tried at once.' in str(panel.trying.runs[1].asked.request)")
+    author.wait_for("len(panel.trying.runs[1].pieces) > 3")
+    prompt.press("Escape")
+    author.wait_for("not panel.is_running")
+
+    assert author.value("[trial.outcome for trial in panel.trials]") == ["stopped", "stopped"]
+    assert author.page.evaluate("() => document.activeElement.getAttribute('aria-label')") == "Prompt", "it stays"
+    prompt.press("Escape")
+    assert author.page.evaluate("() => document.activeElement.getAttribute('aria-label')") != "Prompt", "it leaves"
 
 
 def test_the_authors_walk_by_keyboard_alone(author: Notebook, lab: Lab) -> None:
@@ -58,7 +75,7 @@ def test_the_authors_walk_by_keyboard_alone(author: Notebook, lab: Lab) -> None:
     author.set_pace(tokens_per_second=100)
     tab_to(panel, "listbox", "Tasks")
     press("ArrowDown")
-    author.wait_for("panel._view._task.value == (panel.tasks[1].id,)")
+    author.wait_for("panel.view._task.value == (panel.tasks[1].id,)")
     tab_to(panel, "button", "Estimate")
     press("Enter")
     panel.get_by_text("2 calls").wait_for()
@@ -92,8 +109,8 @@ def test_the_authors_walk_by_keyboard_alone(author: Notebook, lab: Lab) -> None:
     panel.get_by_text("Written: outputs/frozen-1.ipynb").wait_for()
     press("Escape")
     assert is_on_cell(page, "try")
-    press("ArrowDown")
-    assert is_on_cell(page, "diff-text"), "the notebook's own keys work"
+    press("ArrowUp")
+    assert is_on_cell(page, "try-text"), "the notebook's own keys work"
 
     for file in (lab.root / "outputs").glob("frozen-*.*"):
         file.unlink()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import Lab, Notebook, open_notebook
+from .conftest import Lab, Notebook, ask_anew, open_notebook, page_in, running_lab
 from .test_author import editor_of, panel_of, type_at_end
 
 AGENT = "agents/senior-python-architect.md"
@@ -63,6 +64,36 @@ def test_a_kernel_that_dies_in_mid_stream_loses_neither_what_was_typed_nor_what_
     author.wait_for("editor.agent.prompt.endswith('Typed before it died.\\n')")
 
     assert len(came) > 100
+
+
+def test_a_server_that_is_killed_is_said_and_nothing_is_promised_that_is_not_kept(page: Any, tmp_path: Path) -> None:
+    browser = page.context.browser
+    with running_lab(tmp_path) as lab, page_in(browser, lab) as page:
+        page.on("dialog", lambda dialog: dialog.accept())
+        with open_notebook(lab, page, "notebooks/author.ipynb") as author:
+            author.run_all()
+            ask_anew(author)
+            editor, panel = editor_of(author), panel_of(author)
+            type_at_end(editor.get_by_label("Prompt", exact=True), "Heard.")
+            author.wait_for("editor.agent.prompt.endswith('Heard.')")
+            author.set_pace(tokens_per_second=5)
+            panel.get_by_role("button", name="Run", exact=True).click()
+            author.wait_for("panel.is_running")
+            panel.get_by_role("region", name="Text of the reply of disk").get_by_text(re.compile(".{5}")).wait_for()
+
+            [server] = lab.runtime.glob("jpserver-*.json")
+            os.kill(json.loads(server.read_text())["pid"], signal.SIGKILL)
+            editor.get_by_text("JupyterLab's server does not answer.").wait_for(timeout=60_000)
+            panel.get_by_text("JupyterLab's server does not answer.").first.wait_for(timeout=60_000)
+            editor.get_by_label("Prompt", exact=True).press_sequentially(" Not heard.")
+            page.wait_for_timeout(4_000)  # longer than until a kernel is called busy
+
+            assert editor.get_by_text("all of it reaches the kernel").count() == 0
+            states = panel.locator(".workbench-reply-status").all_text_contents()
+            assert [state for state in states if not state.startswith("JupyterLab's server does not answer.")] == []
+            assert editor.get_by_text("Heard. Not heard.").count() == 1
+            leaving = "() => !window.dispatchEvent(new Event('beforeunload', {cancelable: true}))"
+            assert page.evaluate(leaving), "the browser asks before the page is left"
 
 
 def test_two_notebooks_that_edit_one_file_end_in_one_file_with_both_edits(

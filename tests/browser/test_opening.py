@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import PROJECT, Lab
+from tests.test_hostile_folder import plant
 
 _EDITOR = ".jp-OutputArea-output"
 _SHOW = """async path => {
@@ -26,6 +29,10 @@ _CLOSE_ALL = """async () => {
 }"""
 
 
+BESIDE = ("agents/team-a-über-reviewer.md", 'agents/team "a"/README.md', ".claude")
+"""What tests of this file put into the project that others share, beside the agent."""
+
+
 @pytest.fixture
 def agent(lab: Lab, page: Any) -> Iterator[str]:
     """An agent file of a folder with a name that needs care; what was opened on it is closed and deleted."""
@@ -36,6 +43,9 @@ def agent(lab: Lab, page: Any) -> Iterator[str]:
     page.evaluate(_CLOSE_ALL)
     for notebook in _made(lab):
         notebook.unlink()
+    for name in (path, *BESIDE):  # the folder stays, as the file browser shows it
+        left = lab.root / name
+        shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def test_the_installed_extension_is_the_one_of_this_checkout() -> None:
@@ -51,13 +61,49 @@ def test_the_installed_extension_is_the_one_of_this_checkout() -> None:
     assert stale == [], "install the project again: pip install -e ."
 
 
+def test_the_extension_leaves_no_name_in_the_page(page: Any) -> None:
+    """JupyterLab loads every extension as a script of one page: a name of two of them would lose the second."""
+    script = (PROJECT / "src" / "workbench" / "widgets" / "lab" / "static" / "open.js").read_text()
+    opened = page.context.browser.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    before = set(opened.evaluate("() => Object.getOwnPropertyNames(window)"))
+    opened.add_script_tag(content=script)
+    opened.add_script_tag(content=script.replace('"agent-workbench"', '"another"'))
+    opened.add_script_tag(content='const NAME = "of another one"; class AgentFiles {}')
+    after = set(opened.evaluate("() => Object.getOwnPropertyNames(window)"))
+    both = opened.evaluate("() => Object.keys(window._JUPYTERLAB).sort()")
+    opened.close()
+
+    assert errors == []
+    assert after - before == {"_JUPYTERLAB"}
+    assert both == ["agent-workbench", "another"]
+
+
+def test_a_right_click_runs_no_file_of_the_project(lab: Lab, page: Any, agent: str, tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    before = set(lab.root.rglob("*"))
+    plant(lab.root, marks)
+    try:
+        page.evaluate(_SHOW, agent)
+        page.locator(".jp-DirListing-item", has_text="über-reviewer.md").click(button="right")
+        page.get_by_role("menuitem", name="Open in Workbench").click()
+        page.get_by_role("group", name="Agent editor").get_by_label("Prompt", exact=True).wait_for(timeout=60_000)
+        page.get_by_role("group", name="Trial panel").get_by_role("button", name="Run", exact=True).wait_for()
+        assert [path.name for path in marks.iterdir()] == []
+    finally:
+        for path in sorted(set(lab.root.rglob("*")) - before, reverse=True):
+            if path.suffix in (".py", ".json"):
+                path.unlink()
+
+
 def test_a_right_click_on_an_agent_file_opens_it_in_a_notebook(lab: Lab, page: Any, agent: str) -> None:
     page.evaluate(_SHOW, agent)
     page.locator(".jp-DirListing-item", has_text="über-reviewer.md").click(button="right")
     page.get_by_role("menuitem", name="Open in Workbench").click()
     page.locator(_EDITOR).first.wait_for(timeout=60_000)
-    panel = page.get_by_role("group", name="Trial panel")  # of an agent that has neither tasks nor examples
-    panel.get_by_placeholder("Type a question").wait_for()
+    panel = page.get_by_role("group", name="Trial panel")  # with what the description says, as it has no tasks
+    panel.get_by_role("button", name="Run", exact=True).wait_for()
 
     assert [_agent_of(notebook) for notebook in _made(lab)] == [agent]
 
@@ -126,9 +172,6 @@ def test_agents_of_claudes_folder_are_reached_by_browser_palette_and_launcher(
         opened.evaluate(_CLOSE_ALL)
     finally:
         opened.close()
-        hidden.unlink()
-        hidden.parent.rmdir()
-        hidden.parent.parent.rmdir()
 
     assert [_agent_of(notebook) for notebook in _made(lab)] == [".claude/agents/hidden-reviewer.md"]
 
@@ -178,12 +221,23 @@ def _made(lab: Lab) -> list[Path]:
     return sorted((lab.root / "outputs" / "notebooks").glob("author-*.ipynb"))
 
 
+def _read(notebook: Path) -> Any:
+    """A notebook that the page may be saving: until it is whole again."""
+    ends = time.monotonic() + 20
+    while True:
+        try:
+            return json.loads(notebook.read_text())["cells"]
+        except json.JSONDecodeError:
+            assert time.monotonic() < ends, f"{notebook.name} is no notebook for 20 seconds"
+            time.sleep(0.05)
+
+
 def _cells(notebook: Path) -> Any:
-    return [cell["source"] for cell in json.loads(notebook.read_text())["cells"]]
+    return [cell["source"] for cell in _read(notebook)]
 
 
 def _agent_of(notebook: Path) -> str:
     """The value of the parameter `agent`."""
-    [cell] = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["id"] == "parameters"]
+    [cell] = [cell for cell in _read(notebook) if cell["id"] == "parameters"]
     [line] = [line for line in "".join(cell["source"]).splitlines() if line.startswith("agent: str = ")]
     return json.loads(line.removeprefix("agent: str = "))

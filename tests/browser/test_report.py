@@ -12,21 +12,25 @@ from typing import Any
 import mistune
 import pytest
 
+from tests.browser.conftest import serious_violations
 from tests.hostile import hostile_run
-from tests.runs import GROUPS, PASSES_A, PASSES_B, make_run, passes
+from tests.runs import GROUPS, PASSES_A, PASSES_B, STAND_IN, make_run, passes
+from tests.test_review import of_three as of_three
 from workbench.comparison.report.write import write_report
-from workbench.comparison.review import review_runs
+from workbench.comparison.review import Review, review_runs
 from workbench.trial.paid import Paid
+from workbench.trial.trial import Score
 
 LOOKS = {"light": ("light", 1100), "dark": ("dark", 1100), "narrow": ("light", 390)}
 
-_FAINTEST = """() => {
+FAINTEST = """() => {
   const light = colour => {
     const [r, g, b] = colour.map(part => part / 255)
       .map(part => part <= .04045 ? part / 12.92 : ((part + .055) / 1.055) ** 2.4);
     return .2126 * r + .7152 * g + .0722 * b;
   };
-  const parts = colour => colour.match(/[\\d.]+/g).map(Number);
+  const parts = colour => colour.match(/[\\d.]+/g).map(Number)
+    .map((part, at) => colour.startsWith('color(') && at < 3 ? 255 * part : part);
   const over = (top, below) => {
     const share = top.length > 3 ? top[3] : 1;
     return [0, 1, 2].map(at => share * top[at] + (1 - share) * below[at]);
@@ -88,10 +92,52 @@ def test_report_reads_in_every_look(page: Any, report: Path, screenshots: Path, 
         reader.evaluate("document.querySelectorAll('details').forEach((each, at) => { each.open = at < 3 })")
 
         assert reader.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert reader.evaluate(_FAINTEST) >= 4
+        assert reader.evaluate(FAINTEST) >= 4
         widths = reader.eval_on_selector_all("img", "images => images.map(image => image.naturalWidth)")
         assert len(widths) == 4 and min(widths) > 400
+        scrolls = "all => all.filter(each => each.scrollWidth > each.clientWidth).map(each => each.tabIndex)"
+        assert set(reader.eval_on_selector_all("figure:not(.scatter, .tally)", scrolls)) <= {0}, "no key reaches it"
         reader.screenshot(path=screenshots / f"report-{look}.png", full_page=True)
+
+
+FIRST_SCREENS = {
+    "worse": ({"base": passes([4] * 12), "draft": passes([1] * 12)}, {}, 'worse than "base"'),
+    "twins": ({"base": passes(PASSES_B), "draft": passes(PASSES_A)}, {"same_prompt": True}, "send the same requests"),
+    "made up": ({"base": passes(PASSES_B), "draft": passes(PASSES_A)}, {"endpoint": STAND_IN}, "OFFLINE STAND-IN"),
+}
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("kind", FIRST_SCREENS)
+def test_agent_sentence_and_worst_promise_stand_in_the_first_700_pixels(
+    page: Any, tmp_path: Path, screenshots: Path, kind: str, width: int
+) -> None:
+    scores, given, sentence = FIRST_SCREENS[kind]
+    run = make_run(scores, **given)
+    agents = {name: agent.replace(name="a-reviewer-with-a-long-name") for name, agent in run.variants.items()}
+    kept = {f"promise {number} of many": Score(value=1.0, explanation="") for number in range(6)}
+    broken = {f"promise {number} of many": Score(value=0.0, explanation="") for number in range(6)}
+    trials = tuple(
+        trial.replace(scores={**trial.scores, **(kept if trial.variant == "base" else broken)}) for trial in run.trials
+    )
+    path = write_report(replace(run, variants=agents, trials=trials), tmp_path, formats=["html"])[0]
+    worst = {
+        "worse": "promise 0 of many",
+        "twins": "No promise moved by more than noise",
+        "made up": "promise 0 of many",
+    }
+
+    for scheme in ("light", "dark"):
+        context = page.context.browser.new_context(
+            offline=True, color_scheme=scheme, viewport={"width": width, "height": 900}
+        )
+        reader = context.new_page()
+        reader.goto(path.as_uri())
+        reader.screenshot(path=screenshots / f"first-{kind.replace(' ', '-')}-{scheme}-{width}.png")
+        for words in ("a-reviewer-with-a-long-name", sentence, worst[kind]):
+            shown = reader.locator("header").get_by_text(words).first.bounding_box()
+            assert shown is not None and shown["y"] + shown["height"] < 700, words
+        context.close()
 
 
 def test_printed_report_is_light_on_a_dark_screen_and_no_table_leaves_the_paper(page: Any, report: Path) -> None:
@@ -106,6 +152,35 @@ def test_printed_report_is_light_on_a_dark_screen_and_no_table_leaves_the_paper(
         assert reader.pdf(format="A4").startswith(b"%PDF")
 
 
+@pytest.mark.parametrize("look", ["light", "narrow"])
+def test_the_worst_promise_who_answered_and_the_cost_are_on_the_first_screen(
+    page: Any, tmp_path: Path, look: str
+) -> None:
+    made = make_run({"base": passes(PASSES_A), "draft": passes(PASSES_B)}, groups=GROUPS)
+    promises = [f"asks a clarifying question {number}" for number in range(6)]
+    trials = tuple(
+        trial.replace(scores={each: Score(value=float(trial.variant == "base"), explanation="") for each in promises})
+        for trial in made.trials
+    )
+    [path] = write_report(replace(made, trials=trials), tmp_path, formats=["html"])
+    with reading(page, look) as reader:
+        reader.goto(path.as_uri())
+        below = {
+            words: reader.locator(place).evaluate("element => element.getBoundingClientRect().bottom")
+            for words, place in (
+                ("the worst promise", ".moved tbody tr:first-child"),
+                ("who answered", "dl.facts div:has(dt:text-is('Answered by'))"),
+                ("the cost", "dl.facts div:has(dt:text-is('Cost of the replies'))"),
+            )
+        }
+        assert below.pop("the worst promise") < 700
+        assert max(below.values()) < 900, below
+        rows = reader.locator(".moved tbody tr:visible").count()
+        assert rows == (5 if look == "light" else 1)
+        assert reader.get_by_text("The worst of 6 that moved.").is_visible() == (look == "narrow")
+        assert reader.get_by_text("5 of 6 that moved.").is_visible() == (look == "light")
+
+
 @pytest.mark.parametrize("look", ["dark", "narrow"])
 def test_review_reads_on_a_dark_and_on_a_narrow_screen(page: Any, tmp_path: Path, look: str) -> None:
     run = make_run({"base": passes(PASSES_A), "draft": passes(PASSES_B)}, groups=GROUPS)
@@ -115,8 +190,19 @@ def test_review_reads_on_a_dark_and_on_a_narrow_screen(page: Any, tmp_path: Path
     with reading(page, look) as reader:
         reader.goto(path.as_uri())
         assert reader.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert reader.evaluate(_FAINTEST) >= 4
-        assert "promising, not established" in reader.inner_text(".verdict")
+        assert reader.evaluate(FAINTEST) >= 4
+        assert "Promising, not established" in reader.inner_text(".verdict")
+        assert reader.inner_text("h1").startswith("architect: ")
+
+
+def test_link_beside_a_verdict_opens_its_rules(page: Any, report: Path) -> None:
+    with reading(page, "light") as reader:
+        reader.goto(report.as_uri())
+        rules = reader.locator("#decided-0")
+        assert not rules.is_visible()
+        reader.click("p.verdict a")
+        rules.wait_for(state="visible")
+        assert "How a verdict is reached" in rules.inner_text()
 
 
 def test_hostile_texts_do_nothing_in_a_browser(page: Any, hostile_report: Path) -> None:
@@ -124,7 +210,8 @@ def test_hostile_texts_do_nothing_in_a_browser(page: Any, hostile_report: Path) 
         reader.goto(hostile_report.as_uri())
         reader.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
 
-        assert reader.evaluate("document.querySelectorAll('script, iframe, form, [onerror]').length") == 0
+        assert reader.evaluate("document.querySelectorAll('iframe, form, [onerror]').length") == 0
+        assert reader.locator("script").count() == 1, "ours"
         assert reader.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -133,9 +220,9 @@ def test_summary_of_a_pull_request_is_shown_as_tables_and_text(
 ) -> None:
     with reading(page, "light") as reader:
         reader.set_content(_rendered(report.with_name("summary.md")))
-        assert reader.locator("h3").inner_text() == "Promising, not established"
-        assert reader.locator("p strong").first.inner_text().endswith("95 % CI [+2.6, +30.8]")
-        assert reader.locator("table").count() == 2
+        assert reader.locator("h3").inner_text() == "Promising, not established: architect"
+        assert reader.locator("p strong").first.inner_text().endswith("+2.6 to +30.8 (12 tasks).")
+        assert reader.locator("table").count() == 4
         assert reader.evaluate("document.documentElement.scrollWidth <= innerWidth")
         reader.screenshot(path=screenshots / "summary.png", full_page=True)
 
@@ -148,3 +235,13 @@ def _rendered(summary: Path) -> str:
     """The summary as HTML, made by a Markdown renderer that lets all HTML through."""
     render = mistune.create_markdown(escape=False, plugins=["table", "url", "strikethrough", "task_lists"])
     return f'<meta charset="utf-8">{render(summary.read_text(encoding="utf-8"))}'
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_review_of_what_got_worse_is_for_everybody(page: Any, of_three: Review, tmp_path: Path, look: str) -> None:
+    path = tmp_path / "review.html"
+    path.write_text(of_three.html(), encoding="utf-8")
+    with reading(page, look) as reader:
+        reader.goto(path.as_uri())
+        assert reader.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert serious_violations(reader, reader.locator("html")) == []

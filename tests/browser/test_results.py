@@ -183,7 +183,7 @@ def test_a_trial_opens_in_full_and_closes_to_where_one_was(table: Table, screens
     table.tab("Trials")
     trial = table.open_row("Reply 1. Keep")
     trial.get_by_text("Then explain why").wait_for()
-    for fact in ("found in A reply.", "1,000 in, 500 read from the cache, 200 out", "end_turn", "0.002050 USD"):
+    for fact in ("found in A reply.", "1,500 in (500 from the cache), 200 out", "end_turn", "0.002050 USD"):
         trial.get_by_text(fact).wait_for()
     table.page.screenshot(path=screenshots / "results-trial.png")
     assert table.focused() == "task-0 · base · repeat 1"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests import test_typesetting
 from workbench.definition.agent import parse_agent
 from workbench.widgets.editor import AgentEditor
 
@@ -40,3 +41,29 @@ def test_a_word_without_an_end_pushes_nothing_out_of_sight(
         assert opened.evaluate(_HEIGHT_OF_A_NAME) < 60, "the names of the fields are broken into letters"
     finally:
         context.close()
+
+
+def outputs(word: str) -> dict[str, str]:
+    """All that shows itself as HTML, about an agent, tasks and replies of which each text is this word."""
+    return {name: test_typesetting.shown_of(make(word))["text/html"] for name, make in test_typesetting.SHOWN.items()}
+
+
+def test_a_word_without_an_end_pushes_nothing_out_of_sight_of_any_output(
+    page: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORKBENCH_HEADLESS", "1")
+    monkeypatch.setenv("WORKBENCH_LEDGER", str(tmp_path / "ledger.sqlite"))
+    context = page.context.browser.new_context(offline=True, viewport={"width": 1100, "height": 900})
+    wide = {}
+    try:
+        opened = context.new_page()
+        for name, shown in outputs("x" * 2_000).items():
+            opened.set_content(f"<!doctype html><body>{shown}</body>")
+            opened.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+            wide[name] = opened.evaluate("document.documentElement.scrollWidth")
+    finally:
+        context.close()
+
+    assert wide.pop("Frame") < 4_000, "as many columns as it has, and none as wide as the word"
+    assert {name: width for name, width in wide.items() if width > 1100} == {}

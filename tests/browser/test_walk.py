@@ -37,7 +37,8 @@ def file(lab: Lab) -> Iterator[Path]:
     folder.mkdir()
     path = folder / f"{NAME}.md"
     path.write_bytes(given_agent())
-    shutil.copy(PROJECT / "agents" / f"{NAME}.tasks.yaml", folder)
+    for beside in (f"{NAME}.tasks.yaml", f"{NAME}.replies.yaml"):
+        shutil.copy(PROJECT / "agents" / beside, folder)
     for command in (["init", "--quiet"], ["add", "agents/given"], ["commit", "--quiet", "--message", "An agent"]):
         subprocess.run([*GIT, *command], cwd=lab.root, check=True, capture_output=True)
     yield path
@@ -157,10 +158,9 @@ def test_the_authors_walk(lab: Lab, page: Any, file: Path, model: MessagesServer
         panel.locator("details > pre").last.evaluate("calls => calls.scrollTo(0, calls.scrollHeight)")
         page.screenshot(path=screenshots / "walk-frozen.png")
 
-        author.run_cell("compare")
-        table = author.output("compare").get_by_role("group", name="Results table")
-        table.wait_for(timeout=60_000)
-        table.scroll_into_view_if_needed()
+        verdict = panel.get_by_role("heading", name="The variants compared")
+        verdict.wait_for(timeout=60_000)
+        verdict.scroll_into_view_if_needed()
         page.screenshot(path=screenshots / "walk-compared.png")
 
     paid = answered(model)
@@ -189,9 +189,11 @@ def edit_every_part(author: Notebook, editor: Any) -> None:
     editor.get_by_label("tools", exact=True).fill("Read, Grep")
     type_at_end(editor.get_by_label("Prompt", exact=True), "Said in the prompt.\n")
     editor.get_by_role("button", name="Raw file", exact=True).click()
-    type_at_end(
-        editor.get_by_label("Raw file", exact=True).and_(editor.get_by_role("textbox")), "Said in the raw file.\n"
-    )
+    raw = editor.get_by_label("Raw file", exact=True).and_(editor.get_by_role("textbox"))
+    raw.press("Control+End")
+    # What was typed into the prompt has come here, the end of its line too, so that this is the end.
+    raw.locator(".cm-line:text-is('Said in the prompt.') + .cm-line").wait_for()
+    type_at_end(raw, "Said in the raw file.\n")
     author.wait_for("editor.edited == ('description', 'tools', 'prompt')")
     author.wait_for("editor.text.endswith('Said in the prompt.\\nSaid in the raw file.\\n')")
     editor.get_by_role("button", name="Fields", exact=True).click()

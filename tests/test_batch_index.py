@@ -1,0 +1,170 @@
+"""The page of a batch: what failed first, equal failures together, the worse before the better, and the sums."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bs4 import BeautifulSoup
+
+from tests.test_promises import improved_but_for_one
+from workbench.comparison.figures import MAY_BE_WORSE, worst_first
+from workbench.comparison.provenance import provenance
+from workbench.comparison.tables import compare
+from workbench.comparison.verdict import RULES
+from workbench.headless.batch_index import summary, write_index
+from workbench.headless.job import Job
+from workbench.headless.left_behind import JobEnd, JobOutcome
+from workbench.headless.left_record import LeftRecord, Tried
+
+TRIED = Tried(
+    agents=("base (.claude/agents/a.md, commit 0123456789 of 2026-11-29)", "variant: model: opus, before haiku"),
+    title="a",
+    models=("claude-haiku-5-5",),
+    answered_by="live at https://api.anthropic.com",
+    stand_in=False,
+    kinds=("no difference shown",),
+    worse_promises=(),
+    replies=12,
+    usd=0.5,
+    unpriced=0,
+    seconds=30.0,
+)
+
+
+def outcome(name: str, end: JobEnd = "completed", **given: Any) -> JobOutcome:
+    job = Job(notebook=Path("compare.ipynb"), out=Path("outputs/batch") / name, parameters={"agent": f"{name}.md"})
+    return JobOutcome(job=job, end=end, **given)
+
+
+def verdict(name: str, kind: str, **other: Any) -> JobOutcome:
+    return outcome(name, verdict=f'"variant" against "base": {kind}.', tried=replace(TRIED, kinds=(kind,), **other))
+
+
+def page_of(tmp_path: Path, *outcomes: JobOutcome) -> BeautifulSoup:
+    return BeautifulSoup(write_index(tmp_path, outcomes).read_text(encoding="utf-8"), "html.parser")
+
+
+def test_what_failed_stands_first_and_equal_failures_together(tmp_path: Path) -> None:
+    soup = page_of(
+        tmp_path,
+        verdict("good", "better"),
+        outcome("one", "failed", error="x.ipynb: the deadline of 5 s passed\n3.1 s in the cell 'a'"),
+        outcome("two", "failed", error="x.ipynb: In [3] raised KeyError: 'k'"),
+        outcome("three", "failed", error="x.ipynb: the deadline of 5 s passed\n4.9 s in the cell 'b'"),
+        outcome("later", "not run"),
+    )
+    groups = [[heading.get_text() for heading in group.select("h2, h3")] for group in soup.select("section")]
+
+    assert groups == [
+        ["Failed: 2 notebooks", "one", "three"],
+        ["Failed: 1 notebook", "two"],
+        ["Not run: 1 notebook", "later"],
+        ["Better: 1 notebook", "good"],
+    ]
+    assert str(soup).count("the deadline of 5 s passed") == 1
+    assert "3.1 s in the cell 'a'" in soup.get_text() and "4.9 s in the cell 'b'" in soup.get_text()
+
+
+def test_the_worse_stands_before_the_better_in_its_colour(tmp_path: Path) -> None:
+    soup = page_of(
+        tmp_path,
+        verdict("up", "better"),
+        verdict("same", "no difference shown"),
+        verdict("made-up", "worse", stand_in=True),
+        verdict("down", "worse"),
+        outcome("notes"),
+    )
+    rows = [(row.h3.get_text(), row.get("class")) for row in soup.select("article")]
+
+    assert rows == [
+        ("made-up", []),
+        ("down", ["bad"]),
+        ("same", []),
+        ("up", ["good"]),
+        ("notes", []),
+    ]
+    assert "Offline stand-in:" in soup.select("article")[0].get_text()
+
+
+def test_what_may_be_worse_stands_by_itself_before_what_promises(tmp_path: Path) -> None:
+    soup = page_of(tmp_path, verdict("a", "promising, not established"), verdict("b", MAY_BE_WORSE))
+
+    assert [each.get_text() for each in soup.select("h2")] == [
+        "May be worse, not established: 1 notebook", "Promising, not established: 1 notebook"
+    ]  # fmt: skip
+    assert sorted(map(worst_first, {*RULES, MAY_BE_WORSE})) == list(range(len(RULES) + 1))
+
+
+def test_of_several_verdicts_the_worst_places_a_notebook(tmp_path: Path) -> None:
+    both = outcome("both", tried=replace(TRIED, kinds=("better", "worse")))
+
+    assert page_of(tmp_path, both).h2.get_text() == "Worse: 1 notebook"
+
+
+def test_a_promise_that_is_worse_is_named_though_the_whole_is_better(tmp_path: Path) -> None:
+    soup = page_of(
+        tmp_path,
+        verdict("one", "better", worse_promises=("asks_question",)),
+        verdict("two", "no difference shown", worse_promises=("a <b>", "c")),
+        verdict("none", "better"),
+        verdict("made-up", "better", worse_promises=("asks_question",), stand_in=True),
+    )
+    lines = {
+        row.h3.get_text(): [line.get_text() for line in row.select("p") if "shown to be worse" in line.get_text()]
+        for row in soup.select("article")
+    }
+
+    assert lines == {
+        "one": ['1 promise shown to be worse: "asks_question"'],
+        "two": ['2 promises shown to be worse: "a <b>", "c"'],
+        "none": [],
+        "made-up": [],
+    }
+    said = (tmp_path / "index.md").read_text(encoding="utf-8")
+    assert said.count("shown to be worse") == 2 and lines["one"][0] in said
+
+
+def test_what_a_record_says_was_tried_has_the_promises_that_are_worse() -> None:
+    run = improved_but_for_one()
+    tried = LeftRecord(comparison=compare(run, baseline="A"), found=provenance(run)).tried
+
+    assert (tried.kinds, tried.worse_promises) == (("better",), ("asks",))
+
+
+def test_agent_file_commit_change_and_model_are_named_and_all_is_summed(tmp_path: Path) -> None:
+    soup = page_of(
+        tmp_path,
+        verdict("a", "better", unpriced=2),
+        verdict("b", "better", models=("claude-opus-5-5",), usd=0.25, seconds=12.5),
+    )
+    facts = {pair.dt.get_text(): pair.dd.get_text() for pair in soup.select("dl div")}
+
+    assert facts == {
+        "Notebooks": "2",
+        "Replies": "24",
+        "USD of the replies": "0.7500 USD and 2 without a price",
+        "Seconds of replies": "42.5",
+        "Models": "claude-haiku-5-5, claude-opus-5-5",
+        "Answered by": "live at https://api.anthropic.com",
+    }
+    for words in (*TRIED.agents, "claude-opus-5-5 · 12 replies · 0.2500 USD · 12.5 s of replies"):
+        assert words in soup.get_text()
+        assert words in (tmp_path / "index.md").read_text(encoding="utf-8")
+
+
+def test_an_index_of_failures_alone_says_what_it_can(tmp_path: Path) -> None:
+    failed = [outcome(str(number), "refused", error="no key") for number in range(10)]
+
+    assert summary(failed) == "10 notebooks: 10 refused"
+    assert page_of(tmp_path, *failed).get_text().count("no key") == 1
+
+
+def test_what_is_said_stays_text(tmp_path: Path) -> None:
+    said = "<b>$5 or $50</b>\u202e"
+    soup = page_of(tmp_path, outcome("x", "failed", error=said), outcome("y", verdict=said, tried=TRIED))
+
+    assert soup.find("b") is None
+    assert soup.get_text().count("<b>$5 or $50</b><U+202E>") == 2
+    assert "mathjax_ignore" in soup.main["class"]

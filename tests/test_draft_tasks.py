@@ -1,0 +1,144 @@
+"""Drafts of tasks from descriptions in prose: made of the description's own words, and never nonsense."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from workbench.comparison.measures import MEASURES
+from workbench.definition.claude_code import read_as_claude_code
+from workbench.definition.description import read_examples
+from workbench.definition.files import load_agent
+from workbench.statistics.power import fewest_tasks
+from workbench.trial.draft_tasks import FEWEST_DRAFTS, LONGEST_QUOTED, MOST_DRAFTS, drafts_of
+
+ASK = "Take a small example of your own, and show me on it how you go about this."
+
+
+@pytest.mark.parametrize(
+    ("description", "asked"),
+    [
+        (
+            "Use when gathering requirements, creating user stories, or defining system specifications.",
+            ["I am gathering requirements.", "I am creating user stories.", "I am defining system specifications."],
+        ),
+        (
+            "Use for schema design or query tuning.",
+            ["I need help with schema design.", "I need help with query tuning."],
+        ),
+        (
+            "Use PROACTIVELY for broker data (Alpaca, Fidelity), and `data quality` checks.",
+            ["I need help with broker data (Alpaca, Fidelity).", "I need help with data quality checks."],
+        ),
+        (
+            "Use when writing server code, APIs, or working with .NET Core, Entity Framework.",
+            ["I am writing server code, APIs.", "I am working with .NET Core, Entity Framework."],
+        ),
+        (
+            "Use this agent when the user wants to create or edit a changelog. MUST BE USED for release notes.",
+            ["I want to create or edit a changelog.", "I need help with release notes."],
+        ),
+        (
+            "Reads code. PROACTIVELY use when reviewing or validating plans. Use before planning big changes.",
+            ["I am reviewing or validating plans.", "You are the one to ask before planning big changes."],
+        ),
+        (
+            "Use for code reviews, or when determining how a design becomes code.",
+            ["I need help with code reviews.", "I am determining how a design becomes code."],
+        ),
+    ],
+)
+def test_what_a_description_says_to_use_it_for_is_asked(description: str, asked: list[str]) -> None:
+    assert list(drafts_of(description))[: len(asked)] == [f"{each} {ASK}" for each in asked]
+
+
+def test_words_of_users_are_asked_as_they_stand_and_keywords_are_no_work() -> None:
+    text = (
+        "Use it when users mention slow, fast or CPU. Triggers on: 'why is my page so slow', 'speed', 'measure this'."
+    )
+
+    assert drafts_of(text)[:2] == ("why is my page so slow", f'Somebody asks you this: "measure this". {ASK}')
+    assert not any(draft.startswith("I ") for draft in drafts_of(text)[:2])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Creates and manages project-specific agents.",
+        "Writes SQL, runs tests (tool-use for local models).",
+        "Use proactively as the expert who guides writing.",
+        "Use for requests like 'x'.",
+    ],
+)
+def test_what_is_not_understood_is_quoted_whole(text: str) -> None:
+    first, *others = drafts_of(text)
+
+    assert first == f"I was told this about you: {text}\n\n{ASK}"
+    assert all(other.startswith(f"I was told this about you: {text}\n\n") for other in others)
+
+
+def test_what_an_agent_does_is_asked_sentence_by_sentence() -> None:
+    said = ("Analyzes new launches for red flags.", "Provides scores from all that it found.")
+
+    assert drafts_of(f"Expert in crypto. {said[0]} {said[1]} Free money.")[:2] == tuple(
+        f"I was told this about you: {each}\n\n{ASK}" for each in said
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Helps.", "Use for code reviews.", "コードレビューの専門家である。", "코드 리뷰 전문가입니다.", "代码审查专家。"],
+)
+def test_there_are_enough_to_compare_on_and_no_two_ask_the_same(text: str) -> None:
+    drafts = drafts_of(text)
+
+    assert len(set(drafts)) == len(drafts) == FEWEST_DRAFTS
+
+
+def test_there_are_as_many_as_establish_a_difference_of_a_measure() -> None:
+    assert fewest_tasks(len(MEASURES)) == FEWEST_DRAFTS <= MOST_DRAFTS
+
+
+def test_a_description_in_another_script_is_asked_in_its_language() -> None:
+    japanese, chinese = drafts_of("コードレビューの専門家である。"), drafts_of("代码审查专家。用于所有更改。")
+
+    assert "説明されています" in japanese[0]
+    assert "代码审查专家" in chinese[0]
+    assert ASK not in japanese[0] + chinese[0]
+
+
+def test_there_are_few_and_none_of_nothing() -> None:
+    many = "Use for " + ", ".join(f"thing number {n}" for n in range(99)) + ". " + "Very long. " * 10_000
+
+    assert len(drafts_of(many)) == MOST_DRAFTS
+    assert len(drafts_of("Very long. " * 10_000)[0]) < 2 * LONGEST_QUOTED
+    assert drafts_of(" \n ") == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["use " * 50_000, "use for " * 30_000, "'" * 200_000, "a, " * 100_000, "e.g. " * 60_000]
+)
+@pytest.mark.timeout(20)
+def test_a_hostile_description_takes_no_longer_than_its_length(text: str) -> None:
+    drafts_of(text)
+
+
+def test_every_real_description_gives_drafts_of_its_own_words(corpus: Path) -> None:
+    seen = 0
+    for path in sorted((corpus / "real").rglob("*.md")):
+        agent = load_agent(path)
+        description = read_as_claude_code(agent).description or agent.description or ""
+        if read_examples(description) or not description.strip():
+            continue
+        drafts = drafts_of(description)
+        assert drafts, path
+        known = "".join(description.replace("\\n", " ").split()).replace("**", "").replace("`", "").replace("__", "")
+        for draft in drafts:
+            body = draft.removesuffix(ASK).strip()
+            middle = body.split(": ", 1)[-1] if body.startswith(("I was told", "Somebody")) else body
+            words = middle.strip('".').split()[-1].strip('".。')
+            assert words in known or "\n" in body, (path, draft)
+        seen += 1
+
+    assert seen > 250

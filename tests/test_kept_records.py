@@ -1,0 +1,222 @@
+"""Nothing that was recorded is overwritten by something else, whichever way the next record is left."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.runs import gradable, make_run, passes
+from tests.written_notebooks import printed_by, write_notebook
+from workbench.errors import NotebookFailed
+from workbench.headless.batch import run_batch
+from workbench.headless.batch_plan import load_batch
+from workbench.headless.notebook import run_notebook
+from workbench.trial.record import export_record, load_run
+from workbench.trial.record_aside import RECORD_PARTS, folder_aside
+from workbench.trial.trial import Run
+
+BASE = {"base": passes((1, 4))}
+CELLS = {
+    "parameters": "count: int = 1\nfails: bool = False\nout: str = 'outputs/left'",
+    "run": (
+        "import workbench as wb\n"
+        "from tests.runs import gradable, make_run, passes\n"
+        "print('count', count)\n"
+        "assert not fails, 'asked to fail'"
+    ),
+    "record": "print(wb.export_record(gradable(make_run({'base': passes((count, 4))})), out))",
+}
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """The files of the record in this folder."""
+    found = (folder / name for name in RECORD_PARTS)
+    files = [file for path in found for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()]
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+
+
+def content_of(run: Run, folder: Path) -> dict[str, bytes]:
+    """The files of the record that this run leaves where there is none."""
+    return content(export_record(run, folder_aside(folder, left_as=folder)))
+
+
+def replies(folder: Path) -> list[str]:
+    return [trial.reply.text for trial in load_run(folder).trials if trial.reply]
+
+
+def aside_of(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.parent.iterdir() if path.name.startswith(f"{folder.name}-2"))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_notebook(tmp_path / "try.ipynb", CELLS)
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join((str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")))
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def run() -> Run:
+    return gradable(make_run(BASE))
+
+
+def without_a_reply(run: Run) -> Run:
+    return replace(run, trials=(run.trials[0].replace(reply=None, scores={}), *run.trials[1:]))
+
+
+def with_another_reply(run: Run) -> Run:
+    first = run.trials[0]
+    assert first.reply is not None
+    return replace(run, trials=(first.replace(reply=replace(first.reply, text="another")), *run.trials[1:]))
+
+
+def with_another_agent(run: Run) -> Run:
+    return replace(run, variants={"base": run.variants["base"].replace(description="Of another.")})
+
+
+def with_other_promises(run: Run) -> Run:
+    return replace(run, tasks=tuple(replace(task, graders=()) for task in run.tasks))
+
+
+def with_fewer_tasks(run: Run) -> Run:
+    return replace(run, tasks=run.tasks[:1], trials=tuple(t for t in run.trials if t.task_id == run.tasks[0].id))
+
+
+def with_fewer_repeats(run: Run) -> Run:
+    return replace(run, repeats=1, trials=tuple(t for t in run.trials if t.repeat == 0))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        without_a_reply,
+        with_another_reply,
+        with_another_agent,
+        with_other_promises,
+        with_fewer_tasks,
+        with_fewer_repeats,
+    ],
+)
+def test_a_record_that_holds_what_the_new_one_has_not_is_moved_aside_whole(
+    other: Callable[[Run], Run], run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = export_record(run, tmp_path / "left")
+    (folder / "report").mkdir()
+    (folder / "mine.txt").write_text("A file of the user's.")
+    export_record(other(run), folder)
+
+    [aside] = aside_of(folder)
+    assert content(aside) == content_of(run, tmp_path) and (aside / "report").is_dir()
+    assert content(folder) == content_of(other(run), tmp_path) and not (folder / "report").exists()
+    assert (folder / "mine.txt").exists()
+    assert f"{folder} held the record of another run, which is now in {aside}" in caplog.text
+
+
+@pytest.mark.parametrize("earlier", [without_a_reply, lambda run: run])
+def test_a_record_of_the_same_plan_is_brought_up_to_date_in_place(
+    earlier: Callable[[Run], Run], run: Run, tmp_path: Path
+) -> None:
+    folder = export_record(earlier(run), tmp_path / "left")
+    export_record(run, folder)
+
+    assert content(folder) == content_of(run, tmp_path) and aside_of(folder) == []
+
+
+def test_a_record_that_was_damaged_is_moved_aside_as_it_is(run: Run, tmp_path: Path) -> None:
+    folder = export_record(run, tmp_path / "left")
+    (folder / "trials.jsonl").write_text("half a li")
+    export_record(run, folder)
+
+    [aside] = aside_of(folder)
+    assert (aside / "trials.jsonl").read_text() == "half a li" and content(folder) == content_of(run, tmp_path)
+
+
+def test_two_of_one_second_have_folders_of_their_own(run: Run, tmp_path: Path) -> None:
+    folder = export_record(run, tmp_path / "left")
+    first = folder_aside(folder, left_as=folder / "run.json")
+    first.mkdir()
+
+    assert folder_aside(folder, left_as=folder / "run.json").name == f"{first.name}-1"
+
+
+def run_it(project: Path, **parameters: object) -> None:
+    run_notebook(project / "try.ipynb", out=project / "outputs/left", parameters=parameters, progress=False)
+
+
+def batch_it(project: Path, **parameters: object) -> None:
+    given = ", ".join(f"{name}: {value}" for name, value in parameters.items())
+    plan = f"out: outputs\nnotebooks:\n  - {{notebook: try.ipynb, name: left, parameters: {{{given}}}}}\n"
+    (project / "plan.yaml").write_text(plan)
+    batch = run_batch(load_batch(project / "plan.yaml"), progress=False, say=lambda _: None)
+    assert batch.is_complete
+
+
+@pytest.mark.parametrize("way", [run_it, batch_it])
+def test_a_run_and_a_batch_keep_the_record_the_notebook_and_the_page_of_another(
+    way: Callable[..., None], project: Path
+) -> None:
+    out = project / "outputs/left"
+    way(project, count=1)
+    way(project, count=1)
+    assert aside_of(out) == []
+    page = (out / "try.html").read_text()
+    way(project, count=3)
+
+    [aside] = aside_of(out)
+    assert (replies(aside).count("yes"), replies(out).count("yes")) == (5, 7)
+    assert (printed_by(aside / "try.ipynb", "run"), printed_by(out / "try.ipynb", "run")) == ("count 1\n", "count 3\n")
+    assert (aside / "try.html").read_text() == page
+
+
+def test_a_run_that_fails_replaces_none_that_came_to_its_end(project: Path) -> None:
+    out = project / "outputs/left"
+    run_it(project, count=1)
+    with pytest.raises(NotebookFailed):
+        run_it(project, count=1, fails=True)
+
+    [aside] = aside_of(out)
+    assert replies(aside).count("yes") == 5 and (aside / "try.html").exists()
+    assert not (out / "run.json").exists() and (out / "try.ipynb").exists()
+
+
+def test_a_run_that_fails_behind_its_record_replaces_no_notebook_that_came_to_its_end(project: Path) -> None:
+    out = project / "outputs/left"
+    write_notebook(project / "try.ipynb", CELLS | {"end": "assert True"})
+    run_it(project, count=1)
+    write_notebook(project / "try.ipynb", CELLS | {"end": "assert False"})
+    with pytest.raises(NotebookFailed):
+        run_it(project, count=1)
+
+    [aside] = aside_of(out)
+    assert (aside / "try.ipynb").exists() and (aside / "try.html").exists()
+    assert replies(out).count("yes") == 5, "the record is of the same plan, and stays where it is"
+
+
+@pytest.mark.parametrize("mine", ["{}", "no notebook"])
+def test_a_notebook_that_is_none_of_ours_is_not_written_over(project: Path, mine: str) -> None:
+    out = project / "outputs/left"
+    out.mkdir(parents=True)
+    (out / "try.ipynb").write_text(mine)
+    run_it(project, count=1)
+
+    [aside] = aside_of(out)
+    assert (aside / "try.ipynb").read_text() == mine
+    assert replies(out).count("yes") == 5
+
+
+def test_notebook_without_a_record_is_kept_beside_one_that_ran_with_something_else(project: Path) -> None:
+    write_notebook(project / "plain.ipynb", {"parameters": "word: str = 'a'", "say": "print(word)"})
+    for word in ("a", "a", "b"):
+        run_notebook(project / "plain.ipynb", out=project / "outputs/plain", parameters={"word": word}, progress=False)
+
+    [aside] = aside_of(project / "outputs/plain")
+    assert printed_by(aside / "plain.ipynb", "say") == "a\n"
+    assert printed_by(project / "outputs/plain/plain.ipynb", "say") == "b\n"

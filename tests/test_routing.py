@@ -1,0 +1,409 @@
+"""Routing: a scripted router is measured exactly, or refused before anything but the controls is spent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.router_server import Decide, router_server
+from workbench.cli import main
+from workbench.definition.agent import parse_agent
+from workbench.errors import ComparisonError, PlanError, RecordError, RoutingRefused, TaskFileError
+from workbench.model.api import Attempt
+from workbench.model.retrying import Retry
+from workbench.routing.asking import MainModel, agents_of, choose_router, plan_controls, plan_routing, route
+from workbench.routing.cases import cases_of_descriptions, lint_cases, load_cases
+from workbench.routing.change import compare_routing
+from workbench.routing.controls import CANARY
+from workbench.routing.measured import measure_routing
+from workbench.statistics.routing import NONE
+from workbench.trial.record import export_record, load_run
+from workbench.trial.task import Task
+from workbench.trial.trial import Reply, Request
+
+MATRIX = [[10, 2, 0, 0], [3, 5, 0, 1], [0, 0, 8, 1], [1, 0, 1, 7]]
+"""The confusion matrix of which accuracy, precision and recall are known from elsewhere (scikit-learn)."""
+NAMES = ("sec", "perf", "docs", NONE)
+APPROXIMATED = MainModel(way="approximation")
+NO_WAIT = Retry(first_seconds=0)
+
+
+def agent(name: str, description: str) -> bytes:
+    return f"---\nname: {name}\ndescription: {json.dumps(description)}\n---\nDo it.\n".encode()
+
+
+def roster(**descriptions: str) -> dict[str, object]:
+    return {name: parse_agent(agent(name, text)) for name, text in descriptions.items()}
+
+
+THREE = roster(sec="Finds security holes.", perf="Makes slow code fast.", docs="Writes documentation.")
+
+
+def cases_of_matrix() -> tuple[list[Task], dict[str, str | None]]:
+    """Cases that make up the matrix, and by prompt where each goes."""
+    cases, goes = [], {}
+    for truth, row in zip(NAMES, MATRIX, strict=True):
+        for picked, count in zip(NAMES, row, strict=True):
+            for number in range(count):
+                prompt = f"Do the {truth} thing number {number}, which {picked} gets."
+                cases.append(Task(id=f"{truth}-{picked}-{number}", input=prompt, target=truth))
+                goes[prompt] = None if picked == NONE else picked
+    return cases, goes
+
+
+def passes_controls(otherwise: Decide) -> Decide:
+    """A router that knows who gets a control, and decides otherwise as told."""
+
+    def decide(prompt: str, names: Sequence[str]) -> str | None:
+        if prompt.startswith("Use the "):
+            return prompt.removeprefix("Use the ").split(" agent")[0]
+        if "Quillhaven" in prompt:
+            return CANARY.name
+        if any(mark in prompt for mark in ("17 + 25", "word ready", "word lamp", "7 a prime")):
+            return None
+        return otherwise(prompt, names)
+
+    return decide
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, object]]:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    yield {"ledger": tmp_path / "ledger.sqlite", "progress": False, "retry": NO_WAIT}
+
+
+def test_a_scripted_router_is_measured_with_exactly_its_matrix(
+    asked: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases, goes = cases_of_matrix()
+    with router_server(passes_controls(lambda prompt, _: goes[prompt])) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        routed = route(THREE, cases, by=APPROXIMATED, **asked)
+        again = route(THREE, cases, by=APPROXIMATED, **asked)
+        requests = len(server.bodies)
+
+    order = [routed.labels.index(name) for name in NAMES]
+    assert routed.figures.confusion[order][:, order].tolist() == MATRIX
+    assert routed.figures.accuracy == pytest.approx(0.7692308)
+    assert [routed.figures.by_label[name].recall for name in NAMES] == pytest.approx(
+        [0.8333333, 0.5555556, 0.8888889, 0.7777778]
+    )
+    assert [routed.figures.by_label[name].precision for name in NAMES] == pytest.approx(
+        [0.7142857, 0.7142857, 0.8888889, 0.7777778]
+    )
+    assert (routed.figures.over_trigger, routed.figures.under_trigger) == pytest.approx((0.2222222, 0.0666667))
+    assert routed.flipping == ()
+    controls = len(plan_controls(THREE, router=choose_router(APPROXIMATED)).tasks)
+    assert requests == 2 * controls + 2 * len(cases)  # two orders, and nothing of it twice
+    assert again.as_values() == routed.as_values()
+
+
+def never(prompt: str, names: Sequence[str]) -> str | None:
+    return None
+
+
+def always_the_same(prompt: str, names: Sequence[str]) -> str | None:
+    return "perf"
+
+
+def the_first(prompt: str, names: Sequence[str]) -> str | None:
+    return names[0]
+
+
+def everything_to_somebody(prompt: str, names: Sequence[str]) -> str | None:
+    return passes_controls(lambda *_: "docs")(prompt, names) or "docs"
+
+
+class _FailsSometimes:
+    """Three of ten come to an error."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, prompt: str, names: Sequence[str]) -> str | None:
+        self.count += 1
+        return "fail" if self.count % 10 < 3 else passes_controls(never)(prompt, names)
+
+
+@pytest.mark.parametrize(
+    ("decide", "why"),
+    [
+        (never, "never delegates"),
+        (always_the_same, "the same each time"),
+        (the_first, "first in the list"),
+        (everything_to_somebody, "chores that no agent is for"),
+        (_FailsSometimes(), "came to none"),
+        (lambda prompt, names: "tool:Read", "never delegates"),
+        (lambda prompt, names: "nobody-of-this-name", "the same each time"),
+    ],
+)
+def test_a_router_that_cannot_be_measured_costs_its_controls_alone(
+    decide: Decide, why: str, asked: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases, _ = cases_of_matrix()
+    with router_server(decide) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        with pytest.raises(RoutingRefused, match=why):
+            route(THREE, cases, by=APPROXIMATED, **asked)
+        controls = plan_controls(THREE, router=choose_router(APPROXIMATED))
+        assert len(server.bodies) == len(controls.tasks) * len(controls.variants)
+
+
+def test_errors_among_the_decisions_are_no_negatives(asked: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    cases, goes = cases_of_matrix()
+    failing = {case.input for case in cases[:12]}
+    few = {case.input for case in cases[:3]}
+    for fails, is_refused in ((failing, True), (few, False)):
+        decide = passes_controls(lambda prompt, _, fails=fails: "fail" if prompt in fails else goes[prompt])
+        with router_server(decide) as server:
+            monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+            if is_refused:
+                with pytest.raises(RoutingRefused, match="24 of 78 decisions of the cases came to none"):
+                    route(THREE, cases, by=APPROXIMATED, **asked)
+            else:
+                routed = route(THREE, cases, by=APPROXIMATED, **asked)
+                assert routed.errors == 6
+                assert routed.figures.confusion.sum() == len(cases) - 3
+
+
+def follows_keywords(prompt: str, names: Sequence[str]) -> str | None:
+    words = {"security": "sec", "slow": "perf", "documentation": "docs"}
+    return next((name for word, name in words.items() if word in prompt), None)
+
+
+def test_the_order_of_the_list_changes_nothing_for_a_router_that_reads(
+    asked: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = [
+        Task(id=f"{name}-{number}", input=f"Here is {word} work {number}.", target=name)
+        for name, word in (("sec", "security"), ("perf", "slow"), ("docs", "documentation"), (NONE, "other"))
+        for number in range(6)
+    ]
+    with router_server(passes_controls(follows_keywords)) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        routed = route(THREE, cases, by=APPROXIMATED, orders=3, **asked)
+        listings = {json.dumps(body["system"]) for body in server.bodies}
+    assert len(listings) == 3 + 2  # three orders, and two with the canary
+    assert (routed.figures.accuracy, routed.flipping) == (1.0, ())
+    assert routed.order_change is not None and not routed.order_change.can_differ
+
+    def by_position(prompt: str, names: Sequence[str]) -> str | None:
+        return names[0] if "work" in prompt else None
+
+    with router_server(passes_controls(by_position)) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        routed = route(THREE, cases, by=APPROXIMATED, orders=3, **asked)
+    assert len(routed.flipping) == len(cases)
+
+
+def test_what_a_description_takes_from_others_is_told(
+    asked: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = [
+        Task(id=f"{name}-{number}", input=f"{name} work {number}", target=name)
+        for name in ("sec", "perf", "docs", NONE)
+        for number in range(12)
+    ]
+    greedy = {**THREE, **roster(perf="Makes code fast. Use it for all that concerns security too.")}
+
+    def decide(prompt: str, names: Sequence[str]) -> str | None:
+        name, _, number = prompt.split()
+        if name == "sec" and is_greedy and int(number) < 9:
+            return "perf"
+        return None if name == NONE or (name == "perf" and not is_greedy and int(number) < 8) else name
+
+    with router_server(passes_controls(decide)) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        is_greedy = False
+        before = route(THREE, cases, by=APPROXIMATED, **asked)
+        is_greedy = True
+        after = route(greedy, cases, by=APPROXIMATED, **asked)
+        other = route(THREE, cases[:20], by=APPROXIMATED, **asked)
+    change = compare_routing(before, after)
+
+    assert change.changed == ("perf",)
+    taken = next(row for row in change.rows if (row.kind, row.of) == ("taken", "sec"))
+    assert (taken.moved, taken.cases, taken.before, taken.after) == (9, 12, 0.0, 0.75)
+    assert taken.sentence.startswith("perf moved 9 of 12 of sec's cases to itself, p = 0.0")
+    recall = next(row for row in change.rows if (row.kind, row.of) == ("recall", "perf"))
+    assert recall.is_shown and (recall.before, recall.after) == (4 / 12, 1.0)
+    assert {(row.kind, row.of) for row in change.harm} == {("taken", "sec"), ("recall", "sec")}
+    with pytest.raises(ComparisonError, match="not the same"):
+        compare_routing(before, other)
+    with pytest.raises(ComparisonError, match="never mixed"):
+        compare_routing(before, measure_routing(_at_another_effort(after.run)))
+
+
+def _at_another_effort(run):  # type: ignore[no-untyped-def]
+    return replace(
+        run, trials=tuple(trial.replace(request=replace(trial.request, effort="low")) for trial in run.trials)
+    )
+
+
+def test_accepted_alternatives_are_right(asked: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = [Task(id=str(number), input=f"any {number}", target="sec, perf") for number in range(4)]
+    cases += [Task(id="n", input="nobody", target=NONE)]
+    decide = passes_controls(lambda prompt, _: None if prompt == "nobody" else "perf")
+    with router_server(decide) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        routed = route(THREE, cases, by=APPROXIMATED, **asked)
+    assert routed.figures.accuracy == 1.0
+
+
+def test_a_record_has_the_same_tables(
+    asked: dict[str, object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cases, goes = cases_of_matrix()
+    with router_server(passes_controls(lambda prompt, _: goes[prompt])) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        routed = route(THREE, cases, by=APPROXIMATED, **asked)
+        export_record(routed.run, tmp_path / "record")
+        loaded = load_run(tmp_path / "record")
+        replayed = route(THREE, cases, by=APPROXIMATED, mode="replay", **asked)
+    assert [(t.request, t.reply) for t in loaded.trials] == [(t.request, t.reply) for t in routed.run.trials]
+    assert str(measure_routing(loaded)) == str(routed) == str(replayed)
+    shown = CliRunner().invoke(main, ["route", str(tmp_path / "record"), "--json"])
+    assert json.loads(shown.output) == routed.as_values()
+    lines = (tmp_path / "record" / "trials.jsonl").read_text("utf-8")
+    (tmp_path / "record" / "trials.jsonl").write_text(lines.replace('"perf"', '"docs"', 1), "utf-8")
+    with pytest.raises(RecordError):
+        load_run(tmp_path / "record")
+
+
+def test_the_command_routes_and_compares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder, text in (("old", "Makes slow code fast."), ("new", "Makes everything fast.")):
+        (tmp_path / folder).mkdir()
+        for name, description in (("sec", "Finds security holes."), ("perf", text)):
+            (tmp_path / folder / f"{name}.md").write_bytes(agent(name, description))
+    rows = [{"prompt": f"slow {n}", "expect": "perf"} for n in range(8)] + [{"prompt": "hello", "expect": "none"}]
+    (tmp_path / "new" / "routing.yaml").write_text(json.dumps(rows), "utf-8")
+    monkeypatch.setenv("WORKBENCH_LEDGER", str(tmp_path / "ledger.sqlite"))
+    arguments = ["route", str(tmp_path / "new"), "--way", "approximation"]
+
+    def decide(prompt: str, names: Sequence[str]) -> str | None:
+        return "perf" if "slow" in prompt and is_old else None
+
+    with router_server(passes_controls(decide)) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        is_old = True
+        estimate = CliRunner().invoke(main, [*arguments, "--estimate"])
+        assert estimate.exit_code == 0 and "controls" in estimate.output and not server.bodies
+        assert CliRunner().invoke(main, [*arguments, "--before", str(tmp_path / "old"), "--json"]).exit_code == 0
+        cases = str(tmp_path / "new" / "routing.yaml")
+        first = CliRunner().invoke(main, ["route", str(tmp_path / "old"), *arguments[2:], "--cases", cases])
+        assert first.exit_code == 0, first.output
+        monkeypatch.setenv("WORKBENCH_LEDGER", str(tmp_path / "other.sqlite"))
+        CliRunner().invoke(main, ["route", str(tmp_path / "old"), *arguments[2:], "--cases", cases])
+        is_old = False
+        worse = CliRunner().invoke(main, [*arguments, "--before", str(tmp_path / "old")])
+        assert worse.exit_code == 2 and "the same (itself)" in worse.output + worse.stderr
+    checked = CliRunner().invoke(main, [*arguments, "--check"])
+    assert "'perf'" not in checked.output
+
+
+@pytest.mark.parametrize("more", [["--json"], []], ids=["values", "tables"])
+def test_no_key_of_a_case_is_in_what_the_command_says(
+    more: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "sk-ant-" + "canary-case-000001"
+    for name, description in (("sec", "Finds security holes."), ("perf", "Makes slow code fast.")):
+        (tmp_path / f"{name}.md").write_bytes(agent(name, description))
+    rows = [{"prompt": f"slow with {key}", "expect": "perf"}, {"prompt": "hello", "expect": "none"}]
+    (tmp_path / "routing.yaml").write_text(json.dumps(rows), "utf-8")
+    monkeypatch.setenv("WORKBENCH_LEDGER", str(tmp_path / "ledger.sqlite"))
+
+    with router_server(passes_controls(lambda prompt, _: "perf" if "slow" in prompt else None)) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        done = CliRunner().invoke(main, ["route", str(tmp_path), "--way", "approximation", *more])
+
+    assert done.exit_code == 0, done.output
+    assert key in str(server.bodies)
+    assert key not in done.output
+
+
+def test_cases_are_read_from_every_format(tmp_path: Path) -> None:
+    rows = [{"id": "a", "prompt": "One?", "expect": "sec"}, {"id": "b", "prompt": "Two?", "expect": ["sec", "perf"]}]
+    (tmp_path / "c.json").write_text(json.dumps({"cases": rows}), "utf-8")
+    (tmp_path / "c.yaml").write_text(json.dumps(rows), "utf-8")
+    (tmp_path / "c.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    (tmp_path / "c.csv").write_text('id,prompt,expect\na,One?,sec\nb,Two?,"sec, perf"\n', "utf-8")
+    read = [load_cases(tmp_path / f"c.{suffix}") for suffix in ("json", "yaml", "jsonl", "csv")]
+    assert all(cases == read[0] for cases in read)
+    assert [case.target for case in read[0]] == ["sec", "sec, perf"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("a.yaml", "- prompt: x\n", "no `expect`"),
+        ("a.yaml", "- expect: x\n", "no `prompt`"),
+        ("a.yaml", "- [1]\n", "no mapping"),
+        ("a.yaml", "a: 1\n", "no list"),
+        ("a.yaml", "a: [\n", "not valid YAML"),
+        ("a.yaml", "[]", "holds no case"),
+        ("a.json", "{", "not JSON"),
+        ("a.csv", 'a\n"b', "not CSV"),
+        ("a.yaml", "- {id: 1, prompt: x, expect: y}\n- {id: 1, prompt: x, expect: y}\n", "there already"),
+        ("a.txt", "x", "are read from"),
+    ],
+)
+def test_what_is_wrong_with_a_file_of_cases_is_said(name: str, text: str, why: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text, "utf-8")
+    with pytest.raises(TaskFileError, match=why):
+        load_cases(tmp_path / name)
+
+
+def test_misleading_cases_are_named() -> None:
+    long = "Writes documentation for libraries of every kind, in pages."
+    agents = roster(sec="Finds holes.", **{"doc-writer": f"Use it. {long} Then rest."})
+    cases = [
+        Task(id="a", input="Ask the doc writer for a page.", target="doc-writer"),
+        Task(id="b", input=long, target="doc-writer"),
+        Task(id="c", input="Same.", target="sec"),
+        Task(id="d", input="same.", target="doc-writer"),
+        Task(id="e", input="Other.", target="nobody-here"),
+    ]
+    found = "\n".join(lint_cases(cases, agents))
+    for why in (
+        "a: too easy",
+        "stands in the description of 'doc-writer'",
+        "at two places",
+        "'nobody-here'",
+        "for nobody",
+    ):
+        assert why in found
+    with pytest.raises(PlanError, match="'e' expects 'nobody-here'"):
+        plan_routing(agents, cases, router=choose_router(APPROXIMATED))
+
+
+def test_examples_of_descriptions_are_cases() -> None:
+    text = "Finds holes. <example>user: 'Is my login safe?' assistant: I'll use sec.</example>"
+    agents = roster(sec=text, perf="Makes it fast.")
+    assert [(case.input, case.target) for case in cases_of_descriptions(agents)] == [("Is my login safe?", "sec")]
+
+
+def test_a_request_without_tools_or_frame_keeps_its_form() -> None:
+    request = Request(model="m", system="s", messages=({"role": "user", "content": "hi"},), max_tokens=5)
+    assert list(request.canonical()) == ["model", "max_tokens", "messages", "stream", "system"]
+
+
+def test_a_reply_that_calls_a_tool_is_an_answer_whose_text_is_text() -> None:
+    reply = Reply(text="", stop_reason="tool_use", stop_details={"tool_uses": [{"name": "Agent", "input": {"a": 1}}]})
+    assert reply.tool_uses[0].input == {"a": 1}
+    assert (
+        Reply(text="", stop_details={"tool_uses": [{"name": 1}, "x", {"name": "A", "input": "no"}]}).tool_uses[0].input
+        == {}
+    )
+    assert Attempt(reply=reply).reply is reply
+
+
+def test_two_agents_of_one_name_are_refused() -> None:
+    one = parse_agent(agent("sec", "a"))
+    assert list(agents_of([one])) == ["sec"]
+    with pytest.raises(PlanError, match="rename one"):
+        plan_routing([one, parse_agent(agent("sec", "b"))], [], router=choose_router(APPROXIMATED))  # type: ignore[arg-type]
