@@ -58,6 +58,13 @@ EXIT_WORSE = 3
 @click.option("--budget-usd", type=click.FloatRange(min=0, min_open=True), help="The most that it may spend.")
 @click.option("--estimate", is_flag=True, help="Only say what it would take.")
 @click.option("--check", is_flag=True, help="Only say what of the cases would mislead, and what they can show.")
+@click.option(
+    "--draft-cases",
+    "drafted_from",
+    metavar="FROM",
+    help="Only print cases to read, correct and save as routing.yaml: from `transcripts` of this project, a folder of "
+    "some, or by a `model`.",
+)
 @click.option("--steering", is_flag=True, help="Also where the user says to delegate, and where not to.")
 @click.option("--improve", metavar="NAME", help="Choose a description for this agent, and measure it on sealed cases.")
 @click.option(
@@ -85,6 +92,9 @@ def route_command(agents: Path, cases: Path | None, before: Path | None, record:
 
     if (agents / RECORD_FILE).is_file():
         _show_record(agents, options["as_json"])
+        return
+    if options["drafted_from"]:
+        _draft_cases(agents, options)
         return
     asked = cases_for(agents, cases)
     for remark in lint_cases(asked, agents_of(agents)):
@@ -137,6 +147,25 @@ def _show_power(cases: Sequence[Task]) -> None:
     from workbench.routing.power import power_table
 
     click.echo(f"\n{_shown(plain_table(power_table(cases)))}")
+
+
+def _draft_cases(agents: Path, options: dict[str, Any]) -> None:
+    from workbench.definition.project import project_folder
+    from workbench.routing.asking import agents_of
+    from workbench.routing.drafting import cases_from_transcripts, propose_cases
+    from workbench.runs.writer import Writer
+
+    found, source = agents_of(agents), options["drafted_from"]
+    if source == "model":
+        with redirect_stdout(sys.stderr):
+            drafted = propose_cases(found, Writer(live=options["live"], budget_usd=options["budget_usd"]))
+    else:
+        drafted = cases_from_transcripts(
+            found, project_folder(agents), folder=None if source == "transcripts" else Path(source)
+        )
+    for remark in drafted.left_out:
+        click.echo(_shown(remark), err=True)
+    click.echo(without_secrets(drafted.as_yaml()), nl=False)
 
 
 def _improve(agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> None:
