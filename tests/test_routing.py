@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from tests.router_server import Decide, Listed, router_server
 from workbench.cli import main
+from workbench.comparison.pictures.matrix import MOST_NAMES
 from workbench.definition.agent import parse_agent
 from workbench.errors import ComparisonError, PlanError, RecordError, RoutingRefused, TaskFileError
 from workbench.model.api import Attempt
@@ -21,7 +22,7 @@ from workbench.routing.cases import cases_of_descriptions, lint_cases, load_case
 from workbench.routing.change import compare_routing
 from workbench.routing.controls import CANARY
 from workbench.routing.measured import Routed, measure_routing
-from workbench.routing.picture import MOST_LABELS, plot_routing
+from workbench.routing.picture import plot_routing
 from workbench.statistics.routing import NONE
 from workbench.trial.record import export_record, load_run
 from workbench.trial.task import Task
@@ -438,7 +439,7 @@ def test_of_a_long_roster_the_picture_has_what_went_elsewhere() -> None:
     routed = Routed(run=made_up_run(labels, picked), controls=None)
     figure = plot_routing(routed)
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert len(names) == MOST_LABELS
+    assert len(names) == MOST_NAMES
     assert {"agent-05 (1)", "agent-30 (1)", "itself (1)"} <= set(names)
 
 

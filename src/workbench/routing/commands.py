@@ -185,7 +185,6 @@ def _improve(agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> No
             split_tasks(cases, seal=seal),
             candidates=[_described(path) for path in options["candidates"]] or writer,
             by=_main(options),
-            repeats=options["repeats"],
             **asking,
         )
     _show(found, str(found), as_json=options["as_json"])

@@ -190,7 +190,6 @@ def improve_description(
     *,
     candidates: Sequence[str] | Writer,
     by: str | MainModel = "sonnet",
-    repeats: int = 1,
     **asking: Unpack[Asking],
 ) -> SealedChoice:
     """The best of several descriptions of the agent of this name, chosen on `split.select` and measured on the sealed
@@ -213,7 +212,7 @@ def improve_description(
         raise PlanError(f"there is no agent {name!r} in the list; there are {', '.join(sorted(found)[:12])}")
     _check_part(split.select, name, "to choose by")
     router = choose_router(by)
-    ask = _Asker(found, name, router, repeats, with_one_budget(asking, agents=found, router=router))
+    ask = _Asker(found, name, router, with_one_budget(asking, agents=found, router=router))
     ask_controls(found, router=router, asking=ask.asking)
     _check_that_descriptions_decide(ask, split.select)
     selected = {AS_IT_IS: ask(_description(found[name]), split.select)}
@@ -243,14 +242,13 @@ class _Asker:
     agents: Mapping[str, Agent]
     name: str
     router: Router
-    repeats: int
     asking: Asking
 
     def __call__(self, description: str, cases: Sequence[Task]) -> Routed:
         agent = self.agents[self.name]
         same = description == _description(agent)
         agents = {**self.agents, self.name: agent if same else agent.replace(description=description)}
-        plan = plan_routing(agents, cases, router=self.router, repeats=self.repeats)
+        plan = plan_routing(agents, cases, router=self.router)
         run = ask_router(agents, plan, router=self.router, asking=self.asking)
         refuse_errors(run, "cases")
         return Routed(run=run, controls=None)

@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from workbench.definition.project import write_folder
 from workbench.definition.replacing import alone_in, replace_file, write_new
 from workbench.errors import PlanError, SealError
 from workbench.markup import counted
@@ -127,7 +126,6 @@ def split_tasks(
         "sealed_sha256": _digest(hidden),
         "opened": None,
     }
-    write_folder(path.parent)
     try:
         write_new(path, _written(said))
     except FileExistsError:  # somebody else split them in this moment
