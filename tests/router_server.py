@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-Decide = Callable[[str, Sequence[str]], str | None]
-"""(prompt, names in the order of the list) -> an agent, "tool:NAME" for another tool, "fail" for an error, None: text."""
+Decide = Callable[[str, "Listed"], str | None]
+"""(prompt, the list) -> an agent, "tool:NAME" for another tool, "fail" for an error, "text:..." or None: text."""
 
 _ENTRY = re.compile(r"^- ([\w:-]+): ", re.MULTILINE)
+
+
+class Listed(tuple[str, ...]):
+    """The names of the list, in its order, and its text."""
+
+    text: str = ""
 
 
 class RouterServer:
@@ -66,14 +72,14 @@ def prompt_of(body: dict[str, Any]) -> str:
     return texts_in(next(turn["content"] for turn in body["messages"] if turn["role"] == "user"))[-1]
 
 
-def names_of(body: dict[str, Any]) -> list[str]:
+def names_of(body: dict[str, Any]) -> Listed:
     """Of the list that is there: the lines of the paragraph that begins like one."""
     texts = texts_in(body.get("system") or "")
     texts += [text for turn in body["messages"] if turn["role"] == "system" for text in texts_in(turn["content"])]
-    found = [
-        name for text in texts for part in text.split("\n\n") if "(Tools: " in part for name in _ENTRY.findall(part)
-    ]
-    return list(dict.fromkeys(found))
+    parts = [part for text in texts for part in text.split("\n\n") if "(Tools: " in part]
+    listed = Listed(dict.fromkeys(name for part in parts for name in _ENTRY.findall(part)))
+    listed.text = "\n".join(parts)
+    return listed
 
 
 def texts_in(content: Any) -> list[str]:
@@ -82,11 +88,14 @@ def texts_in(content: Any) -> list[str]:
 
 def events_of(body: dict[str, Any], said: str | None) -> bytes:
     usage = {"input_tokens": 100, "output_tokens": 10}
+    text = "I see."
+    if said is not None and said.startswith("text:"):
+        said, text = None, said.removeprefix("text:")
     message = {"id": "msg_1", "type": "message", "role": "assistant", "model": body["model"], "content": []}
     events: list[tuple[str, dict[str, Any]]] = [
         ("message_start", {"message": {**message, "stop_reason": None, "stop_sequence": None, "usage": usage}}),
         ("content_block_start", {"index": 0, "content_block": {"type": "text", "text": ""}}),
-        ("content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": "I see."}}),
+        ("content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": text}}),
         ("content_block_stop", {"index": 0}),
     ]
     if said is not None:

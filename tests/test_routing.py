@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.router_server import Decide, router_server
+from tests.router_server import Decide, Listed, router_server
 from workbench.cli import main
+from workbench.comparison.pictures.matrix import MOST_NAMES
 from workbench.definition.agent import parse_agent
 from workbench.errors import ComparisonError, PlanError, RecordError, RoutingRefused, TaskFileError
 from workbench.model.api import Attempt
@@ -20,17 +21,19 @@ from workbench.routing.asking import MainModel, agents_of, choose_router, plan_c
 from workbench.routing.cases import cases_of_descriptions, lint_cases, load_cases
 from workbench.routing.change import compare_routing
 from workbench.routing.controls import CANARY
-from workbench.routing.measured import measure_routing
+from workbench.routing.measured import Routed, measure_routing
+from workbench.routing.picture import plot_routing
 from workbench.statistics.routing import NONE
 from workbench.trial.record import export_record, load_run
 from workbench.trial.task import Task
-from workbench.trial.trial import Reply, Request
+from workbench.trial.trial import TOOL_USES, Endpoint, Reply, Request, Run, Trial
 
 MATRIX = [[10, 2, 0, 0], [3, 5, 0, 1], [0, 0, 8, 1], [1, 0, 1, 7]]
 """The confusion matrix of which accuracy, precision and recall are known from elsewhere (scikit-learn)."""
 NAMES = ("sec", "perf", "docs", NONE)
 APPROXIMATED = MainModel(way="approximation")
 NO_WAIT = Retry(first_seconds=0)
+ENDPOINT = Endpoint(kind="server", base_url="http://127.0.0.1:1")
 
 
 def agent(name: str, description: str) -> bytes:
@@ -59,7 +62,7 @@ def cases_of_matrix() -> tuple[list[Task], dict[str, str | None]]:
 def passes_controls(otherwise: Decide) -> Decide:
     """A router that knows who gets a control, and decides otherwise as told."""
 
-    def decide(prompt: str, names: Sequence[str]) -> str | None:
+    def decide(prompt: str, names: Listed) -> str | None:
         if prompt.startswith("Use the "):
             return prompt.removeprefix("Use the ").split(" agent")[0]
         if "Quillhaven" in prompt:
@@ -115,7 +118,7 @@ def the_first(prompt: str, names: Sequence[str]) -> str | None:
     return names[0]
 
 
-def everything_to_somebody(prompt: str, names: Sequence[str]) -> str | None:
+def everything_to_somebody(prompt: str, names: Listed) -> str | None:
     return passes_controls(lambda *_: "docs")(prompt, names) or "docs"
 
 
@@ -125,7 +128,7 @@ class _FailsSometimes:
     def __init__(self) -> None:
         self.count = 0
 
-    def __call__(self, prompt: str, names: Sequence[str]) -> str | None:
+    def __call__(self, prompt: str, names: Listed) -> str | None:
         self.count += 1
         return "fail" if self.count % 10 < 3 else passes_controls(never)(prompt, names)
 
@@ -407,3 +410,59 @@ def test_two_agents_of_one_name_are_refused() -> None:
     assert list(agents_of([one])) == ["sec"]
     with pytest.raises(PlanError, match="rename one"):
         plan_routing([one, parse_agent(agent("sec", "b"))], [], router=choose_router(APPROXIMATED))  # type: ignore[arg-type]
+
+
+def test_the_picture_says_where_cases_went(asked: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    cases, goes = cases_of_matrix()
+    with router_server(passes_controls(lambda prompt, _: goes[prompt])) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        routed = route(THREE, cases, by=APPROXIMATED, **asked)
+
+    for theme in ("light", "dark"):
+        figure = plot_routing(routed, theme=theme)
+        [axes] = figure.axes
+        written = {text.get_text() for text in axes.texts}
+        assert written == {"83", "17", "33", "56", "11", "89", "78"}
+        assert [label.get_text() for label in axes.get_yticklabels()] == [
+            "docs (9)",
+            "perf (9)",
+            "sec (12)",
+            "itself (9)",
+        ]
+        assert figure._repr_png_().startswith(b"\x89PNG")
+    assert "sec (12 cases): sec 83%, perf 17%" in figure.alt
+
+
+def test_of_a_long_roster_the_picture_has_what_went_elsewhere() -> None:
+    labels = (*(f"agent-{number:02}" for number in range(40)), NONE)
+    picked = [*labels[:30], labels[5], *labels[31:]]
+    routed = Routed(run=made_up_run(labels, picked), controls=None)
+    figure = plot_routing(routed)
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert len(names) == MOST_NAMES
+    assert {"agent-05 (1)", "agent-30 (1)", "itself (1)"} <= set(names)
+
+
+def made_up_run(truths: Sequence[str], picked: Sequence[str]) -> Run:
+    """A run of one case for each of these, picked so."""
+    listing = "\n".join(f"- {name}: Does it. (Tools: All tools)" for name in truths if name != NONE)
+    tasks = tuple(Task(id=f"case-{n}", input=f"Prompt {n}.", target=truth) for n, truth in enumerate(truths))
+    agent = parse_agent(b"---\nname: main\ndescription: Main.\n---\nPrompt.\n")
+    trials = tuple(
+        Trial(
+            variant="order 1",
+            task_id=task.id,
+            repeat=0,
+            request=Request(
+                model="m", system=listing, messages=({"role": "user", "content": task.input},), max_tokens=9
+            ),
+            endpoint=ENDPOINT,
+            reply=Reply(
+                text="I see.",
+                stop_reason="tool_use",
+                stop_details={TOOL_USES: [{"name": "Agent", "input": {"subagent_type": name}}] if name != NONE else []},
+            ),
+        )
+        for task, name in zip(tasks, picked, strict=True)
+    )
+    return Run(variants={"order 1": agent}, tasks=tasks, trials=trials, repeats=1, endpoint=ENDPOINT)

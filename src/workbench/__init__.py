@@ -80,7 +80,10 @@ if TYPE_CHECKING:
     from workbench.routing.cases import lint_cases as lint_cases
     from workbench.routing.cases import load_cases as load_cases
     from workbench.routing.change import compare_routing as compare_routing
+    from workbench.routing.improving import improve_description as improve_description
     from workbench.routing.measured import measure_routing as measure_routing
+    from workbench.routing.picture import plot_routing as plot_routing
+    from workbench.routing.steering import sweep_steering as sweep_steering
     from workbench.runs.conversation import answer_reply as answer_reply
     from workbench.runs.drafting import draft_agent as draft_agent
     from workbench.runs.estimate import estimate_plan as estimate_plan
@@ -109,6 +112,7 @@ if TYPE_CHECKING:
     from workbench.trial.rubric import Criterion as Criterion
     from workbench.trial.rubric import Rubric as Rubric
     from workbench.trial.rubric import load_rubric as load_rubric
+    from workbench.trial.sealed import split_tasks as split_tasks
     from workbench.trial.task import Task as Task
     from workbench.trial.task import load_tasks as load_tasks
     from workbench.trial.task_files import task_file_of as task_file_of
@@ -142,6 +146,7 @@ _ROOMS = {
     "definition.project_agents": ("Places",),
     "definition.roster": ("load_roster",),
     "definition.sending": ("sending_as_main_thread", "sending_as_subagent"),
+    "trial.sealed": ("split_tasks",),
     "trial.task": ("Task", "load_tasks"),
     "trial.task_files": ("task_file_of",),
     "trial.task_writing": ("export_tasks", "save_task"),
@@ -158,7 +163,10 @@ _ROOMS = {
     "routing.asking": ("MainModel", "cases_for", "choose_router", "plan_routing", "route"),
     "routing.cases": ("lint_cases", "load_cases"),
     "routing.change": ("compare_routing",),
+    "routing.improving": ("improve_description",),
     "routing.measured": ("measure_routing",),
+    "routing.picture": ("plot_routing",),
+    "routing.steering": ("sweep_steering",),
     "runs.conversation": ("answer_reply",),
     "trial.conversations": ("Conversations", "count_conversations"),
     "trial.description_tasks": ("load_tasks_for",),

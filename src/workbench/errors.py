@@ -156,6 +156,10 @@ class RoutingRefused(WorkbenchError):
         super().__init__(message)
 
 
+class SealError(FileError):
+    """Sealed tasks cannot be opened: they were, for another choice; or their file is not the one that was written."""
+
+
 class RecordError(FileError):
     """A recorded run is missing, incomplete or of an unknown version."""
 

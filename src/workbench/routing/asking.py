@@ -35,7 +35,7 @@ from workbench.runs.runner import run_trials
 from workbench.runs.settings import Asking
 from workbench.statistics.routing import NONE
 from workbench.trial.task import Task
-from workbench.trial.trial import Endpoint, Request, Variant
+from workbench.trial.trial import Endpoint, Request, Run, Variant
 
 Way = Literal["request", "program", "approximation"]
 Agents = str | Path | Roster | Mapping[str, Agent] | Sequence[Agent]
@@ -99,11 +99,32 @@ def route(
     """
     router = choose_router(by)
     found = agents_of(agents)
-    asked = _with_way(router, found, _with_one_budget(asking, agents=found, router=router))
-    controls = run_trials(plan_controls(found, router=router), **asked)
-    check_controls(controls)
+    asking = with_one_budget(asking, agents=found, router=router)
+    controls = ask_controls(found, router=router, asking=asking)
     plan = plan_routing(found, cases_for(agents, cases), router=router, repeats=repeats, orders=orders)
-    return measure_routing(run_trials(plan, **asked), controls=controls)
+    return measure_routing(ask_router(found, plan, router=router, asking=asking), controls=controls)
+
+
+def ask_controls(agents: Mapping[str, Agent], *, router: Router, asking: Asking) -> Run:
+    """The controls, asked and passed.
+
+    Raises:
+        RoutingRefused: the router fails them; says what is wrong.
+        All that `run_trials` raises.
+    """
+    controls = ask_router(agents, plan_controls(agents, router=router), router=router, asking=asking)
+    check_controls(controls)
+    return controls
+
+
+def ask_router(agents: Mapping[str, Agent], plan: Plan, *, router: Router, asking: Asking) -> Run:
+    """The decisions of a plan of these agents, asked in the router's way.
+
+    Raises:
+        PlanError: the way cannot be asked so.
+        All that `run_trials` raises.
+    """
+    return run_trials(plan, **_with_way(router, agents, asking))
 
 
 def choose_router(by: str | MainModel = "sonnet") -> Router:
@@ -207,6 +228,15 @@ def plan_controls(agents: Mapping[str, Agent], *, router: Router) -> Plan:
     return _plan(router, entries, control_cases(list(agents)), repeats=1, orders=ORDERS)
 
 
+def with_one_budget(asking: Asking, *, agents: Mapping[str, Agent], router: Router) -> Asking:
+    """The settings with one budget for all that is asked of this router about these agents: controls and decisions are
+    plans of their own, each of which would have its own."""
+    if asking.get("budget_scope") is not None or not (asking.get("budget_usd") or asking.get("budget_tokens")):
+        return asking
+    told = json.dumps([[agent.digest for agent in agents.values()], router.way, router.main.model])
+    return {**asking, "budget_scope": f"routing-{hashlib.sha256(told.encode()).hexdigest()[:16]}"}
+
+
 def _plan(router: Router, entries: Sequence[Entry], cases: Sequence[Task], *, repeats: int, orders: int) -> Plan:
     if orders < 1:
         raise PlanError(f"orders is {orders}; it must be a whole number of 1 or more")
@@ -281,11 +311,3 @@ def _with_way(router: Router, agents: Mapping[str, Agent], asking: Asking) -> As
     base_url = (router.main.endpoint or _somebody()).base_url
     opened = OpenProgram(router.program, by_listing, base_url=base_url, max_turns=router.main.max_turns)
     return {**asking, "open_model": opened}
-
-
-def _with_one_budget(asking: Asking, *, agents: Mapping[str, Agent], router: Router) -> Asking:
-    """Controls and decisions are two plans, each of which would have a budget of its own."""
-    if asking.get("budget_scope") is not None or not (asking.get("budget_usd") or asking.get("budget_tokens")):
-        return asking
-    told = json.dumps([[agent.digest for agent in agents.values()], router.way, router.main.model])
-    return {**asking, "budget_scope": f"routing-{hashlib.sha256(told.encode()).hexdigest()[:16]}"}

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from workbench.definition.project import RECORD_FILE
-from workbench.markup import printed
+from workbench.markup import plain_table, printed
 from workbench.secrets import value_without_secrets, without_secrets
 
 if TYPE_CHECKING:
     from workbench.routing.asking import MainModel
     from workbench.routing.change import RoutingChange
+    from workbench.routing.improving import SealedChoice
     from workbench.routing.measured import Routed
+    from workbench.routing.steering import Steered
+    from workbench.runs.settings import Asking
+    from workbench.trial.task import Task
 
 EXIT_WORSE = 3
 """`route`, as the gate: a changed description is shown to lose its own cases, or to take cases of others or of none."""
@@ -52,43 +57,68 @@ EXIT_WORSE = 3
 @click.option("--replay", is_flag=True, help="Ask nothing: from the ledger alone.")
 @click.option("--budget-usd", type=click.FloatRange(min=0, min_open=True), help="The most that it may spend.")
 @click.option("--estimate", is_flag=True, help="Only say what it would take.")
-@click.option("--check", is_flag=True, help="Only say what of the cases would mislead.")
+@click.option("--check", is_flag=True, help="Only say what of the cases would mislead, and what they can show.")
+@click.option(
+    "--draft-cases",
+    "drafted_from",
+    metavar="FROM",
+    help="Only print cases to read, correct and save as routing.yaml: from `transcripts` of this project, a folder of "
+    "some, or by a `model`.",
+)
+@click.option("--steering", is_flag=True, help="Also where the user says to delegate, and where not to.")
+@click.option("--improve", metavar="NAME", help="Choose a description for this agent, and measure it on sealed cases.")
+@click.option(
+    "--candidate",
+    "candidates",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A file with a description for --improve, or an agent file that has it; several may be given. Without one, a "
+    "model proposes some.",
+)
+@click.option(
+    "--seal", type=click.Path(path_type=Path), help="The file of the seal. Default: .workbench/seals/NAME.json."
+)
+@click.option("--accept", is_flag=True, help="With --improve: put the chosen description into the agent's draft.")
 @click.option("--json", "as_json", is_flag=True, help="The result as one JSON line.")
 def route_command(agents: Path, cases: Path | None, before: Path | None, record: Path | None, **options: Any) -> None:
     """Which of AGENTS, a folder of agents or a record of decisions, does the main model pick?
 
     Controls are asked first; a router that fails them is not asked the rest, and the exit code is 2. With --before,
-    it is 3 where the change is shown to do harm.
+    it is 3 where the change is shown to do harm. With --improve, half of the cases choose, and the other half, sealed
+    until then, says what the choice is worth.
     """
+    from workbench.routing.asking import agents_of, cases_for
     from workbench.routing.cases import lint_cases
 
     if (agents / RECORD_FILE).is_file():
         _show_record(agents, options["as_json"])
         return
-    from workbench.routing.asking import agents_of, cases_for, choose_router, plan_controls, plan_routing
-    from workbench.runs.estimate import estimate_plan
-
-    found = agents_of(agents)
+    if options["drafted_from"]:
+        _draft_cases(agents, options)
+        return
     asked = cases_for(agents, cases)
-    for remark in lint_cases(asked, found):
+    for remark in lint_cases(asked, agents_of(agents)):
         click.echo(_shown(remark), err=not options["check"])
     if options["check"]:
-        return
-    main = _main(options)
-    if options["estimate"]:
-        router = choose_router(main)
-        plans = {
-            "controls": plan_controls(found, router=router),
-            "decisions": plan_routing(
-                found, asked, router=router, repeats=options["repeats"], orders=options["orders"]
-            ),
-        }
-        for name, plan in plans.items():
-            click.echo(_shown(f"{name}, {router.way}:\n{estimate_plan(plan, live=options['live'])}\n"))
-        return
-    with redirect_stdout(sys.stderr if options["as_json"] else sys.stdout):
-        routed = _routed(agents, asked, main, options)
-        earlier = None if before is None else _routed(before, asked, main, options)
+        _show_power(asked)
+    elif options["estimate"]:
+        _estimate(agents, asked, options)
+    elif options["improve"]:
+        _improve(agents, asked, options)
+    elif options["steering"]:
+        with _progress_aside(options):
+            steered = _steered(agents, asked, options)
+        _show(steered, str(steered), as_json=options["as_json"])
+    else:
+        _route(agents, asked, before=before, record=record, options=options)
+
+
+def _route(
+    agents: Path, cases: Sequence[Task], *, before: Path | None, record: Path | None, options: dict[str, Any]
+) -> None:
+    with _progress_aside(options):
+        routed = _routed(agents, cases, options)
+        earlier = None if before is None else _routed(before, cases, options)
     if record is not None:
         from workbench.trial.record import export_record
 
@@ -99,6 +129,94 @@ def route_command(agents: Path, cases: Path | None, before: Path | None, record:
     _show_change(earlier, routed, as_json=options["as_json"])
 
 
+def _estimate(agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> None:
+    from workbench.routing.asking import agents_of, choose_router, plan_controls, plan_routing
+    from workbench.runs.estimate import estimate_plan
+
+    found, router = agents_of(agents), choose_router(_main(options))
+    plans = {
+        "controls": plan_controls(found, router=router),
+        "decisions": plan_routing(found, cases, router=router, repeats=options["repeats"], orders=options["orders"]),
+    }
+    for name, plan in plans.items():
+        click.echo(_shown(f"{name}, {router.way}:\n{estimate_plan(plan, live=options['live'])}\n"))
+    _show_power(cases)
+
+
+def _show_power(cases: Sequence[Task]) -> None:
+    from workbench.routing.power import power_table
+
+    click.echo(f"\n{_shown(plain_table(power_table(cases)))}")
+
+
+def _draft_cases(agents: Path, options: dict[str, Any]) -> None:
+    from workbench.definition.project import project_folder
+    from workbench.routing.asking import agents_of
+    from workbench.routing.drafting import cases_from_transcripts, propose_cases
+    from workbench.runs.writer import Writer
+
+    found, source = agents_of(agents), options["drafted_from"]
+    if source == "model":
+        with redirect_stdout(sys.stderr):
+            drafted = propose_cases(found, Writer(live=options["live"], budget_usd=options["budget_usd"]))
+    else:
+        drafted = cases_from_transcripts(
+            found, project_folder(agents), folder=None if source == "transcripts" else Path(source)
+        )
+    for remark in drafted.left_out:
+        click.echo(_shown(remark), err=True)
+    click.echo(without_secrets(drafted.as_yaml()), nl=False)
+
+
+def _improve(agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> None:
+    """Chooses a description, and says what it is worth. The draft is made only where it is better."""
+    from workbench.definition.project import project_folder
+    from workbench.routing.improving import improve_description
+    from workbench.runs.writer import Writer
+    from workbench.trial.sealed import split_tasks
+
+    name, asking = options["improve"], _asking(options)
+    seal = options["seal"] or project_folder(agents) / ".workbench" / "seals" / f"{name}.json"
+    writer = Writer(model=None, live=options["live"], budget_usd=options["budget_usd"])
+    with _progress_aside(options):
+        found = improve_description(
+            agents,
+            name,
+            split_tasks(cases, seal=seal),
+            candidates=[_described(path) for path in options["candidates"]] or writer,
+            by=_main(options),
+            **asking,
+        )
+    _show(found, str(found), as_json=options["as_json"])
+    if not options["accept"]:
+        return
+    if found.is_shown_better:
+        found.accept()
+        click.echo(f"Description {found.chosen} is in the draft of {_shown(name)}; its file is as it was.", err=True)
+    else:
+        click.echo("Nothing was put into the draft: no description is shown to be better.", err=True)
+
+
+def _described(path: Path) -> str:
+    """The description in a file: of an agent file that of its header, of any other its text."""
+    from workbench.definition.files import load_agent
+    from workbench.definition.project import looks_like_agent_file
+    from workbench.errors import TaskFileError
+
+    if looks_like_agent_file(path):
+        return load_agent(path).description or ""
+    try:
+        return path.read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise TaskFileError(f"no description can be read from it: {error}", path=path) from None
+
+
+def _steered(agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> Steered:
+    from workbench.routing.steering import sweep_steering
+
+    return sweep_steering(agents, cases, by=_main(options), repeats=options["repeats"], **_asking(options))
+
+
 def _main(options: dict[str, Any]) -> MainModel:
     from workbench.routing.asking import MainModel
 
@@ -107,20 +225,33 @@ def _main(options: dict[str, Any]) -> MainModel:
     )
 
 
-def _routed(agents: Path, cases: Any, main: MainModel, options: dict[str, Any]) -> Routed:
+def _routed(agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> Routed:
     from workbench.routing.asking import route
 
     return route(
         agents,
         cases,
-        by=main,
+        by=_main(options),
         repeats=options["repeats"],
         orders=options["orders"],
-        live=options["live"],
-        via="batch" if options["batch"] else "stream",
-        mode="replay" if options["replay"] else "top-up",
-        budget_usd=options["budget_usd"],
+        **_asking(options),
     )
+
+
+def _asking(options: dict[str, Any]) -> Asking:
+    return {
+        "live": options["live"],
+        "via": "batch" if options["batch"] else "stream",
+        "mode": "replay" if options["replay"] else "top-up",
+        "budget_usd": options["budget_usd"],
+    }
+
+
+@contextmanager
+def _progress_aside(options: dict[str, Any]) -> Iterator[None]:
+    """While this holds, what is printed goes to the error output where the result is JSON."""
+    with redirect_stdout(sys.stderr if options["as_json"] else sys.stdout):
+        yield
 
 
 def _show_record(record: Path, as_json: bool) -> None:
@@ -140,7 +271,7 @@ def _show_change(before: Routed, after: Routed, *, as_json: bool) -> None:
         click.get_current_context().exit(EXIT_WORSE)
 
 
-def _show(found: Routed | RoutingChange, text: str, *, as_json: bool) -> None:
+def _show(found: Routed | RoutingChange | SealedChoice | Steered, text: str, *, as_json: bool) -> None:
     """Either form is kept and handed on, and what cases ask may hold a key."""
     values = value_without_secrets(found.as_values()) if as_json else None
     click.echo(json.dumps(values, ensure_ascii=False) if as_json else _shown(text))

@@ -26,10 +26,11 @@ def decision_of(trial: Trial) -> str | None:
     if not called or called[0].name not in AGENT_TOOL_NAMES:
         return NONE
     said = called[0].input.get("subagent_type")
-    return GENERAL if not isinstance(said, str) or not said.strip() else _listed(said, names_in(trial.request.system))
+    return GENERAL if not isinstance(said, str) or not said.strip() else listed_as(said, names_in(trial.request.system))
 
 
-def _listed(said: str, names: Iterable[str]) -> str:
+def listed_as(said: str, names: Iterable[str]) -> str:
+    """The listed agent that a call by this name goes to, found as Claude Code finds it; `UNKNOWN` for none."""
     by_key = {_key(name): name for name in reversed(tuple(names))}
     if said in by_key.values():
         return said

@@ -84,5 +84,5 @@ def names_in(listing: str) -> tuple[str, ...]:
 def entries_in(listing: str) -> dict[str, str]:
     """By name, the text of its entry, up to the next one."""
     starts = list(_LINE.finditer(listing))
-    ends = [*(start.start() for start in starts[1:]), len(listing)]
+    ends = [start.start() for start in starts[1:]] + [len(listing)] * bool(starts)
     return {start[1]: listing[start.start() : end].rstrip("\n") for start, end in zip(starts, ends, strict=True)}

@@ -140,9 +140,9 @@ class Routed:
 
     def matrix_table(self) -> Table:
         """Cases by who should have had them (rows) and who got them (columns), repeats averaged."""
-        headings = ("should go to", *(_shown(label) for label in self.labels))
+        headings = ("should go to", *(shown_label(label) for label in self.labels))
         rows = tuple(
-            (_shown(label), *(_number(value) for value in row))
+            (shown_label(label), *(_number(value) for value in row))
             for label, row in zip(self.labels, self.figures.confusion, strict=True)
             if row.sum()
         )
@@ -161,7 +161,7 @@ class Routed:
             over, of = self.over_trigger(label)
             rows.append(
                 (
-                    _shown(label),
+                    shown_label(label),
                     str(one.cases),
                     _rate(one.recall, one.recall_interval),
                     _rate(one.precision, one.precision_interval),
@@ -188,8 +188,8 @@ class Routed:
             (
                 case.id,
                 _shortened(case.prompt),
-                " or ".join(map(_shown, case.accepted)),
-                ", ".join(f"{_shown(name)} {count}" for name, count in _counts(case.picked).items()),
+                " or ".join(map(shown_label, case.accepted)),
+                ", ".join(f"{shown_label(name)} {count}" for name, count in _counts(case.picked).items()),
             )
             for case in wrong[:most]
         )
@@ -283,8 +283,8 @@ def measure_routing(run: Run, *, controls: Run | None = None) -> Routed:
     picked = {one for case in found.cases for one in case.picked if one is not None}
     if len(picked) == 1 and len({case.truth for case in found.cases}) > 1:
         raise RoutingRefused(
-            f"each of {counted(len(run.trials), 'decision')} is the same ({_shown(next(iter(picked)))}): that measures "
-            "no description. Look at the prompts: are they work that one would hand over?",
+            f"each of {counted(len(run.trials), 'decision')} is the same ({shown_label(next(iter(picked)))}): that "
+            "measures no description. Look at the prompts: are they work that one would hand over?",
             controls=run,
         )
     return found
@@ -307,7 +307,8 @@ def _counts(picked: Sequence[str | None]) -> Mapping[str, int]:
     return dict(sorted(found.items(), key=lambda each: -each[1]))
 
 
-def _shown(label: str) -> str:
+def shown_label(label: str) -> str:
+    """The name of an agent; of nobody, what the main model then does."""
     return ITSELF if label == NONE else label
 
 

@@ -114,7 +114,7 @@ def _of_subagent(path: Path) -> Iterator[_Asked]:
         message = line.get("message")
         if line.get("type") != "user" or line.get("isMeta") or not isinstance(message, dict):
             continue
-        prompt = _text(message.get("content"))
+        prompt = text_of(message.get("content"))
         if isinstance(agent, str) and prompt:
             yield _asked(agent, prompt, line)
         return
@@ -132,7 +132,7 @@ def _of_session(path: Path) -> Iterator[_Asked]:
             agent, prompt = (
                 (given.get("subagent_type"), given.get("prompt")) if isinstance(given, dict) else (None, None)
             )
-            if isinstance(agent, str) and isinstance(prompt, str) and (text := _text(prompt)):
+            if isinstance(agent, str) and isinstance(prompt, str) and (text := text_of(prompt)):
                 yield _asked(agent, text, line)
 
 
@@ -146,8 +146,9 @@ def _asked(agent: str, prompt: str, line: Mapping[str, Any]) -> _Asked:
     )
 
 
-def _text(content: object) -> str:
-    """The request as a text, without what the program adds; empty where it is none, or too long for a task."""
+def text_of(content: object) -> str:
+    """The content of a user's message as a text, without what the program adds; empty where it is none, or too long for
+    a task."""
     blocks: Iterable[object] = content if isinstance(content, list) else [content]
     texts = [each.get("text") if isinstance(each, dict) else each for each in blocks]
     whole = "\n\n".join(text for text in texts if isinstance(text, str))
@@ -165,8 +166,8 @@ def _without_reminders(text: str) -> str:
     return "".join([*kept, rest])
 
 
-def lines_holding(path: Path, holding: str) -> Iterator[Mapping[str, Any]]:
-    """The objects of the lines that hold this text; what cannot be read is no request."""
+def lines_holding(path: Path, holding: str = "") -> Iterator[Mapping[str, Any]]:
+    """The objects of the lines that hold this text, by default of all; what cannot be read is no request."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             for line in file:

@@ -1,0 +1,337 @@
+"""A better description, and a number for it that the choice did not make too high.
+
+    select   two controls, the description as it is and its candidates are asked on the cases to choose by
+    choose   the best, if it is better than what is there; a tie is no better
+    open     the sealed cases are asked once, with the description as it is and the one that was chosen
+
+What counts is right picks of this agent: the mean of how often it gets its own cases and of how often it leaves those
+of others and of nobody. Whoever is always picked, or never, has 0.5 by it, however many cases are whose.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Unpack
+
+import numpy as np
+from markupsafe import Markup
+
+from workbench.definition.agent import Agent
+from workbench.definition.claude_code import read_as_claude_code
+from workbench.definition.draft import Draft
+from workbench.errors import PlanError, RoutingRefused, SealError
+from workbench.markup import Table, counted, html_table, notebook_html, plain_table, visible
+from workbench.routing.asking import (
+    Agents,
+    MainModel,
+    Router,
+    agents_of,
+    ask_controls,
+    ask_router,
+    choose_router,
+    plan_routing,
+    with_one_budget,
+)
+from workbench.routing.cases import accepted_of
+from workbench.routing.change import RoutingChange, RoutingChangeRow, compare_routing
+from workbench.routing.controls import refuse_errors
+from workbench.routing.measured import CaseDecisions, Routed
+from workbench.routing.proposing import propose_descriptions
+from workbench.runs.settings import Asking
+from workbench.runs.writer import Writer
+from workbench.statistics.changes import Change, change_between
+from workbench.statistics.intervals import Floats
+from workbench.statistics.power import ALPHA
+from workbench.statistics.selection import best_of
+from workbench.trial.sealed import FEWEST_OF_A_PART, Split
+from workbench.trial.task import Task
+
+AS_IT_IS = "as it is"
+_SAYS_NOTHING = "Does nothing."
+_SAYS_ALL = "Use this agent, and no other, for exactly these requests: "
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SealedChoice:
+    """Which description was chosen, and what it is worth on cases that had no say in it."""
+
+    agent: Agent = field(repr=False)
+    """As it is."""
+    name: str
+    """By which it is listed."""
+    descriptions: Mapping[str, str]
+    """`AS_IT_IS` and the candidates, by what they are called here: "1", "2", ..."""
+    selected: Mapping[str, Routed]
+    """Their decisions on the cases to choose by."""
+    chosen: str
+    sealed: RoutingChange | None
+    """On the sealed cases, from the description as it is to the chosen one. `None`: none was better, and nothing was
+    opened."""
+    split: Split
+    left_out: tuple[str, ...] = ()
+    """What a model proposed and cannot be tried, and why."""
+
+    @property
+    def select_change(self) -> Change | None:
+        """What the chosen one gains on the cases that it was chosen by, too high by the luck of the best of several."""
+        return _change(self.selected[AS_IT_IS], self.selected[self.chosen], self.name)
+
+    @property
+    def sealed_change(self) -> Change | None:
+        """What it gains on the sealed cases: the number that counts. `None`: nothing was opened, or too few cases."""
+        return None if self.sealed is None else _change(self.sealed.before, self.sealed.after, self.name)
+
+    @property
+    def optimism(self) -> float:
+        """How much higher the gain is where it was chosen than on the sealed cases; NaN where nothing was opened."""
+        chosen, opened = self.select_change, self.sealed_change
+        return math.nan if chosen is None or opened is None else chosen.effect - opened.effect
+
+    @property
+    def costs(self) -> tuple[RoutingChangeRow, ...]:
+        """What it does to others on the sealed cases: harm that is shown, and half or more of another agent's cases,
+        shown or not, for there may be too few of them to show anything."""
+        if self.sealed is None:
+            return ()
+        taken = [row for row in self.sealed.rows if row.kind == "taken" and 2 * row.moved >= row.cases]
+        return tuple(dict.fromkeys((*self.sealed.harm, *taken)))
+
+    @property
+    def is_shown_better(self) -> bool:
+        """Whether the sealed cases show it, by the interval, by t and by sign flips, at no cost of others."""
+        change = self.sealed_change
+        if change is None or self.costs:
+            return False
+        return change.effect > 0 and change.excludes_zero and max(change.t_p, change.sign_flip_p) <= ALPHA
+
+    def accept(self) -> Draft:
+        """The chosen description in the draft of the agent's file, which stays as it is until `draft.save()`."""
+        draft = Draft(self.agent)
+        with draft.lock:
+            draft.edit(description=self.descriptions[self.chosen])
+        return draft
+
+    @property
+    def sentence(self) -> str:
+        tried = counted(len(self.descriptions) - 1, "description")
+        on = f"{tried} tried on {counted(len(self.split.select), 'case')}"
+        change, chosen = self.sealed_change, self.select_change
+        if self.sealed is None:
+            return f"{on}: none is better than the one that is there. Nothing sealed was opened."
+        assert chosen is not None
+        if change is None:
+            return f"{on}: {self.chosen!r} is best, by {_points(chosen.effect)}; too few sealed cases to compare."
+        found = "is better" if self.is_shown_better else "is not shown to be better"
+        ends = "" if change.interval is None else f" [{_points(change.interval.low)}, {_points(change.interval.high)}]"
+        harm = "".join(f" But {row.sentence}." for row in self.costs)
+        return (
+            f"{on}: {self.chosen!r} is best, and {found} on {counted(change.tasks, 'sealed case')}: "
+            f"{_points(change.effect)}{ends} of right picks, p = {change.sign_flip_p:.2g}.{harm} "
+            f"Where it was chosen it was {_points(chosen.effect)}: {_points(self.optimism)} by choosing the best."
+        )
+
+    def tables(self) -> tuple[Table, ...]:
+        rows = tuple(
+            (
+                label,
+                f"{_score(self.selected[label], self.name):.0%}",
+                visible(text),
+            )
+            for label, text in self.descriptions.items()
+        )
+        chosen = Table(
+            title=f"Descriptions of {self.name}, on the cases to choose by: {self.selected[AS_IT_IS].asked_of}",
+            headings=("description", "right picks", "text"),
+            rows=rows,
+            note=self.sentence,
+        )
+        return (chosen,) if self.sealed is None else (chosen, self.sealed.table())
+
+    def as_values(self) -> dict[str, Any]:
+        change = self.sealed_change
+        return {
+            "agent": self.name,
+            "asked_of": self.selected[AS_IT_IS].asked_of,
+            "descriptions": dict(self.descriptions),
+            "right_picks": {label: _score(each, self.name) for label, each in self.selected.items()},
+            "chosen": self.chosen,
+            "sentence": self.sentence,
+            "select_effect": None if (chosen := self.select_change) is None else chosen.effect,
+            "sealed_effect": None if change is None else change.effect,
+            "sealed_interval": None
+            if change is None or change.interval is None
+            else [change.interval.low, change.interval.high],
+            "sealed_p": None if change is None else change.sign_flip_p,
+            "optimism": None if math.isnan(self.optimism) else self.optimism,
+            "shown_better": self.is_shown_better,
+            "routing": None if self.sealed is None else self.sealed.as_values(),
+            "left_out": list(self.left_out),
+        }
+
+    def as_json(self) -> str:
+        return json.dumps(self.as_values(), ensure_ascii=False)
+
+    def __str__(self) -> str:
+        return "\n\n".join([*(plain_table(table) for table in self.tables()), *map(visible, self.left_out)])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return notebook_html(Markup("\n").join(html_table(table) for table in self.tables()))
+
+
+def improve_description(
+    agents: Agents,
+    name: str,
+    split: Split,
+    *,
+    candidates: Sequence[str] | Writer,
+    by: str | MainModel = "sonnet",
+    **asking: Unpack[Asking],
+) -> SealedChoice:
+    """The best of several descriptions of the agent of this name, chosen on `split.select` and measured on the sealed
+    cases, which are opened for this choice alone. Nothing is written to the agent's file: `accept` gives a draft.
+
+    Before any candidate two controls are asked: a description that says nothing, and one that says the very prompts of
+    the agent's cases. Where the second is picked no better, descriptions decide nothing, and nothing more is asked.
+
+    Args:
+        candidates: descriptions, written by hand; or the writer, a model that proposes them.
+
+    Raises:
+        RoutingRefused: the router fails its controls or those of descriptions; or too many decisions are errors.
+        PlanError: no such agent, no candidate, or too few cases of it or of others in a part.
+        SealError: the sealed cases were opened for another choice; or their words stand in a description.
+        All that `run_trials` raises.
+    """
+    found = agents_of(agents)
+    if name not in found:
+        raise PlanError(f"there is no agent {name!r} in the list; there are {', '.join(sorted(found)[:12])}")
+    _check_part(split.select, name, "to choose by")
+    router = choose_router(by)
+    ask = _Asker(found, name, router, with_one_budget(asking, agents=found, router=router))
+    ask_controls(found, router=router, asking=ask.asking)
+    _check_that_descriptions_decide(ask, split.select)
+    selected = {AS_IT_IS: ask(_description(found[name]), split.select)}
+    left_out: tuple[str, ...] = ()
+    if isinstance(candidates, Writer):
+        proposed = propose_descriptions(found, name, selected[AS_IT_IS], split, candidates)
+        candidates, left_out = proposed.descriptions, proposed.left_out
+    descriptions = _numbered(found[name], candidates, split)
+    selected |= {label: ask(text, split.select) for label, text in descriptions.items() if label != AS_IT_IS}
+    chosen = best_of({label: _values(each, name) for label, each in selected.items()}, baseline=AS_IT_IS)
+    return SealedChoice(
+        agent=found[name],
+        name=name,
+        descriptions=descriptions,
+        selected=selected,
+        chosen=chosen,
+        sealed=None if chosen == AS_IT_IS else _opened(ask, split, descriptions[chosen]),
+        split=split,
+        left_out=left_out,
+    )
+
+
+@dataclass(frozen=True)
+class _Asker:
+    """Asks for the decisions of some cases with another description of one agent."""
+
+    agents: Mapping[str, Agent]
+    name: str
+    router: Router
+    asking: Asking
+
+    def __call__(self, description: str, cases: Sequence[Task]) -> Routed:
+        agent = self.agents[self.name]
+        same = description == _description(agent)
+        agents = {**self.agents, self.name: agent if same else agent.replace(description=description)}
+        plan = plan_routing(agents, cases, router=self.router)
+        run = ask_router(agents, plan, router=self.router, asking=self.asking)
+        refuse_errors(run, "cases")
+        return Routed(run=run, controls=None)
+
+
+def _opened(ask: _Asker, split: Split, description: str) -> RoutingChange:
+    """The sealed cases, before and after. They are opened for this agent, these two descriptions and this router."""
+    agent = ask.agents[ask.name]
+    main = ask.router.main
+    choice = json.dumps([ask.name, _description(agent), description, ask.router.way, main.model, main.effort])
+    cases = split.open(choice)
+    _check_part(cases, ask.name, "sealed")
+    return compare_routing(ask(_description(agent), cases), ask(description, cases), changed=[ask.name])
+
+
+def _check_that_descriptions_decide(ask: _Asker, cases: Sequence[Task]) -> None:
+    """Passes where the agent's own prompts as its description are picked better than no description at all."""
+    own = [case.input for case in cases if ask.name in accepted_of(case)]
+    nothing, everything = (
+        _score(ask(text, cases), ask.name) for text in (_SAYS_NOTHING, _SAYS_ALL + json.dumps(own, ensure_ascii=False))
+    )
+    if everything <= nothing:
+        raise RoutingRefused(
+            f"descriptions decide nothing here: one that says the very prompts has {everything:.0%} right picks, and "
+            f"one that says nothing {nothing:.0%}. Look at the name of the agent, its neighbours and the prompts. No "
+            "candidate was asked"
+        )
+
+
+def _check_part(cases: Sequence[Task], name: str, part: str) -> None:
+    own = sum(name in accepted_of(case) for case in cases)
+    for count, whose in ((own, f"of {name}"), (len(cases) - own, "of others or of nobody")):
+        if count < FEWEST_OF_A_PART:
+            raise PlanError(
+                f"of the cases {part}, {count} are {whose}; it takes {FEWEST_OF_A_PART}, else a description that is "
+                "always picked, or never, would look best: write more cases"
+            )
+
+
+def _numbered(agent: Agent, candidates: Sequence[str], split: Split) -> dict[str, str]:
+    """The descriptions by what they are called, each once."""
+    present = _description(agent)
+    others = [text.strip() for text in dict.fromkeys(candidates) if text.strip() != present.strip()]
+    if not all(others):
+        raise PlanError("a candidate is empty: a description says what the agent is for")
+    if not others:
+        raise PlanError("there is no other description to try")
+    for number, text in enumerate(others, start=1):
+        if (leaked := split.leaked(text)) is not None:
+            raise SealError(f"the sealed case {leaked!r} stands in description {number}", path=split.seal)
+    return {AS_IT_IS: present} | {str(number): text for number, text in enumerate(others, start=1)}
+
+
+def _description(agent: Agent) -> str:
+    return read_as_claude_code(agent).description or agent.description or ""
+
+
+def _right(case: CaseDecisions, name: str) -> float:
+    """Of its decisions the share that is right about this agent; NaN without any."""
+    decided = [picked for picked in case.picked if picked is not None]
+    if not decided:
+        return math.nan
+    is_own = name in case.accepted
+    right = sum(picked in case.accepted if is_own else picked != name for picked in decided)
+    return right / len(decided)
+
+
+def _values(routed: Routed, name: str) -> Floats:
+    """By case, what is right, weighted so that the mean counts its own cases and all others alike."""
+    right = np.array([_right(case, name) for case in routed.cases])
+    own = np.array([name in case.accepted for case in routed.cases])
+    weights = len(own) / (2 * np.where(own, own.sum(), (~own).sum()))
+    weighted: Floats = weights * right
+    return weighted
+
+
+def _score(routed: Routed, name: str) -> float:
+    return float(np.nanmean(_values(routed, name)))
+
+
+def _change(before: Routed, after: Routed, name: str) -> Change | None:
+    return change_between(_values(before, name), _values(after, name))
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.0f} points"
