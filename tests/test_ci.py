@@ -200,7 +200,7 @@ class Case:
 
 
 GONE, NO_TASKS = OUTCOMES["gone"].code, OUTCOMES["no-tasks"].code
-FAILS = r"## Fails: worse: .*\(exit code 3\)$"
+FAILS = r'## Fails: worse: \S+\.md in "asks_question" \(exit code 3\)$'
 CASES: dict[str, Case] = {
     "nothing": Case(change=lambda repository: None, code=0, first_line="## No agent was changed$"),
     "a README": Case(
@@ -282,7 +282,7 @@ CASES: dict[str, Case] = {
     "worse in one promise, better in others, which is said": Case(
         change=lambda r: better_in_three_of_four(r),
         code=0,
-        first_line=r"## Passes: no worse, 1 promise worse: agents/many\.md$",
+        first_line=r'## Passes: no worse, 1 promise worse: agents/many\.md in "asks_question"$',
     ),
     "worse in one promise that is guarded": Case(
         change=lambda r: better_in_three_of_four(r),
@@ -419,13 +419,42 @@ def test_a_promise_that_got_worse_is_said_though_the_whole_is_better(
         "promise", "warning", ("agents/many.md", line_of_change)
     )  # fmt: skip
 
-    assert repository.ci("--guard", "no such promise").exit_code == 0
-
     [gate] = repository.found["agents"][0]["gates"]
     [warning] = gate["warnings"]
     assert "asks_question" in warning
     assert unlinked(warning) in repository.comment
-    assert "No task of it has the promise 'no such promise', so that is not guarded here" in repository.comment
+
+
+def test_a_promise_that_its_own_tasks_have_not_is_guarded_in_others_alone(repository: Repository) -> None:
+    no_worse(repository)
+    repository.commit()
+
+    assert repository.ci("--guard", "brief 1").exit_code == 0
+    assert "No task of it has the promise 'brief 1', so that is not guarded here" in repository.comment
+
+
+@pytest.mark.parametrize("guard", ["ask_question", "asks_questions:0.1", "asks_question:O.1"])
+def test_a_guard_that_no_task_of_the_project_has_is_refused(repository: Repository, guard: str) -> None:
+    better_in_three_of_four(repository)
+    repository.commit()
+
+    done = repository.ci("--guard", guard)
+
+    assert done.exit_code == EXIT_REFUSED, done.output
+    assert "so it cannot be guarded; 'asks_question' may be meant" in done.output
+    assert "The promises are 'asks_question', 'brief 0', 'brief 1', 'brief 2'" in done.output
+    assert repository.comment.startswith("## Fails: cannot be tried (exit code 2)")
+
+
+def test_a_promise_that_the_change_takes_out_of_the_tasks_is_guarded_all_the_same(repository: Repository) -> None:
+    better_in_three_of_four(repository)
+    for path in (REVIEWER, OPS, WEB, PLUGIN, FEW, "agents/many.md"):
+        easier(repository, path)
+    repository.commit()
+
+    done = repository.ci("--guard", "asks_question")
+
+    assert (done.exit_code, repository.outcomes()["agents/many.md"]) == (EXIT_WORSE, "worse")
 
 
 def test_what_passes_by_no_promise_less_has_no_finding(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -734,6 +763,22 @@ def test_a_page_is_left_for_each_agent(repository: Repository) -> None:
 def held(number: int, *, outcome: str, text: str = "It is so.") -> Held:
     agent_ = ChangedAgent(kind="edited", path=f"agents/a{number}.md", was=f"agents/a{number}.md")
     return Held(agent=agent_, outcome=outcome, text=text, summary="### Worse\n\n" + "A line of a report.\n" * 100)
+
+
+def test_the_first_line_names_each_agent_with_its_own_promises_and_all_that_is_allowed(repository: Repository) -> None:
+    better_in_three_of_four(repository)
+    no_worse(repository, OPS)
+    no_worse(repository, FEW)
+    (repository.folder / WEB).unlink()
+    repository.commit()
+
+    done = repository.ci("--allow", "gone", "--allow", "undecided")
+
+    assert done.exit_code == 0, done.output
+    assert repository.comment.splitlines()[0].replace("\\", "") == (
+        f"## Passes: gone, which is allowed: {WEB}; not enough data, which is allowed: {FEW}; "
+        'no worse, 1 promise worse: agents/many.md in "asks_question"'
+    )
 
 
 @pytest.mark.parametrize("count", [1, 40, 3000])

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -48,6 +48,7 @@ from workbench.markup import counted, visible
 from workbench.statistics.intervals import LEVEL
 from workbench.statistics.means import Floats, paired
 from workbench.trial.defaults import FEWEST_TASKS
+from workbench.trial.task import Task
 from workbench.trial.trial import Run
 
 Decision = Literal["passes", "fails", "not enough data", "not enough to trust"]
@@ -328,20 +329,24 @@ def _tasks_needed(variance: float, margin: float) -> int:
     return max(FEWEST_TASKS, math.ceil(factor**2 * variance / margin**2))
 
 
-def guards_from_texts(texts: Sequence[str], run: Run) -> dict[str, float | None]:
+def promises_of(tasks: Iterable[Task]) -> frozenset[str]:
+    """What the replies to these tasks are held to."""
+    return frozenset(spec.promise for task in tasks for spec in task.graders)
+
+
+def guards_from_texts(texts: Iterable[str], promises: Collection[str]) -> dict[str, float | None]:
     """Guards as a command line has them: "PROMISE", or "PROMISE:MARGIN" with the margin behind the last colon.
 
-    A promise of the run that has this very text as its label, colon and number included, is that promise.
+    What is the very text of one of `promises`, colon and number included, is that promise.
 
     Raises:
         ComparisonError: one is named twice.
     """
-    labels = {promise for trial in run.trials for promise in trial.scores}
     guards: dict[str, float | None] = {}
     for text in texts:
         label, _, margin = text.rpartition(":")
         value: float | None = None
-        if text in labels or not label:
+        if text in promises or not label:
             label = text
         else:
             try:
