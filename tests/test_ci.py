@@ -190,6 +190,35 @@ def both(*edits: Callable[[Repository], None]) -> Callable[[Repository], None]:
     return change
 
 
+def tasks_that_are_a_link(repository: Repository) -> None:
+    (repository.folder / tasks_of(REVIEWER)).unlink()
+    (repository.folder / tasks_of(REVIEWER)).symlink_to("../../../tasks.yaml")
+
+
+def before_the_change(*edits: Callable[[Repository], None]) -> Callable[[Repository], None]:
+    """What stood there before, on the branch that the change goes to."""
+
+    def change(repository: Repository) -> None:
+        repository.git("checkout", "--quiet", "main")
+        for each in edits:
+            each(repository)
+        repository.commit()
+        repository.git("checkout", "--quiet", "-B", "change")
+
+    return change
+
+
+def gains_what_it_loses(repository: Repository) -> None:
+    """A promise of two goes and the other comes, on as few tasks as a first file has."""
+    two = ("asks_question", {"word_count": {"at_most": 20, "promise": "brief"}})
+    before_the_change(lambda r: r.write(tasks_of(FEW), tasks(10, graders=two)))(repository)
+    edit(repository, FEW, to=f"{NEVER_ASKS}\nBe brief.")
+
+
+NEEDED = {"asks_question": {"required": True, "weight": 3}}
+LIGHT = {"asks_question": {"weight": 0.01}}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     change: Callable[[Repository], None]
@@ -308,6 +337,99 @@ CASES: dict[str, Case] = {
     ),
     "tasks alone": Case(change=easier, code=0, first_line="## Passes: other tasks"),
     "removed": Case(change=lambda r: (r.folder / OPS).unlink(), code=GONE, first_line=r"## Fails: gone: agents/ops"),
+    "worse on few tasks": Case(
+        change=both(before_the_change(lambda r: r.write(tasks_of(FEW), tasks(6))), lambda r: worse(r, FEW)),
+        code=EXIT_WORSE,
+        first_line=FAILS,
+        arguments=("--allow", "undecided"),
+    ),
+    "worse in one promise, where the whole is undecided": Case(
+        change=gains_what_it_loses, code=EXIT_WORSE, first_line=FAILS, arguments=("--allow", "undecided")
+    ),
+    "worse behind a link": Case(
+        change=both(
+            before_the_change(
+                lambda r: r.write("pool/agents/bad.md", agent("agents-few", NEVER_ASKS)),
+                lambda r: rename(r, FEW, "pool/agents/few.md"),
+                lambda r: rename(r, tasks_of(FEW), tasks_of("pool/agents/few.md")),
+                lambda r: (r.folder / FEW).symlink_to("../pool/agents/few.md"),
+            ),
+            lambda r: (r.folder / FEW).unlink(),
+            lambda r: (r.folder / FEW).symlink_to("../pool/agents/bad.md"),
+        ),
+        code=EXIT_WORSE,
+        first_line=FAILS,
+    ),
+    "worse in a plugin, without a name": Case(
+        change=both(
+            before_the_change(lambda r: edit(r, PLUGIN, before="name: plugins-tools-agents-helper\n", to="")),
+            lambda r: worse(r, PLUGIN),
+        ),
+        code=EXIT_WORSE,
+        first_line=FAILS,
+    ),
+    "worse with graders that count less and are not required": Case(
+        change=both(
+            before_the_change(lambda r: r.write(tasks_of(FEW), tasks(12, graders=(NEEDED, *EASY)))),
+            lambda r: worse(r, FEW),
+            lambda r: r.write(tasks_of(FEW), tasks(12, graders=(LIGHT, *EASY))),
+        ),
+        code=EXIT_WORSE,
+        first_line=FAILS,
+    ),
+    "worse by graders that are required now": Case(
+        change=both(
+            before_the_change(lambda r: r.write(tasks_of(FEW), tasks(12, graders=(LIGHT, *EASY)))),
+            lambda r: worse(r, FEW),
+            lambda r: r.write(tasks_of(FEW), tasks(12, graders=(NEEDED, *EASY))),
+        ),
+        code=EXIT_WORSE,
+        first_line=FAILS,
+        arguments=("--margin", "0.2"),
+    ),
+    "worse beside settings and another mode": Case(
+        change=both(
+            lambda r: worse(r, FEW),
+            lambda r: r.write(".claude/settings.json", '{"model": "opus"}'),
+            lambda r: (r.folder / FEW).chmod(0o755),
+        ),
+        code=EXIT_WORSE,
+        first_line=FAILS,
+    ),
+    "another alias of a model that is worse, in an agent that has the name of another": Case(
+        change=both(
+            before_the_change(lambda r: r.write(".claude/agents/z.md", (r.folder / REVIEWER).read_text())),
+            lambda r: edit(r, REVIEWER, before="model: haiku", to="model: opus"),
+        ),
+        code=EXIT_WORSE,
+        first_line=FAILS,
+    ),
+    "tasks that are a link out of the repository": Case(
+        change=both(lambda r: no_worse(r), tasks_that_are_a_link),
+        code=EXIT_REFUSED,
+        first_line=r"## Fails: cannot be tried: \.claude/agents/reviewer\.md \(exit code 2\)$",
+    ),
+    "moved to where Claude Code does not read it": Case(
+        change=lambda r: rename(r, REVIEWER, "agents/reviewer.md"),
+        code=GONE,
+        first_line=r"## Fails: gone: agents/reviewer\.md \(exit code 9\)$",
+    ),
+    "no worse, moved to where Claude Code does not read it": Case(
+        change=both(no_worse, lambda r: rename(r, REVIEWER, "agents/reviewer.md")),
+        code=GONE,
+        first_line=r"## Fails: gone: agents/reviewer\.md \(exit code 9\)$",
+        arguments=("--allow", "no-tasks", "--allow", "undecided"),
+    ),
+    "a plugin that is none any more": Case(
+        change=lambda r: (r.folder / "plugins/tools/.claude-plugin/plugin.json").unlink(),
+        code=GONE,
+        first_line=r"## Fails: gone: plugins/tools/agents/helper\.md \(exit code 9\)$",
+    ),
+    "a link out of the repository": Case(
+        change=lambda r: (r.folder / ".claude/agents/new.md").symlink_to("/etc/agents/new.md"),
+        code=EXIT_REFUSED,
+        first_line=r"## Fails: cannot be tried: \.claude/agents/new\.md \(exit code 2\)$",
+    ),
     "removed, and that is allowed": Case(
         change=lambda r: (r.folder / OPS).unlink(),
         code=0,

@@ -242,14 +242,16 @@ def _is_still_read(git: Repository, was: str, path: str, commits: tuple[str, str
 def _not_edited(
     git: Repository, path: str, commits: tuple[str, str], touched: frozenset[str]
 ) -> Iterator[ChangedAgent]:
-    """The agent at this path, where the change does not edit it: where Claude Code does not read it any more, or its
-    tasks changed."""
+    """The agent at this path, where the change does not edit it: where Claude Code lists it no more, or does not read
+    it, or its tasks changed."""
     parted, head = commits
-    agent = git.agent(head, path)
-    before = None if agent is None else git.agent(parted, path)
-    if agent is None or before is None or _is_found_elsewhere(git, path, commits):
+    before, after = git.agent(parted, path), git.agent(head, path)
+    if before is None or _is_found_elsewhere(git, path, commits):
         return
-    found = ChangedAgent(kind="tasks", path=path, was=path, before=before, after=agent)
+    found = ChangedAgent(kind="tasks", path=path, was=path, before=before, after=after)
+    if after is None:
+        yield replace(found, kind="dropped")
+        return
     if not _is_still_read(git, path, path, commits):
         yield replace(found, kind="unread", is_read=False)
     elif not touched.isdisjoint({path, *git.task_paths(path)}):

@@ -398,8 +398,10 @@ def _outcome(run: Run, found: Gate) -> str:
         return "stand-in"
     if found.decision == "not enough data":
         # Where so much is missing that there is no difference, it is not data that are too few.
-        is_missing = found.effect is None and any(trial.score is None for trial in run.trials)
-        return "incomplete" if is_missing else "undecided"
+        if found.effect is None and any(trial.score is None for trial in run.trials):
+            return "incomplete"
+        # Nobody is to pass by too few data for the whole while a loss is shown of a part.
+        return "worse" if shown_worse(found.promises, found.criteria) else "undecided"
     return {"passes": "passes", "fails": "worse"}.get(found.decision, "incomplete")
 
 

@@ -12,6 +12,7 @@ from workbench.definition.finding import agents_folders_in, is_among_agents
 from workbench.definition.plugin_agents import PLUGIN_FOLDER
 from workbench.definition.project import CLAUDE_FOLDER
 from workbench.project.repository import Repository, Statuses, is_place
+from workbench.trial.task_rows import SUFFIXES
 
 Kind = Literal["submodule", "link", "written otherwise"]
 
@@ -44,7 +45,8 @@ def find_elsewhere(git: Repository, commits: tuple[str, str], status: Statuses) 
             yield Elsewhere(kind="submodule", path=path)
     links = git.links(commits[1])
     for path in status.touched & links.keys():
-        if (is_place(path) or _is_of_agents(path)) and not git.holds(commits[1], links[path]):
+        is_task_file = PurePosixPath(path).suffix.lower() in SUFFIXES  # it is said where its agent is held
+        if (is_place(path) or _is_of_agents(path)) and not is_task_file and not git.holds(commits[1], links[path]):
             yield Elsewhere(kind="link", path=path, by=links[path])
     yield from _written_otherwise(git, commits, status)
 
@@ -82,13 +84,15 @@ def _is_of_agents(folder: str) -> bool:
 
 
 def _written_otherwise(git: Repository, commits: tuple[str, str], status: Statuses) -> Iterator[Elsewhere]:
-    places = [path for path in git.files(commits[1]) if is_place(path)]
-    for path in status.touched.intersection(places):
-        if (git.content(commits[1], path) or b"").startswith(_POINTER):
+    head = commits[1]
+    places = {path: git.real(head, path) or path for path in git.files(head) if is_place(path)}
+    for path in status.touched & places.keys():
+        if (git.content(head, path) or b"").startswith(_POINTER):
             yield Elsewhere(kind="written otherwise", path=path, by="Git LFS, of which the commit has a pointer")
     if not any(PurePosixPath(path).name == ATTRIBUTES for path in status.touched):
         return
-    before, after = (git.written_otherwise(commit, places) for commit in commits)
-    for path, by in after.items():
-        if before.get(path) != by and git.agent(commits[1], path) is not None:
-            yield Elsewhere(kind="written otherwise", path=path, by=f"{by} in {ATTRIBUTES}")
+    before, after = (git.written_otherwise(commit, frozenset(places.values())) for commit in commits)
+    for path, real in places.items():
+        is_new = real in after and before.get(real) != after[real]
+        if is_new and (path == real or not is_place(real)) and git.agent(head, path) is not None:
+            yield Elsewhere(kind="written otherwise", path=path, by=f"{after[real]} in {ATTRIBUTES}")
