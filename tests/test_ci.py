@@ -603,6 +603,40 @@ def test_tasks_that_come_along_pass_nobody_and_the_reason_is_said(repository: Re
     assert found["notes"] == ["Its tasks are new in this very change: nobody saw them before it"]
 
 
+def test_what_tasks_lost_is_said_where_they_alone_are_changed(repository: Repository) -> None:
+    repository.write(tasks_of(REVIEWER), tasks(60, graders=({"asks_question": {"weight": 2}},)))
+    easier(repository, OPS)
+    repository.commit()
+
+    done = repository.ci()
+
+    assert done.exit_code == 0, done.output
+    assert {each["path"]: each["notes"] for each in repository.found["agents"]} == {
+        REVIEWER: ["Of 80 tasks of before, 20 went, and 60 ask or want something else"],
+        OPS: [
+            "Of 80 tasks of before, 0 went, and 80 ask or want something else",
+            "No task has any more: 'asks_question'",
+        ],
+    }
+
+
+def test_what_no_trial_says_anything_about_is_said_beside_what_one_does(repository: Repository) -> None:
+    no_worse(repository, OPS)
+    edit(repository, OPS, before="name: agents-ops-reviewer\ndescription: Works", to="name: other\ndescription: Plays")
+    repository.write(".claude/settings.json", '{"model": "opus"}')
+    repository.commit()
+
+    done = repository.ci()
+
+    assert done.exit_code == 0, done.output
+    assert repository.found["agents"][0]["notes"] == [
+        "Its name was 'agents-ops-reviewer' and is 'other': who asks for it by the one of before finds none",
+        "Of what changed, this is not sent in a trial, so no trial says anything about it: name, description",
+    ]
+    line = "Changed too, and not looked at by any trial: .claude/settings.json"
+    assert line in done.output and line in repository.comment
+
+
 @pytest.mark.parametrize("place", [REVIEWER, ".claude/agents/team/checker.md"])
 def test_both_sides_have_the_file_and_the_commit_that_they_are_of(repository: Repository, place: str) -> None:
     if place != REVIEWER:

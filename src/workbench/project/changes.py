@@ -29,8 +29,8 @@ class ChangedAgent:
     """`edited`; `renamed`: and edited; `moved`: renamed alone; `double`: in `.claude/agents`, and since the change with
     the name of one that stays there, `was`, which Claude Code may list it instead of; `new`; `removed`; `replaced`: its
     file is such a double now; `dropped`: the file is there, and Claude Code lists no agent for it any more; `tasks`:
-    only its tasks changed; `unread`: what made a plugin of its folder is gone; the others
-    are of `Elsewhere`, and no agent."""
+    only its tasks changed; `unread`: what made a plugin of its folder is gone; the others are of `Elsewhere`, and no
+    agent."""
     path: str
     """Where it is after the change, or was, where it is gone; from the root of the repository."""
     was: str | None
@@ -254,7 +254,7 @@ def _not_edited(
         return
     if not _is_still_read(git, path, path, commits):
         yield replace(found, kind="unread", is_read=False)
-    elif not touched.isdisjoint({path, *git.task_paths(path)}):
+    elif not touched.isdisjoint({path, *git.task_paths(head, path)}):
         found = replace(found, tasks_before=git.tasks(parted, path), tasks_after=git.tasks(head, path))
         if found.tasks_changed:
             yield found

@@ -22,11 +22,12 @@ from typing import Any
 from workbench.comparison.compared import shown_worse
 from workbench.comparison.gate import MARGIN, Gate, gate, guards_from_texts, promises_of
 from workbench.comparison.report.write import write_report
+from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.fields import FIELDS
 from workbench.errors import BudgetError, ChangeError, LedgerError, SetupError, TaskFileError, WorkbenchError
 from workbench.grading.catalogue import standard
 from workbench.ledger.file import ledger_address
-from workbench.markup import visible
+from workbench.markup import counted, visible
 from workbench.model.endpoint import choose_endpoint
 from workbench.project.changes import Change, ChangedAgent, Kind, committed_at, find_changes, task_files_at
 from workbench.project.repository import Blob
@@ -37,6 +38,8 @@ from workbench.trial.task import Task, tasks_of_bytes
 from workbench.trial.trial import Run
 
 REPEATS = 4
+_SENT = frozenset({"model", "effort"})
+"""Fields of the header that are sent beside the prompt."""
 _MOST_NAMED = 12
 """Promises in the message of an error."""
 
@@ -361,12 +364,13 @@ def _tried(tasks: Mapping[str, tuple[Task, ...]], folder: Path, given: _Given, h
     text = " ".join(texts) if len(texts) > 1 else gates[0].text
     if agent.tasks_before is None and worst in ("passes", "undecided"):
         worst, text = "no-tasks", f"It had no tasks before, and passes by none that come along with it. {text}"
-    sent = () if not gates[0].same_requests else tuple(_not_sent(agent))
+    sent = _SENT if settings.model is None else _SENT - {"model"}
+    unsent = _not_sent(agent, sent=frozenset() if gates[0].same_requests else sent)
     return replace(
         held,
         outcome=worst,
         text=text,
-        notes=(*held.notes, *sent, *_not_guarded(tasks, given.guards)),
+        notes=(*held.notes, *unsent, *_not_guarded(tasks, given.guards)),
         gates=tuple(gates),
         summary=summary,
         folder=folder,
@@ -488,21 +492,48 @@ def _notes(agent: ChangedAgent, gone: Sequence[str]) -> Iterator[str]:
         yield f"It has the name of {agent.was}, which Claude Code may list it instead of: it is held against that"
     if agent.kind == "new" and gone:
         yield f"In the same change {', '.join(gone)} went: if it is one of them, let it keep its `name`"
+    yield from _another_name(agent)
     before, after = agent.tasks_before, agent.tasks_after
     if agent.was is None or not agent.tasks_changed:
         return
     if before is None:
         yield "Its tasks are new in this very change: nobody saw them before it"
     elif after is None:
-        yield f"Its tasks {before.path} went in this very change: it was tried on what they were"
+        tried = "" if agent.kind == "tasks" else ": it was tried on what they were"
+        yield f"Its tasks {before.path} went in this very change{tried}"
     else:
-        yield f"Its tasks {after.path} were changed too: they decide beside those of before, and never in their place"
+        if agent.kind != "tasks":
+            yield (
+                f"Its tasks {after.path} were changed too: they decide beside those of before, and never in their place"
+            )
+        with suppress(TaskFileError):  # it is said in place of an outcome
+            yield from _what_tasks_lost(_tasks_in(before), _tasks_in(after))
 
 
-def _not_sent(agent: ChangedAgent) -> Iterator[str]:
-    """What changed in the file and is no part of what a trial sends."""
+def _another_name(agent: ChangedAgent) -> Iterator[str]:
+    if agent.before is not None and agent.after is not None:
+        before, after = (read_as_claude_code(each).name for each in (agent.before, agent.after))
+        if before is not None and before != after:
+            yield f"Its name was {before!r} and is {after!r}: who asks for it by the one of before finds none"
+
+
+def _what_tasks_lost(before: Sequence[Task], after: Sequence[Task]) -> Iterator[str]:
+    """How much less is asked for than before the change, where it is less."""
+    now = {task.id: task for task in after}
+    went = [task.id for task in before if task.id not in now]
+    other = [task.id for task in before if task.id in now and now[task.id].scored_by != task.scored_by]
+    if went or other:
+        many = counted(len(before), "task")
+        yield f"Of {many} of before, {len(went)} went, and {len(other)} ask or want something else"
+    if lost := sorted(promises_of(before) - promises_of(after)):
+        yield f"No task has any more: {', '.join(map(repr, lost[:_MOST_NAMED]))}"
+
+
+def _not_sent(agent: ChangedAgent, *, sent: Collection[str]) -> Iterator[str]:
+    """What changed in the file and is no part of what a trial sends; of the fields of the header, `sent` are one."""
     assert agent.before is not None
     assert agent.after is not None
     changed = [field.key for name, field in FIELDS.items() if getattr(agent.before, name) != getattr(agent.after, name)]
-    if changed:
-        yield f"What changed is not sent in a trial, so no trial says anything about it: {', '.join(changed)}"
+    if unsent := [key for key in changed if key not in sent]:
+        what = "Of what changed, this" if sent else "What changed"
+        yield f"{what} is not sent in a trial, so no trial says anything about it: {', '.join(unsent)}"

@@ -216,14 +216,16 @@ class Repository:
         place = self.plugin_place(commit, path)
         return None if place is None else ("plugin", place.plugin)
 
-    def task_paths(self, path: str) -> list[str]:
-        """Where the tasks of the agent at this path may be, the place that counts first."""
-        places = (place for place in task_files_for(self.root / path))
+    def task_paths(self, commit: str, path: str) -> list[str]:
+        """Where the tasks of the agent at this path may be, the place that counts first; where the path is a link, last
+        those of what it leads to."""
+        ends = dict.fromkeys((path, self.real(commit, path) or path))
+        places = (place for end in ends for place in task_files_for(self.root / end))
         return [place.relative_to(self.root).as_posix() for place in places if place.is_relative_to(self.root)]
 
     def tasks(self, commit: str, path: str) -> Blob | None:
-        """The task file of the agent at this path; where the agent is a link and has none, that of what it leads to."""
-        for place in dict.fromkeys((*self.task_paths(path), *self.task_paths(self.real(commit, path) or path))):
+        """The task file of the agent at this path; `None`: it has none."""
+        for place in self.task_paths(commit, path):
             if (content := self.content(commit, place)) is not None:
                 return Blob(path=place, content=content)
             if place in self.links(commit):
