@@ -190,6 +190,35 @@ def both(*edits: Callable[[Repository], None]) -> Callable[[Repository], None]:
     return change
 
 
+def tasks_that_are_a_link(repository: Repository) -> None:
+    (repository.folder / tasks_of(REVIEWER)).unlink()
+    (repository.folder / tasks_of(REVIEWER)).symlink_to("../../../tasks.yaml")
+
+
+def before_the_change(*edits: Callable[[Repository], None]) -> Callable[[Repository], None]:
+    """What stood there before, on the branch that the change goes to."""
+
+    def change(repository: Repository) -> None:
+        repository.git("checkout", "--quiet", "main")
+        for each in edits:
+            each(repository)
+        repository.commit()
+        repository.git("checkout", "--quiet", "-B", "change")
+
+    return change
+
+
+def gains_what_it_loses(repository: Repository) -> None:
+    """A promise of two goes and the other comes, on as few tasks as a first file has."""
+    two = ("asks_question", {"word_count": {"at_most": 20, "promise": "brief"}})
+    before_the_change(lambda r: r.write(tasks_of(FEW), tasks(10, graders=two)))(repository)
+    edit(repository, FEW, to=f"{NEVER_ASKS}\nBe brief.")
+
+
+NEEDED = {"asks_question": {"required": True, "weight": 3}}
+LIGHT = {"asks_question": {"weight": 0.01}}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     change: Callable[[Repository], None]
@@ -200,7 +229,7 @@ class Case:
 
 
 GONE, NO_TASKS = OUTCOMES["gone"].code, OUTCOMES["no-tasks"].code
-FAILS = r"## Fails: worse: .*\(exit code 3\)$"
+FAILS = r'## Fails: worse: \S+\.md in "asks_question" \(exit code 3\)$'
 CASES: dict[str, Case] = {
     "nothing": Case(change=lambda repository: None, code=0, first_line="## No agent was changed$"),
     "a README": Case(
@@ -282,7 +311,7 @@ CASES: dict[str, Case] = {
     "worse in one promise, better in others, which is said": Case(
         change=lambda r: better_in_three_of_four(r),
         code=0,
-        first_line=r"## Passes: no worse, 1 promise worse: agents/many\.md$",
+        first_line=r'## Passes: no worse, 1 promise worse: agents/many\.md in "asks_question"$',
     ),
     "worse in one promise that is guarded": Case(
         change=lambda r: better_in_three_of_four(r),
@@ -308,6 +337,99 @@ CASES: dict[str, Case] = {
     ),
     "tasks alone": Case(change=easier, code=0, first_line="## Passes: other tasks"),
     "removed": Case(change=lambda r: (r.folder / OPS).unlink(), code=GONE, first_line=r"## Fails: gone: agents/ops"),
+    "worse on few tasks": Case(
+        change=both(before_the_change(lambda r: r.write(tasks_of(FEW), tasks(6))), lambda r: worse(r, FEW)),
+        code=EXIT_WORSE,
+        first_line=FAILS,
+        arguments=("--allow", "undecided"),
+    ),
+    "worse in one promise, where the whole is undecided": Case(
+        change=gains_what_it_loses, code=EXIT_WORSE, first_line=FAILS, arguments=("--allow", "undecided")
+    ),
+    "worse behind a link": Case(
+        change=both(
+            before_the_change(
+                lambda r: r.write("pool/agents/bad.md", agent("agents-few", NEVER_ASKS)),
+                lambda r: rename(r, FEW, "pool/agents/few.md"),
+                lambda r: rename(r, tasks_of(FEW), tasks_of("pool/agents/few.md")),
+                lambda r: (r.folder / FEW).symlink_to("../pool/agents/few.md"),
+            ),
+            lambda r: (r.folder / FEW).unlink(),
+            lambda r: (r.folder / FEW).symlink_to("../pool/agents/bad.md"),
+        ),
+        code=EXIT_WORSE,
+        first_line=FAILS,
+    ),
+    "worse in a plugin, without a name": Case(
+        change=both(
+            before_the_change(lambda r: edit(r, PLUGIN, before="name: plugins-tools-agents-helper\n", to="")),
+            lambda r: worse(r, PLUGIN),
+        ),
+        code=EXIT_WORSE,
+        first_line=FAILS,
+    ),
+    "worse with graders that count less and are not required": Case(
+        change=both(
+            before_the_change(lambda r: r.write(tasks_of(FEW), tasks(12, graders=(NEEDED, *EASY)))),
+            lambda r: worse(r, FEW),
+            lambda r: r.write(tasks_of(FEW), tasks(12, graders=(LIGHT, *EASY))),
+        ),
+        code=EXIT_WORSE,
+        first_line=FAILS,
+    ),
+    "worse by graders that are required now": Case(
+        change=both(
+            before_the_change(lambda r: r.write(tasks_of(FEW), tasks(12, graders=(LIGHT, *EASY)))),
+            lambda r: worse(r, FEW),
+            lambda r: r.write(tasks_of(FEW), tasks(12, graders=(NEEDED, *EASY))),
+        ),
+        code=EXIT_WORSE,
+        first_line=FAILS,
+        arguments=("--margin", "0.2"),
+    ),
+    "worse beside settings and another mode": Case(
+        change=both(
+            lambda r: worse(r, FEW),
+            lambda r: r.write(".claude/settings.json", '{"model": "opus"}'),
+            lambda r: (r.folder / FEW).chmod(0o755),
+        ),
+        code=EXIT_WORSE,
+        first_line=FAILS,
+    ),
+    "another alias of a model that is worse, in an agent that has the name of another": Case(
+        change=both(
+            before_the_change(lambda r: r.write(".claude/agents/z.md", (r.folder / REVIEWER).read_text())),
+            lambda r: edit(r, REVIEWER, before="model: haiku", to="model: opus"),
+        ),
+        code=EXIT_WORSE,
+        first_line=FAILS,
+    ),
+    "tasks that are a link out of the repository": Case(
+        change=both(lambda r: no_worse(r), tasks_that_are_a_link),
+        code=EXIT_REFUSED,
+        first_line=r"## Fails: cannot be tried: \.claude/agents/reviewer\.md \(exit code 2\)$",
+    ),
+    "moved to where Claude Code does not read it": Case(
+        change=lambda r: rename(r, REVIEWER, "agents/reviewer.md"),
+        code=GONE,
+        first_line=r"## Fails: gone: agents/reviewer\.md \(exit code 9\)$",
+    ),
+    "no worse, moved to where Claude Code does not read it": Case(
+        change=both(no_worse, lambda r: rename(r, REVIEWER, "agents/reviewer.md")),
+        code=GONE,
+        first_line=r"## Fails: gone: agents/reviewer\.md \(exit code 9\)$",
+        arguments=("--allow", "no-tasks", "--allow", "undecided"),
+    ),
+    "a plugin that is none any more": Case(
+        change=lambda r: (r.folder / "plugins/tools/.claude-plugin/plugin.json").unlink(),
+        code=GONE,
+        first_line=r"## Fails: gone: plugins/tools/agents/helper\.md \(exit code 9\)$",
+    ),
+    "a link out of the repository": Case(
+        change=lambda r: (r.folder / ".claude/agents/new.md").symlink_to("/etc/agents/new.md"),
+        code=EXIT_REFUSED,
+        first_line=r"## Fails: cannot be tried: \.claude/agents/new\.md \(exit code 2\)$",
+    ),
     "removed, and that is allowed": Case(
         change=lambda r: (r.folder / OPS).unlink(),
         code=0,
@@ -419,13 +541,42 @@ def test_a_promise_that_got_worse_is_said_though_the_whole_is_better(
         "promise", "warning", ("agents/many.md", line_of_change)
     )  # fmt: skip
 
-    assert repository.ci("--guard", "no such promise").exit_code == 0
-
     [gate] = repository.found["agents"][0]["gates"]
     [warning] = gate["warnings"]
     assert "asks_question" in warning
     assert unlinked(warning) in repository.comment
-    assert "No task of it has the promise 'no such promise', so that is not guarded here" in repository.comment
+
+
+def test_a_promise_that_its_own_tasks_have_not_is_guarded_in_others_alone(repository: Repository) -> None:
+    no_worse(repository)
+    repository.commit()
+
+    assert repository.ci("--guard", "brief 1").exit_code == 0
+    assert "No task of it has the promise 'brief 1', so that is not guarded here" in repository.comment
+
+
+@pytest.mark.parametrize("guard", ["ask_question", "asks_questions:0.1", "asks_question:O.1"])
+def test_a_guard_that_no_task_of_the_project_has_is_refused(repository: Repository, guard: str) -> None:
+    better_in_three_of_four(repository)
+    repository.commit()
+
+    done = repository.ci("--guard", guard)
+
+    assert done.exit_code == EXIT_REFUSED, done.output
+    assert "so it cannot be guarded; 'asks_question' may be meant" in done.output
+    assert "The promises are 'asks_question', 'brief 0', 'brief 1', 'brief 2'" in done.output
+    assert repository.comment.startswith("## Fails: cannot be tried (exit code 2)")
+
+
+def test_a_promise_that_the_change_takes_out_of_the_tasks_is_guarded_all_the_same(repository: Repository) -> None:
+    better_in_three_of_four(repository)
+    for path in (REVIEWER, OPS, WEB, PLUGIN, FEW, "agents/many.md"):
+        easier(repository, path)
+    repository.commit()
+
+    done = repository.ci("--guard", "asks_question")
+
+    assert (done.exit_code, repository.outcomes()["agents/many.md"]) == (EXIT_WORSE, "worse")
 
 
 def test_what_passes_by_no_promise_less_has_no_finding(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -450,6 +601,40 @@ def test_tasks_that_come_along_pass_nobody_and_the_reason_is_said(repository: Re
     [found] = repository.found["agents"]
     assert found["text"].startswith("It had no tasks before, and passes by none that come along with it. Gate passes")
     assert found["notes"] == ["Its tasks are new in this very change: nobody saw them before it"]
+
+
+def test_what_tasks_lost_is_said_where_they_alone_are_changed(repository: Repository) -> None:
+    repository.write(tasks_of(REVIEWER), tasks(60, graders=({"asks_question": {"weight": 2}},)))
+    easier(repository, OPS)
+    repository.commit()
+
+    done = repository.ci()
+
+    assert done.exit_code == 0, done.output
+    assert {each["path"]: each["notes"] for each in repository.found["agents"]} == {
+        REVIEWER: ["Of 80 tasks of before, 20 went, and 60 ask or want something else"],
+        OPS: [
+            "Of 80 tasks of before, 0 went, and 80 ask or want something else",
+            "No task has any more: 'asks_question'",
+        ],
+    }
+
+
+def test_what_no_trial_says_anything_about_is_said_beside_what_one_does(repository: Repository) -> None:
+    no_worse(repository, OPS)
+    edit(repository, OPS, before="name: agents-ops-reviewer\ndescription: Works", to="name: other\ndescription: Plays")
+    repository.write(".claude/settings.json", '{"model": "opus"}')
+    repository.commit()
+
+    done = repository.ci()
+
+    assert done.exit_code == 0, done.output
+    assert repository.found["agents"][0]["notes"] == [
+        "Its name was 'agents-ops-reviewer' and is 'other': who asks for it by the one of before finds none",
+        "Of what changed, this is not sent in a trial, so no trial says anything about it: name, description",
+    ]
+    line = "Changed too, and not looked at by any trial: .claude/settings.json"
+    assert line in done.output and line in repository.comment
 
 
 @pytest.mark.parametrize("place", [REVIEWER, ".claude/agents/team/checker.md"])
@@ -734,6 +919,22 @@ def test_a_page_is_left_for_each_agent(repository: Repository) -> None:
 def held(number: int, *, outcome: str, text: str = "It is so.") -> Held:
     agent_ = ChangedAgent(kind="edited", path=f"agents/a{number}.md", was=f"agents/a{number}.md")
     return Held(agent=agent_, outcome=outcome, text=text, summary="### Worse\n\n" + "A line of a report.\n" * 100)
+
+
+def test_the_first_line_names_each_agent_with_its_own_promises_and_all_that_is_allowed(repository: Repository) -> None:
+    better_in_three_of_four(repository)
+    no_worse(repository, OPS)
+    no_worse(repository, FEW)
+    (repository.folder / WEB).unlink()
+    repository.commit()
+
+    done = repository.ci("--allow", "gone", "--allow", "undecided")
+
+    assert done.exit_code == 0, done.output
+    assert repository.comment.splitlines()[0].replace("\\", "") == (
+        f"## Passes: gone, which is allowed: {WEB}; not enough data, which is allowed: {FEW}; "
+        'no worse, 1 promise worse: agents/many.md in "asks_question"'
+    )
 
 
 @pytest.mark.parametrize("count", [1, 40, 3000])

@@ -9,8 +9,8 @@ import pytest
 from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.description import Example, read_examples, with_examples
 from workbench.definition.files import load_agent
+from workbench.trial.defaults import FEWEST_TASKS
 from workbench.trial.description_tasks import load_tasks_for, propose_from_description, tasks_of_description
-from workbench.trial.draft_tasks import FEWEST_DRAFTS
 
 ON_LINES = """Use it for reviews. Examples:
 <example>
@@ -161,11 +161,11 @@ def test_turns_without_tags_are_examples_too() -> None:
 
 def test_few_examples_are_followed_by_drafts_until_a_measure_can_be_established() -> None:
     block = "<example>user: 'Is number {} right?' assistant: 'Yes.'</example>"
-    for count in (1, 4, FEWEST_DRAFTS, FEWEST_DRAFTS + 3):
+    for count in (1, 4, FEWEST_TASKS, FEWEST_TASKS + 3):
         description = "Reviews code. " + "".join(block.format(number) for number in range(count))
         groups = Counter(task.group for task in tasks_of_description(Agent(description=description)))
 
-        assert groups == Counter(description=count, draft=max(0, FEWEST_DRAFTS - count))
+        assert groups == Counter(description=count, draft=max(0, FEWEST_TASKS - count))
 
 
 def test_every_real_example_gives_a_task(corpus: Path) -> None:

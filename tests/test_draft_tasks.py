@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.runs import make_run, passes
+from workbench.comparison.gate import gate
 from workbench.comparison.measures import MEASURES
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.description import read_examples
 from workbench.definition.files import load_agent
 from workbench.statistics.power import fewest_tasks
-from workbench.trial.draft_tasks import FEWEST_DRAFTS, LONGEST_QUOTED, MOST_DRAFTS, drafts_of
+from workbench.trial.defaults import FEWEST_TASKS
+from workbench.trial.draft_tasks import LONGEST_QUOTED, drafts_of
 
 ASK = "Take a small example of your own, and show me on it how you go about this."
 
@@ -93,11 +96,14 @@ def test_what_an_agent_does_is_asked_sentence_by_sentence() -> None:
 def test_there_are_enough_to_compare_on_and_no_two_ask_the_same(text: str) -> None:
     drafts = drafts_of(text)
 
-    assert len(set(drafts)) == len(drafts) == FEWEST_DRAFTS
+    assert len(set(drafts)) == len(drafts) == FEWEST_TASKS
 
 
-def test_there_are_as_many_as_establish_a_difference_of_a_measure() -> None:
-    assert fewest_tasks(len(MEASURES)) == FEWEST_DRAFTS <= MOST_DRAFTS
+def test_there_are_as_many_as_pass_the_gate_and_establish_a_difference_of_a_measure() -> None:
+    bad, good = (passes([kept] * len(drafts_of("Helps."))) for kept in (0, 4))
+
+    assert gate(make_run({"before": bad, "after": good}), "before").decision == "passes"
+    assert fewest_tasks(len(MEASURES)) <= FEWEST_TASKS
 
 
 def test_a_description_in_another_script_is_asked_in_its_language() -> None:
@@ -111,7 +117,7 @@ def test_a_description_in_another_script_is_asked_in_its_language() -> None:
 def test_there_are_few_and_none_of_nothing() -> None:
     many = "Use for " + ", ".join(f"thing number {n}" for n in range(99)) + ". " + "Very long. " * 10_000
 
-    assert len(drafts_of(many)) == MOST_DRAFTS
+    assert len(drafts_of(many)) == FEWEST_TASKS
     assert len(drafts_of("Very long. " * 10_000)[0]) < 2 * LONGEST_QUOTED
     assert drafts_of(" \n ") == ()
 

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.runs import GROUPS, PASSES_A, PASSES_B, STAND_IN, make_run, passes
+from tests.runs import GROUPS, PASSES_A, PASSES_B, STAND_IN, gradable, make_run, passes
 from workbench.comparison import gate as gate_rules
-from workbench.comparison.gate import FEWEST_TASKS, gate, one_sided_bounds
+from workbench.comparison.gate import gate, one_sided_bounds
 from workbench.errors import ComparisonError, StandInError
+from workbench.trial.defaults import FEWEST_TASKS
 from workbench.trial.task import GraderSpec
 from workbench.trial.trial import Run
 
@@ -52,11 +53,39 @@ def test_too_wide_an_interval_is_not_enough_data_and_says_how_many_tasks_would_d
     assert f"About {found.tasks_needed} tasks would pass a variant that is no different" in found.text
 
 
-def test_few_tasks_are_never_enough() -> None:
+def test_few_tasks_are_never_enough_to_pass() -> None:
     run = two(passes([0] * (FEWEST_TASKS - 2) + [1]), passes([4] * (FEWEST_TASKS - 1)))
 
     assert gate(run, "base").decision == "not enough data"
-    assert f"9 tasks with scores of both; it takes at least {FEWEST_TASKS}" in gate(run, "base").text
+    assert f"9 tasks with scores of both; it takes at least {FEWEST_TASKS} to pass" in gate(run, "base").text
+    assert gate(run, "base", guards={"grade": None}).guards[0].decision == "not enough data"
+
+
+@pytest.mark.parametrize("count", [4, 6, FEWEST_TASKS - 1])
+@pytest.mark.parametrize("differ", [False, True])
+def test_what_is_shown_to_be_worse_fails_on_few_tasks_too(count: int, differ: bool) -> None:
+    run = two(passes([4] * count), passes([1] * differ + [0] * (count - differ)))
+
+    found = gate(run, "base", guards={"grade": 0.1})
+
+    assert found.high is not None and found.high < 0
+    assert (found.decision, found.guards[0].decision) == ("fails", "fails")
+    assert found.text.startswith("Gate fails") and "It is shown to be worse" in found.text
+
+
+def test_worse_within_the_margin_neither_passes_nor_fails_on_few_tasks() -> None:
+    run = two(passes([4, 3] * 4), passes([2, 2] * 4))
+
+    found = gate(run, "base", margin=0.9)
+
+    assert found.high is not None and found.high < 0
+    assert found.decision == "not enough data"
+
+
+def test_every_row_names_its_sides_as_the_gate_does() -> None:
+    found = gate(two(passes(PASSES_B), passes(PASSES_A)), "base")
+
+    assert [(row.variant, row.baseline) for row in found.promises] == [("draft", "base")]
 
 
 def test_equal_differences_are_judged_by_wilson_not_by_an_interval_without_width() -> None:
@@ -139,16 +168,21 @@ def test_two_runs_are_matched_by_task_and_what_they_do_not_share_is_said() -> No
 
 
 def test_task_whose_question_or_graders_changed_is_left_out() -> None:
-    run = make_run({"base": passes(PASSES_A)})
+    run = gradable(make_run({"base": passes(PASSES_A)}))
     graded = replace(run.tasks[0], graders=(GraderSpec(name="mentions", promise="x", where="elsewhere.yaml:9"),))
     moved = replace(run.tasks[1], graders=run.tasks[1].graders, file_sha256="f" * 64)
     asked = replace(run.tasks[2], input="Another question")
-    changed = replace(run, tasks=(graded, moved, asked, *run.tasks[3:]))
+    [spec] = run.tasks[3].graders
+    weighed = replace(run.tasks[3], graders=(replace(spec, weight=2.0),))
+    needed = replace(run.tasks[4], graders=(replace(spec, required=1.0),))
+    changed = replace(run, tasks=(graded, moved, asked, weighed, needed, *run.tasks[5:]))
 
     found = gate(changed, run)
 
-    assert found.tasks == 10
-    assert found.notes == ('changed in input, context, target or graders, left out: 2 tasks ("task-0", "task-2")',)
+    assert found.tasks == 8
+    assert found.notes == (
+        'changed in input, context, target or graders, left out: 4 tasks ("task-0", "task-2", "task-3", "task-4")',
+    )
 
 
 def test_another_model_under_the_same_agent_is_not_compared() -> None:

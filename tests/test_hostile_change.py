@@ -98,7 +98,11 @@ def test_a_submodule_in_the_place_of_an_agent_keeps_nobody_from_looking_at_the_o
     repository.git("update-index", "--add", "--cacheinfo", f"160000,{commit},.claude/agents/sub.md")
     repository.git("commit", "-qm", "a change")
 
-    assert [agent.path for agent in find_changes("main", project=repository.folder).agents] == [".claude/agents/a.md"]
+    found = find_changes("main", project=repository.folder).agents
+    assert [(agent.path, agent.kind) for agent in found] == [
+        (".claude/agents/a.md", "edited"),
+        (".claude/agents/sub.md", "submodule"),
+    ]
 
 
 def test_no_name_of_a_file_is_a_command_to_the_runner_or_breaks_a_report(

@@ -232,17 +232,17 @@ class TestAGuard:
             gate(improved_but_for_one(), "A", guards={"asks": margin})
 
     def test_is_read_from_a_command_line_with_colons_in_labels(self) -> None:
-        run = run_of({"Asks: first": FELL, "rate:0.5": ROSE, "plain": ROSE})
+        labels = ("Asks: first", "rate:0.5", "plain")
 
-        assert guards_from_texts(["Asks: first:0.1", "rate:0.5", "plain"], run) == {
+        assert guards_from_texts(["Asks: first:0.1", "rate:0.5", "plain"], labels) == {
             "Asks: first": 0.1,
             "rate:0.5": None,
             "plain": None,
         }
-        assert guards_from_texts(["Asks: first"], run) == {"Asks: first": None}
-        assert guards_from_texts(["rate:0.5:0.3"], run) == {"rate:0.5": 0.3}
+        assert guards_from_texts(["Asks: first"], labels) == {"Asks: first": None}
+        assert guards_from_texts(["rate:0.5:0.3"], labels) == {"rate:0.5": 0.3}
         with pytest.raises(ComparisonError, match="guarded twice"):
-            guards_from_texts(["plain", "plain:0.1"], run)
+            guards_from_texts(["plain", "plain:0.1"], labels)
 
     def test_is_named_on_the_command_line(self, tmp_path: Path) -> None:
         spec = GraderSpec(name="word_count", promise="Short", options={"at_most": 5})

@@ -134,7 +134,9 @@ def none_is_worse(repository: Repository) -> None:
 def assert_found(repository: Repository) -> None:
     """What `one_of_two_is_worse` did, each by its path."""
     assert repository.outcomes() == {OPS: "worse", WEB: "passes", RENAMED: "passes", PLAIN: "no-tasks"}
-    assert repository.comment.replace("\\", "").startswith(f"## Fails: worse: {OPS} (exit code 3)"), repository.comment
+    assert repository.comment.replace("\\", "").startswith(
+        f'## Fails: worse: {OPS} in "asks_question" (exit code 3)'
+    ), repository.comment
     left = "".join(
         path.read_text(errors="replace") for path in (repository.folder / "outputs/ci").rglob("*") if path.is_file()
     )

@@ -17,8 +17,8 @@ from workbench.errors import SetupError, TaskFileError
 from workbench.grading.catalogue import standard
 from workbench.runs.plan import plan_trials
 from workbench.runs.proposing import propose_tasks
+from workbench.trial.defaults import FEWEST_TASKS
 from workbench.trial.description_tasks import load_tasks_for
-from workbench.trial.draft_tasks import FEWEST_DRAFTS
 from workbench.trial.task import load_tasks
 
 PROSE = "Reviews plans. Use when reviewing migrations or writing rollbacks."
@@ -73,7 +73,7 @@ def test_of_a_description_a_diff_is_shown_and_written_on_request(project: Path) 
     assert shown.exit_code == 0, shown.output
     assert "+  - id: draft-1" in shown.stdout
     assert "nothing is written yet; --write does" in shown.stderr
-    assert f"{FEWEST_DRAFTS} drafts" in shown.stderr
+    assert f"{FEWEST_TASKS} drafts" in shown.stderr
     assert not FILE.exists()
 
     written = tasks("--from", "description", "--write")
@@ -84,7 +84,7 @@ def test_of_a_description_a_diff_is_shown_and_written_on_request(project: Path) 
         "I am reviewing migrations",
         "I am writing rollbacks",
     ]
-    assert (again.stdout, f"{FEWEST_DRAFTS} asked there already" in again.stderr) == ("", True)
+    assert (again.stdout, f"{FEWEST_TASKS} asked there already" in again.stderr) == ("", True)
     assert "read and edit them" in written.stderr and "read and edit them" not in again.stderr
     assert tasks().stdout == f"{FILE}\n"
 

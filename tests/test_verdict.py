@@ -11,12 +11,13 @@ import pytest
 from tests.runs import GROUPS, LIVE, PASSES_A, PASSES_B, STAND_IN, make_run, passes
 from workbench.cli import EXITS_OF_GATE
 from workbench.comparison import scores as score_rules
-from workbench.comparison.gate import FEWEST_TASKS, MARGIN, Decision
+from workbench.comparison.gate import MARGIN, Decision
 from workbench.comparison.scores import MOST_MISSING, missing_in_words, scores_by_variant
 from workbench.comparison.verdict import Kind, Verdict, reach_verdicts
 from workbench.errors import ComparisonError
 from workbench.statistics.permutation import mcnemar
 from workbench.statistics.power import fewest_tasks
+from workbench.trial.defaults import FEWEST_TASKS
 from workbench.trial.trial import Failure, Run, Score
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "verdict.md"
@@ -281,7 +282,8 @@ def test_every_verdict_that_is_documented_can_be_reached_and_no_other() -> None:
     }
     assert EXITS_OF_GATE.keys() == set(get_args(Decision))
     assert len(set(EXITS_OF_GATE.values())) == len(EXITS_OF_GATE)
-    assert f"Fewer than {FEWEST_TASKS} tasks" in of_the_gate
+    assert f"on {FEWEST_TASKS} tasks or more" in of_the_gate
+    assert f"on fewer than {FEWEST_TASKS} tasks: on these nothing passes" in of_the_gate
     assert f"margin {MARGIN:g}`" in of_the_gate
     assert f"scores {100 * score_rules.THRESHOLD:g} points or more" in of_verdicts
     few = [fewest_tasks(count) for count in (10, 25)]

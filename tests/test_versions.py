@@ -155,10 +155,10 @@ class TestWhatToDoIsSaid:
     @pytest.mark.parametrize(
         ("description", "said"),
         [
-            ("Reviews code.", "tasks: 9 drafts made of the words of the description, for"),
+            ("Reviews code.", "tasks: 10 drafts made of the words of the description, for"),
             (
                 "Use it for plans. <example>user: Is it right?</example>",
-                "tasks: 1 example of the description and 8 drafts made of the words of the description,",
+                "tasks: 1 example of the description and 9 drafts made of the words of the description,",
             ),
             (
                 "<example>user: One?</example> <example>user: Two?</example>",

@@ -377,7 +377,7 @@ class TestFourKinds:
         name = self.found(four_kinds)[kind]["name"]
         said = four_kinds.workbench("compare", name, "--with-model", "haiku", "--estimate", folder=".claude")
 
-        assert "each with a 95 % interval over 9 tasks" in said
+        assert "each with a 95 % interval over 10 tasks" in said
         assert "none of them can be established" not in said
 
     def test_each_file_is_shown_before_it_is_written(self, four_kinds: Installed) -> None:

@@ -560,7 +560,7 @@ def gate_command(
         raise RecordError(f"is no variant of {record}, which has {names}, and there is no such record", path=other)
     against = other if other in run.variants else load(Path(other))
     try:
-        guards = guards_from_texts(guarded, run)
+        guards = guards_from_texts(guarded, {promise for trial in run.trials for promise in trial.scores})
         found = gate(run, against, margin=margin, variant=variant, allow_stand_in=allow_stand_in, guards=guards)
     except StandInError as error:
         _say(f"{error} (--allow-stand-in)", err=True)

@@ -4,11 +4,12 @@ A non-inferiority test on task means, paired: the one-sided 95 % bounds of the m
 baseline, by Student's t; by group where the tasks fall into 10 groups or more.
 
 - "not enough to trust": of what is compared, scores are as a record says and were not found again from the replies.
-- "passes": the lower bound lies above -margin. Also where both send the very same requests: then nothing changed.
-- "fails": not that, and the upper bound lies below 0: the variant is shown to be worse.
-- "not enough data": neither is shown; or `reach_verdicts` would give no verdict, for the attempts without a score are
-  too many, or too unequal between the two; or there are fewer than 10 tasks, on which t promises more than it keeps.
-  What is missing within those bounds is not counted against either.
+- "passes": the lower bound lies above -margin, on 10 tasks or more: on fewer, t promises more than it keeps. Also where
+  both send the very same requests: then nothing changed.
+- "fails": the lower bound does not, and the upper one lies below 0: the variant is shown to be worse, on however few
+  tasks.
+- "not enough data": neither; or `reach_verdicts` would give no verdict, for the attempts without a score are too many,
+  or too unequal between the two. What is missing within those bounds is not counted against either.
 
 A criterion of judges is guarded by the change that people would see: by its 95 % interval, which certified judges and
 people's labels give (`judged`). A criterion without a certificate that holds guards nothing, and is refused. One whose
@@ -28,7 +29,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -46,13 +47,14 @@ from workbench.errors import ComparisonError, StandInError
 from workbench.markup import counted, visible
 from workbench.statistics.intervals import LEVEL
 from workbench.statistics.means import Floats, paired
+from workbench.trial.defaults import FEWEST_TASKS
+from workbench.trial.task import Task
 from workbench.trial.trial import Run
 
 Decision = Literal["passes", "fails", "not enough data", "not enough to trust"]
 
 MARGIN = 0.05
 """The loss of 5 points that is put up with unless another is named."""
-FEWEST_TASKS = 10
 ALPHA = 0.05
 """One-sided: at most so often a variant passes that is worse by exactly the margin."""
 POWER = 0.80
@@ -160,6 +162,8 @@ def gate(
     guarded = _guarded(columns, margins, same_requests=verdict.same_requests)
     decision = _together([found.decision, *(guard.decision for guard in guarded)])
     promises, criteria = promises_and_criteria(shared.run, columns, baseline=BEFORE)
+    promises = tuple(replace(change, variant=name, baseline=base) for change in promises)
+    criteria = tuple(replace(row, variant=name, baseline=base) for row in criteria)
     warnings = (
         *(_warning(change) for change in promises if change.kind == "worse"),
         *(_warning_by_judges(row) for row in criteria if row.kind == "worse"),
@@ -288,18 +292,17 @@ def _decided_by(run: Run, differences: Floats, margin: float, *, same_requests: 
         if needed is None
         else f" About {needed} tasks would pass a variant that is no different ({percent(POWER)} power)."
     )
-    decision: Decision = "not enough data"
+    decision = _by_bounds(low, high, margin, found.tasks)
     if same_requests:
-        decision, reason = (
-            "passes",
-            f"A/A: both send the same requests, whatever lies between them is noise ({numbers}).",
-        )
+        decision = "passes"
+        reason = f"A/A: both send the same requests, whatever lies between them is noise ({numbers})."
+    elif decision == "passes":
+        reason = f"A loss of more than the margin is ruled out: {numbers}."
+    elif decision == "fails":
+        reason = f"It is shown to be worse, and may be by more than the margin: {numbers}."
     elif found.tasks < FEWEST_TASKS:
-        reason = f"{found.tasks} tasks with scores of both; it takes at least {FEWEST_TASKS} ({numbers}).{settles}"
-    elif low > -margin:
-        decision, reason = "passes", f"A loss of more than the margin is ruled out: {numbers}."
-    elif high < 0:
-        decision, reason = "fails", f"It is shown to be worse, and may be by more than the margin: {numbers}."
+        few = f"{found.tasks} tasks with scores of both; it takes at least {FEWEST_TASKS} to pass"
+        reason = f"{few} ({numbers}).{settles}"
     else:
         reason = f"Neither a loss within the margin nor a loss is shown: {numbers}.{settles}"
     return _Decided(
@@ -313,26 +316,37 @@ def _decided_by(run: Run, differences: Floats, margin: float, *, same_requests: 
     )
 
 
+def _by_bounds(low: float, high: float, margin: float, tasks: int) -> Decision:
+    """Too few tasks pass nothing; what is shown to be worse on them fails all the same."""
+    if low > -margin:
+        return "passes" if tasks >= FEWEST_TASKS else "not enough data"
+    return "fails" if high < 0 else "not enough data"
+
+
 def _tasks_needed(variance: float, margin: float) -> int:
     """(z_alpha + z_beta)^2 variance / margin^2, where the true difference is 0."""
     factor = float(special.ndtri(1 - ALPHA) + special.ndtri(POWER))
     return max(FEWEST_TASKS, math.ceil(factor**2 * variance / margin**2))
 
 
-def guards_from_texts(texts: Sequence[str], run: Run) -> dict[str, float | None]:
+def promises_of(tasks: Iterable[Task]) -> frozenset[str]:
+    """What the replies to these tasks are held to."""
+    return frozenset(spec.promise for task in tasks for spec in task.graders)
+
+
+def guards_from_texts(texts: Iterable[str], promises: Collection[str]) -> dict[str, float | None]:
     """Guards as a command line has them: "PROMISE", or "PROMISE:MARGIN" with the margin behind the last colon.
 
-    A promise of the run that has this very text as its label, colon and number included, is that promise.
+    What is the very text of one of `promises`, colon and number included, is that promise.
 
     Raises:
         ComparisonError: one is named twice.
     """
-    labels = {promise for trial in run.trials for promise in trial.scores}
     guards: dict[str, float | None] = {}
     for text in texts:
         label, _, margin = text.rpartition(":")
         value: float | None = None
-        if text in labels or not label:
+        if text in promises or not label:
             label = text
         else:
             try:
@@ -394,13 +408,9 @@ def _guarded_by_judges(run: Run, criterion: str, margin: float, same_requests: b
         return None
     change, is_checked = found
     low, high = change.interval.low, change.interval.high
-    decision: Decision = "not enough data"
+    decision = "passes" if same_requests else _by_bounds(low, high, margin, len(run.tasks))
     if not is_checked:
         decision = "not enough to trust"
-    elif same_requests or (len(run.tasks) >= FEWEST_TASKS and low > -margin):
-        decision = "passes"
-    elif len(run.tasks) >= FEWEST_TASKS and high < 0:
-        decision = "fails"
     trust = (
         ""
         if is_checked
@@ -409,7 +419,7 @@ def _guarded_by_judges(run: Run, criterion: str, margin: float, same_requests: b
             "not here to check it by: name the file that they are in (--labels FILE; in Python, check_certificates)."
         )
     )
-    few = f" It takes at least {FEWEST_TASKS} tasks." * (len(run.tasks) < FEWEST_TASKS)
+    few = f" It takes at least {FEWEST_TASKS} tasks to pass." * (len(run.tasks) < FEWEST_TASKS)
     text = (
         f"Guard {named(criterion)} {decision}, margin {points(margin, sign=False)} points. By certified judges, "
         f"corrected by people's labels: {points(change.difference)} points, {percent(LEVEL)} interval {points(low)} to "

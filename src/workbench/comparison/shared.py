@@ -139,15 +139,10 @@ def _tasks(before: Run, after: Run) -> tuple[list[Task], list[str]]:
     ):
         if ids:
             notes.append(f"asked {where}, left out: {_tasks_named(ids)}")
-    changed = [name for name in new if name in old and _asks(new[name]) != _asks(old[name])]
+    changed = [name for name in new if name in old and new[name].scored_by != old[name].scored_by]
     if changed:
         notes.append(f"changed in input, context, target or graders, left out: {_tasks_named(changed)}")
-    return [task for task in after.tasks if task.id in old and _asks(task) == _asks(old[task.id])], notes
-
-
-def _asks(task: Task) -> tuple[object, ...]:
-    """What makes the score of a task what it is; where a grader was written down does not."""
-    return task.message, task.target, [(spec.name, spec.promise, spec.options) for spec in task.graders]
+    return [task for task in after.tasks if task.id in old and task.scored_by == old[task.id].scored_by], notes
 
 
 def _tasks_named(ids: list[str]) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 from workbench.definition.claude_code import read_where_it_stands
@@ -20,7 +20,8 @@ Kind = Literal["project", "plugin", "folder", "user"]
 _MOST_NAMED = 12
 """Agents in the message of an error."""
 NEVER_SEARCHED = frozenset({"node_modules", "__pycache__", "site-packages", "outputs"})
-"""Folders in which what others made and what runs left lies: nothing of the author's."""
+"""Folders in which what others made and what runs left lies: nothing of the author's. Below a folder `agents` a name
+is only a name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +163,13 @@ def agents_folders_in(folder: Path) -> Iterator[Path]:
                     yield each
             else:
                 waiting.append(each)
+
+
+def is_among_agents(path: PurePath) -> bool:
+    """Whether a file at this path, seen from the root of what is searched, stands where agents do: in a folder `agents`
+    that is not itself in one of `NEVER_SEARCHED`."""
+    folders = path.parts[:-1]
+    return "agents" in folders and NEVER_SEARCHED.isdisjoint(folders[: folders.index("agents")])
 
 
 def _found(path: Path, kind: Kind) -> FoundAgent:

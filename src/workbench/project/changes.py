@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import posixpath
-import re
-import shutil
-import subprocess
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -15,27 +11,14 @@ from typing import Literal
 from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.project import CLAUDE_FOLDER
-from workbench.errors import ChangeError
-from workbench.trial.task_files import task_files_for
+from workbench.project import elsewhere
+from workbench.project.elsewhere import beside_agents, find_elsewhere
+from workbench.project.repository import Blob, Repository, Statuses, has_fence, is_place
 
-Kind = Literal["edited", "renamed", "moved", "double", "new", "removed", "replaced", "dropped", "tasks"]
-
-ALIKE = "30%"
-"""Files of which so much is the same are a renamed one to git; others are paired by the agent's name."""
-_SECONDS = 60
-_MOST_LINKS = 20
-"""That are followed from one to the next."""
-_HUNK = re.compile(rb"^@@ -\d+(?:,\d+)? \+(\d+)", re.MULTILINE)
-_NO_AGENTS = {"node_modules", "site-packages", "outputs"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Blob:
-    """A file as a commit has it."""
-
-    path: str
-    """From the root of the repository, with slashes."""
-    content: bytes = field(repr=False)
+Kind = (
+    Literal["edited", "renamed", "moved", "double", "new", "removed", "replaced", "dropped", "unread", "tasks"]
+    | elsewhere.Kind
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +29,8 @@ class ChangedAgent:
     """`edited`; `renamed`: and edited; `moved`: renamed alone; `double`: in `.claude/agents`, and since the change with
     the name of one that stays there, `was`, which Claude Code may list it instead of; `new`; `removed`; `replaced`: its
     file is such a double now; `dropped`: the file is there, and Claude Code lists no agent for it any more; `tasks`:
-    only its tasks changed."""
+    only its tasks changed; `unread`: what made a plugin of its folder is gone; the others are of `Elsewhere`, and no
+    agent."""
     path: str
     """Where it is after the change, or was, where it is gone; from the root of the repository."""
     was: str | None
@@ -58,12 +42,16 @@ class ChangedAgent:
     tasks_before: Blob | None = None
     """The task file that it had before the change; `None`: none."""
     tasks_after: Blob | None = None
+    is_read: bool = True
+    """False: Claude Code read it where it was, and does not where it is."""
+    by: str = ""
+    """As in `Elsewhere`."""
 
     @property
     def tasks_changed(self) -> bool:
         """Whether the change edits, adds or removes its tasks."""
         before, after = self.tasks_before, self.tasks_after
-        return (before and before.content) != (after and after.content)
+        return (before and (before.content, before.leads_to)) != (after and (after.content, after.leads_to))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +65,9 @@ class Change:
     not_committed: tuple[str, ...] = ()
     """Agent files that are another on the disk than in the last commit, or new there; from the root of the repository.
     They count for nothing."""
+    beside: tuple[str, ...] = ()
+    """What else it changes that may change what Claude Code makes of agents, and that no trial looks at: settings, the
+    manifests of plugins, submodules that are not checked out here."""
 
 
 def find_changes(base: str, *, project: Path, head: str = "HEAD") -> Change:
@@ -89,53 +80,50 @@ def find_changes(base: str, *, project: Path, head: str = "HEAD") -> Change:
     Raises:
         ChangeError: there is no git, no repository, no such commit, or no common ancestor.
     """
-    git = _Git(project)
-    parted, head_commit = git.parted(base, head), git.commit(head)
-    status = _with_linked(git.statuses(parted, head_commit), git, parted, head_commit)
-    found: list[ChangedAgent | None] = []
-    for was, path in _paired(status, git, parted, head_commit):
-        twin = None if path is None else _twin(git, was, path, (parted, head_commit))
-        if was is not None and twin is not None:
-            one = _changed(git, was, None, git.content(parted, was), None, (parted, head_commit))
-            found.append(one if one is None else replace(one, kind="replaced"))
-            was = None
-        before = None if (was or twin) is None else git.content(parted, was or twin or "")
-        after = None if path is None else git.content(head_commit, path)
-        one = _changed(git, was or twin, path, before, after, (parted, head_commit))
-        found.append(one if one is None or twin is None else replace(one, kind="double"))
-    agents = [agent for agent in found if agent is not None]
-    known = {agent.path for agent in agents} | {agent.was for agent in agents}
-    for path in git.files(head_commit):
-        if _is_place(path) and path not in known and path not in status.touched:
-            agents += _with_other_tasks(git, path, (parted, head_commit), status.touched)
+    git = Repository(project)
+    parted, head_commit = commits = git.parted(base, head), git.commit(head)
+    status = _with_linked(git.statuses(*commits), git, *commits)
     return Change(
         base=parted,
         head=head_commit,
-        agents=tuple(sorted(agents, key=lambda agent: agent.path)),
-        not_committed=tuple(path for path in git.not_committed() if _is_place(path) and git.has_fence(path)),
+        agents=tuple(sorted(_agents(git, commits, status), key=lambda agent: agent.path)),
+        not_committed=tuple(path for path in git.not_committed() if is_place(path) and git.begins_as_agent(path)),
+        beside=beside_agents(git, commits, status),
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Statuses:
-    edited: tuple[str, ...]
-    renamed: tuple[tuple[str, str], ...]
-    """By git: before and after."""
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
-
-    @property
-    def touched(self) -> frozenset[str]:
-        both = (path for pair in self.renamed for path in pair)
-        return frozenset((*self.edited, *self.added, *self.removed, *both))
+def _agents(git: Repository, commits: tuple[str, str], status: Statuses) -> list[ChangedAgent]:
+    found = [agent for pair in _paired(status, git, *commits) for agent in _of_pair(git, *pair, commits)]
+    known = {agent.path for agent in found} | {agent.was for agent in found}
+    for path in sorted(git.files(commits[1]) - known):
+        if is_place(path):
+            found += _not_edited(git, path, commits, status.touched)
+    nowhere = [each for each in find_elsewhere(git, commits, status) if each.kind != "link" or each.path not in known]
+    found = [agent for agent in found if agent.path not in {each.path for each in nowhere}]
+    return found + [ChangedAgent(kind=each.kind, path=each.path, was=None, by=each.by) for each in nowhere]
 
 
-def _with_linked(status: _Statuses, git: _Git, parted: str, head: str) -> _Statuses:
-    """With the places that hold something else because what they are linked to was changed."""
+def _of_pair(git: Repository, was: str | None, path: str | None, commits: tuple[str, str]) -> Iterator[ChangedAgent]:
+    """What became of an agent that was at one path, and of the one that is at the other."""
+    twin = None if path is None else _twin(git, was, path, commits)
+    if was is not None and twin is not None:
+        gone = _changed(git, was, None, commits)
+        if gone is not None:
+            yield replace(gone, kind="replaced")
+    one = _changed(git, twin or was, path, commits)
+    if one is not None:
+        yield one if twin is None else replace(one, kind="double", is_read=True)
+
+
+def _with_linked(status: Statuses, git: Repository, parted: str, head: str) -> Statuses:
+    """With the places that hold something else because what they are linked to was changed, or they lead elsewhere
+    now. What leads to where an agent is, before and after, is found there."""
     found: dict[str, list[str]] = {"edited": [], "added": [], "removed": []}
     for path in sorted(git.linked(parted) | git.linked(head)):
+        if not is_place(path) or path in status.touched or _is_found_elsewhere(git, path, (parted, head)):
+            continue
         before, after = git.content(parted, path), git.content(head, path)
-        if _is_place(path) and path not in status.touched and before != after:
+        if before != after:
             found["added" if before is None else "removed" if after is None else "edited"].append(path)
     return replace(
         status,
@@ -145,7 +133,13 @@ def _with_linked(status: _Statuses, git: _Git, parted: str, head: str) -> _Statu
     )
 
 
-def _paired(status: _Statuses, git: _Git, parted: str, head: str) -> list[tuple[str | None, str | None]]:
+def _is_found_elsewhere(git: Repository, path: str, commits: tuple[str, str]) -> bool:
+    ends = {git.real(commit, path) for commit in commits}
+    end = next(iter(ends))
+    return len(ends) == 1 and end is not None and end != path and is_place(end)
+
+
+def _paired(status: Statuses, git: Repository, parted: str, head: str) -> list[tuple[str | None, str | None]]:
     """Each file before and after the change.
 
     The name of an agent says more of who it is than where it is or how much of its text is left: an agent that moves
@@ -155,8 +149,8 @@ def _paired(status: _Statuses, git: _Git, parted: str, head: str) -> list[tuple[
     by_git = dict(status.renamed)
     gone = (*status.edited, *status.removed, *by_git)
     come = (*status.edited, *status.added, *by_git.values())
-    before = {path: _name(git.content(parted, path)) for path in gone if _is_place(path)}
-    after = {path: _name(git.content(head, path)) for path in come if _is_place(path)}
+    before = {path: _name(git.content(parted, path)) for path in gone if is_place(path)}
+    after = {path: _name(git.content(head, path)) for path in come if is_place(path)}
 
     def is_named_alike(was: str, path: str) -> bool:
         return before[was] is not None and before[was] == after[path]
@@ -181,11 +175,10 @@ def _paired(status: _Statuses, git: _Git, parted: str, head: str) -> list[tuple[
 
 @lru_cache(maxsize=4096)
 def _name(content: bytes | None) -> str | None:
-    agent = _agent(content, "")
-    return None if agent is None else read_as_claude_code(agent).name
+    return read_as_claude_code(parse_agent(content)).name if content is not None and has_fence(content) else None
 
 
-def _twin(git: _Git, was: str | None, path: str, commits: tuple[str, str]) -> str | None:
+def _twin(git: Repository, was: str | None, path: str, commits: tuple[str, str]) -> str | None:
     """The agent that had the name that this one took on in the same `.claude/agents` before the change, wherever it is
     now; `None` also where this one had its name before."""
     parted, head = commits
@@ -196,18 +189,19 @@ def _twin(git: _Git, was: str | None, path: str, commits: tuple[str, str]) -> st
     if name is None:
         return None
     for other in sorted(git.files(parted)):
-        is_near = other != path and PurePosixPath(other).parts[: len(folder)] == folder and _is_place(other)
+        is_near = other != path and PurePosixPath(other).parts[: len(folder)] == folder and is_place(other)
         if is_near and _name(git.content(parted, other)) == name:
             return other
     return None
 
 
-def _changed(
-    git: _Git, was: str | None, path: str | None, before: bytes | None, after: bytes | None, commits: tuple[str, str]
-) -> ChangedAgent | None:
-    agent_before, agent_after = _agent(before, was or ""), _agent(after, path or "")
+def _changed(git: Repository, was: str | None, path: str | None, commits: tuple[str, str]) -> ChangedAgent | None:
+    parted, head = commits
+    agent_before = None if was is None else git.agent(parted, was)
+    agent_after = None if path is None else git.agent(head, path)
     if agent_before is None and agent_after is None:
         return None  # a README
+    is_same = was is not None and path is not None and git.content(parted, was) == git.content(head, path)
     if agent_before is None:
         kind: Kind = "new"
     elif path is None:
@@ -215,10 +209,11 @@ def _changed(
     elif agent_after is None:
         kind = "dropped"
     elif was == path:
+        if is_same:
+            return None  # its mode, or what it is a link to
         kind = "edited"
     else:
-        kind = "moved" if before == after else "renamed"
-    parted, head = commits
+        kind = "moved" if is_same else "renamed"
     place = path or was or ""
     return ChangedAgent(
         kind=kind,
@@ -229,44 +224,51 @@ def _changed(
         line=git.first_line((parted, was), (head, path)) if was is not None and path is not None else 1,
         tasks_before=None if was is None else git.tasks(parted, was),
         tasks_after=git.tasks(head, place) or (git.tasks(head, was) if was is not None else None),
+        is_read=was is None or path is None or _is_still_read(git, was, path, commits),
     )
 
 
-def _with_other_tasks(
-    git: _Git, path: str, commits: tuple[str, str], touched: frozenset[str]
-) -> Iterable[ChangedAgent]:
-    """The agent at this path, where the change edits nothing but its tasks."""
-    if touched.isdisjoint(git.task_paths(path)):
-        return
+def _is_still_read(git: Repository, was: str, path: str, commits: tuple[str, str]) -> bool:
+    """Whether Claude Code finds an agent that it found before the change: in the folder of the same project or of one
+    above it, or in the same plugin."""
+    before, after = git.reader(commits[0], was), git.reader(commits[1], path)
+    if before is None or before == after:
+        return True
+    if after is None or (before[0], after[0]) != ("project", "project"):
+        return False
+    return PurePosixPath(before[1]).is_relative_to(after[1])
+
+
+def _not_edited(
+    git: Repository, path: str, commits: tuple[str, str], touched: frozenset[str]
+) -> Iterator[ChangedAgent]:
+    """The agent at this path, where the change does not edit it: where Claude Code lists it no more, or does not read
+    it, or its tasks changed."""
     parted, head = commits
-    content = git.content(head, path)
-    agent = _agent(content, path)
-    if agent is not None:
-        found = ChangedAgent(
-            kind="tasks",
-            path=path,
-            was=path,
-            before=agent,
-            after=agent,
-            tasks_before=git.tasks(parted, path),
-            tasks_after=git.tasks(head, path),
-        )
+    before, after = git.agent(parted, path), git.agent(head, path)
+    if before is None or _is_found_elsewhere(git, path, commits):
+        return
+    found = ChangedAgent(kind="tasks", path=path, was=path, before=before, after=after)
+    if after is None:
+        yield replace(found, kind="dropped")
+        return
+    if not _is_still_read(git, path, path, commits):
+        yield replace(found, kind="unread", is_read=False)
+    elif not touched.isdisjoint({path, *git.task_paths(head, path)}):
+        found = replace(found, tasks_before=git.tasks(parted, path), tasks_after=git.tasks(head, path))
         if found.tasks_changed:
             yield found
 
 
-def _is_place(path: str) -> bool:
-    """Whether an agent could be there: a Markdown file in a folder named `agents`, outside of what runs leave."""
-    *folders, name = PurePosixPath(path).parts
-    return name.endswith(".md") and "agents" in folders and _NO_AGENTS.isdisjoint(folders)
+def task_files_at(commits: Iterable[str], *, project: Path) -> tuple[Blob, ...]:
+    """The task files of all agents that these commits have.
 
-
-def _agent(content: bytes | None, path: str) -> Agent | None:
-    """The agent that Claude Code lists for this file; `None`: it lists none."""
-    if content is None or not content.removeprefix(b"\xef\xbb\xbf").startswith(b"---"):
-        return None
-    agent = parse_agent(content, path=Path(path))
-    return agent if read_as_claude_code(agent).listed else None
+    Raises:
+        ChangeError: there is no git, no repository, or no such commit.
+    """
+    git = Repository(project)
+    found = (git.tasks(commit, path) for commit in commits for path in sorted(git.files(commit)) if is_place(path))
+    return tuple(blob for blob in found if blob is not None)
 
 
 def committed_at(path: Path, *, project: Path, head: str = "HEAD") -> tuple[str, ...]:
@@ -275,162 +277,9 @@ def committed_at(path: Path, *, project: Path, head: str = "HEAD") -> tuple[str,
     Raises:
         ChangeError: there is no git, no repository, or no such commit.
     """
-    git = _Git(project)
+    git = Repository(project)
     commit = git.commit(head)
     if not path.is_relative_to(git.root):
         return ()
     place = path.relative_to(git.root).as_posix()
     return tuple(name for name in git.entries(commit) if name.startswith(place))
-
-
-class _Git:
-    """A repository, asked by its commands; what it said of a commit is kept."""
-
-    def __init__(self, project: Path) -> None:
-        if shutil.which("git") is None:
-            raise ChangeError("git is not installed, and what changed is asked of it")
-        self._folder = project
-        done = self._run("rev-parse", "--show-toplevel")
-        if done.returncode != 0:
-            raise ChangeError(f"{project} is in no git repository")
-        self._folder = self.root = Path(done.stdout.decode("utf-8", "surrogateescape").rstrip("\n")).resolve()
-        self._trees: dict[str, Mapping[str, str]] = {}
-        self._contents: dict[tuple[str, str], bytes] = {}
-
-    def commit(self, name: str) -> str:
-        done = self._run("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
-        if done.returncode != 0:
-            raise ChangeError(
-                f"git knows no commit {name!r} here; a checkout in CI needs the whole history (`fetch-depth: 0`)"
-            )
-        return done.stdout.decode().strip()
-
-    def parted(self, base: str, head: str) -> str:
-        done = self._run("merge-base", self.commit(base), self.commit(head))
-        if done.returncode != 0:
-            raise ChangeError(
-                f"{base!r} and {head!r} have no common ancestor here; a checkout in CI needs the whole history "
-                "(`fetch-depth: 0`)"
-            )
-        return done.stdout.decode().strip()
-
-    def statuses(self, before: str, after: str) -> _Statuses:
-        said = self._said("diff", "--name-status", "-z", f"--find-renames={ALIKE}", "-l0", before, after)
-        words = iter(said.decode("utf-8", "surrogateescape").split("\0"))
-        found: Mapping[str, list[str]] = {"A": [], "D": [], "M": []}
-        renamed = []
-        for status in words:
-            if not status:
-                break
-            if status[0] == "R":
-                renamed.append((next(words), next(words)))
-            else:
-                found["M" if status[0] == "T" else status[0]].append(next(words))
-        return _Statuses(
-            edited=tuple(found["M"]), renamed=tuple(renamed), added=tuple(found["A"]), removed=tuple(found["D"])
-        )
-
-    def not_committed(self) -> list[str]:
-        """The files that are another on the disk than in the last commit, new and removed ones included."""
-        changed = self._said("diff", "--name-only", "-z", "HEAD")
-        new = self._said("ls-files", "--others", "--exclude-standard", "-z")
-        return sorted(filter(None, (changed + new).decode("utf-8", "surrogateescape").split("\0")))
-
-    def has_fence(self, path: str) -> bool:
-        """Whether the file on the disk, or where it is gone that of the last commit, begins as an agent file does."""
-        file = self.root / path
-        content = file.read_bytes() if file.is_file() else self.content(self.commit("HEAD"), path)
-        return (content or b"").removeprefix(b"\xef\xbb\xbf").startswith(b"---")
-
-    def files(self, commit: str) -> frozenset[str]:
-        """The files of a commit, those that a link leads to included; no submodules, which are commits elsewhere."""
-        return frozenset(self._real_paths(commit))
-
-    def entries(self, commit: str) -> tuple[str, ...]:
-        """All that a commit has a path for: files, links and submodules."""
-        said = self._said("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
-        return tuple(filter(None, said.decode("utf-8", "surrogateescape").split("\0")))
-
-    def linked(self, commit: str) -> frozenset[str]:
-        """Those of them that stand elsewhere."""
-        return frozenset(path for path, real in self._real_paths(commit).items() if path != real)
-
-    def content(self, commit: str, path: str) -> bytes | None:
-        """The bytes of a file; `None`: the commit has none there."""
-        real = self._real_paths(commit).get(path)
-        if real is None:
-            return None
-        if (commit, real) not in self._contents:
-            self._contents[commit, real] = self._said("cat-file", "blob", f"{commit}:{real}")
-        return self._contents[commit, real]
-
-    def _real_paths(self, commit: str) -> Mapping[str, str]:
-        """By the path of each file, where the commit has its bytes. Links in folders of agents are followed: Claude
-        Code follows them too."""
-        if commit not in self._trees:
-            said = self._said("ls-tree", "-r", "-z", commit).decode("utf-8", "surrogateescape")
-            listed = [entry.partition("\t") for entry in said.split("\0") if entry]
-            files = {path: path for about, _, path in listed if about.startswith("100")}
-            links = {path for about, _, path in listed if about.startswith("120000")}
-            aliases = {
-                path: real
-                for link in sorted(links)
-                if "agents" in PurePosixPath(link).parts
-                for path, real in self._led_to(commit, link, files, links)
-                if not _is_place(real)  # it is found where it is
-            }
-            self._trees[commit] = {**aliases, **files}
-        return self._trees[commit]
-
-    def _led_to(
-        self, commit: str, link: str, files: Iterable[str], links: Collection[str]
-    ) -> Iterable[tuple[str, str]]:
-        """The files at or below a link, each with where it really is; none where it leads out of the repository."""
-        real = link
-        for _ in range(_MOST_LINKS):
-            folders = [str(folder) for folder in (PurePosixPath(real), *PurePosixPath(real).parents)]
-            step = next((folder for folder in folders if folder in links), None)
-            if step is None:
-                break
-            target = self._said("cat-file", "blob", f"{commit}:{step}").decode("utf-8", "surrogateescape")
-            real = posixpath.normpath(posixpath.join(posixpath.dirname(step), target + real[len(step) :]))
-        for path in files:
-            if path == real or path.startswith(f"{real}/"):
-                yield link + path[len(real) :], path
-
-    def task_paths(self, path: str) -> list[str]:
-        """Where the tasks of the agent at this path may be, the place that counts first."""
-        places = (place for place in task_files_for(self.root / path))
-        return [place.relative_to(self.root).as_posix() for place in places if place.is_relative_to(self.root)]
-
-    def tasks(self, commit: str, path: str) -> Blob | None:
-        for place in self.task_paths(path):
-            if (content := self.content(commit, place)) is not None:
-                return Blob(path=place, content=content)
-        return None
-
-    def first_line(self, before: tuple[str, str], after: tuple[str, str]) -> int:
-        """The first line that is another, from 1, of a file in a commit beside one in another."""
-        old, new = (f"{commit}:{self._real_paths(commit).get(path, path)}" for commit, path in (before, after))
-        done = self._run("diff", "--no-color", "--no-ext-diff", "--no-textconv", "-U0", old, new)
-        found = _HUNK.search(done.stdout)
-        return max(1, int(found[1])) if found else 1
-
-    def _said(self, *arguments: str) -> bytes:
-        done = self._run(*arguments)
-        if done.returncode != 0:
-            raise ChangeError(f"git {arguments[0]}: {done.stderr.decode('utf-8', 'replace').strip()}")
-        return done.stdout
-
-    def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        try:
-            return subprocess.run(
-                ["git", "-c", "core.quotePath=false", "-c", "core.fsmonitor=false", *arguments],
-                cwd=self._folder,
-                capture_output=True,
-                timeout=_SECONDS,
-                check=False,
-                stdin=subprocess.DEVNULL,
-            )
-        except (subprocess.TimeoutExpired, OSError) as error:
-            raise ChangeError(f"git gave no answer: {error}") from error

@@ -9,23 +9,28 @@ exit code of its own, and the worst of all agents counts.
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from workbench.comparison.compared import shown_worse
-from workbench.comparison.gate import MARGIN, Gate, gate, guards_from_texts
+from workbench.comparison.gate import MARGIN, Gate, gate, guards_from_texts, promises_of
 from workbench.comparison.report.write import write_report
+from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.fields import FIELDS
-from workbench.errors import BudgetError, ChangeError, LedgerError, SetupError, WorkbenchError
+from workbench.errors import BudgetError, ChangeError, LedgerError, SetupError, TaskFileError, WorkbenchError
 from workbench.grading.catalogue import standard
 from workbench.ledger.file import ledger_address
+from workbench.markup import counted, visible
 from workbench.model.endpoint import choose_endpoint
-from workbench.project.changes import Blob, Change, ChangedAgent, Kind, committed_at, find_changes
+from workbench.project.changes import Change, ChangedAgent, Kind, committed_at, find_changes, task_files_at
+from workbench.project.repository import Blob
 from workbench.runs.plan import plan_trials
 from workbench.runs.runner import run_trials
 from workbench.trial.record import export_record, folder_name
@@ -33,6 +38,10 @@ from workbench.trial.task import Task, tasks_of_bytes
 from workbench.trial.trial import Run
 
 REPEATS = 4
+_SENT = frozenset({"model", "effort"})
+"""Fields of the header that are sent beside the prompt."""
+_MOST_NAMED = 12
+"""Promises in the message of an error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +67,8 @@ OUTCOMES: Mapping[str, Outcome] = {
     "refused": Outcome(
         code=2,
         says="cannot be tried",
-        when="A task file or a grader is wrong, the ledger is committed, or git cannot say what changed.",
+        when="A task file or a grader is wrong, an agent is kept outside of the repository, no task has a promise that "
+        "is guarded, the ledger is committed, or git cannot say what changed.",
     ),
     "stand-in": Outcome(
         code=5, says="made up", when="The offline stand-in answered (`--offline`), which decides nothing."
@@ -72,7 +82,8 @@ OUTCOMES: Mapping[str, Outcome] = {
     "gone": Outcome(
         code=9,
         says="gone",
-        when="An agent was removed, or its file is one that Claude Code lists no agent for, or another.",
+        when="An agent was removed, or moved to where Claude Code does not read it, or its file is one that Claude "
+        "Code lists no agent for, or another.",
         may_pass=True,
     ),
     "no-tasks": Outcome(
@@ -94,8 +105,17 @@ _GONE: Mapping[Kind, str] = {
     "removed": "The file was removed.",
     "dropped": "Claude Code lists no agent for the file any more.",
     "replaced": "Its file took the name of another agent that stays, so it is listed no more.",
+    "unread": "What made a plugin of its folder is gone, so Claude Code does not read it any more.",
 }
 """How an agent may go, by the kind of its change."""
+_ELSEWHERE: Mapping[Kind, str] = {
+    "submodule": "It is a submodule at another commit than before, and what it holds is in another repository: hold "
+    "it there, or commit its files here.",
+    "link": "It is a link to {by}, at which the repository has no file: commit the file itself.",
+    "written otherwise": "A checkout has other bytes of it than the commit, by {by}: commit it as Claude Code is to "
+    "read it.",
+}
+"""Why nothing can be tried, by the kind of what agents may be read from."""
 MAY_PASS = tuple(name for name, outcome in OUTCOMES.items() if outcome.may_pass)
 
 
@@ -115,7 +135,7 @@ class Settings:
     allow: frozenset[str] = frozenset()
     """Of `MAY_PASS`."""
     guards: tuple[str, ...] = ()
-    """Promises that may not get worse, as `gate --guard` takes them."""
+    """Promises that may not get worse, as `gate --guard` takes them; each has to be one of some task of the project."""
     pages: bool = True
     """Whether a page is left for each agent, which takes some seconds."""
 
@@ -140,9 +160,11 @@ class Held:
 
     @property
     def worse_promises(self) -> tuple[str, ...]:
-        """The promises, and the criteria of certified judges, that are shown to be worse by any of its tasks."""
+        """The promises, and the criteria of certified judges, that are shown to be worse by any of its tasks; those
+        that are guarded first."""
+        failed = (guard.promise for found in self.gates for guard in found.guards if guard.decision == "fails")
         named = (name for found in self.gates for name in shown_worse(found.promises, found.criteria))
-        return tuple(dict.fromkeys(named))
+        return tuple(dict.fromkeys((*failed, *named)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,16 +193,20 @@ def check_change(base: str, out: Path, settings: Settings, *, project: Path) -> 
     """Tries every agent that was changed since `base` beside what it was, and leaves records and reports in `out`.
 
     Raises:
-        ChangeError: git cannot say what changed, `settings.allow` names what cannot be allowed, or the replies are a
-            part of what is held.
+        ChangeError: git cannot say what changed, `settings.allow` names what cannot be allowed, `settings.guards` what
+            no task has, or the replies are a part of what is held.
     """
     refuse_what_cannot_be_allowed(settings.allow)
     _refuse_answers_of_the_change(project)
     change = find_changes(base, project=project)
+    guards = _guards(settings, change, project)
     if settings.budget_usd is not None and settings.budget_scope is None:
         settings = replace(settings, budget_scope=f"change of {change.base[:12]}")
     gone = [agent.path for agent in change.agents if agent.kind in _GONE]
-    held = tuple(_held(agent, out / folder_of(agent.path), settings, gone, project) for agent in change.agents)
+    held = tuple(
+        _if_read(_held(agent, out / folder_of(agent.path), _Given(settings, guards, gone, project)))
+        for agent in change.agents
+    )
     return Checked(change=change, held=held, settings=settings)
 
 
@@ -215,14 +241,63 @@ def folder_of(path: str) -> str:
     return folder_name(path.removesuffix(".md"))
 
 
-def _held(agent: ChangedAgent, folder: Path, settings: Settings, gone: Sequence[str], project: Path) -> Held:
+def _guards(settings: Settings, change: Change, project: Path) -> dict[str, float | None]:
+    """The guards, each a promise of some task file of the project, before the change or after it.
+
+    Raises:
+        ChangeError: one is none, as a typing fault is; names those there are.
+    """
+    if not settings.guards:
+        return {}
+    promises: set[str] = set()
+    for blob in task_files_at((change.base, change.head), project=project):
+        with suppress(TaskFileError):  # it is said where its own agent is held
+            promises |= promises_of(_tasks_in(blob))
+    guards = guards_from_texts(settings.guards, promises)
+    for promise in guards:
+        if promise not in promises:
+            near = difflib.get_close_matches(promise, promises, n=1)
+            meant = f"; {near[0]!r} may be meant" if near else ""
+            known = ", ".join(map(repr, sorted(promises)[:_MOST_NAMED])) or "none"
+            more = f" and {len(promises) - _MOST_NAMED} more" if len(promises) > _MOST_NAMED else ""
+            raise ChangeError(
+                f"no task of this project has the promise {promise!r}, so it cannot be guarded{meant}. The promises "
+                f"are {known}{more}"
+            )
+    return guards
+
+
+def _if_read(held: Held) -> Held:
+    """Where Claude Code does not read the agent any more, nothing that passes, or may be allowed, does so by less."""
+    outcome = OUTCOMES[held.outcome]
+    if held.agent.is_read or (outcome.code and not outcome.may_pass):
+        return held
+    text = f"Claude Code read it at {held.agent.was}, and does not read it at {held.agent.path}. {held.text}"
+    return replace(held, outcome="gone", text=text if held.agent.kind != "unread" else held.text)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What is the same for all agents."""
+
+    settings: Settings
+    guards: Mapping[str, float | None]
+    gone: Sequence[str]
+    """The paths of those that the change takes away."""
+    project: Path
+
+
+def _held(agent: ChangedAgent, folder: Path, given: _Given) -> Held:
     """What becomes of one agent: what can be said without a trial, and else the trial."""
+    settings = given.settings
 
     def held(outcome: str, text: str) -> Held:
-        return Held(agent=agent, outcome=outcome, text=text, notes=tuple(_notes(agent, gone)))
+        return Held(agent=agent, outcome=outcome, text=text, notes=tuple(_notes(agent, given.gone)))
 
     shutil.rmtree(folder, ignore_errors=True)  # what an earlier run left says nothing of this one
-    if agent.after is None:
+    if agent.kind in _ELSEWHERE:
+        return held("refused", _ELSEWHERE[agent.kind].format(by=visible(agent.by)))
+    if agent.after is None or agent.kind in _GONE:
         return held("gone", _GONE[agent.kind])
     try:
         tasks = _tasks_of(agent)
@@ -239,15 +314,15 @@ def _held(agent: ChangedAgent, folder: Path, settings: Settings, gone: Sequence[
             return held("no-tasks", "It changed, and has no tasks to be tried on.")
         if settings.live and (why_not := _why_nobody_answers()) is not None:
             return held(*why_not)
-        return _tried(tasks, folder, settings, held("incomplete", ""), project)
+        return _tried(tasks, folder, given, held("incomplete", ""))
     except (BudgetError, SetupError, LedgerError) as error:
         return held("incomplete", str(error))
     except WorkbenchError as error:
         return held("refused", str(error))
 
 
-def _tried(tasks: Mapping[str, tuple[Task, ...]], folder: Path, settings: Settings, held: Held, project: Path) -> Held:
-    agent = held.agent
+def _tried(tasks: Mapping[str, tuple[Task, ...]], folder: Path, given: _Given, held: Held) -> Held:
+    agent, settings = held.agent, given.settings
     assert agent.before is not None
     assert agent.after is not None
     gates: list[Gate] = []
@@ -275,11 +350,11 @@ def _tried(tasks: Mapping[str, tuple[Task, ...]], folder: Path, settings: Settin
             where / "report",
             formats=("html", "md") if settings.pages else ("md",),
             baseline="before",
-            project=project,
+            project=given.project,
             files=dict.fromkeys(filter(None, (agent.was, agent.path))),
         )
         summary = summary or (where / "report" / "summary.md").read_text(encoding="utf-8")
-        gates.append(_gate(run, settings))
+        gates.append(_gate(run, given))
         outcomes.append(_outcome(run, gates[-1]))
     # By the tasks of before it is decided; by new ones an agent may fail, and pass by nothing that they make easier.
     deciding = [outcomes[0], *(name for name in outcomes[1:] if name != "undecided")]
@@ -289,37 +364,37 @@ def _tried(tasks: Mapping[str, tuple[Task, ...]], folder: Path, settings: Settin
     text = " ".join(texts) if len(texts) > 1 else gates[0].text
     if agent.tasks_before is None and worst in ("passes", "undecided"):
         worst, text = "no-tasks", f"It had no tasks before, and passes by none that come along with it. {text}"
-    sent = () if not gates[0].same_requests else tuple(_not_sent(agent))
+    sent = _SENT if settings.model is None else _SENT - {"model"}
+    unsent = _not_sent(agent, sent=frozenset() if gates[0].same_requests else sent)
     return replace(
         held,
         outcome=worst,
         text=text,
-        notes=(*held.notes, *sent, *_not_guarded(tasks, settings)),
+        notes=(*held.notes, *unsent, *_not_guarded(tasks, given.guards)),
         gates=tuple(gates),
         summary=summary,
         folder=folder,
     )
 
 
-def _gate(run: Run, settings: Settings) -> Gate:
+def _gate(run: Run, given: _Given) -> Gate:
     """What the gate finds, with the guards of which the tasks have the promise."""
-    promises = {spec.promise for task in run.tasks for spec in task.graders}
-    guards = guards_from_texts(settings.guards, run)
+    promises = promises_of(run.tasks)
     return gate(
         run,
         "before",
-        margin=settings.margin,
+        margin=given.settings.margin,
         variant="after",
         allow_stand_in=True,
-        guards={promise: margin for promise, margin in guards.items() if promise in promises},
+        guards={promise: margin for promise, margin in given.guards.items() if promise in promises},
     )
 
 
-def _not_guarded(tasks: Mapping[str, tuple[Task, ...]], settings: Settings) -> Iterator[str]:
-    promises = {spec.promise for each in tasks.values() for task in each for spec in task.graders}
-    for text in settings.guards:
-        if text not in promises and text.rpartition(":")[0] not in promises:
-            yield f"No task of it has the promise {text!r}, so that is not guarded here"
+def _not_guarded(tasks: Mapping[str, tuple[Task, ...]], guards: Iterable[str]) -> Iterator[str]:
+    promises = promises_of(task for each in tasks.values() for task in each)
+    for promise in guards:
+        if promise not in promises:
+            yield f"No task of it has the promise {promise!r}, so that is not guarded here"
 
 
 def _outcome(run: Run, found: Gate) -> str:
@@ -327,8 +402,10 @@ def _outcome(run: Run, found: Gate) -> str:
         return "stand-in"
     if found.decision == "not enough data":
         # Where so much is missing that there is no difference, it is not data that are too few.
-        is_missing = found.effect is None and any(trial.score is None for trial in run.trials)
-        return "incomplete" if is_missing else "undecided"
+        if found.effect is None and any(trial.score is None for trial in run.trials):
+            return "incomplete"
+        # Nobody is to pass by too few data for the whole while a loss is shown of a part.
+        return "worse" if shown_worse(found.promises, found.criteria) else "undecided"
     return {"passes": "passes", "fails": "worse"}.get(found.decision, "incomplete")
 
 
@@ -349,15 +426,17 @@ def _tasks_of(agent: ChangedAgent) -> dict[str, tuple[Task, ...]]:
 
 
 def _tasks_in(blob: Blob) -> tuple[Task, ...]:
+    if blob.leads_to is not None:
+        raise TaskFileError(
+            f"is a link to {visible(blob.leads_to)}, at which the repository has no file; commit the file itself",
+            path=blob.path,
+        )
     return tasks_of_bytes(blob.content, Path(blob.path))
 
 
 def _asks(tasks: Iterable[Task]) -> list[tuple[object, ...]]:
-    """What makes the scores of tasks what they are."""
-    return [
-        (task.id, task.message, task.target, [(spec.name, spec.promise, spec.options) for spec in task.graders])
-        for task in tasks
-    ]
+    """What makes the scores of tasks what they are, and by which they count as one."""
+    return [(task.id, task.group, *task.scored_by) for task in tasks]
 
 
 def _why_nobody_answers() -> tuple[str, str] | None:
@@ -413,21 +492,48 @@ def _notes(agent: ChangedAgent, gone: Sequence[str]) -> Iterator[str]:
         yield f"It has the name of {agent.was}, which Claude Code may list it instead of: it is held against that"
     if agent.kind == "new" and gone:
         yield f"In the same change {', '.join(gone)} went: if it is one of them, let it keep its `name`"
+    yield from _another_name(agent)
     before, after = agent.tasks_before, agent.tasks_after
     if agent.was is None or not agent.tasks_changed:
         return
     if before is None:
         yield "Its tasks are new in this very change: nobody saw them before it"
     elif after is None:
-        yield f"Its tasks {before.path} went in this very change: it was tried on what they were"
+        tried = "" if agent.kind == "tasks" else ": it was tried on what they were"
+        yield f"Its tasks {before.path} went in this very change{tried}"
     else:
-        yield f"Its tasks {after.path} were changed too: they decide beside those of before, and never in their place"
+        if agent.kind != "tasks":
+            yield (
+                f"Its tasks {after.path} were changed too: they decide beside those of before, and never in their place"
+            )
+        with suppress(TaskFileError):  # it is said in place of an outcome
+            yield from _what_tasks_lost(_tasks_in(before), _tasks_in(after))
 
 
-def _not_sent(agent: ChangedAgent) -> Iterator[str]:
-    """What changed in the file and is no part of what a trial sends."""
+def _another_name(agent: ChangedAgent) -> Iterator[str]:
+    if agent.before is not None and agent.after is not None:
+        before, after = (read_as_claude_code(each).name for each in (agent.before, agent.after))
+        if before is not None and before != after:
+            yield f"Its name was {before!r} and is {after!r}: who asks for it by the one of before finds none"
+
+
+def _what_tasks_lost(before: Sequence[Task], after: Sequence[Task]) -> Iterator[str]:
+    """How much less is asked for than before the change, where it is less."""
+    now = {task.id: task for task in after}
+    went = [task.id for task in before if task.id not in now]
+    other = [task.id for task in before if task.id in now and now[task.id].scored_by != task.scored_by]
+    if went or other:
+        many = counted(len(before), "task")
+        yield f"Of {many} of before, {len(went)} went, and {len(other)} ask or want something else"
+    if lost := sorted(promises_of(before) - promises_of(after)):
+        yield f"No task has any more: {', '.join(map(repr, lost[:_MOST_NAMED]))}"
+
+
+def _not_sent(agent: ChangedAgent, *, sent: Collection[str]) -> Iterator[str]:
+    """What changed in the file and is no part of what a trial sends; of the fields of the header, `sent` are one."""
     assert agent.before is not None
     assert agent.after is not None
     changed = [field.key for name, field in FIELDS.items() if getattr(agent.before, name) != getattr(agent.after, name)]
-    if changed:
-        yield f"What changed is not sent in a trial, so no trial says anything about it: {', '.join(changed)}"
+    if unsent := [key for key in changed if key not in sent]:
+        what = "Of what changed, this" if sent else "What changed"
+        yield f"{what} is not sent in a trial, so no trial says anything about it: {', '.join(unsent)}"

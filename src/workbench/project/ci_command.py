@@ -90,12 +90,13 @@ def ci_command(
     """
     from workbench.comparison.history import load_history
     from workbench.definition.project import project_folder
-    from workbench.errors import ChangeError
+    from workbench.errors import ChangeError, ComparisonError
     from workbench.grading.catalogue import standard
     from workbench.project.ci import Settings, base_of, check_change, refuse_what_cannot_be_allowed
     from workbench.project.ci_report import (
         LONGEST_SUMMARY,
         annotation_lines,
+        beside_lines,
         comment,
         heading,
         not_committed_lines,
@@ -126,7 +127,7 @@ def ci_command(
     link = link or _workflow_run()
     try:
         checked = check_change(since, out, settings, project=project)
-    except ChangeError as error:
+    except (ChangeError, ComparisonError) as error:
         text = write_refusal(str(error), since, out, link=link)
         _add_to_summary(text)
         raise
@@ -142,7 +143,7 @@ def ci_command(
         for note in held.notes:
             click.echo(without_secrets(printed(f"  {visible(note)}")))
     click.echo(without_secrets(printed(heading(checked))))
-    for line in not_committed_lines(checked):
+    for line in (*not_committed_lines(checked), *beside_lines(checked)):
         click.echo(without_secrets(printed(line)))
     click.echo("\n".join(map(str, files)))
     sys.exit(checked.exit_code)

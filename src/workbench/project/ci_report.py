@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,9 @@ LONGEST_SUMMARY = 1_000_000
 _MOST_ROWS = 100
 _MOST_NAMED = 12
 """Agents that are named in a line."""
+_MOST_PROMISES = 2
+_LONGEST_PROMISE = 60
+"""Promises that the first line names, and characters of one."""
 
 
 FILES = ("comment.md", "ci.json", "junit.xml", "sarif.json")
@@ -98,30 +101,68 @@ def _write_files(files: Mapping[str, str], out: Path) -> tuple[Path, ...]:
 
 def not_committed_lines(checked: Checked) -> tuple[str, ...]:
     """Which agents are another on the disk than in the commit that was held; none where all of them are committed."""
-    names = checked.change.not_committed
+    then = "; `git add` and `git commit`, then run it again"
+    return _line("Not committed, and so not held", checked.change.not_committed, then)
+
+
+def beside_lines(checked: Checked) -> tuple[str, ...]:
+    """What else was changed that no trial looks at; none where nothing was."""
+    return _line("Changed too, and not looked at by any trial", checked.change.beside, "")
+
+
+def _line(what: str, names: Sequence[str], then: str) -> tuple[str, ...]:
+    """A line that names them; none where there are none."""
     if not names:
         return ()
     which = ", ".join(visible(name) for name in names[:_MOST_NAMED])
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return (f"Not committed, and so not held: {which}{more}; `git add` and `git commit`, then run it again",)
+    return (f"{what}: {which}{more}{then}",)
 
 
 def heading(checked: Checked) -> str:
-    """What was decided, and by which agent, in one line; where it passes, with how many promises are worse."""
+    """What was decided, by which agents, and which of their promises are worse, in one line. Where it passes, it names
+    all that passes only because it is allowed, or with a promise that is worse."""
     if not checked.held:
         return "No agent was changed"
     name = checked.deciding
-    who = [held.agent.path for held in checked.held if held.outcome == name]
-    shown = f"{visible(who[0])}{f' and {len(who) - 1} more' if len(who) > 1 else ''}"
     if checked.exit_code != 0:
-        return f"Fails: {OUTCOMES[name].says}: {shown} (exit code {checked.exit_code})"
-    allowed = ", which is allowed" if OUTCOMES[name].code else ""
-    return f"Passes: {OUTCOMES[name].says}{allowed}{_promises_worse(*checked.held)}: {shown}"
+        which = [held for held in checked.held if held.outcome == name]
+        return f"Fails: {OUTCOMES[name].says}: {_who(which)} (exit code {checked.exit_code})"
+    doubtful = [held for held in checked.held if OUTCOMES[held.outcome].code or held.worse_promises]
+    groups: dict[str, list[Held]] = {}
+    for held in sorted(doubtful or checked.held, key=_rank):
+        allowed = ", which is allowed" if OUTCOMES[held.outcome].code else ""
+        if doubtful or held.outcome == name:
+            groups.setdefault(f"{OUTCOMES[held.outcome].says}{allowed}{_promises_worse(held)}", []).append(held)
+    return f"Passes: {'; '.join(f'{says}: {_who(which)}' for says, which in groups.items())}"
 
 
-def _promises_worse(*held: Held) -> str:
-    """As in ", 2 promises worse"; empty where none of these agents has a promise that is shown to be worse."""
-    count = sum(len(each.worse_promises) for each in held)
+def _who(which: Sequence[Held]) -> str:
+    """The first of these agents with its promises that are worse, and how many more there are."""
+    first = which[0]
+    promises = first.worse_promises
+    named = ", ".join(f'"{_shortened(promise)}"' for promise in promises[:_MOST_PROMISES])
+    others = len(promises) - _MOST_PROMISES
+    rest = f" and {counted(others, 'other promise')}" if others > 0 else ""
+    worse = f" in {named}{rest}" if promises else ""
+    more = f" and {len(which) - 1} more" if len(which) > 1 else ""
+    return f"{visible(first.agent.path)}{worse}{more}"
+
+
+def _shortened(promise: str) -> str:
+    """A promise as a line names it."""
+    shown = visible(promise)
+    return shown if len(shown) <= _LONGEST_PROMISE else f"{shown[: _LONGEST_PROMISE - 1]}…"
+
+
+def _rank(held: Held) -> int:
+    """The worst outcome first."""
+    return tuple(OUTCOMES).index(held.outcome)
+
+
+def _promises_worse(held: Held) -> str:
+    """As in ", 2 promises worse"; empty where it has no promise that is shown to be worse."""
+    count = len(held.worse_promises)
     return f", {counted(count, 'promise')} worse" if count else ""
 
 
@@ -133,7 +174,7 @@ def _says(held: Held) -> str:
 def comment(checked: Checked, *, link: str = "", longest: int = LONGEST_COMMENT) -> str:
     """Markdown for a pull request, of so many bytes at most: what was decided, a row for each agent, then details of as
     many as there is room for, the worst first."""
-    held = sorted(checked.held, key=lambda each: tuple(OUTCOMES).index(each.outcome))
+    held = sorted(checked.held, key=_rank)
     rows = [
         f"| {unlinked(each.agent.path)} | {each.agent.kind} | {unlinked(_says(each))} |" for each in held[:_MOST_ROWS]
     ]
@@ -143,7 +184,7 @@ def comment(checked: Checked, *, link: str = "", longest: int = LONGEST_COMMENT)
     where = [f"All pages and records: {link}"] if link else []
     base = f"<sub>Held against {checked.change.base[:12]}, margin {100 * checked.settings.margin:g} points, "
     base += f"{counted(checked.settings.repeats, 'repeat')}.</sub>"
-    loose = [unlinked(line) for line in not_committed_lines(checked)]
+    loose = [unlinked(line) for line in (*not_committed_lines(checked), *beside_lines(checked))]
     parts = [f"## {unlinked(heading(checked))}", *loose, "\n".join(rows), *more, *where, base]
     text = without_secrets("\n\n".join(filter(None, parts)))
     room = longest - len(text.encode()) - 200  # for the sentence about those that are left out
@@ -249,6 +290,7 @@ def as_json(checked: Checked, history: History | None = None) -> dict[str, Any]:
         "repeats": checked.settings.repeats,
         "allowed": sorted(checked.settings.allow),
         "not_committed": list(checked.change.not_committed),
+        "beside": list(checked.change.beside),
         "agents": [
             {
                 "path": held.agent.path,

@@ -3,6 +3,8 @@ nothing for that."""
 
 from __future__ import annotations
 
+FEWEST_TASKS = 10
+"""On fewer no variant passes the gate, so that as many are drafted of a description."""
 CONVERSATIONS_A_DAY = 20
 DAYS_COUNTED = 30
 """So far back transcripts are counted."""

@@ -14,7 +14,8 @@ import re
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.description import Example, read_examples, with_examples
-from workbench.trial.draft_tasks import FEWEST_DRAFTS, drafts_of, sentences
+from workbench.trial.defaults import FEWEST_TASKS
+from workbench.trial.draft_tasks import drafts_of, sentences
 from workbench.trial.proposed import ProposedTask
 from workbench.trial.task import Task, load_tasks
 from workbench.trial.task_files import task_file_of
@@ -50,14 +51,14 @@ _QUOTES = {'"': '"', "'": "'", "“": "”"}
 
 
 def propose_from_description(agent: Agent) -> tuple[ProposedTask, ...]:
-    """A task for each example of the description; where these are fewer than `FEWEST_DRAFTS`, drafts made of what it
+    """A task for each example of the description; where these are fewer than `FEWEST_TASKS`, drafts made of what it
     says in prose behind them, up to that many in all; none for a description that is blank. No task has a target: a
     description says who is to answer, not what."""
     description = read_as_claude_code(agent).description or agent.description or ""
     found = [_of_example(example) for example in read_examples(description)] or _of_bare_turns(description)
     proposed = [one for one in found if one is not None]
     asked = tuple(one.with_id(f"description-{number}") for number, one in enumerate(proposed, start=1))
-    wanted = FEWEST_DRAFTS - len(asked)
+    wanted = FEWEST_TASKS - len(asked)
     if wanted <= 0:
         return asked
     prose = with_examples(description, ())

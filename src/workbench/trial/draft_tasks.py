@@ -3,9 +3,10 @@
 A description says when to hand work over: "Use when gathering requirements", "Use for schema design, query tuning".
 Each such thing is put into a sentence that a user could say, and the agent is asked to show it on a small example of
 its own, for nobody has any material at hand. Where the description says no such thing, the whole of it is quoted.
-Nothing is invented: whatever is not understood is quoted, never rephrased. Where that gives too few to compare two
-versions on, the whole of the description is quoted with what can be asked of any work: to show it on an example, to
-ask for what is missing, to name what goes wrong, to tell it to somebody new, and so on.
+Nothing is invented: whatever is not understood is quoted, never rephrased. There are `FEWEST_TASKS` of them, on which a
+version can pass the gate, and a difference of the measures can be established; no more, for a person is to read and
+edit each. Where what is said gives fewer, the whole of the description is quoted with what can be asked of any work: to
+show it on an example, to ask for what is missing, to name what goes wrong, to tell it to somebody new, and so on.
 """
 
 from __future__ import annotations
@@ -13,13 +14,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-MOST_DRAFTS = 9
-"""How many drafts are made of one description: a person is to read and edit each."""
+from workbench.trial.defaults import FEWEST_TASKS
+
 LONGEST_QUOTED = 600
 """Characters of a description that is quoted as a whole."""
-FEWEST_DRAFTS = 9
-"""Where there are fewer, the whole description is quoted beside them, each time with another thing to do: on as many
-tasks a difference of the measures, of which a reply has some without a grader, can be established."""
 _MOST_QUOTED = 3
 """Sentences that are quoted, each for itself."""
 _DOES = re.compile(r"[A-Z][a-z]{2,}s (?:\S+ ){3}")
@@ -99,6 +97,7 @@ _ASKS = {
         "二つのやり方で迷う典型的な場面を一つ挙げ、どちらを選ぶかと、その理由を教えてください。",
         "この仕事を頼むときに、お渡しするものを一覧にしてください。",
         "この仕事のうち、引き受けないことと、そのときに勧める相手を教えてください。",
+        "この仕事の成果を受け取ったとき、最初にどこを確かめればよいですか。",
     ),
     "hangul": (
         "직접 고른 작은 예로 어떻게 진행하는지 보여 주세요.",
@@ -110,6 +109,7 @@ _ASKS = {
         "두 가지 방법 사이에서 망설이는 전형적인 경우를 하나 들고, 어느 쪽을 왜 고르는지 알려 주세요.",
         "이 일을 맡길 때 제가 넘겨 드려야 할 것을 목록으로 적어 주세요.",
         "이 일 가운데 맡지 않는 것과, 그때 누구에게 물어보라고 하는지 알려 주세요.",
+        "이 일의 결과를 받으면 무엇부터 확인해야 합니까?",
     ),
     "han": (
         "请选一个你自己的小例子, 展示你会怎么做。",
@@ -121,6 +121,7 @@ _ASKS = {
         "请举一个在两种做法之间难以取舍的典型情况, 说明你选哪一种以及原因。",
         "把这类工作交给你时, 我需要提供什么? 请列出清单。",
         "这类工作中有哪些你不接, 那时你会建议去找谁?",
+        "拿到这类工作的结果时, 我应该先检查什么?",
     ),
     "": (
         _ASK,
@@ -132,6 +133,7 @@ _ASKS = {
         "Name a case in which two ways of doing this are both tempting, and say which one you take and why.",
         "List what I am to hand you when I give you work of this kind.",
         "What that is near to this do you not take on, and whom do you send me to?",
+        "You hand me what came of such work. What am I to check first, and how?",
     ),
 }
 _SCRIPTS = {"kana": "[\u3041-\u30ff]", "hangul": "[\uac00-\ud7af]", "han": "[\u4e00-\u9fff]"}
@@ -152,7 +154,7 @@ def sentences(text: str) -> tuple[str, ...]:
 
 
 def drafts_of(description: str) -> tuple[str, ...]:
-    """What a user could ask an agent of this description, at most `MOST_DRAFTS` of them; none for a blank text.
+    """What a user could ask an agent of this description, `FEWEST_TASKS` of them; none for a blank text.
 
     They are drafts: each is made of a piece of the description, and is to be edited by someone who knows the agent.
     """
@@ -161,7 +163,7 @@ def drafts_of(description: str) -> tuple[str, ...]:
         return ()
     found: list[str] = []
     for sentence in said:
-        if len(found) >= MOST_DRAFTS:
+        if len(found) >= FEWEST_TASKS:
             break
         for draft in (*_words_of_users(sentence), *_of_triggers(sentence)):
             if not any(draft.casefold() == other.casefold() for other in found):
@@ -169,8 +171,8 @@ def drafts_of(description: str) -> tuple[str, ...]:
     if not found:
         does = [sentence for sentence in said if _DOES.match(sentence)][:_MOST_QUOTED]
         found = [_whole((sentence,)) for sentence in does] if len(does) > 1 else []
-    found += [_whole(said, ask) for ask in range(max(0, FEWEST_DRAFTS - len(found)))]
-    return tuple(found[:MOST_DRAFTS])
+    found += [_whole(said, ask) for ask in range(max(0, FEWEST_TASKS - len(found)))]
+    return tuple(found[:FEWEST_TASKS])
 
 
 def _whole(said: tuple[str, ...], ask: int = 0) -> str:

@@ -77,6 +77,12 @@ class Task:
         """The user turn as it is sent."""
         return f"{self.context}\n\n{self.input}" if self.context else self.input
 
+    @property
+    def scored_by(self) -> tuple[object, ...]:
+        """What makes its score what it is. Where a grader was written down does not."""
+        graders = [(spec.name, spec.promise, spec.options, spec.weight, spec.required) for spec in self.graders]
+        return self.message, self.target, graders
+
 
 def load_tasks(path: str | Path) -> tuple[Task, ...]:
     """The tasks of a `.yaml`, `.yml`, `.jsonl` or `.csv` file, in its order.
