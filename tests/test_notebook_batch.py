@@ -515,7 +515,9 @@ class _Dask:
         self.scheduler = self._start(
             "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show"
         )
-        _wait_until(self._file.exists)
+        _wait_until(
+            lambda: self._file.exists() and self._file.read_text().endswith("}")
+        )  # it is written piece by piece
         self.address: str = json.loads(self._file.read_text())["address"]
 
     def add_worker(self, name: str, **variables: str | None) -> subprocess.Popen[bytes]:
@@ -767,7 +769,7 @@ def _descendants(pid: int) -> list[int]:
     return [each for child in _children(pid) for each in (child, *_descendants(child))]
 
 
-def _wait_until(holds: Callable[[], bool], *, seconds: float = 30) -> None:
+def _wait_until(holds: Callable[[], bool], *, seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until

@@ -119,7 +119,7 @@ class SpendingRules:
                 assert spender.stdout is not None
                 lines += [spender.stdout.readline().strip() for _ in range(chance.randint(1, 10))]
                 spender.kill()
-                lines += spender.communicate()[0].splitlines()
+                lines += spender.communicate()[0].split("\n")[:-1]  # what has no end was cut off
         last = start_spender(address, limit, 400, seed)
         lines += last.communicate()[0].splitlines()
 
