@@ -35,6 +35,8 @@ from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Reply, Trial
 from workbench.widgets.trials import TrialPanel
 
+pytestmark = pytest.mark.machine
+
 MOST_SECONDS = 0.05
 ROUNDS = 3
 """What holds up the loop does so in each of these."""

@@ -16,6 +16,8 @@ import sqlalchemy as sa
 
 from workbench.ledger.holders import Moment, is_over, lasting, moment, this_process
 
+pytestmark = pytest.mark.machine
+
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="namespaces of processes are Linux's")
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.benchmarks.kills import AT_ONCE, IN_NAMESPACES, Found, kill_and_complete, tear, why_not_unshared
 
+pytestmark = pytest.mark.machine
+
 KILLS = 5
 """A hundred are in the benchmark `kills`, and in `namespaces` for two in namespaces of their own."""
 TRIALS = 400

@@ -40,6 +40,8 @@ from workbench.runs.plan import Plan, plan_trials
 from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, Reply, Run
 
+pytestmark = pytest.mark.machine
+
 LOOKS_OFTEN = Sharing(first_look_seconds=0.02, longest_look_seconds=0.1)
 run_trials = partial(runner.run_trials, retry=Retry(first_seconds=0.001), sharing=LOOKS_OFTEN)
 ELSEWHERE = "another machine"

@@ -32,6 +32,8 @@ from workbench.runs.plan import plan_trials
 from workbench.runs.runner import run_trials
 from workbench.trial.task import Task
 
+pytestmark = pytest.mark.machine
+
 
 def break_commits(ledger: Ledger, broken: BaseException, *, when: str, times: int = 1) -> None:
     """The next commits end in this error: just before they are done, or just after."""

@@ -38,6 +38,8 @@ from workbench.headless.one_writer import only_writer
 from workbench.headless.terms import Terms, terms_here, unmet
 from workbench.trial.trial import Endpoint
 
+pytestmark = pytest.mark.machine
+
 TRY = """
 import workbench as wb
 tasks = [wb.Task(id=f"{topic}-{n}", input=f"{topic} {n}") for n in range(count)]

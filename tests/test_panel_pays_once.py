@@ -31,6 +31,8 @@ from workbench.runs.variant_run import FROM_LEDGER
 from workbench.trial.task import Task
 from workbench.trial.trial import Trial
 
+pytestmark = pytest.mark.machine
+
 AGENT = Agent(name="a", prompt="You ask.")
 TASKS = [Task(id=str(number), input=f"task {number}") for number in range(3)]
 

@@ -371,6 +371,7 @@ def start_script(server: MessagesServer) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.machine
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_killed_run_is_completed_without_asking_again_for_what_was_answered(
     server: MessagesServer, how: signal.Signals

@@ -22,6 +22,8 @@ from workbench.definition.lint import check_agent
 from workbench.definition.mend import mend_agent
 from workbench.errors import AgentChangedOnDisk, AgentFileError
 
+pytestmark = pytest.mark.machine
+
 TEXT = "---\nname: reviewer\ndescription: Reviews.\nmodel: sonnet\n---\n\nYou review.\n"
 RACES = 60
 SAVERS = 4

@@ -29,6 +29,8 @@ from workbench.runs.start import start_trial
 from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, Reply, Request, Trial, Usage
 
+pytestmark = pytest.mark.machine
+
 WORST = most_of(TRIAL.request)
 SMALL = Usage(input_tokens=10, output_tokens=10)
 

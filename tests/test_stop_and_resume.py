@@ -25,6 +25,8 @@ from workbench.runs.settings import Mode
 from workbench.runs.start import start_trial
 from workbench.trial.task import Task
 
+pytestmark = pytest.mark.machine
+
 
 def slow_from_the_ninth(server: MessagesServer) -> threading.Event:
     """Set when the ninth request came; from then on replies take very long."""

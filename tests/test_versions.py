@@ -382,6 +382,7 @@ def committed_and_edited(source: Path, folder: Path) -> Path:
     return path
 
 
+@pytest.mark.machine
 @pytest.mark.timeout(1200)
 def test_twenty_agents_of_twenty_projects_end_in_a_verdict_on_measures(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

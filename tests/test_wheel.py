@@ -42,7 +42,7 @@ AGENT = "---\nname: reviewer\ndescription: Reviews a change.\nmodel: sonnet\n---
 START_SECONDS = 90
 EPOCH = "1700000000"
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.machine]
 
 
 def build(folder: Path) -> Path:
