@@ -29,13 +29,38 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.rerun_show_tracebacks = True  # what failed at first is to be seen, and mended
 
 
+LONG_FILES = (
+    "wheel",
+    "notebook_batch",
+    "kills",
+    "docs",
+    "recipes",
+    "recipes_ci",
+    "ci",
+    "labels",
+    "kept_records",
+    "html",
+)
+"""These take longest, so they begin before the others, each in one process: one that began last would be waited for."""
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Those alone are run again: whatever else fails once, fails. All runs of a test are within its one timeout."""
+    """The long files first, the longest before the browser's. Of all, those alone that `RUN_AGAIN` names are run again:
+    whatever else fails once, fails. All runs of a test are within its one timeout."""
+    items.sort(key=_begins)
     if config.pluginmanager.hasplugin("rerunfailures"):
         for item in items:
             if any(item.get_closest_marker(name) for name in RUN_AGAIN):
                 item.add_marker(pytest.mark.flaky(reruns=MOST_RERUNS, rerun_except="Timeout .* from pytest-timeout"))
+
+
+def _begins(item: pytest.Item) -> int:
+    """The longest file is 0; the browser's follow, which share one JupyterLab and are not parted."""
+    if item.get_closest_marker("browser") and item.path.parent.name == "browser":
+        return 1
+    name = item.path.stem.removeprefix("test_")
+    return 2 * LONG_FILES.index(name) if name in LONG_FILES else 2 * len(LONG_FILES)
 
 
 @pytest.hookimpl(wrapper=True)
