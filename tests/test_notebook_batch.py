@@ -441,13 +441,13 @@ def test_batch_that_is_ended_begins_no_other_notebook_and_leaves_no_worker(
         workers = _descendants(batch.pid)
         batch.send_signal(number)
 
-        assert batch.wait(30) == (130 if number == signal.SIGINT else -number)
+        assert batch.wait(120) == (130 if number == signal.SIGINT else -number)
         _wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
     finally:
         for left in (pid for pid in workers or _descendants(batch.pid) if Path(f"/proc/{pid}").exists()):
             os.kill(left, signal.SIGKILL)
         batch.kill()
-        batch.wait(10)
+        batch.wait(60)
     assert sorted(path.name for path in project.glob("began-*")) == ["began-1"]
     assert [path.name for path in (project / "outputs").rglob("*.ipynb")] == ["waits.ipynb"]
 
