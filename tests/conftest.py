@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +16,66 @@ REPOSITORY = Path(__file__).parent.parent
 # A busy machine makes no example wrong.
 settings.register_profile("workbench", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("workbench")
+
+
+MOST_RERUNS = 2
+RUN_AGAIN = ("browser", "machine")
+"""The marks of the tests that may fail for what else this machine does."""
+_FAILED = pytest.StashKey[bool]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.pluginmanager.hasplugin("rerunfailures"):
+        config.option.rerun_show_tracebacks = True  # what failed at first is to be seen, and mended
+
+
+LONG_FILES = (
+    "wheel",
+    "notebook_batch",
+    "kills",
+    "docs",
+    "recipes",
+    "recipes_ci",
+    "ci",
+    "labels",
+    "kept_records",
+    "html",
+)
+"""These take longest, so they begin before the others, each in one process: one that began last would be waited for."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long files first, the longest before the browser's. Of all, those alone that `RUN_AGAIN` names are run again:
+    whatever else fails once, fails. All runs of a test are within its one timeout."""
+    items.sort(key=_begins)
+    if config.pluginmanager.hasplugin("rerunfailures"):
+        for item in items:
+            if any(item.get_closest_marker(name) for name in RUN_AGAIN):
+                item.add_marker(pytest.mark.flaky(reruns=MOST_RERUNS, rerun_except="Timeout .* from pytest-timeout"))
+
+
+def _begins(item: pytest.Item) -> int:
+    """The longest file is 0; the browser's follow, which share one JupyterLab and are not parted."""
+    if item.get_closest_marker("browser") and item.path.parent.name == "browser":
+        return 1
+    name = item.path.stem.removeprefix("test_")
+    return 2 * LONG_FILES.index(name) if name in LONG_FILES else 2 * len(LONG_FILES)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    report = yield
+    item.stash[_FAILED] = report.failed or (report.when != "setup" and item.stash.get(_FAILED, False))
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Whoever comes after such a failure, the same test too, gets all fixtures anew: what is broken may be one of them,
+    such as a kernel, a page or a server."""
+    if item.stash.get(_FAILED, False) and any(item.get_closest_marker(name) for name in RUN_AGAIN):
+        item.session._setupstate.teardown_exact(None)
 
 
 @pytest.fixture(autouse=True)

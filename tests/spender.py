@@ -6,6 +6,7 @@ python -m tests.spender <address> <limit in USD> <calls> <seed>
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import subprocess
 import sys
@@ -39,14 +40,19 @@ def start_spender(address: str, usd: float, calls: int, seed: int) -> subprocess
     return subprocess.Popen(command, cwd=Path(__file__).parent.parent, stdout=subprocess.PIPE, text=True)
 
 
+def _say(line: str) -> None:
+    """In one write: who kills this process in its midst finds the whole line, or none of it."""
+    os.write(sys.stdout.fileno(), f"{line}\n".encode())
+
+
 async def _call(budget: Budget, ledger: Ledger, chance: random.Random) -> bool:
     reservation = await budget.reserve_when_it_fits(TRIAL.request)
     if reservation is None:
-        print("used up", flush=True)
+        _say("used up")
         return False
     output = chance.choice([1, 300, 1000])
     usage = Usage(input_tokens=chance.choice([1, 500]), output_tokens=output)
-    print("spent", spent_on(TRIAL.request.model, usage).usd, flush=True)
+    _say(f"spent {spent_on(TRIAL.request.model, usage).usd}")
     await asyncio.sleep(chance.choice([0, 0.001, 0.01]))
     known = chance.random() < 0.9
     budget.settle(reservation, usage if known else Usage(input_tokens=usage.input_tokens, output_tokens=None))

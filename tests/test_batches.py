@@ -408,6 +408,7 @@ def test_batch_whose_name_never_came_back_is_found_and_not_sent_again(
     assert len(server.batches) == 1
 
 
+@pytest.mark.machine
 def test_killed_while_sending_finds_its_batch_again(agent: Agent, server: BatchServer, ledger: Ledger) -> None:
     server.fault = lambda call, _: "created, no answer" if call == "POST all" else "ok"
     code = """

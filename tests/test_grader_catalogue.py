@@ -223,6 +223,7 @@ def test_program_that_is_not_installed_declines_with_a_reason(monkeypatch: pytes
         )
 
 
+@pytest.mark.machine
 def test_program_is_ended_after_its_time(tmp_path: Path) -> None:
     began = time.monotonic()
 

@@ -33,6 +33,8 @@ from workbench.headless.published import names_of_folders, published
 from workbench.headless.stopping import stop_notebook_in
 from workbench.secrets import is_key_like, looks_secret, without_secrets
 
+pytestmark = pytest.mark.machine
+
 QUICK = Path(__file__).parent / "fixtures" / "quick.ipynb"
 CASES = Path(__file__).parents[2] / "shared" / "cases"
 

@@ -24,6 +24,8 @@ from jupyter_client.manager import KernelManager
 
 from workbench.widgets.notebooks import CELLS_TO_OPEN_WITH, KERNEL, KERNELS, write_agent_notebook
 
+pytestmark = pytest.mark.machine
+
 SOURCE = Path(__file__).parents[1] / "src"
 AGENT = "agents/reviewer.md"
 MODULES = (

@@ -256,6 +256,7 @@ def test_every_passage_of_a_reply_stands_in_it_and_no_other_word_does() -> None:
         assert not stands_in(" ".join([*passage, "q"]), reply)
 
 
+@pytest.mark.machine
 def test_looking_for_a_quote_and_linting_a_rubric_take_time_by_length_alone() -> None:
     def seconds(size: int) -> float:
         hostile = (

@@ -21,6 +21,8 @@ from typing import Any
 import pytest
 from jupyter_client import BlockingKernelClient, KernelManager
 
+pytestmark = pytest.mark.machine
+
 PROJECT = Path(__file__).parents[1]
 SETUP = """
 import shutil

@@ -222,6 +222,7 @@ def test_a_label_that_was_cut_off_harms_no_other(tmp_path: Path) -> None:
         assert bool(found.remarks) == (cut < len(whole) - 1)
 
 
+@pytest.mark.machine
 def test_a_power_cut_loses_no_label_that_was_confirmed(tmp_path: Path) -> None:
     path = tmp_path / "labels.jsonl"
     code = (
@@ -1032,6 +1033,7 @@ def test_what_cannot_be_written_leaves_the_file_of_before(tmp_path: Path) -> Non
     assert [each.name for each in tmp_path.iterdir()] == ["labels.csv"]
 
 
+@pytest.mark.machine
 def test_a_label_takes_no_longer_in_a_long_file(tmp_path: Path) -> None:
     def seconds(path: Path) -> float:
         began = time.perf_counter()

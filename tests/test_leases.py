@@ -40,6 +40,8 @@ from workbench.runs.plan import Plan, plan_trials
 from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, Reply, Run
 
+pytestmark = pytest.mark.machine
+
 LOOKS_OFTEN = Sharing(first_look_seconds=0.02, longest_look_seconds=0.1)
 run_trials = partial(runner.run_trials, retry=Retry(first_seconds=0.001), sharing=LOOKS_OFTEN)
 ELSEWHERE = "another machine"
@@ -96,7 +98,7 @@ def rows_of(table: sa.Table) -> int:
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -382,8 +384,8 @@ def test_interrupt_ends_the_wait_for_a_locked_ledger_and_loses_no_reply(
         time.sleep(1)  # so that replies are there that cannot be written
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
-        assert time.monotonic() - began < 10
+        process.communicate(timeout=120)
+        assert time.monotonic() - began < 50, "a ledger is waited for a minute"
         holder.execute("ROLLBACK")
     assert process.returncode != 0
     before = server.asked()

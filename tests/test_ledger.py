@@ -200,6 +200,7 @@ class LedgerRules:
             assert len(ledger.find(numbered(number).key for number in range(400))) == ledger.count() == 400
         assert query(address, "select count(*) from about") == [(1,)]
 
+    @pytest.mark.machine
     def test_what_a_killed_process_reported_is_there(self, address: str) -> None:
         writer = start_writer(address, 0, 100_000)
         assert writer.stdout is not None

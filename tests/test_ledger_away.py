@@ -32,6 +32,8 @@ from workbench.runs.plan import plan_trials
 from workbench.runs.runner import run_trials
 from workbench.trial.task import Task
 
+pytestmark = pytest.mark.machine
+
 
 def break_commits(ledger: Ledger, broken: BaseException, *, when: str, times: int = 1) -> None:
     """The next commits end in this error: just before they are done, or just after."""
@@ -103,7 +105,7 @@ class LockRules:
             threading.Timer(0.5, ledger.give_up_waiting).start()
             with pytest.raises(LedgerError, match="holds a lock on"):
                 write(ledger, agent, trial_of(agent))
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 50, "a ledger is waited for a minute"
             unlock()
             assert len(unsaved(kept_in)) == 1
             write(ledger, agent, trial_of(agent, 1))
@@ -291,7 +293,7 @@ class TestPostgreSQL(LockRules):
         began = time.monotonic()
         with pytest.raises(LedgerError, match="see whether its server is there"):
             open_ledger(f"postgresql://workbench@/postgres?host={tmp_path}")
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 50, "a ledger is waited for a minute"
 
 
 def test_file_that_may_only_be_read_is_said(agent: Agent, tmp_path: Path) -> None:

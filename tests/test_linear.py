@@ -16,6 +16,8 @@ from workbench.comparison.report.data import cell_text
 from workbench.comparison.report.summary import unlinked
 from workbench.markup import html_block, html_text, markdown_text, visible, visible_as_written
 
+pytestmark = pytest.mark.machine
+
 PIECES = (
     "=",
     " = ",

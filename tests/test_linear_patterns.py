@@ -30,6 +30,8 @@ from workbench.key_forms import LatePattern
 from workbench.trial.task import Task
 from workbench.trial.trial import Reply
 
+pytestmark = pytest.mark.machine
+
 SOURCE = Path(workbench.__file__).parent
 LENGTHS = (1_000, 12_000)
 LITTLE_SECONDS = 0.03

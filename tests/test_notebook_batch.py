@@ -38,6 +38,8 @@ from workbench.headless.one_writer import only_writer
 from workbench.headless.terms import Terms, terms_here, unmet
 from workbench.trial.trial import Endpoint
 
+pytestmark = pytest.mark.machine
+
 TRY = """
 import workbench as wb
 tasks = [wb.Task(id=f"{topic}-{n}", input=f"{topic} {n}") for n in range(count)]
@@ -439,13 +441,13 @@ def test_batch_that_is_ended_begins_no_other_notebook_and_leaves_no_worker(
         workers = _descendants(batch.pid)
         batch.send_signal(number)
 
-        assert batch.wait(30) == (130 if number == signal.SIGINT else -number)
+        assert batch.wait(120) == (130 if number == signal.SIGINT else -number)
         _wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
     finally:
         for left in (pid for pid in workers or _descendants(batch.pid) if Path(f"/proc/{pid}").exists()):
             os.kill(left, signal.SIGKILL)
         batch.kill()
-        batch.wait(10)
+        batch.wait(60)
     assert sorted(path.name for path in project.glob("began-*")) == ["began-1"]
     assert [path.name for path in (project / "outputs").rglob("*.ipynb")] == ["waits.ipynb"]
 
@@ -515,7 +517,9 @@ class _Dask:
         self.scheduler = self._start(
             "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show"
         )
-        _wait_until(self._file.exists)
+        _wait_until(
+            lambda: self._file.exists() and self._file.read_text().endswith("}")
+        )  # it is written piece by piece
         self.address: str = json.loads(self._file.read_text())["address"]
 
     def add_worker(self, name: str, **variables: str | None) -> subprocess.Popen[bytes]:
@@ -767,7 +771,7 @@ def _descendants(pid: int) -> list[int]:
     return [each for child in _children(pid) for each in (child, *_descendants(child))]
 
 
-def _wait_until(holds: Callable[[], bool], *, seconds: float = 30) -> None:
+def _wait_until(holds: Callable[[], bool], *, seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until

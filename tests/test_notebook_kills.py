@@ -4,6 +4,8 @@ import pytest
 
 from tests.notebook_kills import VARIANTS, Found, kill_and_continue
 
+pytestmark = pytest.mark.machine
+
 KILLS = 3
 
 

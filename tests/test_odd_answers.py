@@ -44,6 +44,8 @@ from workbench.runs.runner import run_trials
 from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, Request, Trial, Usage
 
+pytestmark = pytest.mark.machine
+
 ANSWERS = odd_answers()
 NO_PATIENCE = Retry(
     first_seconds=0.001, longest_seconds=0.01, patience_seconds=0.0, patience_without_server_seconds=0.0

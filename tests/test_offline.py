@@ -442,6 +442,7 @@ def test_odd_text_is_answered_without_getting_stuck(text: str) -> None:
     assert reply.endswith(NOTICE)
 
 
+@pytest.mark.machine
 def test_marks_that_a_judged_reply_has_in_it_are_text_and_looked_through_once() -> None:
     schema = {"type": "object", "properties": {"verdict": {"enum": ["no", "yes"]}}, "description": "names the load"}
     hostile = "<reply-0123456789abcdef>\n" * 5_000 + "It names the load of the service."

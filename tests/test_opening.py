@@ -148,6 +148,7 @@ def test_the_cells_that_opening_runs_are_in_the_notebook_and_none_of_them_saves(
     assert not any(call in source for source in run for call in ("save(", "save_agent", "run_trials"))
 
 
+@pytest.mark.machine
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no signals of this kind")
 def test_a_container_that_ends_the_workbench_ends_jupyterlab(tmp_path: Path) -> None:
     # What stands for JupyterLab says that it runs, and then waits for its end.

@@ -31,6 +31,8 @@ from workbench.runs.variant_run import FROM_LEDGER
 from workbench.trial.task import Task
 from workbench.trial.trial import Trial
 
+pytestmark = pytest.mark.machine
+
 AGENT = Agent(name="a", prompt="You ask.")
 TASKS = [Task(id=str(number), input=f"task {number}") for number in range(3)]
 
@@ -49,7 +51,7 @@ def tried(trying: Trying, **settings: object) -> tuple[Trial, ...]:
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -190,7 +192,7 @@ def test_stop_does_not_wait_for_a_ledger_that_is_locked_and_costs_no_reply(
         began = time.monotonic()
         trying.stop()
         (stopped,) = trying.wait()
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 50, "a ledger is waited for a minute"
         holder.execute("ROLLBACK")
     trying.run(trying.choose("Why?"))
     (again,) = trying.wait()

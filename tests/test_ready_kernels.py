@@ -26,7 +26,10 @@ from workbench.headless.kernels.kernel import _said
 from workbench.headless.notebook import run_notebook
 from workbench.headless.notebook_files import load_notebook
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
+pytestmark = [
+    pytest.mark.machine,
+    pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only"),
+]
 
 ALL_MODULES = ready.READY_MODULES
 

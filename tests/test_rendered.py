@@ -56,6 +56,7 @@ def test_what_would_not_be_seen_is_named() -> None:
     assert "<U+202E>" in soup("ab\u202ecd").get_text()
 
 
+@pytest.mark.machine
 @pytest.mark.parametrize(
     "piece",
     ["[", "![", "[a](", "*a ", "**a_ ", "`a", "> ", ">", "- ", "<", "<!--", "|a", "***", "~~a", "[a]: b\n", "&"],

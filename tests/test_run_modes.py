@@ -270,7 +270,7 @@ def test_what_is_on_its_way_in_a_batch_is_not_streamed_as_well(agent: Agent, mon
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         waiting = threading.Thread(target=lambda: run_trials(plan_of(agent), via="batch", retry=OFTEN))
         waiting.start()
-        assert server.looked.wait(20)
+        assert server.looked.wait(60)
 
         with pytest.raises(PlanError, match="6 of these trials are on their way in a message batch"):
             run_trials(plan_of(agent))

@@ -292,7 +292,7 @@ def test_plan_that_cannot_be_run_is_refused(agent: Agent, settings: dict[str, ob
 def test_started_trial_streams_and_gives_its_trial(agent: Agent, server: MessagesServer) -> None:
     pieces: list[str] = []
 
-    trial = start_trial(make_request(agent, "Hello"), agent=agent, on_text=pieces.append).result(10)
+    trial = start_trial(make_request(agent, "Hello"), agent=agent, on_text=pieces.append).result(60)
 
     assert pieces == REPLY
     assert trial.outcome == "answered"
@@ -309,7 +309,7 @@ def test_planned_trial_is_asked_anew_and_keeps_nothing_of_an_earlier_end(agent: 
         paid=Paid(attempts=1),
     )
 
-    asked = start_planned(ended, agent=agent).result(10)
+    asked = start_planned(ended, agent=agent).result(60)
 
     assert asked.outcome == "answered"
     assert asked.replace(reply=None) == trial
@@ -321,9 +321,9 @@ def test_stopped_trial_keeps_what_came(agent: Agent, server: MessagesServer) -> 
     first_piece = threading.Event()
 
     started = start_trial(make_request(agent, "Hello"), agent=agent, on_text=lambda _: first_piece.set())
-    assert first_piece.wait(10)
+    assert first_piece.wait(60)
     started.stop()
-    trial = started.result(10)
+    trial = started.result(60)
 
     assert trial.outcome == "stopped"
     assert trial.reply is not None
@@ -339,7 +339,7 @@ def test_watcher_hears_of_a_retry(agent: Agent, server: MessagesServer) -> None:
 
     start_trial(
         make_request(agent, "Hello"), agent=agent, on_retry=lambda failure, _: heard.append(failure.type)
-    ).result(10)
+    ).result(60)
 
     assert heard == ["overloaded_error"]
 
@@ -371,6 +371,7 @@ def start_script(server: MessagesServer) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.machine
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_killed_run_is_completed_without_asking_again_for_what_was_answered(
     server: MessagesServer, how: signal.Signals

@@ -22,6 +22,8 @@ from workbench.definition.lint import check_agent
 from workbench.definition.mend import mend_agent
 from workbench.errors import AgentChangedOnDisk, AgentFileError
 
+pytestmark = pytest.mark.machine
+
 TEXT = "---\nname: reviewer\ndescription: Reviews.\nmodel: sonnet\n---\n\nYou review.\n"
 RACES = 60
 SAVERS = 4
@@ -79,7 +81,7 @@ def test_of_those_who_save_at_one_moment_one_says_saved(tmp_path: Path) -> None:
             assert load_agent(path).description == f"By {said.index('saved')}."
     finally:
         for saver in savers:
-            saver.communicate(timeout=20)
+            saver.communicate(timeout=120)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"{race}.md" for race in range(RACES))
 
 

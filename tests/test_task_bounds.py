@@ -181,6 +181,7 @@ MERGES = "a: &a {k: v}\n" + "".join(
 )
 
 
+@pytest.mark.machine
 @pytest.mark.parametrize("bomb", [LAUGHS, MERGES], ids=["lists", "merges"])
 def test_aliases_that_multiply_are_refused_at_once(tmp_path: Path, bomb: str) -> None:
     indented = "".join(f"    {line}\n" for line in bomb.splitlines())

@@ -900,14 +900,14 @@ class TestAnnounced:
             said = announce(asked, mode=mode)
             if threading.current_thread().name == "elsewhere":
                 begun.set()
-                goes_on.wait(20)
+                goes_on.wait(60)
             return said
 
         monkeypatch.setattr(view._trying, "announce", slowly_elsewhere)
         repeats = controls(view.box)["Repeats"]
         elsewhere = threading.Thread(target=lambda: setattr(repeats, "value", 2), name="elsewhere")
         elsewhere.start()
-        assert begun.wait(20)
+        assert begun.wait(60)
         repeats.value = 3
         goes_on.set()
         elsewhere.join(20)
@@ -926,7 +926,7 @@ class TestAnnounced:
         def slowly(trying: Trying) -> str:
             if threading.current_thread().name == "beginning":
                 looked.set()
-                goes_on.wait(20)
+                goes_on.wait(60)
             return ""
 
         is_running = True
@@ -934,7 +934,7 @@ class TestAnnounced:
         monkeypatch.setattr(Trying, "calls", property(slowly))  # it is read after `is_running`
         beginning = threading.Thread(target=view.refresh, name="beginning")
         beginning.start()
-        assert looked.wait(20)
+        assert looked.wait(60)
         is_running = False
         end = threading.Thread(target=view.refresh)
         end.start()

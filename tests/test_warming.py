@@ -87,7 +87,7 @@ def test_first_that_is_stopped_leaves_nobody_waiting(agent: Agent, monkeypatch: 
         server.answered.wait(10)
         started.stop()
 
-        assert started.result(10).outcome == "stopped"
+        assert started.result(60).outcome == "stopped"
 
 
 async def go_ahead(

@@ -974,7 +974,7 @@ class TestPanel:
         model.steps = [["Half of", lambda options: came.set(), FOREVER]]
         shown = controls(panel)
         shown["Run"].click()
-        assert came.wait(10)
+        assert came.wait(60)
         was_running = panel.is_running, shown["Run"].disabled, shown["Stop"].disabled
         shown["Stop"].click()
         (trial,) = panel.wait()

@@ -27,6 +27,8 @@ import workbench.widgets
 PROJECT = Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 START_SECONDS = 90
+WAIT_MS = 120_000
+"""The longest wait for anything in a page: on a machine that does much else, most of it is that."""
 AXE = Path(workbench.widgets.__file__).parent / "front" / "node_modules" / "axe-core" / "axe.min.js"
 
 _OPEN = """async path => {
@@ -72,7 +74,7 @@ class Lab:
         request = urllib.request.Request(
             f"{self.url}/api/{path}", method=method, headers={"Authorization": f"token {self.token}"}
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             body = answer.read()
         return json.loads(body) if body else None
 
@@ -112,7 +114,7 @@ class Notebook:
     def value(self, expression: str) -> Any:
         """What a Python expression is in the kernel, asked beside the page; it has to be a literal."""
         reply = self.kernel_client.execute(
-            "", silent=True, user_expressions={"value": expression}, reply=True, timeout=30
+            "", silent=True, user_expressions={"value": expression}, reply=True, timeout=WAIT_MS / 1000
         )
         value = reply["content"]["user_expressions"]["value"]
         assert value["status"] == "ok", value
@@ -133,7 +135,7 @@ class Notebook:
         """How fast the stand-in answers from here on; 0: at once."""
         self.value(f"__import__('os').environ.update(WORKBENCH_OFFLINE_TOKENS_PER_SECOND='{tokens_per_second}')")
 
-    def wait_for(self, expression: str, seconds: float = 20) -> None:
+    def wait_for(self, expression: str, seconds: float = WAIT_MS / 1000) -> None:
         """Waits until a Python expression is true in the kernel."""
         ends = time.monotonic() + seconds
         while not self.value(f"bool({expression})"):
@@ -191,7 +193,7 @@ def running_lab(home: Path) -> Iterator[Lab]:
         finally:
             if server.poll() is None:
                 os.killpg(server.pid, signal.SIGTERM)
-            server.wait(20)
+            server.wait(60)
 
 
 @pytest.fixture(scope="package")
@@ -212,6 +214,13 @@ def browser_here(playwright: Any) -> Any:
     )
 
 
+def new_page(opener: Any, **options: Any) -> Any:
+    """A page of a browser, or of a context of it, in which everything is waited for as long as it takes."""
+    opened = opener.new_page(**options)
+    opened.set_default_timeout(WAIT_MS)
+    return opened
+
+
 @contextmanager
 def lab_page(lab: Lab) -> Iterator[Any]:
     """A page in JupyterLab. Fails if anything was asked of another address than 127.0.0.1."""
@@ -228,7 +237,7 @@ def lab_page(lab: Lab) -> Iterator[Any]:
 def page_in(browser: Any, lab: Lab) -> Iterator[Any]:
     """A page of its own in a browser that runs, in JupyterLab. Fails as `lab_page` does."""
     elsewhere: list[str] = []
-    opened = browser.new_page(viewport={"width": 1500, "height": 1100})
+    opened = new_page(browser, viewport={"width": 1500, "height": 1100})
     opened.on("request", lambda request: _note_if_elsewhere(request.url, elsewhere))
     opened.on("websocket", lambda socket: _note_if_elsewhere(socket.url, elsewhere))
     opened.goto(f"{lab.url}/lab?token={lab.token}&reset")

@@ -296,8 +296,9 @@ def test_a_draft_outlives_its_kernel(own_editor: Editor) -> None:
     editor.go_to_end()
     editor.page.keyboard.type("Not saved yet.")
     editor.wait_for("editor.kept_draft is None and editor.agent.prompt.endswith('Not saved yet.')")
+    drafts = f"__import__('pathlib').Path({str(editor.notebook.lab.root / 'outputs' / 'drafts')!r}).rglob('*')"
+    editor.wait_for(f"any('Not saved yet.' in file.read_text() for file in {drafts} if file.is_file())")
     restart = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
-    editor.page.wait_for_timeout(700)
     editor.page.evaluate(restart)
     editor.see("The kernel is gone")
     editor.notebook.run_cell("edit")

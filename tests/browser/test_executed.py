@@ -11,7 +11,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from tests.browser.conftest import PROJECT, Lab, serious_violations
+from tests.browser.conftest import PROJECT, Lab, new_page, serious_violations
 from tests.browser.test_report import FAINTEST
 from workbench.headless.batch_index import write_index
 from workbench.headless.job import Job
@@ -75,7 +75,7 @@ def reading(page: Any, *, scripts: bool) -> Iterator[Any]:
     context = page.context.browser.new_context(
         offline=True, java_script_enabled=scripts, viewport={"width": 1200, "height": 1400}
     )
-    opened = context.new_page()
+    opened = new_page(context)
     complaints: list[str] = []
     opened.on("console", lambda message: complaints.append(message.text))
     opened.on(
@@ -115,7 +115,7 @@ def test_first_screen_says_which_agent_what_differs_the_sentence_and_the_worst_p
         offline=True, color_scheme=scheme, viewport={"width": width, "height": 900}
     )
     try:
-        reader = context.new_page()
+        reader = new_page(context)
         reader.goto(run.page.as_uri())
 
         assert reader.locator("h1").all_inner_texts() == ["senior-python-architect"]
@@ -143,7 +143,7 @@ def test_axe_finds_no_serious_violation_in_pages_and_index(
     found = {}
     try:
         for path in (records[0].page, reviewed.page, index):
-            reader = context.new_page()
+            reader = new_page(context)
             reader.goto(path.as_uri())
             found[path.name] = serious_violations(reader, reader.locator("main"))
     finally:

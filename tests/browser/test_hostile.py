@@ -94,7 +94,7 @@ def strange(opened: Notebook) -> Iterator[list[str]]:
 def run(opened: Notebook) -> None:
     before = opened.value("id(panel.trying.runs)")
     panel_of(opened).get_by_role("button", name="Run", exact=True).click()
-    opened.wait_for(f"id(panel.trying.runs) != {before} and not panel.is_running", seconds=60)
+    opened.wait_for(f"id(panel.trying.runs) != {before} and not panel.is_running")
 
 
 def open_everything(panel: Any) -> None:
@@ -153,7 +153,7 @@ def test_a_reply_of_five_megabytes_does_not_hold_the_page_up(
     question.fill("")
     question.press_sequentially("Typed meanwhile: fifty keys, all of which arrive.")
     opened.wait_for("panel.view._question.value.endswith('all of which arrive.')")
-    opened.wait_for("not panel.is_running", seconds=60)
+    opened.wait_for("not panel.is_running")
     more = panel.get_by_role("button", name="Show more").first
     more.wait_for()
     shown = len(log.text_content())

@@ -72,7 +72,7 @@ def test_the_authors_walk_by_keyboard_alone(author: Notebook, lab: Lab) -> None:
     press("Escape")
     assert is_on_cell(page, "edit")
 
-    author.set_pace(tokens_per_second=100)
+    author.set_pace(tokens_per_second=10)
     tab_to(panel, "listbox", "Tasks")
     press("ArrowDown")
     author.wait_for("panel.view._task.value == (panel.tasks[1].id,)")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Lab, Notebook, ask_anew, open_notebook, page_in, running_lab
+from .conftest import Lab, Notebook, ask_anew, new_page, open_notebook, page_in, running_lab
 from .test_author import editor_of, panel_of, type_at_end
 
 AGENT = "agents/senior-python-architect.md"
@@ -83,8 +83,8 @@ def test_a_server_that_is_killed_is_said_and_nothing_is_promised_that_is_not_kep
 
             [server] = lab.runtime.glob("jpserver-*.json")
             os.kill(json.loads(server.read_text())["pid"], signal.SIGKILL)
-            editor.get_by_text("JupyterLab's server does not answer.").wait_for(timeout=60_000)
-            panel.get_by_text("JupyterLab's server does not answer.").first.wait_for(timeout=60_000)
+            editor.get_by_text("JupyterLab's server does not answer.").wait_for()
+            panel.get_by_text("JupyterLab's server does not answer.").first.wait_for()
             editor.get_by_label("Prompt", exact=True).press_sequentially(" Not heard.")
             page.wait_for_timeout(4_000)  # longer than until a kernel is called busy
 
@@ -129,7 +129,7 @@ def test_two_notebooks_that_edit_one_file_end_in_one_file_with_both_edits(
 
 
 def test_two_browser_tabs_of_one_notebook_show_one_draft(author: Notebook) -> None:
-    other = author.page.context.browser.new_page(viewport={"width": 1500, "height": 1100})
+    other = new_page(author.page.context.browser, viewport={"width": 1500, "height": 1100})
     other.goto(f"{author.lab.url}/lab?token={author.lab.token}&reset")
     other.wait_for_function("() => window.jupyterapp")
     other.evaluate(_SHOW, "notebooks/author.ipynb")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import PROJECT, Lab
+from tests.browser.conftest import PROJECT, Lab, new_page
 from tests.test_hostile_folder import plant
 
 _EDITOR = ".jp-OutputArea-output"
@@ -64,7 +64,7 @@ def test_the_installed_extension_is_the_one_of_this_checkout() -> None:
 def test_the_extension_leaves_no_name_in_the_page(page: Any) -> None:
     """JupyterLab loads every extension as a script of one page: a name of two of them would lose the second."""
     script = (PROJECT / "src" / "workbench" / "widgets" / "lab" / "static" / "open.js").read_text()
-    opened = page.context.browser.new_page()
+    opened = new_page(page.context.browser)
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))
     before = set(opened.evaluate("() => Object.getOwnPropertyNames(window)"))
@@ -88,7 +88,7 @@ def test_a_right_click_runs_no_file_of_the_project(lab: Lab, page: Any, agent: s
         page.evaluate(_SHOW, agent)
         page.locator(".jp-DirListing-item", has_text="über-reviewer.md").click(button="right")
         page.get_by_role("menuitem", name="Open in Workbench").click()
-        page.get_by_role("group", name="Agent editor").get_by_label("Prompt", exact=True).wait_for(timeout=60_000)
+        page.get_by_role("group", name="Agent editor").get_by_label("Prompt", exact=True).wait_for()
         page.get_by_role("group", name="Trial panel").get_by_role("button", name="Run", exact=True).wait_for()
         assert [path.name for path in marks.iterdir()] == []
     finally:
@@ -101,7 +101,7 @@ def test_a_right_click_on_an_agent_file_opens_it_in_a_notebook(lab: Lab, page: A
     page.evaluate(_SHOW, agent)
     page.locator(".jp-DirListing-item", has_text="über-reviewer.md").click(button="right")
     page.get_by_role("menuitem", name="Open in Workbench").click()
-    page.locator(_EDITOR).first.wait_for(timeout=60_000)
+    page.locator(_EDITOR).first.wait_for()
     panel = page.get_by_role("group", name="Trial panel")  # with what the description says, as it has no tasks
     panel.get_by_role("button", name="Run", exact=True).wait_for()
 
@@ -129,9 +129,9 @@ def test_files_whose_names_run_together_get_notebooks_of_their_own(lab: Lab, pag
 
 
 def test_an_address_opens_an_agent_file(lab: Lab, page: Any, agent: str) -> None:
-    opened = page.context.browser.new_page()
+    opened = new_page(page.context.browser)
     opened.goto(f"{lab.url}/lab?token={lab.token}&workbench-open={agent}&reset")
-    opened.locator(_EDITOR).first.wait_for(timeout=60_000)
+    opened.locator(_EDITOR).first.wait_for()
     opened.evaluate(_CLOSE_ALL)
     opened.close()
 
@@ -153,10 +153,10 @@ def test_agents_of_claudes_folder_are_reached_by_browser_palette_and_launcher(
     hidden = lab.root / ".claude" / "agents" / "hidden-reviewer.md"
     hidden.parent.mkdir(parents=True)
     hidden.write_bytes((lab.root / agent).read_bytes().replace(b"name: reviewer", b"name: hidden-reviewer"))
-    opened = page.context.browser.new_page()
+    opened = new_page(page.context.browser)
     try:
         opened.goto(f"{lab.url}/lab?token={lab.token}&reset")
-        opened.locator(".jp-LauncherCard", has_text="hidden-reviewer").wait_for(timeout=60_000)
+        opened.locator(".jp-LauncherCard", has_text="hidden-reviewer").wait_for()
         assert opened.locator(".jp-LauncherCard", has_text="Open an agent").count() == 1
         opened.locator(".jp-DirListing-item", has_text=".claude").wait_for()
         assert opened.locator(".jp-Launcher-sectionTitle").first.text_content() == "Agents"
@@ -168,7 +168,7 @@ def test_agents_of_claudes_folder_are_reached_by_browser_palette_and_launcher(
         chosen = opened.locator(".jp-Dialog select")
         chosen.select_option(label="hidden-reviewer (this project: .claude/agents/hidden-reviewer.md)")
         opened.locator(".jp-Dialog .jp-mod-accept").click()
-        opened.locator(_EDITOR).first.wait_for(timeout=60_000)
+        opened.locator(_EDITOR).first.wait_for()
         opened.evaluate(_CLOSE_ALL)
     finally:
         opened.close()
@@ -178,14 +178,14 @@ def test_agents_of_claudes_folder_are_reached_by_browser_palette_and_launcher(
 
 def test_opening_again_shows_live_widgets_and_the_draft(lab: Lab, page: Any, agent: str) -> None:
     """First by the page that is loaded again while the kernel lives, then by `workbench open` after it was shut down."""
-    opened = page.context.browser.new_page()
+    opened = new_page(page.context.browser)
     opened.goto(f"{lab.url}/lab?token={lab.token}&workbench-open={agent}&reset")
     name = opened.locator(".jp-OutputArea-output").get_by_label("name", exact=True)
-    name.wait_for(timeout=60_000)
+    name.wait_for()
     opened.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
 
     opened.goto(f"{lab.url}/lab?token={lab.token}&workbench-open={agent}")
-    name.wait_for(timeout=60_000)
+    name.wait_for()
     assert name.input_value() == "reviewer"
     name.fill("live")  # a picture of the widget would not take it
     opened.get_by_text("edited, not saved: name").wait_for()
@@ -193,7 +193,7 @@ def test_opening_again_shows_live_widgets_and_the_draft(lab: Lab, page: Any, age
 
     opened.evaluate(_CLOSE_ALL)
     opened.goto(f"{lab.url}/lab?token={lab.token}&workbench-open={agent}&workbench-ticket={_ticket(lab)}")
-    name.wait_for(timeout=60_000)
+    name.wait_for()
     opened.evaluate(_CLOSE_ALL)
     opened.close()
 
@@ -223,12 +223,12 @@ def _made(lab: Lab) -> list[Path]:
 
 def _read(notebook: Path) -> Any:
     """A notebook that the page may be saving: until it is whole again."""
-    ends = time.monotonic() + 20
+    ends = time.monotonic() + 60
     while True:
         try:
             return json.loads(notebook.read_text())["cells"]
         except json.JSONDecodeError:
-            assert time.monotonic() < ends, f"{notebook.name} is no notebook for 20 seconds"
+            assert time.monotonic() < ends, f"{notebook.name} is no notebook for 60 seconds"
             time.sleep(0.05)
 
 

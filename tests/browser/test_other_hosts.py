@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from jupyter_client import BlockingKernelClient
 
-from .conftest import PROJECT, Lab, Notebook
+from .conftest import PROJECT, Lab, Notebook, new_page
 from .test_author import changed_lines, contrast
 
 AGENT = "agents/senior-python-architect.md"
@@ -52,7 +52,7 @@ def opened(lab: Lab, browser: Any, host: str) -> Iterator[Notebook]:
     shutil.copytree(PROJECT / "agents", lab.root / "agents", dirs_exist_ok=True)
     shutil.rmtree(lab.root / "outputs" / "drafts", ignore_errors=True)
     before = {kernel["id"] for kernel in lab.call("kernels")}
-    page = browser.new_page(viewport={"width": 1400, "height": 1100})
+    page = new_page(browser, viewport={"width": 1400, "height": 1100})
     errors: list[str] = []
     elsewhere: list[str] = []
     known = (*FROM_HERE, *(FOR_VOILA if host == "voila" else ()))
@@ -63,11 +63,11 @@ def opened(lab: Lab, browser: Any, host: str) -> Iterator[Notebook]:
     way = "notebooks" if host == "notebook" else "voila/render"
     page.goto(f"{lab.url}/{way}/{PATH}?token={lab.token}")
     if host == "notebook":
-        page.get_by_text("Python 3 (ipykernel)").wait_for(timeout=60_000)
+        page.get_by_text("Python 3 (ipykernel)").wait_for()
         wait_for_connection(lab, page, before)
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    page.get_by_role("group", name="Results table").wait_for(timeout=90_000)
+    page.get_by_role("group", name="Results table").wait_for()
     [kernel] = {kernel["id"] for kernel in lab.call("kernels")} - before
     client = BlockingKernelClient()
     client.load_connection_file(str(lab.runtime / f"kernel-{kernel}.json"))
@@ -121,7 +121,7 @@ def test_an_agent_is_edited_tried_and_saved(host: Notebook, lab: Lab, screenshot
     reply = panel.get_by_role("region", name="Text of the reply of draft")
     host.page.wait_for_function("log => log.textContent.length > 40", arg=reply.element_handle())
     assert host.value("panel.is_running")
-    host.wait_for("not panel.is_running", seconds=120)
+    host.wait_for("not panel.is_running")
     panel.get_by_text("Answered.").nth(1).wait_for()
     assert reply.text_content() == host.value("panel.trials[1].reply.text")
     reply.scroll_into_view_if_needed()

@@ -37,7 +37,7 @@ class Panel:
     def run(self) -> None:
         before = self.value("id(panel.trying.runs)")
         self.press("Run")
-        self.wait_for(f"id(panel.trying.runs) != {before} and not panel.is_running", seconds=60)
+        self.wait_for(f"id(panel.trying.runs) != {before} and not panel.is_running")
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,33 @@ def test_what_a_run_takes_is_said_before_it(panel: Panel) -> None:
 
     assert panel.value("panel.trials") == ()
     set_number(panel, "Repeats", 1)
+
+
+AT_WORK = """
+import pathlib, time
+
+def stays(_change):
+    while not pathlib.Path({goes_on!r}).exists():
+        time.sleep(0.02)
+
+panel.view._task.observe(stays, "value")
+"""
+"""The kernel stays with a choice until there is this file."""
+
+
+def test_a_run_is_of_the_choice_that_is_seen_while_the_kernel_is_still_at_the_one_before(
+    panel: Panel, tmp_path: Path
+) -> None:
+    before, goes_on = panel.value("id(panel.trying.runs)"), tmp_path / "goes-on"
+    panel.notebook.kernel_client.execute(AT_WORK.format(goes_on=str(goes_on)), reply=True, timeout=60)
+    for choice in ([2], [2, 3], [2, 3, 4]):
+        panel.pick(*choice)
+    panel.press("Run")
+    goes_on.touch()
+    panel.wait_for(f"id(panel.trying.runs) != {before} and not panel.is_running")
+
+    assert panel.value("[t.task_id for t in panel.trials] == [task.id for task in panel.tasks[1:4]]")
+    panel.value("panel.view._task.unobserve(stays, 'value')")
 
 
 def test_a_typed_question_is_asked_as_the_controls_say(panel: Panel) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import mistune
 import pytest
 
-from tests.browser.conftest import serious_violations
+from tests.browser.conftest import new_page, serious_violations
 from tests.hostile import hostile_run
 from tests.runs import GROUPS, PASSES_A, PASSES_B, STAND_IN, make_run, passes
 from tests.test_review import of_three as of_three
@@ -72,7 +72,7 @@ def reading(page: Any, look: str) -> Iterator[Any]:
     context = page.context.browser.new_context(
         offline=True, color_scheme=scheme, viewport={"width": width, "height": 900}
     )
-    opened = context.new_page()
+    opened = new_page(context)
     complaints: list[str] = []
     opened.on("console", lambda message: complaints.append(message.text))
     opened.on("dialog", lambda dialog: (complaints.append("dialog"), dialog.dismiss()))
@@ -131,7 +131,7 @@ def test_agent_sentence_and_worst_promise_stand_in_the_first_700_pixels(
         context = page.context.browser.new_context(
             offline=True, color_scheme=scheme, viewport={"width": width, "height": 900}
         )
-        reader = context.new_page()
+        reader = new_page(context)
         reader.goto(path.as_uri())
         reader.screenshot(path=screenshots / f"first-{kind.replace(' ', '-')}-{scheme}-{width}.png")
         for words in ("a-reviewer-with-a-long-name", sentence, worst[kind]):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import serious_violations
+from tests.browser.conftest import new_page, serious_violations
 from tests.browser.test_report import FAINTEST, LOOKS, reading
 from tests.runs import make_run, passes
 from workbench.comparison.report.write import write_report
@@ -99,7 +99,7 @@ def test_a_reply_is_shown_as_markdown_and_by_a_switch_as_it_was_written(page: An
 
 def test_without_scripts_all_rows_and_both_forms_of_a_reply_are_there(page: Any, report: Path) -> None:
     context = page.context.browser.new_context(offline=True, java_script_enabled=False)
-    reader = context.new_page()
+    reader = new_page(context)
     reader.goto(report.as_uri())
 
     assert reader.locator(f"{TASKS} tbody tr").count() == 40

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import PROJECT, Lab, Notebook, open_notebook, serious_violations
+from .conftest import PROJECT, Lab, Notebook, new_page, open_notebook, serious_violations
 from .test_author import contrast, luminance
 
 HOSTILE = (
@@ -239,7 +239,7 @@ def test_a_copied_link_opens_the_table_at_that_trial(table: Table, lab: Lab) -> 
     table.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.save()")
 
     other = table.page.context.browser.new_context()
-    fresh = other.new_page()
+    fresh = new_page(other)
     fresh.goto(f"{lab.url}/api/status?token={lab.token}")
     fresh.goto(link)
     heading = fresh.get_by_role("heading", name="task-1 · base · repeat 2")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.messages_server import MessagesServer, serve
 
-from .conftest import Lab, open_notebook, screenshot_folder
+from .conftest import Lab, new_page, open_notebook, screenshot_folder
 from .test_author import type_at_end
 
 AGENT = ".claude/agents/plan-reviewer.md"
@@ -49,10 +49,10 @@ def opened(lab: Lab, page: Any) -> Iterator[Any]:
     """A page of its own in which the agent was opened as `workbench open` does."""
     ticket = "ticket-of-run-all"
     (lab.runtime / f"workbench-ticket-{ticket}").touch()
-    own = page.context.browser.new_page(viewport={"width": 1500, "height": 1100})
+    own = new_page(page.context.browser, viewport={"width": 1500, "height": 1100})
     try:
         own.goto(f"{lab.url}/lab?token={lab.token}&workbench-open={AGENT}&workbench-ticket={ticket}&reset")
-        own.get_by_role("group", name="Agent editor").wait_for(timeout=60_000)
+        own.get_by_role("group", name="Agent editor").wait_for()
         own.get_by_role("group", name="Trial panel").wait_for()
         yield own
         own.evaluate(
@@ -92,12 +92,12 @@ def test_run_all_saves_nothing_pays_nothing_and_a_reload_brings_the_widgets_back
         panel.get_by_text("OFFLINE STAND-IN").first.wait_for()
         panel.get_by_text("The next Run asks 2 times: disk and draft of claude-").wait_for()
         run_in_kernel(own, f"import os; os.environ['ANTHROPIC_BASE_URL'] = {server.url!r}")
-        panel.get_by_text(f"Answered by the server at {server.url}.").wait_for(timeout=5_000)
+        panel.get_by_text(f"Answered by the server at {server.url}.").wait_for()
         panel.get_by_label("Tasks", exact=True).select_option(index=[1, 2])
-        panel.get_by_text("The next Run asks 4 times: disk and draft of claude-").wait_for(timeout=5_000)
+        panel.get_by_text("The next Run asks 4 times: disk and draft of claude-").wait_for()
         panel.get_by_role("button", name="Run", exact=True).click()
-        panel.get_by_role("heading", name="The variants compared").wait_for(timeout=60_000)
-        panel.get_by_text("The next Run asks nobody: the ledger holds all 4 replies").wait_for(timeout=5_000)
+        panel.get_by_role("heading", name="The variants compared").wait_for()
+        panel.get_by_text("The next Run asks nobody: the ledger holds all 4 replies").wait_for()
         paid = len(server.bodies)
         assert paid == 4
 
@@ -110,14 +110,14 @@ def test_run_all_saves_nothing_pays_nothing_and_a_reload_brings_the_widgets_back
         assert len(server.bodies) == paid
 
         # D0, D4: F5 at once, and what is shown is alive: it takes a letter, and knows the draft and the replies.
-        own.wait_for_function(_SAVED, timeout=5_000)
+        own.wait_for_function(_SAVED)
         load_again(own)
         prompt = editor.get_by_label("Prompt", exact=True)
-        prompt.wait_for(timeout=60_000)
+        prompt.wait_for()
         assert "UNSAVED LINE" in prompt.text_content()
         type_at_end(prompt, "And one more\n")
         panel.get_by_role("region", name="Reply of draft", exact=True).get_by_text("what load").wait_for()
-        panel.get_by_text("The agent was edited since").wait_for(timeout=10_000)
+        panel.get_by_text("The agent was edited since").wait_for()
         own.screenshot(path=screenshots / "run-all-reloaded.png")
         assert (project / AGENT).read_text() == TEXT
         assert len(server.bodies) == paid
@@ -133,17 +133,17 @@ def test_a_file_that_somebody_else_changes_is_shown_and_tried_as_it_is(lab: Lab,
         changed = TEXT.replace("You review plans.", "You review plans, tersely.")
         (project / AGENT).write_text(changed)
 
-        editor.get_by_text("The file changed on disk: this is what it says now.").wait_for(timeout=5_000)
+        editor.get_by_text("The file changed on disk: this is what it says now.").wait_for()
         assert "tersely" in editor.get_by_label("Prompt", exact=True).text_content()
         panel.get_by_role("button", name="Run", exact=True).click()
-        panel.get_by_text("Answered.").first.wait_for(timeout=30_000)
+        panel.get_by_text("Answered.").first.wait_for()
         panel.get_by_text("The same as calls").click()
         panel.get_by_text(f"wb.load_agent('{AGENT}')").wait_for()  # the file, as it is now
 
         type_at_end(editor.get_by_label("Prompt", exact=True), "Of mine.\n")
         editor.get_by_text("edited, not saved: prompt").wait_for()
         (project / AGENT).write_text(changed.replace("model: sonnet", "model: haiku"))
-        editor.get_by_role("region", name="The file changed on disk").wait_for(timeout=5_000)
+        editor.get_by_role("region", name="The file changed on disk").wait_for()
         assert "Of mine." in editor.get_by_label("Prompt", exact=True).text_content()
 
 

@@ -11,6 +11,8 @@ from tests import test_typesetting
 from workbench.definition.agent import parse_agent
 from workbench.widgets.editor import AgentEditor
 
+from .conftest import new_page
+
 WORD = "x" * 20_000
 TEXT = f"---\nname: abc\ndescription: {WORD}\nmodel: sonnet\nskills: [{WORD}]\n---\nOne {WORD} two.\n"
 
@@ -32,7 +34,7 @@ def test_a_word_without_an_end_pushes_nothing_out_of_sight(
     twin = editor._repr_mimebundle_()["text/html"]
     context = page.context.browser.new_context(offline=True, viewport={"width": width, "height": 900})
     try:
-        opened = context.new_page()
+        opened = new_page(context)
         opened.set_content(f"<!doctype html><body>{twin}</body>")
         opened.click("summary")
 
@@ -57,7 +59,7 @@ def test_a_word_without_an_end_pushes_nothing_out_of_sight_of_any_output(
     context = page.context.browser.new_context(offline=True, viewport={"width": 1100, "height": 900})
     wide = {}
     try:
-        opened = context.new_page()
+        opened = new_page(context)
         for name, shown in outputs("x" * 2_000).items():
             opened.set_content(f"<!doctype html><body>{shown}</body>")
             opened.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")

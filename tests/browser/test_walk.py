@@ -134,7 +134,7 @@ def test_the_authors_walk(lab: Lab, page: Any, file: Path, model: MessagesServer
         draft.get_by_text("Stopped: what had come by then is kept").wait_for()
         assert author.value("panel.is_running")
         model.seconds_a_piece = 0
-        author.wait_for("not panel.is_running", seconds=60)
+        author.wait_for("not panel.is_running")
         assert author.value("[(t.variant, t.outcome) for t in panel.trials]") == [
             ("disk", "answered"),
             ("disk", "answered"),
@@ -143,12 +143,12 @@ def test_the_authors_walk(lab: Lab, page: Any, file: Path, model: MessagesServer
         assert "word 9" in draft.text_content()
 
         panel.get_by_role("button", name="Run").click()
-        author.wait_for("len(panel.trials) == 4 and not panel.is_running", seconds=60)
+        author.wait_for("len(panel.trials) == 4 and not panel.is_running")
         asked = author.value("sorted(trial.key for trial in panel.trials)")
         for count, text in enumerate(("Which of the 200 words is it?", "And in Python?"), start=5):
             draft.get_by_label("Answer to draft").fill(text)
             draft.get_by_role("button", name="Send").click()
-            author.wait_for(f"len(panel.trials) == {count} and not panel.is_running", seconds=60)
+            author.wait_for(f"len(panel.trials) == {count} and not panel.is_running")
         said = author.value("[trial.key for trial in panel.trials if len(trial.request.messages) > 1]")
         panel.get_by_role("button", name="Freeze").click()
         panel.get_by_text("Written: outputs/frozen-1.ipynb").wait_for()
@@ -159,7 +159,7 @@ def test_the_authors_walk(lab: Lab, page: Any, file: Path, model: MessagesServer
         page.screenshot(path=screenshots / "walk-frozen.png")
 
         verdict = panel.get_by_role("heading", name="The variants compared")
-        verdict.wait_for(timeout=60_000)
+        verdict.wait_for()
         verdict.scroll_into_view_if_needed()
         page.screenshot(path=screenshots / "walk-compared.png")
 

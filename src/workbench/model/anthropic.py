@@ -94,6 +94,8 @@ def _client(endpoint: Endpoint, connections: int, silence_seconds: float) -> Asy
         import anthropic
         import httpx2
 
+    # At its first refusal the SDK builds the types of all: here, and not in the loop, which that would hold up.
+    anthropic.APIStatusError("", response=httpx2.Response(400, request=httpx2.Request("POST", API_URL)), body=None)
     # It points at whoever calls the SDK, which is us; `retirement_of` is how a run says it, once.
     warnings.filterwarnings("ignore", r"The model '.*' is deprecated", DeprecationWarning)
     timeout = httpx2.Timeout(silence_seconds, connect=CONNECT_SECONDS)

@@ -44,13 +44,18 @@ def is_headless() -> bool:
 
 
 class _Habits(anywidget.AnyWidget):
-    """An invisible part of a box: brings the styles, names the box for screen readers, and keeps JupyterLab's
-    cell keys out of it, of which Shift-Enter would run the cell again."""
+    """An invisible part of a box: brings the styles, names the box for screen readers, keeps JupyterLab's
+    cell keys out of it, of which Shift-Enter would run the cell again, and lets a click on a button go once what was
+    changed before it is here."""
 
     _esm = _FRONT / "frame.js"
     _css = _FRONT / "frame.css"
 
     label = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self.on_msg(lambda _widget, content, _buffers: self.send({"passes": content.get("holds")}))
 
 
 def frame(label: str, *children: ipywidgets.Widget) -> ipywidgets.VBox:

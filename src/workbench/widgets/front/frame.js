@@ -23,6 +23,28 @@ function render({ model, el }) {
     event.preventDefault();
     one.click();
   };
+  // While the kernel works on a change of a control, the next change waits in the page, as what is typed does in the
+  // editor, but a click does not: it would run another choice than the one that is seen. So a click is held until the
+  // kernel has answered after the change that it works on, when what waited has gone before it.
+  const held = new Map();
+  let passes = null;
+  const hold = (event) => {
+    const pressed = event.target.closest(".jupyter-button");
+    if (!pressed || pressed === passes) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if ([...held.values()].includes(pressed)) return;
+    const number = Math.random(); // views of one model hear each other's answers
+    held.set(number, pressed);
+    model.send({ holds: number });
+  };
+  const letGo = ({ passes: number }) => {
+    passes = held.get(number) ?? null;
+    held.delete(number);
+    passes?.click();
+    passes = null;
+  };
+  model.on("msg:custom", letGo);
   const asked = [["workbench-try", press("run")], ["workbench-stop", press("stop")]];
   for (const [name, act] of asked) document.addEventListener(name, act);
   const attach = () => {
@@ -33,6 +55,7 @@ function render({ model, el }) {
     box.setAttribute("data-lm-suppress-shortcuts", "true");
     box.addEventListener("keydown", keep);
     box.addEventListener("keydown", leave, true);
+    box.addEventListener("click", hold, true);
     return true;
   };
   // ipywidgets may attach this element to its box only after it is rendered.
@@ -41,8 +64,10 @@ function render({ model, el }) {
     clearInterval(timer);
     for (const [name, act] of asked) document.removeEventListener(name, act);
     model.off("comm_live_update", showGone);
+    model.off("msg:custom", letGo);
     box?.removeEventListener("keydown", keep);
     box?.removeEventListener("keydown", leave, true);
+    box?.removeEventListener("click", hold, true);
   };
 }
 
