@@ -87,6 +87,7 @@ def judge_command(
     from workbench.judging.judge import judge, plan_judging
     from workbench.runs.estimate import estimate_plan
     from workbench.trial.record import export_record, load_run, record_folder
+    from workbench.trial.record_files import write_record_folder
     from workbench.trial.rubric import load_rubric
 
     if not in_pairs and (variants or out is not None):
@@ -119,8 +120,9 @@ def judge_command(
             settings["budget_scope"] = f"check {uuid.uuid4().hex}"
         _check(asked, judges, repeats, settings)
         return
-    run = judge(run, asked, by=judges, repeats=repeats, **settings)
     folder = record_folder(record)
+    write_record_folder(folder)
+    run = judge(run, asked, by=judges, repeats=repeats, **settings)
     export_record(run, folder)
     _show(run, run.judged[-1])
     click.echo(_shown(f"the record {folder} now holds what the judges said"), err=True)

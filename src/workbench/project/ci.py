@@ -29,6 +29,7 @@ from workbench.project.changes import Blob, Change, ChangedAgent, Kind, committe
 from workbench.runs.plan import plan_trials
 from workbench.runs.runner import run_trials
 from workbench.trial.record import export_record, folder_name
+from workbench.trial.record_files import write_record_folder
 from workbench.trial.task import Task, tasks_of_bytes
 from workbench.trial.trial import Run
 
@@ -261,6 +262,8 @@ def _tried(tasks: Mapping[str, tuple[Task, ...]], folder: Path, settings: Settin
             graders=standard(),
             model=settings.model,
         )
+        where = folder / f"tasks-{when}"
+        write_record_folder(where)
         run = run_trials(
             plan,
             live=settings.live,
@@ -268,7 +271,6 @@ def _tried(tasks: Mapping[str, tuple[Task, ...]], folder: Path, settings: Settin
             budget_scope=settings.budget_scope,
             progress=False,
         )
-        where = folder / f"tasks-{when}"
         export_record(run, where)
         write_report(
             run,

@@ -86,6 +86,10 @@ def route_command(agents: Path, cases: Path | None, before: Path | None, record:
         for name, plan in plans.items():
             click.echo(_shown(f"{name}, {router.way}:\n{estimate_plan(plan, live=options['live'])}\n"))
         return
+    if record is not None:
+        from workbench.trial.record_files import write_record_folder
+
+        write_record_folder(record)
     with redirect_stdout(sys.stderr if options["as_json"] else sys.stdout):
         routed = _routed(agents, asked, main, options)
         earlier = None if before is None else _routed(before, asked, main, options)
