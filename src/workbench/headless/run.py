@@ -22,6 +22,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from workbench.definition.project import RECORD_FILE, project_folder
 from workbench.definition.replacing import alone_in
+from workbench.definition.there import path_of
 from workbench.errors import FileError, NotebookFailed, ParameterError
 from workbench.headless.comparing_nothing import refuse_nothing_to_compare
 from workbench.headless.execution import Execution
@@ -60,6 +61,8 @@ _SECONDS_TO_START = 180
 def run_document(document: NotebookNode, job: Job, *, progress: bool) -> NotebookRun:
     """Runs the notebook that was loaded for the job; see `run_notebook`."""
     declared, project = declared_parameters(document), project_folder()
+    with _writing(job.out):
+        path_of(job.out)
     task = _what_is_left(document, job, declared, project)
     if not isinstance(task, NotebookRun):
         refuse_broken_tasks_of(document, declared, task.parameters, project=project)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.definition.project import project_folder
+from workbench.definition.there import path_of
 from workbench.errors import LedgerError
 from workbench.trial.trial import Reply, Usage, shared
 
@@ -42,9 +43,18 @@ def unsaved_files(folder: Path, name: str) -> list[Path]:
 
 def ledger_address(where: str | Path | None = None) -> str | Path:
     """The file of a ledger, or its SQLAlchemy URL: the one named, else that of `WORKBENCH_LEDGER`, else
-    `outputs/ledger.sqlite` of the project."""
+    `outputs/ledger.sqlite` of the project.
+
+    Raises:
+        LedgerError: it is no path.
+    """
     chosen = str(where or os.environ.get("WORKBENCH_LEDGER") or project_folder() / "outputs" / "ledger.sqlite")
-    return chosen if "://" in chosen else Path(chosen).resolve()
+    if "://" in chosen:
+        return chosen
+    try:
+        return path_of(chosen).resolve()
+    except OSError as error:
+        raise LedgerError(f"{chosen!r} is no path of a ledger: {error.strerror}") from error
 
 
 def read_replies(path: Path, keys: Sequence[str]) -> dict[str, Reply] | None:

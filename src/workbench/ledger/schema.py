@@ -19,6 +19,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from workbench.definition.there import is_there
 from workbench.ledger.file import SCHEMA_VERSION, SECONDS_UNTIL_BUSY
 
 _OWN = 0o600
@@ -210,7 +211,7 @@ def bring_up_to_date(engine: sa.Engine) -> int:
     What a user permits afterwards stays permitted.
     """
     file = _file_of(engine)
-    if file is not None and not file.exists():
+    if file is not None and not is_there(file):
         with suppress(OSError):  # then SQLite says what is wrong
             os.close(os.open(file, os.O_CREAT | os.O_WRONLY, _OWN))
     with engine.connect() as connection:

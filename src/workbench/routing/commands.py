@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.definition.project import RECORD_FILE
+from workbench.definition.there import is_file_there
 from workbench.markup import printed
 from workbench.secrets import value_without_secrets, without_secrets
 
@@ -62,7 +63,7 @@ def route_command(agents: Path, cases: Path | None, before: Path | None, record:
     """
     from workbench.routing.cases import lint_cases
 
-    if (agents / RECORD_FILE).is_file():
+    if is_file_there(agents / RECORD_FILE):
         _show_record(agents, options["as_json"])
         return
     from workbench.routing.asking import agents_of, cases_for, choose_router, plan_controls, plan_routing

@@ -33,6 +33,7 @@ from typing import Any
 from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.project import RECORD_FILE
+from workbench.definition.there import is_file_there
 from workbench.errors import RecordError
 from workbench.secrets import scrubber, without_secrets
 from workbench.trial.certificate import certificate_as_values, certificate_from
@@ -199,7 +200,7 @@ def folder_name(text: str) -> str:
 def record_folder(path: str | Path) -> Path:
     """The folder of the record that this path names: itself, or where a file of it or an executed notebook lies."""
     path = Path(path)
-    return path.parent if path.is_file() else path
+    return path.parent if is_file_there(path) else path
 
 
 def load_run(folder: str | Path) -> Run:
