@@ -105,6 +105,7 @@ attempts = sa.Table(
     sa.Column("cache_creation_1h_input_tokens", sa.Integer),
     sa.Column("service_tier", _AnyText),
     sa.Column("checksum", sa.String(32)),
+    sa.Column("asked_checksum", sa.String(32)),
     sa.Index("ix_attempts_task", "task_id", "variant"),
 )
 
@@ -176,6 +177,7 @@ _COLUMNS_SINCE = (
     (5, attempts, ("checksum",)),
     (5, askers, _OF_HOLDERS),
     (5, budget_holds, _OF_HOLDERS),
+    (6, attempts, ("asked_checksum",)),
 )
 
 
