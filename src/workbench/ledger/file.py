@@ -52,7 +52,7 @@ _TYPES: dict[str, frozenset[type]] = {
     for types, names in (
         ((str,), ("key", "at", "request", "variant", "task_id", "place", "agent_sha256", "system_sha256")),
         ((int,), ("id", "repeat", "attempts")),
-        ((bool, int), ("whole",)),
+        ((bool, int), ("whole",)),  # without SQLAlchemy it is a number in a file
         ((int, type(None)), (*(name for name in USAGE_COLUMNS if name != "service_tier"), "draw", "failure_status")),
         ((float, type(None)), ("seconds", "seconds_to_first_token")),
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import metadata
@@ -41,6 +41,19 @@ class _WithoutNul(sa.types.TypeDecorator[str]):
 
     def process_result_value(self, value: Any | None, dialect: sa.Dialect) -> str | None:
         return None if value is None else str(value).replace("\x1a0", "\0").replace("\x1a1", "\x1a")
+
+
+class _Flag(sa.Boolean):
+    """Yes or no; what is neither of both in the database stays what it is, for whoever holds it to its type."""
+
+    cache_ok = True
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        return None if dialect.supports_native_boolean else _as_flag
+
+
+def _as_flag(value: Any) -> Any:
+    return bool(value) if type(value) is int and value in (0, 1) else value
 
 
 _AnyText = sa.Text().with_variant(_WithoutNul(), "postgresql")
@@ -85,7 +98,7 @@ attempts = sa.Table(
     sa.Column("agent_sha256", sa.String(64), nullable=False),
     sa.Column("system_sha256", sa.String(64), nullable=False),
     sa.Column("request", sa.Text, nullable=False),
-    sa.Column("whole", sa.Boolean, nullable=False),
+    sa.Column("whole", _Flag, nullable=False),
     sa.Column("text", _AnyText),
     sa.Column("stop_reason", _AnyText),
     sa.Column("stop_details", sa.Text),
