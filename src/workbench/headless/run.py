@@ -80,7 +80,7 @@ def run_document(document: NotebookNode, job: Job, *, progress: bool) -> Noteboo
                 change,
             )
         started = time.monotonic()
-        if left.may_come:
+        if left.may_come and not job.finished.exists():  # else it has been left there before
             write_record_folder(job.out)
         left.begin(task.parameters)
         page.get_ready()
