@@ -22,6 +22,7 @@ from workbench.headless.comparing_nothing import nothing_to_compare
 from workbench.headless.job import Deadlines, Job
 from workbench.headless.notebook_files import load_notebook
 from workbench.headless.parameters import check_parameters, declared_parameters, with_own_tasks
+from workbench.secrets import without_secrets
 
 _OF_BATCH = {"out", "budget_usd", "budget_tokens", "at_once", "deadline_seconds", "cell_deadline_seconds", "notebooks"}
 _OF_ENTRY = {"notebook", "name", "parameters", "grid", "agents"}
@@ -235,7 +236,7 @@ def _name(
                 "the entry sets",
                 path=file,
             ) from error
-    name = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:_LONGEST_NAME]
+    name = re.sub(r"[^\w.-]+", "-", without_secrets(name)).strip("-.")[:_LONGEST_NAME]
     if not name:
         raise BatchFileError(f"{where}.name: leaves no letter or digit to name a folder with", path=file)
     return name

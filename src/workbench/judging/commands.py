@@ -296,7 +296,8 @@ def _check(rubric: Rubric, judges: Sequence[str], repeats: int, settings: Asking
             kind = "good" if each.is_good else "bad"
             told = {True: "told", False: "NOT TOLD", None: "no score"}[each.is_told]
             values = ", ".join(f"{promise} {_value(score.value)}" for promise, score in each.scores.items())
-            click.echo(_shown(f"  {told:<9} {kind:<5} {each.reply.split(chr(10))[0][:60]!r}: {values}"))
+            said = without_secrets(each.reply.split("\n")[0])  # of a key that is cut nobody knows that it is one
+            click.echo(_shown(f"  {told:<9} {kind:<5} {said[:60]!r}: {values}"))
             wrong += each.is_told is not True
     if wrong:
         click.get_current_context().exit(EXIT_NOT_CERTIFIED)

@@ -87,7 +87,7 @@ def _lines(found: Sequence[Verified]) -> Iterator[str]:
 
 def _brief(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
+    return text if len(text) <= _MOST_CHARACTERS else f"{without_secrets(text)[:_MOST_CHARACTERS]}..."
 
 
 def _as_data(each: Verified) -> dict[str, object]:
