@@ -402,7 +402,7 @@ class Ledger:
         for row in rows:
             check_whole_row(row, ledger=self.name)
             try:
-                found.append(_recorded(row._mapping))
+                found.append(_recorded(dict(zip(ROW_COLUMNS, row, strict=True))))
             except ValueError:
                 raise damaged_row(self.name, row.id, "request is no JSON") from None
         return found

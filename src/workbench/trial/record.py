@@ -45,11 +45,11 @@ from workbench.trial.record_files import (
     RECORD_PARTS,
     TASKS,
     TRIALS,
-    alone_to_write,
     file_of_record,
     own_files,
     remove_files,
     save_waiting,
+    write_alone,
     write_waiting,
 )
 from workbench.trial.rubric import Rubric, rubric_as_values, rubric_from
@@ -104,7 +104,7 @@ def export_record(run: Run, folder: str | Path) -> Path:
     }
     about = json.loads(clean(_text(about)))  # such as the name of a variant
     written[RECORD_FILE] = _indented(about | {"sha256": _hash_of(about)})
-    with alone_to_write(folder):
+    with write_alone(folder):
         write_waiting(folder, written)
         _save_another_aside(folder, written)
         save_waiting(folder, written=True)

@@ -69,7 +69,7 @@ def _listed(about: Mapping[str, Any], folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def alone_to_write(folder: Path) -> Iterator[None]:
+def write_alone(folder: Path) -> Iterator[None]:
     """While nobody else writes a record into this folder, which is made, and in which one can be: what an earlier one
     left half done is finished.
 
@@ -93,7 +93,7 @@ def write_record_folder(folder: Path) -> None:
     Raises:
         RecordError: as `export_record`.
     """
-    with alone_to_write(folder):
+    with write_alone(folder):
         write_waiting(folder, {RECORD_FILE: b""})
         _remove_waiting(folder)
 
