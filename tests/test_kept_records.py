@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +17,13 @@ import pytest
 
 from tests.runs import gradable, make_run, passes
 from tests.written_notebooks import printed_by, write_notebook
-from workbench.errors import NotebookFailed
+from workbench.errors import NotebookFailed, RecordError
 from workbench.headless.batch import run_batch
 from workbench.headless.batch_plan import load_batch
 from workbench.headless.notebook import run_notebook
 from workbench.trial.record import export_record, load_run
-from workbench.trial.record_aside import RECORD_PARTS, folder_aside
+from workbench.trial.record_aside import folder_aside
+from workbench.trial.record_files import RECORD_PARTS
 from workbench.trial.trial import Run
 
 BASE = {"base": passes((1, 4))}
@@ -139,6 +146,139 @@ def test_a_record_that_was_damaged_is_moved_aside_as_it_is(run: Run, tmp_path: P
     assert (aside / "trials.jsonl").read_text() == "half a li" and content(folder) == content_of(run, tmp_path)
 
 
+@pytest.mark.parametrize("before", ["nothing", "same plan", "another"])
+def test_whoever_is_killed_at_any_step_leaves_the_record_of_before_or_the_new_one(before: str, tmp_path: Path) -> None:
+    """And whoever writes next takes up what was begun: the old one is kept once, and whole."""
+    program = [sys.executable, "-m", "tests.record_kills", before, str(tmp_path)]
+    ended = subprocess.run(program, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 0, ended.stderr
+    assert int(ended.stdout) > 15, "its steps were seen"
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_records_that_are_left_at_the_same_moment_are_all_kept(count: int, tmp_path: Path) -> None:
+    folder, together = tmp_path / "left", threading.Barrier(count)
+    runs = [gradable(make_run({"base": passes((number, 5))})) for number in range(count)]
+
+    def export(run: Run) -> None:
+        together.wait()
+        export_record(run, folder)
+
+    with ThreadPoolExecutor(count) as threads:
+        list(threads.map(export, runs))
+
+    kept = [folder, *aside_of(folder)]
+    assert sorted(replies(each).count("yes") for each in kept) == sorted(replies_of(run) for run in runs)
+
+
+def replies_of(run: Run) -> int:
+    return sum(trial.reply is not None and trial.reply.text == "yes" for trial in run.trials)
+
+
+@pytest.mark.parametrize("name", ["systems/my notes.txt", "judged/mine.jsonl", "agents/mine.md", "follow_ups.jsonl"])
+@pytest.mark.parametrize("other", [lambda run: run, with_another_reply, without_a_reply])
+def test_files_of_the_users_own_stay_in_the_folder_of_a_record(
+    name: str, other: Callable[[Run], Run], run: Run, tmp_path: Path
+) -> None:
+    folder = export_record(run, tmp_path / "left")
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(b"Mine.")
+    export_record(other(run), folder)
+
+    assert (folder / name).read_bytes() == b"Mine."
+    assert replies(folder) == [trial.reply.text for trial in other(run).trials if trial.reply]
+
+
+def test_a_file_of_the_users_own_in_the_place_of_one_of_the_record_is_moved_aside(run: Run, tmp_path: Path) -> None:
+    folder = export_record(run, tmp_path / "left")
+    (folder / "agents" / "another.md").write_bytes(b"Mine.")
+    agent = run.variants["base"]
+    export_record(replace(run, variants={"base": agent, "another": agent}), folder)
+
+    [aside] = aside_of(folder)
+    assert (aside / "agents" / "another.md").read_bytes() == b"Mine."
+    assert load_run(aside).variants.keys() == {"base"} and load_run(folder).variants.keys() == {"base", "another"}
+
+
+@pytest.mark.parametrize("name", ["agents", "systems", "judged", "tasks.jsonl", "run.json"])
+def test_nothing_is_written_or_removed_through_a_link(name: str, run: Run, tmp_path: Path) -> None:
+    folder = export_record(run, tmp_path / "left")
+    mine = tmp_path / "mine"
+    if (folder / name).exists():
+        (folder / name).rename(mine)
+    else:
+        mine.mkdir()
+    (folder / name).symlink_to(mine)
+    before = content(mine) if mine.is_dir() else mine.read_bytes()
+
+    with pytest.raises(RecordError, match=f"has the link '{name}' in the place of a part of the record; remove it or"):
+        export_record(with_another_agent(run), folder)
+    assert (content(mine) if mine.is_dir() else mine.read_bytes()) == before
+
+
+def test_a_record_that_lists_files_of_others_removes_none_of_them(run: Run, tmp_path: Path) -> None:
+    folder = export_record(run, tmp_path / "left")
+    (tmp_path / "mine.txt").write_text("Mine.")
+    (folder / "mine.txt").write_text("Mine.")
+    about = json.loads((folder / "run.json").read_text())
+    listed = ["../mine.txt", "mine.txt", "agents/../../mine.txt", str(tmp_path / "mine.txt"), "agents/.."]
+    about["files"] |= {name: {"sha256": "0" * 64} for name in listed}
+    (folder / "run.json").write_text(json.dumps(about))
+    export_record(run, folder)
+
+    assert (tmp_path / "mine.txt").exists() and (folder / "mine.txt").exists()
+    assert load_run(folder).tasks == run.tasks
+
+
+def test_a_record_on_another_volume_is_moved_aside(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = export_record(run, tmp_path / "left")
+    (folder / "report").mkdir()
+    before = content(folder)
+    for name in ("rename", "replace", "link"):
+        monkeypatch.setattr(os, name, refused_between(folder, getattr(os, name)))
+    export_record(with_another_reply(run), folder)
+
+    [aside] = aside_of(folder)
+    assert content(aside) == before and (aside / "report").is_dir()
+    assert "another" in replies(folder)
+
+
+def refused_between(volume: Path, change: Callable[..., None]) -> Callable[..., None]:
+    def refusing(source: str | Path, target: str | Path, **how: object) -> None:
+        if Path(source).is_relative_to(volume) != Path(target).is_relative_to(volume):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        change(source, target, **how)
+
+    return refusing
+
+
+def test_a_record_whose_neighbours_cannot_be_written_is_moved_aside_within_its_folder(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = export_record(run, tmp_path / "left")
+    before = content(folder)
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path and allowed(path, mode))
+    export_record(with_another_reply(run), folder)
+
+    assert aside_of(folder) == []
+    [aside] = [path for path in folder.iterdir() if path.name.startswith("left-2")]
+    assert content(aside) == before and "another" in replies(folder)
+
+
+def test_a_folder_that_no_record_can_be_left_in_is_found_out_before_the_notebook_runs(project: Path) -> None:
+    out = project / "outputs/left"
+    (out / "agents").mkdir(parents=True)
+    write_notebook(project / "try.ipynb", CELLS | {"run": "open('it_ran', 'w')"})
+
+    with pytest.raises(RecordError, match="holds 'agents', but no record of a run; name another folder"):
+        run_it(project, count=1)
+    assert not (project / "it_ran").exists()
+
+
 def test_two_of_one_second_have_folders_of_their_own(run: Run, tmp_path: Path) -> None:
     folder = export_record(run, tmp_path / "left")
     first = folder_aside(folder, left_as=folder / "run.json")
@@ -198,6 +338,20 @@ def test_a_run_that_fails_behind_its_record_replaces_no_notebook_that_came_to_it
     [aside] = aside_of(out)
     assert (aside / "try.ipynb").exists() and (aside / "try.html").exists()
     assert replies(out).count("yes") == 5, "the record is of the same plan, and stays where it is"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_page_that_is_none_of_ours_is_not_written_over(project: Path, is_there: bool) -> None:
+    out = project / "outputs/left"
+    if is_there:
+        run_it(project, count=1)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "try.html").write_text("<p>Mine.</p>")
+    run_it(project, count=1)
+
+    [aside] = aside_of(out)
+    assert (aside / "try.html").read_text() == "<p>Mine.</p>"
+    assert replies(out).count("yes") == 5 and "<p>Mine.</p>" not in (out / "try.html").read_text()
 
 
 @pytest.mark.parametrize("mine", ["{}", "no notebook"])

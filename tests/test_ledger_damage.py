@@ -20,9 +20,9 @@ from workbench.errors import LedgerError
 from workbench.headless.batch import run_batch
 from workbench.headless.batch_plan import load_batch
 from workbench.ledger.columns import read_attempts
-from workbench.ledger.file import FOUND_COLUMNS, read_replies
+from workbench.ledger.file import FOUND_COLUMNS, ROW_COLUMNS, read_replies
 from workbench.ledger.paid import find_paid
-from workbench.ledger.schema import SCHEMA_VERSION
+from workbench.ledger.schema import SCHEMA_VERSION, attempts
 from workbench.ledger.store import Ledger, check_ledger, open_ledger
 from workbench.ledger.versions import find_replies, find_versions
 from workbench.project.tried import tried_versions
@@ -151,7 +151,7 @@ def test_request_that_is_no_json_is_named_when_replies_are_looked_for(
 ) -> None:
     with open_ledger(path) as ledger:
         write(ledger, agent, trial_of(agent), trial_of(agent, 1))
-    execute(address, "update attempts set request = :other where id = 2", other=request_of_it)
+    execute(address, "update attempts set request = :other, asked_checksum = null where id = 2", other=request_of_it)
 
     with open_ledger(path) as ledger, pytest.raises(LedgerError, match=r"row 2 of .*\(request is no JSON\)"):
         find_replies(ledger, [agent.digest])
@@ -178,6 +178,165 @@ def test_every_reader_names_the_row_with_bytes_that_are_no_text(
 
     with pytest.raises(LedgerError, match="row 4 of the table attempts is damaged.*bytes that are no text"):
         read(path, agent)
+
+
+ALL_READERS: dict[str, Callable[[Path, Agent], object]] = {
+    **READERS,
+    "read_attempts without texts": lambda path, _: read_attempts(path, texts=False),
+    "read_replies": lambda path, agent: read_replies(path, keys_of(agent)),
+    "find_paid": lambda path, agent: find_paid(path, keys_of(agent)),
+    "find": lambda path, agent: _opened(path, lambda ledger: ledger.find(keys_of(agent))),
+    "nearest": lambda path, agent: _opened(path, lambda ledger: ledger.nearest(trial_of(agent, 9))),
+    "endpoints": lambda path, _: _opened(path, lambda ledger: ledger.endpoints()),
+    "find_versions": lambda path, agent: _opened(path, lambda ledger: find_versions(ledger, {agent.name or ""})),
+}
+ODD_VALUES = {"null": "null", "blob": "x'00ff41'", "integer": "7", "real": "7.5", "text": "'7'"}
+
+
+def keys_of(agent: Agent) -> list[str]:
+    return [trial_of(agent, repeat).key for repeat in range(3)]
+
+
+def without_types(path: Path, table: str) -> None:
+    """The table takes whatever is put into it, as a page of it does on which a bit has turned."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        columns = [name for _, name, *_ in connection.execute(f"pragma table_info({table})")]
+        indexes = [sql for (sql,) in connection.execute("select sql from sqlite_master where tbl_name = ?", [table])]
+        declared = ", ".join(f'"{name}"' + " integer primary key" * (name == "id") for name in columns)
+        connection.execute(f"alter table {table} rename to before")
+        connection.execute(f"create table {table} ({declared})")
+        connection.execute(f"insert into {table} select * from before")
+        connection.execute("drop table before")
+        for sql in indexes:
+            if sql and sql.startswith("CREATE INDEX"):
+                connection.execute(sql)
+
+
+@pytest.mark.parametrize("column", [column.name for column in attempts.c if column.name != "id"])
+@pytest.mark.parametrize("is_of_before", [False, True])
+def test_a_value_of_another_type_is_never_taken_for_what_was_written(
+    agent: Agent, path: Path, column: str, is_of_before: bool
+) -> None:
+    """Every reader gives what was written, finds nothing, or names the row; one of before there were checksums, too."""
+    with open_ledger(path) as ledger:
+        write(ledger, agent, trial_of(agent), trial_of(agent, 1), trial_of(agent, 2))
+    without_types(path, "attempts")
+    if is_of_before:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("update attempts set checksum = null, asked_checksum = null")
+    before = {name: read(path, agent) for name, read in ALL_READERS.items()}
+    with closing(sqlite3.connect(path)) as connection, connection:
+        [(value,)] = connection.execute(f'select "{column}" from attempts where id = 2')
+    may_be_none = {type(None)} if attempts.c[column].nullable else set()
+    for kind, odd in ODD_VALUES.items():
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(f'update attempts set "{column}" = {odd} where id = 2')
+            [(now,)] = connection.execute(f'select "{column}" from attempts where id = 2')
+        if type(now) is type(value):
+            continue
+        for name, read in ALL_READERS.items():
+            try:
+                found = read(path, agent)
+            except LedgerError as error:
+                assert "row 2 of the table attempts is damaged" in str(error), (kind, name)
+            else:
+                assert type_of(column, found) <= {attempts.c[column].type.python_type, *may_be_none}, (kind, name)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f'update attempts set "{column}" = ? where id = 2', [value])
+    assert {name: read(path, agent) for name, read in ALL_READERS.items()} == before
+
+
+def type_of(column: str, found: object) -> set[type]:
+    """The types of the values in a column, where a reader gives columns."""
+    values = found.get({"place": "endpoint"}.get(column, column)) if isinstance(found, dict) else None
+    return set(map(type, values)) if isinstance(values, list) else set()
+
+
+@pytest.mark.parametrize("odd", ODD_VALUES)
+@pytest.mark.parametrize("column", ["sha256", "body"])
+def test_a_text_of_another_type_is_named(agent: Agent, path: Path, column: str, odd: str) -> None:
+    with open_ledger(path) as ledger:
+        write(ledger, agent, trial_of(agent))
+        before = find_versions(ledger, {agent.name or ""})
+    without_types(path, "texts")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"update texts set {column} = {ODD_VALUES[odd]} where sha256 = ?", [agent.digest])
+
+    for read in ALL_READERS.values():
+        try:
+            read(path, agent)
+        except LedgerError as error:
+            assert "is damaged" in str(error)
+    with open_ledger(path) as ledger:
+        if column == "sha256" or odd == "null":
+            assert find_versions(ledger, {agent.name or ""}) == (), "as a text that was left out by hand"
+        else:
+            with pytest.raises(LedgerError, match="row of the table texts is damaged"):
+                find_versions(ledger, {agent.name or ""})
+    assert before
+
+
+def test_every_bit_of_a_row_is_seen_where_all_of_it_is_read(agent: Agent, path: Path, server: MessagesServer) -> None:
+    """Of what was asked too; but for its number, by which nothing is found that is another's."""
+    with open_ledger(path) as ledger:
+        write(ledger, agent, trial_of(agent), trial_of(agent, 1).replace(variant="quetzal"), trial_of(agent, 2))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("pragma wal_checkpoint(truncate)")
+        connection.execute("pragma journal_mode = delete")
+        [(last,)] = connection.execute("select asked_checksum from attempts where id = 2")
+    content, written = path.read_bytes(), read_attempts(path)
+    inside = content.index(b"quetzal")
+    first, end = content.rindex(trial_of(agent, 1).key.encode(), 0, inside), content.index(last.encode(), inside) + 32
+    wrong = []
+    for position in range(first, end, 3):
+        bit = 1 << position % 8
+        path.write_bytes(content[:position] + bytes([content[position] ^ bit]) + content[position + 1 :])
+        try:
+            found = read_attempts(path)
+        except LedgerError as error:
+            assert "row 2 of the table attempts is damaged" in str(error), position - first
+        else:
+            wrong += [position - first] if found != written else []
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("column", ["request", "agent_sha256", "system_sha256", "place", "variant", "task_id", "draw"])
+def test_what_was_asked_is_held_to_a_checksum_of_its_own(agent: Agent, path: Path, address: str, column: str) -> None:
+    with open_ledger(path) as ledger:
+        write(ledger, agent, trial_of(agent), trial_of(agent, 1))
+    [(value,)] = query(address, f"select {column} from attempts where id = 2")
+    execute(address, f"update attempts set {column} = :other where id = 2", other=other_than(value))
+
+    with pytest.raises(LedgerError, match="row 2 of the table attempts is damaged .its checksum is another"):
+        read_attempts(path)
+    with open_ledger(path) as ledger:
+        if column != "task_id":  # by which it looks for them
+            with pytest.raises(LedgerError, match="row 2 of the table attempts is damaged .its checksum is another"):
+                ledger.nearest(trial_of(agent, 9))
+        if column == "agent_sha256":
+            with pytest.raises(LedgerError, match="row 2 of the table attempts is damaged .its checksum is another"):
+                find_versions(ledger, {agent.name or ""})
+
+
+def test_all_of_a_row_is_under_a_checksum() -> None:
+    assert sorted(ROW_COLUMNS) == sorted(column.name for column in attempts.c)
+
+
+def test_row_of_the_version_before_is_read_by_the_rule_of_then(agent: Agent, path: Path, address: str) -> None:
+    """And a kernel that still runs that version goes on writing such rows beneath one of today."""
+    with open_ledger(path) as ledger:
+        write(ledger, agent, trial_of(agent))
+    execute(address, "alter table attempts drop column asked_checksum")
+    execute(address, "update about set schema_version = 5")
+
+    with open_ledger(path) as ledger:
+        write(ledger, agent, trial_of(agent, 1))
+        assert ledger.find(keys_of(agent)[:2]).keys() == set(keys_of(agent)[:2])
+    assert read_attempts(path)["asked_checksum"][0] is None and read_attempts(path)["asked_checksum"][1] is not None
+    execute(address, "update attempts set text = 'Another.' where id = 1")
+    with pytest.raises(LedgerError, match="row 1 of the table attempts is damaged .its checksum is another"):
+        read_attempts(path)
 
 
 def test_attempt_that_broke_off_never_turns_into_an_answer(agent: Agent, path: Path, address: str) -> None:
@@ -228,7 +387,7 @@ def test_row_of_before_there_were_checksums_is_held_to_its_types(
 def test_request_that_is_no_json_is_named_when_it_is_compared(agent: Agent, path: Path, address: str) -> None:
     with open_ledger(path) as ledger:
         write(ledger, agent, trial_of(agent))
-    execute(address, "update attempts set request = '{'")
+    execute(address, "update attempts set request = '{', asked_checksum = null")
 
     with open_ledger(path) as ledger, pytest.raises(LedgerError, match=r"row 1 of .*\(request is no JSON\)"):
         ledger.nearest(trial_of(agent, 1))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import replace
@@ -150,25 +151,43 @@ def test_record_lies_beside_what_else_is_in_its_folder(run: Run, tmp_path: Path)
     assert (tmp_path / "compare.ipynb").read_text() == "{}"
 
 
-def test_interrupted_export_is_not_taken_for_a_record(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    export_record(run, tmp_path)
-    write = Path.write_bytes
-
-    def interrupted(path: Path, data: bytes) -> int:
-        if path.name == "trials.jsonl":
-            raise KeyboardInterrupt
-        return write(path, data)
-
-    monkeypatch.setattr(Path, "write_bytes", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        export_record(run, tmp_path)
-    monkeypatch.undo()
+def test_record_that_an_older_workbench_did_not_write_to_its_end_is_not_taken_for_one(run: Run, tmp_path: Path) -> None:
+    folder = export_record(run, tmp_path / "record")
+    unfinished = content(folder) | {"run.json": b'{"format": "unfinished"}'}
+    (folder / "run.json").write_bytes(unfinished["run.json"])
 
     with pytest.raises(RecordError, match="was not written to its end; export the run again"):
-        load_run(tmp_path)
-    assert load_run(export_record(run, tmp_path)).tasks == run.tasks
+        load_run(folder)
+    assert load_run(export_record(run, folder)).tasks == run.tasks
+    [aside] = [path for path in tmp_path.iterdir() if path != folder]
+    assert content(aside) == unfinished, "nobody knows any more what its trials were of"
+
+
+@pytest.mark.parametrize("ended", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_export_that_ends_before_all_is_on_the_disk_leaves_the_record_of_before(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: BaseException
+) -> None:
+    """A full disk may say so only when a file is to be on it for good."""
+    before = content(export_record(run, tmp_path))
+    other = replace(run, repeats=2)
+    sync, count = os.fsync, 0
+    for last in range(len(before)):
+        count = 0
+
+        def failing(descriptor: int, last: int = last) -> None:
+            nonlocal count
+            count += 1
+            if count > last:
+                raise ended
+            sync(descriptor)
+
+        monkeypatch.setattr(os, "fsync", failing)
+        with pytest.raises((RecordError, KeyboardInterrupt), match="cannot be written: No space left on device|^$"):
+            export_record(other, tmp_path)
+        monkeypatch.undo()
+
+        assert content(tmp_path) == before, f"{last} of its files were written"
+    assert load_run(export_record(other, tmp_path)).repeats == 2
 
 
 @pytest.mark.parametrize(

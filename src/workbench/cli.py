@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from workbench.definition.there import is_folder_there, is_there
 from workbench.errors import (
     FileError,
     NoModel,
@@ -232,7 +233,9 @@ def check_notebooks_command(notebooks: tuple[Path, ...], fix: bool, shared: bool
     from workbench.headless.shared_notebooks import check_shared_notebook, how_to_hand_over, is_executed_by_workbench
     from workbench.headless.stored import Fault, check_notebook, write_clean_notebook
 
-    paths = [path for each in notebooks for path in (sorted(each.rglob("*.ipynb")) if each.is_dir() else [each])]
+    paths = [
+        path for each in notebooks for path in (sorted(each.rglob("*.ipynb")) if is_folder_there(each) else [each])
+    ]
     if not paths:
         raise click.UsageError(f"there is no notebook in {', '.join(map(str, notebooks))}")
     faults: list[Fault] = []
@@ -306,10 +309,10 @@ def _agent_files(paths: tuple[Path, ...]) -> tuple[tuple[Path, ...], bool]:
     found: dict[Path, None] = {}
     failed = False
     for path in paths:
-        if path.exists() and not path.is_dir():
+        if is_there(path) and not is_folder_there(path):
             found.setdefault(path)
             continue
-        if not path.exists():
+        if not is_there(path):
             from workbench.definition.finding import agent_file  # of files alone nobody needs it
 
             try:
@@ -333,7 +336,7 @@ def _lint_report(files: tuple[Path, ...], baseline: Path | None) -> LintReport:
     """What `workbench lint` finds in these files, alone and together, and the file `baseline` does not hold."""
     from workbench.definition.lint_commands import lint_report
 
-    return lint_report([file for file in files if file.exists()], baseline)
+    return lint_report([file for file in files if is_there(file)], baseline)
 
 
 def _by_file(report: LintReport, files: tuple[Path, ...]) -> dict[Path, list[dict[str, Any]]]:
@@ -555,7 +558,7 @@ def gate_command(
         return trusting(found) if trust_recorded else found
 
     run = load(record)
-    if other not in run.variants and not Path(other).exists():
+    if other not in run.variants and not is_there(other):
         names = ", ".join(run.variants)
         raise RecordError(f"is no variant of {record}, which has {names}, and there is no such record", path=other)
     against = other if other in run.variants else load(Path(other))

@@ -21,6 +21,7 @@ import numpy as np
 
 from workbench.comparison.scores import groups_of, is_stand_in, scores_by_variant
 from workbench.definition.project import RECORD_FILE
+from workbench.definition.there import is_folder_there
 from workbench.errors import ComparisonError, RecordError
 from workbench.markup import counted
 from workbench.statistics.intervals import Floats, Interval, t_interval
@@ -172,7 +173,7 @@ def load_history(folder: str | Path, *, graders: Mapping[str, GraderFactory]) ->
     names: dict[tuple[str, str], str] = {}
     left_out: list[tuple[str, str]] = []
     scores: dict[str, str] = {}
-    for path in sorted(folder.rglob(RECORD_FILE)):
+    for path in sorted(folder.rglob(RECORD_FILE) if is_folder_there(folder) else ()):
         where = path.parent.relative_to(folder)
         try:
             run = grade_again(load_run(path.parent), graders)

@@ -11,6 +11,7 @@ from workbench.definition.fields import FIELDS, key_of
 from workbench.definition.header import brief
 from workbench.definition.lines import lines_of
 from workbench.definition.replacing import LONGEST_WAIT_SECONDS, alone_in, replace_file
+from workbench.definition.there import path_of
 from workbench.definition.two_passes import parse_as_claude_code
 from workbench.errors import AgentChangedOnDisk, AgentFileError
 
@@ -26,7 +27,7 @@ def load_agent(path: str | Path) -> Agent:
         AgentFileError: the file cannot be read. What is in it never makes this raise.
     """
     try:
-        data = Path(path).read_bytes()
+        data = path_of(path).read_bytes()
     except OSError as error:
         raise AgentFileError(f"cannot be read: {error.strerror}", path=path) from error
     return parse_agent(data, path=path)
@@ -61,7 +62,7 @@ def save_agent(
     saved = parse_agent(data, path=target)
     _check_read_back(agent, saved, target)
     try:
-        real = target.resolve()
+        real = path_of(target).resolve()
         with alone_in(real.parent, longest_wait_seconds=longest_wait_seconds):
             now = _bytes_on_disk(real)
             if now != data:

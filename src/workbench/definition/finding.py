@@ -13,6 +13,7 @@ from workbench.definition.claude_code import read_where_it_stands
 from workbench.definition.files import load_agent
 from workbench.definition.plugin_agents import PLUGIN_FOLDER
 from workbench.definition.project import CLAUDE_FOLDER, RECORD_FILE, looks_like_agent_file, project_folder
+from workbench.definition.there import is_folder_there, is_there
 from workbench.errors import AgentFileError, FileError
 
 Kind = Literal["project", "plugin", "folder", "user"]
@@ -78,7 +79,7 @@ def agent_file(named: str | Path = "", *, project: str | Path | None = None) -> 
         FileError: there is no such agent, or nothing is named and the project has none or several; says which it has,
             which may be meant, and where it was looked from.
     """
-    if named and Path(named).exists() and not Path(named).is_dir():
+    if named and is_there(named) and not is_folder_there(named):
         return Path(named)
     project = project_folder() if project is None else Path(project).resolve()
     found = find_agents(project)
@@ -109,7 +110,7 @@ def agent_paths(named: Iterable[Path]) -> tuple[Path, ...]:
     Raises:
         FileError: there is no such agent either; as `agent_file`.
     """
-    return tuple(path if path.exists() else agent_file(path) for path in named)
+    return tuple(path if is_there(path) else agent_file(path) for path in named)
 
 
 def agents_of_project() -> tuple[Path, ...]:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from workbench.definition import yaml12
 from workbench.definition.fields import FIELD_OF_KEY, KEYS
 from workbench.definition.lines import LINE_END, count_lines, lines_of, without_end
+from workbench.secrets import without_secrets
 
 _DIALOGUE = frozenset(
     ("Context", "user", "User", "assistant", "Assistant", "Example", "Examples", "example", "commentary")
@@ -94,7 +95,7 @@ class Header:
 def brief(value: Any) -> str:
     """A value in a message: as Python writes it, 60 characters at most."""
     text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return text if len(text) <= 60 else f"{without_secrets(text)[:57]}..."
 
 
 def problem_at(

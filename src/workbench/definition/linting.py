@@ -38,6 +38,7 @@ from workbench.definition.lint import check_reading, rules
 from workbench.definition.lint_project import AgentFile, agent_file_of, project_problems
 from workbench.definition.plugin_agents import plugin_place
 from workbench.definition.project import CLAUDE_FOLDER, looks_like_agent_file, project_folder
+from workbench.definition.there import is_folder_there, is_there
 from workbench.errors import AgentFileError, LintSettingsError
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -250,13 +251,13 @@ def _files_of(paths: Sequence[str | Path]) -> tuple[list[tuple[Path, Path]], lis
     skipped = []
     project_of = cache(project_folder)
     for given in map(Path, paths):
-        if given.is_dir():
+        if is_folder_there(given):
             for path in _markdown_in(given):
                 if looks_like_agent_file(path):
                     found.setdefault(path, project_of(path.parent))
                 else:
                     skipped.append(path)
-        elif given.exists():
+        elif is_there(given):
             found.setdefault(given, project_of(given.parent))
         else:
             raise AgentFileError("there is no such file or folder", path=given)

@@ -6,6 +6,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from workbench.definition.there import path_of
+
 CLAUDE_FOLDER = ".claude"
 """The folder of a project, and of a user's home, in which Claude Code keeps agents, settings and plugins."""
 RECORD_FILE = "run.json"
@@ -66,7 +68,7 @@ def write_folder(folder: Path) -> None:
     Raises:
         OSError: it cannot be made.
     """
-    if folder.is_dir():
+    if path_of(folder).is_dir():
         return
     real = folder.resolve()
     new = [each for each in (real, *real.parents) if each.name == _OUTPUTS and not each.exists()]

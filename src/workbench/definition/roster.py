@@ -11,6 +11,7 @@ from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.files import load_agent
 from workbench.definition.header import Problem
+from workbench.definition.there import is_folder_there
 from workbench.errors import AgentFileError, DuplicateAgent
 
 
@@ -31,7 +32,7 @@ def load_roster(folder: str | Path) -> Roster:
         DuplicateAgent: two files define agents of one name; Claude Code would load only one of them.
         AgentFileError: there is no such folder, or a file in it cannot be read.
     """
-    if not Path(folder).is_dir():
+    if not is_folder_there(folder):
         raise AgentFileError("there is no such folder", path=folder)
     agents: dict[str, Agent] = {}
     unlisted: dict[Path, tuple[Problem, ...]] = {}

@@ -15,12 +15,14 @@ from typing import Any
 import yaml
 
 from workbench.definition.project import looks_like_agent_file, project_folder
+from workbench.definition.there import is_folder_there, path_of
 from workbench.errors import BatchFileError, ParameterError
 from workbench.headless.batch_state import has_not_ended
 from workbench.headless.comparing_nothing import nothing_to_compare
 from workbench.headless.job import Deadlines, Job
 from workbench.headless.notebook_files import load_notebook
 from workbench.headless.parameters import check_parameters, declared_parameters, with_own_tasks
+from workbench.secrets import without_secrets
 
 _OF_BATCH = {"out", "budget_usd", "budget_tokens", "at_once", "deadline_seconds", "cell_deadline_seconds", "notebooks"}
 _OF_ENTRY = {"notebook", "name", "parameters", "grid", "agents"}
@@ -109,7 +111,7 @@ def left_out(jobs: Sequence[Job]) -> list[str]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        found = yaml.safe_load(path_of(file).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise BatchFileError(f"cannot be read: {reason}", path=file) from error
@@ -201,7 +203,7 @@ def _agents(entry: Mapping[str, Any], file: Path, where: str) -> list[str]:
     patterns = []
     for each in listed:
         wanted = _text({"agents": each}, "agents", file, None, where=f"{where}.")
-        patterns.append(f"{wanted.rstrip('/')}/**/*.md" if (project / wanted).is_dir() else wanted)
+        patterns.append(f"{wanted.rstrip('/')}/**/*.md" if is_folder_there(project / wanted) else wanted)
         if Path(patterns[-1]).is_absolute():
             raise BatchFileError(f"{where}.agents: {wanted!r} must start at the project folder", path=file)
     matches = {path for pattern in patterns for path in project.glob(pattern) if looks_like_agent_file(path)}
@@ -234,7 +236,7 @@ def _name(
                 "the entry sets",
                 path=file,
             ) from error
-    name = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:_LONGEST_NAME]
+    name = re.sub(r"[^\w.-]+", "-", without_secrets(name)).strip("-.")[:_LONGEST_NAME]
     if not name:
         raise BatchFileError(f"{where}.name: leaves no letter or digit to name a folder with", path=file)
     return name

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.definition.there import is_file_there
 from workbench.errors import NothingToCompare, WorkbenchError
 from workbench.headless.parameters import Parameter
 
@@ -42,7 +43,7 @@ def refuse_nothing_to_compare(
         return
     from workbench.runs.versions import load_versions, nothing_differs
 
-    if asked.tasks is None or not asked.tasks.is_file():
+    if asked.tasks is None or not is_file_there(asked.tasks):
         load_versions(asked.agent, asked.against, tasks=asked.tasks)
     elif (nothing := nothing_differs(asked.agent, asked.against)) is not None:
         raise nothing
@@ -78,7 +79,7 @@ def _asked(declared: Mapping[str, Parameter], parameters: Mapping[str, Any], pro
     agent, other = value["variant_file"] or value["agent"], value["against"]
     if value["variant_file"]:
         other = str(here / value["agent"])
-    elif (here / other).is_file():
+    elif is_file_there(here / other):
         other = str(here / other)
     return _Asked(
         agent=here / agent,

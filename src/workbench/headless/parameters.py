@@ -16,6 +16,7 @@ from papermill.translators import PythonTranslator
 
 from workbench.definition.finding import agent_file
 from workbench.definition.project import RECORD_FILE
+from workbench.definition.there import is_file_there
 from workbench.errors import ParameterError
 from workbench.secrets import is_key_like, looks_secret, without_secrets
 from workbench.trial.task_files import task_file_of
@@ -163,15 +164,15 @@ def files_named(declared: Mapping[str, Parameter], given: Mapping[str, Any], *, 
     found = {}
     for name, text in _texts(values):
         record = f"{text.rstrip('/')}/{RECORD_FILE}"
-        if text.endswith(_READ) and (project / text).is_file():
+        if text.endswith(_READ) and is_file_there(project / text):
             found[name] = text
-        elif text and name != "out" and (project / record).is_file():
+        elif text and name != "out" and is_file_there(project / record):
             found[name] = record
     return found
 
 
 def _is_file(project: Path, named: object) -> bool:
-    return isinstance(named, str) and bool(named) and (project / named).is_file()
+    return isinstance(named, str) and bool(named) and is_file_there(project / named)
 
 
 def parameters_from_text(declared: Mapping[str, Parameter], texts: Mapping[str, str]) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from papermill.engines import papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 from workbench.definition.project import RECORD_FILE, project_folder
+from workbench.definition.replacing import alone_in
+from workbench.definition.there import path_of
 from workbench.errors import FileError, NotebookFailed, ParameterError
 from workbench.headless.comparing_nothing import refuse_nothing_to_compare
 from workbench.headless.execution import Execution
@@ -47,7 +49,8 @@ from workbench.headless.published import (
 )
 from workbench.headless.task_check import refuse_broken_tasks_of
 from workbench.secrets import without_secrets
-from workbench.trial.record_aside import RECORD_PARTS, REPORT_FOLDER, folder_aside, save_aside
+from workbench.trial.record_aside import REPORT_FOLDER, folder_aside, save_aside
+from workbench.trial.record_files import RECORD_PARTS, remove_files, write_record_folder
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +61,8 @@ _SECONDS_TO_START = 180
 def run_document(document: NotebookNode, job: Job, *, progress: bool) -> NotebookRun:
     """Runs the notebook that was loaded for the job; see `run_notebook`."""
     declared, project = declared_parameters(document), project_folder()
+    with _writing(job.out):
+        path_of(job.out)
     task = _what_is_left(document, job, declared, project)
     if not isinstance(task, NotebookRun):
         refuse_broken_tasks_of(document, declared, task.parameters, project=project)
@@ -75,6 +80,8 @@ def run_document(document: NotebookNode, job: Job, *, progress: bool) -> Noteboo
                 change,
             )
         started = time.monotonic()
+        if left.may_come and not job.finished.exists():  # else it has been left there before
+            write_record_folder(job.out)
         left.begin(task.parameters)
         page.get_ready()
         execution = Execution(
@@ -159,8 +166,8 @@ class _Left:
         self._values = {name: parameter.literal for name, parameter in self._declared.items()} | dict(parameters)
         record = self._job.out / RECORD_FILE
         self._before = None if earlier_counts else _written_at(record)
-        left_as = next((path for path in (record, self._job.finished) if path.exists()), None)
-        self._aside = None if left_as is None else folder_aside(self._job.out, left_as=left_as)
+        left_as = next((path for path in (record, self._job.finished, self._job.page) if path.exists()), None)
+        self._aside = None if left_as is None else folder_aside(self._job.out, left_as=left_as, holding=[left_as.name])
 
     @property
     def may_come(self) -> bool:
@@ -179,13 +186,23 @@ class _Left:
 
     def save_another_aside(self, executed: NotebookNode) -> None:
         """Moves the notebook and the page of an earlier run to its record, where that was moved; or all of it beside
-        the folder, where it came to its end and this one did not, or has no record and was made of something else."""
+        the folder, where it came to its end and this one did not, or has no record and was made of something else. So
+        it moves a page that is none of ours."""
         job = self._job
-        if self._aside is None or not job.finished.exists():
+        if self._aside is None:
             return
-        if self.aside is not None or _would_be_lost(job.finished, executed, has_record=self.is_there):
-            record = () if self.aside is not None or self.is_there else (*RECORD_PARTS, REPORT_FOLDER)
-            save_aside(job.out, (job.finished.name, job.page.name, *record), self._aside)
+        names: tuple[str, ...] = ()
+        if job.finished.exists() and (
+            self.aside is not None or _would_be_lost(job.finished, executed, has_record=self.is_there)
+        ):
+            record = () if self.aside is not None or self.is_there else (REPORT_FOLDER, *RECORD_PARTS)
+            names = (job.finished.name, job.page.name, *record)
+        elif job.page.exists() and not _is_ours(job.page):
+            names = (job.page.name,)
+        if names:
+            with alone_in(job.out):
+                save_aside(job.out, names, self._aside)
+                remove_files(job.out, names)
         if self.aside is not None:
             _log.warning("%s held another run, which is now in %s", job.out, self.aside)
 
@@ -211,6 +228,12 @@ class _Left:
             baseline=baseline if isinstance(baseline, str) else "",
             project=self._project,
         )
+
+
+def _is_ours(page: Path) -> bool:
+    from workbench.comparison.report.document import is_our_document
+
+    return is_our_document(page)
 
 
 def _would_be_lost(finished: Path, executed: NotebookNode, *, has_record: bool) -> bool:

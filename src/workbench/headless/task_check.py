@@ -9,6 +9,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from workbench.definition.there import is_file_there
 from workbench.grading.checking import refuse_broken_tasks
 from workbench.headless.parameters import Parameter
 from workbench.trial.task import load_tasks
@@ -31,7 +32,7 @@ def refuse_broken_tasks_of(
     if _TASKS not in declared:
         return
     named = parameters.get(_TASKS, declared[_TASKS].literal)
-    if not isinstance(named, str) or not named.lower().endswith(SUFFIXES) or not (project / named).is_file():
+    if not isinstance(named, str) or not named.lower().endswith(SUFFIXES) or not is_file_there(project / named):
         return
     path = project / named
     seen = Path(named) if Path.cwd() == project else path

@@ -87,6 +87,7 @@ def judge_command(
     from workbench.judging.judge import judge, plan_judging
     from workbench.runs.estimate import estimate_plan
     from workbench.trial.record import export_record, load_run, record_folder
+    from workbench.trial.record_files import write_record_folder
     from workbench.trial.rubric import load_rubric
 
     if not in_pairs and (variants or out is not None):
@@ -119,8 +120,9 @@ def judge_command(
             settings["budget_scope"] = f"check {uuid.uuid4().hex}"
         _check(asked, judges, repeats, settings)
         return
-    run = judge(run, asked, by=judges, repeats=repeats, **settings)
     folder = record_folder(record)
+    write_record_folder(folder)
+    run = judge(run, asked, by=judges, repeats=repeats, **settings)
     export_record(run, folder)
     _show(run, run.judged[-1])
     click.echo(_shown(f"the record {folder} now holds what the judges said"), err=True)
@@ -294,7 +296,8 @@ def _check(rubric: Rubric, judges: Sequence[str], repeats: int, settings: Asking
             kind = "good" if each.is_good else "bad"
             told = {True: "told", False: "NOT TOLD", None: "no score"}[each.is_told]
             values = ", ".join(f"{promise} {_value(score.value)}" for promise, score in each.scores.items())
-            click.echo(_shown(f"  {told:<9} {kind:<5} {each.reply.split(chr(10))[0][:60]!r}: {values}"))
+            said = without_secrets(each.reply.split("\n")[0])  # of a key that is cut nobody knows that it is one
+            click.echo(_shown(f"  {told:<9} {kind:<5} {said[:60]!r}: {values}"))
             wrong += each.is_told is not True
     if wrong:
         click.get_current_context().exit(EXIT_NOT_CERTIFIED)

@@ -15,6 +15,7 @@ from typing import Any, Literal, Unpack
 
 from workbench.definition.agent import parse_agent
 from workbench.definition.replacing import IS_THERE, write_new
+from workbench.definition.there import is_there
 from workbench.errors import LabelError, PlanError
 from workbench.judging.judge import Judge, named_judges
 from workbench.judging.prompt import between, mark_of
@@ -160,7 +161,7 @@ def refuse_other_file(path: Path) -> None:
     Raises:
         LabelError: there is something else.
     """
-    if not path.exists():
+    if not is_there(path):
         return
     try:
         load_judgements(path)

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from workbench.ledger.damage import naming_undecodable
-from workbench.ledger.file import FOUND_COLUMNS, check_row
+from workbench.ledger.file import ROW_COLUMNS, check_types, check_whole_row
 from workbench.ledger.schema import attempts
 from workbench.ledger.store import Ledger, opened_ledger
 
@@ -40,6 +40,7 @@ def read_attempts(ledger: Ledger | str | Path | None = None, *, texts: bool = Tr
         found: dict[str, list[Any]] = {_NAMES.get(name, name): [] for name in names}
         with naming_undecodable(connection, query, opened.name):
             for rows in connection.execute(query).partitions():
+                check_types(rows, names, ledger=opened.name)
                 if texts:
                     _check(rows, names, opened.name)
                 for values, more in zip(found.values(), zip(*rows, strict=True), strict=True):
@@ -52,6 +53,6 @@ def read_attempts(ledger: Ledger | str | Path | None = None, *, texts: bool = Tr
 
 def _check(rows: Sequence[Sequence[Any]], names: Sequence[str], ledger: str) -> None:
     """Passes where each row of the columns of these names is what was written."""
-    found, whole = itemgetter(*map(names.index, FOUND_COLUMNS)), names.index("whole")
+    found = itemgetter(*map(names.index, ROW_COLUMNS))
     for row in rows:
-        check_row(found(row), whole=row[whole], ledger=ledger)
+        check_whole_row(found(row), ledger=ledger)

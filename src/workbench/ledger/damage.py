@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from workbench.errors import LedgerError
 from workbench.ledger.file import damaged_row
-from workbench.ledger.schema import attempts
+from workbench.ledger.schema import attempts, texts
 
 
 @contextmanager
@@ -51,13 +51,17 @@ def _can_be_read(connection: sa.Connection, query: sa.Select[Any]) -> bool:
     return True
 
 
-def check_text(sha256: str, body: bytes, *, ledger: str) -> bytes:
+BODY = sa.type_coerce(texts.c.body, sa.types.NULLTYPE)
+"""A text of the table texts as the database has it: of which type it is, `check_text` sees."""
+
+
+def check_text(sha256: str, body: Any, *, ledger: str) -> bytes:
     """The text of an agent that is kept under this hash.
 
     Raises:
         LedgerError: it is another; names the row.
     """
-    if hashlib.sha256(body).hexdigest() != sha256:
+    if not isinstance(body, bytes) or hashlib.sha256(body).hexdigest() != sha256:
         raise LedgerError(
             f"{ledger}: a row of the table texts is damaged (its hash is another): put a copy of the ledger of before "
             f"in its place, or leave that text out by DELETE FROM texts WHERE sha256 = '{sha256}'"

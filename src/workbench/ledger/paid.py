@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.ledger.counts import known_counts
-from workbench.ledger.file import KEYS_A_QUERY, USAGE_COLUMNS, keys_asked_again, ledger_address, rows_in_file
+from workbench.ledger.file import (
+    KEYS_A_QUERY,
+    USAGE_COLUMNS,
+    check_types,
+    keys_asked_again,
+    ledger_address,
+    rows_in_file,
+)
 from workbench.trial.catalogue import OFFLINE_BASE_URL, find_price
 from workbench.trial.paid import Paid, Usd
 from workbench.trial.trial import Reply, Trial, Usage
@@ -22,23 +29,24 @@ if TYPE_CHECKING:
 
 _FREE_FAILURES = {"unreachable", "batch_errored", "batch_expired", "batch_canceled"}
 """Never sent to a model, or ended by the server before one was asked."""
-_PAID_COLUMNS = ("key", "place", "whole", "model", "failure_type", "failure_status", *USAGE_COLUMNS)
+_PAID_COLUMNS = ("id", "key", "place", "whole", "model", "failure_type", "failure_status", *USAGE_COLUMNS)
 
 
 def find_paid(ledger: Ledger | str | Path | None, keys: Iterable[str]) -> dict[str, Paid]:
     """What was paid in all for each of these keys that was ever asked for, by whomever; `Trial.key` names a trial.
 
-    A ledger that is a file is read without SQLAlchemy. The texts are not read, and so no checksum is compared.
+    A ledger that is a file is read without SQLAlchemy. The texts are not read, and so no checksum is compared; values
+    are held to their types.
 
     Raises:
-        LedgerError: the ledger cannot be read.
+        LedgerError: the ledger cannot be read, or a row of it is not what was written.
     """
     rows = _rows(ledger, _PAID_COLUMNS, list(dict.fromkeys(keys)))
     # An attempt that broke off before it said which model answers was one of the model that was asked.
-    unnamed = list({key for key, _, _, model, *_ in rows if not model})
-    asked = {key: _model_of(request) for key, request in _rows(ledger, ("key", "request"), unnamed)}
+    unnamed = list({key for _, key, _, _, model, *_ in rows if not model})
+    asked = {key: _model_of(request) for _, key, request in _rows(ledger, ("id", "key", "request"), unnamed)}
     found: dict[str, Paid] = {}
-    for key, base_url, whole, model, failure_type, status, *counts in rows:
+    for _, key, base_url, whole, model, failure_type, status, *counts in rows:
         if not whole and _is_free(failure_type, status):
             paid = Paid(attempts=1)
         else:
@@ -98,12 +106,19 @@ def _rows(ledger: Ledger | str | Path | None, names: Sequence[str], keys: Sequen
     if not keys:
         return []
     if (path := _file_of(ledger)) is not None and (found := rows_in_file(path, names, keys)) is not None:
+        check_types(found, names, ledger=str(path))
         return found
     import sqlalchemy as sa
 
     from workbench.ledger.schema import attempts
 
-    return _read(ledger, sa.select(*(attempts.c[name] for name in names)), keys)
+    found = _read(ledger, sa.select(*(attempts.c[name] for name in names)), keys)
+    check_types(found, names, ledger=_name_of(ledger))
+    return found
+
+
+def _name_of(ledger: Ledger | str | Path | None) -> str:
+    return str(ledger_address(ledger)) if ledger is None or isinstance(ledger, str | Path) else ledger.name
 
 
 def _file_of(ledger: Ledger | str | Path | None) -> Path | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import metadata
@@ -19,6 +19,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from workbench.definition.there import is_there
 from workbench.ledger.file import SCHEMA_VERSION, SECONDS_UNTIL_BUSY
 
 _OWN = 0o600
@@ -40,6 +41,19 @@ class _WithoutNul(sa.types.TypeDecorator[str]):
 
     def process_result_value(self, value: Any | None, dialect: sa.Dialect) -> str | None:
         return None if value is None else str(value).replace("\x1a0", "\0").replace("\x1a1", "\x1a")
+
+
+class _Flag(sa.Boolean):
+    """Yes or no; what is neither of both in the database stays what it is, for whoever holds it to its type."""
+
+    cache_ok = True
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        return None if dialect.supports_native_boolean else _as_flag
+
+
+def _as_flag(value: Any) -> Any:
+    return bool(value) if type(value) is int and value in (0, 1) else value
 
 
 _AnyText = sa.Text().with_variant(_WithoutNul(), "postgresql")
@@ -84,7 +98,7 @@ attempts = sa.Table(
     sa.Column("agent_sha256", sa.String(64), nullable=False),
     sa.Column("system_sha256", sa.String(64), nullable=False),
     sa.Column("request", sa.Text, nullable=False),
-    sa.Column("whole", sa.Boolean, nullable=False),
+    sa.Column("whole", _Flag, nullable=False),
     sa.Column("text", _AnyText),
     sa.Column("stop_reason", _AnyText),
     sa.Column("stop_details", sa.Text),
@@ -104,6 +118,7 @@ attempts = sa.Table(
     sa.Column("cache_creation_1h_input_tokens", sa.Integer),
     sa.Column("service_tier", _AnyText),
     sa.Column("checksum", sa.String(32)),
+    sa.Column("asked_checksum", sa.String(32)),
     sa.Index("ix_attempts_task", "task_id", "variant"),
 )
 
@@ -175,6 +190,7 @@ _COLUMNS_SINCE = (
     (5, attempts, ("checksum",)),
     (5, askers, _OF_HOLDERS),
     (5, budget_holds, _OF_HOLDERS),
+    (6, attempts, ("asked_checksum",)),
 )
 
 
@@ -210,7 +226,7 @@ def bring_up_to_date(engine: sa.Engine) -> int:
     What a user permits afterwards stays permitted.
     """
     file = _file_of(engine)
-    if file is not None and not file.exists():
+    if file is not None and not is_there(file):
         with suppress(OSError):  # then SQLite says what is wrong
             os.close(os.open(file, os.O_CREAT | os.O_WRONLY, _OWN))
     with engine.connect() as connection:

@@ -23,14 +23,17 @@ from workbench.definition.agent import Agent
 from workbench.definition.project import write_folder
 from workbench.errors import LedgerError
 from workbench.ledger.counts import known_counts
-from workbench.ledger.damage import naming_undecodable
+from workbench.ledger.damage import BODY, check_text, naming_undecodable
 from workbench.ledger.file import (
     FOUND_COLUMNS,
     KEYS_A_QUERY,
     REPLY_COLUMNS,
+    ROW_COLUMNS,
     SCHEMA_VERSION,
     USAGE_COLUMNS,
-    checksum_of_row,
+    check_types,
+    check_whole_row,
+    checksums_of_row,
     damaged_row,
     ledger_address,
     reply_of,
@@ -215,8 +218,8 @@ class Ledger:
             if not recorded:
                 return None
             best = max(recorded, key=lambda attempt: nearness(attempt, trial, own_sha256))
-            body = connection.scalar(sa.select(_texts.c.body).where(_texts.c.sha256 == best.system_sha256))
-            return best, body or b""
+            body = connection.scalar(sa.select(BODY).where(_texts.c.sha256 == best.system_sha256))
+            return best, b"" if body is None else check_text(best.system_sha256, body, ledger=self.name)
 
         found = self.read(work)
         if found is None:
@@ -227,8 +230,20 @@ class Ledger:
 
     def endpoints(self) -> tuple[str, ...]:
         """The base URLs of the endpoints that have answered, in the order of the alphabet."""
-        query = sa.select(_attempts.c.place).where(_attempts.c.whole).distinct().order_by(_attempts.c.place)
-        return self.read(lambda connection: tuple(connection.scalars(query)))
+        query = (
+            sa.select(sa.func.min(_attempts.c.id).label("id"), _attempts.c.place)
+            .where(_attempts.c.whole)
+            .group_by(_attempts.c.place)
+            .order_by(_attempts.c.place)
+        )
+
+        def work(connection: sa.Connection) -> tuple[str, ...]:
+            with naming_undecodable(connection, sa.select(_attempts.c.id, _attempts.c.place), self.name):
+                rows = connection.execute(query).all()
+            check_types(rows, ("id", "place"), ledger=self.name)
+            return tuple(place for _, place in rows)
+
+        return self.read(work)
 
     def count(self, *, whole: bool = False) -> int:
         """How many attempts the ledger holds; with `whole`, only those that were answered to the end."""
@@ -381,12 +396,15 @@ class Ledger:
         self._known_texts.update(new)
 
     def _recorded(self, connection: sa.Connection, query: sa.Select[Any]) -> list[Recorded]:
+        with naming_undecodable(connection, query, self.name):
+            rows = connection.execute(query).all()
         found = []
-        for row in connection.execute(query).mappings():
+        for row in rows:
+            check_whole_row(row, ledger=self.name)
             try:
-                found.append(_recorded(row))
+                found.append(_recorded(dict(zip(ROW_COLUMNS, row, strict=True))))
             except ValueError:
-                raise damaged_row(self.name, row["id"], "request is no JSON") from None
+                raise damaged_row(self.name, row.id, "request is no JSON") from None
         return found
 
 
@@ -436,8 +454,7 @@ def _row(trial: Trial, agent_sha256: str, system_sha256: str, scrub: Callable[[s
     row["failure_status"] = failure.status if failure else None
     if failure and failure.request_id:
         row["request_id"] = failure.request_id
-    row["checksum"] = checksum_of_row(row)
-    return row
+    return row | checksums_of_row(row)
 
 
 def _storable(text: str) -> str:
@@ -482,10 +499,4 @@ def _recorded(row: Any) -> Recorded:
 
 
 _FOUND = [_attempts.c[name] for name in FOUND_COLUMNS]
-_COMPARED = [
-    _attempts.c[name]
-    for name in (
-        *("id", "variant", "task_id", "repeat", "draw", "place", "at"),
-        *("request", "system_sha256", "whole", "failure_type"),
-    )
-]
+_COMPARED = [_attempts.c[name] for name in ROW_COLUMNS]

@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from workbench.definition.agent import Agent, parse_agent
-from workbench.ledger.damage import check_text, naming_undecodable
-from workbench.ledger.file import FOUND_COLUMNS, check_row, damaged_row, reply_of
+from workbench.ledger.damage import BODY, check_text, naming_undecodable
+from workbench.ledger.file import ROW_COLUMNS, check_types, check_whole_row, damaged_row
 from workbench.ledger.schema import attempts, texts
 from workbench.ledger.store import Ledger
 
@@ -57,7 +57,7 @@ def find_replies(ledger: Ledger, versions: Collection[str]) -> tuple[FoundReply,
     Raises:
         LedgerError: the ledger cannot be read, or a row of these is not what was written.
     """
-    columns = [attempts.c[name] for name in ("agent_sha256", "place", "request", "whole", *FOUND_COLUMNS)]
+    columns = [attempts.c[name] for name in ROW_COLUMNS]
     query = sa.select(*columns).where(attempts.c.agent_sha256.in_(list(versions))).order_by(attempts.c.id)
 
     def work(connection: sa.Connection) -> Sequence[Any]:
@@ -70,29 +70,24 @@ def find_replies(ledger: Ledger, versions: Collection[str]) -> tuple[FoundReply,
 
 def _found_reply(row: Sequence[Any], ledger: str) -> FoundReply | None:
     """What a row of these columns holds; `None` where more was sent than a prompt and one message."""
-    sha256, endpoint, request, whole, *rest = row
-    written = dict(zip(FOUND_COLUMNS, rest, strict=True))
-    if whole:
-        text = reply_of(rest, ledger=ledger).text
-    else:
-        check_row(rest, whole=False, ledger=ledger)
-        text = written["text"] or ""
-    asked = _request_of(request, written["id"], ledger)
+    check_whole_row(row, ledger=ledger)
+    written = dict(zip(ROW_COLUMNS, row, strict=True))
+    asked = _request_of(written["request"], written["id"], ledger)
     messages = asked.get("messages") or [{}]
     message = messages[0].get("content")
     if len(messages) > 1 or not isinstance(message, str) or "frame" in asked or "tools" in asked:
         return None
     return FoundReply(
-        sha256=sha256,
+        sha256=written["agent_sha256"],
         key=written["key"],
         at=written["at"],
-        endpoint=endpoint,
+        endpoint=written["place"],
         model=asked["model"],
         effort=(asked.get("output_config") or {}).get("effort"),
         message=message,
-        text=text,
+        text=written["text"] or "",
         stop_reason=written["stop_reason"],
-        whole=whole,
+        whole=written["whole"],
     )
 
 
@@ -112,7 +107,8 @@ def find_versions(ledger: Ledger, names: Collection[str]) -> tuple[TriedVersion,
     Raises:
         LedgerError: the ledger cannot be read, or the text of such a version is not what was written.
     """
-    read = sa.select(attempts.c.agent_sha256, attempts.c.at, attempts.c.variant)
+    names_read = ("id", "agent_sha256", "at", "variant")
+    read = sa.select(*(attempts.c[name] for name in names_read))
     tried = (
         sa.select(
             attempts.c.agent_sha256,
@@ -127,8 +123,8 @@ def find_versions(ledger: Ledger, names: Collection[str]) -> tuple[TriedVersion,
         .subquery()
     )
     listed = (
-        sa.select(tried.c.agent_sha256, tried.c.first_at, tried.c.last_at, tried.c.trials, texts.c.body)
-        .join(texts, texts.c.sha256 == tried.c.agent_sha256)
+        sa.select(tried.c.agent_sha256, tried.c.first_at, tried.c.last_at, tried.c.trials, BODY)
+        .join(texts, texts.c.sha256 == tried.c.agent_sha256, isouter=True)
         .order_by(tried.c.newest.desc())
     )
     named = sa.select(attempts.c.agent_sha256, attempts.c.variant).distinct()
@@ -136,7 +132,16 @@ def find_versions(ledger: Ledger, names: Collection[str]) -> tuple[TriedVersion,
     def work(connection: sa.Connection) -> tuple[Sequence[Any], Sequence[Any]]:
         with naming_undecodable(connection, read, ledger.name):
             rows = connection.execute(listed).all()
-            return rows, connection.execute(named.where(attempts.c.agent_sha256.in_([row[0] for row in rows]))).all()
+            labels = connection.execute(named.where(attempts.c.agent_sha256.in_([row[0] for row in rows]))).all()
+            if not all(isinstance(text, str) for row in (*(row[:3] for row in rows), *labels) for text in row):
+                check_types(connection.execute(read).all(), names_read, ledger=ledger.name)
+        # A text that was left out by hand, or a hash that is another than was written.
+        unknown = attempts.c.agent_sha256.in_([row[0] for row in rows if row[-1] is None])
+        whole_rows = sa.select(*(attempts.c[name] for name in ROW_COLUMNS)).where(unknown)
+        with naming_undecodable(connection, whole_rows, ledger.name):
+            for row in connection.execute(whole_rows):
+                check_whole_row(row, ledger=ledger.name)
+        return [row for row in rows if row[-1] is not None], labels
 
     rows, labels = ledger.read(work)
     variants: dict[str, list[str]] = {}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from workbench.definition.there import is_file_there, is_folder_there
 from workbench.errors import AgentFileError, SetupError
 from workbench.markup import counted, printed, visible
 from workbench.secrets import value_without_secrets, without_secrets
@@ -69,9 +70,9 @@ def verify_command(paths: tuple[Path, ...], as_json: bool) -> None:
 def files_in(paths: Sequence[Path]) -> Iterator[Path]:
     """All Markdown files of folders, but for a README: which of them are agents, the program is asked."""
     for path in paths:
-        if path.is_dir():
+        if is_folder_there(path):
             yield from sorted(each for each in path.rglob("*.md") if each.is_file() and each.stem.lower() != "readme")
-        elif path.is_file():
+        elif is_file_there(path):
             yield path
         else:
             raise AgentFileError("there is no such file or folder", path=path)
@@ -86,7 +87,7 @@ def _lines(found: Sequence[Verified]) -> Iterator[str]:
 
 def _brief(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
+    return text if len(text) <= _MOST_CHARACTERS else f"{without_secrets(text)[:_MOST_CHARACTERS]}..."
 
 
 def _as_data(each: Verified) -> dict[str, object]:

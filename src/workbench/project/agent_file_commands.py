@@ -14,6 +14,7 @@ import click
 from workbench.definition.carry_targets import TARGETS, Target
 from workbench.definition.project import write_folder
 from workbench.definition.replacing import IS_THERE, write_new
+from workbench.definition.there import is_folder_there
 from workbench.errors import FileError
 from workbench.markup import counted, printed, visible
 from workbench.secrets import bytes_without_secrets, value_without_secrets, without_secrets
@@ -75,7 +76,7 @@ def roster_command(
     from workbench.runs.roster import roster
     from workbench.trial.conversations import Conversations, count_conversations
 
-    if project is not None and not project.is_dir():
+    if project is not None and not is_folder_there(project):
         raise FileError("there is no such folder", path=project)
     if count_transcripts and conversations is not None:
         raise click.UsageError("--conversations says how many there are, and --count-transcripts counts them: name one")
@@ -113,7 +114,7 @@ def carry_command(file: Path, to: Target, out: Path | None) -> None:
     if out is None:
         _print_file(carried.to_bytes(), whole="--out writes")
     else:
-        target = out / carried.file if out.is_dir() else out
+        target = out / carried.file if is_folder_there(out) else out
         _check_can_be_made(target)
         _write_folder_of(target)
         try:

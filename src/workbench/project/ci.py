@@ -34,6 +34,7 @@ from workbench.project.repository import Blob
 from workbench.runs.plan import plan_trials
 from workbench.runs.runner import run_trials
 from workbench.trial.record import export_record, folder_name
+from workbench.trial.record_files import write_record_folder
 from workbench.trial.task import Task, tasks_of_bytes
 from workbench.trial.trial import Run
 
@@ -336,6 +337,8 @@ def _tried(tasks: Mapping[str, tuple[Task, ...]], folder: Path, given: _Given, h
             graders=standard(),
             model=settings.model,
         )
+        where = folder / f"tasks-{when}"
+        write_record_folder(where)
         run = run_trials(
             plan,
             live=settings.live,
@@ -343,7 +346,6 @@ def _tried(tasks: Mapping[str, tuple[Task, ...]], folder: Path, given: _Given, h
             budget_scope=settings.budget_scope,
             progress=False,
         )
-        where = folder / f"tasks-{when}"
         export_record(run, where)
         write_report(
             run,

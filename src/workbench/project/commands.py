@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from workbench.definition.there import is_folder_there
 from workbench.errors import SetupError
 from workbench.markup import counted, printed, visible, visible_lines
 from workbench.secrets import value_without_secrets, without_secrets
@@ -75,7 +76,7 @@ def agents_command(folder: Path | None, as_json: bool) -> None:
     from workbench.errors import FileError
     from workbench.trial.task_files import task_file_of
 
-    if folder is not None and not folder.is_dir():
+    if folder is not None and not is_folder_there(folder):
         raise FileError("there is no such folder", path=folder)
     project = project_folder(folder)
     found = find_agents(project)

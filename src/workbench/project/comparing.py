@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from workbench.definition.there import is_file_there
 from workbench.markup import printed, visible
 from workbench.secrets import without_secrets
 
@@ -66,7 +67,7 @@ def compare_command(**given: Any) -> None:
     project = project_folder()
     parameters: dict[str, Any] = {
         "agent": _from_project(agent, project),
-        "against": _from_project(Path(against.other), project) if Path(against.other).is_file() else against.other,
+        "against": _from_project(Path(against.other), project) if is_file_there(against.other) else against.other,
         "model": ",".join(against.models),
         "leave_out": against.without,
         "repeats": given["repeats"],

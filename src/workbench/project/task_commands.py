@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from workbench.definition.there import is_file_there, is_folder_there, is_there
 from workbench.markup import counted, printed, visible
 from workbench.secrets import value_without_secrets, without_secrets
 
@@ -164,16 +165,16 @@ def _task_files(paths: Sequence[Path], *, whole_project: bool) -> list[Path]:
     project = project_folder()
     found: dict[Path, None] = {}
     for given in [project] if whole_project else paths:
-        is_name = not given.exists() and not given.suffix
+        is_name = not is_there(given) and not given.suffix
         path = agent_file(given) if is_name else given
-        if path.is_dir():
+        if is_folder_there(path):
             here = [*_named_tasks(path), *(_named_tasks(path / TASKS_FOLDER) if path == project else [])]
             here += [file for each in find_agents(path) if (file := task_file_of(each.path)) and path == project]
             if not here:
                 raise TaskFileError(
                     "holds no task file (NAME.tasks.yaml); `workbench init AGENT` writes a first one", path=path
                 )
-        elif path.suffix == ".md" and path.is_file():
+        elif path.suffix == ".md" and is_file_there(path):
             file = task_file_of(path)
             if file is None:
                 raise TaskFileError(
@@ -181,7 +182,7 @@ def _task_files(paths: Sequence[Path], *, whole_project: bool) -> list[Path]:
                     path=path,
                 )
             here = [file]
-        elif not path.exists():
+        elif not is_there(path):
             raise TaskFileError("no such task file", path=path)
         else:
             here = [path]

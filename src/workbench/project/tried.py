@@ -13,6 +13,7 @@ from workbench.definition.draft import Draft
 from workbench.definition.files import load_agent
 from workbench.definition.lines import plain_line_ends
 from workbench.definition.project import RECORD_FILE, project_folder
+from workbench.definition.there import is_folder_there
 from workbench.errors import AgentFileError, ComparisonError, RecordError
 from workbench.grading.catalogue import standard
 from workbench.ledger.file import ledger_address
@@ -81,7 +82,7 @@ def tried_versions(
     known = load_tasks(tasks) if tasks is not None else load_tasks_for(disk)
     graders = _Graders(tasks={task.message: task for task in known})
     folders = [project_folder(path.resolve().parent) / RECORDS] if records is None else [Path(each) for each in records]
-    for missing in [each for each in records or () if not Path(each).is_dir()]:
+    for missing in [each for each in records or () if not is_folder_there(each)]:
         raise RecordError("there is no such folder", path=missing)
     agents: dict[str, Agent] = {}
     attempts = [*_of_ledger(ledger, names, agents, graders)]

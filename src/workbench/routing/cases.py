@@ -18,6 +18,7 @@ from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.errors import TaskFileError
 from workbench.markup import counted
+from workbench.secrets import without_secrets
 from workbench.statistics.routing import NONE
 from workbench.trial.description_tasks import propose_from_description
 from workbench.trial.task import Task
@@ -115,7 +116,9 @@ def lint_cases(cases: Sequence[Task], agents: Mapping[str, Agent]) -> tuple[str,
     for case in cases:
         answers[_plain(case.input)].add(accepted_of(case))
     found += [
-        f"one prompt is expected at two places: {text[:60]!r}" for text, places in answers.items() if len(places) > 1
+        f"one prompt is expected at two places: {without_secrets(text)[:60]!r}"
+        for text, places in answers.items()
+        if len(places) > 1
     ]
     if not wanted[NONE]:
         found.append(

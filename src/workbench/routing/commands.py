@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.definition.project import RECORD_FILE
+from workbench.definition.there import is_file_there
 from workbench.markup import plain_table, printed
 from workbench.secrets import value_without_secrets, without_secrets
 
@@ -90,7 +91,7 @@ def route_command(agents: Path, cases: Path | None, before: Path | None, record:
     from workbench.routing.asking import agents_of, cases_for
     from workbench.routing.cases import lint_cases
 
-    if (agents / RECORD_FILE).is_file():
+    if is_file_there(agents / RECORD_FILE):
         _show_record(agents, options["as_json"])
         return
     if options["drafted_from"]:
@@ -116,6 +117,10 @@ def route_command(agents: Path, cases: Path | None, before: Path | None, record:
 def _route(
     agents: Path, cases: Sequence[Task], *, before: Path | None, record: Path | None, options: dict[str, Any]
 ) -> None:
+    if record is not None:
+        from workbench.trial.record_files import write_record_folder
+
+        write_record_folder(record)
     with _progress_aside(options):
         routed = _routed(agents, cases, options)
         earlier = None if before is None else _routed(before, cases, options)

@@ -13,6 +13,7 @@ from workbench.definition.fields import FIELDS
 from workbench.definition.files import load_agent
 from workbench.definition.lint import check_agent
 from workbench.definition.project import project_folder
+from workbench.definition.there import is_file_there
 from workbench.errors import AgentFileError, NothingToCompare, PlanError, TaskFileError
 from workbench.markup import counted
 from workbench.runs.plan import make_request
@@ -135,7 +136,7 @@ def _two_agents(path: Path, disk: Agent, chosen: Against) -> tuple[Agent, Agent,
     if not chosen.other and (chosen.models or chosen.effort):
         return disk, disk, [f"{BASE}: {path} on disk"]
     other = chosen.other or HEAD
-    if Path(other).is_file():
+    if is_file_there(other):
         return load_agent(other), disk, [f"{BASE}: {other}", f"{VARIANT}: {path}"]
     if other.endswith(".md") and ":" not in other:
         raise AgentFileError("there is no such file to compare with", path=other)

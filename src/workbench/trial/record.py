@@ -32,22 +32,25 @@ from typing import Any
 
 from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.claude_code import read_as_claude_code
-from workbench.definition.project import RECORD_FILE, write_folder
+from workbench.definition.project import RECORD_FILE
+from workbench.definition.there import is_file_there
 from workbench.errors import RecordError
-from workbench.secrets import scrubber
+from workbench.secrets import scrubber, without_secrets
 from workbench.trial.certificate import certificate_as_values, certificate_from
 from workbench.trial.paid import Paid
-from workbench.trial.record_aside import (
+from workbench.trial.record_aside import HASH_OF_LINE, REPORT_FOLDER, folder_aside, save_aside, would_be_lost
+from workbench.trial.record_files import (
     FOLLOW_UPS,
-    HASH_OF_LINE,
     JUDGED,
     RECORD_PARTS,
-    REPORT_FOLDER,
     TASKS,
     TRIALS,
-    folder_aside,
-    save_aside,
-    would_be_lost,
+    file_of_record,
+    own_files,
+    remove_files,
+    save_waiting,
+    write_alone,
+    write_waiting,
 )
 from workbench.trial.rubric import Rubric, rubric_as_values, rubric_from
 from workbench.trial.task import GraderSpec, Task
@@ -59,7 +62,7 @@ FORMAT = 2
 """From 2 on a record has all hashes; one of format 1 may be older than they are."""
 _READ = (1, FORMAT)
 _UNFINISHED = "unfinished"
-"""The format of a record while it is being written: one that was interrupted is not taken for a whole one."""
+"""The format that older workbenches gave a record while they wrote it: one that was interrupted is no whole one."""
 _LONGEST_STEM = 60
 """Characters of a variant's name in the name of its file: at four bytes each, what every file system takes."""
 
@@ -68,16 +71,16 @@ def export_record(run: Run, folder: str | Path) -> Path:
     """Writes the run into this folder, which is made if it is not there, and returns it.
 
     A record of another run that lies there is moved beside the folder first, with its report, and a warning says where
-    to (`workbench.trial.record_aside` has the rule). A record is for others to read, so secrets are taken out of it.
-    Where that changes a file, `run.json` has the SHA-256 of the original beside that of the file.
+    to (`workbench.trial.record_aside` has the rule). Whatever ends this, the folder has the record of before or the
+    new one. A record is for others to read, so secrets are taken out of it. Where that changes a file, `run.json` has
+    the SHA-256 of the original beside that of the file.
 
     Raises:
         RecordError: the folder cannot be written, or holds files of these names that are not a record's.
     """
     folder = Path(folder)
-    _refuse_files_of_others(folder)
-    names = _file_names(run.variants)
     clean = scrubber()
+    names = _file_names(run.variants, clean)
     files = _files_of(run, {name: f"agents/{file}" for name, file in names.items()}, clean)
     written = {name: file.written for name, file in files.items()}
     about = {
@@ -100,28 +103,24 @@ def export_record(run: Run, folder: str | Path) -> Path:
         "versions": dict(run.versions or installed_versions()),
     }
     about = json.loads(clean(_text(about)))  # such as the name of a variant
-    try:
-        write_folder(folder)
+    written[RECORD_FILE] = _indented(about | {"sha256": _hash_of(about)})
+    with write_alone(folder):
+        write_waiting(folder, written)
         _save_another_aside(folder, written)
-        (folder / RECORD_FILE).write_bytes(_indented({"format": _UNFINISHED}))
-        ours = ("agents/*.md", "systems/*.txt", FOLLOW_UPS, f"{JUDGED}/*.jsonl")
-        for stale in [path for pattern in ours for path in folder.glob(pattern)]:
-            if stale.relative_to(folder).as_posix() not in files:
-                stale.unlink()
-        for name, content in written.items():
-            write_folder((folder / name).parent)
-            (folder / name).write_bytes(content)
-        (folder / RECORD_FILE).write_bytes(_indented(about | {"sha256": _hash_of(about)}))
-    except OSError as error:
-        raise RecordError(f"the record cannot be written: {error.strerror}", path=folder) from error
+        save_waiting(folder, written=True)
     return folder
 
 
 def _save_another_aside(folder: Path, written: Mapping[str, bytes]) -> None:
-    if would_be_lost(folder, written):
-        aside = folder_aside(folder, left_as=folder / RECORD_FILE)
-        save_aside(folder, (*RECORD_PARTS, REPORT_FOLDER), aside)
-        _log.warning("%s held the record of another run, which is now in %s", folder, aside)
+    if not would_be_lost(folder, written):
+        return
+    own = own_files(folder)
+    names = [*(RECORD_PARTS if own is None else (*written, *own)), REPORT_FOLDER]
+    aside = folder_aside(folder, left_as=folder / RECORD_FILE, holding=names)
+    save_aside(folder, names, aside)
+    # With its `run.json` the folder would lose the mark of being a record's: the new one takes its place.
+    remove_files(folder, [name for name in names if name != RECORD_FILE])
+    _log.warning("%s held the record of another run, which is now in %s", folder, aside)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,15 +191,16 @@ def installed_versions() -> dict[str, str]:
 
 
 def folder_name(text: str) -> str:
-    """A name for a folder: readable, and another one for each text."""
-    readable = re.sub(r"[^\w.-]+", "-", text).strip("-.")[-60:].lstrip("-.")
+    """A name for a folder: readable, without secrets, and another one for each text."""
+    # Of a key that is cut nobody knows any more that it is one.
+    readable = re.sub(r"[^\w.-]+", "-", without_secrets(text)).strip("-.")[-60:].lstrip("-.")
     return f"{readable}-{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
 def record_folder(path: str | Path) -> Path:
     """The folder of the record that this path names: itself, or where a file of it or an executed notebook lies."""
     path = Path(path)
-    return path.parent if path.is_file() else path
+    return path.parent if is_file_there(path) else path
 
 
 def load_run(folder: str | Path) -> Run:
@@ -231,7 +231,8 @@ def load_run(folder: str | Path) -> Run:
             for name in _system_files(folder, about)
         }
         lines = about.get("lines", {})
-        has_follow_ups = FOLLOW_UPS in lines or (folder / FOLLOW_UPS).exists()
+        # A record of before does not list them.
+        has_follow_ups = FOLLOW_UPS in lines or ("files" not in about and (folder / FOLLOW_UPS).exists())
         tasks = _json_lines(folder, TASKS, lines, files)
         trials = _json_lines(folder, TRIALS, lines, files)
         follow_ups = _json_lines(folder, FOLLOW_UPS, lines, files) if has_follow_ups else []
@@ -371,7 +372,7 @@ def _content(folder: Path, name: str, files: Mapping[str, Mapping[str, str]]) ->
 
 def _read(folder: Path, name: str) -> bytes:
     """The bytes of a regular file in the folder: a record is from somebody else, and may name any."""
-    path = folder / name
+    path = file_of_record(folder, name)
     if not path.resolve().is_relative_to(folder.resolve()):
         raise RecordError(f"names {name!r}, which is outside of the record", path=folder / RECORD_FILE)
     if not stat.S_ISREG(os.lstat(path).st_mode):
@@ -382,21 +383,6 @@ def _read(folder: Path, name: str) -> bytes:
 def _refuse_another(path: Path, found: str, recorded: str) -> None:
     if found != recorded:
         raise RecordError("is not the file that was recorded: its sha256 differs", path=path)
-
-
-def _refuse_files_of_others(folder: Path) -> None:
-    found = [name for name in RECORD_PARTS if (folder / name).exists()]
-    if not found:
-        return
-    try:
-        is_record = "format" in _json(folder / RECORD_FILE)
-    except (RecordError, TypeError):
-        is_record = False
-    if not is_record:
-        raise RecordError(
-            f"holds {found[0]!r}, but no record of a run; name another folder, so that nothing there is overwritten",
-            path=folder,
-        )
 
 
 def _task_as_json(task: Task) -> dict[str, Any]:
@@ -494,11 +480,11 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _file_names(variants: Iterable[str]) -> dict[str, str]:
-    """A file name for each variant: its letters and digits, numbered where two would be the same."""
+def _file_names(variants: Iterable[str], clean: Callable[[str], str]) -> dict[str, str]:
+    """A file name for each variant: its letters and digits without secrets, numbered where two would be the same."""
     names: dict[str, str] = {}
     for variant in variants:
-        stem = re.sub(r"[^\w-]+", "-", variant)[:_LONGEST_STEM].strip("-") or "variant"
+        stem = re.sub(r"[^\w-]+", "-", clean(variant))[:_LONGEST_STEM].strip("-") or "variant"
         taken = {name.lower() for name in names.values()}
         number = 1
         name = f"{stem}.md"

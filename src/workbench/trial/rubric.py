@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.definition.there import path_of
 from workbench.errors import RubricError
 
 MOST_BYTES = 1_000_000
@@ -119,7 +120,7 @@ def load_rubric(source: str | Path) -> Rubric:
         return parse_rubric(found, path=Path(f"{source}.yaml"))
     path = Path(source)
     try:
-        content = path.read_bytes()
+        content = path_of(path).read_bytes()
     except FileNotFoundError:
         raise RubricError(
             f"there is no such rubric file, nor does one of this name come along; {', '.join(shipped_rubrics())} do",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from workbench.definition.there import is_file_there, is_there, path_of
 from workbench.errors import TaskFileError
 from workbench.trial.known_replies import KnownReply, RepliesOfAll, known_replies, replies_of_all
 from workbench.trial.task_rows import FIELDS, SUFFIXES, TEXT_FIELDS, Row, kind_of, read_rows, unknown_field
@@ -98,10 +99,10 @@ def load_tasks(path: str | Path) -> tuple[Task, ...]:
     """
     path = Path(path)
     _check_ending(path)
-    if path.exists() and not path.is_file():
+    if is_there(path) and not is_file_there(path):
         raise TaskFileError("is no file that holds tasks", path=path)
     try:
-        content = path.read_bytes()
+        content = path_of(path).read_bytes()
     except FileNotFoundError:
         raise TaskFileError("no such task file", path=path) from None
     except OSError as error:

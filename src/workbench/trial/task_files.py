@@ -10,6 +10,7 @@ from pathlib import Path
 
 from workbench.definition.finding import agents_folder_of
 from workbench.definition.project import project_folder
+from workbench.definition.there import is_file_there
 from workbench.trial.task_rows import SUFFIXES
 
 TASKS_FOLDER = Path(".workbench", "tasks")
@@ -23,7 +24,7 @@ def task_file_of(agent_file: str | Path) -> Path | None:
     Of an agent in a folder below `agents`, such as `agents/web/reviewer.md`, it is `.workbench/tasks/web/`
     `reviewer.tasks.yaml`: two agents of one file name do not share their tasks.
     """
-    return next((path for path in task_files_for(agent_file) if path.is_file()), None)
+    return next((path for path in task_files_for(agent_file) if is_file_there(path)), None)
 
 
 def task_files_for(agent_file: str | Path) -> tuple[Path, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from workbench.definition.agent import Agent
+from workbench.definition.there import is_folder_there, is_there
 from workbench.errors import TaskFileError
 from workbench.trial.description_tasks import propose_from_description
 from workbench.trial.imported_tasks import IMPORTED, read_foreign_tasks
@@ -40,9 +41,9 @@ def tasks_from(
     if name == TRANSCRIPTS:
         return read_transcripts(agent, most=newest)
     path = Path(source).expanduser()
-    if path.is_dir():
+    if is_folder_there(path):
         return read_transcripts(agent, path, most=newest)
-    if not path.exists():
+    if not is_there(path):
         raise TaskFileError(
             f"no such file or folder; tasks come from {DESCRIPTION}, {TRANSCRIPTS}, a folder of transcripts, or a file "
             f"of {', '.join(dict.fromkeys((*SUFFIXES, *IMPORTED)))}",

@@ -30,12 +30,19 @@ LEFT_OUT = """\
 """
 """Of a page: the records that are not on it, from pairs with the reason in `left_out`."""
 
-_DOCUMENT = """\
+_POLICY = "default-src 'none'; img-src data:"
+_HEAD = """\
 <!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{{ policy }}">
+<meta http-equiv="Content-Security-Policy" content="\
+"""
+"""How each of our pages begins; behind it comes its policy."""
+_DOCUMENT = (
+    _HEAD
+    + """\
+{{ policy }}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">
 <title>{{ title }}</title>
@@ -51,6 +58,7 @@ _DOCUMENT = """\
 </body>
 </html>
 """
+)
 
 
 def html_document(
@@ -65,10 +73,21 @@ def html_document(
     ours = f"style-src-elem '{_digest(sheet)}'; style-src-attr 'unsafe-inline'"
     styles = "style-src 'unsafe-inline'" if brings_styles else ours
     scripts = f" script-src '{_digest(script)}';" if sorts else ""
-    policy = f"default-src 'none'; img-src data:;{scripts} {styles}; base-uri 'none'; form-action 'none'"
+    policy = f"{_POLICY};{scripts} {styles}; base-uri 'none'; form-action 'none'"
     return str(
         html(_DOCUMENT, title=title, policy=Markup(policy), style=Markup(sheet), body=body, script=Markup(script))
     )
+
+
+def is_our_document(path: Path) -> bool:
+    """Whether the page in this file is one of ours, by how it begins.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    ours = (_HEAD + _POLICY).encode()
+    with path.open("rb") as file:
+        return file.read(len(ours)) == ours
 
 
 def _digest(text: str) -> str:

@@ -260,7 +260,12 @@ def parts_around(comparison: Comparison, found: Provenance) -> tuple[Markup, Mar
 def text_block(text: str) -> Markup:
     """Text of many lines as HTML that shows it; a very long one is cut, and says so."""
     note = f"The first {LONGEST_TEXT:,} of {len(text):,} characters." if len(text) > LONGEST_TEXT else ""
-    return html(_TEXT_BLOCK, text=text[:LONGEST_TEXT], note=note)
+    return html(_TEXT_BLOCK, text=_shortened(text), note=note)
+
+
+def _shortened(text: str) -> str:
+    """As much of it as a page has; a key is taken out before it is cut, for then nobody knows that it is one."""
+    return text if len(text) <= LONGEST_TEXT else without_secrets(text)[:LONGEST_TEXT]
 
 
 def agents_difference(before: Agent, after: Agent) -> Markup:
@@ -412,7 +417,7 @@ def _trial(trial: Trial, anchor: str, figures: Sequence[str], found: Provenance)
 
 def _reply(text: str) -> Markup:
     """The reply as the Markdown that it is, and as it was written: a switch on the page shows one of them."""
-    return html(_REPLY, rendered=rendered_markdown(text[:LONGEST_TEXT]), written=text_block(text))
+    return html(_REPLY, rendered=rendered_markdown(_shortened(text)), written=text_block(text))
 
 
 def _facts(trial: Trial, figures: Sequence[str], found: Provenance) -> Iterable[str]:
