@@ -173,7 +173,9 @@ def test_every_reply_is_a_card_on_a_phone(page: Any, records: tuple[NotebookRun,
     with reading(page, scripts=True) as reader:
         reader.set_viewport_size({"width": 390, "height": 900})
         reader.goto(records[0].page.as_uri())
-        rows = reader.locator("table:has(caption:text-is('Trials')) tbody tr").last
+        trials = reader.locator("details:has(> table > caption:text-is('Trials'))").last
+        trials.evaluate("each => { each.open = true }")
+        rows = trials.locator("tbody tr").last
         cells = rows.locator("td:visible")
 
         assert cells.count() >= 5

@@ -49,6 +49,11 @@ class Compared:
     them."""
 
     @property
+    def attempts_of_each(self) -> int:
+        """How often each variant was to answer."""
+        return len(self.run.tasks) * self.run.repeats
+
+    @property
     def verdict(self) -> Verdict | None:
         """The first verdict: the one, in a comparison of two variants. `None` where there is one variant."""
         return self.verdicts[0] if self.verdicts else None

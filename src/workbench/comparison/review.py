@@ -112,6 +112,11 @@ class VariantReview:
         return self.verdict is not None and self.verdict.same_requests and self.same_agent and not self.notes
 
     @property
+    def is_the_very_same(self) -> bool:
+        """Whether every attempt that is compared is one attempt, read in both runs."""
+        return self.comparison is not None and self.same_attempts == self.comparison.attempts_of_each
+
+    @property
     def warning(self) -> str:
         """Names the promises that are shown to be worse, whatever the verdict is; "" without any."""
         return "" if self.comparison is None else worse_promises(self.comparison)
@@ -276,8 +281,7 @@ def _sentences(found: VariantReview) -> list[str]:
         sentences = ["The replies are not compared."]
     else:
         sentences = [found.verdict.headline, f"In full: {found.verdict.text}", HOW_IT_IS_DECIDED]
-        run = found.comparison.run
-        attempts = len(run.tasks) * run.repeats
+        attempts = found.comparison.attempts_of_each
         same = f"; {found.same_attempts} of {attempts} attempts are the very same in both" * (found.same_attempts > 0)
         sentences.append(f"Compared over {found.comparison.size} that both share{same}.")
     sentences += [f"Not shared: {note}." for note in found.notes]
@@ -321,6 +325,9 @@ def _number(value: float, *, sign: bool = False) -> str:
 
 
 def _tables(found: VariantReview) -> list[Table]:
+    """None where every reply is the very same: each row would say that nothing differs."""
+    if found.is_the_very_same:
+        return []
     flips = [] if found.comparison is None else [found.comparison.flipped.table(most=MOST_FLIPS)]
     changes = _changes_table(found)
     beside = [] if found.comparison is None else change_tables(found.comparison)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,8 @@ class PageParts:
     title: str
     head: Markup
     tail: Markup
+    replies: Mapping[str, str]
+    """By so much of a reply as a table of the notebook opens, the fragment of the page that has the whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +69,8 @@ class LeftRecord:
         from workbench.comparison.report.overview import agents_named
         from workbench.comparison.report.page import parts_around
 
-        head, tail = parts_around(self.comparison, self.found)
-        return PageParts(title=agents_named(self.comparison.run.variants), head=head, tail=tail)
+        head, tail, replies = parts_around(self.comparison, self.found)
+        return PageParts(title=agents_named(self.comparison.run.variants), head=head, tail=tail, replies=replies)
 
     @property
     def tried(self) -> Tried:
