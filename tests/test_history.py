@@ -164,6 +164,8 @@ def test_each_promise_stands_beside_the_first_night_the_worst_first(tmp_path: Pa
 
     assert (worst.promise, worst.kind, worst.baseline, worst.variant) == ("asks", "worse", "2026-11-27", "2026-11-29")
     assert (worst.before, worst.after) == (1.0, 0.0)
+    [sentence] = load_history(tmp_path, graders=standard()).sentences
+    assert "promises shown to be worse than 2026-11-27: asks" in sentence
     assert (level.promise, level.kind, level.effect) == ("is short", "no difference shown", 0.0)
     assert '<span class="lower">asks -100.0 [' in index
     for text in (page, history_page(load_history(tmp_path, graders=standard()))):

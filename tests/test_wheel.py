@@ -125,19 +125,21 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
 
 
 def _borrow_dependencies(environment: Path) -> None:
-    """What `pip install` brings with the wheel and its requirements, and nothing else of this environment: each package
-    by links to its modules and its metadata, and to what JupyterLab's extensions put beside them."""
+    """What `pip install` brings with the wheel and its requirements, and nothing else of this environment: modules and
+    metadata by links, and copies of what packages put beside them, of which a server gives out no links."""
     purelib = Path(sysconfig.get_path("purelib", vars={"base": str(environment)}))
     [wheel] = distributions(name="agent-workbench", path=[str(purelib)])
     for package in brought_with([*(wheel.requires or ()), "pip"]).values():
         for file in package.files or ():
-            source = Path(str(package.locate_file(file))).absolute()
-            is_module = file.parts[0] not in ("..", "__pycache__")
-            relative = Path(os.path.normpath(source)).relative_to(sys.prefix)
-            if is_module:
-                _link(source.parents[len(file.parts) - 2] if len(file.parts) > 1 else source, purelib / file.parts[0])
-            elif relative.parts[0] in ("share", "etc"):
-                _link(source, environment / relative)
+            source = Path(os.path.normpath(str(package.locate_file(file))))
+            relative = source.relative_to(sys.prefix)
+            target = environment / relative
+            if relative.parts[0] in ("share", "etc") and not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
+        for top in {file.parts[0] for file in package.files or ()} - {"..", "__pycache__"}:
+            if not (purelib / top).exists():
+                (purelib / top).symlink_to(Path(str(package.locate_file(top))).resolve())
 
 
 def brought_with(lines: Iterable[str]) -> dict[str, Distribution]:
@@ -157,12 +159,6 @@ def brought_with(lines: Iterable[str]) -> dict[str, Distribution]:
                 known.add((requirement.name, each))
                 waiting += [(Requirement(line), each) for line in package.requires or ()]
     return brought
-
-
-def _link(source: Path, target: Path) -> None:
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(source.resolve())
 
 
 def made_by_make(clone: Path) -> dict[str, bytes]:
@@ -300,8 +296,8 @@ class TestInstalled:
         done = installed.run("python", "-c", code)
         assert done.returncode == 0, done.stderr
 
-        assert json.loads(done.stdout.splitlines()[-1]) == {"workbench.headless.dask_workers": "distributed"}
-        assert "pytest" not in installed.run("python", "-c", "import sys, pytest").stdout
+        assert json.loads(done.stdout.splitlines()[-1]) == {}
+        assert installed.run("python", "-c", "import pytest").returncode != 0, "borrowed, though nothing requires it"
 
     @pytest.mark.parametrize("folder", [".", "src", ".claude", ".claude/agents"])
     def test_the_agents_are_listed_from_any_folder(self, installed: Installed, folder: str) -> None:

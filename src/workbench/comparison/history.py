@@ -420,6 +420,9 @@ def _sentence(nights: AgentNights) -> str:
         said.append(
             f"{shown} than {drift.since}: {told_drift(drift)}" if drift.is_shown else f"{shown}, {told_drift(drift)}"
         )
+    worse = [change for change in nights.promises if change.kind == "worse"]
+    if worse:
+        said.append(f"promises shown to be worse than {worse[0].baseline}: {', '.join(each.promise for each in worse)}")
     if nights.over_change is not None:
         change = nights.over_change
         said.append(

@@ -61,7 +61,8 @@ _INDEX = (
     + FACTS
     + """\
 <p>Points are means over tasks, with 95 % intervals; they lead to the report of their record, an agent to all its
-nights. Agents that are shown to be lower than in the night before come first. Where nothing drifts, one in twenty
+nights. Agents that are shown to be lower than in the night before, or to keep a promise worse than
+in the first with the same agent and tasks, come first. Where nothing drifts, one in twenty
 intervals leaves out 0 all the same.</p>
 <div class="wide" tabindex="0" role="region" aria-label="{{ title }}"><table>
 <thead><tr><th scope="col">Agent</th>{% for name in headings %}<th scope="col">{{ name }}</th>{% endfor %}</tr></thead>
@@ -235,8 +236,11 @@ def _totals(history: History, nights: list[str], shown: int) -> Iterator[tuple[s
 
 
 def _fell(each: AgentNights) -> bool:
-    since = each.nights[-1].since_before
-    return since is not None and since.is_shown and since.effect < 0
+    """Whether its last night is shown to be lower than the one before, or a promise worse than in the first."""
+    last = each.nights[-1]
+    since = last.since_before
+    is_lower = since is not None and since.is_shown and since.effect < 0
+    return is_lower or (not last.is_stand_in and any(change.kind == "worse" for change in each.promises))
 
 
 def _row(each: AgentNights, shown: list[str], links: Mapping[str, str]) -> dict[str, Any]:
