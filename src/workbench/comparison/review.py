@@ -14,7 +14,7 @@ from workbench.comparison.change_tables import change_tables
 from workbench.comparison.differences.reply_pair import diff_personas
 from workbench.comparison.differences.views import markdown_fence, plain_lines
 from workbench.comparison.differences.words import Line, lines_of_difference
-from workbench.comparison.figures import worst_first
+from workbench.comparison.figures import HOW_IT_IS_DECIDED, IN_FULL, worst_first
 from workbench.comparison.provenance import Provenance, provenance, provenance_table
 from workbench.comparison.report.document import html_document
 from workbench.comparison.report.overview import worse_promises
@@ -23,7 +23,7 @@ from workbench.comparison.report.summary import provenance_line, unlinked, unlin
 from workbench.comparison.scores import groups_of
 from workbench.comparison.shared import AFTER, BEFORE, chosen_variant, share
 from workbench.comparison.tables import Comparison, compare
-from workbench.comparison.verdict import HOW_IT_IS_DECIDED, Verdict, percent
+from workbench.comparison.verdict import Verdict, percent
 from workbench.definition.agent import Agent
 from workbench.errors import ComparisonError
 from workbench.markup import Table, html, html_table, markdown_table, notebook_html, plain_table, visible
@@ -280,7 +280,7 @@ def _sentences(found: VariantReview) -> list[str]:
     if found.comparison is None or found.verdict is None:
         sentences = ["The replies are not compared."]
     else:
-        sentences = [found.verdict.headline, f"In full: {found.verdict.text}", HOW_IT_IS_DECIDED]
+        sentences = [found.verdict.headline, f"{IN_FULL}{found.verdict.text}", HOW_IT_IS_DECIDED]
         attempts = found.comparison.attempts_of_each
         same = f"; {found.same_attempts} of {attempts} attempts are the very same in both" * (found.same_attempts > 0)
         sentences.append(f"Compared over {found.comparison.size} that both share{same}.")
