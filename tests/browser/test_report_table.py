@@ -75,7 +75,9 @@ def test_every_row_is_reached_by_pages_and_found_by_a_word(page: Any, report: Pa
         assert reader.locator(f"{TRIALS} tbody tr").count() == 0
         tools.get_by_role("searchbox").fill("task-38")
         reader.locator(f"{TRIALS} tbody a").first.click()
-        assert reader.locator(".searched details[open] details[open] .as-markdown").count() == 1, "its link opens a trial"
+        assert reader.locator(".searched details[open] details[open] .as-markdown").count() == 1, (
+            "its link opens a trial"
+        )
 
         reader.get_by_label("Find in tasks and replies").fill("question 12")
         assert reader.locator(".searched > details:visible").count() == 1
