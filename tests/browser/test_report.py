@@ -252,4 +252,6 @@ def test_a_review_of_what_got_worse_is_for_everybody(page: Any, of_three: Review
     with reading(page, look) as reader:
         reader.goto(path.as_uri())
         assert reader.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        wider = "all => all.filter(each => each.getBoundingClientRect().right > innerWidth).map(each => each.innerText)"
+        assert reader.eval_on_selector_all("caption, td, th", wider) == []
         assert serious_violations(reader, reader.locator("html")) == []

@@ -113,8 +113,11 @@ class VariantReview:
 
     @property
     def is_the_very_same(self) -> bool:
-        """Whether every attempt that is compared is one attempt, read in both runs."""
-        return self.comparison is not None and self.same_attempts == self.comparison.attempts_of_each
+        """Whether every attempt that is compared is one attempt, read in both runs and graded alike."""
+        if self.comparison is None or not self.is_twin:
+            return False
+        is_graded_alike = not any(change.effect for change in self.comparison.promises)
+        return is_graded_alike and self.same_attempts == self.comparison.attempts_of_each
 
     @property
     def warning(self) -> str:
@@ -171,7 +174,7 @@ class Review:
             _SECTIONS,
             variants=[_html(self, found, anchor=f"decided-{row}" if linked else "") for row, found in enumerate(whole)],
             twins=map(_twin, twins),
-            sources=html_table(_sources_table(self)),
+            sources=html_table(_sources_table(self), labels=True),
         )
 
     def _repr_mimebundle_(
@@ -375,6 +378,6 @@ def _html(review: Review, found: VariantReview, *, anchor: str) -> Markup:
         else verdict_paragraph(found.verdict, anchor=anchor),
         warning=found.warning,
         sentences=others,
-        tables=[html_table(table) for table in _tables(found)],
+        tables=[html_table(table, labels=True) for table in _tables(found)],
         difference="" if found.same_agent else agents_difference(found.agent_before, found.agent_after),
     )
