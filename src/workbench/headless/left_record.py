@@ -67,9 +67,10 @@ class LeftRecord:
     def page_parts(self) -> PageParts:
         """What the page of its notebook says of it."""
         from workbench.comparison.report.overview import agents_named
-        from workbench.comparison.report.page import parts_around
+        from workbench.comparison.report.page import parts_around, reply_anchors
 
-        head, tail, replies = parts_around(self.comparison, self.found)
+        head, tail = parts_around(self.comparison, self.found)
+        replies = reply_anchors(self.comparison)
         return PageParts(title=agents_named(self.comparison.run.variants), head=head, tail=tail, replies=replies)
 
     @property

@@ -227,9 +227,8 @@ def page_head(comparison: Comparison, found: Provenance) -> Markup:
     return overview(comparison, found, verdicts=Markup("\n").join(verdicts), promises=moved_promises(comparison))
 
 
-def parts_around(comparison: Comparison, found: Provenance) -> tuple[Markup, Markup, dict[str, str]]:
-    """What stands before and behind an executed notebook on its page: the first screen with the tasks, and the replies;
-    and by what a table of the notebook opens of a reply (`opened_reply`) the fragment of the whole on the page.
+def parts_around(comparison: Comparison, found: Provenance) -> tuple[Markup, Markup]:
+    """What stands before and behind an executed notebook on its page: the first screen with the tasks, and the replies.
 
     Pictures are left to the notebook. Links lead to the notebook and its code too, as `notebook` and `code`.
     """
@@ -262,8 +261,14 @@ def parts_around(comparison: Comparison, found: Provenance) -> tuple[Markup, Mar
         trials=_trials(comparison, found, shown),
         provenance=_wide(html_table(provenance_table(found), labels=True), also="provenance"),
     )
-    trials = comparison.run.trials
-    return head, tail, {opened_reply(trials[row]): _trial_anchor(row) for rows in shown.values() for row in rows}
+    return head, tail
+
+
+def reply_anchors(comparison: Comparison) -> dict[str, str]:
+    """By what a table of a notebook opens of a reply (`opened_reply`), the fragment of its page (`parts_around`) that
+    has the whole."""
+    shown, trials = _shown_trials(comparison, MOST_CHARACTERS), comparison.run.trials
+    return {opened_reply(trials[row]): _trial_anchor(row) for rows in shown.values() for row in rows}
 
 
 def text_block(text: str) -> Markup:
