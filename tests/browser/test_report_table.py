@@ -88,7 +88,7 @@ def test_a_reply_is_shown_as_markdown_and_by_a_switch_as_it_was_written(page: An
         reader.goto(report.as_uri())
         reader.evaluate("document.querySelectorAll('.searched details').forEach((each, at) => { each.open = at < 2 })")
         rendered, written = (
-            reader.locator(f".searched details[open] .{name}").first for name in ("rendered", "written")
+            reader.locator(f".searched details[open] .{name}").first for name in ("as-markdown", "as-text")
         )
 
         assert rendered.locator("ol > li").count() == 2
