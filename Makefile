@@ -25,7 +25,7 @@ test: .venv/installed-dev
 	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lab: .venv/installed
-	$(BIN)/workbench open agents/senior-python-architect.md $(if $(filter 0,$(shell id -u)),--allow-root)
+	$(BIN)/workbench open agents/senior-python-architect.md
 
 bench: .venv/installed-dev
 	$(BIN)/python -m tests.benchmarks

@@ -9,7 +9,7 @@ from typing import Any
 from bs4 import BeautifulSoup
 
 from tests.test_promises import improved_but_for_one
-from workbench.comparison.figures import MAY_BE_WORSE, worst_first
+from workbench.comparison.figures import HOW_IT_IS_DECIDED, MAY_BE_WORSE, worst_first
 from workbench.comparison.provenance import provenance
 from workbench.comparison.tables import compare
 from workbench.comparison.verdict import RULES
@@ -86,6 +86,18 @@ def test_the_worse_stands_before_the_better_in_its_colour(tmp_path: Path) -> Non
         ("notes", []),
     ]
     assert "Offline stand-in:" in soup.select("article")[0].get_text()
+
+
+def test_the_sentence_is_met_first_and_the_rest_is_folded(tmp_path: Path) -> None:
+    lines = ("variant is worse by 9 points.", "In full: variant: worse. t p = 0.01", HOW_IT_IS_DECIDED)
+    row = page_of(tmp_path, replace(verdict("down", "worse"), verdict="\n".join(lines))).article
+    assert row is not None and row.details is not None
+
+    folded = [each.get_text() for each in row.details.select("p")]
+    row.details.decompose()
+
+    assert folded == list(lines[1:])
+    assert lines[0] in row.get_text() and "t p = " not in row.get_text()
 
 
 def test_what_may_be_worse_stands_by_itself_before_what_promises(tmp_path: Path) -> None:

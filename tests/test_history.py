@@ -143,6 +143,43 @@ def test_what_changed_beside_the_mean_is_marked(tmp_path: Path, other: dict[str,
     assert (changed.since_before is None) == (other.keys() <= {"agent", "endpoint"}), "no drift of the model"
 
 
+def test_each_promise_stands_beside_the_first_night_the_worst_first(tmp_path: Path) -> None:
+    """The mean may hide that one promise died, by night as in a comparison."""
+    kept = (*GRADERS, GraderSpec(name="word_count", promise="is short", options={"at_most": 50}))
+    for date, asks in (
+        ("2026-11-26", [1] * 6),
+        ("2026-11-27", [3] * 6),
+        ("2026-11-28", [2] * 6),
+        ("2026-11-29", [0] * 6),
+    ):
+        other = {"agent": AGENT.replace("You plan", "You plan well")} if date == "2026-11-26" else {}
+        night(tmp_path, date, asks, graders=kept, **other)
+    write_site(
+        load_history(tmp_path, graders=standard()), tmp_path, tmp_path / "site", graders=standard(), most_nights=9
+    )
+
+    worst, level = nights_of(tmp_path).promises
+    index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    [page] = (each.read_text(encoding="utf-8") for each in (tmp_path / "site" / "agents").glob("*.html"))
+
+    assert (worst.promise, worst.kind, worst.baseline, worst.variant) == ("asks", "worse", "2026-11-27", "2026-11-29")
+    assert (worst.before, worst.after) == (1.0, 0.0)
+    [sentence] = load_history(tmp_path, graders=standard()).sentences
+    assert "promises shown to be worse than 2026-11-27: asks" in sentence
+    assert (level.promise, level.kind, level.effect) == ("is short", "no difference shown", 0.0)
+    assert '<span class="lower">asks -100.0 [' in index
+    for text in (page, history_page(load_history(tmp_path, graders=standard()))):
+        assert text.index("asks</th>") < text.index("is short</th>")
+        assert "1 of 2 rows shown to be worse, 2026-11-29 since 2026-11-27" in text
+
+
+def test_a_first_night_says_of_no_promise_that_it_moved(tmp_path: Path) -> None:
+    night(tmp_path, "2026-11-27", [3, 0, 2])
+    night(tmp_path, "2026-11-28", [0, 0, 0], graders=(GraderSpec(name="asks_question", promise="another"),))
+
+    assert nights_of(tmp_path).promises == ()
+
+
 def test_what_the_change_of_a_model_did_is_told_over_all_nights(tmp_path: Path) -> None:
     for day, asks in enumerate(([3, 2, 3, 1], [2, 3, 2, 2], [1, 1, 2, 0], [1, 0, 1, 1]), start=1):
         night(tmp_path, f"2026-11-0{day}", asks, answers="old" if day < 3 else "new")
@@ -211,11 +248,13 @@ def test_the_command_leaves_a_page_that_loads_nothing_and_json(tmp_path: Path) -
     assert "left out  2026-11-28/broken: " in done.output
     page = (tmp_path / "history.html").read_text(encoding="utf-8")
     assert "<script" not in page
-    headings = re.findall('<th scope="col">(.*?)</th>', page)
-    assert re.findall('data-label="(.*?)"', page) == headings[1:] * 2, "on a phone each night is a card"
+    promises, nights = (table for table in re.findall("<table.*?</table>", page, re.DOTALL))
+    headings = re.findall('<th scope="col">(.*?)</th>', nights)
+    assert re.findall('data-label="(.*?)"', nights) == headings[1:] * 2, "on a phone each night is a card"
+    assert "asks" in promises and "2026-11-28 since 2026-11-27" in promises
     assert headings.index("What changed") < headings.index("Answered by")
     assert page.count("<main") == 1
-    assert page.count('class="wide" tabindex="0"') == page.count("<table") == 1
+    assert page.count('class="wide" tabindex="0"') == page.count("<table") == 2
     assert "http:" not in page + page.replace("https:", "http:")
     assert page.count("<circle") == 2
     data = json.loads((tmp_path / "history.json").read_text(encoding="utf-8"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -15,6 +17,7 @@ from tests.hostile import hostile_run
 from tests.runs import GROUPS, PASSES_A, PASSES_B, STAND_IN, gradable, make_run, passes
 from tests.test_batch_index import outcome, verdict
 from tests.test_history import AGENT, night
+from workbench.comparison import report
 from workbench.comparison.history import load_history
 from workbench.comparison.history_page import write_history
 from workbench.comparison.provenance import provenance
@@ -137,3 +140,62 @@ def test_where_a_notebook_shows_some_rows_its_page_leads_to_all_of_them() -> Non
     whole = page.find(id="trials").find_next("table")
     assert len(whole.select("tbody tr")) == 96
     assert not without.select("table + p a")
+
+
+def long_replies(run: Run) -> Run:
+    """The run with replies that differ, too long for a row."""
+    said = (
+        trial.replace(reply=replace(trial.reply, text=f"**Reply {row}**\n\n" + "of many words " * 40))
+        for row, trial in enumerate(run.trials)
+        if trial.reply is not None
+    )
+    return replace(run, trials=tuple(said))
+
+
+def test_a_reply_that_the_page_holds_is_led_to_by_the_tables_of_its_notebook() -> None:
+    pages = dict(executed_pages(long_replies(comparisons()["graded"])))
+    alone, page = (BeautifulSoup(pages[name], "html.parser") for name in ("executed.html", WITH_RECORD))
+    opened = alone.select("td > details pre")
+    assert len(opened) >= 50
+
+    assert page.select("#notebook td > details") == []
+    links = page.select('#notebook td > a[href^="#trial-"]')
+    assert len(links) == len(opened)
+    for text, link in zip(opened, links, strict=True):
+        whole = page.find(id=link["href"].removeprefix("#")).parent.select_one(".as-text pre")
+        assert whole.get_text().strip() == text.get_text().strip()
+        assert text.parent.find("summary").get_text() == link.get_text()
+    tables = page.select("#notebook caption:-soup-contains-own('Trials')")
+    assert tables
+    assert all(caption.find_parent("details") is not None for caption in tables), "many screens of a phone, each"
+
+
+OF_OURS = {"verdict", "good", "bad", "wide", "soft", "provenance"}
+"""Classes that outputs which we make share with a page, and mean the same by."""
+
+
+def test_the_switch_to_replies_as_they_were_written_hides_nothing_of_the_notebook() -> None:
+    """Classes of the page are none of those that the outputs of a notebook come with."""
+    page = BeautifulSoup(dict(executed_pages(comparisons()["graded"]))[WITH_RECORD], "html.parser")
+    of_notebook = {name for each in page.select("#notebook [class]") for name in each["class"]}
+
+    sheet = (Path(report.__file__).parent / "page.css").read_text(encoding="utf-8")
+    assert of_notebook & set(re.findall(r"\.([a-z][\w-]*)", sheet)) <= OF_OURS
+    assert [cell for cell in page.select("#notebook .cell") if not cell.get_text(strip=True) and not cell.img] == []
+
+
+def test_a_page_without_graders_begins_with_measures_and_has_no_empty_pictures() -> None:
+    ungraded = make_run({"base": passes(PASSES_B), "draft": passes(PASSES_A)})
+    said = (
+        trial.replace(scores={}, reply=replace(trial.reply, text="word " * (9 if trial.variant == "base" else 5)))
+        for trial in ungraded.trials
+        if trial.reply is not None
+    )
+    left = LeftRecord(
+        comparison=(of := compare(replace(ungraded, trials=tuple(said)), baseline="base")), found=provenance(of.run)
+    )
+    page = BeautifulSoup(left.page_parts().head, "html.parser")
+
+    assert page.select_one("header .moved caption").get_text() == "Measures that differ, or may"
+    assert page.select_one("header .moved tbody th").get_text() == "Words"
+    assert page.select(".tally, .scatter") == []

@@ -100,11 +100,16 @@ def test_same_attempts_are_counted_and_the_same_file_is_said(before: Run) -> Non
     assert "What differs between the agents" not in text
 
 
+def test_of_the_very_same_replies_no_table_says_that_nothing_differs(before: Run) -> None:
+    assert "Promises" not in str(review_runs(before, before))
+
+
 def test_same_replies_scored_otherwise_are_told(before: Run) -> None:
     regraded = make_run({"draft": passes(PASSES_B)}, groups=GROUPS)
 
     (found,) = review_runs(before, regraded).variants
 
+    assert "What flipped" in str(review_runs(before, regraded))
     assert found.notes == ("10 replies are the very same but were scored otherwise: the graders changed",)
 
 

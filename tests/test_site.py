@@ -59,12 +59,14 @@ def test_each_agent_is_a_row_and_each_night_a_column_the_fallen_first(records: P
     index = soup(records / "site" / "index.html")
 
     headings = [cell.text for cell in index.select("thead th")]
-    assert headings == ["Agent", "Trend", "Last night, since the one before", "2026-11-28", "2026-11-27"]
+    worst = "Worst promise, since the first night"
+    assert headings == ["Agent", "Trend", "Last night, since the one before", worst, "2026-11-28", "2026-11-27"]
     rows = [[cell.get_text(" ", strip=True) for cell in row.select("th, td")] for row in index.select("tbody tr")]
     assert [row[0] for row in rows] == ["falls/nightly-planner", "a/nightly-planner"]
     assert re.match(r"-83\.3 \[-\d+\.\d, -\d+\.\d\]", rows[0][2]), rows[0]
-    assert [row[3] == "" for row in rows] == [False, True]
-    assert re.match(r"88\.9 \[", rows[0][4]), rows[0]
+    assert [row[4] == "" for row in rows] == [False, True]
+    assert re.match(r"88\.9 \[", rows[0][5]), rows[0]
+    assert rows[0][3].startswith("asks -83.3 [")
     assert index.select_one("tbody .lower") is not None
     assert index.select("h2 + ul")[0].text.strip().startswith("2026-11-28/broken: 2026-11-28/broken/run.json: ")
 
@@ -158,7 +160,7 @@ def test_the_latest_nights_stand_in_the_index_and_all_on_the_page_of_the_agent(t
 
     index = soup(tmp_path / "nightly/site/index.html")
     [agent] = (tmp_path / "nightly/site/agents").iterdir()
-    assert [cell.text for cell in index.select("thead th")][3:] == ["2026-10-03", "2026-10-02"]
+    assert [cell.text for cell in index.select("thead th")][4:] == ["2026-10-03", "2026-10-02"]
     assert len(soup(agent).select("tbody tr")) == 3
     assert "3, the last 2 here" in index.text
 

@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from email import message_from_bytes
 from http.cookiejar import CookieJar
-from importlib.metadata import distribution, packages_distributions, version
+from importlib.metadata import Distribution, distribution, distributions, packages_distributions, version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -125,22 +125,40 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
 
 
 def _borrow_dependencies(environment: Path) -> None:
-    """Modules by a `.pth` file, behind what is installed; and what JupyterLab's own wheel puts into an environment."""
+    """What `pip install` brings with the wheel and its requirements, and nothing else of this environment: modules and
+    metadata by links, and copies of what packages put beside them, of which a server gives out no links."""
     purelib = Path(sysconfig.get_path("purelib", vars={"base": str(environment)}))
-    here = dict.fromkeys(path for path in sys.path if path.endswith("site-packages"))
-    (purelib / "borrowed.pth").write_text("".join(f"{path}\n" for path in here))
-    for shared in (Path("share", "jupyter"), Path("share", "jupyter", "labextensions"), Path("etc", "jupyter")):
-        _link_missing(Path(sys.prefix) / shared, environment / shared)
-    configured = Path("etc", "jupyter", "jupyter_server_config.d")
-    _link_missing(Path(sys.prefix) / configured, environment / configured)
+    [wheel] = distributions(name="agent-workbench", path=[str(purelib)])
+    for package in brought_with([*(wheel.requires or ()), "pip"]).values():
+        for file in package.files or ():
+            source = Path(os.path.normpath(str(package.locate_file(file))))
+            relative = source.relative_to(sys.prefix)
+            target = environment / relative
+            if relative.parts[0] in ("share", "etc") and not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
+        for top in {file.parts[0] for file in package.files or ()} - {"..", "__pycache__"}:
+            if not (purelib / top).exists():
+                (purelib / top).symlink_to(Path(str(package.locate_file(top))).resolve())
 
 
-def _link_missing(source: Path, target: Path) -> None:
-    target.mkdir(parents=True, exist_ok=True)
-    for each in source.iterdir():
-        own = ("agent-workbench", "labextensions", "jupyter_server_config.d")
-        if each.name not in own and not each.name.startswith("agent-workbench") and not (target / each.name).exists():
-            (target / each.name).symlink_to(each.resolve())
+def brought_with(lines: Iterable[str]) -> dict[str, Distribution]:
+    """By name the packages that these requirements bring, those of their own requirements included, as they are here."""
+    brought: dict[str, Distribution] = {}
+    known: set[tuple[str, str]] = set()
+    waiting = [(Requirement(line), "") for line in lines]
+    while waiting:
+        requirement, extra = waiting.pop()
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": extra}):
+            continue
+        package = distribution(requirement.name)
+        assert requirement.specifier.contains(package.version, prereleases=True), f"{requirement}: {package.version}"
+        brought[canonicalize_name(requirement.name)] = package
+        for each in {"", *requirement.extras}:
+            if (requirement.name, each) not in known:
+                known.add((requirement.name, each))
+                waiting += [(Requirement(line), each) for line in package.requires or ()]
+    return brought
 
 
 def made_by_make(clone: Path) -> dict[str, bytes]:
@@ -261,6 +279,26 @@ class TestInstalled:
 
         assert installed.run("python", "-c", code).stdout.strip() == "[]"
 
+    def test_each_of_its_modules_loads_with_what_it_requires_and_no_more(
+        self, installed: Installed, wheel: Path
+    ) -> None:
+        """Here are the packages that the wheel brings alone: those of its extras and of this checkout's tests are not."""
+        code = (
+            "import importlib, json, pkgutil, workbench\n"
+            "missing = {}\n"
+            "for each in pkgutil.walk_packages(workbench.__path__, 'workbench.'):\n"
+            "    try:\n"
+            "        importlib.import_module(each.name)\n"
+            "    except ModuleNotFoundError as error:\n"
+            "        missing[each.name] = error.name\n"
+            "print(json.dumps(missing))\n"
+        )
+        done = installed.run("python", "-c", code)
+        assert done.returncode == 0, done.stderr
+
+        assert json.loads(done.stdout.splitlines()[-1]) == {}
+        assert installed.run("python", "-c", "import pytest").returncode != 0, "borrowed, though nothing requires it"
+
     @pytest.mark.parametrize("folder", [".", "src", ".claude", ".claude/agents"])
     def test_the_agents_are_listed_from_any_folder(self, installed: Installed, folder: str) -> None:
         lines = [json.loads(line) for line in installed.workbench("agents", "--json", folder=folder).splitlines()]
@@ -318,15 +356,17 @@ class TestInstalled:
         assert (done.returncode == 0) == ("No matching distribution" not in said), said
         assert str(installed.environment) in said
 
-    @pytest.mark.parametrize("command", [(), ("lab",), ("open", ".claude/agents/reviewer.md")])
-    def test_as_root_it_says_how(self, installed: Installed, command: tuple[str, ...]) -> None:
+    @pytest.mark.parametrize("command", [("lab",), ("open", ".claude/agents/reviewer.md")])
+    def test_root_is_reached_from_other_machines_only_where_that_is_asked_for(
+        self, installed: Installed, command: tuple[str, ...]
+    ) -> None:
         if os.geteuid() != 0:
             pytest.skip("only root is refused")
 
-        done = installed.run(str(installed.environment / "bin" / "workbench"), *command)
+        done = installed.run(str(installed.environment / "bin" / "workbench"), *command, "--ip", "0.0.0.0")
 
         assert done.returncode == 2
-        assert "`workbench lab --allow-root`" in done.stderr
+        assert "`workbench lab --ip 0.0.0.0 --allow-root`" in done.stderr
 
 
 AGENT_PLACES = {
@@ -551,7 +591,7 @@ def running_open(user: Installed, agent: str, *, folder: str = ".") -> AbstractC
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    given = ("--no-browser", "--ip", "127.0.0.1", "--port", str(port), "--allow-root")
+    given = ("--no-browser", "--ip", "127.0.0.1", "--port", str(port))
     return running_lab(user, "open", agent, *given, folder=folder)
 
 
@@ -611,24 +651,53 @@ def call(address: str, path: str, body: Any = None) -> Any:
 class TestLab:
     """Where no JupyterLab runs yet, one is started on the project, from a folder below and from inside `.claude`."""
 
-    @pytest.mark.parametrize("folder", ["src", ".claude/agents"])
-    def test_lab_starts_on_the_project_with_its_agents(self, installed: Installed, folder: str, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(("command", "folder"), [((), "src"), (("lab",), ".claude/agents")], ids=["bare", "lab"])
+    def test_it_starts_on_the_project_with_its_agents(
+        self, installed: Installed, command: tuple[str, ...], folder: str, tmp_path: Path
+    ) -> None:
+        """As root too, as in a container: this machine alone reaches it, whatever Jupyter's own settings say."""
         alone = Installed(installed.environment, installed.repository, tmp_path / "home")
-        with running_lab(alone, "lab", "--allow-root", folder=folder) as address:
+        settings = tmp_path / "home" / ".jupyter" / "jupyter_server_config.json"
+        settings.parent.mkdir(parents=True)
+        if os.geteuid() == 0:
+            settings.write_text('{"ServerApp": {"ip": "0.0.0.0"}}')
+        with running_lab(alone, *command, folder=folder) as address:
             assert "jupyter-config-data" in fetch(address)[1]
             listed = call(address, "workbench/agents")
+            said = (alone.repository.parent / "lab.log").read_text()
 
         assert [each["path"] for each in listed["agents"]] == [".claude/agents/reviewer.md"]
         assert listed["shows_hidden"] is True
+        assert ("You are root" in said) == (os.geteuid() == 0)
+        assert set(re.findall(r"http://([^:/]+):", said)) <= {"127.0.0.1", "localhost"}
 
-    def test_without_a_command_the_same_starts(self, installed: Installed, tmp_path: Path) -> None:
-        if os.geteuid() == 0:
-            pytest.skip("as root it starts only where that is asked for, which `workbench` alone does not")
+    def test_each_address_that_is_printed_in_a_container_opens_the_agent(
+        self, installed: Installed, tmp_path: Path
+    ) -> None:
+        """Where every address is listened at, one is printed with the name of the machine, which others use."""
         alone = Installed(installed.environment, installed.repository, tmp_path / "home")
-        with running_lab(alone, folder="src") as address:
-            assert [each["path"] for each in call(address, "workbench/agents")["agents"]] == [
-                ".claude/agents/reviewer.md"
-            ]
+        asked = ("--ip", "0.0.0.0", "--no-browser", "--allow-root")
+        with running_lab(alone, "open", "reviewer", *asked, folder="src") as address:
+            printed = set(re.findall(r"http://\S+token=\w+", (alone.repository.parent / "lab.log").read_text()))
+            names = {urlsplit(each).hostname for each in printed}
+            assert {"127.0.0.1"} <= names <= {"127.0.0.1", "0.0.0.0", socket.gethostname().lower()}
+            for each in (each for each in printed if _has_address(urlsplit(each).hostname)):
+                assert each.count("?") == 1
+                where, page = fetch(each)
+                assert "/lab?workbench-open=.claude/agents/reviewer.md&workbench-ticket=" in where
+                assert "jupyter-config-data" in page
+            [second] = re.findall(r"http://\S+", alone.workbench("open", "reviewer", "--no-browser"))
+            assert "jupyter-config-data" in fetch(second)[1]
+            assert urlsplit(second).port == urlsplit(address).port
+
+
+def _has_address(name: str | None) -> bool:
+    """Whether this machine finds a machine of this name: not every container knows its own."""
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError:
+        return False
+    return True
 
 
 class TestOpen:
@@ -686,6 +755,32 @@ class TestOpen:
         [address] = re.findall(r"http://\S+", said)
         assert address.startswith(opened.split("/workbench/")[0])
         assert "jupyter-config-data" in fetch(address)[1]
+
+    @pytest.mark.browser
+    def test_palette_launcher_and_right_click_open_an_agent(self, opened: str, installed: Installed) -> None:
+        """In the JupyterLab of the wheel, which has the extension out of the wheel."""
+        if os.environ.get("WORKBENCH_NO_BROWSER") == "1":
+            pytest.skip("WORKBENCH_NO_BROWSER=1 asks for no browser tests")
+        base, token = opened.split("/workbench/")[0], opened.partition("token=")[2]
+        with page_at(f"{base}/lab?token={token}&reset") as page:
+            card = page.locator(".jp-LauncherCard", has_text="reviewer")
+            card.first.wait_for(timeout=90_000)
+            assert page.locator(".jp-LauncherCard", has_text="Open an agent").count() == 1
+
+            page.keyboard.press("Control+Shift+C")
+            page.locator(".lm-CommandPalette-input").fill("agent in the workbench")
+            page.locator(".lm-CommandPalette-item", has_text="Open an Agent in the Workbench").click()
+            page.locator(".jp-Dialog select").select_option(label="reviewer (this project: .claude/agents/reviewer.md)")
+            page.locator(".jp-Dialog .jp-mod-accept").click()
+            page.get_by_role("group", name="Agent editor").wait_for(timeout=90_000)
+
+            for folder in (".claude", "agents"):
+                page.locator(".jp-DirListing-item", has_text=folder).dblclick()
+            file = page.locator(".jp-DirListing-item", has_text="reviewer.md")
+            file.click(button="right")
+            page.get_by_role("menuitem", name="Open in Workbench").wait_for(timeout=30_000)
+            page.keyboard.press("Escape")
+        assert (installed.repository / "outputs" / "notebooks" / "author-reviewer.ipynb").is_file()
 
     def test_without_a_token_nothing_is_told(self, opened: str) -> None:
         with pytest.raises(urllib.request.HTTPError, match="403"):

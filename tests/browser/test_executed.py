@@ -169,11 +169,27 @@ def test_a_point_opens_its_task_and_the_code_is_folded_at_the_end(
         target.wait_for(state="visible")
 
 
+def test_the_switch_to_replies_as_they_were_written_leaves_the_notebook(
+    page: Any, records: tuple[NotebookRun, NotebookRun]
+) -> None:
+    with reading(page, scripts=True) as reader:
+        reader.goto(records[0].page.as_uri())
+        numbers = reader.locator("#notebook table:visible").count()
+        assert numbers >= 4
+
+        reader.locator("#as-written").check()
+
+        assert reader.locator("#notebook table:visible").count() == numbers
+        assert reader.locator(".as-markdown:visible").count() == 0
+
+
 def test_every_reply_is_a_card_on_a_phone(page: Any, records: tuple[NotebookRun, NotebookRun]) -> None:
     with reading(page, scripts=True) as reader:
         reader.set_viewport_size({"width": 390, "height": 900})
         reader.goto(records[0].page.as_uri())
-        rows = reader.locator("table:has(caption:text-is('Trials')) tbody tr").last
+        trials = reader.locator("details:has(> table > caption:text-is('Trials'))").last
+        trials.evaluate("each => { each.open = true }")
+        rows = trials.locator("tbody tr").last
         cells = rows.locator("td:visible")
 
         assert cells.count() >= 5

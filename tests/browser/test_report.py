@@ -238,10 +238,20 @@ def _rendered(summary: Path) -> str:
 
 
 @pytest.mark.parametrize("look", LOOKS)
+def test_a_report_is_for_everybody_with_all_of_it_open(page: Any, report: Path, look: str) -> None:
+    with reading(page, look) as reader:
+        reader.goto(report.as_uri())
+        reader.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+        assert serious_violations(reader, reader.locator("html")) == []
+
+
+@pytest.mark.parametrize("look", LOOKS)
 def test_a_review_of_what_got_worse_is_for_everybody(page: Any, of_three: Review, tmp_path: Path, look: str) -> None:
     path = tmp_path / "review.html"
     path.write_text(of_three.html(), encoding="utf-8")
     with reading(page, look) as reader:
         reader.goto(path.as_uri())
         assert reader.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        wider = "all => all.filter(each => each.getBoundingClientRect().right > innerWidth).map(each => each.innerText)"
+        assert reader.eval_on_selector_all("caption, td, th", wider) == []
         assert serious_violations(reader, reader.locator("html")) == []

@@ -75,7 +75,9 @@ def test_every_row_is_reached_by_pages_and_found_by_a_word(page: Any, report: Pa
         assert reader.locator(f"{TRIALS} tbody tr").count() == 0
         tools.get_by_role("searchbox").fill("task-38")
         reader.locator(f"{TRIALS} tbody a").first.click()
-        assert reader.locator(".searched details[open] details[open] .rendered").count() == 1, "its link opens a trial"
+        assert reader.locator(".searched details[open] details[open] .as-markdown").count() == 1, (
+            "its link opens a trial"
+        )
 
         reader.get_by_label("Find in tasks and replies").fill("question 12")
         assert reader.locator(".searched > details:visible").count() == 1
@@ -86,7 +88,7 @@ def test_a_reply_is_shown_as_markdown_and_by_a_switch_as_it_was_written(page: An
         reader.goto(report.as_uri())
         reader.evaluate("document.querySelectorAll('.searched details').forEach((each, at) => { each.open = at < 2 })")
         rendered, written = (
-            reader.locator(f".searched details[open] .{name}").first for name in ("rendered", "written")
+            reader.locator(f".searched details[open] .{name}").first for name in ("as-markdown", "as-text")
         )
 
         assert rendered.locator("ol > li").count() == 2
@@ -108,7 +110,7 @@ def test_without_scripts_all_rows_and_both_forms_of_a_reply_are_there(page: Any,
     reader.locator(".searched > details > summary").first.click()
     reader.locator(".searched > details > details > summary").first.click()
     reader.get_by_label("Replies as they were written").check()
-    assert reader.locator(".searched details[open] .written").first.is_visible()
+    assert reader.locator(".searched details[open] .as-text").first.is_visible()
     context.close()
 
 

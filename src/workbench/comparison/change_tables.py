@@ -67,7 +67,7 @@ def promises_table(changes: Sequence[PromiseChange]) -> Table | None:
             *((change.variant,) if several else ()),
             _points(change.before),
             _points(change.after),
-            _promise_change(change),
+            promise_change_in_words(change),
             str(change.tasks),
             _p(change.t_p, change.sign_flip_p),
             f"not compared: {change.obstacle}" if change.obstacle else change.kind,
@@ -135,7 +135,8 @@ def _points(value: float | None) -> str:
     return "-" if value is None else points(value, sign=False)
 
 
-def _promise_change(change: PromiseChange) -> str:
+def promise_change_in_words(change: PromiseChange) -> str:
+    """In points, with its interval; "-" where it is not compared."""
     if change.effect is None or change.interval is None:
         return "-"
     return f"{points(change.effect)} [{points(change.interval.low)}, {points(change.interval.high)}]"

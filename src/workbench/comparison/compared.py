@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.comparison.columns import TrialColumns
+from workbench.comparison.figures import HOW_IT_IS_DECIDED, IN_FULL
 from workbench.comparison.flips import FLIPS, Changes, what_flipped
 from workbench.comparison.measures import MeasureChange, measure_changes
 from workbench.comparison.promises import PromiseChange, promise_changes
 from workbench.comparison.scores import Scores, is_stand_in
 from workbench.comparison.summaries import VariantSummary, summarise
-from workbench.comparison.verdict import HOW_IT_IS_DECIDED, STAND_IN_LABEL, Verdict
+from workbench.comparison.verdict import STAND_IN_LABEL, Verdict
 from workbench.markup import counted, visible
 from workbench.trial.trial import Run
 
@@ -47,6 +48,11 @@ class Compared:
     families: int = 1
     """How many comparisons are read beside each other, this one included; every p value is corrected for all of
     them."""
+
+    @property
+    def attempts_of_each(self) -> int:
+        """How often each variant was to answer."""
+        return len(self.run.tasks) * self.run.repeats
 
     @property
     def verdict(self) -> Verdict | None:
@@ -111,7 +117,7 @@ class Compared:
     def sentences(self) -> list[str]:
         """What it ended in: of each verdict what a reader meets first, and then all of it; or that there is none to
         reach with one variant. Where there is a verdict, the last says where its rules stand."""
-        found = [f"{first}\nIn full: {rest}" if rest else first for first, rest in self.sentence_parts]
+        found = [f"{first}\n{IN_FULL}{rest}" if rest else first for first, rest in self.sentence_parts]
         return [*found, HOW_IT_IS_DECIDED] if self.verdicts else found
 
     @property

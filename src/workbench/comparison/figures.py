@@ -14,6 +14,11 @@ Kind = Literal["better", "worse", "promising, not established", "no difference s
 MAY_BE_WORSE = "may be worse, not established"
 """What is shown of a promising verdict whose effect is below 0."""
 
+IN_FULL = "In full: "
+"""How a line begins that tells a verdict in full, behind the sentence that is met first."""
+HOW_IT_IS_DECIDED = 'How it is decided: the page "How a verdict is reached" of the documentation.'
+"""What stands beside a verdict where the rules themselves do not."""
+
 _WORST_FIRST = (
     *("worse", MAY_BE_WORSE, "no verdict"),
     *("promising, not established", "no difference shown", "better", "not graded"),

@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from workbench.comparison.columns import trial_columns
+from workbench.comparison.promises import KeptPromise, PromiseChange, kept_promises, promises_since
 from workbench.comparison.scores import groups_of, is_stand_in, scores_by_variant
 from workbench.definition.project import RECORD_FILE
 from workbench.definition.there import is_folder_there
@@ -112,6 +114,9 @@ class AgentNights:
     over_change: Drift | None = None
     """All nights since another model id answered or was asked for, against all before it with this agent and these
     tasks: what the change of a model did, which one night alone may not show. `since` is the night of the change."""
+    promises: tuple[PromiseChange, ...] = ()
+    """How the last night keeps each promise, since the first with this agent and these tasks, the worst first; empty
+    where there is no such night before it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +161,8 @@ class _Measured:
     """The hash of what the tasks ask."""
     replies: frozenset[tuple[str, str, str]]
     """Which replies: the key of each, when it came and what it says."""
+    kept: Mapping[str, KeptPromise]
+    """By promise, what was scored by it."""
 
 
 def load_history(folder: str | Path, *, graders: Mapping[str, GraderFactory]) -> History:
@@ -195,6 +202,7 @@ def load_history(folder: str | Path, *, graders: Mapping[str, GraderFactory]) ->
             folder=key[0],
             nights=tuple(_held_together(nights)),
             over_change=_over_change(nights),
+            promises=_promises(nights),
         )
         for key, unsorted in sorted(found.items())
         for nights in [sorted(unsorted, key=_in_order)]
@@ -264,6 +272,7 @@ def _measured(run: Run, variant: str, night: str, record: str) -> _Measured:
         agent=hashlib.sha256(agent.to_bytes()).hexdigest(),
         tasks=_hash_of_tasks(run),
         replies=frozenset(_reply_key(trial, record) for trial in answered),
+        kept={promise: of_each[variant] for promise, of_each in kept_promises(trial_columns(run)).items()},
     )
 
 
@@ -303,6 +312,20 @@ def _over_change(nights: Sequence[_Measured]) -> Drift | None:
         return None
     before, after = _together(stretch[: changed[-1]]), _together(stretch[changed[-1] :])
     return _drift(before, replace(after, night=last.night), since=stretch[changed[-1]].night.night)
+
+
+def _promises(nights: Sequence[_Measured]) -> tuple[PromiseChange, ...]:
+    """Of the last night, since the first of those without a break that have its agent and tasks."""
+    last = nights[-1]
+    first = last
+    for each in reversed(nights):
+        if not _is_of(each, last):
+            break
+        first = each
+    if first is last:
+        return ()
+    names = (first.night.night, last.night.night)
+    return promises_since(first.kept, last.kept, names=names, groups=list(last.groups.values()) or None)
 
 
 def _is_of(one: _Measured, other: _Measured) -> bool:
@@ -398,6 +421,9 @@ def _sentence(nights: AgentNights) -> str:
         said.append(
             f"{shown} than {drift.since}: {told_drift(drift)}" if drift.is_shown else f"{shown}, {told_drift(drift)}"
         )
+    worse = [change for change in nights.promises if change.kind == "worse"]
+    if worse:
+        said.append(f"promises shown to be worse than {worse[0].baseline}: {', '.join(each.promise for each in worse)}")
     if nights.over_change is not None:
         change = nights.over_change
         said.append(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from workbench.comparison.history import Drift, History, Night, told_drift, told_words
+from workbench.comparison.change_tables import promises_table
+from workbench.comparison.history import AgentNights, Drift, History, Night, told_drift, told_words
 from workbench.comparison.report.document import LEFT_OUT, html_document
 from workbench.errors import FileError
-from workbench.markup import html
+from workbench.markup import html, html_table
 from workbench.secrets import value_without_secrets
 
 PAGE = "history.html"
@@ -66,6 +68,7 @@ which nothing was asked anew. Where nothing drifts, one in twenty intervals leav
 <h2>{{ each.title }}</h2>
 <p>{{ each.sentence }}</p>
 {{ each.picture }}
+{{ each.promises }}
 <div class="wide" tabindex="0"><table>
 <thead><tr>{% for name in headings %}<th scope="col">{{ name }}</th>{% endfor %}</tr></thead>
 <tbody>
@@ -128,6 +131,7 @@ def history_page(history: History) -> str:
             "title": value_without_secrets(each.name),
             "sentence": value_without_secrets(sentence),
             "picture": night_picture(each.nights),
+            "promises": night_promises(each),
             "rows": [value_without_secrets(night_row(night)) for night in reversed(each.nights)],
         }
         for each, sentence in zip(history.agents, history.sentences, strict=True)
@@ -142,6 +146,18 @@ def history_page(history: History) -> str:
         left_out=value_without_secrets(list(history.left_out)),
     )
     return html_document(body, title="Nights", style=PICTURE_STYLE)
+
+
+def night_promises(each: AgentNights) -> Markup:
+    """A row a promise, the worst change first: the last night since the first with this agent and these tasks; empty
+    where nothing is graded, or there is no such night before it."""
+    table = promises_table(each.promises)
+    if table is None:
+        return Markup("")
+    since, night = each.promises[0].baseline, each.promises[0].variant
+    rows = tuple(tuple(row) for row in value_without_secrets(table.rows))
+    shown = html_table(replace(table, title=f"{table.title}, {night} since {since}", rows=rows), labels=True)
+    return html('<div class="wide" tabindex="0">{{ table }}</div>', table=shown)
 
 
 def night_row(night: Night) -> dict[str, Any]:

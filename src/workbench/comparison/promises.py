@@ -9,7 +9,7 @@ chance would have it: then it is about other replies of the one than of the othe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -98,18 +98,48 @@ def promises_beside(
     values; and those, corrected."""
     run = columns.run
     kept = kept_promises(columns)
-    groups = groups_of(run)
-    rows = [(variant, promise) for variant in run.variants if variant != baseline for promise in kept]
-    sides = [(kept[promise][baseline], kept[promise][variant]) for variant, promise in rows]
-    obstacles = [promise_obstacle(*pair) for pair in sides]
-    changes = [
-        None if obstacle else change_between(old.means, new.means, groups=groups, bounded=True)
-        for obstacle, (old, new) in zip(obstacles, sides, strict=True)
+    rows = [
+        (variant, promise, of_each[baseline], of_each[variant])
+        for variant in run.variants
+        if variant != baseline
+        for promise, of_each in kept.items()
     ]
     alike = same_requests(run, baseline=baseline)
+    return _compared(rows, others, baseline=baseline, groups=groups_of(run), alike=alike, families=families)
+
+
+def promises_since(
+    before: Mapping[str, KeptPromise],
+    now: Mapping[str, KeptPromise],
+    *,
+    names: tuple[str, str],
+    groups: Sequence[Hashable] | None,
+) -> tuple[PromiseChange, ...]:
+    """Each promise of one agent at two times, over the same tasks in the same order, the worst first; `names` are those
+    of the two times, the earlier first, as `PromiseChange.baseline` and `.variant` have them."""
+    rows = [(names[1], promise, before[promise], kept) for promise, kept in now.items() if promise in before]
+    return _compared(rows, (), baseline=names[0], groups=groups, alike=frozenset(), families=1)[0]
+
+
+def _compared(
+    rows: Sequence[tuple[str, str, KeptPromise, KeptPromise]],
+    others: Sequence[float],
+    *,
+    baseline: str,
+    groups: Sequence[Hashable] | None,
+    alike: Collection[str],
+    families: int,
+) -> tuple[tuple[PromiseChange, ...], tuple[float, ...]]:
+    """The changes of these rows (variant, promise, before, after), and the p values of others, corrected with them;
+    `alike` are the variants that send the same requests as the baseline."""
+    obstacles = [promise_obstacle(old, new) for _, _, old, new in rows]
+    changes = [
+        None if obstacle else change_between(old.means, new.means, groups=groups, bounded=True)
+        for obstacle, (_, _, old, new) in zip(obstacles, rows, strict=True)
+    ]
     found = []
     tested, corrected_others = corrected_beside(changes, others, families=families)
-    for (variant, promise), (old, new), obstacle, change in zip(rows, sides, obstacles, tested, strict=True):
+    for (variant, promise, old, new), obstacle, change in zip(rows, obstacles, tested, strict=True):
         both = ~np.isnan(new.means - old.means)
         before, after = (float(side.means[both].mean()) if both.any() else None for side in (old, new))
         found.append(

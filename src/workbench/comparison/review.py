@@ -14,7 +14,7 @@ from workbench.comparison.change_tables import change_tables
 from workbench.comparison.differences.reply_pair import diff_personas
 from workbench.comparison.differences.views import markdown_fence, plain_lines
 from workbench.comparison.differences.words import Line, lines_of_difference
-from workbench.comparison.figures import worst_first
+from workbench.comparison.figures import HOW_IT_IS_DECIDED, IN_FULL, worst_first
 from workbench.comparison.provenance import Provenance, provenance, provenance_table
 from workbench.comparison.report.document import html_document
 from workbench.comparison.report.overview import worse_promises
@@ -23,7 +23,7 @@ from workbench.comparison.report.summary import provenance_line, unlinked, unlin
 from workbench.comparison.scores import groups_of
 from workbench.comparison.shared import AFTER, BEFORE, chosen_variant, share
 from workbench.comparison.tables import Comparison, compare
-from workbench.comparison.verdict import HOW_IT_IS_DECIDED, Verdict, percent
+from workbench.comparison.verdict import Verdict, percent
 from workbench.definition.agent import Agent
 from workbench.errors import ComparisonError
 from workbench.markup import Table, html, html_table, markdown_table, notebook_html, plain_table, visible
@@ -112,6 +112,14 @@ class VariantReview:
         return self.verdict is not None and self.verdict.same_requests and self.same_agent and not self.notes
 
     @property
+    def is_the_very_same(self) -> bool:
+        """Whether every attempt that is compared is one attempt, read in both runs and graded alike."""
+        if self.comparison is None or not self.is_twin:
+            return False
+        is_graded_alike = not any(change.effect for change in self.comparison.promises)
+        return is_graded_alike and self.same_attempts == self.comparison.attempts_of_each
+
+    @property
     def warning(self) -> str:
         """Names the promises that are shown to be worse, whatever the verdict is; "" without any."""
         return "" if self.comparison is None else worse_promises(self.comparison)
@@ -166,7 +174,7 @@ class Review:
             _SECTIONS,
             variants=[_html(self, found, anchor=f"decided-{row}" if linked else "") for row, found in enumerate(whole)],
             twins=map(_twin, twins),
-            sources=html_table(_sources_table(self)),
+            sources=html_table(_sources_table(self), labels=True),
         )
 
     def _repr_mimebundle_(
@@ -275,9 +283,8 @@ def _sentences(found: VariantReview) -> list[str]:
     if found.comparison is None or found.verdict is None:
         sentences = ["The replies are not compared."]
     else:
-        sentences = [found.verdict.headline, f"In full: {found.verdict.text}", HOW_IT_IS_DECIDED]
-        run = found.comparison.run
-        attempts = len(run.tasks) * run.repeats
+        sentences = [found.verdict.headline, f"{IN_FULL}{found.verdict.text}", HOW_IT_IS_DECIDED]
+        attempts = found.comparison.attempts_of_each
         same = f"; {found.same_attempts} of {attempts} attempts are the very same in both" * (found.same_attempts > 0)
         sentences.append(f"Compared over {found.comparison.size} that both share{same}.")
     sentences += [f"Not shared: {note}." for note in found.notes]
@@ -321,6 +328,9 @@ def _number(value: float, *, sign: bool = False) -> str:
 
 
 def _tables(found: VariantReview) -> list[Table]:
+    """None where every reply is the very same: each row would say that nothing differs."""
+    if found.is_the_very_same:
+        return []
     flips = [] if found.comparison is None else [found.comparison.flipped.table(most=MOST_FLIPS)]
     changes = _changes_table(found)
     beside = [] if found.comparison is None else change_tables(found.comparison)
@@ -368,6 +378,6 @@ def _html(review: Review, found: VariantReview, *, anchor: str) -> Markup:
         else verdict_paragraph(found.verdict, anchor=anchor),
         warning=found.warning,
         sentences=others,
-        tables=[html_table(table) for table in _tables(found)],
+        tables=[html_table(table, labels=True) for table in _tables(found)],
         difference="" if found.same_agent else agents_difference(found.agent_before, found.agent_after),
     )

@@ -19,8 +19,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from workbench.comparison.change_tables import promise_change_in_words
 from workbench.comparison.history import AgentNights, History, Night, told_drift
-from workbench.comparison.history_page import HEADINGS, NUMBERS, PICTURE_STYLE, night_picture, night_row
+from workbench.comparison.history_page import (
+    HEADINGS,
+    NUMBERS,
+    PICTURE_STYLE,
+    night_picture,
+    night_promises,
+    night_row,
+)
 from workbench.comparison.history_page import points_with_interval as points
 from workbench.comparison.report.document import FACTS, LEFT_OUT, html_document
 from workbench.comparison.report.write import write_report
@@ -53,7 +61,8 @@ _INDEX = (
     + FACTS
     + """\
 <p>Points are means over tasks, with 95 % intervals; they lead to the report of their record, an agent to all its
-nights. Agents that are shown to be lower than in the night before come first. Where nothing drifts, one in twenty
+nights. Agents that are shown to be lower than in the night before, or to keep a promise worse than
+in the first with the same agent and tasks, come first. Where nothing drifts, one in twenty
 intervals leaves out 0 all the same.</p>
 <div class="wide" tabindex="0" role="region" aria-label="{{ title }}"><table>
 <thead><tr><th scope="col">Agent</th>{% for name in headings %}<th scope="col">{{ name }}</th>{% endfor %}</tr></thead>
@@ -63,7 +72,9 @@ intervals leaves out 0 all the same.</p>
 <td data-label="{{ headings[0] }}" class="spark">{{ row.picture }}</td>\
 <td data-label="{{ headings[1] }}">\
 {% if row.since %}<span class="{{ row.sign }}">{{ row.since }}</span>{% endif %}</td>\
-{% for night in row.nights %}<td data-label="{{ headings[loop.index + 1] }}" class="number">\
+<td data-label="{{ headings[2] }}">\
+{% if row.promise %}<span class="{{ row.promise_sign }}">{{ row.promise }}</span>{% endif %}</td>\
+{% for night in row.nights %}<td data-label="{{ headings[loop.index + 2] }}" class="number">\
 {% if night %}<a href="{{ night.link }}">{{ night.points }}</a>\
 {% if night.said %} <span class="soft">{{ night.said }}</span>{% endif %}{% endif %}</td>{% endfor %}</tr>
 {% endfor %}
@@ -78,6 +89,7 @@ _AGENT = """\
 <h1>{{ title }}</h1>
 <p>{{ sentence }}</p>
 {{ picture }}
+{{ promises }}
 <div class="wide" tabindex="0" role="region" aria-label="Nights"><table>
 <thead><tr>{% for name in headings %}<th scope="col">{{ name }}</th>{% endfor %}</tr></thead>
 <tbody>
@@ -186,6 +198,7 @@ def _agent_pages(history: History, links: Mapping[str, str]) -> Iterator[tuple[s
             title=title,
             sentence=value_without_secrets(sentence),
             picture=night_picture(each.nights),
+            promises=night_promises(each),
             headings=HEADINGS,
             numbers=NUMBERS,
             rows=rows,
@@ -206,7 +219,7 @@ def _index(history: History, links: Mapping[str, str], left_out: list[tuple[str,
         _INDEX,
         title=title,
         totals=list(_totals(history, nights, len(shown))),
-        headings=("Trend", "Last night, since the one before", *shown),
+        headings=("Trend", "Last night, since the one before", "Worst promise, since the first night", *shown),
         rows=[_row(each, shown, links) for each in agents],
         left_out=value_without_secrets(left_out),
     )
@@ -223,21 +236,37 @@ def _totals(history: History, nights: list[str], shown: int) -> Iterator[tuple[s
 
 
 def _fell(each: AgentNights) -> bool:
-    since = each.nights[-1].since_before
-    return since is not None and since.is_shown and since.effect < 0
+    """Whether its last night is shown to be lower than the one before, or a promise worse than in the first."""
+    last = each.nights[-1]
+    since = last.since_before
+    is_lower = since is not None and since.is_shown and since.effect < 0
+    return is_lower or (not last.is_stand_in and any(change.kind == "worse" for change in each.promises))
 
 
 def _row(each: AgentNights, shown: list[str], links: Mapping[str, str]) -> dict[str, Any]:
     by_night = {night.night: night for night in each.nights}
     since = each.nights[-1].since_before
+    promise, promise_sign = _worst_promise(each)
     return {
         "name": value_without_secrets(each.name),
         "link": quote(_agent_page(each)),
         "picture": night_picture(each.nights[-len(shown) :], small=True),
         "since": "" if since is None else told_drift(since, in_short=True),
         "sign": "" if since is None or not since.is_shown else "lower" if since.effect < 0 else "higher",
+        "promise": value_without_secrets(promise),
+        "promise_sign": promise_sign,
         "nights": [_cell(by_night.get(night), links) for night in shown],
     }
+
+
+def _worst_promise(each: AgentNights) -> tuple[str, str]:
+    """The promise that the last night keeps less than the first by most, with its change, and its colour; empty where
+    none is kept less."""
+    worst = next(iter(each.promises), None)
+    if worst is None or worst.effect is None or worst.effect >= 0:
+        return "", ""
+    is_shown = worst.kind == "worse" and not each.nights[-1].is_stand_in
+    return f"{worst.promise} {promise_change_in_words(worst)}", "lower" if is_shown else ""
 
 
 def _cell(night: Night | None, links: Mapping[str, str]) -> dict[str, Any] | None:

@@ -23,6 +23,7 @@ from workbench.trial.trial import Trial
 
 MOST_TASKS_SHOWN = 50
 MOST_TRIALS_SHOWN = 50
+TRIALS_TITLE = "Trials"
 WHERE_ALL_ARE = {"tasks": "all are in .by_task.", "trials": "all are in .trials."}
 """By what they are of, how a note ends whose table has not all rows."""
 _TIE = 1e-12
@@ -188,7 +189,7 @@ def trials_table(compared: Compared, *, most: int = MOST_TRIALS_SHOWN, chosen: S
     columns = [column for column in COLUMNS if column.is_in("static")]
     total = len(compared.run.trials)
     return Table(
-        title="Trials",
+        title=TRIALS_TITLE,
         headings=tuple(f"{column.heading}{_UNITS.get(column.kind, '')}" for column in columns),
         rows=tuple(zip(*(cells(column, compared, rows) for column in columns), strict=True)),
         note=f"{len(rows)} of {total} trials; {WHERE_ALL_ARE['trials']}" if len(rows) < total else "",
@@ -217,11 +218,14 @@ def _trials_shown(compared: Compared, most: int, chosen: Sequence[int] | None) -
     return range(min(most, len(compared.run.trials))) if chosen is None else chosen[:most]
 
 
+def opened_reply(trial: Trial) -> str:
+    """So much of its reply as `trials_html` opens; "" without one."""
+    return "" if trial.reply is None else _clipped(visible_lines(trial.reply.text), _LONGEST_REPLY)
+
+
 def _opening(text: str, trial: Trial) -> str:
-    reply = "" if trial.reply is None else trial.reply.text
-    if visible_lines(reply) == text:
-        return text
-    return html(_OPENING, text=text, reply=_clipped(visible_lines(reply), _LONGEST_REPLY))
+    reply = opened_reply(trial)
+    return text if reply == text else html(_OPENING, text=text, reply=reply)
 
 
 def _coloured_cell(text: str, _row: int, column: int) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from workbench.comparison.change_tables import change_tables, rules_table
 from workbench.comparison.columns import trial_columns
 from workbench.comparison.compared import STAND_IN_NOTE, Compared
+from workbench.comparison.figures import HOW_IT_IS_DECIDED, IN_FULL
 from workbench.comparison.measures import MeasureChange
 from workbench.comparison.promises import PromiseChange
 from workbench.comparison.scores import scores_by_variant
@@ -21,7 +22,7 @@ from workbench.comparison.static_tables import (
     variants_table,
 )
 from workbench.comparison.trial_table import columns_of
-from workbench.comparison.verdict import HOW_IT_IS_DECIDED, reach_verdicts
+from workbench.comparison.verdict import reach_verdicts
 from workbench.errors import ComparisonError
 from workbench.markup import Table, html, html_table, markdown_table, markdown_text, notebook_html, plain_table
 from workbench.trial.trial import Run
@@ -171,7 +172,7 @@ class Comparison(Compared):
         banner = [markdown_text(self._banner)] if self._banner else []
         parts = self.sentence_parts
         first = [f"**{markdown_text(headline)}**" for headline, _ in parts]
-        rest = [f"In full: {markdown_text(text)}" for _, text in parts if text]
+        rest = [f"{IN_FULL}{markdown_text(text)}" for _, text in parts if text]
         decided = [markdown_text(HOW_IT_IS_DECIDED)] if self.verdicts else []
         return "\n\n".join([*first, *banner, *rest, *decided, *(markdown_table(table) for table in self._tables)])
 

@@ -66,8 +66,6 @@ RULES: Mapping[Kind, str] = {
     "not graded": "no task names a grader: what differs is said by measures, and better or worse is not",
 }
 """How each verdict is reached, for whoever reads one."""
-HOW_IT_IS_DECIDED = 'How it is decided: the page "How a verdict is reached" of the documentation.'
-"""What stands beside a verdict where the rules themselves do not."""
 
 TARGET = 0.10
 """The difference that "how many more tasks" is about."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from workbench.comparison.figures import named, worst_first
+from workbench.comparison.figures import HOW_IT_IS_DECIDED, IN_FULL, named, worst_first
 from workbench.comparison.report.document import FACTS, html_document
 from workbench.headless.left_behind import JobOutcome
 from workbench.headless.left_record import Tried
@@ -53,6 +53,13 @@ _BODY = (
 <p>{% if row.kind %}<span class="kind">{{ row.kind }}</span> {% endif %}{% for line in row.said %}{{ line }}\
 {% if not loop.last %}<br>{% endif %}{% endfor %}</p>
 {% endif %}
+{% if row.in_full %}
+<details><summary>In full, and how it is decided</summary>
+{% for line in row.in_full %}
+<p>{{ line }}</p>
+{% endfor %}
+</details>
+{% endif %}
 {% if row.worse_promises %}
 <p><strong>{{ row.worse_promises }}</strong></p>
 {% endif %}
@@ -81,6 +88,8 @@ class _Row:
     kind: str
     colour: str
     said: tuple[str, ...]
+    in_full: tuple[str, ...]
+    """What stands behind the sentence that is met first."""
     worse_promises: str
     took: str
     given: str
@@ -127,7 +136,15 @@ def _markdown(folder: Path, outcomes: Sequence[JobOutcome]) -> str:
         for row in group.rows:
             name = f"`{row.name}`"
             lines += ["", f"- {name if row.address is None else f'[{name}](<{row.address}>)'}"]
-            said = [row.title, *row.agents, *row.said, row.worse_promises, row.took, *row.given.splitlines()]
+            said = [
+                row.title,
+                *row.agents,
+                *row.said,
+                *row.in_full,
+                row.worse_promises,
+                row.took,
+                *row.given.splitlines(),
+            ]
             if shown := [visible(line) for line in said if line]:
                 lines += ["", *(f"      {line}" for line in shown)]
     return "\n".join(lines) + "\n"
@@ -163,6 +180,8 @@ def _groups(folder: Path, outcomes: Sequence[JobOutcome]) -> list[_Group]:
 
 def _row(folder: Path, outcome: JobOutcome, *, colour: str) -> _Row:
     tried = outcome.tried
+    said = (outcome.verdict or "").splitlines() or (outcome.error or "").splitlines()[1:]
+    in_full = tuple(line for line in said if line.startswith(IN_FULL) or line == HOW_IT_IS_DECIDED)
     return _Row(
         name=outcome.job.name,
         address=None if outcome.page is None else _address(outcome.page, folder),
@@ -170,7 +189,8 @@ def _row(folder: Path, outcome: JobOutcome, *, colour: str) -> _Row:
         agents=() if tried is None else tried.agents,
         kind="Offline stand-in:" if tried is not None and tried.stand_in else "",
         colour=colour,
-        said=tuple((outcome.verdict or "").splitlines() or (outcome.error or "").splitlines()[1:]),
+        said=tuple(line for line in said if line not in in_full),
+        in_full=in_full,
         worse_promises="" if tried is None else _worse_promises(tried),
         took="" if tried is None else _took(outcome),
         given="\n".join(_given(outcome)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,8 @@ class PageParts:
     title: str
     head: Markup
     tail: Markup
+    replies: Mapping[str, str]
+    """By so much of a reply as a table of the notebook opens, the fragment of the page that has the whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +67,11 @@ class LeftRecord:
     def page_parts(self) -> PageParts:
         """What the page of its notebook says of it."""
         from workbench.comparison.report.overview import agents_named
-        from workbench.comparison.report.page import parts_around
+        from workbench.comparison.report.page import parts_around, reply_anchors
 
         head, tail = parts_around(self.comparison, self.found)
-        return PageParts(title=agents_named(self.comparison.run.variants), head=head, tail=tail)
+        replies = reply_anchors(self.comparison)
+        return PageParts(title=agents_named(self.comparison.run.variants), head=head, tail=tail, replies=replies)
 
     @property
     def tried(self) -> Tried:

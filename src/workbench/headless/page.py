@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 from functools import cache
 
 import nbformat
@@ -18,7 +19,7 @@ from pygments.lexers.python import Python3Lexer
 from workbench.comparison.report.document import html_document
 from workbench.headless.left_record import PageParts
 from workbench.headless.published import ABOUT, COMPLETED, STOPPED
-from workbench.markup import html, visible_lines
+from workbench.markup import counted, html, visible_lines
 
 _OUTCOMES = {
     "running": "was running when this was made",
@@ -87,7 +88,7 @@ def html_page(document: NotebookNode, *, title: str, record: PageParts | None = 
     """
     with _one_at_a_time:
         exported, _ = _exporter().from_notebook_node(document)
-    body, styles = _as_text_alone(exported, is_part=record is not None)
+    body, styles = _as_text_alone(exported, record)
     shown = html(
         _BODY,
         note=_note(document),
@@ -143,18 +144,15 @@ def _note(document: NotebookNode) -> str:
     return f"This notebook did not come to its end. It {_OUTCOMES[about['outcome']]}{where}{why}"
 
 
-def _as_text_alone(body: str, *, is_part: bool) -> tuple[str, str]:
+def _as_text_alone(body: str, record: PageParts | None) -> tuple[str, str]:
     """The page's body without what loads or runs, and with every character visible; and the styles of its outputs,
-    which stand in the head of a page and nowhere else. As a part of a page its headings
-    are a step lower. A cell of a table knows its heading: on a phone each row is a card."""
+    which stand in the head of a page and nowhere else. As a part of the page of a record its headings are a step lower,
+    and it leads to what that says already. A cell of a table knows its heading: on a phone each row is a card."""
     soup = BeautifulSoup(body, "html.parser")
-    for step in range(5, 0, -1) if is_part else ():
-        for heading in soup.find_all(f"h{step}"):
-            heading.name = f"h{step + 1}"
     for table in soup.find_all("table"):
         _label(table)
-    if is_part:
-        _lead_to_all_rows(soup)
+    if record is not None:
+        _make_part(soup, record)
     for element in soup(["script", "link", "iframe", "object", "embed"]):
         element.decompose()
     for element in soup(src=lambda source: source is not None and not source.startswith("data:")):
@@ -168,6 +166,41 @@ def _as_text_alone(body: str, *, is_part: bool) -> tuple[str, str]:
     styles = [element.extract().get_text() for element in soup.find_all("style")]
     # As CSS writes it: no text of an output ends the element that it stands in.
     return str(soup), "\n".join(dict.fromkeys(styles)).replace("<", "\\3c ")
+
+
+def _make_part(soup: BeautifulSoup, record: PageParts) -> None:
+    for step in range(5, 0, -1):
+        for heading in soup.find_all(f"h{step}"):
+            heading.name = f"h{step + 1}"
+    for cell in soup.select("div.cell"):
+        if not cell.get_text(strip=True) and not cell.find(["img", "svg"]):
+            cell.decompose()
+    _lead_to_all_rows(soup)
+    _lead_to_replies(soup, record.replies)
+    _fold_trials(soup)
+
+
+def _lead_to_replies(soup: BeautifulSoup, replies: Mapping[str, str]) -> None:
+    """A reply that a table opens is on the page once: the table leads there."""
+    for opening in soup.select("td > details"):
+        text, summary = opening.find("pre"), opening.find("summary")
+        anchor = replies.get(text.get_text()) if text is not None else None
+        if anchor is not None and summary is not None:
+            link = soup.new_tag("a", href=f"#{anchor}")
+            link.string = summary.get_text()
+            opening.replace_with(link)
+
+
+def _fold_trials(soup: BeautifulSoup) -> None:
+    """The tables of trials, which are many screens of a phone, and of which the page has one that finds and sorts."""
+    from workbench.comparison.static_tables import TRIALS_TITLE
+
+    for table in soup.find_all("table"):
+        caption, is_folded = table.find("caption"), table.find_parent("details") is not None
+        if caption is not None and caption.get_text() == TRIALS_TITLE and not is_folded:
+            summary = soup.new_tag("summary")
+            summary.string = f"{TRIALS_TITLE}: {counted(len(table.select('tbody tr')), 'row')} of the notebook"
+            table.wrap(soup.new_tag("details")).insert(0, summary)
 
 
 def _lead_to_all_rows(soup: BeautifulSoup) -> None:

@@ -24,7 +24,9 @@ DEMO = Path("workbench-demo")
 
 def _lab_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option("--allow-root", is_flag=True, help="Start JupyterLab as root, as in a container."),
+        click.option(
+            "--allow-root", is_flag=True, help="As root: let other machines reach it, as from outside of a container."
+        ),
         click.option("--browser/--no-browser", default=True, help="Open a browser, or only print the address."),
         click.option("--port", type=click.IntRange(1, 65535), help="Default: 8888, or the next that is free."),
         click.option("--ip", help="The address to listen at; 0.0.0.0 is every one. Default: this machine only."),

@@ -34,7 +34,7 @@ EXPECTED_SECONDS_TO_FIRST_TOKEN = 2.0
 _TABLE = """\
 {% macro style(cell) %}{% if cell is long %} style="overflow-wrap: anywhere"{% endif %}{% endmacro %}
 <table style="overflow-wrap: normal">
-<caption>Estimate: nothing is spent yet</caption>
+<caption>Estimate, before anything is spent</caption>
 <tbody>
 {% for what, much in rows %}
 <tr><th scope="row"{{ style(what) }}>{{ what }}</th><td{{ style(much) }}>{{ much }}</td></tr>

@@ -6,6 +6,7 @@ the address is found that asks for it.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import secrets
 import signal
@@ -14,7 +15,7 @@ import sys
 import time
 import webbrowser
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -25,6 +26,7 @@ from workbench.errors import FileError, SetupError
 ASKED_IN_ADDRESS = "workbench-open"
 TICKET_IN_ADDRESS = "workbench-ticket"
 TICKET_SECONDS = 600
+THIS_MACHINE = "127.0.0.1"
 OPENING = "workbench/open"
 """The address, below the server's, that goes on to JupyterLab with an agent file opened."""
 
@@ -39,6 +41,7 @@ class LabSettings:
     """`None`: 8888, or the next that is free."""
     opens_browser: bool = True
     allows_root: bool = False
+    """Whether it may be started as root where other machines reach it. Where this machine alone does, it may."""
 
 
 def open_agent(file: str | Path, settings: LabSettings = LabSettings()) -> int:
@@ -49,7 +52,7 @@ def open_agent(file: str | Path, settings: LabSettings = LabSettings()) -> int:
 
     Raises:
         FileError: there is no such file, or it is not a Markdown file.
-        SetupError: JupyterLab may not be started as root unless that is asked for.
+        SetupError: as root, JupyterLab is reached from other machines only where that is asked for.
     """
     from jupyter_server.serverapp import list_running_servers
 
@@ -72,7 +75,7 @@ def open_lab(folder: str | Path | None = None, settings: LabSettings = LabSettin
 
     Raises:
         FileError: there is no such folder.
-        SetupError: JupyterLab may not be started as root unless that is asked for.
+        SetupError: as root, JupyterLab is reached from other machines only where that is asked for.
     """
     if folder is not None and not Path(folder).is_dir():
         raise FileError("there is no such folder", path=folder)
@@ -168,11 +171,8 @@ def _ticket_file(folder: Path, ticket: str) -> Path:
 
 
 def _run_lab(root: Path, settings: LabSettings, *, default_url: str) -> int:
-    if hasattr(os, "geteuid") and os.geteuid() == 0 and not settings.allows_root:
-        raise SetupError(
-            "JupyterLab does not start as root unless it is asked to: whoever reaches its address acts as root. "
-            "Where that is meant, as in a container: `workbench lab --allow-root` or `workbench open FILE --allow-root`"
-        )
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        settings = _as_root(settings)
     given = [
         f"--ServerApp.root_dir={root}",
         f"--LabApp.default_url={default_url}",
@@ -185,6 +185,33 @@ def _run_lab(root: Path, settings: LabSettings, *, default_url: str) -> int:
     print(f"JupyterLab starts in {root}; its address follows in some seconds", file=sys.stderr, flush=True)
     # -P: else the project's folder comes first where the server looks for modules, and a file there would be run by it.
     return _run_until_ended([sys.executable, "-P", "-m", "jupyterlab", *given], root)
+
+
+def _as_root(settings: LabSettings) -> LabSettings:
+    """How JupyterLab starts as root: where this machine alone reaches it, or where the user asked for more."""
+    if settings.allows_root:
+        return settings
+    ip = THIS_MACHINE if settings.ip is None else settings.ip  # said, else Jupyter's own settings may name another
+    if not _is_this_machine(ip):
+        raise SetupError(
+            f"as root, JupyterLab listens at {ip} only where that is asked for: whoever reaches its address acts as "
+            f"root. Where that is meant, as in a container: `workbench lab --ip {ip} --allow-root`, or `workbench open "
+            f"FILE` with the same"
+        )
+    print(
+        f"You are root, and so is whoever has the address, token included: JupyterLab listens at {ip}, which no other "
+        "machine reaches. Where one has to, as from outside of a container: `workbench lab --ip 0.0.0.0 --allow-root`",
+        file=sys.stderr,
+        flush=True,
+    )
+    return replace(settings, ip=ip, allows_root=True)
+
+
+def _is_this_machine(ip: str) -> bool:
+    try:
+        return ipaddress.ip_address(ip).is_loopback
+    except ValueError:
+        return ip == "localhost"
 
 
 def _run_until_ended(command: list[str], folder: Path) -> int:

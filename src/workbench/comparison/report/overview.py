@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from workbench.comparison.change_tables import promises_table
+from workbench.comparison.change_tables import measures_table, promises_table
 from workbench.comparison.compared import STAND_IN_NOTE, Compared
 from workbench.comparison.differences.reply_pair import diff_personas
 from workbench.comparison.differences.words import lines_of_difference
@@ -25,9 +25,9 @@ _LONGEST_VALUE = 40
 """Characters of a field's value in the line that says what differs."""
 
 MOST_PROMISES = 5
-"""Rows of promises on the first screen."""
+"""Rows of promises, or of measures, on the first screen."""
 _NOT_AT_ONCE = ("Tasks", "p (Holm)")
-"""Columns of promises that are left to the whole table."""
+"""Columns that are left to the whole table."""
 _LEVEL = 1e-9
 _PROMISES = """\
 {% if warning %}
@@ -79,27 +79,41 @@ def overview(comparison: Compared, found: Provenance, *, verdicts: Markup, promi
 
 def moved_promises(comparison: Compared) -> Markup:
     """The promises that a variant keeps more or less often, the worst first, as many as a first screen holds; below a
-    line that names those that are shown to be worse. A narrow screen shows the worst alone: what was paid is below."""
+    line that names those that are shown to be worse. A narrow screen shows the worst alone: what was paid is below.
+    Where nothing is graded, the measures that differ, or may."""
     by_noise = {verdict.variant for verdict in comparison.verdicts if verdict.same_requests}
     changed = [change for change in comparison.promises if change.effect is not None and abs(change.effect) > _LEVEL]
     moved = [change for change in changed if change.variant not in by_noise]
     table = promises_table(moved)
     if table is None:
         if not comparison.promises:
-            return Markup()
+            return _moved_measures(comparison)
         known = any(change.effect is not None for change in comparison.promises)
         said = "No promise moved." if known else "No promise can be compared: no task has scores of both."
         said = "No promise moved by more than noise." if changed else said
         return html('<p class="soft">{{ said }}</p>', said=said)
+    shown = html_table(_in_short(table, "Promises that moved, the worst first", of=len(moved)), labels=True)
+    return html(_PROMISES, warning=worse_promises(comparison), table=shown, moved=len(moved))
+
+
+def _moved_measures(comparison: Compared) -> Markup:
+    moved = [change for change in comparison.measures if change.kind in ("differs", "may differ")]
+    table = measures_table(moved)
+    if table is None:
+        return Markup()
+    shown = html_table(_in_short(table, "Measures that differ, or may", of=len(moved)), labels=True)
+    return html(_PROMISES, warning="", table=shown, moved=0)
+
+
+def _in_short(table: Table, title: str, *, of: int) -> Table:
+    """So much of the table as a first screen holds."""
     kept = [column for column, heading in enumerate(table.headings) if heading not in _NOT_AT_ONCE]
-    short = Table(
-        title="Promises that moved, the worst first",
+    return Table(
+        title=title,
         headings=tuple(table.headings[column] for column in kept),
         rows=tuple(tuple(row[column] for column in kept) for row in table.rows[:MOST_PROMISES]),
-        note="" if len(moved) <= MOST_PROMISES else f"{MOST_PROMISES} of {len(moved)} that moved.",
+        note="" if of <= MOST_PROMISES else f"{MOST_PROMISES} of {of} that moved.",
     )
-    shown = html_table(short, labels=True)
-    return html(_PROMISES, warning=worse_promises(comparison), table=shown, moved=len(moved))
 
 
 def worse_promises(comparison: Compared) -> str:

@@ -24,7 +24,14 @@ from workbench.comparison.report.document import html_document
 from workbench.comparison.report.overview import agents_named, costs_table, moved_promises, overview
 from workbench.comparison.report.rendered import rendered_markdown
 from workbench.comparison.report.tasks import by_size_of_change, scatters, tally, task_anchor, tasks_with_links
-from workbench.comparison.static_tables import coloured_html, ranking_table, tasks_table, trials_table, variants_table
+from workbench.comparison.static_tables import (
+    coloured_html,
+    opened_reply,
+    ranking_table,
+    tasks_table,
+    trials_table,
+    variants_table,
+)
 from workbench.comparison.tables import Comparison, Picture
 from workbench.comparison.trial_table import COLUMNS, cells
 from workbench.comparison.verdict import Verdict, points
@@ -157,7 +164,7 @@ _TASK = """\
 {% endfor %}
 </details>"""
 _REPLY = """\
-<div class="rendered">{{ rendered }}</div><div class="written">{{ written }}</div>"""
+<div class="as-markdown">{{ rendered }}</div><div class="as-text">{{ written }}</div>"""
 _TRIAL = """\
 <details><summary>{{ heading }}</summary><span id="{{ anchor }}"></span>
 {% if graded %}
@@ -255,6 +262,13 @@ def parts_around(comparison: Comparison, found: Provenance) -> tuple[Markup, Mar
         provenance=_wide(html_table(provenance_table(found), labels=True), also="provenance"),
     )
     return head, tail
+
+
+def reply_anchors(comparison: Comparison) -> dict[str, str]:
+    """By what a table of a notebook opens of a reply (`opened_reply`), the fragment of its page (`parts_around`) that
+    has the whole."""
+    shown, trials = _shown_trials(comparison, MOST_CHARACTERS), comparison.run.trials
+    return {opened_reply(trials[row]): _trial_anchor(row) for rows in shown.values() for row in rows}
 
 
 def text_block(text: str) -> Markup:
@@ -357,7 +371,7 @@ def _trials(comparison: Comparison, found: Provenance, shown: Mapping[int, Seque
         _task(
             tasks[number],
             task_anchor(number),
-            [_trial(trials[row], f"trial-{row}", figures[row], found) for row in of_task],
+            [_trial(trials[row], _trial_anchor(row), figures[row], found) for row in of_task],
             flips.get(tasks[number].id),
         )
         for number, of_task in shown.items()
@@ -369,11 +383,21 @@ def _table_of_all(comparison: Comparison, shown: Collection[int]) -> Markup:
     """A row a trial; the task of each that is shown on the page opens it."""
     table = trials_table(comparison, most=MOST_ROWS)
     rows = tuple(
-        (html('<a href="#trial-{{ row }}">{{ name }}</a>', row=row, name=first) if row in shown else first, *others)
+        (
+            html('<a href="#{{ anchor }}">{{ name }}</a>', anchor=_trial_anchor(row), name=first)
+            if row in shown
+            else first,
+            *others,
+        )
         for row, (first, *others) in enumerate(table.rows)
     )
     note = f"{len(rows):,} of {len(comparison.run.trials):,} trials; all are in trials.jsonl." if table.note else ""
     return _sortable(html_table(replace(table, title="All trials", rows=rows, note=note), labels=True), "trials")
+
+
+def _trial_anchor(row: int) -> str:
+    """The fragment that opens the trial in this row of the run."""
+    return f"trial-{row}"
 
 
 def _figures(comparison: Comparison, rows: Sequence[int]) -> dict[int, list[str]]:

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from workbench.comparison.change_tables import change_tables
 from workbench.comparison.compared import STAND_IN_NOTE
+from workbench.comparison.figures import HOW_IT_IS_DECIDED, IN_FULL
 from workbench.comparison.flips import Changes
 from workbench.comparison.provenance import NOT_RECORDED, Provenance
 from workbench.comparison.report.overview import agents_lines, agents_named, worse_promises
 from workbench.comparison.static_tables import variants_table
 from workbench.comparison.tables import Comparison
-from workbench.comparison.verdict import HOW_IT_IS_DECIDED
 from workbench.markup import Table, markdown_table, markdown_text
 from workbench.secrets import without_secrets
 
@@ -50,7 +50,7 @@ def summary(comparison: Comparison, found: Provenance) -> str:
     parts.append("\n".join(f"- {unlinked(line)}" for line in agents_lines(comparison, found.origins)))
     parts.append(markdown_table(unlinked_table(variants_table(comparison))).rstrip())
     parts += [markdown_table(unlinked_table(table)).rstrip() for table in change_tables(comparison)]
-    parts += [f"In full: {unlinked(text)}" for _, text in comparison.sentence_parts if text]
+    parts += [f"{IN_FULL}{unlinked(text)}" for _, text in comparison.sentence_parts if text]
     if comparison.verdicts:
         parts.append(unlinked(HOW_IT_IS_DECIDED))
         parts.append(_flips(comparison.flipped))

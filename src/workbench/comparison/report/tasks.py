@@ -61,13 +61,14 @@ def others(comparison: Compared) -> list[str]:
 
 
 def tally(comparison: Compared) -> Markup:
-    """How many tasks are better, worse and level with each other variant, in words and as a bar."""
+    """How many tasks are better, worse and level with each other variant, in words and as a bar; empty where no task
+    has a score of both."""
     return Markup().join(_tally(comparison, name) for name in others(comparison))
 
 
 def scatters(comparison: Compared, *, linked: Collection[int]) -> Markup:
     """For each other variant (the first few), the tasks by what they score before and after; the point of a task opens
-    it, where its row is `linked`."""
+    it, where its row is `linked`. Empty where no task has a score of both."""
     return Markup().join(_scatter(comparison, name, linked) for name in others(comparison)[:MOST_SCATTERS])
 
 
@@ -109,6 +110,8 @@ def _tally(comparison: Compared, name: str) -> Markup:
     changes = _changes(comparison, name)
     counts = {"up": int((changes > 0).sum()), "down": int((changes < 0).sum()), "same": int((changes == 0).sum())}
     unknown = len(changes) - sum(counts.values())
+    if unknown == len(changes):
+        return Markup()
     words = f"{counted(counts['up'], 'task')} better, {counts['down']} worse, {counts['same']} level"
     words += f", {unknown} without a score of both" if unknown else ""
     parts = [(colour, f"{100 * count / max(1, len(changes)):.2f}") for colour, count in counts.items()]
@@ -139,6 +142,8 @@ def _scatter(comparison: Compared, name: str, linked: Collection[int]) -> Markup
                 anchor=task_anchor(row) if row in linked else "",
             )
         )
+    if not dots:
+        return Markup()
     return html(
         _SCATTER,
         title=f"Each task: points with {comparison.baseline}, and with {name}. Above the line is better.",
