@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -216,7 +217,12 @@ def _may_hold_secret(text: str) -> bool:
 def _parts_that_can_hold_key(text: str) -> Iterator[str]:
     """The lines, each run of them one text: the dearest questions are then asked of the run alone that gives cause."""
     runs: list[list[int]] = []
+    end_of_line = 0
     for place in sorted(places_of_keys(text)):
+        if place < end_of_line:
+            continue  # each line is looked at once, however many places it has
+        found = text.find("\n", place)
+        end_of_line = len(text) if found < 0 else found
         begin, end = _with_lines_beside(text, place)
         if runs and begin <= runs[-1][1] + 1:
             runs[-1][1] = end
@@ -271,8 +277,10 @@ def _lines_to_ask(prompt: str, lines: Sequence[str], *, has_tools: bool) -> Iter
     fences = [*_FENCE.finditer(prompt)]
     numbers = [*_numbers_of_lines(prompt, [fence.start() for fence in fences])]
     code = [*_stretches_of_code(zip(numbers, fences, strict=True), len(lines))]
+    begins = [stretch.start for stretch in code]
     for number in sorted(wanted.difference(numbers)):
-        yield number, any(number in stretch for stretch in code)
+        before = bisect_right(begins, number)
+        yield number, before > 0 and number in code[before - 1]
 
 
 def _numbers_of_lines(text: str, places: Iterable[int]) -> Iterator[int]:
