@@ -104,7 +104,7 @@ def read(text: str, *, tabs_indent: bool = False) -> Node | None:
     of a block of text, nor behind a blank in front of a list item or a key.
 
     Of a header that is read twice, by its author's reading and by Claude Code's, the tree is made once; nobody changes
-    what is in it. That is a twelfth of what lint takes (benchmark `linting`).
+    what is in it. That is a twentieth of what lint takes (benchmark `linting`).
     """
     plain_text, originals = _without_odd_characters(text)
     is_tabbed = tabs_indent and "\t" in text
