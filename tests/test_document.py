@@ -8,6 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workbench.definition.agent import parse_agent
 from workbench.definition.document import AgentHandler, parse_document
 
 BROKEN = (
@@ -260,6 +261,23 @@ def test_python_frontmatter_survives_keys_that_it_cannot_hold() -> None:
     assert post.metadata == {"name": "a", "content_": "text", "handler_": "me"}
     assert frontmatter.dumps(post) == "---\nname: a\ncontent: text\nhandler: me\n---\n\nBe."
     assert parse_document(text).values == {"name": "a", "content": "text", "handler": "me"}
+
+
+def test_what_is_done_to_one_reading_is_not_in_the_next() -> None:
+    text = "---\nname: abc\ntools: [Read]\nhooks: {Stop: []}\n---\nBe.\n"
+    post = frontmatter.loads(text, handler=AgentHandler())
+    post["tools"].append("Bash")
+    post["hooks"]["Stop"] = 1
+    agent = parse_agent(text)
+    assert agent.hooks is not None
+    agent.hooks["Stop"] = 2
+
+    assert frontmatter.loads(text, handler=AgentHandler()).metadata == {
+        "name": "abc",
+        "tools": ["Read"],
+        "hooks": {"Stop": []},
+    }
+    assert (parse_agent(text).tools, parse_agent(text).hooks) == (("Read",), {"Stop": []})
 
 
 def test_text_without_a_header_passes_through_python_frontmatter() -> None:

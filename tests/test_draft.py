@@ -126,10 +126,15 @@ def test_text_that_is_no_value_yet_keeps_the_value_before_and_is_not_saved(draft
 
 def test_a_mend_changes_what_is_wrong(draft: Draft) -> None:
     (problem,) = [one for one in draft.problems() if one.rule == "color-case"]
-    draft.mend(problem)
+    said = "`color` then says 'blue', and now 'Blue'."
+    for accepting in ("", "The tools become others."):
+        with pytest.raises(WorkbenchError, match=f"not mended, for this changes what is read: {said}"):
+            draft.mend(problem, accepting=accepting)
+    assert draft.text == FILE
+    draft.mend(problem, accepting=said)
 
     assert draft.text == FILE.replace("color: Blue", "color: blue")
-    with pytest.raises(WorkbenchError, match="there is no safe mend"):
+    with pytest.raises(WorkbenchError, match="there is no mend"):
         draft.mend(problem)
 
 

@@ -80,7 +80,7 @@ def test_good_file_has_no_problems() -> None:
         ('maxTurns: "3"', "max-turns", "warning"),
         ("background: yes", "background", "warning"),
         ("hooks: []", "hooks-list", "error"),
-        ("version: 1", "unknown-key", "note"),
+        ("priority: 1", "unknown-key", "note"),
         ("allowed-tools: Read", "misspelt-key", "warning"),
         ("max_turns: 3", "misspelt-key", "warning"),
     ],

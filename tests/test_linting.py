@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import tomllib
@@ -22,6 +23,7 @@ from tests.test_secrets_in_replies import AROUND, NAMES, SHAPES, STYLES, VALUES,
 from workbench.cli import main
 from workbench.definition import lint
 from workbench.definition.agent import parse_agent
+from workbench.definition.facts import facts
 from workbench.definition.fields import KEYS
 from workbench.definition.lint import check_agent, rules
 from workbench.definition.lint_formats import as_github, as_sarif, lines_in
@@ -493,7 +495,7 @@ def test_a_report_asks_the_environment_for_secrets_once_and_not_once_a_finding(
     """Of 6,000 files there are thousands of findings, and what is secret is the same for each."""
     value = "Qp7Zt2Lw9Xm4Vb81"
     for number in range(12):
-        put(project, f"a{number:02}.md", agent_text(name=f"agent-{number}", tools=value))
+        put(project, f"a{number:02}.md", agent_text(name=f"agent-{number}", tools=f"Read, {value}"))
     report = lint_paths([project])
     asked: list[str] = []
 
@@ -550,6 +552,41 @@ def test_what_is_said_of_many_keys_events_or_skills_is_said_once(project: Path) 
         f"they are none of its {len(KEYS)} keys.",
     }
     assert len(report.findings) == 3
+
+
+def test_what_was_looked_through_by_hand_is_what_lint_finds(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page says how 60 files were chosen and what was found; a change of a rule changes the page."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    page = (REPOSITORY / "docs" / "reference" / "lint-by-hand.md").read_text()
+    text = "sixty looked through by hand: "
+    assert f"`{text}`" in page
+    published = corpus / "real"
+    chosen = sorted(
+        published.rglob("*.md"),
+        key=lambda path: hashlib.sha256((text + path.relative_to(published).as_posix()).encode()).hexdigest(),
+    )[:60]
+    findings = [finding for finding in lint_paths([published]).findings if finding.path in chosen]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.split("\n") if line.startswith("|")]
+    figures = {row[0]: [int(cell or 0) for cell in row[1:5]] for row in rows[2:]}
+    in_all = figures.pop("in all")
+
+    assert {rule: row[0] for rule, row in figures.items()} == Counter(each.problem.rule for each in findings)
+    assert in_all == [sum(column) for column in zip(*figures.values(), strict=True)]
+    assert all(true == use + noise for _, true, use, noise in figures.values())
+    assert f"{60 - len({each.path for each in findings})} of the 60 files have no finding" in page
+
+
+def test_keys_that_are_records_and_unknown_tools_are_not_said_one_by_one(project: Path) -> None:
+    records = "tags: [a]\nauthor: b\nversion: 1\n"
+    path = put(project, "a.md", agent_text(tools="Read, a/b, c/d").replace("tools:", f"{records}tools:"))
+    assert [str(finding.problem) for finding in lint_paths([path]).findings] == [
+        f"7:8: note: 'a/b', 'c/d' are no tools that were seen with Claude Code {facts()['version']}. "
+        "Tools of MCP servers are written `mcp__server__tool`. [unknown-tool]"
+    ]
+    path = put(project, "a.md", agent_text(tools="a/b, c/d, e, f, g, h"))
+    assert [finding.problem.rule for finding in lint_paths([path]).findings] == ["zero-tools"]
 
 
 def test_what_agnix_finds_is_a_rule_here_or_has_a_reason() -> None:

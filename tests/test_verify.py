@@ -293,6 +293,19 @@ SAID_BY_VALIDATE = {
 }
 
 
+def complained_of_by_the_program(program: Program, folder: Path, home: Path) -> set[str]:
+    """The names of the files of which `claude plugin validate` says that something is wrong or doubtful."""
+    said = subprocess.run(
+        [program.path, "plugin", "validate", "--json", str(folder)],
+        env=clean_environment(home) | {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9", "ANTHROPIC_API_KEY": "none"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    ).stdout
+    return {Path(each["file"]).name for each in json.loads(said)["contents"] if each["errors"] or each["warnings"]}
+
+
 @pytest.mark.parametrize("is_plugin", [False, True])
 def test_what_the_programs_own_validation_complains_of_is_complained_of_here(
     program: Program, tmp_path: Path, is_plugin: bool
@@ -308,20 +321,29 @@ def test_what_the_programs_own_validation_complains_of_is_complained_of_here(
         (agents / f"{name}.md").write_text(f"---\n{header}\n---\nBe.\n")
     (agents / "crlf.md").write_bytes(b"---\r\nname: a\r\ndescription: a: b\r\n---\r\nB\r\n")
     (agents / "README.md").write_text("# Ours\n")
-    said = subprocess.run(
-        [program.path, "plugin", "validate", "--json", str(tmp_path if is_plugin else agents)],
-        env=clean_environment(tmp_path) | {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9", "ANTHROPIC_API_KEY": "none"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=120,
-        check=False,
-    ).stdout
-    complained = {
-        Path(each["file"]).name for each in json.loads(said)["contents"] if each["errors"] or each["warnings"]
-    }
+    complained = complained_of_by_the_program(program, tmp_path if is_plugin else agents, tmp_path)
     ours = {finding.path.name for finding in lint_paths([agents]).findings}
 
     assert complained >= {"noyaml.md", "listed.md", "number.md", "silent.md", "crlf.md"}
     assert ("README.md" in complained) == is_plugin
     assert complained <= ours
     assert "sound.md" not in ours | complained
+
+
+@pytest.mark.parametrize("is_plugin", [False, True])
+def test_no_file_is_found_sound_of_which_the_programs_own_validation_complains(
+    program: Program, corpus: Path, tmp_path: Path, is_plugin: bool
+) -> None:
+    agents = tmp_path / ("agents" if is_plugin else ".claude/agents")
+    agents.mkdir(parents=True)
+    if is_plugin:
+        (tmp_path / ".claude-plugin").mkdir()
+        (tmp_path / ".claude-plugin" / "plugin.json").write_text('{"name": "cook", "version": "1.0.0"}')
+    files = [data for _, data in synthetic_files()]
+    files += [path.read_bytes() for path in sorted(corpus.rglob("*.md"))]
+    for number, data in enumerate(files):
+        (agents / f"{number:04}.md").write_bytes(data)
+    complained = complained_of_by_the_program(program, tmp_path if is_plugin else agents, tmp_path)
+
+    assert len(files) > 700 and len(complained - {"plugin.json"}) >= 20
+    assert complained - {"plugin.json"} <= {finding.path.name for finding in lint_paths([agents]).findings}

@@ -115,6 +115,12 @@ class Page:
         self.view._hear({"type": "look"})
 
 
+def asked_of(problem: dict[str, Any]) -> dict[str, Any]:
+    """What the button beside a problem asks for: that it is mended, as was said."""
+    given = {name: value for name, value in problem.items() if name not in ("mend", "changes")}
+    return {**given, "accepting": problem["changes"]}
+
+
 @pytest.fixture
 def page(editor: AgentEditor) -> Page:
     return Page(editor)
@@ -347,10 +353,13 @@ class TestEditor:
     def test_a_problem_is_mended_by_its_button(self, editor: AgentEditor, page: Page) -> None:
         page.field("tools", "Read, MultiEdit")
         (problem,) = [problem for problem in page.state["problems"] if problem["mend"]]
-        page.act("mend", **{name: value for name, value in problem.items() if name not in ("mend", "changes")})
+        page.act("mend", **asked_of({**problem, "changes": ""}))
+        assert editor.agent.tools == ("Read", "MultiEdit")
+        assert page.state["note"] == f"not mended, for this changes what is read: {problem['changes']}"
+        page.act("mend", **asked_of(problem))
 
         assert editor.agent.tools == ("Read",)
-        assert page.state["note"] == "Mended."
+        assert page.state["note"] == "Changed as it was said."
 
     def test_examples_of_the_description_become_tasks(self, editor: AgentEditor, page: Page) -> None:
         blank = {"assistant": "", "commentary": "", "source": ""}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -278,6 +278,12 @@ _SAYS = (
 """What stands between the name of a header or a setting and its value, in code, JSON and settings: `x: v`, `x=v`,
 `h['x'] = 'v'`, `h.set("x", "v")`, `:x => "v"`, `X: str = "v"`."""
 
+_MAY_BEGIN = re.compile(r"(?<![A-Zabcdefghijklopqsuvwxyz0-9])(?=(...))", re.DOTALL)
+"""Three signs wherever a key may begin anew, and behind each letter in which an escape may end."""
+_FIRST_SIGNS = frozenset(text[:3] for text, _ in _BY_BEGIN)
+_LONG_RUN = re.compile(r"[\w-]{20}|Q~")
+"""What each of the forms below has in it."""
+
 _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 _UNMARKED = tuple(
     (tuple(signs.split()), LatePattern(pattern))
@@ -339,6 +345,10 @@ _AUTHORIZATION = LatePattern(
 )
 _WORDS_OF_VALUES = re.compile(r"[^\s\"'`,;&<>\\(){}\[\]=:]{16,}+")
 _RUNS = re.compile(r"[A-Za-z0-9]{8,}+")
+_NOT_SMALL = re.compile(r"[^a-z\W_]")
+"""A letter or digit other than the small letters, of which alone no random text is made."""
+_MAY_BE_KEY = re.compile(rf"{_NOT_SMALL.pattern}|[a-z]{{24}}")
+"""What a word has that is a key by its form: small letters are one where no word is as long."""
 _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
 _FRAGMENTS = re.compile(rf"{_CAMEL.pattern}|\d+|[A-Z]+")
 _NUMBER = LatePattern(r"[\d.+-]++(?:e[+-]?\d+)?")
@@ -351,6 +361,7 @@ _COOKIE = LatePattern(f"((?:{_APART}|(?<=document\\.))(?:set-)?cookie{_SAYS})" +
 _COOKIE_VALUE = LatePattern(r"(\A|=)([^;\s=]*+(?![^;\s]*=)|(?<==)[^;\s]*+)")
 _OF_COOKIES = ((_COOKIE, _COOKIE_VALUE), (_COOKIE_OF_COMMAND, _COOKIE_VALUE), (_COOKIES, _QUOTED_VALUE))
 """Where cookies stand, and which of what stands there are their values."""
+_SIGNS_OF_COOKIES = ("ookie", "OOKIE", " -b")
 _BEARER = LatePattern("()" + _ANEW + r"[Bb]earer\s{1,3}([\w.~+/=-]*+)")
 _BASIC = LatePattern(f"(){_ANEW}[Aa]uthorization{_SAYS}" + r"[Bb]asic\s{1,3}([\w+/=-]*+)")
 _TOKEN = LatePattern(f"({_ANEW})" + r"(eyJ[\w-]*+(?:\.[\w-]++)*+)")
@@ -385,7 +396,8 @@ def without_known_forms(text: str) -> str:
     if _OURS in text:
         text = _without_keys_that_begin(text, _OURS, _BEGINS[0])
     if longest >= _SHORTEST_KEY:
-        text = _without_dense_keys(text, " ".join([word for word in words if len(word) >= _SHORTEST_KEY]))
+        dense = [word for word in words if len(word) >= _SHORTEST_KEY and _MAY_BE_KEY.search(word)]
+        text = _without_dense_keys(text, " ".join(dense)) if dense else text
     for marks, pattern, is_key in _FORMS if longest >= _SHORTEST_VALUE else _LOGINS:
         for mark in marks:
             if mark in text:
@@ -393,20 +405,41 @@ def without_known_forms(text: str) -> str:
                 break
     if longest >= _SHORTEST_VALUE and any(map(_has_jumbled, _WORDS_OF_VALUES.findall(text))):
         text = _without_assigned(text)
-    if "ookie" in text or "OOKIE" in text or " -b" in text:
+    if any(sign in text for sign in _SIGNS_OF_COOKIES):
         for cookies, value in _OF_COOKIES:
             text = cookies.compiled.sub(_without_values(value), text)
-    if "://" in text:
+    if "://" in text and "@" in text:
         text = _USER_IN_ADDRESS.compiled.sub(_without_password, text)
-    return _without_private_keys(text) if "PRIVATE KEY" in text or "Private-Lines:" in text else text
+    return without_private_keys(text)
+
+
+def places_of_keys(text: str) -> Iterator[int]:
+    """Where a text has a word or a sign without which no key is in that line or the two beside it, in no order; but for
+    private keys, which take several lines."""
+    long = [word for word in dict.fromkeys(text.split()) if len(word) >= _SHORTEST_VALUE and _MAY_BE_KEY.search(word)]
+    dense = " ".join([word for word in long if len(word) >= _SHORTEST_KEY])
+    is_any = any(sign in text for sign in _SIGNS_OF_COOKIES) or _without_dense_keys(dense, dense) != dense
+    words = long if is_any else [word for word in long if any(map(_has_jumbled, _WORDS_OF_VALUES.findall(word)))]
+    return places_of((*words, *_SIGNS), text)
+
+
+def places_of(signs: Iterable[str], text: str) -> Iterator[int]:
+    """Where these stand in a text, sign by sign."""
+    for sign in signs:
+        place = text.find(sign)
+        while place >= 0:
+            yield place
+            place = text.find(sign, place + 1)
 
 
 def _without_dense_keys(text: str, dense: str) -> str:
     """The text without the keys that fill a word; `dense` has its long words."""
-    for begin, kind in _BY_BEGIN:
-        if begin in dense:
+    first_signs = _FIRST_SIGNS.intersection(_MAY_BEGIN.findall(dense))
+    for begin, kind in _BY_BEGIN if first_signs else ():
+        if begin[:3] in first_signs and begin in dense:
             text = _without_keys_that_begin(text, begin, kind)
-    for signs, form in _UNMARKED:
+    dense = " ".join(filter(_LONG_RUN.search, dense.split()))
+    for signs, form in _UNMARKED if dense else ():
         if any(sign in dense for sign in signs) and form.compiled.search(dense):
             text = form.compiled.sub(
                 lambda found: found[0] if _STANDS_FOR_MORE.compiled.search(found[0]) else REMOVED, text
@@ -486,11 +519,13 @@ def _without_password(found: re.Match[str]) -> str:
     return found[0] if is_text else REMOVED
 
 
-def _without_private_keys(text: str) -> str:
+def without_private_keys(text: str) -> str:
     """The text without the lines of private keys, with line breaks as they are or as JSON spells them.
 
     No more goes than the lines themselves where the end of a key is missing, and talk about such lines stays.
     """
+    if "PRIVATE KEY" not in text and "Private-Lines:" not in text:
+        return text
     kept: list[str] = []
     done, stop, end = 0, -1, None
     for begin in _PRIVATE.compiled.finditer(text):
@@ -531,6 +566,8 @@ def _is_jumbled_throughout(value: str) -> bool:
 
 def _has_jumbled(value: str) -> bool:
     """Whether a part of it is random text, or all of it is, were it not for the signs in it."""
+    if not _NOT_SMALL.search(value):
+        return False
     if any(map(_is_jumbled, _RUNS.findall(value))):
         return True
     letters = "".join(filter(str.isalnum, value))
@@ -560,3 +597,5 @@ _FORMS: tuple[tuple[tuple[str, ...], LatePattern, Callable[[str], bool]], ...] =
 )
 """What a text with such a key holds in any case, where the key stands (its second group), and whether it is one."""
 _LOGINS = tuple(form for form in _FORMS if form[2] is _is_login)
+_SIGNS = (_OURS, *(mark for marks, _, _ in _FORMS for mark in marks))
+"""Beside one of these stands what is a key of those forms."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ class AgentHandler(YAMLHandler):
         return document.header, document.body
 
     def load(self, fm: str, **kwargs: object) -> dict[str, Any]:
-        values = {entry.key: entry.value for entry in read_header(fm, first_line=1).entries}
+        values = {entry.key: copy.deepcopy(entry.value) for entry in read_header(fm, first_line=1).entries}
         return {key + "_" if key in ("content", "handler") else key: value for key, value in values.items()}
 
     def export(self, metadata: Mapping[str, object], **kwargs: object) -> str:

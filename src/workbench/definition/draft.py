@@ -231,22 +231,22 @@ class Draft:
             self.keep()
             self._tell()
 
-    def mend(self, problem: Problem, *, accepts_changes: bool = False) -> Agent:
-        """The draft without this problem, where there is a safe way; nothing else in it changes.
+    def mend(self, problem: Problem, *, accepting: str = "") -> Agent:
+        """The draft without this problem, where there is a way that keeps what the author meant.
 
         Args:
-            accepts_changes: takes a mend too after which Claude Code does something else, such as give other tools.
+            accepting: what may be read otherwise afterwards, as `find_mend` says it: that, and nothing else.
 
         Raises:
-            WorkbenchError: there is none, or it changes what Claude Code does; says what.
+            WorkbenchError: there is none, or it changes something else than was accepted; says what.
         """
         with self.lock:
             mend = find_mend(self.agent, problem)
             if mend is None:
-                raise WorkbenchError(f"there is no safe mend: {problem.message} {problem.fix or ''}".rstrip())
-            if mend.changes and not accepts_changes:
-                raise WorkbenchError(f"not mended, for this changes what Claude Code does: {mend.changes}")
-            self._take(base=mend.agent)
+                raise WorkbenchError(f"there is no mend: {problem.message} {problem.fix or ''}".rstrip())
+            if not mend.is_safe and mend.changes != accepting:
+                raise WorkbenchError(f"not mended, for this changes what is read: {mend.changes}")
+            self._take(base=mend.after)
             return self.agent
 
     def save(self) -> Agent:

@@ -12,7 +12,7 @@ from workbench.markup import counted, printed, visible, visible_lines
 from workbench.secrets import without_secrets
 
 if TYPE_CHECKING:
-    from workbench.definition.fixing import Fix
+    from workbench.definition.mend import Mend
 
 EXIT_LEFT = 1
 """`fix`: repairs were shown and not written, or a file could not be read or written."""
@@ -86,7 +86,7 @@ def _refuse_outside(path: Path, named: tuple[Path, ...]) -> None:
         raise AgentFileError(f"was not written: it leads out of the folder, to {real}; name it to write it", path=path)
 
 
-def _say(path: Path, fix: Fix) -> None:
+def _say(path: Path, fix: Mend) -> None:
     head = f"{path}:{fix.problem}" if fix.is_safe else f"{path}:{fix.problem}\n  changes: {fix.changes}"
     click.echo(without_secrets("\n".join(map(printed, map(visible, head.split("\n"))))))
     click.echo(without_secrets(printed(visible_lines(fix.diff))))

@@ -9,10 +9,10 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from workbench.definition.agent import Agent, parse_agent
@@ -27,7 +27,13 @@ from workbench.definition.resolved import resolve_model_alias
 
 LONGEST_DESCRIPTION = 5_000
 LONGEST_NAME = 50
+MOST_NAMED = 5
+"""Names in a message that is said of several."""
 
+_RECORDS = frozenset(
+    ("author", "authors", "category", "created", "date", "emoji", "license", "tags", "updated", "version", "vibe")
+)
+"""Keys that people keep for an index or for each other, and of which nobody thinks that they do anything."""
 _LOOK_ALIKES = {"allowedtools": "tools", "tool": "tools", "modeloverride": "model", "colour": "color"}
 
 
@@ -62,9 +68,10 @@ def check_agent(agent: Agent) -> tuple[Problem, ...]:
 def check_reading(agent: Agent, reading: Reading) -> tuple[Problem, ...]:
     """`check_agent`, where what Claude Code makes of the agent is known already."""
     now = agent if agent.document.text == agent.text else parse_agent(agent.text)
-    problems = _problems_of(now.document, now)
-    if agent.path is not None and plugin_place(agent.path) is not None:
-        problems = (problem for problem in problems if problem.field not in IGNORED_KEYS)
+    problems = [*_problems_of(now.document, now)]
+    has_ignored = any(problem.field in IGNORED_KEYS for problem in problems)
+    if has_ignored and agent.path is not None and plugin_place(agent.path) is not None:
+        problems = [problem for problem in problems if problem.field not in IGNORED_KEYS]
     found = [*reading.problems, *problems]
     return tuple(sorted(dict.fromkeys(found), key=lambda problem: (problem.line, problem.column, problem.rule)))
 
@@ -91,7 +98,8 @@ def _of_entry(entry: Entry, agent: Agent) -> Iterator[Problem]:
     key = entry.key
     field = FIELD_OF_KEY.get(key)
     if field is None:
-        yield _unknown_key(entry)
+        if key not in _RECORDS:
+            yield _unknown_key(entry)
         return
     comment = _comment_of(entry)
     if comment is not None and (entry.value is None or field.kind == "lines"):
@@ -178,10 +186,7 @@ def _of_all_tools(entries: Mapping[str, Entry], agent: Agent) -> Iterator[Proble
 
 
 def _unknown_key(entry: Entry) -> Problem:
-    plain = re.sub(r"[-_ ]", "", entry.key).lower()
-    meant = _LOOK_ALIKES.get(plain) or next((key for key in KEYS if key.lower() == plain), None)
-    if meant is None and (near := difflib.get_close_matches(plain, [key.lower() for key in KEYS], n=1, cutoff=0.83)):
-        meant = next(key for key in KEYS if key.lower() == near[0])
+    meant = _meant_by(entry.key)
     if meant is not None:
         return problem_at(
             entry,
@@ -194,6 +199,17 @@ def _unknown_key(entry: Entry) -> Problem:
     return problem_at(
         entry, "unknown-key", "note", f"Claude Code ignores `{entry.key}`: it is none of its {len(KEYS)} keys."
     )
+
+
+@lru_cache(maxsize=256)
+def _meant_by(key: str) -> str | None:
+    """The key that is meant by one that is none: a project writes the same ones in all its agents."""
+    plain = re.sub(r"[-_ ]", "", key).lower()
+    small = {known.lower(): known for known in KEYS}
+    if plain in _LOOK_ALIKES or plain in small:
+        return _LOOK_ALIKES.get(plain) or small[plain]
+    near = difflib.get_close_matches(plain, small, n=1, cutoff=0.83)
+    return small[near[0]] if near else None
 
 
 def _comment_of(entry: Entry) -> str | None:
@@ -249,8 +265,12 @@ def _of_tools(entry: Entry, agent: Agent) -> Iterator[Problem]:
             "`tools` is empty: the agent is launched without any tool.",
             "Remove the key to give it all tools.",
         )
+    unknown = []
     for tool in tools:
-        yield from _of_tool(entry, tool)
+        problems = [*_of_tool(entry, tool)]
+        yield from problems
+        if not problems and not may_be_tool(tool):
+            unknown.append(written_tool(tool))
     if entry.key == "tools" and tools and not any(map(may_be_tool, tools)):
         yield problem_at(
             entry,
@@ -259,6 +279,8 @@ def _of_tools(entry: Entry, agent: Agent) -> Iterator[Problem]:
             "None of these names is a tool; Claude Code refuses to launch an agent with zero tools.",
             f"Known tools: {', '.join(facts()['tools'])}.",
         )
+    elif unknown:
+        yield _unknown_tools(entry, unknown)
     if entry.key == "disallowedTools":
         yield from _of_scopes_taken_away(entry, tools)
         for tool in sorted(set(tools) & set(agent.tools or ())):
@@ -269,6 +291,20 @@ def _of_tools(entry: Entry, agent: Agent) -> Iterator[Problem]:
                 f"{brief(tool)} is in `tools` too; it is removed.",
                 "Take it out of one of the two.",
             )
+
+
+def _unknown_tools(entry: Entry, names: Sequence[str]) -> Problem:
+    """One finding for all of a list: those of another program come in dozens."""
+    named = ", ".join(map(brief, names[:MOST_NAMED]))
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return problem_at(
+        entry,
+        "unknown-tool",
+        "note",
+        f"{named}{more} {'is no tool that was' if len(names) == 1 else 'are no tools that were'} seen with "
+        f"{facts()['product']} {facts()['version']}.",
+        "Tools of MCP servers are written `mcp__server__tool`.",
+    )
 
 
 def _of_scopes_taken_away(entry: Entry, tools: tuple[str, ...]) -> Iterator[Problem]:
@@ -341,14 +377,6 @@ def _of_tool(entry: Entry, tool: str) -> Iterator[Problem]:
                 f"{brief(base)} is no tool: names are matched by their case.",
                 f"Write `{right}`.",
                 replacement=right,
-            )
-        else:
-            yield problem_at(
-                entry,
-                "unknown-tool",
-                "note",
-                f"{brief(base)} is no tool that was seen with {facts()['product']} {facts()['version']}.",
-                "Tools of MCP servers are written `mcp__server__tool`.",
             )
 
 

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
 
 from workbench.definition.agent import Agent
 from workbench.definition.document import Document
 from workbench.definition.facts import base_tool, facts, tools_that_write
 from workbench.definition.header import Entry, Problem, Severity, brief, problem_at
 from workbench.definition.lines import count_lines, lines_of
-from workbench.key_forms import LatePattern, without_known_forms
+from workbench.key_forms import LatePattern, places_of, places_of_keys, without_known_forms, without_private_keys
 from workbench.secrets import secrets_of, without_secrets
 
 LONG_PROMPT = 40_000
@@ -27,9 +26,7 @@ LONG_PROMPT = 40_000
 SHORT_DESCRIPTION = 25
 """Characters; nobody can say in fewer what for and when."""
 
-_CAN_HOLD_KEY = re.compile(r"\S{16}|://|ookie|OOKIE|asic |sk-")
-_OVER_LINES = ("PRIVATE KEY", "Private-Lines:", "data:image/")
-_FENCE = re.compile(r"\s{0,3}(`{3,}|~{3,})[ \t]*([^`\n]*)")
+_FENCE = re.compile(r"^[^\S\n]{0,3}(`{3,}|~{3,})[ \t]*([^`\n]*)", re.MULTILINE)
 _PLACEHOLDERS = re.compile(
     r"\{\{\s*[A-Za-z_][\w -]{0,60}\}\}|<%[^%\n]{1,60}%>|\[(?:INSERT|YOUR|TODO|FILL IN|PLACEHOLDER)\b[^\]\n]{0,60}\]"
     r"|<(?:insert|your)[ _-][^>\n]{1,60}>|\bLorem ipsum\b|\bTODO:|\bFIXME:|\bTBD\b|\bXXX\b"
@@ -116,14 +113,20 @@ _CLAIMS = (
 
 
 _SIGNS = (
-    *("$arguments", "/users/", "/home/", ":\\users\\"),
-    *("ead-only", *(f"{no} {verb}" for no in ("ever", "ot", "n't") for verb in _CHANGING)),
-    *("{{", "<%", "[insert", "[your", "[todo", "[fill in", "[placeholder", "<insert", "<your"),
-    *("lorem ipsum", "todo:", "fixme:", "tbd", "xxx"),
+    *("ead-only", "lorem ipsum", "todo:", "fixme:", "tbd", "xxx"),
     *("search the web", "search online", "search the internet", "web search", "google for"),
 )
+_SIGNS_BY_FORM = (
+    re.compile(
+        r"\$arguments|/users/|/home/|:\\users\\|\{\{|<%|\[(?:insert|your|todo|fill in|placeholder)|<(?:insert|your)"
+    ),
+    re.compile(
+        rf" (?=[{''.join(sorted({verb[0] for verb in _CHANGING}))}])"
+        rf"(?:(?<=ever )|(?<=ot )|(?<=n't ))(?:{'|'.join(_CHANGING)})"
+    ),
+)
 """Of what a line in small letters holds one where a pattern finds anything in it, apart from claims of a step and names
-of tools: to look for these takes a hundredth of the time."""
+of tools: to look for these in a whole prompt takes a hundredth of the time (benchmark `linting`)."""
 
 
 def text_problems(document: Document, agent: Agent, entries: dict[str, Entry]) -> Iterator[Problem]:
@@ -174,7 +177,8 @@ def _of_description(entry: Entry, agent: Agent) -> Iterator[Problem]:
 
 def _is_english(text: str) -> bool:
     """Whether words of English can be looked for in it."""
-    return sum(not letter.isascii() for letter in text) < len(text) / 50 and bool(_ENGLISH.search(text))
+    foreign = 0 if text.isascii() else sum(not letter.isascii() for letter in text)
+    return foreign < len(text) / 50 and bool(_ENGLISH.search(text))
 
 
 def _secrets_of(document: Document) -> Iterator[Problem]:
@@ -199,22 +203,40 @@ def _secrets_of(document: Document) -> Iterator[Problem]:
 
 def _may_hold_secret(text: str) -> bool:
     """Whether anything would be taken out of the text. Asked of the lines alone that can hold a key, each with those
-    beside it, that may name it or show what it is: half of a published file, and most of the time that lint takes; see
-    the benchmark `linting`."""
+    beside it, that may name it or show what it is: to ask it of a whole file takes twice as long as all other rules
+    (benchmark `linting`)."""
     if any(secret in text for secret, _ in secrets_of(os.environ)):
         return True
-    if not any(sign in text for sign in _OVER_LINES):
-        return any(without_known_forms(part) != part for part in _parts_that_can_hold_key(text.split("\n")))
-    return without_known_forms(text) != text
+    if "data:image/" in text:
+        return without_known_forms(text) != text
+    return without_private_keys(text) != text or any(
+        without_known_forms(part) != part for part in _parts_that_can_hold_key(text)
+    )
 
 
-def _parts_that_can_hold_key(lines: Sequence[str]) -> Iterator[str]:
+def _parts_that_can_hold_key(text: str) -> Iterator[str]:
     """The lines, each run of them one text: the dearest questions are then asked of the run alone that gives cause."""
-    can = [_CAN_HOLD_KEY.search(line) is not None for line in lines]
-    wanted = map(any, zip([*can[1:], False], can, [False, *can[:-1]], strict=True))
-    for is_wanted, run in groupby(zip(wanted, lines, strict=True), key=itemgetter(0)):
-        if is_wanted:
-            yield "\n".join([line for _, line in run])
+    runs: list[list[int]] = []
+    end_of_line = 0
+    for place in sorted(places_of_keys(text)):
+        if place < end_of_line:
+            continue  # each line is looked at once, however many places it has
+        found = text.find("\n", place)
+        end_of_line = len(text) if found < 0 else found
+        begin, end = _with_lines_beside(text, place)
+        if runs and begin <= runs[-1][1] + 1:
+            runs[-1][1] = end
+        else:
+            runs.append([begin, end])
+    return (text[begin:end] for begin, end in runs)
+
+
+def _with_lines_beside(text: str, place: int) -> tuple[int, int]:
+    """Where the line above that of this place begins, and where the one below ends."""
+    begin = text.rfind("\n", 0, max(0, text.rfind("\n", 0, place))) + 1
+    end = text.find("\n", place)
+    end = len(text) if end < 0 else text.find("\n", end + 1)
+    return begin, len(text) if end < 0 else end
 
 
 def _of_prompt(document: Document, agent: Agent) -> Iterator[Problem]:
@@ -229,32 +251,58 @@ def _of_prompt(document: Document, agent: Agent) -> Iterator[Problem]:
             "Move what is needed now and then into files that the agent reads, or into a skill.",
         )
     tools, may_change = _tools_of(agent), _may_change_files(agent)
-    small = agent.prompt.lower()
-    signs = [sign for sign in _SIGNS if sign in small]
-    if not signs and not tools:
-        return
+    lines = agent.prompt.split("\n")
     seen: set[str] = set()
-    fence = ""
-    for number, line in enumerate(lines_of(agent.prompt), start=document.body_line):
-        if (mark := _FENCE.match(line)) is not None:
-            closes = fence and mark[1].startswith(fence) and not mark[2].strip()
-            fence = "" if closes else fence or mark[1]
-            continue
-        if not _may_say(line, signs, has_tools=bool(tools)):
-            continue
-        for problem in _of_line(line, number, tools, is_code=bool(fence), may_change=may_change):
+    for number, is_code in _lines_to_ask(agent.prompt, lines, has_tools=bool(tools)):
+        line = document.body_line + number
+        for problem in _of_line(lines[number], line, tools, is_code=is_code, may_change=may_change):
             if problem.rule not in seen:  # once a file: what is repeated is one habit
                 seen.add(problem.rule)
                 yield problem
 
 
-def _may_say(line: str, signs: Collection[str], *, has_tools: bool) -> bool:
-    """Whether a pattern may find anything in the line: to ask each of each line would take twice as long as all other
-    rules (benchmark `linting`)."""
-    small = line.lower() if signs else ""
-    if any(sign in small for sign in signs):
-        return True
-    return has_tools and (_MAY_BE_STEP.match(line) or _MAY_NAME_TOOL.search(line)) is not None
+def _lines_to_ask(prompt: str, lines: Sequence[str], *, has_tools: bool) -> Iterator[tuple[int, bool]]:
+    """The numbers, from 0, of the lines in which a pattern may find anything, and whether each is code: to ask each of
+    each line would take twice as long as all other rules (benchmark `linting`)."""
+    small = prompt.lower()
+    places = [*places_of(_SIGNS, small)]
+    for form in _SIGNS_BY_FORM:
+        places += [found.start() for found in form.finditer(small)]
+    wanted = {*_numbers_of_lines(small, places)}
+    if has_tools:
+        wanted |= {*_numbers_of_lines(prompt, [found.start() for found in _MAY_NAME_TOOL.finditer(prompt)])}
+        wanted |= {number for number, line in enumerate(lines) if _MAY_BE_STEP.match(line)}
+    if not wanted:
+        return
+    fences = [*_FENCE.finditer(prompt)]
+    numbers = [*_numbers_of_lines(prompt, [fence.start() for fence in fences])]
+    code = [*_stretches_of_code(zip(numbers, fences, strict=True), len(lines))]
+    begins = [stretch.start for stretch in code]
+    for number in sorted(wanted.difference(numbers)):
+        before = bisect_right(begins, number)
+        yield number, before > 0 and number in code[before - 1]
+
+
+def _numbers_of_lines(text: str, places: Iterable[int]) -> Iterator[int]:
+    """Of the lines, from 0, on which these places are, in order."""
+    number = done = 0
+    for place in sorted(places):
+        number += text.count("\n", done, place)
+        done = place
+        yield number
+
+
+def _stretches_of_code(fences: Iterable[tuple[int, re.Match[str]]], lines: int) -> Iterator[range]:
+    """The lines from a fence to the one that closes it, or to the end, of which there are so many."""
+    begin, mark = 0, ""
+    for number, fence in fences:
+        if not mark:
+            begin, mark = number, fence[1]
+        elif fence[1].startswith(mark) and not fence[2].strip():
+            yield range(begin, number)
+            mark = ""
+    if mark:
+        yield range(begin, lines)
 
 
 def _tools_of(agent: Agent) -> frozenset[str]:

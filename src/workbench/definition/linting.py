@@ -34,7 +34,7 @@ from workbench.definition.claude_code import read_where_it_stands
 from workbench.definition.fields import KEYS
 from workbench.definition.files import load_agent
 from workbench.definition.header import Problem, Severity
-from workbench.definition.lint import check_reading, rules
+from workbench.definition.lint import MOST_NAMED, check_reading, rules
 from workbench.definition.lint_project import AgentFile, agent_file_of, project_problems
 from workbench.definition.plugin_agents import plugin_place
 from workbench.definition.project import CLAUDE_FOLDER, looks_like_agent_file, project_folder
@@ -45,7 +45,6 @@ SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 _MANY = 200
 """Files from which on several processes read them: fewer are read before those have started."""
 _SILENCE = re.compile(r"#\s*workbench:\s*off\b[ \t]*([^#\n]*)")
-_MOST_KEYS = 5
 _README = re.compile(r"readme|index|agents|claude|contributing|changelog|license", re.IGNORECASE)
 _GUIDE = re.compile(rf"\b(?:{_README.pattern}|guide|guidelines|overview|summary|template|notes?)\b", re.IGNORECASE)
 _NEVER_SEARCHED = {"node_modules", "__pycache__", "site-packages", ".git", ".venv"}
@@ -191,8 +190,8 @@ def _with_keys_together(problems: Sequence[Problem]) -> Iterator[Problem]:
         if problem.rule != "unknown-key" or len(unknown) == 1:
             yield problem
         elif problem is unknown[0]:
-            keys = ", ".join(f"`{each.field}`" for each in unknown[:_MOST_KEYS])
-            more = f" and {len(unknown) - _MOST_KEYS} more" if len(unknown) > _MOST_KEYS else ""
+            keys = ", ".join(f"`{each.field}`" for each in unknown[:MOST_NAMED])
+            more = f" and {len(unknown) - MOST_NAMED} more" if len(unknown) > MOST_NAMED else ""
             yield replace(problem, message=f"Claude Code ignores {keys}{more}: they are none of its {len(KEYS)} keys.")
 
 

@@ -1,4 +1,8 @@
-"""Mends: what can be set right in an agent file without changing what its author meant."""
+"""Mends: what can be set right in an agent file without changing what its author meant.
+
+One rule for all who offer them, the editor, `workbench fix` and a cell of a notebook: a mend after which anything is
+read otherwise says what (`otherwise.py`), and is not called safe.
+"""
 
 from __future__ import annotations
 
@@ -7,56 +11,73 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from workbench.definition.agent import Agent, parse_agent
-from workbench.definition.claude_code import Granted, read_as_claude_code
+from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.document import Document, parse_document
 from workbench.definition.edit import with_value, without_key
-from workbench.definition.facts import facts, may_be_tool
+from workbench.definition.facts import facts
 from workbench.definition.fields import FIELD_OF_KEY, FIELDS, key_of
+from workbench.definition.files import diff_agents
 from workbench.definition.forms import block_of_text, forms_of_list, forms_of_text, literal_block
 from workbench.definition.header import Entry, Problem
 from workbench.definition.lint import check_agent
+from workbench.definition.otherwise import what_changes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mend:
-    """An agent without one of its problems."""
+    """One repair of an agent file: the file without one of its problems."""
 
-    agent: Agent
-    changes: str
-    """What Claude Code would then do that it does not do now: other tools, or a key that it ignores now. Empty for a
-    safe mend, after which it does the same."""
+    problem: Problem
+    """What it sets right."""
+    before: Agent
+    after: Agent
+    changes: str = ""
+    """What is read otherwise afterwards, by Claude Code or by others, in sentences; empty for a safe mend."""
 
+    @property
+    def is_safe(self) -> bool:
+        """Whether both readings stay as they are, the author's and Claude Code's, and every byte of the prompt."""
+        return not self.changes
 
-def mendable(agent: Agent, problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Those of the agent's problems for which a mend can be tried: its rule has one, and it fits the entry."""
-    document = parse_document(agent.text)
-    return tuple(problem for problem in problems if next(_candidates(document, problem), None) is not None)
+    @property
+    def diff(self) -> str:
+        """The lines that change, as a unified diff."""
+        return diff_agents(self.before, self.after)
 
 
 def mend_agent(agent: Agent, problem: Problem) -> Agent | None:
     """The agent, its path kept, without this problem; `None` where there is no safe way.
 
-    Safe is a mend after which the problem is gone, no error is new, every other field and the prompt are as they were,
-    and Claude Code gives the agent the same tools. `find_mend` finds those too that change what Claude Code does.
+    Safe is a mend after which the problem is gone, no error is new, and nothing is read otherwise: neither what the
+    author wrote nor what Claude Code makes of it. `find_mend` finds those too that change that, and says what.
     """
     mend = find_mend(agent, problem)
-    return None if mend is None or mend.changes else mend.agent
+    return mend.after if mend is not None and mend.is_safe else None
 
 
 def find_mend(agent: Agent, problem: Problem) -> Mend | None:
-    """The mend of this problem, and what it changes beside it; `None` where only the author can decide."""
-    now = parse_agent(agent.text)
-    before = check_agent(agent)
-    for candidate in _candidates(now.document, problem):
-        mended = parse_agent(candidate.text, path=agent.path)
-        if _mends(now, mended, problem, before):
-            return Mend(agent=mended, changes=_changes(now, mended, problem))
-    return None
+    """The mend of this problem, and what it changes; `None` where only the author can decide."""
+    return next(mends_of(agent, (problem,)), None)
 
 
-def may_change(problem: Problem) -> bool:
-    """Whether a mend of this problem might change what Claude Code does; `find_mend` says whether it does."""
-    return problem.rule == "misspelt-key" or problem.field in ("tools", "disallowedTools")
+def mends_of(agent: Agent, problems: Iterable[Problem]) -> Iterator[Mend]:
+    """The mends of those of these problems that have one, each of the file as it is."""
+    now = parse_agent(agent.text, path=agent.path)
+    known: tuple[Problem, ...] | None = None
+    for problem in problems:
+        first: Mend | None = None
+        for candidate in _candidates(now.document, problem):
+            known = check_agent(now) if known is None else known
+            mended = parse_agent(candidate.text, path=now.path)
+            if not _mends(now, mended, problem, known):
+                continue
+            mend = Mend(problem=problem, before=now, after=mended, changes=what_changes(now, mended))
+            if mend.is_safe:
+                first = mend
+                break
+            first = first or mend
+        if first is not None:
+            yield first
 
 
 def _mends(agent: Agent, mended: Agent, problem: Problem, before: tuple[Problem, ...]) -> bool:
@@ -68,27 +89,6 @@ def _mends(agent: Agent, mended: Agent, problem: Problem, before: tuple[Problem,
     if any(one.severity == "error" and (one.rule, one.field) not in known for one in after):
         return False
     return _count(after, problem) < _count(before, problem)
-
-
-def _changes(agent: Agent, mended: Agent, problem: Problem) -> str:
-    """What Claude Code does otherwise for the mended agent; of a file that it drops now, nothing counts."""
-    now, then = read_as_claude_code(agent), read_as_claude_code(mended)
-    if not now.listed:
-        return ""
-    said = []
-    if problem.rule == "misspelt-key" and problem.replacement is not None:
-        said.append(f"Claude Code then follows `{problem.replacement}`, which it ignores under the other name.")
-    if _effective(now.granted) != _effective(then.granted):
-        said.append(f"The agent's tools become: {then.tools}. Now they are: {now.tools}.")
-    return " ".join(said)
-
-
-def _effective(granted: Granted | None) -> tuple[bool, frozenset[str]] | None:
-    """Whether tools are all but some, and which: names that resolve to no tool do nothing."""
-    if granted is None:
-        return None
-    names = granted.denied if granted.named is None else granted.named
-    return granted.named is None, frozenset(filter(may_be_tool, names))
 
 
 def _count(problems: tuple[Problem, ...], like: Problem) -> int:

@@ -49,8 +49,14 @@ def plugin_root(path: Path) -> Path | None:
 
 def plugin_place(path: Path) -> PluginPlace | None:
     """Where this file stands in a plugin; `None`: in none, or not below its `agents`."""
-    root = plugin_root(path)
-    return None if root is None else place_in_plugin(path.resolve(), root)
+    real = path.resolve()
+    folders = (real, *real.parents)
+    agents = [number for number, folder in enumerate(folders) if folder.name == "agents"]
+    if not agents:
+        return None  # as for most files, and the disk is not asked
+    below = folders[1 : agents[-1] + 2]
+    root = next((folder for folder in below if (folder / PLUGIN_FOLDER).is_dir()), None)
+    return None if root is None else place_in_plugin(real, root)
 
 
 def place_in_plugin(path: Path, root: Path) -> PluginPlace | None:

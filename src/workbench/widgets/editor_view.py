@@ -27,7 +27,7 @@ from workbench.definition.fields import FORM, KEYS, key_of
 from workbench.definition.header import Problem
 from workbench.definition.lines import plain_line_ends
 from workbench.definition.lint import check_agent
-from workbench.definition.mend import find_mend, may_change, mendable
+from workbench.definition.mend import Mend, mends_of
 from workbench.definition.merge import Merge, Piece
 from workbench.errors import AgentChangedOnDisk, WorkbenchError
 from workbench.markup import counted, visible
@@ -209,8 +209,7 @@ class EditorView(anywidget.AnyWidget):
             ),
             "take_up_draft": lambda: _said(draft.take_up_draft(), "The kept draft is back."),
             "drop_draft": self._drop_draft,
-            "mend": lambda: _said(draft.mend(Problem(**given)), "Mended."),
-            "change": lambda: _said(draft.mend(Problem(**given), accepts_changes=True), "Changed as it was said."),
+            "mend": lambda: self._mend(**given),
             "compare": lambda: self._compare(given["against"]),
             "versions": self._list_versions,
             "tasks": self._show_tasks,
@@ -246,6 +245,10 @@ class EditorView(anywidget.AnyWidget):
     def _drop_draft(self) -> str:
         self._draft.drop_draft()
         return "The kept draft is removed."
+
+    def _mend(self, accepting: str, **problem: Any) -> str:
+        self._draft.mend(Problem(**problem), accepting=accepting)
+        return "Changed as it was said." if accepting else "Mended."
 
     def _compare(self, against: str) -> None:
         try:
@@ -289,7 +292,7 @@ class EditorView(anywidget.AnyWidget):
         draft = self._draft
         agent = parse_agent(draft.text, path=draft.agent.path)
         problems = check_agent(agent)
-        mends = set(mendable(agent, problems))
+        mends = {mend.problem: mend for mend in mends_of(agent, problems)}
         conflict, offered = draft.conflict, draft.kept_draft
         state = {
             "title": title(agent),
@@ -311,7 +314,7 @@ class EditorView(anywidget.AnyWidget):
             "examples": [asdict(example) for example in draft.examples],
             "model": model_rows(agent),
             "body_line": agent.document.body_line,
-            "problems": [asdict(problem) | _mend_of(agent, problem, mends) for problem in problems],
+            "problems": [asdict(problem) | _offer(mends.get(problem)) for problem in problems],
             "reading": reading_rows(agent),
             "upkeep": _upkeep_rows(agent),
             "offered": None if offered is None else {"at": offered.at[:16].replace("T", " ")},
@@ -328,14 +331,8 @@ class EditorView(anywidget.AnyWidget):
         return shown
 
 
-def _mend_of(agent: Agent, problem: Problem, mendable: set[Problem]) -> dict[str, Any]:
-    """Whether there is a mend to try, and what it would change beside the problem; only those are tried here that
-    might change something, for each is a reading of the whole file."""
-    if problem not in mendable:
-        return {"mend": False, "changes": ""}
-    if not may_change(problem):
-        return {"mend": True, "changes": ""}
-    mend = find_mend(agent, problem)
+def _offer(mend: Mend | None) -> dict[str, Any]:
+    """Whether there is a mend, and what it would change."""
     return {"mend": mend is not None, "changes": "" if mend is None else mend.changes}
 
 

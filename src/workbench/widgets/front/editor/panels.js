@@ -22,8 +22,9 @@ export function problemList(link, goTo) {
             problem.field ? make("code", {}, problem.field) : null, problem.field ? " " : null, problem.message,
             problem.fix ? make("span", { class: "wb-faint" }, ` ${problem.fix}`) : null,
             changes ? make("span", { class: "wb-otherwise" }, ` ${changes}`) : null),
-          mend && !changes ? button("Mend", () => link.act("mend", given), { title: "Set it right; nothing else changes" }) : null,
-          mend && changes ? button("Change", () => link.act("change", given), { title: `Not a safe mend. ${changes}` }) : null,
+          mend ? button(changes ? "Change" : "Mend", () => link.act("mend", { ...given, accepting: changes }), {
+            title: changes ? `Not a safe mend. ${changes}` : "Set it right; nothing is read otherwise",
+          }) : null,
         );
       }),
     ), nearest);
