@@ -210,11 +210,11 @@ def test_a_problem_leads_to_its_place_and_can_be_mended(editor: Editor) -> None:
     editor.place.get_by_role("button", name="Go to line").first.click()
     editor.page.keyboard.type("Grep, ")
     editor.wait_for("editor.agent.tools == ('Grep', 'Read', 'MultiEdit')")
-    editor.place.get_by_role("button", name="Mend", exact=True).focus()
+    editor.place.get_by_role("button", name="Change", exact=True).focus()
     editor.page.keyboard.press("Enter")
     editor.wait_for("editor.agent.tools == ('Grep', 'Read')")
 
-    editor.see("Mended.")
+    editor.see("Changed as it was said.")
     editor.see("No problems found.")
     assert editor.focused == "No problems found."
     editor.press("Raw file")
