@@ -132,10 +132,9 @@ def history_page(history: History) -> str:
         }
         for each, sentence in zip(history.agents, history.sentences, strict=True)
     ]
-    nights = len({night.night for each in history.agents for night in each.nights})
     body = html(
         _BODY,
-        summary=f"Agents: {history.counted}. Nights: {nights}.",
+        summary=f"Agents: {history.counted}. Nights: {history.count_of_nights}.",
         agents=agents,
         headings=HEADINGS,
         numbers=NUMBERS,
@@ -148,7 +147,7 @@ def night_row(night: Night) -> dict[str, Any]:
     """The cells of a night by `HEADINGS`, and whether something is another than before."""
     changes = [*night.changes, *([] if night.asked_anew else ["nothing was asked anew"])]
     cells = (
-        night.night,
+        night.label,
         "-" if night.mean is None else points_with_interval(night),
         _told(night.since_before),
         _told(night.since_first),
@@ -201,7 +200,7 @@ def night_picture(nights: Sequence[Night], *, small: bool = False) -> Markup:
             "low": up(_ends(night)[0]),
             "high": up(_ends(night)[1]),
             "kind": "dot" if night.asked_anew else "hollow",
-            "title": f"{night.night}: {points_with_interval(night)}, {', '.join(night.answered)}",
+            "title": f"{night.label}: {points_with_interval(night)}, {', '.join(night.answered)}",
         }
         for number, night in scored
     ]
@@ -226,7 +225,11 @@ def night_picture(nights: Sequence[Night], *, small: bool = False) -> Markup:
         names=[]
         if small
         else [
-            (across(n), night.night[:10], "start" if n == 0 else "end" if n == len(nights) - 1 else "middle")
+            (
+                across(n),
+                f"{night.night[:10]} {night.time}".rstrip(),
+                "start" if n == 0 else "end" if n == len(nights) - 1 else "middle",
+            )
             for n, night in enumerate(nights)
             if n % every == 0
         ],
