@@ -26,7 +26,7 @@ from workbench.markup import counted
 from workbench.statistics.intervals import Floats, Interval, t_interval
 from workbench.statistics.means import case_means, mean_interval, paired, standard_error
 from workbench.trial.catalogue import price_usd
-from workbench.trial.record import load_run
+from workbench.trial.record import agent_digests, load_run
 from workbench.trial.record_aside import of_which
 from workbench.trial.regrade import digest_of_scores, grade_again
 from workbench.trial.trial import GraderFactory, Reply, Run, Trial
@@ -337,7 +337,7 @@ def _measured(run: Run, variant: str, night: str, record: str) -> _Measured:
         means=means,
         words=_words_by_task(answered),
         groups=groups,
-        agent=hashlib.sha256(agent.to_bytes()).hexdigest(),
+        agent=agent_digests(run)[variant],
         tasks=_hash_of_tasks(run),
         replies=dict(priced),
         last_at=max((trial.reply.at for trial in answered if trial.reply and trial.reply.at), default=""),

@@ -494,6 +494,14 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+def agent_digests(run: Run) -> dict[str, str]:
+    """By variant, the SHA-256 of the agent as it was tried, also where a record had secrets taken out of it."""
+    names = _file_names(run.variants)
+    return {
+        variant: run.originals.get(f"agents/{names[variant]}", agent.digest) for variant, agent in run.variants.items()
+    }
+
+
 def _file_names(variants: Iterable[str]) -> dict[str, str]:
     """A file name for each variant: its letters and digits, numbered where two would be the same."""
     names: dict[str, str] = {}
