@@ -467,7 +467,7 @@ def _sentence(nights: AgentNights) -> str:
     said = [f"{_points(last.mean)} points" if last.mean is not None else "nothing scored"]
     if last.mean is None and last.words is not None:
         since = "" if last.words_since_first is None else f" ({told_words(last.words_since_first)})"
-        said.append(f"{last.words:,.0f} words a reply{since}")
+        said.append(f"{counted(round(last.words), 'word')} a reply{since}")
     said += list(last.changes)
     drift = last.since_first or last.since_before
     if drift is not None:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from workbench.comparison.history import Drift, History, Night, told_drift, told_words
 from workbench.comparison.report.document import LEFT_OUT, html_document
 from workbench.errors import FileError
-from workbench.markup import html
+from workbench.markup import counted, html
 from workbench.secrets import value_without_secrets
 
 PAGE = "history.html"
@@ -213,7 +213,7 @@ def night_picture(nights: Sequence[Night], *, small: bool = False) -> Markup:
         right=wide - right,
         top=top,
         bottom=tall - bottom,
-        label=f"Points of {len(scored)} nights, from {first} to {last}",
+        label=f"Points of {counted(len(scored), 'night')}, from {first} to {last}",
         grid=[]
         if small
         else [(up(low + span * part / 4), f"{(low + span * part / 4) * 100:.0f}") for part in range(5)],

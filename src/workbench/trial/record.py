@@ -34,6 +34,7 @@ from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.project import RECORD_FILE, write_folder
 from workbench.errors import RecordError
+from workbench.markup import counted
 from workbench.secrets import scrubber
 from workbench.trial.certificate import certificate_as_values, certificate_from
 from workbench.trial.paid import Paid
@@ -573,7 +574,9 @@ def _json_lines(
         raise RecordError(f"is not JSON Lines: {error}", path=path) from error
     recorded = lines.get(name, len(found))
     if len(found) != recorded:
-        raise RecordError(f"has {len(found)} lines, and {recorded} were recorded: part of it is lost", path=path)
+        raise RecordError(
+            f"has {counted(len(found), 'line')}, and {recorded} were recorded: part of it is lost", path=path
+        )
     if TASKS not in files:  # it is a record of before
         if any("sha256" in value for value in found if isinstance(value, dict)):
             raise RecordError(

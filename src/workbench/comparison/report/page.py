@@ -29,7 +29,7 @@ from workbench.comparison.tables import Comparison, Picture
 from workbench.comparison.trial_table import COLUMNS, cells
 from workbench.comparison.verdict import Verdict, points
 from workbench.definition.agent import Agent
-from workbench.markup import Table, html, html_table
+from workbench.markup import Table, counted, html, html_table
 from workbench.secrets import without_secrets
 from workbench.trial.task import Task
 from workbench.trial.trial import Trial
@@ -347,7 +347,7 @@ def _trials(comparison: Comparison, found: Provenance, shown: Mapping[int, Seque
     figures = _figures(comparison, rows)
     notes = ["Those that flipped come first."] if flips else []
     if len(rows) < len(trials):
-        notes.append(f"{len(rows)} of {len(trials):,} trials; all are in trials.jsonl.")
+        notes.append(f"{len(rows)} of {counted(len(trials), 'trial')}; all are in trials.jsonl.")
     parts = [
         _task(
             tasks[number],
@@ -367,7 +367,11 @@ def _table_of_all(comparison: Comparison, shown: Collection[int]) -> Markup:
         (html('<a href="#trial-{{ row }}">{{ name }}</a>', row=row, name=first) if row in shown else first, *others)
         for row, (first, *others) in enumerate(table.rows)
     )
-    note = f"{len(rows):,} of {len(comparison.run.trials):,} trials; all are in trials.jsonl." if table.note else ""
+    note = (
+        f"{len(rows):,} of {counted(len(comparison.run.trials), 'trial')}; all are in trials.jsonl."
+        if table.note
+        else ""
+    )
     return _sortable(html_table(replace(table, title="All trials", rows=rows, note=note), labels=True), "trials")
 
 
