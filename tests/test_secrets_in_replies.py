@@ -381,7 +381,7 @@ BEFORE = (
         "a&nbsp;",
     ),
     *("a\\n", "\\b", "\x1b[01;31m\x1b[K", "\\u001b[01;31m\\u001b[K", "\\e[0m"),
-    *("a\n-", "a\n+", "a\\n-", "> ", "_", "__", "**", "~~", "`", "\\", "<br>", "](", "a,"),
+    *("a\n-", "a\n+", "a\\n-", "a\\n_", "a\\n__", "> ", "_", "__", "**", "~~", "`", "\\", "<br>", "](", "a,"),
 )
 AFTER = (
     *("是我的", "。", "，", "）", "🔑", "»", "\u00a0x", "—x"),
@@ -434,10 +434,10 @@ COVERED: dict[str, Callable[[str], str]] = {
 def test_key_is_seen_as_a_page_would_show_it(cover: str) -> None:
     for kind in [kind for kind in SHAPES if "PRIVATE" not in SHAPES[kind](drawn_plainly) and kind != "PuTTY"]:
         for key, parts in islice(keys_of(kind), 2):
-            clean = without_secrets(f"Kept\\_as it\u200bis.\nit {COVERED[cover](key)} next\nKept too", {})
+            clean = without_secrets(f"Kept\\_as it\u200bis.\nit [{COVERED[cover](key)}] next\nKept too", {})
 
-            assert clean.startswith("Kept\\_as it\u200bis.\nit "), clean
-            assert clean.endswith(" next\nKept too"), clean
+            assert clean.startswith("Kept\\_as it\u200bis.\nit ["), clean
+            assert clean.endswith("] next\nKept too"), clean
             assert REMOVED in clean, key
             assert [piece for part in parts for piece in (part[:7], part[-7:]) if piece in clean] == [], (key, clean)
 

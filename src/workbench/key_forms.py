@@ -36,11 +36,6 @@ REMOVED = "[key removed]"
 _MARKS_REMOVED = re.compile(r"\[(?:key removed|\w+)\]")
 
 
-def without_marks(text: str) -> str:
-    """The text without what stands in the place of secrets."""
-    return _MARKS_REMOVED.sub("", text)
-
-
 def marks_removed(text: str) -> bool:
     """Whether a secret may have been taken out of the text: `REMOVED` stands in it, or a name in brackets."""
     return _MARKS_REMOVED.search(text) is not None
@@ -290,8 +285,7 @@ _ANEW = rf"(?:(?<![A-Za-z0-9])|{_AFTER_ESCAPE})"
 """Where a key may begin. An underscore before it may be Markdown's, or a part of a name. What it begins with is asked
 first where that is known: to look back takes longer."""
 _BEGINS_ANEW = LatePattern(_ANEW)
-_IN_NAME = LatePattern(r"(?<=[A-Za-z0-9]_)|(?<=[A-Za-z0-9]__)")
-_OF_MARKUP = r"(?<=~~)|(?<=\A__)|(?<=\W__)|(?<=\A_)|(?<=\W_)|(?<=\A-)|(?<=\n-)|(?<=\\n-)"
+_OF_MARKUP = r"(?<=~~)|(?<=\A__)|(?<=\W__)|(?<=\A_)|(?<=\W_)|(?<=\A-)|(?<=\n-)|(?<=\\n-)|(?<=\\n_)|(?<=\\n__)"
 _APART = rf"(?:(?<![A-Za-z0-9_.~-])|{_OF_MARKUP}|{_AFTER_ESCAPE})"
 """Where a key may begin that has such signs in it: they may be Markdown's, or the minus of a line which a diff takes
 out."""
@@ -491,9 +485,10 @@ def _without_keys_that_begin(text: str, begin: str, kind: _Begin) -> str:
 
 
 def _begins_anew(text: str, start: int, *, after_underscore: bool) -> bool:
-    if _BEGINS_ANEW.compiled.match(text, start) is None:
-        return False
-    return after_underscore or _IN_NAME.compiled.match(text, start) is None
+    if not after_underscore:
+        while start and text[start - 1] == "_":  # of Markdown, unless a name goes on behind them
+            start -= 1
+    return _BEGINS_ANEW.compiled.match(text, start) is not None
 
 
 def _replacing(is_key: Callable[[str], bool]) -> Callable[[re.Match[str]], str]:

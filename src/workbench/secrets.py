@@ -30,7 +30,6 @@ from workbench.key_forms import (
     is_random,
     may_hold_key,
     without_known_forms,
-    without_marks,
 )
 
 _NAME = re.compile(r"key(?!word|board)|token|passw|secret|credential", re.IGNORECASE)
@@ -131,6 +130,7 @@ def bytes_without_secrets(content: bytes, environment: Mapping[str, str] | None 
 def scrubber(environment: Mapping[str, str] | None = None) -> Callable[[str], str]:
     """`without_secrets` for many texts: the environment is read once."""
     secrets = secrets_of(os.environ if environment is None else environment)
+    marks = (REMOVED, *dict.fromkeys(name for _, name in secrets))
 
     def clean(text: str) -> str:
         for secret, name in secrets:
@@ -141,7 +141,7 @@ def scrubber(environment: Mapping[str, str] | None = None) -> Callable[[str], st
     def clean_as_shown(text: str) -> str:
         # What is covered first: of a key that is cut in two, the end would have no form of its own.
         may_cover = not text.isascii() or any(sign in text for sign in ("\\", "&", "<wbr"))
-        return clean(_without_covered(text, clean) if may_cover and _COVER.search(text) else text)
+        return clean(_without_covered(text, clean, marks) if may_cover and _COVER.search(text) else text)
 
     def scrub(text: str) -> str:
         if "data:image/" not in text:
@@ -177,7 +177,7 @@ def value_without_secrets(value: Any, environment: Mapping[str, str] | None = No
     return clean(value)
 
 
-def _without_covered(text: str, clean: Callable[[str], str]) -> str:
+def _without_covered(text: str, clean: Callable[[str], str], marks: Sequence[str]) -> str:
     """The text in which each line and cell that shows more of a key than stands in it in one piece, is without it and
     without whatever covered it."""
     parts = []
@@ -185,9 +185,16 @@ def _without_covered(text: str, clean: Callable[[str], str]) -> str:
         plain = _COVER.sub(_uncovered, part)
         shown = plain if plain == part else clean(plain)
         in_pieces = part if shown == plain else _COVER.sub(_uncovered, clean(part))
-        has_more = shown != plain and len(without_marks(shown)) < len(without_marks(in_pieces))
+        has_more = shown != plain and _left(shown, marks) < _left(in_pieces, marks)
         parts.append(shown if has_more else part)
     return "".join(parts)
+
+
+def _left(text: str, marks: Sequence[str]) -> int:
+    """How many characters it has but for those that stand in the place of secrets."""
+    for mark in marks:
+        text = text.replace(mark, "")
+    return len(text)
 
 
 def _uncovered(found: re.Match[str]) -> str:
