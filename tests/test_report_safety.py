@@ -20,9 +20,11 @@ from tests.hostile import PIECES, TEXT, hostile_run
 from tests.runs import make_run, passes
 from workbench import cli
 from workbench.comparison.gate import gate
+from workbench.comparison.report.page import LONGEST_TEXT, agents_difference, text_block
 from workbench.comparison.report.write import write_report
 from workbench.comparison.review import review_runs
 from workbench.comparison.tables import compare
+from workbench.definition.agent import parse_agent
 from workbench.markup import visible_lines
 from workbench.statistics.pairwise import Judgement, compare_pairwise, rank_variants
 from workbench.trial.record import export_record
@@ -87,6 +89,17 @@ def test_page_holds_no_element_that_a_text_made(folder: Path, tmp_path: Path) ->
     attributes = {name for element in soup.find_all() for name in element.attrs}
     assert {name for name in attributes if name.startswith("on")} == set()
     assert CONTROLS.search(text) is None
+
+
+def test_no_page_shows_a_key_in_pieces() -> None:
+    key = "ghp_" + "cuXpUatwv6IMX3XWr1OH8H1qvyDpE0qsqtNV"
+    one, other = (parse_agent(f"---\nname: x\n---\n{text}\n") for text in (f"It is x={key}.", f"It is \\u003d{key}."))
+
+    shown = BeautifulSoup(str(agents_difference(one, other)), "html.parser").get_text()
+    cut = str(text_block("a " * (LONGEST_TEXT // 2 - 9) + key))
+
+    assert key not in shown
+    assert key[:12] not in cut
 
 
 def test_page_shows_each_reply_as_it_was(folder: Path) -> None:

@@ -16,9 +16,8 @@ from markupsafe import Markup
 
 from workbench.comparison.change_tables import judged_tables, measures_table, promises_table, rules_table
 from workbench.comparison.columns import score_in_words
-from workbench.comparison.differences.reply_pair import diff_personas
 from workbench.comparison.differences.views import html_lines
-from workbench.comparison.differences.words import lines_of_difference
+from workbench.comparison.differences.words import diff_words, lines_of_difference
 from workbench.comparison.provenance import Provenance, provenance_table
 from workbench.comparison.report.document import html_document
 from workbench.comparison.report.overview import agents_named, costs_table, moved_promises, overview
@@ -259,14 +258,19 @@ def parts_around(comparison: Comparison, found: Provenance) -> tuple[Markup, Mar
 
 def text_block(text: str) -> Markup:
     """Text of many lines as HTML that shows it; a very long one is cut, and says so."""
-    note = f"The first {LONGEST_TEXT:,} of {len(text):,} characters." if len(text) > LONGEST_TEXT else ""
-    return html(_TEXT_BLOCK, text=text[:LONGEST_TEXT], note=note)
+    if len(text) <= LONGEST_TEXT:
+        return html(_TEXT_BLOCK, text=text, note="")
+    note = f"The first {LONGEST_TEXT:,} of {len(text):,} characters."
+    return html(_TEXT_BLOCK, text=without_secrets(text)[:LONGEST_TEXT], note=note)  # half a key has the form of none
 
 
 def agents_difference(before: Agent, after: Agent) -> Markup:
     """The difference of two agent files, changed lines with their changed words marked, as HTML."""
-    lines = lines_of_difference(diff_personas(before, after))
+    # Before its words are marked: a key in pieces has the form of none.
+    lines = lines_of_difference(diff_words(without_secrets(before.text), without_secrets(after.text)))
     if all(line.kind == "equal" for line in lines):
+        if before.text != after.text:
+            return html('<p class="soft">The two files are the same but for a secret.</p>')
         return html('<p class="soft">The two files are the same.</p>')
     return html_lines(lines)
 
