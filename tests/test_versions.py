@@ -239,7 +239,9 @@ class TestWhatToDoIsSaid:
         git(repository, "add", "--all")
         git(repository, "commit", "--quiet", "--message=second")
 
-        with pytest.raises(AgentFileError, match=r"is not in HEAD~1; `git log --oneline -- [^`]+later\.md`") as error:
+        with pytest.raises(
+            AgentFileError, match=r"is not in HEAD~1; `git log --oneline -- :/\.claude/agents/later\.md`"
+        ):
             load_versions(".claude/agents/later.md", Against(other="HEAD~1"))
 
     @pytest.mark.parametrize("revision", ["nonsense", "--output=x", "HEAD^^^^", "-x"])
