@@ -141,6 +141,18 @@ def test_another_model_is_no_other_version() -> None:
     assert "another model was asked" in found.summary and "none shares" not in found.summary
 
 
+def test_one_text_under_two_models_is_one_version() -> None:
+    found = versions_of(
+        attempts(NEW, [0.9, 0.8] * 6, "2026-11-03"),
+        attempts(NEW, [0.5] * 12, "2026-11-02", model="stronger"),
+        attempts(OLD, [0.5, 0.4, 0.3] * 4, "2026-11-01"),
+        attempts(OLD, [0.5] * 12, "2026-11-01", model="stronger"),
+    )
+
+    assert len(found.versions) == 4
+    assert found.summary.startswith("2 versions of x, the newest ")
+
+
 def test_made_up_replies_are_never_held_against_a_models() -> None:
     found = versions_of(
         attempts(NEW, [0.5] * 12, "2026-11-03", made_up=True),
@@ -233,6 +245,23 @@ def test_versions_come_from_ledger_and_records_each_reply_once(project: Path) ->
     assert all(each.points is not None for each in found.versions)
     (project.parents[2] / "outputs/ledger.sqlite").unlink()
     assert [each.agent.prompt.strip() for each in wb.tried_versions(project).versions] == ["First."]
+
+
+def test_a_record_without_the_secrets_of_a_version_is_of_that_version(project: Path) -> None:
+    key = "sk-ant-" + "canary-version-000001"
+    project.write_text(f"---\nname: x\ndescription: Use it.\n---\n\nYou know {key}.\n", encoding="utf-8")
+    loaded = wb.load_agent(project)
+    plan = wb.plan_trials({"x": loaded}, wb.load_tasks_for(loaded), repeats=2, graders=wb.graders.standard())
+    wb.export_record(wb.run_trials(plan, live=False, progress=False), project.parents[2] / "outputs/leaky")
+
+    found = wb.tried_versions(project)
+    (project.parents[2] / "outputs/ledger.sqlite").unlink()
+    of_record = wb.tried_versions(project)
+
+    assert [each.agent.prompt.strip() for each in found.versions].count(f"You know {key}.") == 1
+    assert not any("[key removed]" in each.agent.prompt for each in found.versions)
+    assert loaded.digest in {each.digest for each in of_record.versions}
+    assert of_record.agent(loaded.digest) == loaded
 
 
 def test_a_version_is_restored_as_a_draft_and_the_file_stays(project: Path) -> None:

@@ -21,6 +21,7 @@ from tests.test_secrets_in_replies import SHAPES, keys_of
 from workbench import cli
 from workbench.cli import ROOMS, main
 from workbench.errors import SetupError
+from workbench.markup import command
 from workbench.trial.record import export_record
 from workbench.trial.task import load_tasks
 from workbench.trial.trial import Score
@@ -290,6 +291,27 @@ def test_failing_cell_ends_with_1_and_says_where_the_rest_is(tmp_path: Path) -> 
     assert "Traceback" not in result.output
 
 
+def test_the_command_that_a_failed_run_prints_goes_on_when_it_is_pasted(tmp_path: Path) -> None:
+    folder = tmp_path / "it's (mine)"
+    failed = workbench(
+        "run", QUICK, "--out", str(folder), "-p", "fail", "true", "-p", "word", "a b", "--deadline", "90"
+    )
+    [line] = [line for line in failed.stderr.splitlines() if line.startswith("To go on: ")]
+    words = shlex.split(line.removeprefix("To go on: "))
+
+    again = workbench(*words[1:])
+    mended = workbench(*words[1:], "-p", "fail", "false")
+
+    assert words[:2] == ["workbench", "run"]
+    assert words[-1] == "--continue"
+    assert again.exit_code == 1
+    assert "asked to fail" in again.stderr
+    [next_line] = [each for each in again.stderr.splitlines() if each.startswith("To go on: ")]
+    assert sorted(shlex.split(next_line)) == sorted(shlex.split(line))
+    assert mended.exit_code == 0, mended.output
+    assert mended.stdout.startswith("a b")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -511,6 +533,40 @@ def test_the_gate_of_the_readme_works_on_two_records_as_the_compare_notebook_lea
 
     assert done.exit_code == 3, done.output
     assert '"variant" against "variant" of the baseline run' in done.output
+
+
+def test_no_command_with_a_path_in_it_is_put_together_by_hand() -> None:
+    names = "|".join([*ROOMS, *main.commands])
+    by_hand = re.compile(rf"(?:workbench (?:{names})|git log) [^\"`\n]*(?<!\$)\{{(?!date|command)")
+    sources = Path(cli.__file__).parent.rglob("*.py")
+
+    found = [(path.name, hit[0]) for path in sources for hit in by_hand.finditer(path.read_text(encoding="utf-8"))]
+
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("words", "typed"),
+    [
+        (("workbench", "tasks", Path("-x.md")), "workbench tasks ./-x.md"),
+        (("workbench", "lab", Path("it's mine")), "workbench lab 'it'\"'\"'s mine'"),
+        (("git", "log", "--", Path("a;b.md")), "git log -- 'a;b.md'"),
+    ],
+)
+def test_a_command_is_quoted_as_a_shell_needs_it(words: tuple[str | Path, ...], typed: str) -> None:
+    assert command(*words) == typed
+    assert shlex.split(typed)[-1].removeprefix("./") == str(words[-1])
+
+
+def test_the_advice_for_an_agent_without_tasks_can_be_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "-it's mine.md"
+    file.write_bytes(GOOD)
+    said = workbench("tasks", "--", file.name).stderr
+    words = shlex.split(said.rpartition("To see what they could be: ")[2])
+
+    assert words[:2] == ["workbench", "tasks"]
+    assert workbench(*words[1:]).exit_code == 0
 
 
 @pytest.mark.parametrize("name", sorted(ROOMS))

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from tests.runs import LIVE, STAND_IN
 from workbench.cli import main
-from workbench.comparison.history import AgentNights, load_history
+from workbench.comparison.history import AgentNights, Answers, load_history
 from workbench.comparison.history_page import history_page, write_history
 from workbench.comparison.site import write_site
 from workbench.definition.agent import parse_agent
@@ -24,6 +24,7 @@ from workbench.errors import BatchFileError, RecordError
 from workbench.grading.catalogue import standard
 from workbench.headless.batch_plan import load_batch
 from workbench.headless.batch_state import begin_batch, end_batch
+from workbench.trial.catalogue import price_usd
 from workbench.trial.record import export_record, load_run
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Reply, Request, Run, Trial, Usage
@@ -61,7 +62,7 @@ def night(
                 model=answers,
                 usage=Usage(input_tokens=100, output_tokens=10),
                 seconds=2.0,
-                at=f"{other.get('at', date)}T02:20:0{repeat}+00:00",
+                at=f"{other.get('at', date)}T{other.get('hour', '02')}:20:0{repeat}+00:00",
             ),
         )
         for n, task in enumerate(tasks)
@@ -119,8 +120,8 @@ def test_the_variants_of_one_comparison_are_one_agent(tmp_path: Path) -> None:
     assert [each.name for each in history.agents] == [
         "nightly-planner planner", "nightly-planner shorter", "other/nightly-planner"
     ]  # fmt: skip
-    assert "Agents: 2, in 3 variants. Nights: 2." in history_page(history)
-    assert "2, in 3 variants" in (tmp_path / "site/index.html").read_text()
+    assert "Agents: 2, in 3 series. Nights: 2." in history_page(history)
+    assert "2, in 3 series" in (tmp_path / "site/index.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -201,6 +202,49 @@ def test_nights_into_one_folder_are_the_nights_of_one_agent_for_each_was_moved_a
     assert [each.night for each in shown.nights] == ["2026-11-27", "2026-11-28", "2026-11-28"]
     assert [each.mean for each in shown.nights] == [pytest.approx(n / 9) for n in (5, 4, 9)]
     assert shown.nights[-1].record == "nightly-planner"
+
+
+def test_nights_of_one_date_are_told_apart_by_their_time_and_counted_alike_everywhere(tmp_path: Path) -> None:
+    for day, hour in (("2026-11-27", "02"), ("2026-11-28", "02"), ("2026-11-28", "14")):
+        night(tmp_path, "", [3, 0, int(hour) % 3], at=day, hour=hour)
+    night(tmp_path / "other", "2026-11-28", [1, 1], agent=AGENT.replace("planner", "drawer"))
+
+    history = load_history(tmp_path, graders=standard())
+    page = history_page(history)
+
+    planner = next(each for each in history.agents if each.agent == "planner")
+    assert [night.label for night in planner.nights] == ["2026-11-27", "2026-11-28 02:20", "2026-11-28 14:20"]
+    assert planner.nights[-1].since_before is not None
+    assert planner.nights[-1].since_before.since == "2026-11-28 02:20"
+    assert "3 nights, the last 2026-11-28 14:20: " in page
+    assert "Nights: 3." in page
+    assert '<th scope="row">2026-11-28 14:20</th>' in page
+    assert [each.nights[-1].label for each in history.agents if each.agent == "drawer"] == ["2026-11-28"]
+
+
+def test_nights_that_no_time_tells_apart_have_numbers(tmp_path: Path) -> None:
+    for asks in ([3, 0, 2], [3, 0, 1]):
+        night(tmp_path, "", asks, at="2026-11-28")
+
+    assert [each.label for each in nights_of(tmp_path).nights] == ["2026-11-28 no. 1", "2026-11-28 no. 2"]
+
+
+def test_each_answer_counts_once_and_what_is_made_up_counts_apart(tmp_path: Path) -> None:
+    night(tmp_path / "first", "2026-11-27", [3, 0, 2])
+    night(tmp_path / "again", "2026-11-28", [3, 0, 2], at="2026-11-27")  # of the ledger
+    night(tmp_path / "more", "2026-11-28", [3, 0, 2, 1])
+    night(tmp_path / "made up", "2026-11-28", [3], endpoint=STAND_IN)
+
+    history = load_history(tmp_path, graders=standard())
+    write_site(history, tmp_path, tmp_path / "site", graders=standard(), most_nights=9)
+
+    one = price_usd("claude-haiku-4-5-20251001", Usage(input_tokens=100, output_tokens=10))
+    assert one is not None
+    assert history.answers == Answers(replies=9 + 12, usd=pytest.approx(21 * one), unpriced=0, made_up=3)
+    assert history.counted == "1, in 4 series"
+    index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert "21, and 3 made up" in index
+    assert f"{21 * one:.4f}" in index
 
 
 def test_other_tasks_are_not_compared(tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ def test_deadline_of_the_environment_must_be_seconds(
 def test_failed_run_goes_on_with_its_parameters_and_pays_for_nothing_again(
     project: Path, server: MessagesServer
 ) -> None:
-    with pytest.raises(NotebookFailed, match=r"asked to fail[\s\S]*run it with --continue"):
+    with pytest.raises(NotebookFailed, match=r"asked to fail[\s\S]*run it again with go_on=True"):
         run_notebook("try.ipynb", out="out", parameters={"count": 3, "fails": True}, progress=False)
     failed = nbformat.read("out/try.ipynb", as_version=4)
     run = run_notebook("try.ipynb", out="out", parameters={"fails": False}, progress=False, go_on=True)

@@ -11,17 +11,20 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.pages import assert_only_our_script
 from tests.runs import GROUPS, PASSES_A, PASSES_B, STAND_IN, make_run, passes
 from tests.test_tables import paid_run
 from workbench.comparison.provenance import provenance, provenance_table
 from workbench.comparison.report import page as report_page
-from workbench.comparison.report.data import cell_text
+from workbench.comparison.report.data import cell_text, text_of_cell
 from workbench.comparison.report.page import page
 from workbench.comparison.report.write import FORMATS, write_report
 from workbench.comparison.tables import compare
 from workbench.errors import ComparisonError, FileError
+from workbench.markup import visible_lines
 from workbench.trial.record import export_record, load_run
 from workbench.trial.trial import Endpoint, Run
 
@@ -316,8 +319,16 @@ def test_formats_are_those_that_the_command_names() -> None:
         ("\t=1", "'\t'=1"),
         ("\r-1", "'\n'-1"),
         ("a;=1", "a;'=1"),
-        ('x",+1', "x\",'+1"),
-        ("line\n- item", "line\n'- item"),
+        ('x",+1', 'x",+1'),
+        ("line\n- item", "line\n- item"),
+        ("- item", "'- item"),
+        ("line\n- SUM(A1)", "line\n'- SUM(A1)"),
+        ("line\n-1+cmd|' /C calc'!A0", "line\n'-1+cmd|' /C calc'!A0"),
+        ("line;+'[b.xlsx]Sheet 1'!A1", "line;'+'[b.xlsx]Sheet 1'!A1"),
+        ("line\n=A1", "line\n'=A1"),
+        ("95 % CI [+12.0, +24.0]", "95 % CI [+12.0, +24.0]"),
+        ("'=1", "''=1"),
+        ("'\tx", "''\tx"),
         ("＝1", "'＝1"),
         ("\x1b[31m=1", "<U+001B>[31m=1"),
         ("\x00=1", "<U+0000>=1"),
@@ -327,6 +338,30 @@ def test_formats_are_those_that_the_command_names() -> None:
 )
 def test_no_cell_begins_a_formula(text: str, cell: str) -> None:
     assert cell_text(text) == cell
+    assert text_of_cell(cell) == visible_lines(text)
+
+
+@given(st.text(alphabet="=+-@;|\t\n'\" a1(!A,\uff1d", max_size=30))
+def test_the_text_of_a_cell_is_read_back(text: str) -> None:
+    assert text_of_cell(cell_text(text)) == visible_lines(text)
+
+
+def test_a_list_stays_as_it_was_in_csv_and_pandas_reads_every_text_back(tmp_path: Path) -> None:
+    replies = ["I would say:\n- this\n- that, and more\n\n| a | - |\n|---|---|", "=1+1\n- f(x)", "'- x", "[+1, -2]"]
+    run = make_run({"A": passes((1, 2)), "B": passes((2, 1))})
+    run = replace(
+        run,
+        trials=tuple(
+            trial.replace(reply=replace(trial.reply, text=replies[n % 4])) for n, trial in enumerate(run.trials)
+        ),
+    )
+    write_report(run, tmp_path, formats=["csv"])
+
+    read = pd.read_csv(tmp_path / "trials.csv")["reply"].tolist()
+
+    assert read[0] == replies[0]
+    assert read[3] == replies[3]
+    assert [text_of_cell(cell) for cell in read] == [replies[n % 4] for n in range(len(run.trials))]
 
 
 def test_what_all_attempts_took_stands_in_csv_page_and_summary(tmp_path: Path) -> None:

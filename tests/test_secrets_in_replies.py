@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import random
+import re
 import string
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice, product
 from pathlib import Path
 
 import pytest
@@ -349,6 +351,101 @@ def test_key_of_a_vendor_is_taken_out_wherever_it_stands(kind: str) -> None:
         assert [part for part in parts if part in in_json] == [], kind
 
 
+BEFORE = (
+    *(
+        "密钥是",
+        "clé",
+        "ключ",
+        "キー",
+        "🔑",
+        "key：",
+        "（",
+        "«",
+        "a\u200b",
+        "\u202e",
+        "a\u00a0",
+        "a—",
+    ),  # of other scripts
+    *(
+        "x%3D",
+        "x%253D",
+        "a%20",
+        "x=3D",
+        "\\u003e",
+        "x\\u003d",
+        "\\x3e",
+        "\\U0000003e",
+        "\\075",
+        "x&#61;",
+        "&quot;",
+        "a&nbsp;",
+    ),
+    *("a\\n", "\\b", "\x1b[01;31m\x1b[K", "\\u001b[01;31m\\u001b[K", "\\e[0m"),
+    *("a\n-", "a\n+", "a\\n-", "a\\n_", "a\\n__", "> ", "_", "__", "**", "~~", "`", "\\", "<br>", "](", "a,"),
+)
+AFTER = (
+    *("是我的", "。", "，", "）", "🔑", "»", "\u00a0x", "—x"),
+    *("%22", "\\u0022", "&quot;", "&nbsp;x", "\\nx", "\\\nx", "\\"),
+    *("é", "ы", "\u200bx", "_", "__", "**", "~~", "`", "](x)", "</b>", ".", ":x", "+x", "@x"),
+)
+KEPT_AFTER = ("是我的", "。", "，", "\u00a0x", "\\u0022", "\\nx", "\\\nx", "\\", "`")
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_key_is_taken_out_behind_letters_of_any_script_and_behind_escapes(kind: str) -> None:
+    for (key, parts), before in product(islice(keys_of(kind), 2), BEFORE):
+        clean = without_secrets(f"{before}{key} next", {})
+
+        assert clean.startswith(f"{before.rstrip('_')}"), (before, clean)
+        assert REMOVED in clean, (before, key)
+        assert [part for part in parts if part in clean] == [], (before, key)
+        assert without_secrets(clean, {}) == clean
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_key_is_taken_out_whatever_follows_it(kind: str) -> None:
+    for (key, parts), after in product(islice(keys_of(kind), 2), AFTER):
+        clean = without_secrets(f"it {key}{after} next", {})
+
+        assert clean.startswith("it "), clean
+        assert clean.endswith(" next"), clean
+        assert REMOVED in clean, (after, key)
+        assert [part for part in parts if part in clean] == [], (after, key)
+        if kind != "cookie without a name" and after in KEPT_AFTER:
+            assert clean.endswith(f"{after} next"), "what stands behind a key is text"
+
+
+def cut(key: str, between: str) -> str:
+    return between.join(key[start : start + 7] for start in range(0, len(key), 7))
+
+
+COVERED: dict[str, Callable[[str], str]] = {
+    "escapes": lambda key: re.sub(r"([-_.~])", r"\\\1", key),
+    "escapes in JSON": lambda key: re.sub(r"([-_.~])", r"\\\\\1", key),
+    "blanks without a width": lambda key: cut(key, "\u200b"),
+    "joiners": lambda key: cut(key, "\u2060"),
+    "soft hyphens": lambda key: key.replace("-", "-\u00ad").replace("_", "_\u00ad"),
+    "marks where a line may break": lambda key: cut(key, "<wbr>"),
+    "characters by number": lambda key: key.replace("-", "&#45;").replace("_", "&#95;"),
+}
+
+
+@pytest.mark.parametrize("cover", COVERED)
+def test_key_is_seen_as_a_page_would_show_it(cover: str) -> None:
+    for kind in [kind for kind in SHAPES if "PRIVATE" not in SHAPES[kind](drawn_plainly) and kind != "PuTTY"]:
+        for key, parts in islice(keys_of(kind), 2):
+            clean = without_secrets(f"Kept\\_as it\u200bis.\nit [{COVERED[cover](key)}] next\nKept too", {})
+
+            assert clean.startswith("Kept\\_as it\u200bis.\nit ["), clean
+            assert clean.endswith("] next\nKept too"), clean
+            assert REMOVED in clean, key
+            assert [piece for part in parts for piece in (part[:7], part[-7:]) if piece in clean] == [], (key, clean)
+
+
+def drawn_plainly(alphabet: str, length: int) -> str:
+    return drawn(alphabet, length, seed="plain")
+
+
 NAMES = (
     *("x-api-key", "X-Api-Key", "X-Auth-Token", "X-Acme-Access-Token", "Private-Token", "Ocp-Apim-Subscription-Key"),
     *("api_key", "apiKey", "API_KEY", "ACME_API_KEY", "authToken", "auth_token", "AUTH_TOKEN", "access-token", "token"),
@@ -383,6 +480,22 @@ STYLES = (
         "{n}=b'{v}'",
         "- {n}={v}",
     ),
+    *(
+        "{n}：{v}",
+        "**{n}**: {v}",
+        "**{n}:** `{v}`",
+        "| {n} | {v} |",
+        "| `{n}` | `{v}` |",
+        "把{n}设为{v}。",
+        "{n} → {v}",
+    ),
+    *("<td>{n}</td><td>{v}</td>", "<tr><th>{n}</th>\n  <td><code>{v}</code></td>", '<input name="{n}" value="{v}">'),
+    *("- name: {n}\n  value: {v}", '{{"name": "{n}", "value": "{v}"}}', "{n}: |\n  {v}", "{n}: !!str {v}"),
+    *("{{&quot;{n}&quot;: &quot;{v}&quot;}}", "{{&#39;{n}&#39;: &#39;{v}&#39;}}", "%7B%22{n}%22%3A%22{v}%22%7D"),
+    *("?next=%2Fv1%3F{n}%3D{v}%26page%3D2", "x\\u0026{n}\\u003d{v}\\u0026y", "#{n}={v}"),
+    *("\x1b[32m{n}\x1b[0m: \x1b[33m{v}\x1b[0m", "{n}=\x1b[01;31m\x1b[K{v}\x1b[m\x1b[K", "{n}\u200b=\u200b{v}"),
+    *("the {n} is {v}", "set {n} to `{v}`", "ENV {n} {v}", "{n}\t{v}", "--{n} \\\n  {v}", "if {n} == '{v}':"),
+    *("-{n}: {v}\n+{n}: x", "{n} = “{v}”", "{n}=${{X:-{v}}}"),
     *("--{n} {v}", "--{n}={v}", "?{n}={v}&page=2", "define('{n}', '{v}');", '$env:{n} = "{v}"', "| {n} | x |\n{n}={v}"),
 )
 VALUES = (

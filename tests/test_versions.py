@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import shlex
 import subprocess
 import time
 from collections import Counter, defaultdict
@@ -16,7 +17,7 @@ from click.testing import CliRunner, Result
 import workbench as wb
 from workbench.cli import EXIT_REFUSED, main
 from workbench.comparison.measures import MEASURES
-from workbench.errors import AgentFileError, PlanError, WorkbenchError
+from workbench.errors import AgentFileError, NotebookFailed, PlanError, WorkbenchError
 from workbench.headless import notebook
 from workbench.runs.versions import Against, load_versions
 from workbench.statistics.power import fewest_tasks
@@ -239,7 +240,9 @@ class TestWhatToDoIsSaid:
         git(repository, "add", "--all")
         git(repository, "commit", "--quiet", "--message=second")
 
-        with pytest.raises(AgentFileError, match=r"is not in HEAD~1; `git log --oneline -- \.claude/agents/later\.md`"):
+        with pytest.raises(
+            AgentFileError, match=r"is not in HEAD~1; `git log --oneline -- :/\.claude/agents/later\.md`"
+        ):
             load_versions(".claude/agents/later.md", Against(other="HEAD~1"))
 
     @pytest.mark.parametrize("revision", ["nonsense", "--output=x", "HEAD^^^^", "-x"])
@@ -338,6 +341,27 @@ class TestTheCommand:
         assert "You review code briefly." in run.variants["variant"].prompt
         assert ("clarifying" in run.variants["variant"].prompt) is ("--without-lines" not in arguments)
         assert all(("haiku" in trial.request.model) is is_haiku for trial in run.trials)
+
+    def test_says_the_command_that_compares_again_where_it_failed(
+        self, repository: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise NotebookFailed("compare: the kernel died", saved="saved", to_go_on="go_on=True")
+
+        monkeypatch.setattr(notebook, "begin_kernel_for", lambda _: None)
+        monkeypatch.setattr(notebook, "run_notebook", fail)
+        edit(repository)
+        given = (FILE, "--without-lines", 'it\'s a "question"', "--with-model", "haiku", "--with-model", "opus")
+        (repository / FILE).write_text((repository / FILE).read_text() + '\nIs it\'s a "question"?\n')
+        found = self.call(*given, "--offline", "--repeats", "1")
+        [line] = [line for line in found.stderr.splitlines() if line.startswith("To go on: ")]
+        words = shlex.split(line.removeprefix("To go on: "))
+
+        assert found.stderr.splitlines()[:2] == ["compare: the kernel died", "saved"]
+        assert "go_on=True" not in found.stderr
+        assert words[:3] == ["workbench", "compare", FILE]
+        assert sorted(words[3:]) == sorted([*given[1:], "--offline", "--repeats", "1"])
+        assert self.call(*words[2:]).stderr == found.stderr
 
     def test_moves_another_comparison_aside_whole_and_overwrites_its_own(
         self, repository: Path, caplog: pytest.LogCaptureFixture

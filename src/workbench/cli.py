@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +21,7 @@ from workbench.errors import (
     StandInError,
     WorkbenchError,
 )
-from workbench.markup import counted, printed
+from workbench.markup import command, counted, printed
 from workbench.secrets import value_without_secrets, without_secrets
 
 if TYPE_CHECKING:
@@ -178,6 +177,7 @@ def run_command(
     from workbench.headless.notebook import begin_kernel_for, run_notebook
 
     begin_kernel_for(notebook)
+    from workbench.headless.go_on import saying_how_to_go_on
     from workbench.headless.notebook_files import load_notebook
     from workbench.headless.parameters import declared_parameters, parameters_from_text
     from workbench.model.endpoint import choose_endpoint
@@ -189,14 +189,15 @@ def run_command(
             raise ParameterError(f"{notebook}: has no parameter `live`, which --live and --offline set; leave them out")
         choose_endpoint(live)
         parameters["live"] = live
-    run = run_notebook(
-        notebook,
-        out=out,
-        parameters=parameters,
-        go_on=go_on,
-        deadline_seconds=deadline,
-        cell_deadline_seconds=cell_deadline,
-    )
+    with saying_how_to_go_on("--continue", note="\nIt has the parameters of this run; -p NAME VALUE sets another"):
+        run = run_notebook(
+            notebook,
+            out=out,
+            parameters=parameters,
+            go_on=go_on,
+            deadline_seconds=deadline,
+            cell_deadline_seconds=cell_deadline,
+        )
     if run.verdict:
         click.echo(f"{printed(run.verdict)}\n")
     click.echo(f"page      {run.page}")
@@ -205,17 +206,9 @@ def run_command(
     click.echo(f"\nnext: open {run.page} in a browser")
     review = notebook.with_name("review.ipynb")
     if run.record and review.exists():
-        again = [
-            "workbench",
-            "run",
-            str(review),
-            "--out",
-            f"{run.record}-review",
-            "-p",
-            "record",
-            str(run.record),
-        ]
-        click.echo(f"or review the record, without a key:\n  {shlex.join(again)}")
+        reviewed = Path(f"{run.record}-review")
+        again = command("workbench", "run", review, "--out", reviewed, "-p", "record", run.record)
+        click.echo(f"or review the record, without a key:\n  {again}")
 
 
 @main.command("check-notebooks")
@@ -467,7 +460,7 @@ def batch_command(
     batch = run_batch(loaded, at_once=at_once, go_on=go_on, dask=dask, say=_say)
     click.echo(f"\n{summary(batch.outcomes)}\nindex     {batch.index}")
     if not batch.is_complete:
-        click.echo(f"to go on: {shlex.join(['workbench', 'batch', str(plan), '--continue'])}")
+        click.echo(f"to go on: {command('workbench', 'batch', plan, '--continue')}")
         sys.exit(EXIT_FAILED)
 
 

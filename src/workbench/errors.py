@@ -189,8 +189,9 @@ class ChangeError(WorkbenchError):
 
 
 class NotebookFailed(WorkbenchError):
-    """A cell of a notebook raised; what ran before it is saved. `why` is the message without where that is."""
+    """A cell of a notebook raised; what ran before it is saved. `why` is the message without where that is and how to
+    go on, which a command says in its own words."""
 
-    def __init__(self, why: str, *, advice: str = "") -> None:
-        self.why = why
-        super().__init__(f"{why}\n{advice}" if advice else why)
+    def __init__(self, why: str, *, saved: str = "", to_go_on: str = "") -> None:
+        self.why, self.saved = why, saved
+        super().__init__("\n".join(filter(None, (why, saved, to_go_on))))

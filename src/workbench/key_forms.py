@@ -190,11 +190,12 @@ def _is_written_of_words(rest: str) -> bool:
     return letters.islower() or letters.isupper() or len(letters) >= 4.5 * len(_FRAGMENTS.findall(letters))
 
 
-_PLAIN = re.compile(r"[\w-]*+")
-_DOTTED = re.compile(r"[\w-]*+(?:\.[\w-]++)*+")
-_ROUTABLE = re.compile(r"[\w-]*+(?:\.\d\d\.\w{8,}+)?+")
+_PLAIN = re.compile(r"[\w-]*+", re.ASCII)
+_DOTTED = re.compile(r"[\w-]*+(?:\.[\w-]++)*+", re.ASCII)
+_ROUTABLE = re.compile(r"[\w-]*+(?:\.\d\d\.\w{8,}+)?+", re.ASCII)
 """Of GitLab: behind the key, where it leads and a checksum."""
-_BASE64 = re.compile(r"[\w+/=.-]*+")
+_BASE64 = re.compile(r"[\w+/=.-]*+", re.ASCII)
+"""Keys are ASCII: with a letter of another script, what stands around them goes on."""
 
 _OURS = "sk-ant-"
 """The key that is used here is suspected however short it is, where it is no placeholder."""
@@ -259,57 +260,96 @@ _BEGINS = (
     _Begin(texts="sl. st. v1.0-", shortest=100, run=_DOTTED, is_of_words_too=True),
     _Begin(texts="fm1_ fm2_ fo1_ sntrys_ glc_ ops_eyJ sha256~", shortest=40, run=_BASE64),
 )
-_BY_BEGIN = tuple((text, begin) for begin in _BEGINS for text in begin.texts.split() if text != _OURS)
+_BY_BEGIN = tuple(
+    sorted(
+        ((text, begin) for begin in _BEGINS for text in begin.texts.split() if text != _OURS),
+        key=lambda one: -len(one[0]),
+    )
+)
+"""The longest first: one may stand within another, and takes less (`rqsty-sk-`, `sk-`)."""
 
 _SHORTEST_KEY = 20
 _SHORTEST_VALUE = 16
 """What stands behind the name of a key is no shorter, but for a login."""
-_END_OF_ESCAPE = r"\\[nrt]|[\d\[]m"
-"""A line break as JSON spells it and a terminal's colour end in a letter, and yet no word goes on behind them."""
-_AFTER_ESCAPE = "|".join(f"(?<={end})" for end in _END_OF_ESCAPE.split("|"))
-_ANEW = rf"(?:{_AFTER_ESCAPE}|(?<![A-Za-z0-9]))"
-_APART = rf"(?:{_AFTER_ESCAPE}|(?<![\w.~-]))"
-_QUOTES = r"[\\\"'`]{0,8}+"
-"""Around a name or a value, once or more often escaped."""
+_ENDS_OF_ESCAPES = (
+    r"\\[abefnrtv0]|[\d\[]m|\[[HJK]",  # of JSON, shells and programs; of terminals
+    r"[%=\[][\dA-Fa-f][\dA-Fa-fHJK]",  # of addresses, mail and terminals
+    r"\\[x0-7][\dA-Fa-f]{2}",
+    r"%25[\dA-Fa-f]{2}",  # of an address within another
+    r"\\u[\dA-Fa-f]{4}",
+    r"\\U[\dA-Fa-f]{8}",
+)
+"""Each ends in a letter or a digit, and yet no word goes on behind it. By their lengths, as a look back needs them."""
+_AFTER_ESCAPE = "|".join(f"(?<={end})" for end in _ENDS_OF_ESCAPES)
+_ANEW = rf"(?:(?<![A-Za-z0-9])|{_AFTER_ESCAPE})"
+"""Where a key may begin. An underscore before it may be Markdown's, or a part of a name. What it begins with is asked
+first where that is known: to look back takes longer."""
+_BEGINS_ANEW = LatePattern(_ANEW)
+_OF_MARKUP = r"(?<=~~)|(?<=\A__)|(?<=\W__)|(?<=\A_)|(?<=\W_)|(?<=\A-)|(?<=\n-)|(?<=\\n-)|(?<=\\n_)|(?<=\\n__)"
+_APART = rf"(?:(?<![A-Za-z0-9_.~-])|{_OF_MARKUP}|{_AFTER_ESCAPE})"
+"""Where a key may begin that has such signs in it: they may be Markdown's, or the minus of a line which a diff takes
+out."""
+_ENDS = "(?![A-Za-z0-9])"
+_ENDS_APART = "(?![._~-]{0,2}+[A-Za-z0-9])"
+_SPACES = r"(?:\s{1,3}|%20|\+|&nbsp;)"
+_QUOTES = (
+    r"(?:[\"'`*“”‘’]|\\(?![ux])|&(?:quot|apos|#(?:34|39|x22|x27));|%2[27]|\\[ux](?:00)?2[27]"
+    r"|(?:\x1b|\\u001b|\\x1b|\\033|\\e)\[[\d;]{0,9}m(?:(?:\x1b|\\u001b|\\x1b|\\033|\\e)\[K)?){0,8}+"
+)
+"""Around a name or a value, once or more often escaped, with what makes it bold or colours it."""
+_CODED = r"%(?:25)?3[ADad]|\\[ux](?:00)?3[ADad]|&#(?:58|61|x3[ADad]);"
+"""A colon or an equals sign, as an address, a program or a page spells it."""
 _SAYS = (
     _QUOTES + r"\]?\s{0,3}+(?::\s{0,3}[A-Za-z][\w.\[\] |]{0,30}?\s{0,3}(?==)|\.to_string\(\))?"
-    r"(?:=>|->|:=|[:=,])\s{0,3}+(?:[bfru](?=[\"']))?(?=\S)" + _QUOTES
+    r"(?:,?\s{0,20}+[\"']?value[\"']?\s{0,3}[:=]"  # `name: X` above `value: v`, and attributes of elements
+    rf"|=>|->|:=|==|[:=,|]|{_CODED}|[\u2e80-\uffef]{{1,4}}|→"
+    r"|(?:</\w{1,9}>){1,2}\s{0,20}+(?:<\w{1,9}[^<>]{0,60}+>){1,3}+)"  # cells of a table on a page
+    r"(?:\s|%20|&nbsp;|\\u00a0){0,3}+(?:[|>][+-]?\s{1,9}+|!!?\w{1,9}\s{1,3}+|\$\{\w{1,40}:-|[bfru](?=[\"']))?"
+    + _QUOTES
+    + r"\s{0,9}+"
+    + _QUOTES
 )
-"""What stands between the name of a header or a setting and its value, in code, JSON and settings: `x: v`, `x=v`,
-`h['x'] = 'v'`, `h.set("x", "v")`, `:x => "v"`, `X: str = "v"`."""
+"""What stands between the name of a header or a setting and its value, in code, JSON, settings, addresses and tables:
+`x: v`, `x=v`, `h['x'] = 'v'`, `h.set("x", "v")`, `:x => "v"`, `X: str = "v"`, `| x | v |`."""
+_SAYS_LOOSELY = rf"(?:{_SAYS}|{_QUOTES}[ \t]{{1,3}}(?:(?:is|to|was)[ \t:]{{1,3}})?(?:\\\n[ \t]{{0,9}})?{_QUOTES})"
+"""Or nothing but a blank or a short word: `--x v`, `password is v`."""
+_STOPS = r"\s\"'`,;&<>\\“”‘’„«»—\u2e80-\uffef\U0001f000-\U0001faff"
+"""No value goes on at a quote, at markup, or where text of a script begins that has no spaces."""
+_CODED_STOP = r"(?!%(?:25)?(?:2[0267C]|[57]D|0[AD]|3B))"
+"""The same, as an address spells it."""
 
-_MAY_BEGIN = re.compile(r"(?<![A-Zabcdefghijklopqsuvwxyz0-9])(?=(...))", re.DOTALL)
-"""Three signs wherever a key may begin anew, and behind each letter in which an escape may end."""
+_MAY_BEGIN = re.compile(r"(?<![GIL-Zg-lo-qsuw-z])(?=(...))", re.DOTALL)
+"""Three signs wherever a key may begin anew: behind every sign but the letters in which no escape ends."""
 _FIRST_SIGNS = frozenset(text[:3] for text, _ in _BY_BEGIN)
 _LONG_RUN = re.compile(r"[\w-]{20}|Q~")
 """What each of the forms below has in it."""
 
 _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 _UNMARKED = tuple(
-    (tuple(signs.split()), LatePattern(pattern))
+    (tuple(signs.split()), LatePattern(pattern, re.ASCII))
     for signs, pattern in (
-        ("KIA SIA BIA ACCA", _ANEW + r"A(?:[KSB]I|CC)A[A-Z0-9]{16}(?![A-Za-z0-9])"),  # AWS
-        ("AC SK", _ANEW + r"(?:AC|SK)[0-9a-f]{32}(?![A-Za-z0-9])"),  # Twilio
-        (".", _APART + r"[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,40}(?![\w-])"),  # Discord
-        (":", r"(?<!\d)\d{8,10}:[A-Za-z][\w-]{34}(?![\w-])"),  # Telegram
-        ("-", _ANEW + r"[0-9a-f]{32}-(?:us\d{1,2}|[0-9a-f]{8}-[0-9a-f]{8})(?![\w-])"),  # Mailchimp, Mailgun
-        ("NRAL", _ANEW + r"[0-9a-f]{36}NRAL(?!\w)"),  # New Relic
-        ("_mmk", _ANEW + r"[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk(?!\w)"),  # MaxMind
-        ("AZDO", _ANEW + r"[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}(?![A-Za-z0-9])"),  # Azure DevOps
-        ("API-", _ANEW + r"API-[A-Z0-9]{26}(?!\w)"),  # Octopus
+        ("KIA SIA BIA ACCA", "(?=A[KSBC])" + _ANEW + r"A(?:[KSB]I|CC)A[A-Z0-9]{16}" + _ENDS),  # AWS
+        ("AC SK", "(?=AC|SK)" + _ANEW + r"(?:AC|SK)[0-9a-f]{32}" + _ENDS),  # Twilio
+        (".", "(?=[MNO])" + _APART + r"[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,40}" + _ENDS_APART),  # Discord
+        (":", _ANEW + r"\d{8,10}:[A-Za-z][\w-]{34}" + _ENDS_APART),  # Telegram
+        ("-", _ANEW + r"[0-9a-f]{32}-(?:us\d{1,2}|[0-9a-f]{8}-[0-9a-f]{8})" + _ENDS_APART),  # Mailchimp, Mailgun
+        ("NRAL", _ANEW + r"[0-9a-f]{36}NRAL" + _ENDS),  # New Relic
+        ("_mmk", _ANEW + r"[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk" + _ENDS),  # MaxMind
+        ("AZDO", _ANEW + r"[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}" + _ENDS),  # Azure DevOps
+        ("API-", "(?=API-)" + _ANEW + r"API-[A-Z0-9]{26}" + _ENDS),  # Octopus
         (".atlasv1.", _ANEW + r"[A-Za-z0-9]{14}\.atlasv1\.[\w-]{60,}+"),  # Terraform
-        ("Q~", _APART + r"[\w~.-]{3}\dQ~[\w~.-]{31,34}(?![\w~.-])"),  # Azure
-        ("JQQJ9", _ANEW + r"[A-Za-z0-9]{52}JQQJ9[A-Za-z0-9]{27}(?![A-Za-z0-9])"),  # Azure, since 2024
-        (":", _ANEW + r"[12]/\d{12,20}(?:/\d{12,20})?:[0-9a-f]{32}(?![A-Za-z0-9])"),  # Asana
-        ("pk_", _ANEW + r"pk_\d{6,9}_[A-Z0-9]{32}(?![A-Za-z0-9])"),  # ClickUp
-        ("oy2", _ANEW + r"oy2[a-z0-9]{43}(?![A-Za-z0-9])"),  # NuGet
-        ("4b1d", _ANEW + r"4b1d(?=[a-z0-9]{0,37}[A-Z])[A-Za-z0-9]{38}(?![A-Za-z0-9])"),  # ClickHouse
-        ("live_ test_", _ANEW + r"(?:live|test)_[0-9a-f]{35}(?![A-Za-z0-9])"),  # Lob
-        (".", _ANEW + r"[0-9a-f]{32}\.(?=[a-zA-Z]{0,15}\d)(?=[a-z0-9]{0,15}[A-Z])[A-Za-z0-9]{16}(?!\w)"),  # Zhipu
-        (":", _ANEW + rf"{_UUID}:[0-9a-f]{{32}}(?!\w)"),  # fal
+        ("Q~", _APART + r"[\w~.-]{3}\dQ~[\w~.-]{31,34}" + _ENDS_APART),  # Azure
+        ("JQQJ9", _ANEW + r"[A-Za-z0-9]{52}JQQJ9[A-Za-z0-9]{27}" + _ENDS),  # Azure, since 2024
+        (":", _ANEW + r"[12]/\d{12,20}(?:/\d{12,20})?:[0-9a-f]{32}" + _ENDS),  # Asana
+        ("pk_", "(?=pk_)" + _ANEW + r"pk_\d{6,9}_[A-Z0-9]{32}" + _ENDS),  # ClickUp
+        ("oy2", "(?=oy2)" + _ANEW + r"oy2[a-z0-9]{43}" + _ENDS),  # NuGet
+        ("4b1d", "(?=4b1d)" + _ANEW + r"4b1d(?=[a-z0-9]{0,37}[A-Z])[A-Za-z0-9]{38}" + _ENDS),  # ClickHouse
+        ("live_ test_", _ANEW + r"(?:live|test)_[0-9a-f]{35}" + _ENDS),  # Lob
+        (".", _ANEW + r"[0-9a-f]{32}\.(?=[a-zA-Z]{0,15}\d)(?=[a-z0-9]{0,15}[A-Z])[A-Za-z0-9]{16}" + _ENDS),  # Zhipu
+        (":", _ANEW + rf"{_UUID}:[0-9a-f]{{32}}" + _ENDS),  # fal
         ("0.", _ANEW + rf"0\.{_UUID}\.[A-Za-z0-9]{{30}}:[\w+/]{{22}}=="),  # Bitwarden
-        ("A3-", _ANEW + r"A3-[A-Z0-9]{6}-[A-Z0-9]{6}-?[A-Z0-9]{5}(?:-[A-Z0-9]{5}){3}(?!\w)"),  # 1Password
-        ("ak- as-", _ANEW + r"a[ks]-(?=[a-zA-Z]{0,21}\d)(?=[a-z0-9]{0,21}[A-Z])[A-Za-z0-9]{22}(?![\w-])"),  # Modal
+        ("A3-", "(?=A3-)" + _ANEW + r"A3-[A-Z0-9]{6}-[A-Z0-9]{6}-?[A-Z0-9]{5}(?:-[A-Z0-9]{5}){3}" + _ENDS),  # 1Password
+        ("ak- as-", _ANEW + r"a[ks]-(?=[a-zA-Z]{0,21}\d)(?=[a-z0-9]{0,21}[A-Z])[A-Za-z0-9]{22}" + _ENDS_APART),  # Modal
     )
 )
 """Forms that no beginning of their own tells, each behind what a text holds in which it can be."""
@@ -317,16 +357,17 @@ _NAMED = LatePattern(
     r"((?:aws_?secret_?(?:access_?)?key|aws_?session_?token|twilio_?auth_?token)\W{1,6}+)([A-Za-z0-9/+=]{32,}+)",
     re.IGNORECASE,
 )
-_AZURE_KEY = LatePattern("(" + _ANEW + r"(?:Account|SharedAccess)Key=)([\w+/=%]{30,}+)")
+_AZURE_KEY = LatePattern("((?=Account|Shared)" + _ANEW + r"(?:Account|SharedAccess)Key=)([\w+/=%]{30,}+)", re.ASCII)
 _HOOK = LatePattern(
     r"((?:hooks\.slack\.com/(?:services|workflows|triggers)|discord(?:app)?\.com/api/webhooks"
-    r"|webhook\.office\.com/webhookb2)/)([\w/@-]*+)"
+    r"|webhook\.office\.com/webhookb2)/)([\w/@-]*+)",
+    re.ASCII,
 )
 _HEADER = LatePattern(
-    f"({_APART}"
+    f"((?=[xgapvfo]){_ANEW}"
     r"(?:x-)?(?:goog-)?(?:api-key|auth-token|access-token|private-token|vault-token|functions-key"
-    rf"|ocp-apim-subscription-key){_SAYS})"
-    r"([^\s\"'`,;\\]*+)",
+    rf"|ocp-apim-subscription-key){_SAYS_LOOSELY})"
+    rf"((?:{_CODED_STOP}[^{_STOPS}])*+)",
     re.IGNORECASE,
 )
 _NAMES_KEY = (
@@ -334,13 +375,13 @@ _NAMES_KEY = (
     r"|secret|token|passw(?:or)?d|passphrase|pass|pwd|credentials?)(?:_?\d{1,2})?"
 )
 _ASSIGNED = LatePattern(
-    rf"((?:{_NAMES_KEY}{_SAYS}|--[a-z_-]{{0,20}}?{_NAMES_KEY}[= ]{_QUOTES}|{_NAMES_KEY}>))"
-    r"([^\s\"'`,;&<>\\(){}\[\]]*+)",
+    rf"({_NAMES_KEY}(?:>|{_SAYS_LOOSELY}))"
+    rf"((?:{_CODED_STOP}[^(){{}}\[\]{_STOPS}])*+)",
     re.IGNORECASE,
 )
 _AUTHORIZATION = LatePattern(
-    f"({_APART}(?:proxy-)?authorization{_SAYS}" + r"(?!basic\b)(?:[a-z][\w-]{1,30}\s{1,3})?)"
-    r"([^\s\"'`,;\\]*+)",
+    f"((?=proxy-|auth){_ANEW}(?:proxy-)?authorization{_SAYS}" + r"(?!basic\b)(?:[a-z][\w-]{1,30}" + _SPACES + r")?)"
+    rf"((?:{_CODED_STOP}[^{_STOPS}])*+)",
     re.IGNORECASE,
 )
 _WORDS_OF_VALUES = re.compile(r"[^\s\"'`,;&<>\\(){}\[\]=:]{16,}+")
@@ -352,25 +393,26 @@ _MAY_BE_KEY = re.compile(rf"{_NOT_SMALL.pattern}|[a-z]{{24}}")
 _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
 _FRAGMENTS = re.compile(rf"{_CAMEL.pattern}|\d+|[A-Z]+")
 _NUMBER = LatePattern(r"[\d.+-]++(?:e[+-]?\d+)?")
-_VAULT = LatePattern(f"({_APART})" + r"([sbr]\.[A-Za-z0-9]{24}(?:\.[A-Za-z0-9]{5})?)(?![\w-])")
-_LOGIN_OF_COMMAND = LatePattern(rf"((?<!\S)(?:-u|--user)[= ]\s{{0,3}}+{_QUOTES}[\w.@-]{{1,60}}:)([^\s\"'`,;\\]*+)")
+_VAULT = LatePattern(rf"((?=[sbr]\.){_APART})" + r"([sbr]\.[A-Za-z0-9]{24}(?:\.[A-Za-z0-9]{5})?)" + _ENDS_APART)
+_LOGIN_OF_COMMAND = LatePattern(rf"((?<!\S)(?:-u|--user)[= ]\s{{0,3}}+{_QUOTES}[\w.@-]{{1,60}}:)([^{_STOPS}]*+)")
 _COOKIE_OF_COMMAND = LatePattern(rf"((?<!\S)(?:-b|--cookie)[= ]\s{{0,3}}+{_QUOTES})([^\"'`\r\n\\]*+)")
 _COOKIES = LatePattern(r"(cookies\s{0,3}+[=:]\s{0,3}+\{)([^{}]*+)(?=\})", re.IGNORECASE)
 _QUOTED_VALUE = LatePattern(r"(:\s{0,3}+[\"'])([^\s\"']*+)")
-_COOKIE = LatePattern(f"((?:{_APART}|(?<=document\\.))(?:set-)?cookie{_SAYS})" + r"([^\"'`\r\n\\]*+)", re.IGNORECASE)
+_COOKIE = LatePattern(f"((?=set-|cook){_ANEW}(?:set-)?cookie{_SAYS})" + r"([^\"'`\r\n\\]*+)", re.IGNORECASE)
 _COOKIE_VALUE = LatePattern(r"(\A|=)([^;\s=]*+(?![^;\s]*=)|(?<==)[^;\s]*+)")
 _OF_COOKIES = ((_COOKIE, _COOKIE_VALUE), (_COOKIE_OF_COMMAND, _COOKIE_VALUE), (_COOKIES, _QUOTED_VALUE))
 """Where cookies stand, and which of what stands there are their values."""
 _SIGNS_OF_COOKIES = ("ookie", "OOKIE", " -b")
-_BEARER = LatePattern("()" + _ANEW + r"[Bb]earer\s{1,3}([\w.~+/=-]*+)")
-_BASIC = LatePattern(f"(){_ANEW}[Aa]uthorization{_SAYS}" + r"[Bb]asic\s{1,3}([\w+/=-]*+)")
-_TOKEN = LatePattern(f"({_ANEW})" + r"(eyJ[\w-]*+(?:\.[\w-]++)*+)")
+_BEARER = LatePattern(f"()(?=bear){_ANEW}bearer{_SPACES}" + r"([a-z0-9_.~+/=-]*+)", re.IGNORECASE)
+_BASIC = LatePattern(f"()(?=auth){_ANEW}authorization{_SAYS}basic{_SPACES}" + r"([a-z0-9_+/=-]*+)", re.IGNORECASE)
+_TOKEN = LatePattern(f"((?=eyJ){_ANEW})" + r"(eyJ[\w-]*+(?:\.[\w-]++)*+)", re.ASCII)
 _USER_IN_ADDRESS = LatePattern(
     r"(?<=://)(?P<user>[^/\s:@\"'<>]*+):(?P<password>[^/\s@\"'<>]++)(?=@)|(?<=://)(?P<key>[\da-z]{32,}+)(?=@)"
 )
 KEY_IN_ADDRESS = LatePattern(
-    r"(?i)([?&;](?:[a-z-]{1,40}[_-])?(?:api_?key|key|token|secret|password|signature|sig)=)"
-    r"([^&\s\"'<>#\\\[\]{}$?;]*+)"
+    r"(?i)((?:[?&;#]|%(?:25)?(?:3F|26|23)|\\[ux](?:00)?(?:3F|26|23))(?:[a-z-]{1,40}[_-])?"
+    r"(?:api_?key|key|token|secret|password|signature|sig)(?:=|%(?:25)?3D|\\[ux](?:00)?3D))"
+    rf"((?:{_CODED_STOP}[^#\[\]{{}}$?{_STOPS}])*+)"
 )
 _PRIVATE = LatePattern(r"-{2,5}BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----|Private-Lines: \d{1,4}")
 """With fewer dashes, too: Claude Code ends a header at three, and takes the rest for the begin of a prompt."""
@@ -476,10 +518,10 @@ def _without_keys_that_begin(text: str, begin: str, kind: _Begin) -> str:
 
 
 def _begins_anew(text: str, start: int, *, after_underscore: bool) -> bool:
-    before = text[start - 1] if start else " "
-    if before == "_":
-        return after_underscore
-    return not before.isalnum() or re.fullmatch(_END_OF_ESCAPE, text[max(0, start - 2) : start]) is not None
+    if not after_underscore:
+        while start and text[start - 1] == "_":  # of Markdown, unless a name goes on behind them
+            start -= 1
+    return _BEGINS_ANEW.compiled.match(text, start) is not None
 
 
 def _replacing(is_key: Callable[[str], bool]) -> Callable[[re.Match[str]], str]:
@@ -505,8 +547,11 @@ def _is_login(text: str) -> bool:
 
 def _decoded(text: str) -> str:
     """Base64 as text; of what is none, the text itself."""
+    digits = text.replace("+", "-").replace("/", "_").rstrip("=")
+    if len(digits) % 4 == 1:  # which nothing has in base64: the last one is a sign behind it
+        digits = digits[:-1]
     try:
-        return base64.urlsafe_b64decode(text.replace("+", "-").replace("/", "_").rstrip("=") + "==").decode("latin-1")
+        return base64.urlsafe_b64decode(digits + "==").decode("latin-1")
     except (binascii.Error, ValueError):
         return text
 
@@ -590,10 +635,10 @@ _FORMS: tuple[tuple[tuple[str, ...], LatePattern, Callable[[str], bool]], ...] =
     (("aws", "AWS", "Aws", "wilio", "WILIO"), _NAMED, _is_long),
     (("ountKey=", "cessKey="), _AZURE_KEY, _is_long),
     (("hooks.slack", "webhooks/", "webhookb2/"), _HOOK, is_random),
-    (("earer ",), _BEARER, is_random),
-    (("asic ",), _BASIC, _is_login),
+    (("earer", "EARER"), _BEARER, is_random),
+    (("asic", "ASIC"), _BASIC, _is_login),
     (("eyJ",), _TOKEN, _is_web_token),
-    (("://",), KEY_IN_ADDRESS, is_random),
+    (("://", "%3A%2F%2F", "%3a%2f%2f"), KEY_IN_ADDRESS, is_random),
 )
 """What a text with such a key holds in any case, where the key stands (its second group), and whether it is one."""
 _LOGINS = tuple(form for form in _FORMS if form[2] is _is_login)

@@ -8,10 +8,12 @@ and on a code host.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -83,6 +85,14 @@ class Table:
 def counted(count: int, what: str, plural: str = "") -> str:
     """ "1 task", "12 tasks"; "1 reply", "2 replies" where a plural is no word with an s."""
     return f"{count:,} {what if count == 1 else plural or what + 's'}"
+
+
+def command(*words: str | Path) -> str:
+    """A command as it can be pasted into a shell, from the folder in which the paths among its words start: each word
+    quoted where it has to be, and no path taken for an option."""
+    return shlex.join(
+        f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words
+    )
 
 
 def visible(text: str) -> str:

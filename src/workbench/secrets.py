@@ -68,6 +68,14 @@ _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _SIGN = re.compile(r"[!-/:-@\[-`{-~]")
 _CELL_END = re.compile(r"(\n|(?<!\\)\|)")
 """Of Markdown: a sign that stands for itself, what may need that, and where a line or a cell of a table ends."""
+_COVER = re.compile(
+    r"(?<!\\)\\++(?=[-_.~])|<wbr */?>|&(?:shy|ZeroWidthSpace|#8203|#x200[bB]);"
+    r"|[\u00ad\u034f\u180e\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]"
+    r"|(?P<hyphen>&#(?:45|x2[dD]);)|(?P<underscore>&(?:#95|#x5[fF]|lowbar);)"
+)
+"""What can stand within a key and is not seen once it is shown: escapes of Markdown, and what has no width. In JSON
+each backslash that Markdown needs is two."""
+_LINE_END = re.compile(r"(\n|\\n|\|)")
 
 
 def looks_secret(name: str, value: Any) -> bool:
@@ -122,6 +130,7 @@ def bytes_without_secrets(content: bytes, environment: Mapping[str, str] | None 
 def scrubber(environment: Mapping[str, str] | None = None) -> Callable[[str], str]:
     """`without_secrets` for many texts: the environment is read once."""
     secrets = secrets_of(os.environ if environment is None else environment)
+    marks = (REMOVED, *dict.fromkeys(name for _, name in secrets))
 
     def clean(text: str) -> str:
         for secret, name in secrets:
@@ -129,11 +138,16 @@ def scrubber(environment: Mapping[str, str] | None = None) -> Callable[[str], st
                 text = text.replace(secret, name)
         return without_known_forms(text)
 
+    def clean_as_shown(text: str) -> str:
+        # What is covered first: of a key that is cut in two, the end would have no form of its own.
+        may_cover = not text.isascii() or any(sign in text for sign in ("\\", "&", "<wbr"))
+        return clean(_without_covered(text, clean, marks) if may_cover and _COVER.search(text) else text)
+
     def scrub(text: str) -> str:
         if "data:image/" not in text:
-            return clean(text)
+            return clean_as_shown(text)
         # A pattern in brackets: the pictures stand between the texts, at the odd places.
-        return "".join(part if place % 2 else clean(part) for place, part in enumerate(_PICTURE.split(text)))
+        return "".join(part if place % 2 else clean_as_shown(part) for place, part in enumerate(_PICTURE.split(text)))
 
     return scrub
 
@@ -161,6 +175,30 @@ def value_without_secrets(value: Any, environment: Mapping[str, str] | None = No
         return value
 
     return clean(value)
+
+
+def _without_covered(text: str, clean: Callable[[str], str], marks: Sequence[str]) -> str:
+    """The text in which each line and cell that shows more of a key than stands in it in one piece, is without it and
+    without whatever covered it."""
+    parts = []
+    for part in _LINE_END.split(text):
+        plain = _COVER.sub(_uncovered, part)
+        shown = plain if plain == part else clean(plain)
+        in_pieces = part if shown == plain else _COVER.sub(_uncovered, clean(part))
+        has_more = shown != plain and _left(shown, marks) < _left(in_pieces, marks)
+        parts.append(shown if has_more else part)
+    return "".join(parts)
+
+
+def _left(text: str, marks: Sequence[str]) -> int:
+    """How many characters it has but for those that stand in the place of secrets."""
+    for mark in marks:
+        text = text.replace(mark, "")
+    return len(text)
+
+
+def _uncovered(found: re.Match[str]) -> str:
+    return "-" if found["hyphen"] else "_" if found["underscore"] else ""
 
 
 def _markdown_without_secrets(text: str, scrub: Callable[[str], str]) -> str:

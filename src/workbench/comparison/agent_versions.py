@@ -125,7 +125,8 @@ class AgentVersions:
         newest = next((each for each in self.versions if each.is_newest), None)
         if newest is None:
             return f"No version of {self.name} was tried yet."
-        head = f"{counted(len(self.versions), 'version')} of {self.name}, the newest {_name_of(newest)}"
+        texts = len({each.digest for each in self.versions})
+        head = f"{counted(texts, 'version')} of {self.name}, the newest {_name_of(newest)}"
         if newest.is_stand_in:
             head = f"OFFLINE STAND-IN, no model answered. {head}"
         best = self.best
@@ -137,7 +138,7 @@ class AgentVersions:
                     "which is best."
                 )
             return f"{head}: none shares {FEWEST_COMPARED} graded tasks with it, so nothing is said of which is best."
-        compared = sum(each.against is not None and each.against.interval is not None for each in self.versions)
+        compared = len({each.digest for each in self.versions if each.against and each.against.interval is not None})
         if best.is_newest or best.against is None:
             earlier = "the one earlier version has not" if compared == 1 else f"of {compared} earlier versions none has"
             return f"{head}: {earlier} more points on the tasks that both share."

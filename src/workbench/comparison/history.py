@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -29,7 +29,7 @@ from workbench.markup import counted
 from workbench.statistics.intervals import Floats, Interval, t_interval
 from workbench.statistics.means import case_means, mean_interval, paired, standard_error
 from workbench.trial.catalogue import price_usd
-from workbench.trial.record import load_run
+from workbench.trial.record import agent_digests, load_run
 from workbench.trial.record_aside import of_which
 from workbench.trial.regrade import digest_of_scores, grade_again
 from workbench.trial.trial import GraderFactory, Reply, Run, Trial
@@ -99,6 +99,14 @@ class Night:
     words_since_first: Drift | None = None
     """The same in words of a reply, which needs no grader."""
 
+    time: str = ""
+    """Of day, when its last reply came, where the agent has another night of that name; else empty."""
+
+    @property
+    def label(self) -> str:
+        """What tells it from the agent's other nights."""
+        return " ".join(filter(None, (self.night, self.time)))
+
 
 @dataclass(frozen=True, kw_only=True)
 class AgentNights:
@@ -120,10 +128,35 @@ class AgentNights:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Answers:
+    """The answers that records hold, each once: a record of what a ledger knew has the answers of an earlier one, and
+    variants that ask the same share theirs."""
+
+    replies: int = 0
+    """Of models."""
+    usd: float = 0.0
+    """Of those whose price is known."""
+    unpriced: int = 0
+    made_up: int = 0
+    """Of the stand-in, which are none of the others."""
+
+    @property
+    def told(self) -> str:
+        """How many there are, those that are made up apart."""
+        return f"{self.replies:,}" + (f", and {self.made_up:,} made up" if self.made_up else "")
+
+    @property
+    def told_usd(self) -> str:
+        """What they cost, or the least that they did."""
+        return f"{'>= ' if self.unpriced else ''}{self.usd:.4f}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class History:
     """All nights of a folder."""
 
     agents: tuple[AgentNights, ...]
+    answers: Answers = Answers()
     left_out: tuple[tuple[str, str], ...] = ()
     """Records that could not be taken in, each with why."""
     scores: Mapping[str, str] = field(default_factory=dict)
@@ -135,9 +168,18 @@ class History:
 
     @property
     def counted(self) -> str:
-        """How many agents there are, and in how many variants, where one comparison has several of an agent."""
-        agents = len({(each.folder, each.agent) for each in self.agents})
-        return f"{agents:,}" + (f", in {len(self.agents):,} variants" if len(self.agents) > agents else "")
+        """How many agents there are, and in how many series of nights, where an agent has several: of its variants, or
+        in folders of their own."""
+        agents = len({each.agent for each in self.agents})
+        return f"{agents:,}" + (f", in {len(self.agents):,} series" if len(self.agents) > agents else "")
+
+    @property
+    def count_of_nights(self) -> int:
+        """A date has as many nights as an agent has of it at most."""
+        most: Counter[str] = Counter()
+        for each in self.agents:
+            most |= Counter(night.night for night in each.nights)
+        return most.total()
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -159,8 +201,10 @@ class _Measured:
     """The hash of the agent file."""
     tasks: str
     """The hash of what the tasks ask."""
-    replies: frozenset[tuple[str, str, str]]
-    """Which replies: the key of each, when it came and what it says."""
+    replies: Mapping[tuple[str, str, str], float | None]
+    """The price of each reply by what identifies it: its key, when it came and what it says."""
+    last_at: str
+    """When its last reply came; empty where none says so."""
     kept: Mapping[str, KeptPromise]
     """By promise, what was scored by it."""
 
@@ -195,6 +239,7 @@ def load_history(folder: str | Path, *, graders: Mapping[str, GraderFactory]) ->
             left_out.append((where.as_posix(), str(error).replace(f"{folder}{os.sep}", "")))
     if not found and not left_out:
         raise RecordError("there is no record of a run in it or below it", path=folder)
+    series = [(key, _told_apart(sorted(unsorted, key=_in_order))) for key, unsorted in sorted(found.items())]
     agents = tuple(
         AgentNights(
             name=" ".join(filter(None, key)) or names[key],
@@ -204,10 +249,10 @@ def load_history(folder: str | Path, *, graders: Mapping[str, GraderFactory]) ->
             over_change=_over_change(nights),
             promises=_promises(nights),
         )
-        for key, unsorted in sorted(found.items())
-        for nights in [sorted(unsorted, key=_in_order)]
+        for key, nights in series
     )
-    return History(agents=agents, left_out=tuple(left_out), scores=scores)
+    answers = _answers(measured for _, nights in series for measured in nights)
+    return History(agents=agents, answers=answers, left_out=tuple(left_out), scores=scores)
 
 
 def _night_of(where: Path, run: Run) -> str:
@@ -230,6 +275,35 @@ def _in_order(measured: _Measured) -> tuple[str, bool, str]:
     return measured.night.night, not left, left
 
 
+def _told_apart(nights: Sequence[_Measured]) -> list[_Measured]:
+    """Those of one name by when their last replies came, or by number where that does not tell them apart."""
+    by_name: defaultdict[str, list[_Measured]] = defaultdict(list)
+    for each in nights:
+        by_name[each.night.night].append(each)
+    told = []
+    for same in by_name.values():
+        times = [each.last_at[11:16] for each in same]
+        if len(same) == 1:
+            times = [""]
+        elif "" in times or len(set(times)) < len(times):
+            times = [f"no. {number}" for number in range(1, len(same) + 1)]
+        told += [replace(each, night=replace(each.night, time=time)) for each, time in zip(same, times, strict=True)]
+    return told
+
+
+def _answers(measured: Iterable[_Measured]) -> Answers:
+    prices: dict[bool, dict[tuple[str, str, str], float | None]] = {True: {}, False: {}}
+    for each in measured:
+        prices[each.night.is_stand_in] |= each.replies
+    known = [price for price in prices[False].values() if price is not None]
+    return Answers(
+        replies=len(prices[False]),
+        usd=float(sum(known)),
+        unpriced=len(prices[False]) - len(known),
+        made_up=len(prices[True]),
+    )
+
+
 def _measured(run: Run, variant: str, night: str, record: str) -> _Measured:
     trials = [trial for trial in run.trials if trial.variant == variant]
     answered = [trial for trial in trials if trial.outcome == "answered" and trial.reply is not None]
@@ -240,9 +314,12 @@ def _measured(run: Run, variant: str, night: str, record: str) -> _Measured:
     groups = {} if grouped is None else dict(zip((task.id for task in run.tasks), grouped, strict=True))
     values: Floats = np.array(list(means.values()), dtype=np.float64)
     agent = run.variants[variant]
-    prices = [
-        price_usd(trial.reply.model or trial.request.model, trial.reply.usage) for trial in answered if trial.reply
+    priced = [
+        (_reply_key(trial, record), price_usd(trial.reply.model or trial.request.model, trial.reply.usage))
+        for trial in answered
+        if trial.reply is not None
     ]
+    prices = [price for _, price in priced]
     return _Measured(
         night=Night(
             night=night,
@@ -269,9 +346,10 @@ def _measured(run: Run, variant: str, night: str, record: str) -> _Measured:
         means=means,
         words=_words_by_task(answered),
         groups=groups,
-        agent=hashlib.sha256(agent.to_bytes()).hexdigest(),
+        agent=agent_digests(run)[variant],
         tasks=_hash_of_tasks(run),
-        replies=frozenset(_reply_key(trial, record) for trial in answered),
+        replies=dict(priced),
+        last_at=max((trial.reply.at for trial in answered if trial.reply and trial.reply.at), default=""),
         kept={promise: of_each[variant] for promise, of_each in kept_promises(trial_columns(run)).items()},
     )
 
@@ -291,7 +369,7 @@ def _held_together(nights: Sequence[_Measured]) -> Iterator[Night]:
         yield replace(
             now.night,
             changes=tuple(_changes(before, now)),
-            asked_anew=not now.replies or not now.replies <= before.replies,
+            asked_anew=not now.replies or not now.replies.keys() <= before.replies.keys(),
             since_before=_drift(before, now) if same else None,
             since_first=_drift(first, now) if same and first is not before else None,
             words_since_first=_drift_of_words(first, now) if same else None,
@@ -311,7 +389,7 @@ def _over_change(nights: Sequence[_Measured]) -> Drift | None:
     if not changed or last.night.is_stand_in:
         return None
     before, after = _together(stretch[: changed[-1]]), _together(stretch[changed[-1] :])
-    return _drift(before, replace(after, night=last.night), since=stretch[changed[-1]].night.night)
+    return _drift(before, replace(after, night=last.night), since=stretch[changed[-1]].night.label)
 
 
 def _promises(nights: Sequence[_Measured]) -> tuple[PromiseChange, ...]:
@@ -364,7 +442,7 @@ def _drift(before: _Measured, now: _Measured, *, since: str | None = None) -> Dr
         return None
     groups = [now.groups[task] for task in shared] if now.groups else None
     found = paired([now.means[task] - before.means[task] for task in shared], groups=groups)
-    named = since or before.night.night
+    named = since or before.night.label
     return Drift(since=named, effect=found.effect, interval=found.interval, tasks=found.tasks)
 
 
@@ -374,7 +452,7 @@ def _drift_of_words(before: _Measured, now: _Measured) -> Drift | None:
         return None
     effect, error = float(differences.mean()), standard_error(differences)
     interval = t_interval(effect, error, len(differences) - 1) if error > 0 else Interval(low=effect, high=effect)
-    return Drift(since=before.night.night, effect=effect, interval=interval, tasks=len(differences))
+    return Drift(since=before.night.label, effect=effect, interval=interval, tasks=len(differences))
 
 
 def _words_by_task(answered: Sequence[Trial]) -> dict[str, float]:
@@ -405,7 +483,7 @@ def _reply_key(trial: Trial, record: str) -> tuple[str, str, str]:
 
 def _sentence(nights: AgentNights) -> str:
     last = nights.nights[-1]
-    head = f"{nights.name}: {counted(len(nights.nights), 'night')}, the last {last.night}: "
+    head = f"{nights.name}: {counted(len(nights.nights), 'night')}, the last {last.label}: "
     if last.is_stand_in:
         return f"{head}OFFLINE STAND-IN, no model answered"
     if not last.asked_anew:
@@ -413,7 +491,7 @@ def _sentence(nights: AgentNights) -> str:
     said = [f"{_points(last.mean)} points" if last.mean is not None else "nothing scored"]
     if last.mean is None and last.words is not None:
         since = "" if last.words_since_first is None else f" ({told_words(last.words_since_first)})"
-        said.append(f"{last.words:,.0f} words a reply{since}")
+        said.append(f"{counted(round(last.words), 'word')} a reply{since}")
     said += list(last.changes)
     drift = last.since_first or last.since_before
     if drift is not None:

@@ -14,7 +14,7 @@ from workbench.comparison.change_tables import promises_table
 from workbench.comparison.history import AgentNights, Drift, History, Night, told_drift, told_words
 from workbench.comparison.report.document import LEFT_OUT, html_document
 from workbench.errors import FileError
-from workbench.markup import html, html_table
+from workbench.markup import counted, html, html_table
 from workbench.secrets import value_without_secrets
 
 PAGE = "history.html"
@@ -136,10 +136,9 @@ def history_page(history: History) -> str:
         }
         for each, sentence in zip(history.agents, history.sentences, strict=True)
     ]
-    nights = len({night.night for each in history.agents for night in each.nights})
     body = html(
         _BODY,
-        summary=f"Agents: {history.counted}. Nights: {nights}.",
+        summary=f"Agents: {history.counted}. Nights: {history.count_of_nights}.",
         agents=agents,
         headings=HEADINGS,
         numbers=NUMBERS,
@@ -164,7 +163,7 @@ def night_row(night: Night) -> dict[str, Any]:
     """The cells of a night by `HEADINGS`, and whether something is another than before."""
     changes = [*night.changes, *([] if night.asked_anew else ["nothing was asked anew"])]
     cells = (
-        night.night,
+        night.label,
         "-" if night.mean is None else points_with_interval(night),
         _told(night.since_before),
         _told(night.since_first),
@@ -217,7 +216,7 @@ def night_picture(nights: Sequence[Night], *, small: bool = False) -> Markup:
             "low": up(_ends(night)[0]),
             "high": up(_ends(night)[1]),
             "kind": "dot" if night.asked_anew else "hollow",
-            "title": f"{night.night}: {points_with_interval(night)}, {', '.join(night.answered)}",
+            "title": f"{night.label}: {points_with_interval(night)}, {', '.join(night.answered)}",
         }
         for number, night in scored
     ]
@@ -230,7 +229,7 @@ def night_picture(nights: Sequence[Night], *, small: bool = False) -> Markup:
         right=wide - right,
         top=top,
         bottom=tall - bottom,
-        label=f"Points of {len(scored)} nights, from {first} to {last}",
+        label=f"Points of {counted(len(scored), 'night')}, from {first} to {last}",
         grid=[]
         if small
         else [(up(low + span * part / 4), f"{(low + span * part / 4) * 100:.0f}") for part in range(5)],
@@ -242,7 +241,11 @@ def night_picture(nights: Sequence[Night], *, small: bool = False) -> Markup:
         names=[]
         if small
         else [
-            (across(n), night.night[:10], "start" if n == 0 else "end" if n == len(nights) - 1 else "middle")
+            (
+                across(n),
+                f"{night.night[:10]} {night.time}".rstrip(),
+                "start" if n == 0 else "end" if n == len(nights) - 1 else "middle",
+            )
             for n, night in enumerate(nights)
             if n % every == 0
         ],

@@ -249,8 +249,8 @@ def corrected_difference(
     unscored = [sum(item not in passed and item not in certificate.labelled for item in items) for items in of_both]
     if mcnemar(unscored[0], unscored[1]).p <= ALPHA:
         raise ComparisonError(
-            f"the judges have no score for {unscored[0]} replies of the one and {unscored[1]} of the other, of "
-            f"{len(of_both[0])} and {len(of_both[1])}"
+            f"the judges have no score for {counted(unscored[0], 'reply', 'replies')} of the one and {unscored[1]} of "
+            f"the other, of {len(of_both[0])} and {len(of_both[1])}"
         )
     rated = []
     for name, items in zip((baseline, variant), of_both, strict=True):

@@ -15,6 +15,7 @@ from workbench.comparison.differences.reply_pair import ReplyPair, compare_trial
 from workbench.comparison.rows import RowNumbers, Rows, find_rows, frame_at, searchable_texts
 from workbench.comparison.tables import Comparison
 from workbench.errors import ComparisonError
+from workbench.markup import counted
 from workbench.trial.trial import Trial
 
 if TYPE_CHECKING:
@@ -133,7 +134,9 @@ class Selection:
         """
         for row in (*(() if opened is None else (opened,)), *selected):
             if not 0 <= row < len(self.comparison.run.trials):
-                raise ComparisonError(f"the run has no row {row}; it has {len(self.comparison.run.trials)} trials")
+                raise ComparisonError(
+                    f"the run has no row {row}; it has {counted(len(self.comparison.run.trials), 'trial')}"
+                )
         with self.lock:
             self._opened, self._selected = opened, tuple(dict.fromkeys(selected))
             self._tell()
@@ -153,7 +156,7 @@ class Selection:
         found = _KEY.findall(wanted)
         rows = [row for row, trial in enumerate(trials) if found and trial.key.startswith(found[-1])]
         if len(rows) != 1:
-            many = f"{len(rows)} trials" if rows else "no trial"
+            many = counted(len(rows), "trial") if rows else "no trial"
             raise ComparisonError(
                 f"the run has {many} for {wanted!r}: give the key of a trial, at least its first eight digits, or a "
                 "link that was copied from a table"

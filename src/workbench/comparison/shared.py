@@ -91,7 +91,10 @@ def share(before: Run, after: Run, *, variants: tuple[str, str]) -> Shared:
     same = _same_attempts(attempts[BEFORE], attempts[AFTER])
     regraded = sum(attempts[BEFORE][attempt].score != attempts[AFTER][attempt].score for attempt in same)
     if regraded:
-        notes.append(f"{regraded} replies are the very same but were scored otherwise: the graders changed")
+        notes.append(
+            counted(regraded, "reply is the very same but was", "replies are the very same but were")
+            + " scored otherwise: the graders changed"
+        )
     judged, not_judged = _judged(before, after)
     notes += not_judged
     return Shared(

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -227,12 +228,10 @@ def _index(history: History, links: Mapping[str, str], left_out: list[tuple[str,
 
 
 def _totals(history: History, nights: list[str], shown: int) -> Iterator[tuple[str, str]]:
-    all_nights = [night for each in history.agents for night in each.nights]
-    priced = [night.usd for night in all_nights if night.usd is not None]
     yield "Agents", history.counted
-    yield "Nights", f"{len(nights):,}" + (f", the last {shown} here" if len(nights) > shown else "")
-    yield "Replies", f"{sum(night.replies for night in all_nights):,}"
-    yield "USD", f"{'' if len(priced) == len(all_nights) else '>= '}{sum(priced):.4f}"
+    yield "Nights", f"{history.count_of_nights:,}" + (f", the last {shown} dates here" if len(nights) > shown else "")
+    yield "Replies", history.answers.told
+    yield "USD", history.answers.told_usd
 
 
 def _fell(each: AgentNights) -> bool:
@@ -244,7 +243,9 @@ def _fell(each: AgentNights) -> bool:
 
 
 def _row(each: AgentNights, shown: list[str], links: Mapping[str, str]) -> dict[str, Any]:
-    by_night = {night.night: night for night in each.nights}
+    by_night: defaultdict[str, list[Night]] = defaultdict(list)
+    for night in each.nights:
+        by_night[night.night].append(night)
     since = each.nights[-1].since_before
     promise, promise_sign = _worst_promise(each)
     return {
@@ -255,7 +256,7 @@ def _row(each: AgentNights, shown: list[str], links: Mapping[str, str]) -> dict[
         "sign": "" if since is None or not since.is_shown else "lower" if since.effect < 0 else "higher",
         "promise": value_without_secrets(promise),
         "promise_sign": promise_sign,
-        "nights": [_cell(by_night.get(night), links) for night in shown],
+        "nights": [_cell(by_night[night], links) for night in shown],
     }
 
 
@@ -269,11 +270,15 @@ def _worst_promise(each: AgentNights) -> tuple[str, str]:
     return f"{worst.promise} {promise_change_in_words(worst)}", "lower" if is_shown else ""
 
 
-def _cell(night: Night | None, links: Mapping[str, str]) -> dict[str, Any] | None:
-    if night is None or night.record not in links:
+def _cell(nights: Sequence[Night], links: Mapping[str, str]) -> dict[str, Any] | None:
+    """The last of the nights of one date that have a page."""
+    night = next((each for each in reversed(nights) if each.record in links), None)
+    if night is None:
         return None
     said = [*(["made up"] if night.is_stand_in else []), *(["changed"] if night.changes else [])]
     if not night.asked_anew:
         said.append("not asked anew")
+    if len(nights) > 1:
+        said.append(f"the last of {len(nights)}")
     scored = points(night) if night.mean is not None else "not scored"
     return {"points": scored, "link": links[night.record], "said": ", ".join(said)}

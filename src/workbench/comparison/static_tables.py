@@ -192,7 +192,7 @@ def trials_table(compared: Compared, *, most: int = MOST_TRIALS_SHOWN, chosen: S
         title=TRIALS_TITLE,
         headings=tuple(f"{column.heading}{_UNITS.get(column.kind, '')}" for column in columns),
         rows=tuple(zip(*(cells(column, compared, rows) for column in columns), strict=True)),
-        note=f"{len(rows)} of {total} trials; {WHERE_ALL_ARE['trials']}" if len(rows) < total else "",
+        note=f"{len(rows)} of {counted(total, 'trial')}; {WHERE_ALL_ARE['trials']}" if len(rows) < total else "",
     )
 
 

@@ -275,7 +275,7 @@ def _missing(name: str, scores: Scores) -> str:
         if count and status != "scored"
     ]
     ending = f" ({', '.join(reasons)})" if reasons else ""
-    return f"{scores.missing} of {scores.to_score} attempts of {named(name)} have no score{ending}"
+    return f"{scores.missing} of {counted(scores.to_score, 'attempt')} of {named(name)} have no score{ending}"
 
 
 def _failures(run: Run, names: Sequence[str]) -> dict[str, Counter[Failure]]:

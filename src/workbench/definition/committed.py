@@ -9,6 +9,7 @@ from pathlib import Path
 
 from workbench.definition.agent import Agent, parse_agent
 from workbench.errors import AgentFileError
+from workbench.markup import command
 
 HEAD = "HEAD"
 _SECONDS = 10
@@ -103,7 +104,8 @@ def _why_not(top: Path, commit: str, revision: str, file: str) -> str:
         )
     if _git(top, "cat-file", "-e", f"HEAD:{file}").returncode != 0:
         return "is in no commit yet; `git commit` puts it into one"
-    return f"is not in {revision}; `git log --oneline -- {file}` lists the commits that it is in"
+    log = command("git", "log", "--oneline", "--", f":/{file}")  # from any folder of the repository
+    return f"is not in {revision}; `{log}` lists the commits that it is in"
 
 
 def _why_no_other(top: Path, commit: str, revision: str, file: str) -> str:

@@ -27,6 +27,7 @@ from workbench.grading.python_source import (
     trees,
 )
 from workbench.key_forms import without_known_forms
+from workbench.markup import counted
 from workbench.trial.task import Task
 from workbench.trial.trial import Grader, Reply, Score
 
@@ -221,11 +222,15 @@ def defines(*, all: Sequence[str] | None = None, at_least: int = 1, statements: 
             said = f"{len(whole)} of {needed} definitions"
             return Score(value=min(1.0, len(whole) / needed), explanation=said)
         missing = [
-            f"{name} ({bodies[name]} statements)" if name in bodies else name for name in wanted if name not in whole
+            f"{name} ({counted(bodies[name], 'statement')})" if name in bodies else name
+            for name in wanted
+            if name not in whole
         ]
         ending = f"; missing: {_listed(missing)}" if missing else ""
         found = len(wanted) - len(missing)
-        return Score(value=found / len(wanted), explanation=f"{found} of {len(wanted)} names defined{ending}")
+        return Score(
+            value=found / len(wanted), explanation=f"{found} of {counted(len(wanted), 'name')} defined{ending}"
+        )
 
     return grade
 

@@ -19,6 +19,7 @@ from workbench.grading.files import files_of
 from workbench.grading.mermaid import KINDS, Diagram, read_mermaid
 from workbench.grading.sentences import HEADING, LIST_ITEM, UNDERLINE, fold, real_sentences, words_of
 from workbench.grading.wording import listed, quoted, short
+from workbench.markup import counted
 from workbench.trial import bounded
 from workbench.trial.task import Task
 from workbench.trial.trial import Grader, Reply, Score
@@ -144,7 +145,7 @@ def headings(*, all: Sequence[str], in_order: bool = False) -> Grader:
                 start = at + 1
         ending = f"; missing{' or out of order' if ordered else ''}: {listed(missing)}" if missing else ""
         found = len(keys) - len(missing)
-        return Score(value=found / len(keys), explanation=f"{found} of {len(keys)} headings{ending}")
+        return Score(value=found / len(keys), explanation=f"{found} of {counted(len(keys), 'heading')}{ending}")
 
     return grade
 
@@ -249,7 +250,9 @@ def has_files(*, all: Sequence[str]) -> Grader:
         missing = [each for each in wanted if each not in found]
         ending = f"; missing: {listed(missing)}" if missing else ""
         shown = f" ({listed(names)})" if names else ""
-        return Score(value=len(found) / len(wanted), explanation=f"{len(found)} of {len(wanted)} files{shown}{ending}")
+        return Score(
+            value=len(found) / len(wanted), explanation=f"{len(found)} of {counted(len(wanted), 'file')}{shown}{ending}"
+        )
 
     return grade
 
@@ -385,7 +388,7 @@ def _kind(value: object) -> str:
     if isinstance(value, dict):
         return f"an object of {len(value)} members"
     if isinstance(value, list):
-        return f"an array of {len(value)} items"
+        return f"an array of {counted(len(value), 'item')}"
     return f"a {type(value).__name__}"
 
 

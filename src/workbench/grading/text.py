@@ -25,6 +25,7 @@ from workbench.grading.sentences import (
     sentences,
 )
 from workbench.grading.wording import listed, quoted, short
+from workbench.markup import counted
 from workbench.trial import bounded
 from workbench.trial.task import Task
 from workbench.trial.trial import Grader, Reply, Score
@@ -207,7 +208,9 @@ def word_count(*, at_least: int | None = None, at_most: int | None = None) -> Gr
 
     def grade(task: Task, reply: Reply) -> Score:
         words = len(reply.text.split())
-        return Score(value=options.within(words, low, high), explanation=f"{words} words{_beside(words, low, high)}")
+        return Score(
+            value=options.within(words, low, high), explanation=f"{counted(words, 'word')}{_beside(words, low, high)}"
+        )
 
     return grade
 

@@ -258,8 +258,8 @@ def _would_be_lost(finished: Path, executed: NotebookNode, *, has_record: bool) 
 def _failed(job: Job, why: str) -> NotebookFailed:
     return NotebookFailed(
         f"{job.notebook}: {without_secrets(why)}",
-        advice=f"What ran before it is saved in {job.finished}; to go on, run it with --continue\n"
-        f"Its paths start at {project_folder()}",
+        saved=f"What ran before it is saved in {job.finished}\nIts paths start at {project_folder()}",
+        to_go_on="To go on, run it again with go_on=True",
     )
 
 

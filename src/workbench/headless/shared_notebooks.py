@@ -19,6 +19,7 @@ from workbench.definition.project import RECORD_FILE, project_folder
 from workbench.headless.notebook_files import NotebookNode, read_notebook
 from workbench.headless.published import ABOUT, COMPLETED, ONLY_WITH_A_KERNEL, PIXELS, STOPPED
 from workbench.headless.stored import Fault, missing_kernelspec
+from workbench.markup import command
 from workbench.secrets import without_secrets
 
 _IN_JUPYTERLAB = "open and save it once in JupyterLab"
@@ -54,7 +55,11 @@ def how_to_hand_over(path: Path) -> str:
         f"{page} for whoever has a browser" if page.is_file() else "the notebook for whoever has Jupyter or a code host"
     )
     record = path.parent if (path.parent / RECORD_FILE).is_file() else None
-    folder = "" if record is None else f"; the folder {record} for whoever reviews (`workbench review {record} OTHER`)"
+    folder = (
+        ""
+        if record is None
+        else f"; the folder {record} for whoever reviews (`{command('workbench', 'review', record, 'OTHER')}`)"
+    )
     return f"{path}: may be handed over: {shown}{folder}; in git by `git add --force`, or as an artefact of a workflow"
 
 

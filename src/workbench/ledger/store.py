@@ -305,7 +305,7 @@ class Ledger:
                 ) from error
             path.unlink(missing_ok=True)
             if count:
-                print(f"{self.name}: took in {count} attempts that could not be written before.", flush=True)
+                print(f"{self.name}: took in {counted(count, 'attempt')} that could not be written before.", flush=True)
 
     def _commit(self, gathered: Sequence[_Item]) -> list[Any]:
         """Writes all of it in one transaction; what each returned, in the same order."""

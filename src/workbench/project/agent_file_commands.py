@@ -16,7 +16,7 @@ from workbench.definition.project import write_folder
 from workbench.definition.replacing import IS_THERE, write_new
 from workbench.definition.there import is_folder_there
 from workbench.errors import FileError
-from workbench.markup import counted, printed, visible
+from workbench.markup import command, counted, printed, visible
 from workbench.secrets import bytes_without_secrets, value_without_secrets, without_secrets
 from workbench.trial.defaults import CONVERSATIONS_A_DAY, DAYS_COUNTED, LAST_VERSIONS, LONGEST_DESCRIPTION
 
@@ -309,7 +309,7 @@ def _tell_kept(file: Path, draft: Draft, what: str) -> None:
     if draft.trouble:
         raise AgentFileError(draft.trouble, path=file)
     click.echo(f"\n{_line(f'{what} in the draft of {file}, kept in {draft_path(file)}')}")
-    click.echo(_line(f"{file} stays as it is; `workbench open {file}` offers the draft"))
+    click.echo(_line(f"{file} stays as it is; `{command('workbench', 'open', file)}` offers the draft"))
 
 
 def _line(text: str) -> str:

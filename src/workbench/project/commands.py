@@ -13,7 +13,7 @@ import click
 
 from workbench.definition.there import is_folder_there
 from workbench.errors import SetupError
-from workbench.markup import counted, printed, visible, visible_lines
+from workbench.markup import command, counted, printed, visible, visible_lines
 from workbench.secrets import value_without_secrets, without_secrets
 
 if TYPE_CHECKING:
@@ -175,7 +175,9 @@ def demo_command(ctx: click.Context, folder: Path, live: bool) -> None:
 
     write_first_agent(folder / "agents")
     os.chdir(folder)
-    click.echo(f"in {folder}, a project with the agent {FIRST_AGENT} (`workbench lab {folder}` opens it):\n")
+    click.echo(
+        f"in {folder}, a project with the agent {FIRST_AGENT} (`{command('workbench', 'lab', folder)}` opens it):\n"
+    )
     run = cast(click.Group, ctx.find_root().command).commands["run"]
     agent = f"agents/{FIRST_AGENT}"
     ctx.invoke(

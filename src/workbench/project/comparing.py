@@ -94,9 +94,11 @@ def _estimate(plan: Plan, *, live: bool | None, in_full: bool) -> str:
 
 
 def _run(parameters: dict[str, Any], out: Path) -> None:
+    from workbench.headless.go_on import saying_how_to_go_on
     from workbench.headless.notebook import run_notebook
 
-    run = run_notebook("compare", out=out, parameters=parameters)
+    with saying_how_to_go_on():
+        run = run_notebook("compare", out=out, parameters=parameters)
     if run.verdict:
         click.echo(f"{printed(run.verdict)}\n")
     for name, path in (("page", run.page), ("notebook", run.notebook), ("record", run.record or "none")):

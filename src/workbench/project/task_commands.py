@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.definition.there import is_file_there, is_folder_there, is_there
-from workbench.markup import counted, printed, visible
+from workbench.markup import command, counted, printed, visible
 from workbench.secrets import value_without_secrets, without_secrets
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _print_place(agent: Path) -> None:
     apart = _seen_from(project, task_file_apart(agent))
     click.echo(
         f"{agent}: has no tasks; they would be in {beside}, or in {apart} of {project}. To see what they could be: "
-        f"workbench tasks {agent} --from description",
+        f"{command('workbench', 'tasks', agent, '--from', 'description')}",
         err=True,
     )
     sys.exit(EXIT_WITHOUT_TASKS)
@@ -178,7 +178,8 @@ def _task_files(paths: Sequence[Path], *, whole_project: bool) -> list[Path]:
             file = task_file_of(path)
             if file is None:
                 raise TaskFileError(
-                    f"has no task file; to see what could be in one: workbench tasks {path} --from description",
+                    "has no task file; to see what could be in one: "
+                    + command("workbench", "tasks", path, "--from", "description"),
                     path=path,
                 )
             here = [file]

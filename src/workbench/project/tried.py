@@ -91,6 +91,8 @@ def tried_versions(
             attempts += _of_record(folder, names, agents, graders)
         except RecordError as error:
             graders.left_out[str(error)] = None
+    if disk.digest in agents:  # whole, where the record that it was found in has secrets taken out
+        agents[disk.digest] = disk
     found = compare_versions(
         disk.name or path.stem, agents, attempts, newest=disk.digest, last=last, left_out=tuple(graders.left_out)
     )
@@ -183,19 +185,19 @@ def _of_ledger(
 
 def _of_record(folder: Path, names: set[str], agents: dict[str, Agent], graders: _Graders) -> list[VersionAttempt]:
     run = record.load_run(folder)
-    versions = {variant: agent for variant, agent in run.variants.items() if agent.name in names}
+    digests = record.agent_digests(run)
+    versions = {variant: digests[variant] for variant, agent in run.variants.items() if agent.name in names}
     own = {task.id: task for task in run.tasks}
     found = []
     for trial in run.trials:
         if trial.variant not in versions or trial.outcome == "stopped":
             continue
-        agent = versions[trial.variant]
-        agents.setdefault(agent.digest, agent)
+        agents.setdefault(versions[trial.variant], run.variants[trial.variant])
         task = graders.task_of(own[trial.task_id].message, own[trial.task_id])
         assert task is not None
         found.append(
             VersionAttempt(
-                version=agent.digest,
+                version=versions[trial.variant],
                 model=trial.request.model,
                 effort=trial.request.effort,
                 is_stand_in=trial.endpoint.is_stand_in,

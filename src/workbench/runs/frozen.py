@@ -15,7 +15,7 @@ from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.project import project_folder, write_folder
 from workbench.errors import FileError
 from workbench.grading.catalogue import standard
-from workbench.markup import visible
+from workbench.markup import command, visible
 from workbench.secrets import without_secrets
 from workbench.statistics.power import FEWEST_COMPARED
 from workbench.trial.task import Task
@@ -309,7 +309,7 @@ def next_notebook(folder: Path) -> Path:
 def command_for(notebook: Path) -> str:
     """The command that runs this notebook of the project, in whatever folder it is typed."""
     file, out = _from_project(notebook), _from_project(notebook.with_suffix(""))
-    return f"cd {shlex.quote(str(project_folder()))} && {shlex.join(['workbench', 'run', file, '--out', out])}"
+    return f"cd {shlex.quote(str(project_folder()))} && {command('workbench', 'run', Path(file), '--out', Path(out))}"
 
 
 def _not_in_it(graders: Sequence[str]) -> str:

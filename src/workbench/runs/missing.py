@@ -18,6 +18,7 @@ from workbench.ledger.leases import Elsewhere, LeaseLost, Leases
 from workbench.ledger.open_batches import find_open_batches
 from workbench.ledger.paid import paid_of
 from workbench.ledger.store import Ledger, open_ledger, opened_ledger
+from workbench.markup import counted
 from workbench.model.anthropic import retirement_of
 from workbench.model.api import Model, OnText
 from workbench.model.asker import Asker, OnRetry, StreamSettings
@@ -410,7 +411,9 @@ def _one_of(errors: list[WorkbenchError]) -> WorkbenchError:
     if not unsaved:
         return errors[0]
     trials = tuple(trial for error in unsaved for trial in error.unsaved)
-    return LedgerError(f"{unsaved[0]} ({len(trials)} replies came back that are not in the ledger)", unsaved=trials)
+    return LedgerError(
+        f"{unsaved[0]} ({counted(len(trials), 'reply', 'replies')} came back, not in the ledger)", unsaved=trials
+    )
 
 
 def _in_batches(trials: Sequence[Trial], ledger: Ledger) -> frozenset[str]:

@@ -15,7 +15,7 @@ from workbench.definition.lint import check_agent
 from workbench.definition.project import project_folder
 from workbench.definition.there import is_file_there
 from workbench.errors import AgentFileError, NothingToCompare, PlanError, TaskFileError
-from workbench.markup import counted
+from workbench.markup import command, counted
 from workbench.runs.plan import make_request
 from workbench.trial.description_tasks import OF_EXAMPLE, OF_PROSE, load_tasks_for
 from workbench.trial.task import Task, load_tasks
@@ -213,8 +213,8 @@ def _nothing_differs(path: Path, base: Variant, variant: Variant, chosen: Agains
         path,
         f"says what {other} says",
         ", so there is nothing to compare. Edit it and come back; or compare it with an earlier commit "
-        f"(`git log --oneline -- {path}` lists them), another file, another model, or itself without some lines: "
-        "`workbench compare --help`",
+        f"(`{command('git', 'log', '--oneline', '--', path)}` lists them), another file, another model, or itself "
+        "without some lines: `workbench compare --help`",
     )
 
 
@@ -227,8 +227,8 @@ def _of_description(tasks: Sequence[Task], path: Path) -> str:
     )
     said = " and ".join(f"{counted(counts[group], name)}{of}" for group, name, of in kinds if counts[group])
     return (
-        f"tasks: {said}, for there is no task file; `workbench tasks {path} --from description --write` puts them in "
-        "one, to be edited"
+        f"tasks: {said}, for there is no task file; "
+        f"`{command('workbench', 'tasks', path, '--from', 'description', '--write')}` puts them in one, to be edited"
     )
 
 
@@ -237,6 +237,6 @@ def _no_tasks(path: Path) -> TaskFileError:
     beside, apart = path.with_name(f"{path.stem}.tasks.yaml"), task_file_apart(path)
     return TaskFileError(
         f"there are no tasks to try it on: no {beside}, no {apart.relative_to(project)} in {project}, and no "
-        f"description to make them of. `workbench init {path}` writes a first task file",
+        f"description to make them of. `{command('workbench', 'init', path)}` writes a first task file",
         path=path,
     )

@@ -35,6 +35,7 @@ from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.project import RECORD_FILE
 from workbench.definition.there import is_file_there
 from workbench.errors import RecordError
+from workbench.markup import counted
 from workbench.secrets import scrubber, without_secrets
 from workbench.trial.certificate import certificate_as_values, certificate_from
 from workbench.trial.paid import Paid
@@ -480,6 +481,14 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+def agent_digests(run: Run) -> dict[str, str]:
+    """By variant, the SHA-256 of the agent as it was tried, also where a record had secrets taken out of it."""
+    names = _file_names(run.variants, without_secrets)
+    return {
+        variant: run.originals.get(f"agents/{names[variant]}", agent.digest) for variant, agent in run.variants.items()
+    }
+
+
 def _file_names(variants: Iterable[str], clean: Callable[[str], str]) -> dict[str, str]:
     """A file name for each variant: its letters and digits without secrets, numbered where two would be the same."""
     names: dict[str, str] = {}
@@ -551,7 +560,9 @@ def _json_lines(
         raise RecordError(f"is not JSON Lines: {error}", path=path) from error
     recorded = lines.get(name, len(found))
     if len(found) != recorded:
-        raise RecordError(f"has {len(found)} lines, and {recorded} were recorded: part of it is lost", path=path)
+        raise RecordError(
+            f"has {counted(len(found), 'line')}, and {recorded} were recorded: part of it is lost", path=path
+        )
     if TASKS not in files:  # it is a record of before
         if any("sha256" in value for value in found if isinstance(value, dict)):
             raise RecordError(

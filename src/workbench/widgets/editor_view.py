@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -30,7 +29,7 @@ from workbench.definition.lint import check_agent
 from workbench.definition.mend import Mend, mends_of
 from workbench.definition.merge import Merge, Piece
 from workbench.errors import AgentChangedOnDisk, WorkbenchError
-from workbench.markup import counted, visible
+from workbench.markup import command, counted, visible
 from workbench.runs.upkeep import estimate_upkeep
 from workbench.trial.description_tasks import tasks_of_description
 from workbench.trial.task_variables import as_template
@@ -284,8 +283,9 @@ class EditorView(anywidget.AnyWidget):
         ]
         text = yaml.safe_dump(tasks, sort_keys=False, allow_unicode=True, width=10**6) if tasks else ""
         if tasks and (path := self._draft.agent.path) is not None:
-            command = f"workbench tasks {_from_here(path)} --from description --write"
-            text = f"# For {_from_here(task_file_to_write(self._draft.agent))}, as written by: {command}\n{text}"
+            file = visible(str(_from_here(task_file_to_write(self._draft.agent))))
+            made_by = visible(command("workbench", "tasks", _from_here(path), "--from", "description", "--write"))
+            text = f"# For {file}, as written by: {made_by}\n{text}"
         self.send({"type": "tasks", "text": sendable(text)})
 
     def _state(self) -> dict[str, Any]:
@@ -336,10 +336,10 @@ def _offer(mend: Mend | None) -> dict[str, Any]:
     return {"mend": mend is not None, "changes": "" if mend is None else mend.changes}
 
 
-def _from_here(path: Path) -> str:
-    """The path as one types it in the working directory."""
+def _from_here(path: Path) -> Path:
+    """The path as the working directory sees it."""
     real, here = path.resolve(), Path.cwd()
-    return visible(shlex.quote((real.relative_to(here) if real.is_relative_to(here) else real).as_posix()))
+    return real.relative_to(here) if real.is_relative_to(here) else real
 
 
 def _said(_value: object, words: str) -> str:

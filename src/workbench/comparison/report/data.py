@@ -1,10 +1,11 @@
 """A report for other programs: CSV for spreadsheets, Parquet and JSON Lines with every text as it was.
 
-In CSV no text can become a formula. The rule: wherever `=`, `+`, `-` or `@` (or their full-width forms) stands at the
-start of a cell, or behind a quote, a line break or a character that some program takes for the end of a cell (`,`,
-`;`, `|`, tab), blanks between them or not, an apostrophe comes before it; and a cell that begins with a tab or a line
-break gets one at its start. Control characters but tab and line break are named ("<U+001B>"). Whoever needs the exact
-text takes Parquet or JSON Lines. Source: OWASP, "CSV Injection".
+In CSV no text can become a formula. An apostrophe comes before `=`, `+`, `-` or `@` (or a full-width form) where it
+begins a cell, blanks and quotes before it or not; and where it begins a line or follows what some program takes for the
+end of a cell (`;`, `|`, tab), if it is `=` or `@`, or a later part of that line calls or fetches something, which no
+item of a list does otherwise. A cell that begins with a tab or a line break gets an apostrophe at its start. Every text
+is in quotes, so a comma in it ends nothing. `text_of_cell` gives the text back. Control characters but tab and line
+break are named ("<U+001B>"); Parquet and JSON Lines have every text as it was. Source: OWASP, "CSV Injection".
 """
 
 from __future__ import annotations
@@ -28,9 +29,13 @@ from workbench.markup import visible_lines
 from workbench.secrets import scrubber
 from workbench.trial.trial import Run
 
-_FORMULA = re.compile("[=+\\-@\uff1d\uff0b\uff0d\uff20]")
-_ENDS_OF_CELLS = frozenset(",;|\t\n\"'")
-_BLANKS = " \u00a0"
+_FORMULA = re.compile("((?:\\A|[;|\t])[ \u00a0\t\"']*+)([=+\\-@\uff1d\uff0b\uff0d\uff20])")
+"""A sign with which a line or what follows the end of a cell begins, behind blanks and quotes."""
+_ALWAYS = "=@\uff1d\uff20"
+_CALLS = re.compile(r"\w\(|[\w']!\$?\w")
+"""A function that is called, or what another sheet or program is asked for: without one a formula does no harm."""
+_BLANK = " \u00a0\t\"'"
+_BEGINS_WITH_BREAK = re.compile(r"'*+[\t\n]")
 _REMEMBERED = 4_096
 """Texts whose scrubbed form is kept: names, hashes and questions come again and again, replies do not."""
 
@@ -104,17 +109,31 @@ def cell_text(text: str) -> str:
     """The text as a cell of a CSV file in which no spreadsheet finds a formula."""
     if text.isalnum():
         return text
-    shown = visible_lines(text)
-    safe = _FORMULA.sub(_defused, shown)
-    return f"'{safe}" if safe[:1] in ("\t", "\n") else safe
+    safe = _with_formulas(visible_lines(text), lambda before, sign: f"{before}'{sign}")
+    return f"'{safe}" if _BEGINS_WITH_BREAK.match(safe) else safe
 
 
-def _defused(found: re.Match[str]) -> str:
-    """The sign, with an apostrophe before it where it could begin a cell."""
-    at = found.start() - 1
-    while at >= 0 and found.string[at] in _BLANKS:
-        at -= 1
-    return f"'{found[0]}" if at < 0 or found.string[at] in _ENDS_OF_CELLS else found[0]
+def text_of_cell(cell: str) -> str:
+    """The text that stands in a cell which `cell_text` made, as a program reads it from the file."""
+    text = cell[1:] if cell.startswith("'") and _BEGINS_WITH_BREAK.match(cell) else cell
+    return _with_formulas(text, lambda before, sign: f"{before.removesuffix(chr(39))}{sign}")
+
+
+def _with_formulas(text: str, written: Callable[[str, str], str]) -> str:
+    """The text with each sign that could begin a formula written so, with the blanks and quotes before it."""
+    lines = []
+    begins_cell = True
+    for line in text.split("\n"):
+        last_call = max((found.start() for found in _CALLS.finditer(line)), default=-1)
+
+        def of_sign(found: re.Match[str], *, begins_cell: bool = begins_cell, last_call: int = last_call) -> str:
+            begins = begins_cell and found.start() == 0
+            is_formula = begins or found[2] in _ALWAYS or found.end() <= last_call
+            return written(found[1], found[2]) if is_formula else found[0]
+
+        lines.append(_FORMULA.sub(of_sign, line))
+        begins_cell = begins_cell and not line.strip(_BLANK)
+    return "\n".join(lines)
 
 
 def _endpoints_of(variant: str, run: Run) -> str:

@@ -16,9 +16,8 @@ from markupsafe import Markup
 
 from workbench.comparison.change_tables import judged_tables, measures_table, promises_table, rules_table
 from workbench.comparison.columns import score_in_words
-from workbench.comparison.differences.reply_pair import diff_personas
 from workbench.comparison.differences.views import html_lines
-from workbench.comparison.differences.words import lines_of_difference
+from workbench.comparison.differences.words import diff_words, lines_of_difference
 from workbench.comparison.provenance import Provenance, provenance_table
 from workbench.comparison.report.document import html_document
 from workbench.comparison.report.overview import agents_named, costs_table, moved_promises, overview
@@ -36,7 +35,7 @@ from workbench.comparison.tables import Comparison, Picture
 from workbench.comparison.trial_table import COLUMNS, cells
 from workbench.comparison.verdict import Verdict, points
 from workbench.definition.agent import Agent
-from workbench.markup import Table, html, html_table
+from workbench.markup import Table, counted, html, html_table
 from workbench.secrets import without_secrets
 from workbench.trial.task import Task
 from workbench.trial.trial import Trial
@@ -284,8 +283,11 @@ def _shortened(text: str) -> str:
 
 def agents_difference(before: Agent, after: Agent) -> Markup:
     """The difference of two agent files, changed lines with their changed words marked, as HTML."""
-    lines = lines_of_difference(diff_personas(before, after))
+    # Before its words are marked: a key in pieces has the form of none.
+    lines = lines_of_difference(diff_words(without_secrets(before.text), without_secrets(after.text)))
     if all(line.kind == "equal" for line in lines):
+        if before.text != after.text:
+            return html('<p class="soft">The two files are the same but for a secret.</p>')
         return html('<p class="soft">The two files are the same.</p>')
     return html_lines(lines)
 
@@ -366,7 +368,7 @@ def _trials(comparison: Comparison, found: Provenance, shown: Mapping[int, Seque
     figures = _figures(comparison, rows)
     notes = ["Those that flipped come first."] if flips else []
     if len(rows) < len(trials):
-        notes.append(f"{len(rows)} of {len(trials):,} trials; all are in trials.jsonl.")
+        notes.append(f"{len(rows)} of {counted(len(trials), 'trial')}; all are in trials.jsonl.")
     parts = [
         _task(
             tasks[number],
@@ -391,7 +393,11 @@ def _table_of_all(comparison: Comparison, shown: Collection[int]) -> Markup:
         )
         for row, (first, *others) in enumerate(table.rows)
     )
-    note = f"{len(rows):,} of {len(comparison.run.trials):,} trials; all are in trials.jsonl." if table.note else ""
+    note = (
+        f"{len(rows):,} of {counted(len(comparison.run.trials), 'trial')}; all are in trials.jsonl."
+        if table.note
+        else ""
+    )
     return _sortable(html_table(replace(table, title="All trials", rows=rows, note=note), labels=True), "trials")
 
 

@@ -20,7 +20,7 @@ from workbench.comparison.provenance import NOT_RECORDED, Provenance
 from workbench.comparison.report.overview import agents_lines, agents_named, worse_promises
 from workbench.comparison.static_tables import variants_table
 from workbench.comparison.tables import Comparison
-from workbench.markup import Table, markdown_table, markdown_text
+from workbench.markup import Table, counted, markdown_table, markdown_text
 from workbench.secrets import without_secrets
 
 MOST_FLIPS = 10
@@ -100,7 +100,7 @@ def provenance_line(found: Provenance, *, of: str = "") -> str:
     """Where the numbers come from, in small print; `of` says which run that is."""
     agents = ", ".join(f"{unlinked(name)} `{digest[:12]}`" for name, digest in found.agents.items())
     tasks = ", ".join(
-        f"{NOT_RECORDED} ({count} tasks)" if digest == NOT_RECORDED else f"`{digest[:12]}`"
+        f"{NOT_RECORDED} ({counted(count, 'task')})" if digest == NOT_RECORDED else f"`{digest[:12]}`"
         for digest, count in found.task_files.items()
     )
     models = ", ".join(dict.fromkeys(model for counts in found.models.values() for model in counts)) or "none"
