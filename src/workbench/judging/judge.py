@@ -21,6 +21,7 @@ from workbench.trial.rubric import Rubric
 from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, Judged, Run, Variant
 
+
 @dataclass(frozen=True, kw_only=True)
 class Judge:
     """A model as a judge."""
