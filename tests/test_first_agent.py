@@ -20,9 +20,9 @@ import yaml
 from workbench.definition.files import load_agent
 from workbench.grading.catalogue import standard
 from workbench.grading.checking import check_tasks
-from workbench.grading.fences import prose
 from workbench.judging.rubric_lint import lint_rubric
 from workbench.model.offline.behaviour import BEHAVIOURS, TOPICS
+from workbench.trial.fences import prose
 from workbench.trial.graded import graders_by_task
 from workbench.trial.rubric import load_rubric
 from workbench.trial.task import GraderSpec, Task, load_tasks

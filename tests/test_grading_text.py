@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from workbench.grading.catalogue import standard
-from workbench.grading.fences import code_blocks, prose
+from workbench.trial.fences import code_blocks, prose
 from workbench.trial.task import Task
 from workbench.trial.trial import Reply, Score
 

@@ -24,9 +24,9 @@ import pytest
 import workbench
 from tests.grader_options import COMBINING, GRADERS, OTHERS
 from workbench.grading.catalogue import standard
-from workbench.grading.fences import code_blocks, prose
 from workbench.grading.mermaid import read_mermaid
 from workbench.key_forms import LatePattern
+from workbench.trial.fences import code_blocks, prose
 from workbench.trial.task import Task
 from workbench.trial.trial import Reply
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.grading.catalogue import standard
-from workbench.grading.fences import prose
-from workbench.grading.sentences import (
+from workbench.trial.fences import prose
+from workbench.trial.sentences import (
     asserting_sentences,
     assertions,
     language_of,

@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 from workbench.grading import options
-from workbench.grading.countable import questions_told
-from workbench.grading.fences import code_blocks, prose
-from workbench.grading.sentences import (
+from workbench.grading.wording import listed, quoted, short
+from workbench.trial import bounded
+from workbench.trial.countable import questions_told
+from workbench.trial.fences import code_blocks, prose
+from workbench.trial.sentences import (
     asserting_sentences,
     assertions,
     fold,
@@ -25,8 +27,6 @@ from workbench.grading.sentences import (
     sentences,
     telling,
 )
-from workbench.grading.wording import listed, quoted, short
-from workbench.trial import bounded
 from workbench.trial.task import Task
 from workbench.trial.trial import Grader, Reply, Score
 

@@ -20,7 +20,7 @@ from functools import lru_cache
 from itertools import groupby, pairwise
 from pathlib import Path
 
-from workbench.grading.fences import prose
+from workbench.trial.fences import prose
 
 FEWEST_WORDS = 4
 """Shorter ones say too little to be told from a list of words."""
