@@ -190,6 +190,18 @@ def test_a_second_run_from_the_ledger_asks_nothing_and_a_certificate_makes_judge
     assert f'Guard "{CRITERION}" fails' in decided and "corrected by people's labels" in decided
 
 
+@pytest.mark.parametrize("missing", ["rubric", "certificates"])
+def test_what_judging_takes_and_is_not_there_is_said_before_anybody_is_asked(
+    walk: MessagesServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: str
+) -> None:
+    monkeypatch.setenv("WORKBENCH_LEDGER", str(tmp_path / "new.sqlite"))
+    before = len(questions(walk))
+    done = CliRunner().invoke(main, compare("missing", **{missing: "nowhere.json"}))
+
+    assert done.exit_code != 0 and "nowhere.json" in f"{done.output} {done.exception}"
+    assert len(questions(walk)) == before
+
+
 def test_another_rubric_revokes_the_certificate_in_the_notebook_too(walk: MessagesServer) -> None:
     _, certificates = certified()
     Path("stricter.yaml").write_text(RUBRIC.replace("the line of the fault", "the file and the line of the fault"))
