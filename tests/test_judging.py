@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -541,6 +542,14 @@ def test_what_invites_an_error_is_named(asks: str, found: str) -> None:
     rubric = Rubric(name="x", about="y", criteria=(Criterion(name="a", asks=asks),), good=("g",), bad=("b",))
 
     assert any(found in str(problem) for problem in lint_rubric(rubric))
+
+
+def test_what_is_advised_instead_of_asking_for_length_is_a_grader() -> None:
+    criterion = Criterion(name="a", asks="The reply is longer than the other.")
+    [problem] = lint_rubric(Rubric(name="x", about="y", criteria=(criterion,), good=("g",), bad=("b",)))
+
+    [named] = re.findall(r"grader `(\w+)`", problem.fix)
+    assert named in wb.graders.standard()
 
 
 def test_two_replies_are_judged_side_by_side_in_both_orders(run: Run, server: MessagesServer) -> None:
