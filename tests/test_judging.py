@@ -348,6 +348,12 @@ def test_of_several_judges_most_decide_and_a_draw_is_no_score(run: Run, server: 
     assert score_of_two["names-the-line"].value is None
     assert score_of_two["names-the-line"].explanation == "the judges disagree: sonnet 1, haiku 0"
     assert score_of_two["depth"].value == 1.0
+    for several in (two, three):
+        shown = wb.show_judged(several)
+        assert {row.criterion: row.judges_alike for row in shown.rows} == {"names-the-line": 0, "depth": 1}
+        assert "All judges say the same of a reply: names-the-line 0 %, depth 100 %." in " ".join(repr(shown).split())
+    one = judge(run, RUBRIC, by="sonnet", concurrency=1, progress=False)
+    assert "All judges" not in repr(wb.show_judged(one))
 
 
 def test_a_server_that_ignores_the_schema_leaves_outcomes_and_no_scores(run: Run, server: MessagesServer) -> None:
