@@ -35,5 +35,14 @@ GRADERS: dict[str, dict[str, Any]] = {
     "safe_sql": {},
     "no_secrets": {},
 }
-OTHERS = {"ruff", "mypy", "latency", "tokens", "cost", "all_of", "any_of", "at_least"}
-"""Programs, which have limits of their own; numbers; and graders of these graders."""
+MEASURED: dict[str, dict[str, Any]] = {
+    "latency": {"at_most": 10},
+    "tokens": {"at_most": 500},
+    "cost": {"at_most": 0.01},
+}
+"""Those of what a reply took, whatever its text is."""
+PROGRAMS: dict[str, dict[str, Any]] = {"ruff": {"select": ["F"]}, "mypy": {}}
+"""Those that let a program read it, which has limits of its own."""
+COMBINING: dict[str, dict[str, Any]] = {"all_of": {}, "any_of": {}, "at_least": {"count": 2}}
+"""Those that are handed other graders."""
+OTHERS = {*MEASURED, *PROGRAMS, *COMBINING}

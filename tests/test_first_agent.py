@@ -20,9 +20,9 @@ import yaml
 from workbench.definition.files import load_agent
 from workbench.grading.catalogue import standard
 from workbench.grading.checking import check_tasks
-from workbench.grading.fences import prose
 from workbench.judging.rubric_lint import lint_rubric
 from workbench.model.offline.behaviour import BEHAVIOURS, TOPICS
+from workbench.trial.fences import prose
 from workbench.trial.graded import graders_by_task
 from workbench.trial.rubric import load_rubric
 from workbench.trial.task import GraderSpec, Task, load_tasks
@@ -39,6 +39,10 @@ STUFFED: dict[str, str] = yaml.safe_load(
     (Path(__file__).parent / "fixtures" / "stuffed_replies.yaml").read_text(encoding="utf-8")
 )
 """By task id, every word that its graders look for, in whole sentences that say nothing."""
+PLATITUDES: dict[str, str] = yaml.safe_load(
+    (Path(__file__).parent / "fixtures" / "platitudes.yaml").read_text(encoding="utf-8")
+)
+"""The same in sentences that would fit any task."""
 FEWEST = 12
 """Replies of each kind."""
 MOST_OF_SHUFFLED = 0.03
@@ -67,8 +71,8 @@ def good(task_id: str) -> str:
 
 
 def replies_of(kind: str) -> list[tuple[str, str]]:
-    if kind == "stuffed":
-        return list(STUFFED.items())
+    if kind in ("stuffed", "platitudes"):
+        return list((STUFFED if kind == "stuffed" else PLATITUDES).items())
     return [(task.id, reply.text) for task in tasks().values() for reply in task.replies if reply.name == kind]
 
 
@@ -255,7 +259,9 @@ def test_graders_say_of_all_known_replies_what_people_say() -> None:
     assert found.replies >= 25 * 5
 
 
-@pytest.mark.parametrize("kind", ["good 1", "flawed", "salad", "denial", "fluent", "refused", "empty", "stuffed"])
+@pytest.mark.parametrize(
+    "kind", ["good 1", "flawed", "salad", "denial", "fluent", "refused", "empty", "stuffed", "platitudes"]
+)
 def test_there_are_enough_replies_of_each_kind(kind: str) -> None:
     fewest = len(tasks()) if kind in ("good 1", "flawed", "salad") else FEWEST
 
@@ -402,9 +408,31 @@ def test_what_words_alone_cannot_tell_is_known() -> None:
     """The shares that docs/reference/first-agent.md tells of."""
     fluent, of_fluent = as_high(replies_of("fluent"))
     stuffed, of_stuffed = as_high(replies_of("stuffed"))
+    platitudes, of_platitudes = as_high(replies_of("platitudes"))
 
-    assert 0.1 <= len(fluent) / of_fluent <= 0.2
-    assert len(stuffed) / of_stuffed > 0.5
+    assert (len(fluent), of_fluent) == (26, 174)
+    assert (len(stuffed), of_stuffed) == (61, 127)
+    assert (len(platitudes), of_platitudes) == (89, 133)
+
+
+def test_what_words_alone_keep_is_named_before_anything_is_asked() -> None:
+    kept = check_tasks(TASKS).by_words
+    asked = sum(len(task.graders) for task in tasks().values())
+
+    assert sum(len(promises) for promises in kept.values()) == 131 and asked == 216
+    for task_id, promises in kept.items():
+        spec = {each.promise: each.name for each in tasks()[task_id].graders}
+        assert {spec[promise] for promise in promises} <= {"mentions", "any_of", "all_of"}
+    assert not {"diagram", "parses", "typed", "documented", "asks"} & {name for kept in kept.values() for name in kept}
+
+
+def test_what_words_keep_of_known_replies_they_keep_of_the_made_one() -> None:
+    """A promise that a stuffed reply has is one that `check-tasks` names."""
+    kept = check_tasks(TASKS).by_words
+    found = {tuple(each.split(": ")) for kind in ("stuffed", "platitudes") for each in as_high(replies_of(kind))[0]}
+    named = {(task_id, promise) for task_id, promises in kept.items() for promise in promises}
+
+    assert len(found - named) <= 0.1 * len(found), found - named
 
 
 def test_a_grader_that_passes_salad_is_found() -> None:

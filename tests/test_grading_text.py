@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from workbench.grading.catalogue import standard
-from workbench.grading.fences import code_blocks, prose
+from workbench.trial.fences import code_blocks, prose
 from workbench.trial.task import Task
 from workbench.trial.trial import Reply, Score
 
@@ -97,8 +97,8 @@ def test_mentions_finds_whole_words_in_any_case() -> None:
 
 
 def test_mentions_reads_through_line_breaks_and_typographic_hyphens() -> None:
-    assert value("mentions", "This is what the rate\nlimit does.", any=["rate limit"]) == 1
-    assert value("mentions", "These are the trade‑offs.", any=["trade-offs"]) == 1
+    assert value("mentions", "The rate\nlimit stops it at ten calls.", any=["rate limit"]) == 1
+    assert value("mentions", "Of the trade‑offs memory is the worst.", any=["trade-offs"]) == 1
 
 
 def test_mentions_all_is_a_share_and_names_what_is_missing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -348,6 +349,12 @@ def test_of_several_judges_most_decide_and_a_draw_is_no_score(run: Run, server: 
     assert score_of_two["names-the-line"].value is None
     assert score_of_two["names-the-line"].explanation == "the judges disagree: sonnet 1, haiku 0"
     assert score_of_two["depth"].value == 1.0
+    for several in (two, three):
+        shown = wb.show_judged(several)
+        assert {row.criterion: row.judges_alike for row in shown.rows} == {"names-the-line": 0, "depth": 1}
+        assert "All judges say the same of a reply: names-the-line 0 %, depth 100 %." in " ".join(repr(shown).split())
+    one = judge(run, RUBRIC, by="sonnet", concurrency=1, progress=False)
+    assert "All judges" not in repr(wb.show_judged(one))
 
 
 def test_a_server_that_ignores_the_schema_leaves_outcomes_and_no_scores(run: Run, server: MessagesServer) -> None:
@@ -542,6 +549,14 @@ def test_what_invites_an_error_is_named(asks: str, found: str) -> None:
     rubric = Rubric(name="x", about="y", criteria=(Criterion(name="a", asks=asks),), good=("g",), bad=("b",))
 
     assert any(found in str(problem) for problem in lint_rubric(rubric))
+
+
+def test_what_is_advised_instead_of_asking_for_length_is_a_grader() -> None:
+    criterion = Criterion(name="a", asks="The reply is longer than the other.")
+    [problem] = lint_rubric(Rubric(name="x", about="y", criteria=(criterion,), good=("g",), bad=("b",)))
+
+    [named] = re.findall(r"grader `(\w+)`", problem.fix)
+    assert named in wb.graders.standard()
 
 
 def test_two_replies_are_judged_side_by_side_in_both_orders(run: Run, server: MessagesServer) -> None:

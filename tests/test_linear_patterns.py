@@ -22,11 +22,11 @@ from typing import Any
 import pytest
 
 import workbench
-from tests.grader_options import GRADERS, OTHERS
+from tests.grader_options import COMBINING, GRADERS, OTHERS
 from workbench.grading.catalogue import standard
-from workbench.grading.fences import code_blocks, prose
 from workbench.grading.mermaid import read_mermaid
 from workbench.key_forms import LatePattern
+from workbench.trial.fences import code_blocks, prose
 from workbench.trial.task import Task
 from workbench.trial.trial import Reply
 
@@ -330,6 +330,18 @@ CODE_UNITS = (
 def test_grader_takes_time_in_proportion_to_the_reply(name: str) -> None:
     assert GRADERS.keys() | OTHERS == standard().keys()
     grader = standard()[name](**GRADERS[name])
+    task = Task(id="t", input="x")
+
+    for unit in UNITS:
+        assert_linear(
+            lambda text: grader(task, Reply(text=text)), lambda length, unit=unit: unit * (length // len(unit))
+        )
+
+
+@pytest.mark.parametrize("name", COMBINING)
+def test_graders_of_graders_take_the_time_of_theirs(name: str) -> None:
+    parts = [standard()[part](**GRADERS[part]) for part in ("mentions", "asks_question")]
+    grader = standard()[name](graders=parts, **COMBINING[name])
     task = Task(id="t", input="x")
 
     for unit in UNITS:

@@ -23,11 +23,11 @@ from workbench.comparison.tables import compare, compare_pairs
 from workbench.definition.agent import Agent
 from workbench.errors import ComparisonError
 from workbench.grading.catalogue import standard
-from workbench.grading.countable import headings_in, questions_in
 from workbench.runs.estimate import estimate_plan
 from workbench.runs.plan import plan_trials
 from workbench.statistics.power import MEASURES as MEASURES_PLANNED
 from workbench.statistics.power import fewest_tasks
+from workbench.trial.countable import headings_in, questions_in
 from workbench.trial.paid import Paid
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Endpoint, Failure, Reply, Request, Run, Score, Trial, Usage

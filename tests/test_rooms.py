@@ -33,7 +33,7 @@ STANDS_ON = {
     "trial": GROUND | {"definition"},
     "ledger": GROUND | {"definition", "trial"},
     "grading": GROUND | {"definition", "trial"},
-    "comparison": VALUES | {"grading"},
+    "comparison": VALUES,
     "model": VALUES | {"ledger"},
     "runs": ASKING,
     "judging": ASKING | {"comparison"},
@@ -46,7 +46,7 @@ STANDS_ON = {
 }
 """By room, the rooms that its files may import from beside their own. Two wings: `comparison` and `statistics` know
 values, and neither ledger nor model; `ledger`, `model` and `runs` know those, and no comparison. What a question or a code block
-is in a reply, `grading` says to both."""
+is in a reply, `trial` says to graders and to comparisons."""
 
 
 def imported_by(path: Path, modules: set[str]) -> set[str]:

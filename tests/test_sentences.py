@@ -11,8 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.grading.catalogue import standard
-from workbench.grading.fences import prose
-from workbench.grading.sentences import asserting_sentences, assertions, language_of, real_sentences, sentences
+from workbench.trial.fences import prose
+from workbench.trial.sentences import (
+    asserting_sentences,
+    assertions,
+    language_of,
+    real_sentences,
+    sentences,
+    words_of,
+)
 from workbench.trial.task import Task, load_tasks
 from workbench.trial.trial import Reply, Score
 
@@ -95,6 +102,65 @@ def test_what_is_denied_asked_or_listed_is_not_mentioned(text: str) -> None:
 )
 def test_what_a_sentence_asserts_is_mentioned(text: str) -> None:
     assert mentioned(text, "RBAC")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "RBAC is crucial for success.",
+        "RBAC and scopes are essential in any robust approach.",
+        "These are the scopes, and this is the RBAC.",
+        "RBAC is one of the terms that matter here.",
+        "As with every decision, there are scopes to consider, and RBAC too.",
+        "RBAC should never be underestimated.",
+        "When it comes to RBAC, best practices ensure successful outcomes.",
+    ],
+)
+def test_where_nothing_is_said_of_a_word_it_is_not_mentioned(text: str) -> None:
+    score = standard()["mentions"](any=["RBAC", "scopes"])(TASK, Reply(text=text))
+
+    assert isinstance(score, Score)
+    assert (score.value, score.explanation.rpartition(", but ")[2]) == (0, "nothing is said of it")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "RBAC costs a query.",
+        "Take it from RBAC, and keep it.",
+        "Use RBAC for this and for that.",
+        "Ask it of RBAC each time.",
+        "I would take RBAC for this.",
+        "We have RBAC and scopes here.",
+        "It is RBAC that does this: a role holds permissions.",
+        "This is the RBAC:\n\n- A role holds the permissions of a team.",
+        "## RBAC\n\nA role holds the permissions of a team.",
+        "Das ist RBAC, und damit ist es eine Rolle.",
+    ],
+)
+def test_one_thing_beside_it_a_command_or_a_choice_says_something_of_a_word(text: str) -> None:
+    assert standard()["mentions"](any=["RBAC", "scopes"])(TASK, Reply(text=text)).value == 1
+
+
+def test_of_all_words_one_is_something_beside_another() -> None:
+    all_of_them = standard()["mentions"](all=["Redis", "Celery"])
+    any_of_them = standard()["mentions"](any=["Redis", "Celery"])
+
+    assert all_of_them(TASK, Reply(text="This needs Redis and Celery.")).value == 1
+    assert any_of_them(TASK, Reply(text="This needs Redis and Celery.")).value == 0
+
+
+def test_hardly_a_sentence_of_this_projects_pages_says_nothing_of_a_thing_that_it_names() -> None:
+    """The share that docs/reference/first-agent.md tells of: any word of a page taken for what is looked for."""
+    lost = asked = 0
+    for path in sorted((ROOT / "docs" / "how-to").glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        words = sorted({word for word in words_of(" ".join(assertions(text))) if len(word) > 5 and word.isalpha()})
+        for word in words[::5]:
+            asked += 1
+            lost += not mentioned(text, word)
+
+    assert asked > 200 and lost / asked <= 0.01, (lost, asked)
 
 
 def test_a_requirement_is_no_denial_but_a_statement_is() -> None:

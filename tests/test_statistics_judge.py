@@ -48,6 +48,17 @@ def test_agreement_is_that_of_the_reference() -> None:
     assert judge_refusal(found) == ""
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("people", "judge"), [([1, 0] * 20, [1] * 40), ([0, 1] * 20, [0] * 40), ([1] * 40, [0] * 40)])
+def test_a_judge_that_always_says_the_same_agrees_by_chance_and_warns_nobody(
+    people: list[int], judge: list[int]
+) -> None:
+    found = judge_agreement(people, judge)
+
+    assert (found.kappa, found.kappa_standard_error) == (0, 0)
+    assert judge_refusal(found) != ""
+
+
 def test_kappa_and_ac1_of_a_judge_have_intervals_as_its_rates_do() -> None:
     found = judge_agreement(HUMAN, JUDGE)
     assert found.kappa_interval is not None and found.ac1_interval is not None and found.tpr_interval is not None

@@ -77,6 +77,38 @@ class TestKnownReplies:
         assert fault.message.startswith(f"{path}:{line}: queue: reply ")
         assert says in fault.message
 
+    def test_what_words_alone_keep_is_named_and_no_fault(self, tmp_path: Path) -> None:
+        graders = (
+            "  graders:\n  - mentions: {promise: locking, any: [SKIP LOCKED, locks]}\n  - asks_question: {promise: asks}\n"
+            "  - all_of: {promise: both, graders: [{mentions: {any: [SKIP LOCKED]}}, has_code]}\n"
+            "  - any_of: {promise: either, graders: [has_code, {contains: {text: advisory lock}}]}\n"
+        )
+
+        check = check_tasks(written(tmp_path, f"{HEAD}{graders}"))
+
+        assert check.is_fine
+        assert check.by_words == {"queue": ("locking", "either")}
+        assert check.to_json()["by_words"] == {"queue": ("locking", "either")}
+        assert any("words alone keep 2 promises (locking, either): " in remark for remark in check.remarks)
+
+    def test_graders_that_no_word_satisfies_leave_nothing_to_say(self, tmp_path: Path) -> None:
+        check = check_tasks(written(tmp_path, f"{HEAD}  graders: [asks_question, has_code, python_parses]\n"))
+
+        assert (check.by_words, [each for each in check.remarks if "words" in each]) == ({}, [])
+
+    def test_a_grader_that_raises_on_words_is_told(self, tmp_path: Path) -> None:
+        def cautious(*, text: str) -> object:
+            def grade(task: Task, reply: Reply) -> bool:
+                raise ValueError(len(reply.text) > 0)
+
+            return grade
+
+        path = written(tmp_path, f"{HEAD}  graders: [{{cautious: {{text: lock}}}}]\n")
+
+        [fault] = check_tasks(path, graders={"cautious": cautious}).faults
+
+        assert "'made of the words that its graders look for': cautious raises ValueError" in fault.message
+
     def test_a_promise_of_all_tasks_is_one(self, tmp_path: Path) -> None:
         brief = "  graders: [{word_count: {at_most: 9}}]\n"
         path = written(tmp_path, "".join(f"- id: t{n}\n  input: x{n}\n{brief}" for n in range(4)))

@@ -38,7 +38,7 @@ from workbench.statistics.judge import (
 from workbench.statistics.permutation import mcnemar
 from workbench.statistics.power import ALPHA
 from workbench.trial.certificate import Certificate
-from workbench.trial.judged import findings_of, item_id, judged_scores
+from workbench.trial.judged import findings_of, item_id, judged_scores, judges_alike
 from workbench.trial.rubric import Criterion
 from workbench.trial.trial import Judged, Run, Score
 
@@ -65,6 +65,8 @@ class CriterionRow:
     """Judged replies of both that have none: the judges disagree, cannot tell, or gave what is no finding."""
     stability: float | None
     """Share of the calls of one judge about one reply that agree; `None` where each was asked once."""
+    judges_alike: float | None
+    """Of several judges, the share of replies of which all say the same; `None` of one."""
     corrected: RateDifference | None
     """By people's labels, of a certified judge; `None`: what it says decides nothing."""
     standing: str
@@ -107,6 +109,7 @@ def criterion_rows(run: Run, judged: Judged, *, baseline: str) -> tuple[Criterio
     rows = []
     for criterion in judged.rubric.criteria:
         stability = stability_of(run, judged, criterion.name)
+        alike = judges_alike(judged, run.trials, criterion.name)
         of = {name: _values(run, scores, name, criterion) for name in run.variants}
         for variant in run.variants:
             if variant == baseline:
@@ -124,6 +127,7 @@ def criterion_rows(run: Run, judged: Judged, *, baseline: str) -> tuple[Criterio
                     scored=sum(value is not None for value in both),
                     unscored=sum(value is None for value in both),
                     stability=None if math.isnan(stability) else stability,
+                    judges_alike=alike,
                     corrected=corrected,
                     standing=standing,
                 )
@@ -318,9 +322,16 @@ def judged_table(rows: Sequence[CriterionRow], judged: Judged) -> Table:
             for row in rows
         ),
         note="What a judge says decides nothing until it is certified by people's labels."
-        f"{_corrected_for(rows)}{stand_in}",
+        f"{_alike(rows)}{_corrected_for(rows)}{stand_in}",
         muted=frozenset(number for number, row in enumerate(rows) if row.corrected is None),
     )
+
+
+def _alike(rows: Sequence[CriterionRow]) -> str:
+    """On how many replies several judges are of one mind."""
+    of = {row.criterion: row.judges_alike for row in rows if row.judges_alike is not None}
+    shares = ", ".join(f"{criterion} {_percent(share)}" for criterion, share in of.items())
+    return f" All judges say the same of a reply: {shares}." if of else ""
 
 
 def _corrected_for(rows: Sequence[CriterionRow]) -> str:

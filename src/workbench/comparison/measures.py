@@ -22,12 +22,12 @@ import numpy as np
 from workbench.comparison.columns import TrialColumns
 from workbench.comparison.figures import percent, points
 from workbench.comparison.scores import groups_of, is_stand_in, missing_in_words, same_requests
-from workbench.grading.countable import headings_in, questions_in
-from workbench.grading.fences import code_blocks
 from workbench.markup import counted
 from workbench.statistics.changes import Change, CorrectedChange, as_ratio, change_between, corrected, log_means
 from workbench.statistics.intervals import LEVEL, Floats, Interval
 from workbench.statistics.means import case_means
+from workbench.trial.countable import headings_in, questions_in
+from workbench.trial.fences import code_blocks
 
 Scale = Literal["amount", "count", "share"]
 """How a measure is compared: an amount in percent, a count by its difference, a share of 1 by its difference in

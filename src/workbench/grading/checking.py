@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from workbench.errors import GraderError, TaskFileError, UnknownGrader
 from workbench.grading.catalogue import standard
+from workbench.grading.stuffing import stuffed_reply
 from workbench.markup import counted, visible
 from workbench.trial.graded import grader_faults, graders_by_task, score_reply
 from workbench.trial.known_replies import KnownReply
@@ -17,6 +18,8 @@ from workbench.trial.trial import Grader, GraderFactory, Reply, Score
 
 _SAME = 1e-12
 """What a score may lack for its threshold by the rounding of sums."""
+_OF_WORDS = "made of the words that its graders look for"
+"""What `stuffed_reply` is called where a grader raises on it."""
 _LONGEST_QUOTED = 160
 """Characters of a grader's explanation that are told."""
 
@@ -48,6 +51,8 @@ class TaskFileCheck:
     replies: int = 0
     """Known good and bad ones."""
     faults: tuple[TaskFault, ...] = ()
+    by_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By task, the promises that words alone keep: those of `stuffed_reply`."""
     remarks: tuple[str, ...] = ()
     """What is no fault, and worth knowing."""
 
@@ -82,16 +87,25 @@ def check_tasks(path: str | Path, *, graders: Mapping[str, GraderFactory] | None
         TaskFault(kind="grader", message=str(error), task=task.id, promise=spec.promise)
         for task, spec, error in grader_faults(tasks, catalogue)
     ]
+    by_words: dict[str, tuple[str, ...]] = {}
     if not faults:
         made = graders_by_task(tasks, catalogue)
-        faults = list({fault.message: fault for task in tasks for fault in _reply_faults(task, made[task.id])}.values())
+        faults = [fault for task in tasks for fault in _reply_faults(task, made[task.id])]
+        for task in tasks:
+            stuffed = KnownReply(name=_OF_WORDS, text=stuffed_reply(task), is_good=False, where=str(path))
+            scores, raised = _scored(task, stuffed, made[task.id]) if stuffed.text else ({}, [])
+            faults += raised
+            if kept := tuple(promise for promise, score in scores.items() if _passes(score, stuffed)):
+                by_words[task.id] = kept
+        faults = list({fault.message: fault for fault in faults}.values())
     return TaskFileCheck(
         path=path,
         tasks=len(tasks),
         graders=len({spec.promise for task in tasks for spec in task.graders}),
         replies=sum(len(task.replies) for task in tasks),
         faults=tuple(faults),
-        remarks=tuple(_remarks(tasks)),
+        by_words=by_words,
+        remarks=(*_remarks(tasks), *_told_of_words(by_words)),
     )
 
 
@@ -109,15 +123,23 @@ def refuse_broken_tasks(path: str | Path, *, graders: Mapping[str, GraderFactory
 
 def _reply_faults(task: Task, graders: Mapping[str, Grader]) -> Iterator[TaskFault]:
     for known in task.replies:
-        scores: dict[str, Score] = {}
-        for promise, grader in graders.items():
-            try:
-                scores[promise] = score_reply(promise, grader, task, Reply(text=known.text))
-            except GraderError as error:
-                yield _fault(task, known, promise, f"gives no score: {error}")
-            except Exception as error:  # noqa: BLE001 - whatever somebody's grader raises is told, by its name
-                yield _fault(task, known, promise, f"raises {type(error).__name__}: {error}")
+        scores, faults = _scored(task, known, graders)
+        yield from faults
         yield from _of_good(task, known, scores) if known.is_good else _of_bad(task, known, scores)
+
+
+def _scored(task: Task, known: KnownReply, graders: Mapping[str, Grader]) -> tuple[dict[str, Score], list[TaskFault]]:
+    """What the graders say of the reply, and which of them say nothing that is a score."""
+    scores: dict[str, Score] = {}
+    faults = []
+    for promise, grader in graders.items():
+        try:
+            scores[promise] = score_reply(promise, grader, task, Reply(text=known.text))
+        except GraderError as error:
+            faults.append(_fault(task, known, promise, f"gives no score: {error}"))
+        except Exception as error:  # noqa: BLE001 - whatever somebody's grader raises is told, by its name
+            faults.append(_fault(task, known, promise, f"raises {type(error).__name__}: {error}"))
+    return scores, faults
 
 
 def _of_good(task: Task, known: KnownReply, scores: Mapping[str, Score]) -> Iterator[TaskFault]:
@@ -165,6 +187,16 @@ def _remarks(tasks: tuple[Task, ...]) -> Iterator[str]:
         yield f"{_some(unchecked)} with graders that no known reply checks (`replies:`)"
 
 
-def _some(ids: list[str]) -> str:
-    shown = ", ".join(ids[:3]) + (" ..." if len(ids) > 3 else "")
-    return f"{counted(len(ids), 'task')} ({shown})"
+def _told_of_words(by_words: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    promises = list(dict.fromkeys(promise for kept in by_words.values() for promise in kept))
+    if promises:
+        yield (
+            f"words alone keep {_some(promises, 'promise')}: a reply has them that holds what is looked for in "
+            "sentences about something else. Where that matters, let a judge look too (`workbench judge`); `--json` "
+            "names all of them by task"
+        )
+
+
+def _some(names: list[str], what: str = "task") -> str:
+    shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+    return f"{counted(len(names), what)} ({shown})"

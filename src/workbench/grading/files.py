@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from workbench.grading.fences import CodeBlock, code_blocks
+from workbench.trial.fences import CodeBlock, code_blocks
 
 _NAME = r"(?P<name>(?:[\w.@-]++/)*+[\w@-]++(?:\.[\w-]++)++)"
 # Models name a file in the info string, in the line above, or in a comment in the first line.

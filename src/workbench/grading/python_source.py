@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from workbench.grading.fences import code_blocks
+from workbench.trial.fences import code_blocks
 from workbench.trial.task import Task
 from workbench.trial.trial import Grader, Reply, Score
 

@@ -31,6 +31,8 @@ RUFF_RULES = ("E4", "E7", "E9", "F", "B")
 _RULE = re.compile(r"[A-Z]{1,4}[0-9]{0,4}|ALL")
 _VERSION = re.compile(r"3\.\d{1,2}")
 _MYPY_LINE = re.compile(r"^[^:\n]++:\d++: error: (?P<message>.++)", re.MULTILINE)
+_LOOKS_AWAY = re.compile(r"#[ \t]*+(?:type:[ \t]*+ignore|mypy:)")
+"""What tells mypy to look away: a reply does not say itself what is held against it. ruff has an option for that."""
 _MODULE = "reply.py"
 """The file of the blocks that the reply gives no name."""
 
@@ -39,8 +41,8 @@ def ruff(*, select: Sequence[str] = RUFF_RULES, at_most: int = 0, version: str =
     """A grader that is 1 where ruff finds at most so many faults in the Python blocks, else 0.
 
     `select` are rules or their beginnings ("F", "S608", "ALL"), `version` the Python that the code is for. Blocks
-    without a file name are one file, in their order. It declines without Python, where ruff is not installed (the extra
-    `graders`), and where it takes too long.
+    without a file name are one file, in their order, and a `# noqa` counts for nothing. It declines without Python,
+    where ruff is not installed (the extra `graders`), and where it takes too long.
 
     Raises:
         TypeError, ValueError: `select` is not a list of rules, `at_most` not a whole number, `version` no version.
@@ -76,8 +78,8 @@ def mypy(*, strict: bool = True, at_most: int = 0, version: str = "3.12") -> Gra
     """A grader that is 1 where mypy finds at most so many errors in the Python blocks, else 0; `strict` as its option.
 
     Packages that the code imports are not read: what comes from them has any type, and a class of theirs may be
-    subclassed. Blocks without a file name are one file, in their order. It declines without Python, where mypy is not
-    installed (the extra `graders`), and where it takes too long.
+    subclassed. A `# type: ignore` counts for nothing. Blocks without a file name are one file, in their order. It
+    declines without Python, where mypy is not installed (the extra `graders`), and where it takes too long.
 
     Raises:
         TypeError, ValueError: `strict` is not true or false, `at_most` not a whole number, `version` no version.
@@ -103,7 +105,7 @@ def mypy(*, strict: bool = True, at_most: int = 0, version: str = "3.12") -> Gra
             "--allow-untyped-decorators",
             "--no-warn-return-any",
         ] * is_strict
-        ended = _run("mypy", (*given, "."), reply.text)
+        ended = _run("mypy", (*given, "."), _LOOKS_AWAY.sub("#", reply.text))
         if isinstance(ended, str):
             return Score(value=None, explanation=ended)
         told = [found["message"] for found in _MYPY_LINE.finditer(ended.output)]

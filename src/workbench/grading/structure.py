@@ -14,13 +14,13 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from workbench.grading import options
-from workbench.grading.fences import CodeBlock, code_blocks, language_name, prose
 from workbench.grading.files import files_of
 from workbench.grading.mermaid import KINDS, Diagram, read_mermaid
-from workbench.grading.sentences import HEADING, LIST_ITEM, UNDERLINE, fold, real_sentences, words_of
 from workbench.grading.wording import listed, quoted, short
 from workbench.markup import counted
 from workbench.trial import bounded
+from workbench.trial.fences import CodeBlock, code_blocks, language_name, prose
+from workbench.trial.sentences import HEADING, LIST_ITEM, UNDERLINE, fold, real_sentences, words_of
 from workbench.trial.task import Task
 from workbench.trial.trial import Grader, Reply, Score
 

@@ -13,9 +13,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 from workbench.grading import options
-from workbench.grading.countable import questions_told
-from workbench.grading.fences import code_blocks, prose
-from workbench.grading.sentences import (
+from workbench.grading.wording import listed, quoted, short
+from workbench.markup import counted
+from workbench.trial import bounded
+from workbench.trial.countable import questions_told
+from workbench.trial.fences import code_blocks, prose
+from workbench.trial.sentences import (
     asserting_sentences,
     assertions,
     fold,
@@ -23,10 +26,8 @@ from workbench.grading.sentences import (
     languages,
     real_sentences,
     sentences,
+    telling,
 )
-from workbench.grading.wording import listed, quoted, short
-from workbench.markup import counted
-from workbench.trial import bounded
 from workbench.trial.task import Task
 from workbench.trial.trial import Grader, Reply, Score
 
@@ -51,8 +52,9 @@ def mentions(
     """A grader of what a reply speaks of: whole words, in any case, where real sentences assert them.
 
     With `any` the value is 1 where at least one is there, else 0; with `all` it is the share that is there. A word does
-    not count in a list of words, in words without order, in code, in a question unless `questions`, and where it is
-    only denied ("no RBAC", "without RBAC", "we do not use RBAC"). A heading counts with the first sentence below it.
+    not count in a list of words, in words without order, in code, in a question unless `questions`, where it is only
+    denied ("no RBAC", "without RBAC", "we do not use RBAC"), and where nothing is said of it ("RBAC is crucial."). A
+    heading counts with the first sentence below it.
     With `anywhere` a word counts wherever it stands. With `at_least` it takes so many different sentences that name one
     of them; the value is their share.
 
@@ -70,15 +72,21 @@ def mentions(
     if needed > 1 and (everywhere or not one_is_enough):
         raise ValueError("`at_least` counts sentences: it goes with `any`, and not with `anywhere`")
     patterns = _word_patterns(wanted)
+    longest_first = sorted(patterns.values(), key=lambda pattern: -len(pattern.pattern))
 
     def grade(task: Task, reply: Reply) -> Score:
-        read = [fold(reply.text)] if everywhere else list(assertions(reply.text, questions=asked))
-        told = [[word for word, pattern in patterns.items() if pattern.search(text)] for text in read]
-        present = [word for word in wanted if builtins.any(word in found for found in told)]
+        told: Sequence[str] = ()
+        if everywhere:
+            present = _present(patterns, reply.text)
+        elif one_is_enough:
+            told = telling(reply.text, longest_first, questions=asked)
+            present = [word for word, pattern in patterns.items() if builtins.any(map(pattern.search, told))]
+        else:  # each is a thing of its own: what is said of one may be another
+            present = [word for word, pattern in patterns.items() if telling(reply.text, [pattern], questions=asked)]
         if one_is_enough:
-            naming = sum(1 for found in told if found)
             if not present:
                 return Score(value=0.0, explanation=f"mentions none of {listed(wanted)}{_unless(patterns, reply)}")
+            naming = 1 if everywhere else len(told)
             of_wanted = "" if naming >= needed else f" in {naming} of {needed} sentences"
             return Score(value=builtins.min(1.0, naming / needed), explanation=f"mentions {listed(present)}{of_wanted}")
         missing = [word for word in wanted if word not in present]
@@ -368,7 +376,10 @@ def _unless(patterns: dict[str, re.Pattern[str]], reply: Reply) -> str:
     told = [
         each for each in sentences(reply.text) if builtins.any(patterns[word].search(each.text) for word in present)
     ]
-    why = "denied or only asked" if builtins.any(each.is_real for each in told) else "in no real sentence"
+    if builtins.any(patterns[word].search(each) for each in assertions(reply.text) for word in present):
+        why = "nothing is said of it"
+    else:
+        why = "denied or only asked" if builtins.any(each.is_real for each in told) else "in no real sentence"
     return f"; {listed(present)} {'is' if len(present) == 1 else 'are'} there, but {why}"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 from workbench.definition.agent import Agent, parse_agent
 from workbench.errors import PlanError
@@ -20,9 +20,6 @@ from workbench.trial.judged import item_id
 from workbench.trial.rubric import Rubric
 from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, Judged, Run, Variant
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, kw_only=True)

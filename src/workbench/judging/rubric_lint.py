@@ -48,7 +48,7 @@ _RULES: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (
         re.compile(r"\b(?:longer|shorter|lengthy|confident|confidently|polite|politely)\b", re.I),
         "asks for length or tone, which judges favour anyway",
-        "Use a code grader for length (`words`), and leave tone out unless it is what you test.",
+        "Use the grader `word_count` for length, and leave tone out unless it is what you test.",
     ),
     (
         re.compile(r"\b(?:variant|baseline|version|old|new)\s+(?:one|agent|prompt|reply)\b", re.I),

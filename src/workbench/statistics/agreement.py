@@ -38,7 +38,11 @@ def kappa_standard_error(table: ArrayLike) -> float:
     from statsmodels.stats.inter_rater import cohens_kappa
 
     counts = _square(table)
-    return math.nan if math.isnan(kappa(counts)) else float(cohens_kappa(counts).std_kappa)
+    if math.isnan(kappa(counts)):
+        return math.nan
+    # It computes a z as well, which is 0/0 where either only ever says one thing, and warns of it.
+    with np.errstate(invalid="ignore"):
+        return float(cohens_kappa(counts).std_kappa)
 
 
 def ac1(table: ArrayLike) -> float:

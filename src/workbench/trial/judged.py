@@ -94,6 +94,17 @@ def judged_scores(judged: Judged, trials: Iterable[Trial]) -> dict[str, dict[str
     }
 
 
+def judges_alike(judged: Judged, trials: Iterable[Trial], criterion: str) -> float | None:
+    """Of the replies that at least two judges have a score for, the share on which all of those say the same; `None`
+    where there is no such reply."""
+    alike = []
+    for by_judge in findings_of(judged, trials).values():
+        values = [value for of in by_judge.values() if (value := _of_one(of[criterion])) is not None]
+        if len(values) > 1:
+            alike.append(len(set(values)) == 1)
+    return statistics.fmean(alike) if alike else None
+
+
 def item_id(trial: Trial) -> str:
     """What is judged in one go: the reply to a task, whoever gave it. Equal replies to a task are one item.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from workbench.grading.fences import prose
-from workbench.grading.sentences import HEADING, LIST_ITEM, UNDERLINE, Sentence, sentences
+from workbench.trial.fences import prose
+from workbench.trial.sentences import HEADING, LIST_ITEM, UNDERLINE, Sentence, sentences
 
 _BOLD_LINE = re.compile(r"^\s*(?:\*\*|__)[^*_][^*]*(?:\*\*|__)\s*$")
 _YOU = re.compile(r"\b(?:you|your|yours|yourself|you're|you'd|you've|you'll)\b", re.IGNORECASE)

@@ -1,6 +1,7 @@
 """Sentences of a reply: which of its words stand in real ones, and which of those it only denies.
 
-A list of the right words is no answer, and neither is a denial of them. So a word counts where it stands in a
+A list of the right words is no answer, and neither is a denial of them, nor a sentence that says of a thing only that
+there is such (`telling`). So a word counts where it stands in a
 sentence that somebody could have said: of at least `FEWEST_WORDS` words, among them enough of the small ones that hold
 a language together, in an order that they can have, and not the fourth of one mould, or in a reply that is a few
 moulds filled in. The limits were set by measurement: of the sentences of the first agent's good replies and of this
@@ -19,7 +20,7 @@ from functools import lru_cache
 from itertools import groupby, pairwise
 from pathlib import Path
 
-from workbench.grading.fences import prose
+from workbench.trial.fences import prose
 
 FEWEST_WORDS = 4
 """Shorter ones say too little to be told from a list of words."""
@@ -269,6 +270,12 @@ _DENIES_WITHOUT = frozenset(
 _FARTHEST_DENIAL = 6
 _DECIDED = re.compile(r"^(?:decid|advis|recommend|argu|vot|speak|cho[os])\w*$")
 _IS = frozenset({"is", "are", "was", "were"})
+_WRITERS = frozenset({"i", "we", "i'd", "i'll", "we'd", "we'll"})
+_SMALL_COMMANDS = frozenset("ask get give keep let make need put take use".split())  # noqa: SIM905
+_OBJECTS = frozenset(
+    "it them this that these those the a an your our their its each every all any no only".split()  # noqa: SIM905
+)
+"""What follows a verb at the beginning of a command ("Rotate the key"), and no noun ("Keys are rotated")."""
 _DONT = frozenset({"don't", "doesn't", "didn't", "won't"})
 _LONGEST_DENIED = 4
 """Words of what one denial may take in, before a comma or an "or" goes on with the next."""
@@ -363,6 +370,39 @@ def _says(sentence: Sentence, language: str | None) -> bool:
     left = _without_denied(sentence.text)
     small = _small_words()[language or "en"]
     return left == sentence.text or any(word not in small for word in words_of(left))
+
+
+def telling(text: str, named: Sequence[re.Pattern[str]], *, questions: bool = False) -> tuple[str, ...]:
+    """Those of `assertions` in which one of these patterns is found, and whose sentence says something of it.
+
+    "Logs and metrics matter." names two things and says of neither more than that there are such. So a sentence has to
+    name something beside what is looked for, not counting small words and empty ones ("matter", "crucial"); or somebody
+    does something in it: it commands, asks, or says "I" or "we". One that ends in a colon goes on in the next.
+    """
+    told = [each for each in sentences(text) if each.is_real and (questions or not each.is_question)]
+    language = language_of(text) or "en"
+    nothing = _small_words()[language] | (_empty_words() if language == "en" else frozenset())
+    found = []
+    for sentence, following in pairwise([*told, None]):
+        if sentence is None or not any(pattern.search(sentence.asserted) for pattern in named):
+            continue
+        goes_on = following is not None and sentence.text.endswith(":")
+        left = " ".join([sentence.title, sentence.text, following.text if following and goes_on else ""])
+        for pattern in named:
+            left = pattern.sub(" ", left)
+        if _is_done_by_somebody(sentence) or any(word not in nothing for word in words_of(left)):
+            found.append(sentence.asserted)
+    return tuple(dict.fromkeys(found))
+
+
+def _is_done_by_somebody(sentence: Sentence) -> bool:
+    """Whether it commands ("Take it from there"), asks, or says what the writer does ("I would take it")."""
+    words = words_of(sentence.text)
+    if sentence.is_question or not words or not _WRITERS.isdisjoint(words):
+        return True
+    small = _small_words()["en"]
+    begins, then = words[0], words[1] if len(words) > 1 else ""
+    return begins in _SMALL_COMMANDS or (begins not in small and then in _OBJECTS)
 
 
 def assertions(text: str, *, questions: bool = False) -> tuple[str, ...]:
