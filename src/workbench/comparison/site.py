@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from workbench.comparison.figures import percent
 from workbench.comparison.history import AgentNights, History, Night, told_drift
 from workbench.comparison.history_page import HEADINGS, NUMBERS, PICTURE_STYLE, night_picture, night_row
 from workbench.comparison.history_page import points_with_interval as points
@@ -28,6 +29,7 @@ from workbench.definition.project import RECORD_FILE
 from workbench.errors import ComparisonError, FileError, RecordError
 from workbench.markup import html
 from workbench.secrets import value_without_secrets
+from workbench.statistics.intervals import LEVEL
 from workbench.trial.record import folder_name, load_run
 from workbench.trial.regrade import grade_again
 from workbench.trial.trial import GraderFactory
@@ -52,7 +54,7 @@ _INDEX = (
 """
     + FACTS
     + """\
-<p>Points are means over tasks, with 95 % intervals; they lead to the report of their record, an agent to all its
+<p>Points are means over tasks, with {{ level }} intervals; they lead to the report of their record, an agent to all its
 nights. Agents that are shown to be lower than in the night before come first. Where nothing drifts, one in twenty
 intervals leaves out 0 all the same.</p>
 <div class="wide" tabindex="0" role="region" aria-label="{{ title }}"><table>
@@ -205,6 +207,7 @@ def _index(history: History, links: Mapping[str, str], left_out: list[tuple[str,
     body = html(
         _INDEX,
         title=title,
+        level=percent(LEVEL),
         totals=list(_totals(history, nights, len(shown))),
         headings=("Trend", "Last night, since the one before", *shown),
         rows=[_row(each, shown, links) for each in agents],

@@ -62,8 +62,8 @@ class Endpoint:
         return self.kind == "offline"
 
     @property
-    def label(self) -> str:
-        """The endpoint in words, for every heading under which its replies are shown."""
+    def in_words(self) -> str:
+        """The endpoint, for every heading under which its replies are shown."""
         if self.kind == "offline":
             return "OFFLINE STAND-IN, not a model"
         return f"live at {self.base_url}" if self.kind == "live" else f"server at {self.base_url}"
