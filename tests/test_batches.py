@@ -26,7 +26,7 @@ from workbench.ledger.open_batches import find_open_batches, intend_batch, known
 from workbench.ledger.store import Ledger, open_ledger
 from workbench.model.anthropic import request_body
 from workbench.model.batches import ask as batches_ask
-from workbench.model.batches.ask import BatchProgress, BatchSettings, ask_batch
+from workbench.model.batches.ask import BatchSettings, BatchState, ask_batch
 from workbench.model.batches.items import Limits, split_trials
 from workbench.model.endpoint import choose_endpoint
 from workbench.model.retrying import BATCHES
@@ -67,14 +67,14 @@ def ask(
     trials: tuple[Trial, ...],
     agent: Agent,
     ledger: Ledger,
-    on_progress: Callable[[BatchProgress], None] | None = None,
+    on_state: Callable[[BatchState], None] | None = None,
     **settings: Any,
 ) -> dict[int, Trial]:
     """What `ask_batch` gives, by position; each position once."""
     given = settings_of(**settings)
 
     async def all_of_them() -> list[tuple[int, Trial]]:
-        settled = ask_batch(trials, {"base": agent}, ledger=ledger, settings=given, on_progress=on_progress)
+        settled = ask_batch(trials, {"base": agent}, ledger=ledger, settings=given, on_state=on_state)
         return [item async for item in settled]
 
     items = asyncio.run(all_of_them())
@@ -245,18 +245,18 @@ def test_request_larger_than_a_batch_is_refused_before_anything_is_sent(
     assert find_open_batches(ledger, endpoint=server.url) == ()
 
 
-def stop_while_waiting(trials: tuple[Trial, ...], agent: Agent, ledger: Ledger, **settings: Any) -> BatchProgress:
+def stop_while_waiting(trials: tuple[Trial, ...], agent: Agent, ledger: Ledger, **settings: Any) -> BatchState:
     """Stops as soon as there is nothing left but waiting."""
-    waiting: list[BatchProgress] = []
+    waiting: list[BatchState] = []
 
     async def until_waiting() -> None:
-        def stop(progress: BatchProgress) -> None:
+        def stop(progress: BatchState) -> None:
             waiting.append(progress)
             task.cancel()
 
         async def wait() -> None:
             given = settings_of(**settings)
-            asked = ask_batch(trials, {"base": agent}, ledger=ledger, settings=given, on_progress=stop)
+            asked = ask_batch(trials, {"base": agent}, ledger=ledger, settings=given, on_state=stop)
             async for _ in asked:
                 raise AssertionError("nothing has ended yet")
 
@@ -463,17 +463,17 @@ def test_two_kernels_with_one_plan_share_its_batch(
     server.ends_at_once = False
 
     async def both() -> list[dict[int, Trial]]:
-        def end(progress: BatchProgress) -> None:
+        def end(progress: BatchState) -> None:
             waiting.append(progress)
             if len(waiting) >= 4:
                 server.end()
 
         async def one(opened: Ledger) -> dict[int, Trial]:
             settings = settings_of(again=again)
-            asked = ask_batch(trials, {"base": agent}, ledger=opened, settings=settings, on_progress=end)
+            asked = ask_batch(trials, {"base": agent}, ledger=opened, settings=settings, on_state=end)
             return {position: trial async for position, trial in asked}
 
-        waiting: list[BatchProgress] = []
+        waiting: list[BatchState] = []
         with open_ledger() as second:
             return await asyncio.gather(one(ledger), one(second))
 
@@ -513,9 +513,9 @@ def test_what_passes_is_tried_again_and_sends_nothing_twice(
     agent: Agent, server: BatchServer, ledger: Ledger, call: str, fault: str
 ) -> None:
     server.fault = lambda called, before: fault if called == call and before < 2 else "ok"
-    seen: list[BatchProgress] = []
+    seen: list[BatchState] = []
 
-    settled = ask(trials_of(agent), agent, ledger, on_progress=seen.append)
+    settled = ask(trials_of(agent), agent, ledger, on_state=seen.append)
 
     assert {trial.outcome for trial in settled.values()} == {"answered"}
     assert set(server.asked().values()) == {1}
@@ -688,7 +688,7 @@ def test_looks_grow_rarer_up_to_a_limit(
 
 
 def test_progress_says_how_many_wait_and_until_when() -> None:
-    assert BatchProgress(waiting=3, batches=1, next_look=0.0).line == "3 waiting in 1 batch (next look in 0 s)"
+    assert BatchState(waiting=3, batches=1, next_look=0.0).line == "3 waiting in 1 batch (next look in 0 s)"
 
 
 def test_replies_of_a_file_of_the_ledger_hold_through_a_new_one(
@@ -784,7 +784,7 @@ def test_batch_of_an_earlier_run_is_not_paid_for_again(agent: Agent, server: Bat
     trials = opus(agent)
     server.ends_at_once = False
     with pytest.raises(_Crash):
-        budgeted(trials, agent, ledger, worst_of(trials), on_progress=crash)
+        budgeted(trials, agent, ledger, worst_of(trials), on_state=crash)
     set_aside = taken(ledger)
     server.end()
 

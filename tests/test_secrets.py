@@ -6,8 +6,11 @@ import base64
 import html
 import json
 import os
+import random
+import re
 import sqlite3
 import stat
+import string
 import subprocess
 import sys
 import zlib
@@ -24,6 +27,7 @@ from pyarrow import parquet
 
 from tests.messages_server import serve
 from tests.written_notebooks import write_notebook
+from workbench import key_forms
 from workbench.cli import main
 from workbench.errors import NotebookFailed, ParameterError
 from workbench.headless.notebook import run_notebook
@@ -409,3 +413,71 @@ def test_a_key_is_seen_behind_the_escapes_of_markdown() -> None:
     assert clean["text/markdown"] == ("**a\\_b** | \\[key removed\\] |\n| API\\_KEY \\= \\[key removed\\] | \\*x\n")
     assert value_without_secrets(clean, {}) == clean
     assert value_without_secrets({"text/markdown": "a\\_b \\| c"}, {}) == {"text/markdown": "a\\_b \\| c"}
+
+
+# What makes it fast changes nothing
+
+
+_NAMES = (
+    "api_key",
+    "API-KEY",
+    "x-goog-api-key",
+    "Ocp-Apim-Subscription-Key",
+    "secret",
+    "SECRET_KEY",
+    "ſecret",
+    "toKen",
+    "pass",
+    "passphrase",
+    "PWD",
+    "credentials",
+    "authorization",
+    "Proxy-Authorization",
+    "authorızation",
+    "--my-very-own-long-subscription-key",
+    "--token",
+    "-u",
+    "--user",
+    "s.",
+    "b.",
+    "r.",
+    "key",
+    "monkey",
+    "keykey",
+    "İ",
+    "subscription_key_12",
+    "xtoken",
+    "x-private-token",
+)
+_BETWEEN = ("=", ": ", " = ", "'] = '", '": "', "=>", ", ", '\\": \\"', ': str = "', "\n", ">", "&", "\\n", "--", "-")
+
+
+def _made_up_settings(seed: int) -> str:
+    drawn = random.Random(seed)
+
+    def value() -> str:
+        signs = drawn.choice((string.ascii_letters + string.digits, string.hexdigits.lower()[:16], "Ab1/+=:.-_~"))
+        return "".join(drawn.choices(signs, k=drawn.choice((3, 8, 16, 24, 32, 40, 64))))
+
+    parts = (lambda: drawn.choice(_NAMES), lambda: drawn.choice(_BETWEEN), value, lambda: "Bearer ")
+    return "".join(drawn.choice(parts)() for _ in range(drawn.randrange(1, 24)))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_values_are_found_where_a_name_stands_as_by_a_look_at_every_letter(seed: int) -> None:
+    text = "\n".join(_made_up_settings(1_000 * seed + number) for number in range(200))
+
+    for pattern, names in key_forms._NAMES_OF_VALUES:
+        at_every_letter = pattern.compiled.sub(r"\1<\2>", text)
+        found = key_forms._replaced_at(names, pattern.compiled, lambda found: f"{found[1]}<{found[2]}>", text)
+        assert found == at_every_letter
+
+
+def test_no_key_begins_with_letters_of_a_hash_alone() -> None:
+    """What is one hash from end to end is asked nothing else."""
+    begins = [begin for begin, _ in key_forms._BY_BEGIN]
+
+    assert [begin for begin in begins if re.fullmatch(r"[0-9a-f]+", begin)] == []
+    for _, form in key_forms._UNMARKED:
+        assert not any(form.compiled.search(letters * 64) for letters in ("a", "0", "4b1d", "a0", "0123456789abcdef"))
+    assert without_secrets("4b1d" + 15 * "0a1b") == "4b1d" + 15 * "0a1b"

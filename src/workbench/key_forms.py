@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -384,12 +384,19 @@ _AUTHORIZATION = LatePattern(
     rf"((?:{_CODED_STOP}[^{_STOPS}])*+)",
     re.IGNORECASE,
 )
+_NAMES_OF_VALUES = (
+    (_HEADER, {"key": 29, "token": 15}),
+    (_AUTHORIZATION, {"authorization": 6}),
+    (_ASSIGNED, {"key": 35, "secret": 22, "token": 22, "pass": 22, "pwd": 22, "credential": 22}),
+)
+"""Each with what is in all its names, in small letters, and at most how far behind the begin of what is found."""
 _WORDS_OF_VALUES = re.compile(r"[^\s\"'`,;&<>\\(){}\[\]=:]{16,}+")
 _RUNS = re.compile(r"[A-Za-z0-9]{8,}+")
 _NOT_SMALL = re.compile(r"[^a-z\W_]")
 """A letter or digit other than the small letters, of which alone no random text is made."""
 _MAY_BE_KEY = re.compile(rf"{_NOT_SMALL.pattern}|[a-z]{{24}}")
 """What a word has that is a key by its form: small letters are one where no word is as long."""
+_HASH = re.compile(r"[0-9a-f]{32,64}")
 _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
 _FRAGMENTS = re.compile(rf"{_CAMEL.pattern}|\d+|[A-Z]+")
 _NUMBER = LatePattern(r"[\d.+-]++(?:e[+-]?\d+)?")
@@ -433,13 +440,15 @@ def without_known_forms(text: str) -> str:
     110 short words takes 8.5 µs; with every question asked of it, 16. The report of the benchmark `tables` asks of some
     200,000 texts.
     """
+    if _HASH.fullmatch(text):  # no form is of these letters alone, and every trial has such a key
+        return text
     words = text.split()
     longest = max(map(len, words), default=0)
     if _OURS in text:
         text = _without_keys_that_begin(text, _OURS, _BEGINS[0])
     if longest >= _SHORTEST_KEY:
         dense = [word for word in words if len(word) >= _SHORTEST_KEY and _MAY_BE_KEY.search(word)]
-        text = _without_dense_keys(text, " ".join(dense)) if dense else text
+        text = _without_dense_keys(text, dense) if dense else text
     for marks, pattern, is_key in _FORMS if longest >= _SHORTEST_VALUE else _LOGINS:
         for mark in marks:
             if mark in text:
@@ -460,7 +469,7 @@ def places_of_keys(text: str) -> Iterator[int]:
     private keys, which take several lines."""
     long = [word for word in dict.fromkeys(text.split()) if len(word) >= _SHORTEST_VALUE and _MAY_BE_KEY.search(word)]
     dense = " ".join([word for word in long if len(word) >= _SHORTEST_KEY])
-    is_any = any(sign in text for sign in _SIGNS_OF_COOKIES) or _without_dense_keys(dense, dense) != dense
+    is_any = any(sign in text for sign in _SIGNS_OF_COOKIES) or _without_dense_keys(dense, dense.split(" ")) != dense
     words = long if is_any else [word for word in long if any(map(_has_jumbled, _WORDS_OF_VALUES.findall(word)))]
     return places_of((*words, *_SIGNS), text)
 
@@ -474,15 +483,18 @@ def places_of(signs: Iterable[str], text: str) -> Iterator[int]:
             place = text.find(sign, place + 1)
 
 
-def _without_dense_keys(text: str, dense: str) -> str:
-    """The text without the keys that fill a word; `dense` has its long words."""
+def _without_dense_keys(text: str, words: Sequence[str]) -> str:
+    """The text without the keys that fill a word; `words` are its long ones."""
+    dense = " ".join(words)
     first_signs = _FIRST_SIGNS.intersection(_MAY_BEGIN.findall(dense))
     for begin, kind in _BY_BEGIN if first_signs else ():
         if begin[:3] in first_signs and begin in dense:
             text = _without_keys_that_begin(text, begin, kind)
-    dense = " ".join(filter(_LONG_RUN.search, dense.split()))
-    for signs, form in _UNMARKED if dense else ():
-        if any(sign in dense for sign in signs) and form.compiled.search(dense):
+    runs = [word for word in words if _LONG_RUN.search(word)]
+    for signs, form in _UNMARKED:
+        # A report has 200,000 long words, and few of them a sign.
+        suspects = " ".join([word for word in runs if any(sign in word for sign in signs)])
+        if suspects and form.compiled.search(suspects):
             text = form.compiled.sub(
                 lambda found: found[0] if _STANDS_FOR_MORE.compiled.search(found[0]) else REMOVED, text
             )
@@ -491,9 +503,38 @@ def _without_dense_keys(text: str, dense: str) -> str:
 
 def _without_assigned(text: str) -> str:
     """The text without random values under the name of a header or a setting."""
-    for pattern in (_HEADER, _AUTHORIZATION, _ASSIGNED, _LOGIN_OF_COMMAND):
-        text = pattern.compiled.sub(_replacing(_is_assigned), text)
+    for pattern, names in _NAMES_OF_VALUES:
+        text = _replaced_at(names, pattern.compiled, _replacing(_is_assigned), text)
+    if "-u" in text:
+        text = _LOGIN_OF_COMMAND.compiled.sub(_replacing(_is_assigned), text)
     return _VAULT.compiled.sub(_replacing(_is_vault_token), text)
+
+
+def _replaced_at(
+    names: Mapping[str, int], pattern: re.Pattern[str], replace: Callable[[re.Match[str]], str], text: str
+) -> str:
+    """As `pattern.sub`, tried only where one of these names stands, or at most so many characters before it: a pattern
+    in which capitals do not count would be tried at every letter of a text."""
+    plain = _in_small_letters(text)
+    if len(plain) != len(text):
+        return pattern.sub(replace, text)
+    kept: list[str] = []
+    done = tried = 0
+    for at, before in sorted((at, before) for name, before in names.items() for at in places_of((name,), plain)):
+        for start in range(max(tried, at - before), at + 1):
+            found = pattern.match(text, start)
+            if found is not None:
+                kept += (text[done:start], replace(found))
+                done = tried = found.end()
+                break
+        else:
+            tried = max(tried, at + 1)
+    return "".join((*kept, text[done:])) if kept else text
+
+
+def _in_small_letters(text: str) -> str:
+    """As a pattern reads it in which capitals do not count; of another length where a letter has no small one."""
+    return text.lower().replace("ſ", "s").replace("ı", "i")
 
 
 def may_hold_key(text: str) -> bool:

@@ -21,13 +21,16 @@ versions  `workbench compare` on 20 agents of 20 projects, ungraded
 results  the results table: 5,000 trials in JupyterLab, 100,000 in Python
 peers    the same trials in promptfoo and Inspect AI, where they are installed
 
-WORKBENCH_BENCH_ROUNDS sets how often each program is measured (3).
+WORKBENCH_BENCH_ROUNDS sets how often each program is measured (3). With `--beside FOLDER`, another checkout, start, again,
+trials, tables and notebooks are measured on both in turn.
 """
 
 from __future__ import annotations
 
 import sys
+from argparse import ArgumentParser
 from importlib import import_module
+from pathlib import Path
 
 NAMES = (
     "corpus",
@@ -52,9 +55,17 @@ NAMES = (
     "peers",
 )
 
-for name in sys.argv[1:] or NAMES:
-    if name not in NAMES:
-        sys.exit(f"there is no benchmark {name!r}; there are {', '.join(NAMES)}")
+parser = ArgumentParser(prog="python -m tests.benchmarks")
+parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
+parser.add_argument("--beside", type=Path, metavar="FOLDER", help="another checkout")
+chosen = parser.parse_args()
+if unknown := [name for name in chosen.names if name not in NAMES]:
+    sys.exit(f"there is no benchmark {unknown[0]!r}; there are {', '.join(NAMES)}")
+if chosen.beside is not None:
+    beside = import_module("tests.benchmarks.beside")
+    beside.main(chosen.names or list(beside.FIGURES), chosen.beside.resolve())
+    sys.exit()
+for name in chosen.names or NAMES:
     print(f"# python -m tests.benchmarks {name}", flush=True)
     import_module(f"tests.benchmarks.{name}").main()
     print(flush=True)

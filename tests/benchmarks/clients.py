@@ -23,8 +23,8 @@ NAME, TRIALS, AT_ONCE = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 def ours(**settings: Any) -> Any:
     import workbench as wb
     from tests.benchmarks import workload
+    from tests.benchmarks.either import grader_spec
     from workbench.definition.agent import parse_agent
-    from workbench.trial.task import GraderSpec
 
     count = min(workload.PERSONAS, TRIALS)
     variants = {
@@ -32,8 +32,8 @@ def ours(**settings: Any) -> Any:
         for number in range(count)
     }
     graders = (
-        GraderSpec(name="mentions", promise="words", options={"any": ["words"]}),
-        GraderSpec(name="made_up", promise="made up"),
+        grader_spec(name="mentions", promise="words", options={"any": ["words"]}),
+        grader_spec(name="made_up", promise="made up"),
     )
     tasks = [
         wb.Task(id=f"case {number}", input=workload.task(number), graders=graders) for number in range(TRIALS // count)

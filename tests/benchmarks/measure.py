@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
@@ -11,10 +12,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
+
+_Done = TypeVar("_Done")
 
 _NOT_INHERITED = ("ANTHROPIC_", "PYTHONDONTWRITEBYTECODE")
 """The second would compile our files anew at each start, which no installed program does."""
 ROUNDS = int(os.environ.get("WORKBENCH_BENCH_ROUNDS", "3"))
+STEPS = "steps: "
+"""What the line begins with by which a program tells what each of its steps took."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +31,23 @@ class Cost:
     cpu_seconds: float
     peak_mb: float
     output: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """What each step of this process took, by name: seconds, and seconds of the processor."""
+
+    took: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def timed(self, name: str, work: Callable[[], _Done]) -> _Done:
+        began, ran = time.perf_counter(), time.process_time()
+        done = work()
+        self.took[name] = (time.perf_counter() - began, time.process_time() - ran)
+        return done
+
+    def line(self) -> str:
+        """As it is printed for the process that measures this one."""
+        return f"{STEPS}{json.dumps(self.took)}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,13 @@ def make_project(folder: Path) -> None:
         write_notebook(folder / f"{name}.ipynb", cells)
 
 
+def make_batch(folder: Path) -> None:
+    """A project, and the plan of its batch."""
+    make_project(folder)
+    entry = {"notebook": "trials.ipynb", "grid": {"number": list(range(BATCH))}}
+    (folder / "plan.yaml").write_text(json.dumps({"out": "batch", "at_once": 2, "notebooks": [entry]}))
+
+
 def measured(*arguments: object, url: str = "", ledger: Path | None = None, folder: Path | None = None) -> Cost:
     with tempfile.TemporaryDirectory() as own:
         if folder is None:
@@ -88,9 +95,7 @@ def show_one_command() -> None:
 def show_batch() -> None:
     with tempfile.TemporaryDirectory() as folder:
         project, ledger = Path(folder), Path(folder, "ledger.sqlite")
-        make_project(project)
-        entry = {"notebook": "trials.ipynb", "grid": {"number": list(range(BATCH))}}
-        (project / "plan.yaml").write_text(json.dumps({"out": "batch", "at_once": 2, "notebooks": [entry]}))
+        make_batch(project)
         with serve() as url:
             measured("fill", url=url, ledger=ledger, folder=project)
         found = measured("batch", url=url, ledger=ledger, folder=project)  # nobody is there any more

@@ -17,12 +17,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from workbench.comparison.figures import percent
 from workbench.comparison.scores import MOST_MISSING
 from workbench.definition.agent import Agent
 from workbench.errors import ComparisonError
 from workbench.markup import Table, counted, html, html_table, notebook_html, plain_table, visible
 from workbench.statistics.corrections import holm
-from workbench.statistics.intervals import Interval
+from workbench.statistics.intervals import LEVEL, Interval
 from workbench.statistics.means import Paired, paired, simultaneous_interval
 from workbench.statistics.power import ALPHA, FEWEST_COMPARED
 from workbench.trial.defaults import LAST_VERSIONS
@@ -197,8 +198,8 @@ class AgentVersions:
                 "shown",
             ),
             rows=tuple(_cells(each) for each in self.versions),
-            note="Points are means over tasks. A difference is paired over the tasks that both were given, with a 95 % "
-            "interval for all versions at once.",
+            note="Points are means over tasks. A difference is paired over the tasks that both were given, with a "
+            f"{percent(LEVEL)} interval for all versions at once.",
         )
 
     def __str__(self) -> str:

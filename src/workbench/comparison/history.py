@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 
 from workbench.comparison.columns import trial_columns
+from workbench.comparison.figures import percent
 from workbench.comparison.promises import KeptPromise, PromiseChange, kept_promises, promises_since
 from workbench.comparison.scores import groups_of, is_stand_in, scores_by_variant
 from workbench.definition.project import RECORD_FILE
 from workbench.definition.there import is_folder_there
 from workbench.errors import ComparisonError, RecordError
 from workbench.markup import counted
-from workbench.statistics.intervals import Floats, Interval, t_interval
+from workbench.statistics.intervals import LEVEL, Floats, Interval, t_interval
 from workbench.statistics.means import case_means, mean_interval, paired, standard_error
 from workbench.trial.catalogue import price_usd
 from workbench.trial.record import agent_digests, load_run
@@ -327,7 +328,7 @@ def _measured(run: Run, variant: str, night: str, record: str) -> _Measured:
             alias=agent.model,
             asked=_distinct(trial.request.model for trial in trials),
             answered=_distinct(trial.reply.model for trial in answered if trial.reply is not None),
-            endpoints=_distinct(trial.endpoint.label for trial in trials),
+            endpoints=_distinct(trial.endpoint.in_words for trial in trials),
             mean=float(values.mean()) if len(values) else None,
             interval=mean_interval(
                 values, repeats=run.repeats, groups=[groups[each] for each in means] if groups else None
@@ -513,14 +514,14 @@ def _sentence(nights: AgentNights) -> str:
 def told_drift(drift: Drift, *, in_short: bool = False) -> str:
     """The difference in points with its interval; `in_short` where a heading says of what."""
     low, high = drift.interval.low * 100, drift.interval.high * 100
-    unit = "" if in_short else " points, 95 % CI"
+    unit = "" if in_short else f" points, {percent(LEVEL)} CI"
     return f"{drift.effect * 100:+.1f}{unit} [{low:+.1f}, {high:+.1f}]"
 
 
 def told_words(drift: Drift) -> str:
     """The difference in words with its interval."""
     low, high = drift.interval.low, drift.interval.high
-    return f"{drift.effect:+,.0f} since {drift.since}, 95 % CI [{low:+,.0f}, {high:+,.0f}]"
+    return f"{drift.effect:+,.0f} since {drift.since}, {percent(LEVEL)} CI [{low:+,.0f}, {high:+,.0f}]"
 
 
 def _points(value: float) -> str:

@@ -11,11 +11,13 @@ from typing import Any
 from markupsafe import Markup
 
 from workbench.comparison.change_tables import promises_table
+from workbench.comparison.figures import percent
 from workbench.comparison.history import AgentNights, Drift, History, Night, told_drift, told_words
 from workbench.comparison.report.document import LEFT_OUT, html_document
 from workbench.errors import FileError
 from workbench.markup import counted, html, html_table
 from workbench.secrets import value_without_secrets
+from workbench.statistics.intervals import LEVEL
 
 PAGE = "history.html"
 DATA = "history.json"
@@ -24,7 +26,7 @@ _LARGE = (760, 190, 44, 16, 14, 34)
 _SMALL = (160, 44, 6, 6, 6, 6)
 HEADINGS = (
     "Night, the last first",
-    "Points [95 % CI]",
+    f"Points [{percent(LEVEL)} CI]",
     "Since the night before",
     "Since the first",
     "What changed",
@@ -61,8 +63,8 @@ svg .mark { stroke: var(--mark); stroke-dasharray: 4 3; stroke-width: 1.5; }
 _BODY = (
     """\
 <h1>Nights</h1>
-<p>{{ summary }} Points are means over tasks, with 95 % intervals. A dashed line marks a night in which something is
-another than before: the agent, its tasks, the model id that is asked for or that answers. A hollow dot is a night in
+<p>{{ summary }} Points are means over tasks, with {{ level }} intervals. A dashed line marks a night in which something
+is another than before: the agent, its tasks, the model id that is asked for or that answers. A hollow dot is a night in
 which nothing was asked anew. Where nothing drifts, one in twenty intervals leaves out 0 all the same.</p>
 {% for each in agents %}
 <h2>{{ each.title }}</h2>
@@ -138,6 +140,7 @@ def history_page(history: History) -> str:
     ]
     body = html(
         _BODY,
+        level=percent(LEVEL),
         summary=f"Agents: {history.counted}. Nights: {history.count_of_nights}.",
         agents=agents,
         headings=HEADINGS,

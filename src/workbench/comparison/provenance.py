@@ -122,10 +122,10 @@ def provenance_table(found: Provenance) -> Table:
 
 def _endpoints_in_words(run: Run) -> str:
     if len(run.endpoints) == 1:
-        return run.endpoints[0].label
+        return run.endpoints[0].in_words
     variants: dict[str, dict[str, None]] = {}
     for trial in run.trials:
-        variants.setdefault(trial.endpoint.label, {})[trial.variant] = None
+        variants.setdefault(trial.endpoint.in_words, {})[trial.variant] = None
     return "; ".join(f"{', '.join(names)}: {label}" for label, names in variants.items())
 
 

@@ -116,7 +116,7 @@ def _endpoints(before: Run, old: str, after: Run, new: str) -> list[str]:
     then, now = _asked_at(before, old), _asked_at(after, new)
     if then == now:
         return []
-    here, there = (visible(", ".join(endpoint.label for endpoint in found)) for found in (then, now))
+    here, there = (visible(", ".join(endpoint.in_words for endpoint in found)) for found in (then, now))
     note = f"answered at different endpoints: {here} before, {there} after"
     if _is_made_up(before, old) != _is_made_up(after, new):
         return [f"{note}; made-up replies are not compared with a model's"]

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import quote
 
 from workbench.comparison.change_tables import promise_change_in_words
+from workbench.comparison.figures import percent
 from workbench.comparison.history import AgentNights, History, Night, told_drift
 from workbench.comparison.history_page import (
     HEADINGS,
@@ -37,6 +38,7 @@ from workbench.definition.project import RECORD_FILE
 from workbench.errors import ComparisonError, FileError, RecordError
 from workbench.markup import html
 from workbench.secrets import value_without_secrets
+from workbench.statistics.intervals import LEVEL
 from workbench.trial.record import folder_name, load_run
 from workbench.trial.regrade import grade_again
 from workbench.trial.trial import GraderFactory
@@ -61,8 +63,8 @@ _INDEX = (
 """
     + FACTS
     + """\
-<p>Points are means over tasks, with 95 % intervals; they lead to the report of their record, an agent to all its
-nights. Agents that are shown to be lower than in the night before, or to keep a promise worse than
+<p>Points are means over tasks, with {{ level }} intervals; they lead to the report of their record, an agent to all
+its nights. Agents that are shown to be lower than in the night before, or to keep a promise worse than
 in the first with the same agent and tasks, come first. Where nothing drifts, one in twenty
 intervals leaves out 0 all the same.</p>
 <div class="wide" tabindex="0" role="region" aria-label="{{ title }}"><table>
@@ -219,6 +221,7 @@ def _index(history: History, links: Mapping[str, str], left_out: list[tuple[str,
     body = html(
         _INDEX,
         title=title,
+        level=percent(LEVEL),
         totals=list(_totals(history, nights, len(shown))),
         headings=("Trend", "Last night, since the one before", "Worst promise, since the first night", *shown),
         rows=[_row(each, shown, links) for each in agents],

@@ -58,7 +58,7 @@ from workbench.statistics.power import ALPHA, FEWEST_COMPARED, POWER, detectable
 from workbench.trial.trial import Failure, Run
 
 RULES: Mapping[Kind, str] = {
-    "better": "the 95 % interval lies above 0; t and sign flips both say so, corrected for all variants",
+    "better": f"the {percent(LEVEL)} interval lies above 0; t and sign flips both say so, corrected for all variants",
     "worse": "the same below 0",
     "promising, not established": "one of the two tests alone says so, or only before correction",
     "no difference shown": "neither; it does not say that there is none",

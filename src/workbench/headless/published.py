@@ -71,7 +71,7 @@ def about_notebook(
 def _who_answers(live: Any) -> dict[str, str]:
     """Who answers a notebook with this value of its parameter `live`, and what decides the model that is asked."""
     try:
-        endpoint = choose_endpoint(live).label
+        endpoint = choose_endpoint(live).in_words
     except SetupError as error:
         endpoint = str(error)
     return {"endpoint": endpoint, **deciding_variables()}

@@ -100,7 +100,9 @@ def unmet(terms: Terms) -> str:
     except SetupError as error:
         return str(error)
     if endpoint != terms.endpoint:
-        return f"{endpoint.label} would answer there, not {terms.endpoint.label}: set the key or the address there"
+        return (
+            f"{endpoint.in_words} would answer there, not {terms.endpoint.in_words}: set the key or the address there"
+        )
     return ""
 
 

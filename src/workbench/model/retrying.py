@@ -107,11 +107,11 @@ class Retry:
     def why_it_ends(self, failure: Failure, endpoint: Endpoint, trial: Trial | None = None) -> SetupError | None:
         """What to raise where every trial would fail like this, or, as `EndsVariant`, every one of the variant of this
         trial, which has failed so; `None`: another may not."""
-        found = f"{endpoint.label} answered {failure.status} {failure.type}: {failure.message}"
+        found = f"{endpoint.in_words} answered {failure.status} {failure.type}: {failure.message}"
         if failure.type in SPEND_LIMITS:
             return SetupError(f"{found}; waiting does not help: raise the limit, then run the same again")
         if trial is not None and failure.type == NOT_SET_UP:
-            return EndsVariant(f"{endpoint.label}: {failure.message}. {self.what_stays}", trial=trial)
+            return EndsVariant(f"{endpoint.in_words}: {failure.message}. {self.what_stays}", trial=trial)
         status = failure.status or 0
         if status in self.ends_run:
             return SetupError(f"{found}; {self.ends_run[status].format(**_named(endpoint))}. {self.what_stays}")

@@ -19,10 +19,10 @@ from workbench.markup import Table, html_table, notebook_html, plain_table
 from workbench.routing.listing import entries_in
 from workbench.routing.measured import CaseDecisions, Routed
 from workbench.statistics.changes import CorrectedChange, change_between, corrected
+from workbench.statistics.intervals import LEVEL
+from workbench.statistics.power import ALPHA
 from workbench.statistics.routing import NONE
 from workbench.trial.trial import Trial
-
-LEVEL = 0.05
 
 Kind = Literal["recall", "over-triggering", "taken"]
 
@@ -49,7 +49,7 @@ class RoutingChangeRow:
 
     @property
     def is_shown(self) -> bool:
-        return self.change is not None and self.change.sign_flip_p < LEVEL
+        return self.change is not None and self.change.sign_flip_p < ALPHA
 
     @property
     def sentence(self) -> str:
@@ -102,7 +102,7 @@ class RoutingChange:
         )
         return Table(
             title=f"What gets picked, before and after: {self.after.asked_of}",
-            headings=("agent", "gets of", "cases", "before", "after", "change (95 %)", "p, by Holm"),
+            headings=("agent", "gets of", "cases", "before", "after", f"change ({100 * LEVEL:g} %)", "p, by Holm"),
             rows=rows,
             note=f"{self.sentence}. Intervals are not corrected; p is of the sign-flip test over cases.",
         )

@@ -19,7 +19,7 @@ from workbench.routing.cases import accepted_of
 from workbench.routing.controls import refuse_errors
 from workbench.routing.decision import decision_of
 from workbench.statistics.changes import Change, change_between
-from workbench.statistics.intervals import Interval
+from workbench.statistics.intervals import LEVEL, Interval
 from workbench.statistics.routing import NONE, Routing, routing
 from workbench.trial.trial import Run, Trial
 
@@ -178,7 +178,7 @@ class Routed:
                 "picked when it should not be",
             ),
             rows=tuple(rows),
-            note="95 % intervals by Wilson; the unit is the case, its orders and repeats averaged first.",
+            note=f"{100 * LEVEL:g} % intervals by Wilson; the unit is the case, its orders and repeats averaged first.",
         )
 
     def cases_table(self, most: int = _MOST_SHOWN) -> Table:

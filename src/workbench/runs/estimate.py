@@ -20,7 +20,7 @@ from workbench.model.loop import Started
 from workbench.runs.plan import CONCURRENCY, Plan
 from workbench.runs.settings import Mode, RunSettings
 from workbench.runs.who_answers import trials_here
-from workbench.statistics.power import FEWEST_COMPARED, MEASURES, PlannedPower, fewest_tasks, pilot_variances
+from workbench.statistics.power import ALPHA, FEWEST_COMPARED, MEASURES, PlannedPower, fewest_tasks, pilot_variances
 from workbench.trial.catalogue import Price, find_price
 from workbench.trial.graded import grade_trial
 from workbench.trial.trial import Endpoint, Reply, Request, Trial, Usage, Via
@@ -134,7 +134,7 @@ class Estimate:
         """The estimate in words: what, how much."""
         share = f"{self.answered / self.trials:.0%}" if self.trials else "0%"
         rows = [
-            ("answered by", "; ".join(endpoint.label for endpoint in self.endpoints)),
+            ("answered by", "; ".join(endpoint.in_words for endpoint in self.endpoints)),
             self._size_in_words(),
             *([("it will say", _SAYS_JUDGED)] if self.of_judges else self._power_in_words()),
             ("answered in the ledger", f"{self.answered:,} ({share}){self._paid_again_in_words()}"),
@@ -198,7 +198,7 @@ class Estimate:
             return f"nothing: a comparison takes at least {FEWEST_COMPARED} tasks"
         few = fewest_tasks(MEASURES)
         least = "" if self.tasks >= few else f"; below {few} tasks none of them can be established, only seen"
-        return f"{_SAYS}, each with a 95 % interval over {self.tasks:,} tasks{least}"
+        return f"{_SAYS}, each with a {100 * (1 - ALPHA):g} % interval over {self.tasks:,} tasks{least}"
 
     def _usd_in_words(self) -> str:
         if self.is_stand_in:
@@ -330,7 +330,7 @@ def _planned_power(plan: Plan, answered: Sequence[tuple[Trial, Reply]]) -> Plann
     variances = pilot_variances(list(_pilot_scores(plan, answered).values()))
     made_up_by = next((trial.endpoint for trial, _ in answered if trial.endpoint.is_stand_in), None)
     if made_up_by is not None and variances.replies:
-        variances = replace(variances, source=f"{variances.source}, made up by the {made_up_by.label}")
+        variances = replace(variances, source=f"{variances.source}, made up by the {made_up_by.in_words}")
     groups = len({("task", task.id) if task.group is None else ("group", task.group) for task in graded})
     return PlannedPower(
         tasks=len(graded),

@@ -34,7 +34,7 @@ for line in Path(answers).read_text(encoding="utf-8").splitlines():
     run = wb.answer_reply(run, **json.loads(line), mode=mode, ledger=ledger)
 for trial in run.follow_ups:
     said = trial.request.messages[-1]["content"]
-    print(f"{trial.variant}, {trial.task_id}, repeat {trial.repeat}: {trial.outcome}. {trial.endpoint.label}")
+    print(f"{trial.variant}, {trial.task_id}, repeat {trial.repeat}: {trial.outcome}. {trial.endpoint.in_words}")
     for who, text in (("said", said), ("answered", trial.reply.text if trial.reply else str(trial.failure))):
         print(f"  {who}:", *(f"    {line!r}" for line in text.splitlines()), sep="\\n")"""
 """Lines as Python has them: the text of a model steers no terminal and is no markup."""

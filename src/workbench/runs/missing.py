@@ -22,7 +22,7 @@ from workbench.markup import counted
 from workbench.model.anthropic import retirement_of
 from workbench.model.api import Model, OnText
 from workbench.model.asker import Asker, OnRetry, StreamSettings
-from workbench.model.batches.ask import BatchProgress, BatchSettings, ask_batch
+from workbench.model.batches.ask import BatchSettings, BatchState, ask_batch
 from workbench.model.failures import shown
 from workbench.model.loop import Started
 from workbench.model.retrying import BATCHES, STREAMS, EndsVariant
@@ -141,7 +141,7 @@ class _AskingAll:
         self._settings = settings
         self.budget: Budget | None = None
         self._asker: Asker | None = None
-        self._batches: dict[Endpoint, BatchProgress] = {}
+        self._batches: dict[Endpoint, BatchState] = {}
         self._leases = Leases(ledger, settings.sharing)
         self._asked_by_others = 0
         self._ended: dict[str, EndsVariant] = {}
@@ -289,7 +289,7 @@ class _AskingAll:
             raise
         except Exception as error:  # somebody else wrote this way to a model
             why = shown(f"{type(error).__name__}: {error}")
-            raise SetupError(f"{endpoint.label} cannot be opened: {why}; nothing was sent") from error
+            raise SetupError(f"{endpoint.in_words} cannot be opened: {why}; nothing was sent") from error
 
     def _missing_at(self) -> list[Endpoint]:
         """Where what is not settled yet is answered."""
@@ -367,7 +367,7 @@ class _AskingAll:
                     retry=self._settings.retry or BATCHES,
                     open_model=self._settings.open_model,
                 ),
-                on_progress=partial(self._batches.__setitem__, endpoint),
+                on_state=partial(self._batches.__setitem__, endpoint),
             )
             span = nullcontext() if traces is None else batch_span(traces, endpoint, len(missing))
             with span:

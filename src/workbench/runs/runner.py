@@ -228,7 +228,7 @@ def _replay_miss(answered: Mapping[Endpoint, Sequence[Trial]], ledger: Ledger, *
     }
     best = min(nearest, key=lambda endpoint: 0 if (found := nearest[endpoint]) is None else len(found.parts))
     first, difference = _missing(answered[best])[0], nearest[best]
-    where = "" if best == here else f" as answered by the {best.label}"
+    where = "" if best == here else f" as answered by the {best.in_words}"
     return ReplayMiss(
         f"{fewest} of {len(answered[best])} trials are not in the ledger {ledger.name}{where}; the first is task "
         f"{first.task_id!r}, variant {first.variant!r}, repeat {first.repeat}: "

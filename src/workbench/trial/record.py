@@ -86,7 +86,7 @@ def export_record(run: Run, folder: str | Path) -> Path:
     written = {name: file.written for name, file in files.items()}
     about = {
         "format": FORMAT,
-        "answered_by": "; ".join(endpoint.label for endpoint in run.endpoints),
+        "answered_by": "; ".join(endpoint.in_words for endpoint in run.endpoints),
         "endpoint": asdict(run.endpoint),
         "repeats": run.repeats,
         "variants": [

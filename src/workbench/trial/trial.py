@@ -62,8 +62,8 @@ class Endpoint:
         return self.kind == "offline"
 
     @property
-    def label(self) -> str:
-        """The endpoint in words, for every heading under which its replies are shown."""
+    def in_words(self) -> str:
+        """The endpoint, for every heading under which its replies are shown."""
         if self.kind == "offline":
             return "OFFLINE STAND-IN, not a model"
         return f"live at {self.base_url}" if self.kind == "live" else f"server at {self.base_url}"
@@ -329,13 +329,14 @@ class Trial:
         `None` where the trial was not answered or all declined."""
         if self.outcome != "answered":
             return None
-        scores = self.scores.values()
-        if any(score.is_missed for score in scores):
-            return 0.0
-        values = [(score.value, score.weight) for score in scores if score.value is not None]
-        if all(weight == 1 for _, weight in values):
-            return sum(value for value, _ in values) / len(values) if values else None
-        return sum(value * weight for value, weight in values) / sum(weight for _, weight in values)
+        weighed, weights = [], []
+        for score in self.scores.values():
+            if score.is_missed:
+                return 0.0
+            if score.value is not None:
+                weighed.append(score.value * score.weight)
+                weights.append(score.weight)
+        return sum(weighed) / sum(weights) if weights else None
 
     def replace(self, **changes: Any) -> Trial:
         """A copy with these fields changed; with the key, where that is known and stays the same."""

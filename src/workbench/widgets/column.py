@@ -207,5 +207,5 @@ class Column:
 
 def _who_answers(trial: Trial) -> str:
     """The endpoint, and the model that is asked there: variants may differ in both."""
-    label = trial.endpoint.label
+    label = trial.endpoint.in_words
     return label if trial.endpoint.is_stand_in else f"{trial.request.model}, {label}"

@@ -21,7 +21,7 @@ def html_page(trials: Sequence[Trial], *, title: str) -> Markup:
     parts = [as_text(title, tag="p")]
     for trial in trials:
         parts.append(as_text(_heading(trial), tag="h3"))
-        parts.append(as_text(" · ".join([trial.endpoint.label, *counts(trial)]), tag="p"))
+        parts.append(as_text(" · ".join([trial.endpoint.in_words, *counts(trial)]), tag="p"))
         parts.append(as_text(_text(trial), tag="pre"))
         if trial.scores:
             parts.append(as_rows(list(score_rows(trial)), ("grader", "score", "explanation")))
@@ -32,7 +32,7 @@ def markdown_page(trials: Sequence[Trial], *, title: str) -> str:
     """The replies as Markdown in which their text stays text."""
     parts = [as_code(title)]
     for trial in trials:
-        parts.append(as_code(f"{_heading(trial)} {trial.endpoint.label}"))
+        parts.append(as_code(f"{_heading(trial)} {trial.endpoint.in_words}"))
         parts.append(as_code(_text(trial)))
         parts.extend([as_code("\n".join(": ".join(row) for row in score_rows(trial)))] if trial.scores else [])
     return "\n\n".join(parts)

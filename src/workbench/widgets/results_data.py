@@ -192,7 +192,7 @@ def _column(name: str, heading: str, kind: str, values: Sequence[Any]) -> dict[s
 
 def _facts(comparison: Comparison, row: int) -> list[tuple[str, str]]:
     trial = comparison.run.trials[row]
-    facts = [("Answered by", trial.endpoint.label if trial.endpoint.is_stand_in else _answerer(trial))]
+    facts = [("Answered by", trial.endpoint.in_words if trial.endpoint.is_stand_in else _answerer(trial))]
     if trial.reply is not None:
         facts += _reply_facts(trial.reply, float(comparison.columns.usd[row]), is_stand_in=trial.endpoint.is_stand_in)
     if trial.paid is not None and not trial.endpoint.is_stand_in:
@@ -204,7 +204,7 @@ def _facts(comparison: Comparison, row: int) -> list[tuple[str, str]]:
 
 def _answerer(trial: Trial) -> str:
     model = trial.request.model if trial.reply is None else trial.reply.model or trial.request.model
-    return f"{model}, {trial.endpoint.label}"
+    return f"{model}, {trial.endpoint.in_words}"
 
 
 def _reply_facts(reply: Reply, usd: float, *, is_stand_in: bool) -> list[tuple[str, str]]:

@@ -456,7 +456,7 @@ def _facts(trial: Trial, figures: Sequence[str], found: Provenance) -> Iterable[
         yield f"answered by {reply.model or 'a model that does not say'}"
         if reply.at is not None:
             yield f"on {reply.at}"
-        yield f"at {trial.endpoint.label}"
+        yield f"at {trial.endpoint.in_words}"
         if not trial.endpoint.is_stand_in:
             yield f"prices: {found.prices.get(reply.model, 'not known')}"
     yield from figures

@@ -77,7 +77,7 @@ class BatchSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchProgress:
+class BatchState:
     """Where the batches of a run are, between two looks."""
 
     waiting: int
@@ -104,7 +104,7 @@ async def ask_batch(
     *,
     ledger: Ledger,
     settings: BatchSettings = BatchSettings(),
-    on_progress: Callable[[BatchProgress], None] | None = None,
+    on_state: Callable[[BatchState], None] | None = None,
 ) -> AsyncGenerator[tuple[int, Trial], None]:
     """Each trial with its reply or failure, with its position in `trials`, in the order in which they come.
 
@@ -134,7 +134,7 @@ async def ask_batch(
         )
     async with settings.open_model(endpoint) as model:
         if not isinstance(model, AnthropicModel):
-            raise SetupError(f"{endpoint.label} is no way to Message Batches; leave out via='batch'")
+            raise SetupError(f"{endpoint.in_words} is no way to Message Batches; leave out via='batch'")
         asking = _Asking(trials, agents, model.client, ledger, settings)
         await asking.tidy()
         while True:
@@ -143,10 +143,10 @@ async def ask_batch(
             if not asking.remaining:
                 return
             await asking.give_up_without_money()
-            progress = asking.progress()
-            if on_progress is not None:
-                on_progress(progress)
-            await _sleep(progress.next_look - time.monotonic())
+            state = asking.state()
+            if on_state is not None:
+                on_state(state)
+            await _sleep(state.next_look - time.monotonic())
 
 
 class _Asking:
@@ -218,13 +218,13 @@ class _Asking:
         self._on_their_way = sum(not batch.keys.isdisjoint(self.remaining) for batch in await self._open_batches())
         self._give_up_without_server()
 
-    def progress(self) -> BatchProgress:
+    def state(self) -> BatchState:
         """What to show until the next look; the interval to the one after that is longer."""
         self._looks += 1
         seconds = self._retry.seconds_before(
             self._looks, self._trouble.retry_after_seconds if self._trouble is not None else None
         )
-        return BatchProgress(
+        return BatchState(
             waiting=len(self.remaining),
             batches=self._on_their_way,
             next_look=time.monotonic() + seconds,
@@ -365,9 +365,9 @@ class _Asking:
                 raise
             if datetime.now(UTC) - batch.at < RESULTS_KEPT:
                 raise SetupError(
-                    f"{self._endpoint.label} does not know the batch {batch_id} that was sent on {batch.at:%Y-%m-%d}: "
-                    "use a key of the workspace that sent it; if it was deleted, name another ledger in "
-                    "WORKBENCH_LEDGER to ask again"
+                    f"{self._endpoint.in_words} does not know the batch {batch_id} that was sent on "
+                    f"{batch.at:%Y-%m-%d}: use a key of the workspace that sent it; if it was deleted, name another "
+                    "ledger in WORKBENCH_LEDGER to ask again"
                 ) from trouble
             listed = None
         if listed is not None and not listed.has_ended:
@@ -429,6 +429,6 @@ class _Asking:
         if now - self._failing_since >= self._retry.patience_seconds:
             failure = self._trouble.failure
             raise SetupError(
-                f"{self._endpoint.label} has not answered for {self._retry.patience_seconds:g} seconds "
+                f"{self._endpoint.in_words} has not answered for {self._retry.patience_seconds:g} seconds "
                 f"({failure.type}: {failure.message}); what was sent goes on there, and the same run picks it up"
             ) from self._trouble
