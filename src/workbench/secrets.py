@@ -140,8 +140,7 @@ def scrubber(environment: Mapping[str, str] | None = None) -> Callable[[str], st
 
     def clean_as_shown(text: str) -> str:
         # What is covered first: of a key that is cut in two, the end would have no form of its own.
-        may_cover = not text.isascii() or any(sign in text for sign in ("\\", "&", "<wbr"))
-        return clean(_without_covered(text, clean, marks) if may_cover and _COVER.search(text) else text)
+        return clean(_without_covered(text, clean, marks) if _has_cover(text) else text)
 
     def scrub(text: str) -> str:
         if "data:image/" not in text:
@@ -175,6 +174,16 @@ def value_without_secrets(value: Any, environment: Mapping[str, str] | None = No
         return value
 
     return clean(value)
+
+
+def uncovered(text: str) -> str:
+    """The text as a page shows it: without what can stand within a key unseen."""
+    return _COVER.sub(_uncovered, text) if _has_cover(text) else text
+
+
+def _has_cover(text: str) -> bool:
+    may_cover = not text.isascii() or any(sign in text for sign in ("\\", "&", "<wbr"))
+    return may_cover and _COVER.search(text) is not None
 
 
 def _without_covered(text: str, clean: Callable[[str], str], marks: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from workbench.definition.facts import base_tool, facts, tools_that_write
 from workbench.definition.header import Entry, Problem, Severity, brief, problem_at
 from workbench.definition.lines import count_lines, lines_of
 from workbench.key_forms import LatePattern, places_of, places_of_keys, without_known_forms, without_private_keys
-from workbench.secrets import secrets_of, without_secrets
+from workbench.secrets import secrets_of, uncovered, without_secrets
 
 LONG_PROMPT = 40_000
 """Characters; more than 99 of 100 published prompts have fewer."""
@@ -208,7 +208,12 @@ def _may_hold_secret(text: str) -> bool:
     if any(secret in text for secret, _ in secrets_of(os.environ)):
         return True
     if "data:image/" in text:
-        return without_known_forms(text) != text
+        return without_secrets(text) != text
+    shown = uncovered(text)
+    return _has_known_form(text) or (shown != text and _has_known_form(shown) and without_secrets(text) != text)
+
+
+def _has_known_form(text: str) -> bool:
     return without_private_keys(text) != text or any(
         without_known_forms(part) != part for part in _parts_that_can_hold_key(text)
     )

@@ -29,8 +29,8 @@ from workbench.markup import visible_lines
 from workbench.secrets import scrubber
 from workbench.trial.trial import Run
 
-_FORMULA = re.compile("((?:\\A|[;|\t])[ \u00a0\t\"']*+)([=+\\-@\uff1d\uff0b\uff0d\uff20])")
-"""A sign with which a line or what follows the end of a cell begins, behind blanks and quotes."""
+_SIGN = re.compile("(?<![;| \u00a0\t\"'])([;| \u00a0\t\"']*+)([=+\\-@\uff1d\uff0b\uff0d\uff20])")
+"""A sign with which a formula may begin, behind all blanks, quotes and ends of cells that are before it."""
 _ALWAYS = "=@\uff1d\uff20"
 _CALLS = re.compile(r"\w\(|[\w']!\$?\w")
 """A function that is called, or what another sheet or program is asked for: without one a formula does no harm."""
@@ -127,11 +127,14 @@ def _with_formulas(text: str, written: Callable[[str, str], str]) -> str:
         last_call = max((found.start() for found in _CALLS.finditer(line)), default=-1)
 
         def of_sign(found: re.Match[str], *, begins_cell: bool = begins_cell, last_call: int = last_call) -> str:
-            begins = begins_cell and found.start() == 0
+            last_end = max(found[1].rfind(";"), found[1].rfind("|"))
+            if found.start() and last_end < 0 and "\t" not in found[1]:
+                return found[0]
+            begins = begins_cell and found.start() == 0 and last_end <= 0
             is_formula = begins or found[2] in _ALWAYS or found.end() <= last_call
             return written(found[1], found[2]) if is_formula else found[0]
 
-        lines.append(_FORMULA.sub(of_sign, line))
+        lines.append(_SIGN.sub(of_sign, line))
         begins_cell = begins_cell and not line.strip(_BLANK)
     return "\n".join(lines)
 
