@@ -79,6 +79,13 @@ class TestProjectFolder:
         assert project_folder(project / "notebooks") == project
         assert project_folder(project) == project
 
+    @pytest.mark.parametrize("start", [".", "plugins/kit", "plugins/kit/agents"])
+    def test_a_plugin_in_a_repository_is_a_part_of_it(self, repository: Path, start: str) -> None:
+        """What was tried of its agents is in one place, wherever they are looked at from."""
+        write_agent(repository / "plugins" / "kit" / "agents" / "helper.md")
+
+        assert project_folder(repository / start) == repository
+
     def test_is_none_for_a_folder_agents_that_holds_no_agent_file(self, repository: Path) -> None:
         package = repository / "src"
         (package / "agents").mkdir(parents=True)

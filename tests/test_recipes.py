@@ -11,6 +11,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
@@ -100,7 +101,7 @@ def shell(script: str, folder: Path, *, bin_folder: Path, **variables: str) -> s
 class TestCommands:
     """Every `workbench` command in documents, recipes and notebooks has a command, options and values that exist."""
 
-    OF_SHELL: ClassVar = {"|", "||", "&&", ";", ">", ">>", "<", "(", ")", "2"}
+    OF_SHELL: ClassVar = {"|", "||", "&&", ";", ">", ">>", "<", "(", ")"}
     VALUES: ClassVar = {"$who": "--live", "$MARGIN": "0.05"}
 
     @classmethod
@@ -127,8 +128,8 @@ class TestCommands:
     def words(cls, rest: str) -> Iterator[str]:
         lexer = shlex.shlex(rest, posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
-        for word in lexer:
-            if word in cls.OF_SHELL:
+        for word, after in pairwise([*lexer, ""]):
+            if word in cls.OF_SHELL or (word == "2" and after == ">"):
                 return
             if word != "${given[@]}":  # what the lines above it put together
                 yield cls.VALUES.get(word, word)

@@ -105,7 +105,7 @@ def test_no_page_shows_a_key_in_pieces() -> None:
 def test_page_shows_each_reply_as_it_was(folder: Path) -> None:
     soup = BeautifulSoup((folder / "report.html").read_text(encoding="utf-8"), "html.parser")
 
-    shown = Counter(block.get_text().removeprefix("\n") for block in soup.select("details details .written pre"))
+    shown = Counter(block.get_text().removeprefix("\n") for block in soup.select("details details .as-text pre"))
     assert shown[visible_lines(TEXT)] == 94
 
 
