@@ -81,12 +81,12 @@ def this_process() -> dict[str, Any]:
 def is_over(row: Mapping[Any, Any], now: Moment, *, processes: Path = _PROCESSES) -> bool:
     """The time of the row has passed, or its process has ended for certain, by what `processes` shows."""
     until = datetime.fromisoformat(row["until"])
-    if row["clock"] is None or row["clock"] != now.clock:
+    if row["clock"] is None or row["clock_until"] is None or row["clock"] != now.clock:
         has_passed = now.wall > until
     elif now.milliseconds > row["clock_until"]:
         has_passed = True
     else:
-        has_passed = row["clock"].startswith(_ANY_START) and now.wall > until + _SET_BY_AT_MOST
+        has_passed = row["clock"].startswith(_ANY_START) and now.wall - _SET_BY_AT_MOST > until
     return has_passed or _has_ended(row, processes)
 
 

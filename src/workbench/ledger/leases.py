@@ -17,12 +17,11 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -30,6 +29,7 @@ from workbench.errors import LedgerError
 from workbench.ledger.budget.limits import Spent
 from workbench.ledger.file import KEYS_A_QUERY
 from workbench.ledger.holders import is_over, lasting, moment, this_process
+from workbench.ledger.rows import read_rows
 from workbench.ledger.schema import askers as _askers
 from workbench.ledger.schema import batch_items as _items
 from workbench.ledger.schema import claims as _claims
@@ -189,9 +189,8 @@ def _leased_by_others(connection: sa.Connection, keys: Collection[str], holder: 
     over end."""
     found: dict[str, list[str]] = {}
     for part in _parts(keys):
-        rows = connection.execute(sa.select(_claims.c.key, _claims.c.holder).where(_claims.c.key.in_(part)))
-        for key, by in rows:
-            found.setdefault(by, []).append(key)
+        for row in read_rows(connection, sa.select(_claims).where(_claims.c.key.in_(part))):
+            found.setdefault(row["holder"], []).append(row["key"])
     found.pop(holder, None)
     if not found:
         return frozenset()
@@ -202,9 +201,9 @@ def _leased_by_others(connection: sa.Connection, keys: Collection[str], holder: 
 
 def _at_work(connection: sa.Connection, holders: Sequence[str]) -> set[str]:
     now = moment(connection)
-    rows: Sequence[Mapping[Any, Any]] = (
-        connection.execute(sa.select(_askers).where(_askers.c.holder.in_(holders))).mappings().all()
-    )
+    rows = read_rows(connection, sa.select(_askers).where(_askers.c.holder.in_(holders)))
+    if len(rows) < len(holders):
+        read_rows(connection, sa.select(_askers))  # one of all may be theirs, and not say so any more
     return {row["holder"] for row in rows if not is_over(row, now)}
 
 

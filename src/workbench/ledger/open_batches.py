@@ -6,7 +6,7 @@ stands beside it here, and is settled by whoever notes that its result is in the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +17,7 @@ from workbench.ledger.budget.limits import NOTHING, Spent
 from workbench.ledger.budget.spending import settle_items
 from workbench.ledger.file import KEYS_A_QUERY
 from workbench.ledger.leases import Leases
+from workbench.ledger.rows import damaged, read_rows
 from workbench.ledger.schema import batch_items as _items
 from workbench.ledger.schema import batches as _batches
 from workbench.ledger.store import Ledger
@@ -97,8 +98,8 @@ def drop_batch(ledger: Ledger, number: int) -> None:
 
     def work(connection: sa.Connection) -> None:
         if connection.execute(unnamed).rowcount:
-            keys = connection.scalars(sa.select(_items.c.key).where(_items.c.batch == number))
-            settle_items(connection, list(keys), lambda _: NOTHING)
+            items = read_rows(connection, sa.select(_items.c.key).where(_items.c.batch == number))
+            settle_items(connection, [item["key"] for item in items], lambda _: NOTHING)
             connection.execute(_items.delete().where(_items.c.batch == number))
 
     ledger.change(work)
@@ -123,18 +124,18 @@ def close_batch_items(
 
 
 def find_open_batches(ledger: Ledger, *, endpoint: str) -> tuple[OpenBatch, ...]:
-    """The batches at this endpoint that have results to come, oldest first."""
-    query = (
-        sa.select(_batches, _items.c.key)
-        .join(_items, _items.c.batch == _batches.c.number)
-        .where(_batches.c.place == endpoint)
-        .order_by(_batches.c.number)
-    )
+    """The batches at this endpoint that have results to come, oldest first.
+
+    Raises:
+        LedgerError: the ledger cannot be read, or a row of a batch or of its requests, be it of another endpoint, is
+            not what was written.
+    """
     keys: dict[int, set[str]] = {}
-    rows: dict[int, Any] = {}
-    for row in ledger.read(lambda connection: connection.execute(query).mappings().all()):
-        rows[row["number"]] = row
-        keys.setdefault(row["number"], set()).add(row["key"])
+    rows: dict[int, sa.RowMapping] = {}
+    for row in ledger.read(_open_items):
+        if row["place"] == endpoint:
+            rows[row["number"]] = row
+            keys.setdefault(row["number"], set()).add(row["key"])
     return tuple(
         OpenBatch(
             number=number,
@@ -147,7 +148,21 @@ def find_open_batches(ledger: Ledger, *, endpoint: str) -> tuple[OpenBatch, ...]
     )
 
 
+def _open_items(connection: sa.Connection) -> Sequence[sa.RowMapping]:
+    """Each request that is in an open batch, and that batch; oldest first."""
+    in_none = _items.c.batch.not_in(sa.select(_batches.c.number)) | _items.c.batch.is_(None)
+    for row in read_rows(connection, sa.select(_items.c.key, _items.c.batch).where(in_none).limit(1)):
+        raise damaged(connection, _items.c.batch, row, f"{row['batch']}, and there is no such batch")
+    query = sa.select(_batches, _items.c.key).join(_items, _items.c.batch == _batches.c.number)
+    return read_rows(connection, query.order_by(_batches.c.number))
+
+
 def known_batch_ids(ledger: Ledger, *, endpoint: str) -> frozenset[str]:
-    """What the API calls the batches that were ever sent to this endpoint from this ledger."""
-    query = sa.select(_batches.c.batch_id).where(_batches.c.place == endpoint, _batches.c.batch_id.is_not(None))
-    return ledger.read(lambda connection: frozenset(connection.scalars(query)))
+    """What the API calls the batches that were ever sent to this endpoint from this ledger.
+
+    Raises:
+        LedgerError: the ledger cannot be read, or a row of a batch is not what was written.
+    """
+    query = sa.select(_batches.c.number, _batches.c.place, _batches.c.batch_id).where(_batches.c.batch_id.is_not(None))
+    rows = ledger.read(lambda connection: read_rows(connection, query))
+    return frozenset(row["batch_id"] for row in rows if row["place"] == endpoint)

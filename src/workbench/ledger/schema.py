@@ -21,6 +21,7 @@ import sqlalchemy as sa
 
 from workbench.definition.there import is_there
 from workbench.ledger.file import SCHEMA_VERSION, SECONDS_UNTIL_BUSY
+from workbench.ledger.rows import read_rows
 
 _OWN = 0o600
 _SECONDS_TO_CONNECT = 10
@@ -148,7 +149,7 @@ budgets = sa.Table(
     sa.Column("scope", sa.String(255), primary_key=True),
     sa.Column("tokens", sa.BigInteger, nullable=False),  # all that is taken: spent, or set aside for what is in flight
     sa.Column("picousd", sa.BigInteger, nullable=False),
-    sa.Column("unpriced", sa.Boolean, nullable=False),  # models without a price were asked, so picousd is too low
+    sa.Column("unpriced", _Flag, nullable=False),  # models without a price were asked, so picousd is too low
 )
 
 budget_holds = sa.Table(
@@ -224,6 +225,9 @@ def bring_up_to_date(engine: sa.Engine) -> int:
 
     A ledger that is a file is its user's own: a new one, and one that is brought up to date, is nobody else's to read.
     What a user permits afterwards stays permitted.
+
+    Raises:
+        LedgerError: the row that says which schema it is is damaged.
     """
     file = _file_of(engine)
     if file is not None and not is_there(file):
@@ -259,11 +263,15 @@ def _file_of(engine: sa.Engine) -> Path | None:
 
 
 def workbench_of(engine: sa.Engine) -> str:
-    """The version of the workbench that brought a ledger to its schema, in words: an older one cannot use it."""
+    """The version of the workbench that brought a ledger to its schema, in words: an older one cannot use it.
+
+    Raises:
+        LedgerError: it is no text.
+    """
     with engine.connect() as connection:
         there = {column["name"] for column in sa.inspect(connection).get_columns(about.name)}
-        version = connection.scalar(sa.select(sa.func.max(about.c.workbench))) if "workbench" in there else None
-    return "the one that wrote it" if version is None else str(version)
+        rows = read_rows(connection, sa.select(about.c.workbench)) if "workbench" in there else ()
+    return max((row["workbench"] for row in rows if row["workbench"]), default="the one that wrote it")
 
 
 def _workbench() -> str:
@@ -281,8 +289,8 @@ def one_after_the_other(connection: sa.Connection) -> None:
 def _version(connection: sa.Connection) -> int | None:
     if not sa.inspect(connection).has_table(about.name):
         return None
-    version: int | None = connection.scalar(sa.select(sa.func.max(about.c.schema_version)))
-    return version
+    rows = read_rows(connection, sa.select(about.c.schema_version))
+    return max((row["schema_version"] for row in rows), default=None)
 
 
 def _add_columns(connection: sa.Connection, found: int) -> None:

@@ -40,6 +40,7 @@ from workbench.ledger.file import (
 )
 from workbench.ledger.groups import GroupedWrites
 from workbench.ledger.patience import USUAL, Patience, Waits
+from workbench.ledger.rows import name_of_database
 from workbench.ledger.schema import attempts as _attempts
 from workbench.ledger.schema import bring_up_to_date, open_engine, workbench_of
 from workbench.ledger.schema import texts as _texts
@@ -123,7 +124,7 @@ class Ledger:
                 f"the ledger's address cannot be used: {error}; install the driver that WORKBENCH_LEDGER names, for "
                 "PostgreSQL with pip install 'agent-workbench[postgres]'"
             ) from error
-        self.name = self._engine.url.render_as_string(hide_password=True).removeprefix("sqlite:///")
+        self.name = name_of_database(self._engine.url)
         self._patience = Patience(self.name, is_file=self._engine.dialect.name == "sqlite", waits=waits)
         try:
             self._bring_up_to_date()

@@ -23,13 +23,16 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
+from workbench.errors import LedgerError
 from workbench.ledger.budget.allowance import Allowance
 from workbench.ledger.budget.limits import NOTHING, Limit, Spent
 from workbench.ledger.holders import Moment, is_over, lasting, moment, this_process
 from workbench.ledger.leases import Lease
+from workbench.ledger.rows import is_count, name_of_database, read_rows
 from workbench.ledger.schema import batch_items as _items
 from workbench.ledger.schema import budget_holds as _leases
 from workbench.ledger.schema import budgets as _budgets
@@ -171,23 +174,17 @@ class Account:
         return written if transaction is connection.get_transaction() else self._written
 
     def _statement(self, connection: sa.Connection, limit: Limit) -> Statement:
-        found = connection.execute(_STATEMENT, {"scope": limit.scope}).one()
+        found = _read_budget(connection, limit.scope)
         held = sa.select(_leases).where(_leases.c.scope == limit.scope).order_by(_leases.c.since, _leases.c.holder)
-        rows, now = list(connection.execute(held).mappings()), moment(connection)
-        quoted = "%" + json.dumps(limit.scope).replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_") + "%"
-        tokens, picousd = connection.execute(
-            sa.select(sa.func.sum(_items.c.tokens), sa.func.sum(_items.c.picousd)).where(
-                _items.c.scopes.like(quoted, escape="\\")
-            )
-        ).one()
+        rows, now = read_rows(connection, held), moment(connection)
         return Statement(
             limit=limit,
-            taken=Spent(tokens=found.tokens, picousd=found.picousd),
+            taken=_spent_of(found),
             own_spent=self._written_until_now(connection).spent,
             own_lease=sum((_spent_of(row) for row in rows if row["holder"] == self._holder), NOTHING),
             leases=tuple(_read_lease(row, now) for row in rows if row["holder"] != self._holder),
-            in_batches=Spent(tokens=int(tokens or 0), picousd=int(picousd or 0)),
-            unpriced=found.unpriced,
+            in_batches=_set_aside_in_batches(connection, limit.scope),
+            unpriced=found["unpriced"],
         )
 
     def _room(self, connection: sa.Connection) -> Callable[[Spent], bool]:
@@ -195,8 +192,7 @@ class Account:
         found = []
         for limit in self.limits:
             _change(connection, Limit(scope=limit.scope), NOTHING)  # locks the row where a database locks rows
-            row = connection.execute(_STATEMENT, {"scope": limit.scope}).one()
-            found.append((limit, Spent(tokens=row.tokens, picousd=row.picousd)))
+            found.append((limit, _spent_of(_read_budget(connection, limit.scope))))
         return lambda more: all(limit.allows(taken + more) for limit, taken in found)
 
     def _add(self, connection: sa.Connection, change: Spent, *, forced: bool = False) -> bool:
@@ -233,17 +229,14 @@ def settle_items(connection: sa.Connection, keys: Iterable[str], taken: Callable
         part = _items.c.key.in_(wanted[start : start + _ITEMS_A_QUERY])
         # Written to before it is read, so that no other process settles the same items in between.
         connection.execute(_items.update().where(part).values(batch=_items.c.batch))
-        rows = connection.execute(
-            sa.select(_items.c.key, _items.c.scopes, _items.c.tokens, _items.c.picousd).where(
-                part, _items.c.scopes.is_not(None)
-            )
-        )
-        for key, scopes, tokens, picousd in rows:
-            found = taken(key)
+        set_aside = sa.select(_items.c.key, _items.c.scopes, _items.c.tokens, _items.c.picousd)
+        with_budget = set_aside.where(part, _items.c.scopes.is_not(None))
+        for row in read_rows(connection, with_budget, filled=("tokens", "picousd")):
+            found = taken(row["key"])
             if found is None:
                 continue
-            change = found - Spent(tokens=tokens, picousd=picousd)
-            for scope in json.loads(scopes):
+            change = found - _spent_of(row)
+            for scope in json.loads(row["scopes"]):
                 changes[scope] = changes.get(scope, NOTHING) + change
     for scope in sorted(changes):
         _change(connection, Limit(scope=scope), changes[scope])
@@ -257,8 +250,9 @@ def _stricter(one: Limit, other: Limit) -> Limit:
 
 
 def _open_scope(connection: sa.Connection, scope: str) -> None:
-    if connection.execute(_STATEMENT, {"scope": scope}).first() is not None:
+    if connection.execute(sa.select(sa.literal(1)).where(_budgets.c.scope == scope)).first() is not None:
         return
+    read_rows(connection, sa.select(_budgets.c.scope))  # it may be one whose scope cannot be read any more
     try:
         # In a savepoint, for PostgreSQL refuses whatever follows an error in a transaction.
         with connection.begin_nested():
@@ -269,14 +263,45 @@ def _open_scope(connection: sa.Connection, scope: str) -> None:
 
 def _change(connection: sa.Connection, limit: Limit, change: Spent) -> bool:
     """Adds to what is taken under a scope unless it grows past the limit; one statement, so that nobody comes between
-    the check and the change."""
+    the check and the change.
+
+    Raises:
+        LedgerError: what is taken there is no count.
+    """
     bounds = (limit.tokens is not None and change.tokens > 0, limit.picousd is not None and change.picousd > 0)
     values = {"of": limit.scope, "more_tokens": change.tokens, "more_picousd": change.picousd}
     if bounds[0]:
         values["most_tokens"] = limit.tokens
     if bounds[1]:
         values["most_picousd"] = limit.picousd
-    return bool(connection.execute(_CHANGES[bounds], values).rowcount)
+    if connection.execute(_CHANGES[bounds], values).rowcount:
+        return True
+    read_rows(connection, _of_scope(limit.scope))
+    return False
+
+
+def _of_scope(scope: str) -> sa.Select[Any]:
+    return sa.select(_budgets).where(_budgets.c.scope == scope)
+
+
+def _read_budget(connection: sa.Connection, scope: str) -> sa.RowMapping:
+    for row in read_rows(connection, _of_scope(scope)):
+        return row
+    raise LedgerError(
+        f"{name_of_database(connection.engine.url)}: the table budgets has no row of the scope {scope!r} any more, so "
+        "what is spent of it is not known: put a copy of the ledger of before in its place, or run the same again to "
+        "begin that budget anew with nothing spent"
+    )
+
+
+def _set_aside_in_batches(connection: sa.Connection, scope: str) -> Spent:
+    quoted = "%" + json.dumps(scope).replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_") + "%"
+    of_scope = _items.c.scopes.like(quoted, escape="\\")
+    tokens, picousd, others = connection.execute(_SET_ASIDE.where(of_scope)).one()
+    if others:
+        names_it = sa.select(_items.c.key, _items.c.tokens, _items.c.picousd).where(of_scope)
+        read_rows(connection, names_it, filled=("tokens", "picousd"))
+    return Spent(tokens=int(tokens or 0), picousd=int(picousd or 0))
 
 
 def _read_lease(row: sa.RowMapping, now: Moment) -> Lease:
@@ -296,14 +321,22 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-_STATEMENT = sa.select(_budgets.c.tokens, _budgets.c.picousd, _budgets.c.unpriced).where(
-    _budgets.c.scope == sa.bindparam("scope")
+_ARE_COUNTS = sa.and_(is_count(_items.c.tokens), is_count(_items.c.picousd))
+_SET_ASIDE = sa.select(
+    sa.func.sum(sa.case((_ARE_COUNTS, _items.c.tokens))),
+    sa.func.sum(sa.case((_ARE_COUNTS, _items.c.picousd))),
+    sa.func.count() - sa.func.count(sa.case((_ARE_COUNTS, 1))),
 )
+"""Tokens and money, added up by the database: there may be 100,000 requests in a batch. And how many of the rows do
+not say what is set aside."""
 _MORE_TOKENS = _budgets.c.tokens + sa.bindparam("more_tokens", type_=sa.BigInteger)
 _MORE_PICOUSD = _budgets.c.picousd + sa.bindparam("more_picousd", type_=sa.BigInteger)
 _CHANGED = (
-    _budgets.update().where(_budgets.c.scope == sa.bindparam("of")).values(tokens=_MORE_TOKENS, picousd=_MORE_PICOUSD)
+    _budgets.update()
+    .where(_budgets.c.scope == sa.bindparam("of"), is_count(_budgets.c.tokens), is_count(_budgets.c.picousd))
+    .values(tokens=_MORE_TOKENS, picousd=_MORE_PICOUSD)
 )
+"""What is no count is left as it is: a text would be counted as nothing, and be one no more."""
 _IN_TOKENS = sa.bindparam("most_tokens", type_=sa.BigInteger) >= _MORE_TOKENS
 _IN_PICOUSD = sa.bindparam("most_picousd", type_=sa.BigInteger) >= _MORE_PICOUSD
 _CHANGES = {
