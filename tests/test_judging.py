@@ -338,8 +338,8 @@ def test_of_several_judges_most_decide_and_a_draw_is_no_score(run: Run, server: 
         return "ok"
 
     server.fault = says
-    three = judge(run, RUBRIC, by=["sonnet", "opus", "haiku"], concurrency=1, progress=False)
-    two = judge(run, RUBRIC, by=["sonnet", "haiku"], concurrency=1, progress=False)
+    three = judge(run, RUBRIC, model=["sonnet", "opus", "haiku"], concurrency=1, progress=False)
+    two = judge(run, RUBRIC, model=["sonnet", "haiku"], concurrency=1, progress=False)
     score_of_three, score_of_two = (
         judged_scores(judged.judged[0], run.trials)[item_id(run.trials[0])] for judged in (three, two)
     )
@@ -353,12 +353,12 @@ def test_of_several_judges_most_decide_and_a_draw_is_no_score(run: Run, server: 
         shown = wb.show_judged(several)
         assert {row.criterion: row.judges_alike for row in shown.rows} == {"names-the-line": 0, "depth": 1}
         assert "All judges say the same of a reply: names-the-line 0 %, depth 100 %." in " ".join(repr(shown).split())
-    one = judge(run, RUBRIC, by="sonnet", concurrency=1, progress=False)
+    one = judge(run, RUBRIC, model="sonnet", concurrency=1, progress=False)
     assert "All judges" not in repr(wb.show_judged(one))
 
 
 def test_a_server_that_ignores_the_schema_leaves_outcomes_and_no_scores(run: Run, server: MessagesServer) -> None:
-    found = judge(run, RUBRIC, by="haiku", progress=False)
+    found = judge(run, RUBRIC, model="haiku", progress=False)
 
     assert outcome_counts(found, found.judged[0]) == {"invalid": 2 * len(items_of(run, RUBRIC))}
     scores = judged_scores(found.judged[0], run.trials).values()
@@ -432,7 +432,7 @@ def test_an_estimate_of_a_rubrics_own_replies_asks_nobody_and_their_budget_bound
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ANTHROPIC_API_KEY", "test")
     of = load_rubric("architecture")
-    asked = ["judge", "--rubric", "architecture", "--live", "--by", "sonnet", "--by", "haiku", "--repeats", "2"]
+    asked = ["judge", "--rubric", "architecture", "--live", "--model", "sonnet", "--model", "haiku", "--repeats", "2"]
     estimated = CliRunner().invoke(main, [*asked, "--estimate"])
     bounded = CliRunner().invoke(main, [*asked, "--budget-usd", "0.0000001"])
 
@@ -444,7 +444,7 @@ def test_an_estimate_of_a_rubrics_own_replies_asks_nobody_and_their_budget_bound
 
 
 def test_a_judging_stands_in_the_record_and_is_read_again(run: Run, tmp_path: Path) -> None:
-    judged = judge(run, RUBRIC, by=["sonnet", "haiku"], repeats=2, live=False, progress=False)
+    judged = judge(run, RUBRIC, model=["sonnet", "haiku"], repeats=2, live=False, progress=False)
     wb.export_record(judged, tmp_path / "record")
     back = wb.load_run(tmp_path / "record")
 
@@ -485,10 +485,10 @@ def test_a_run_without_a_reply_has_nothing_to_judge(run: Run) -> None:
 
 def test_two_judges_of_one_name_are_refused(run: Run) -> None:
     with pytest.raises(PlanError, match="two judges have the name 'sonnet'"):
-        plan_judging(run, RUBRIC, by=["sonnet", Judge(model="sonnet", effort="low")])
+        plan_judging(run, RUBRIC, model=["sonnet", Judge(model="sonnet", effort="low")])
 
     both = [Judge(model="sonnet"), Judge(model="sonnet", effort="low", name="quick")]
-    assert list(plan_judging(run, RUBRIC, by=both).prompts) == ["sonnet", "quick"]
+    assert list(plan_judging(run, RUBRIC, model=both).prompts) == ["sonnet", "quick"]
 
 
 def test_the_rubric_comes_before_all_that_differs_so_that_a_cache_takes_it(run: Run) -> None:
@@ -659,7 +659,7 @@ def test_judges_are_estimated_before_there_is_a_reply_and_counted_in_an_estimate
     def take(**given: Any) -> Estimate:
         return wb.estimate_judging(plan, RUBRIC, ledger=ledger, **given)
 
-    one, two, cheap = take(), take(by=["sonnet", "haiku"], repeats=3), take(by="haiku")
+    one, two, cheap = take(), take(model=["sonnet", "haiku"], repeats=3), take(model="haiku")
     assert server.bodies == []
     assert (one.trials, one.calls, two.calls) == (8, 8, 48)
     assert one.input_tokens > 8 * EXPECTED_OUTPUT_TOKENS and one.input_source.startswith("approximated")
