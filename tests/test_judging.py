@@ -36,7 +36,7 @@ from workbench.trial.certificate import Certificate
 from workbench.trial.judged import item_id, judged_scores, read_findings, stands_in
 from workbench.trial.rubric import Criterion, Rubric, load_rubric, parse_rubric, shipped_rubrics
 from workbench.trial.task import Task
-from workbench.trial.trial import Endpoint, Reply, Request, Run, Trial, Usage
+from workbench.trial.trial import Endpoint, Judged, Reply, Request, Run, Trial, Usage
 
 RUBRIC = Rubric(
     name="review",
@@ -244,6 +244,25 @@ def test_a_quote_stands_in_the_reply_whatever_emphasis_either_has(quote: str, st
     assert stands_in(quote, "Because the **lock** – “once” – is _taken too_ `late`.") is stands
 
 
+@pytest.mark.parametrize(
+    ("quote", "reply"),
+    [
+        ('takes "once" here', "It takes „once“ here."),
+        ('takes "once" here', "It takes «once» here."),
+        ("takes 'once' here", 'It takes "once" here.'),
+        ("takes 'once' here", "It takes ‚once‘ here."),
+        ("takes “once” here", "It takes 「once」 here."),
+        ("a - b - c", "Then a − b ― c."),
+        ("waits... and goes", "It waits… and goes."),
+        ("it waits…", "Then it waits..."),
+        ('the node\'s "key"', "It is the node’s ”key”."),
+    ],
+)
+def test_a_quote_stands_in_the_reply_whatever_its_marks_and_dashes_are(quote: str, reply: str) -> None:
+    assert stands_in(quote, reply)
+    assert not stands_in(quote.replace(" ", " not "), reply)
+
+
 def test_every_passage_of_a_reply_stands_in_it_and_no_other_word_does() -> None:
     draw = Random(3)
     for _ in range(300):
@@ -347,7 +366,7 @@ def test_of_several_judges_most_decide_and_a_draw_is_no_score(run: Run, server: 
     assert score_of_three["names-the-line"].value == 1.0
     assert score_of_three["names-the-line"].explanation.startswith("2 of 3 judges: ")
     assert score_of_two["names-the-line"].value is None
-    assert score_of_two["names-the-line"].explanation == "the judges disagree: sonnet 1, haiku 0"
+    assert score_of_two["names-the-line"].explanation == "no majority of 2 judges: sonnet 1, haiku 0"
     assert score_of_two["depth"].value == 1.0
     for several in (two, three):
         shown = wb.show_judged(several)
@@ -355,6 +374,34 @@ def test_of_several_judges_most_decide_and_a_draw_is_no_score(run: Run, server: 
         assert "All judges say the same of a reply: names-the-line 0 %, depth 100 %." in " ".join(repr(shown).split())
     one = judge(run, RUBRIC, model="sonnet", concurrency=1, progress=False)
     assert "All judges" not in repr(wb.show_judged(one))
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "value", "explanation"),
+    [
+        (("fully", "fully", "cannot tell"), 1.0, "2 of 3 judges: so “in line 7”"),
+        (("fully", "fully", "not at all"), 1.0, "2 of 3 judges: so “in line 7”"),
+        (("fully", "cannot tell", "excellent"), None, "no majority of 3 judges: a 1, b -, c -"),
+        (("fully", "in part", "not at all"), None, "no majority of 3 judges: a 1, b 0.5, c 0"),
+        (("fully", "fully", "in part", "not at all", "cannot tell"), None, "no majority of 5 judges: "),
+        (("fully", "cannot tell"), None, "no majority of 2 judges: a 1, b -"),
+        (("cannot tell", "cannot tell", "cannot tell"), None, "the judge gave no score: cannot tell 3 x"),
+    ],
+)
+def test_what_the_majority_of_all_judges_does_not_say_is_no_score(
+    verdicts: tuple[str, ...], value: float | None, explanation: str
+) -> None:
+    trial = said(REPLY)
+    calls = tuple(
+        said(answer(names_the_line=("in line 7", "met"), depth=("in line 7", verdict))).replace(
+            variant=name, task_id=item_id(trial)
+        )
+        for name, verdict in zip("abcde", verdicts, strict=False)
+    )
+    score = judged_scores(Judged(rubric=RUBRIC, calls=calls, prompt_sha256=""), [trial])[item_id(trial)]["depth"]
+
+    assert score.value == value
+    assert score.explanation.startswith(explanation)
 
 
 def test_a_server_that_ignores_the_schema_leaves_outcomes_and_no_scores(run: Run, server: MessagesServer) -> None:
