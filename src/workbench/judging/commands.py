@@ -49,7 +49,12 @@ def rubrics_command(rubric: str | None) -> None:
 @click.argument("record", required=False, type=click.Path(path_type=Path))
 @click.option("--rubric", required=True, help="A rubric file, or one that comes along: `workbench rubrics`.")
 @click.option(
-    "--model", "judges", multiple=True, default=("sonnet",), show_default=True, help="A model; of several, most."
+    "--model",
+    "judges",
+    multiple=True,
+    default=("sonnet",),
+    show_default=True,
+    help="A model; of several, more than half.",
 )
 @click.option(
     "--repeats", type=click.IntRange(min=1), default=1, show_default=True, help="Calls of each judge a reply."
