@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import json
 import math
@@ -173,6 +174,18 @@ def test_labels_go_out_as_csv_and_come_in_again(tmp_path: Path) -> None:
     labels = load_labels(path, RUBRIC)
 
     assert load_labels(export_labels(labels, tmp_path / "labels.csv"), RUBRIC).labels == labels.labels
+
+
+@pytest.mark.parametrize("between", [",", ";", "\t"])
+def test_labels_come_in_however_a_spreadsheet_parts_its_columns(tmp_path: Path, between: str) -> None:
+    path = tmp_path / "labels.csv"
+    rows = [("note", "item", "criterion", "level", "labeller"), ("a, b; c\td\ne", "1#a", "passes", "met", "ann")]
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file, delimiter=between).writerows(rows)
+
+    [label] = load_labels(path, RUBRIC).labels
+    assert (label.item, label.criterion, label.level, label.labeller) == rows[1][1:]
+    assert label.note == rows[1][0]
 
 
 def test_no_key_that_a_note_quotes_is_in_a_file_of_labels(tmp_path: Path) -> None:

@@ -281,7 +281,11 @@ def _is_torn(line: bytes) -> bool:
 
 
 def _csv_rows(content: bytes, path: Path) -> Iterable[tuple[int, Any]]:
-    reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig", "surrogateescape"), newline=""))
+    text = content.decode("utf-8-sig", "surrogateescape")
+    # Where a comma is part of a number, a spreadsheet parts columns otherwise: as it parts their names.
+    head = text.partition("\n")[0]
+    parts = next((part for part in ";\t" if "item" in (name.strip('" \r') for name in head.split(part))), ",")
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=parts)
     try:
         missing = [name for name in ("item", "criterion", "level", "labeller") if name not in (reader.fieldnames or ())]
         if missing:
