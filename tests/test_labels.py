@@ -188,6 +188,22 @@ def test_labels_come_in_however_a_spreadsheet_parts_its_columns(tmp_path: Path, 
     assert label.note == rows[1][0]
 
 
+def test_a_file_that_would_not_be_read_again_as_it_is_named_gets_no_label(tmp_path: Path) -> None:
+    label = label_now("1#a", "passes", "met", labeller="ann")
+    table = export_labels(Labels(labels=(label,)), tmp_path / "labels.CSV")
+    before = table.read_bytes()
+
+    for into_table in (
+        lambda: save_label(label, table),
+        lambda: wb.LabelPanel(run_of(2), RUBRIC, path=table, labeller="ann"),
+    ):
+        with pytest.raises(LabelError, match=r"labels\.CSV: is a table, and .* such as labels\.jsonl"):
+            into_table()
+    with pytest.raises(LabelError, match=r"labels\.jsonl: .* such as labels\.csv"):
+        export_labels(Labels(labels=(label,)), tmp_path / "labels.jsonl")
+    assert table.read_bytes() == before and list(tmp_path.iterdir()) == [table]
+
+
 def test_no_key_that_a_note_quotes_is_in_a_file_of_labels(tmp_path: Path) -> None:
     key = "sk-ant-" + "canary-note-000006"
     label = label_now("1#a", "passes", "met", labeller=f"ann {key}", note=f"It says {key}.")
