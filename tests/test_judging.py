@@ -404,6 +404,27 @@ def test_what_the_majority_of_all_judges_does_not_say_is_no_score(
     assert score.explanation.startswith(explanation)
 
 
+def test_the_reason_of_a_score_is_one_that_was_given_for_it() -> None:
+    trial = said(REPLY)
+    calls = tuple(
+        said(answer(names_the_line=("in line 7", "met"), depth=(quote, verdict))).replace(
+            variant=name, task_id=item_id(trial)
+        )
+        for name, quote, verdict in (
+            ("a", "The fault", "fully"),
+            ("a", "The fault", "not at all"),
+            ("a", "The fault", "not at all"),
+            ("b", "the lock", "not at all"),
+            ("b", "too late", "fully"),
+            ("b", "too late", "fully"),
+            ("c", "too late", "fully"),
+        )
+    )
+    score = judged_scores(Judged(rubric=RUBRIC, calls=calls, prompt_sha256=""), [trial])[item_id(trial)]["depth"]
+
+    assert (score.value, score.explanation) == (1.0, "2 of 3 judges: so “too late”")
+
+
 def test_a_server_that_ignores_the_schema_leaves_outcomes_and_no_scores(run: Run, server: MessagesServer) -> None:
     found = judge(run, RUBRIC, model="haiku", progress=False)
 

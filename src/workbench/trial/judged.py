@@ -197,10 +197,7 @@ def _together(by_judge: Mapping[str, tuple[Finding, ...]]) -> Score:
         each = ", ".join(f"{judge} {'-' if one is None else f'{one:g}'}" for judge, one in said.items())
         return Score(value=None, explanation=f"no majority of {len(said)} judges: {each}")
     quoted = next(
-        finding
-        for judge, findings in by_judge.items()
-        for finding in findings
-        if finding.outcome == "found" and (finding.value == value or said[judge] == value)
+        finding for judge, findings in by_judge.items() for finding in findings if finding.value == value == said[judge]
     )
     level = f"{votes} of {len(by_judge)} judges: " if len(by_judge) > 1 else ""
     passage = f" “{quoted.quote}”" if quoted.quote else ""
