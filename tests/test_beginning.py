@@ -188,5 +188,7 @@ def test_the_graders_are_listed_with_their_options() -> None:
         each for line in listed.splitlines() if line.startswith("    - ") for each in json.loads(line[6:]).items()
     ]
     assert examples == [(name, example_of(name).options) for name in OWN]
+    about = [line for line in listed.splitlines() if line.startswith("    ") and not line.startswith("    - ")]
+    assert [line for line in about if not line.endswith(".")] == []
     assert "at_most" in CliRunner().invoke(main, ["graders", "word_count"]).output
     assert CliRunner().invoke(main, ["graders", "wordcount"]).exit_code == 2

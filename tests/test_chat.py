@@ -349,7 +349,7 @@ def test_judges_of_two_providers_sit_together(
     with serve() as messages:
         messages.pieces = [said]
         monkeypatch.setenv("ANTHROPIC_BASE_URL", messages.url)
-        judged = wb.judge(run, RUBRIC, by=["sonnet", other], ledger=tmp_path / "l.sqlite", progress=False)
+        judged = wb.judge(run, RUBRIC, model=["sonnet", other], ledger=tmp_path / "l.sqlite", progress=False)
 
     assert outcome_counts(judged, judged.judged[0]) == {"found": 4}
     assert judged.judged[0].judges == ("sonnet", "gpt-other")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -10,8 +11,11 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import workbench as wb
+from tests.messages_server import serve
+from workbench.cli import main
 from workbench.errors import TaskFileError, UnknownGrader
 from workbench.grading import catalogue, python_tools
 from workbench.trial import limited
@@ -188,6 +192,22 @@ def test_graders_of_an_installed_package_can_be_named(package: None) -> None:
 
     scores = grade_trial(trial_of("one two three"), task, made).scores
     assert {promise: score.value for promise, score in scores.items()} == {"short": False, "theirs": 0.25, "ours": 1}
+
+
+def test_graders_of_a_package_are_told_by_their_options_alone_also_to_a_model(
+    package: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    listed = CliRunner().invoke(main, ["graders"]).output.splitlines()
+    with serve() as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        server.pieces = ['{"tasks": [{"id": "a", "input": "Say.", "graders": [{"is_short": {"words": 2}}]}]}']
+        [proposed] = wb.propose_tasks(wb.parse_agent(b"---\nname: a\n---\nBe short."), ledger=tmp_path / "l.sqlite")
+        sent = json.dumps(server.bodies)
+
+    assert listed[listed.index("is_short (words)") + 1] == "    Of an installed package."
+    assert "house-graders/contains (no options)" in listed
+    assert "- is_short (words): Of an installed package." in sent
+    assert [spec.name for spec in proposed.task.graders] == ["is_short"]
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ from workbench.trial.certificate import Certificate
 from workbench.trial.judged import item_id, judged_scores, read_findings, stands_in
 from workbench.trial.rubric import Criterion, Rubric, load_rubric, parse_rubric, shipped_rubrics
 from workbench.trial.task import Task
-from workbench.trial.trial import Endpoint, Reply, Request, Run, Trial, Usage
+from workbench.trial.trial import Endpoint, Judged, Reply, Request, Run, Trial, Usage
 
 RUBRIC = Rubric(
     name="review",
@@ -244,6 +244,25 @@ def test_a_quote_stands_in_the_reply_whatever_emphasis_either_has(quote: str, st
     assert stands_in(quote, "Because the **lock** – “once” – is _taken too_ `late`.") is stands
 
 
+@pytest.mark.parametrize(
+    ("quote", "reply"),
+    [
+        ('takes "once" here', "It takes „once“ here."),
+        ('takes "once" here', "It takes «once» here."),
+        ("takes 'once' here", 'It takes "once" here.'),
+        ("takes 'once' here", "It takes ‚once‘ here."),
+        ("takes “once” here", "It takes 「once」 here."),
+        ("a - b - c", "Then a − b ― c."),
+        ("waits... and goes", "It waits… and goes."),
+        ("it waits…", "Then it waits..."),
+        ('the node\'s "key"', "It is the node’s ”key”."),
+    ],
+)
+def test_a_quote_stands_in_the_reply_whatever_its_marks_and_dashes_are(quote: str, reply: str) -> None:
+    assert stands_in(quote, reply)
+    assert not stands_in(quote.replace(" ", " not "), reply)
+
+
 def test_every_passage_of_a_reply_stands_in_it_and_no_other_word_does() -> None:
     draw = Random(3)
     for _ in range(300):
@@ -338,8 +357,8 @@ def test_of_several_judges_most_decide_and_a_draw_is_no_score(run: Run, server: 
         return "ok"
 
     server.fault = says
-    three = judge(run, RUBRIC, by=["sonnet", "opus", "haiku"], concurrency=1, progress=False)
-    two = judge(run, RUBRIC, by=["sonnet", "haiku"], concurrency=1, progress=False)
+    three = judge(run, RUBRIC, model=["sonnet", "opus", "haiku"], concurrency=1, progress=False)
+    two = judge(run, RUBRIC, model=["sonnet", "haiku"], concurrency=1, progress=False)
     score_of_three, score_of_two = (
         judged_scores(judged.judged[0], run.trials)[item_id(run.trials[0])] for judged in (three, two)
     )
@@ -347,18 +366,67 @@ def test_of_several_judges_most_decide_and_a_draw_is_no_score(run: Run, server: 
     assert score_of_three["names-the-line"].value == 1.0
     assert score_of_three["names-the-line"].explanation.startswith("2 of 3 judges: ")
     assert score_of_two["names-the-line"].value is None
-    assert score_of_two["names-the-line"].explanation == "the judges disagree: sonnet 1, haiku 0"
+    assert score_of_two["names-the-line"].explanation == "no majority of 2 judges: sonnet 1, haiku 0"
     assert score_of_two["depth"].value == 1.0
     for several in (two, three):
         shown = wb.show_judged(several)
         assert {row.criterion: row.judges_alike for row in shown.rows} == {"names-the-line": 0, "depth": 1}
         assert "All judges say the same of a reply: names-the-line 0 %, depth 100 %." in " ".join(repr(shown).split())
-    one = judge(run, RUBRIC, by="sonnet", concurrency=1, progress=False)
+    one = judge(run, RUBRIC, model="sonnet", concurrency=1, progress=False)
     assert "All judges" not in repr(wb.show_judged(one))
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "value", "explanation"),
+    [
+        (("fully", "fully", "cannot tell"), 1.0, "2 of 3 judges: so “in line 7”"),
+        (("fully", "fully", "not at all"), 1.0, "2 of 3 judges: so “in line 7”"),
+        (("fully", "cannot tell", "excellent"), None, "no majority of 3 judges: a 1, b -, c -"),
+        (("fully", "in part", "not at all"), None, "no majority of 3 judges: a 1, b 0.5, c 0"),
+        (("fully", "fully", "in part", "not at all", "cannot tell"), None, "no majority of 5 judges: "),
+        (("fully", "cannot tell"), None, "no majority of 2 judges: a 1, b -"),
+        (("cannot tell", "cannot tell", "cannot tell"), None, "the judge gave no score: cannot tell 3 x"),
+    ],
+)
+def test_what_the_majority_of_all_judges_does_not_say_is_no_score(
+    verdicts: tuple[str, ...], value: float | None, explanation: str
+) -> None:
+    trial = said(REPLY)
+    calls = tuple(
+        said(answer(names_the_line=("in line 7", "met"), depth=("in line 7", verdict))).replace(
+            variant=name, task_id=item_id(trial)
+        )
+        for name, verdict in zip("abcde", verdicts, strict=False)
+    )
+    score = judged_scores(Judged(rubric=RUBRIC, calls=calls, prompt_sha256=""), [trial])[item_id(trial)]["depth"]
+
+    assert score.value == value
+    assert score.explanation.startswith(explanation)
+
+
+def test_the_reason_of_a_score_is_one_that_was_given_for_it() -> None:
+    trial = said(REPLY)
+    calls = tuple(
+        said(answer(names_the_line=("in line 7", "met"), depth=(quote, verdict))).replace(
+            variant=name, task_id=item_id(trial)
+        )
+        for name, quote, verdict in (
+            ("a", "The fault", "fully"),
+            ("a", "The fault", "not at all"),
+            ("a", "The fault", "not at all"),
+            ("b", "the lock", "not at all"),
+            ("b", "too late", "fully"),
+            ("b", "too late", "fully"),
+            ("c", "too late", "fully"),
+        )
+    )
+    score = judged_scores(Judged(rubric=RUBRIC, calls=calls, prompt_sha256=""), [trial])[item_id(trial)]["depth"]
+
+    assert (score.value, score.explanation) == (1.0, "2 of 3 judges: so “too late”")
+
+
 def test_a_server_that_ignores_the_schema_leaves_outcomes_and_no_scores(run: Run, server: MessagesServer) -> None:
-    found = judge(run, RUBRIC, by="haiku", progress=False)
+    found = judge(run, RUBRIC, model="haiku", progress=False)
 
     assert outcome_counts(found, found.judged[0]) == {"invalid": 2 * len(items_of(run, RUBRIC))}
     scores = judged_scores(found.judged[0], run.trials).values()
@@ -432,7 +500,7 @@ def test_an_estimate_of_a_rubrics_own_replies_asks_nobody_and_their_budget_bound
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ANTHROPIC_API_KEY", "test")
     of = load_rubric("architecture")
-    asked = ["judge", "--rubric", "architecture", "--live", "--by", "sonnet", "--by", "haiku", "--repeats", "2"]
+    asked = ["judge", "--rubric", "architecture", "--live", "--model", "sonnet", "--model", "haiku", "--repeats", "2"]
     estimated = CliRunner().invoke(main, [*asked, "--estimate"])
     bounded = CliRunner().invoke(main, [*asked, "--budget-usd", "0.0000001"])
 
@@ -444,7 +512,7 @@ def test_an_estimate_of_a_rubrics_own_replies_asks_nobody_and_their_budget_bound
 
 
 def test_a_judging_stands_in_the_record_and_is_read_again(run: Run, tmp_path: Path) -> None:
-    judged = judge(run, RUBRIC, by=["sonnet", "haiku"], repeats=2, live=False, progress=False)
+    judged = judge(run, RUBRIC, model=["sonnet", "haiku"], repeats=2, live=False, progress=False)
     wb.export_record(judged, tmp_path / "record")
     back = wb.load_run(tmp_path / "record")
 
@@ -485,10 +553,10 @@ def test_a_run_without_a_reply_has_nothing_to_judge(run: Run) -> None:
 
 def test_two_judges_of_one_name_are_refused(run: Run) -> None:
     with pytest.raises(PlanError, match="two judges have the name 'sonnet'"):
-        plan_judging(run, RUBRIC, by=["sonnet", Judge(model="sonnet", effort="low")])
+        plan_judging(run, RUBRIC, model=["sonnet", Judge(model="sonnet", effort="low")])
 
     both = [Judge(model="sonnet"), Judge(model="sonnet", effort="low", name="quick")]
-    assert list(plan_judging(run, RUBRIC, by=both).prompts) == ["sonnet", "quick"]
+    assert list(plan_judging(run, RUBRIC, model=both).prompts) == ["sonnet", "quick"]
 
 
 def test_the_rubric_comes_before_all_that_differs_so_that_a_cache_takes_it(run: Run) -> None:
@@ -659,7 +727,7 @@ def test_judges_are_estimated_before_there_is_a_reply_and_counted_in_an_estimate
     def take(**given: Any) -> Estimate:
         return wb.estimate_judging(plan, RUBRIC, ledger=ledger, **given)
 
-    one, two, cheap = take(), take(by=["sonnet", "haiku"], repeats=3), take(by="haiku")
+    one, two, cheap = take(), take(model=["sonnet", "haiku"], repeats=3), take(model="haiku")
     assert server.bodies == []
     assert (one.trials, one.calls, two.calls) == (8, 8, 48)
     assert one.input_tokens > 8 * EXPECTED_OUTPUT_TOKENS and one.input_source.startswith("approximated")

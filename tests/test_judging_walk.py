@@ -217,7 +217,7 @@ def test_a_record_is_judged_from_the_command_line_out_of_the_same_ledger(walk: M
     run = wb.load_run("outputs/first")
     wb.export_record(replace(run, judged=()), "outputs/plain")
     before = len(questions(walk))
-    arguments = ["judge", "outputs/plain", "--rubric", "review.yaml", "--by", "haiku", "--by", "sonnet", "--live"]
+    arguments = ["judge", "outputs/plain", "--rubric", "review.yaml", "--model", "haiku", "--model", "sonnet", "--live"]
 
     assert "calls to make           0" in ended([*arguments, "--estimate"])
     assert wb.load_run("outputs/plain").judged == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import json
 import math
@@ -173,6 +174,34 @@ def test_labels_go_out_as_csv_and_come_in_again(tmp_path: Path) -> None:
     labels = load_labels(path, RUBRIC)
 
     assert load_labels(export_labels(labels, tmp_path / "labels.csv"), RUBRIC).labels == labels.labels
+
+
+@pytest.mark.parametrize("between", [",", ";", "\t"])
+def test_labels_come_in_however_a_spreadsheet_parts_its_columns(tmp_path: Path, between: str) -> None:
+    path = tmp_path / "labels.csv"
+    rows = [("note", "item", "criterion", "level", "labeller"), ("a, b; c\td\ne", "1#a", "passes", "met", "ann")]
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file, delimiter=between).writerows(rows)
+
+    [label] = load_labels(path, RUBRIC).labels
+    assert (label.item, label.criterion, label.level, label.labeller) == rows[1][1:]
+    assert label.note == rows[1][0]
+
+
+def test_a_file_that_would_not_be_read_again_as_it_is_named_gets_no_label(tmp_path: Path) -> None:
+    label = label_now("1#a", "passes", "met", labeller="ann")
+    table = export_labels(Labels(labels=(label,)), tmp_path / "labels.CSV")
+    before = table.read_bytes()
+
+    for into_table in (
+        lambda: save_label(label, table),
+        lambda: wb.LabelPanel(run_of(2), RUBRIC, path=table, labeller="ann"),
+    ):
+        with pytest.raises(LabelError, match=r"labels\.CSV: is a table, and .* such as labels\.jsonl"):
+            into_table()
+    with pytest.raises(LabelError, match=r"labels\.jsonl: .* such as labels\.csv"):
+        export_labels(Labels(labels=(label,)), tmp_path / "labels.jsonl")
+    assert table.read_bytes() == before and list(tmp_path.iterdir()) == [table]
 
 
 def test_no_key_that_a_note_quotes_is_in_a_file_of_labels(tmp_path: Path) -> None:

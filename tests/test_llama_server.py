@@ -202,8 +202,8 @@ def said() -> Run:
 
 @pytest.mark.parametrize("speaks", ["messages", "chat completions"])
 def test_a_small_model_judges_and_what_it_says_amiss_is_an_outcome(here: Path, url: str, speaks: str) -> None:
-    by = Judge(model="small", endpoint=chat_endpoint(f"{url}/v1") if speaks == "chat completions" else None)
-    run = judge(said(), RUBRIC, by=by, ledger=here, live=True, progress=False)
+    small = Judge(model="small", endpoint=chat_endpoint(f"{url}/v1") if speaks == "chat completions" else None)
+    run = judge(said(), RUBRIC, model=small, ledger=here, live=True, progress=False)
     (judged,) = run.judged
     counts = outcome_counts(run, judged)
     scores = judged_scores(judged, run.trials)

@@ -258,7 +258,7 @@ def test_what_a_judge_answers_is_counted_by_outcome_and_asked_for_once(
 ) -> None:
     point_at(server, monkeypatch)
     ledger = tmp_path / "judges.sqlite"
-    judged = judge(run[0], RUBRIC, by=MODEL, ledger=ledger, progress=False)
+    judged = judge(run[0], RUBRIC, model=MODEL, ledger=ledger, progress=False)
     counts = outcome_counts(judged, judged.judged[-1])
     of_replies = judged_scores(judged.judged[-1], judged.trials).values()
     scores = [score.value for of in of_replies for score in of.values()]
@@ -267,7 +267,7 @@ def test_what_a_judge_answers_is_counted_by_outcome_and_asked_for_once(
     assert 0 not in scores, "what is no finding is an outcome and no score"
     assert scores.count(None) == sum(counts.values()) - counts.get("found", 0)
     before = server.asked()
-    again = judge(run[0], RUBRIC, by=MODEL, ledger=ledger, progress=False)
+    again = judge(run[0], RUBRIC, model=MODEL, ledger=ledger, progress=False)
 
     assert server.asked() == before
     replies = [[call.reply for call in each.judged[-1].calls] for each in (judged, again)]

@@ -301,10 +301,10 @@ def has_tests(*, at_least: int = 1, of: Sequence[str] | None = None) -> Grader:
 
 
 def safe_sql() -> Grader:
-    """A grader that is 1 where no SQL is put together from values, else 0: by f-string, `+`, `+=`, `%`, `format`,
-    `replace`, `join` or `Template`, be it in one expression or through a name.
+    """A grader that is 1 where no SQL is put together from values, else 0.
 
-    What is printed, logged or raised is no SQL. It declines where the Python blocks hold none.
+    It can be by f-string, `+`, `+=`, `%`, `format`, `replace`, `join` or `Template`, in one expression or through a
+    name. What is printed, logged or raised is no SQL. It declines where the Python blocks hold none.
     """
 
     def judge(read: Sequence[ast.Module]) -> Score:

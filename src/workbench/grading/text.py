@@ -163,8 +163,7 @@ def equals(*, text: str | None = None, ignore_case: bool = False, negate: bool =
 
 
 def matches(*, pattern: str, flags: str = "", where: Where = "reply", negate: bool = False) -> Grader:
-    """A grader that is 1 where the regular expression `pattern` is found somewhere in the reply, else 0; with `negate`
-    the other way round.
+    """A grader that is 1 where the regular expression `pattern` is found, else 0; with `negate` the other way round.
 
     `flags` are letters out of "imsxa" as in `(?i)`. `where` is "reply", "sentences" (what real sentences assert, one a
     line: denials do not count), "prose" or "code". A pattern with nested repetition such as `(a+)+$` can take time

@@ -41,16 +41,18 @@ class Checked:
 
 
 def check_judge(
-    rubric: Rubric, *, by: str | Judge = "sonnet", repeats: int = 1, **asking: Unpack[Asking]
+    rubric: Rubric, *, model: str | Judge = "sonnet", repeats: int = 1, **asking: Unpack[Asking]
 ) -> tuple[tuple[Checked, ...], Judged]:
     """What the judge makes of the rubric's good and bad replies, in their order, and the calls that asked it.
+
+    `model` is the judge: a model by its alias or id, or a `Judge`.
 
     Raises:
         PlanError: the rubric has no replies.
         All that `run_trials` raises.
     """
     run = replies_as_run(rubric)
-    judged = judge(run, rubric, by=by, repeats=repeats, **asking).judged[-1]
+    judged = judge(run, rubric, model=model, repeats=repeats, **asking).judged[-1]
     scores = judged_scores(judged, run.trials)
     found = tuple(
         Checked(reply=trial.reply.text, is_good=trial.variant == "good", scores=scores[item_id(trial)])

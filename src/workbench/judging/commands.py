@@ -49,7 +49,12 @@ def rubrics_command(rubric: str | None) -> None:
 @click.argument("record", required=False, type=click.Path(path_type=Path))
 @click.option("--rubric", required=True, help="A rubric file, or one that comes along: `workbench rubrics`.")
 @click.option(
-    "--by", "judges", multiple=True, default=("sonnet",), show_default=True, help="A model; of several, most."
+    "--model",
+    "judges",
+    multiple=True,
+    default=("sonnet",),
+    show_default=True,
+    help="A model; of several, more than half.",
 )
 @click.option(
     "--repeats", type=click.IntRange(min=1), default=1, show_default=True, help="Calls of each judge a reply."
@@ -112,7 +117,7 @@ def judge_command(
             _pairs(run, asked, judges, compared, settings, out)
         return
     if asking["estimate"]:
-        plan = plan_judging(run, asked, by=judges, repeats=repeats)
+        plan = plan_judging(run, asked, model=judges, repeats=repeats)
         click.echo(str(estimate_plan(plan, live=live, via="batch" if asking["batch"] else "stream")))
         return
     if record is None:
@@ -122,7 +127,7 @@ def judge_command(
         return
     folder = record_folder(record)
     write_record_folder(folder)
-    run = judge(run, asked, by=judges, repeats=repeats, **settings)
+    run = judge(run, asked, model=judges, repeats=repeats, **settings)
     export_record(run, folder)
     _show(run, run.judged[-1])
     click.echo(_shown(f"the record {folder} now holds what the judges said"), err=True)
@@ -249,7 +254,7 @@ def _estimate_pairs(run: Run, rubric: Rubric, judges: Sequence[str], variants: S
     from workbench.runs.estimate import estimate_plan
 
     for name in judges:
-        plan = plan_pairs(run, rubric, by=name, variants=variants)
+        plan = plan_pairs(run, rubric, model=name, variants=variants)
         click.echo(str(estimate_plan(plan, live=settings["live"], via=settings["via"])))
 
 
@@ -262,7 +267,7 @@ def _pairs(
     if out is not None:
         refuse_other_file(out)  # before anybody is asked
     for name in judges:
-        found = judge_pairs(run, rubric, by=name, variants=variants, **settings)
+        found = judge_pairs(run, rubric, model=name, variants=variants, **settings)
         made_up = any(call.endpoint.is_stand_in for call in found.calls)
         replies = any(trial.endpoint.is_stand_in for trial in run.trials if trial.variant in variants)
         label = ", OFFLINE STAND-IN, not a model" if made_up else ""
@@ -290,7 +295,7 @@ def _check(rubric: Rubric, judges: Sequence[str], repeats: int, settings: Asking
 
     wrong = 0
     for name in judges:
-        checked, judged = check_judge(rubric, by=name, repeats=repeats, **settings)
+        checked, judged = check_judge(rubric, model=name, repeats=repeats, **settings)
         click.echo(_shown(f"{name}{', OFFLINE STAND-IN, not a model' if judged.is_stand_in else ''}:"))
         for each in checked:
             kind = "good" if each.is_good else "bad"

@@ -22,7 +22,7 @@ def estimate_judging(
     plan: Plan,
     rubric: Rubric,
     *,
-    by: str | Judge | Sequence[str | Judge] = "sonnet",
+    model: str | Judge | Sequence[str | Judge] = "sonnet",
     repeats: int = 1,
     **asking: Unpack[Asking],
 ) -> Estimate:
@@ -30,7 +30,8 @@ def estimate_judging(
 
     Replies that the ledger holds are taken as they are. Each of the others is taken to be as long as those, or of
     `EXPECTED_OUTPUT_TOKENS`, and to differ from all others: replies that come out alike are judged once, which makes it
-    less. `asking` is that of `judge`. In an estimate of a batch it counts beside the notebook's own calls.
+    less. `model` and `asking` are those of `judge`. In an estimate of a batch it counts beside the notebook's own
+    calls.
 
     Raises:
         All that `plan_judging` and `estimate_plan` raise.
@@ -54,7 +55,7 @@ def estimate_judging(
         for trial in trials
     )
     run = Run(variants=plan.variants, tasks=plan.tasks, repeats=plan.repeats, endpoint=endpoint, trials=answered)
-    judging = plan_judging(run, rubric, by=by, repeats=repeats)
+    judging = plan_judging(run, rubric, model=model, repeats=repeats)
     _, asked = trials_here(judging, live)
     found = estimate_trials(judging, asked, settings, ask_server=len(known) == len({trial.key for trial in trials}))
     if is_estimate_only():

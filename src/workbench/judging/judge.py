@@ -40,23 +40,24 @@ def judge(
     run: Run,
     rubric: Rubric,
     *,
-    by: str | Judge | Sequence[str | Judge] = "sonnet",
+    model: str | Judge | Sequence[str | Judge] = "sonnet",
     repeats: int = 1,
     **asking: Unpack[Asking],
 ) -> Run:
     """The run, with what judges say of its replies as one more of its `judged`.
 
-    `by` is a model, or several judges, of whom the majority counts; each is asked `repeats` times of each different
-    reply, and does not learn which variant gave it. Replies that were not answered are not judged. A judging by the
-    same rubric that the run has already makes way; its certificates stay, and hold as long as nothing that they are of
-    has changed. What judges say decides nothing until they are certified (`certify`).
+    `model` is who judges: a model by its alias or id, a `Judge`, or several of either, of whom the majority counts.
+    Each is asked `repeats` times of each different reply, and does not learn which variant gave it. Replies that were
+    not answered are not judged. A judging by the same rubric that the run has already makes way; its certificates stay,
+    and hold as long as nothing that they are of has changed. What judges say decides nothing until they are certified
+    (`certify`).
 
     Raises:
         PlanError: no reply to judge, no judge, two of one name, a setting out of range, or the offline stand-in
             would take the place of a model that has judged by this rubric.
         All that `run_trials` raises.
     """
-    plan = plan_judging(run, rubric, by=by, repeats=repeats)
+    plan = plan_judging(run, rubric, model=model, repeats=repeats)
     asked = run_trials(plan, **asking)
     found = Judged(rubric=rubric, calls=asked.trials, prompt_sha256=prompt_sha256(rubric))
     before = next((each for each in run.judged if each.rubric.name == rubric.name), None)
@@ -72,9 +73,9 @@ def judge(
 
 
 def plan_judging(
-    run: Run, rubric: Rubric, *, by: str | Judge | Sequence[str | Judge] = "sonnet", repeats: int = 1
+    run: Run, rubric: Rubric, *, model: str | Judge | Sequence[str | Judge] = "sonnet", repeats: int = 1
 ) -> Plan:
-    """What `judge` asks, as a plan; `estimate_plan` says what it takes.
+    """What `judge` asks of the same `model`, as a plan; `estimate_plan` says what it takes.
 
     Raises:
         PlanError: no reply to judge, no judge, or two of one name.
@@ -82,7 +83,7 @@ def plan_judging(
     items = items_of(run, rubric)
     if not items:
         raise PlanError("no trial of the run was answered, so that there is no reply to judge")
-    judges = named_judges([by] if isinstance(by, str | Judge) else by)
+    judges = named_judges([model] if isinstance(model, str | Judge) else model)
     agent = _agent_of(rubric)
     variants = {
         name: Variant(agent=agent, model=each.model, effort=each.effort, endpoint=each.endpoint)
@@ -124,7 +125,7 @@ def named_judges(judges: Sequence[str | Judge]) -> dict[str, Judge]:
             raise PlanError(f"two judges have the name {name!r}; give one of them another: Judge(name=...)")
         found[name] = given
     if not found:
-        raise PlanError('there is no judge; name a model, such as by="sonnet"')
+        raise PlanError('there is no judge; name a model, such as model="sonnet"')
     return found
 
 

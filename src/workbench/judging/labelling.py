@@ -7,7 +7,16 @@ from pathlib import Path
 from threading import RLock
 
 from workbench.errors import LabelError, PlanError
-from workbench.judging.labels import Item, Label, Labels, items_to_label, label_now, load_labels, save_label
+from workbench.judging.labels import (
+    Item,
+    Label,
+    Labels,
+    items_to_label,
+    label_now,
+    load_labels,
+    refuse_table,
+    save_label,
+)
 from workbench.trial.rubric import CANNOT_TELL, Rubric
 from workbench.trial.trial import Run
 
@@ -34,10 +43,11 @@ class Labelling:
 
         Raises:
             PlanError: the run has no reply to label, or no variant `next_of`.
-            LabelError: the file cannot be read, is no file of labels for this rubric, or nobody is named.
+            LabelError: the file cannot be read, is a CSV or no file of labels for this rubric, or nobody is named.
         """
         self.rubric = rubric
         self.path = Path(path)
+        refuse_table(self.path)
         self.labeller = labeller.strip()
         if not self.labeller:
             raise LabelError("labels need a name: labeller= says who gives them", path=self.path)

@@ -123,9 +123,10 @@ def save_label(label: Label, path: str | Path) -> None:
     A key that its note quotes is taken out: others are given the file.
 
     Raises:
-        LabelError: it cannot be written.
+        LabelError: it cannot be written, or the file is a CSV.
     """
     path = Path(path)
+    refuse_table(path)
     line = json.dumps(_for_others(label), ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
     folders = _that_change(path.parent)
     try:
@@ -145,6 +146,24 @@ def save_label(label: Label, path: str | Path) -> None:
             os.close(file)
     except OSError as error:
         raise LabelError(f"the label cannot be written: {error.strerror or error}", path=path) from error
+
+
+def refuse_table(path: Path) -> None:
+    """Passes unless labels at this path would be read as CSV, to which none is appended.
+
+    Raises:
+        LabelError: they would.
+    """
+    if _is_table(path):
+        raise LabelError(
+            "is a table, and labels are saved one by one as JSON Lines; name a file such as "
+            f"{path.with_suffix('.jsonl').name} (export_labels makes a table of it)",
+            path=path,
+        )
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() == ".csv"
 
 
 def _for_others(label: Label) -> dict[str, str]:
@@ -197,7 +216,7 @@ def load_labels(path: str | Path, rubric: Rubric, *, must_exist: bool = False) -
     except OSError as error:
         raise LabelError(f"cannot be read: {error.strerror}", path=path) from error
     remarks: list[str] = []
-    rows = _csv_rows(content, path) if path.suffix.lower() == ".csv" else _json_rows(content, path, remarks)
+    rows = _csv_rows(content, path) if _is_table(path) else _json_rows(content, path, remarks)
     levels = {criterion.name: (*criterion.levels, CANNOT_TELL, "") for criterion in rubric.criteria}
     found: dict[tuple[str, str, str], Label] = {}
     for line, row in rows:
@@ -213,9 +232,11 @@ def export_labels(labels: Labels, path: str | Path) -> Path:
     """Writes the labels as CSV, for a spreadsheet or for other people, without a key that a note quotes; the path.
 
     Raises:
-        LabelError: it cannot be written.
+        LabelError: it cannot be written, or its name does not end in ".csv", by which it is read.
     """
     path = Path(path)
+    if not _is_table(path):
+        raise LabelError(f"labels go out as CSV; name a file such as {path.with_suffix('.csv').name}", path=path)
     written = io.StringIO()
     writer = csv.DictWriter(written, _FIELDS, lineterminator="\n")
     writer.writeheader()
@@ -281,7 +302,11 @@ def _is_torn(line: bytes) -> bool:
 
 
 def _csv_rows(content: bytes, path: Path) -> Iterable[tuple[int, Any]]:
-    reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig", "surrogateescape"), newline=""))
+    text = content.decode("utf-8-sig", "surrogateescape")
+    # Where a comma is part of a number, a spreadsheet parts columns otherwise: as it parts their names.
+    head = text.partition("\n")[0]
+    parts = next((part for part in ";\t" if "item" in (name.strip('" \r') for name in head.split(part))), ",")
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=parts)
     try:
         missing = [name for name in ("item", "criterion", "level", "labeller") if name not in (reader.fieldnames or ())]
         if missing:

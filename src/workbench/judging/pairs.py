@@ -86,13 +86,14 @@ def judge_pairs(
     run: Run,
     rubric: Rubric,
     *,
-    by: str | Judge = "sonnet",
+    model: str | Judge = "sonnet",
     variants: Sequence[str] | None = None,
     **asking: Unpack[Asking],
 ) -> PairsJudged:
     """Each two of the variants, side by side on every task and repeat that both have answered, in both orders.
 
-    `variants` are those that are compared; `None`: all. Two replies that are equal are a tie, and nobody is asked.
+    `model` is the judge: a model by its alias or id, or a `Judge`. `variants` are those that are compared; `None`: all.
+    Two replies that are equal are a tie, and nobody is asked.
 
     Raises:
         PlanError: there are no two replies to compare, or no such variant.
@@ -102,7 +103,7 @@ def judge_pairs(
     to_ask = _different(pairs)
     calls: tuple[Trial, ...] = ()
     if to_ask:
-        calls = run_trials(_plan_of(run, rubric, list(to_ask.values()), by), **asking).trials
+        calls = run_trials(_plan_of(run, rubric, list(to_ask.values()), model), **asking).trials
     said = {call.task_id: _read(call, to_ask[call.task_id]) for call in calls}
     judgements, outcomes = [], dict.fromkeys(("found",), 0)
     for pair in pairs:
@@ -125,8 +126,10 @@ def judge_pairs(
     return PairsJudged(judgements=tuple(judgements), calls=calls, outcomes=outcomes)
 
 
-def plan_pairs(run: Run, rubric: Rubric, *, by: str | Judge = "sonnet", variants: Sequence[str] | None = None) -> Plan:
-    """What `judge_pairs` asks, as a plan; `estimate_plan` says what it takes.
+def plan_pairs(
+    run: Run, rubric: Rubric, *, model: str | Judge = "sonnet", variants: Sequence[str] | None = None
+) -> Plan:
+    """What `judge_pairs` asks of the same `model`, as a plan; `estimate_plan` says what it takes.
 
     Raises:
         PlanError: there are no two replies to compare that differ, or no such variant.
@@ -134,7 +137,7 @@ def plan_pairs(run: Run, rubric: Rubric, *, by: str | Judge = "sonnet", variants
     to_ask = _different(_pairs_of(run, variants))
     if not to_ask:
         raise PlanError("all replies that could be compared are equal, so that nobody is asked")
-    return _plan_of(run, rubric, list(to_ask.values()), by)
+    return _plan_of(run, rubric, list(to_ask.values()), model)
 
 
 def export_judgements(judgements: Iterable[Judgement], path: str | Path) -> Path:
@@ -206,8 +209,8 @@ def _judgement_of(line: str, path: Path, number: int) -> Judgement:
     )
 
 
-def _plan_of(run: Run, rubric: Rubric, pairs: Sequence[_Pair], by: str | Judge) -> Plan:
-    judges = named_judges([by])
+def _plan_of(run: Run, rubric: Rubric, pairs: Sequence[_Pair], model: str | Judge) -> Plan:
+    judges = named_judges([model])
     prompt = pairs_prompt(rubric)
     agent = parse_agent(f"---\nname: judge\ndescription: Compares two replies.\n---\n{prompt}\n".encode())
     tasks = {task.id: task for task in run.tasks}

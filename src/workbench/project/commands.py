@@ -209,15 +209,15 @@ def graders_command(name: str | None) -> None:
     import inspect
 
     from workbench.grading.catalogue import OWN, example_of, standard
+    from workbench.trial.graded import options_of, purpose_of
 
     graders = standard()
     if name is not None and name not in graders:
         raise click.UsageError(f"there is no grader {name!r}; there are {', '.join(graders)}")
     for each, factory in graders.items() if name is None else [(name, graders[name])]:
-        about = inspect.getdoc(factory) or ""
-        options = ", ".join(inspect.signature(factory).parameters) or "no options"
-        click.echo(f"{each} ({options})")
-        click.echo(f"    {(about or 'Of an installed package.').splitlines()[0]}" if name is None else f"\n{about}")
+        click.echo(f"{each} ({', '.join(options_of(factory)) or 'no options'})")
+        about = f"    {purpose_of(factory)}" if name is None else f"\n{inspect.getdoc(factory) or purpose_of(factory)}"
+        click.echo(about)
         if each in OWN:
             given = json.dumps({each: dict(example_of(each).options)}, ensure_ascii=False)
             click.echo(f"    - {given}" if name is None else f"\nIn a task file:\n\n    graders:\n      - {given}")

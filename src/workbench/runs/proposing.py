@@ -6,7 +6,6 @@ budget bounds it. What it says is data: a task that is none, or a grader that do
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -19,7 +18,7 @@ from workbench.grading.catalogue import standard
 from workbench.ledger.store import Ledger
 from workbench.markup import visible
 from workbench.runs.writer import Writer, Written, ask_writer, shown_agent
-from workbench.trial.graded import grader_faults
+from workbench.trial.graded import grader_faults, options_of, purpose_of
 from workbench.trial.proposed import ProposedTask
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import GraderFactory
@@ -82,8 +81,7 @@ def propose_tasks(
 def _instructions(count: int, catalogue: Mapping[str, GraderFactory]) -> str:
     known = []
     for name, factory in catalogue.items():
-        options = ", ".join(inspect.signature(factory).parameters) or "no options"
-        known.append(f"- {name} ({options}): {(inspect.getdoc(factory) or '').splitlines()[0]}")
+        known.append(f"- {name} ({', '.join(options_of(factory)) or 'no options'}): {purpose_of(factory)}")
     return _INSTRUCTIONS.format(count=count, graders="\n".join(known))
 
 

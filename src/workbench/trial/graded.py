@@ -185,6 +185,20 @@ def _counted(grader: Grader, spec: GraderSpec) -> Grader:
     return grade
 
 
+def options_of(factory: GraderFactory) -> tuple[str, ...]:
+    """The names of the options that a task file can give it; task and reply, which a grader itself takes, are none."""
+    try:
+        names = tuple(inspect.signature(factory).parameters)
+    except ValueError:  # what is written in C may not say what it takes
+        return ()
+    return names[2:] if _is_grader(factory) else names
+
+
+def purpose_of(factory: GraderFactory) -> str:
+    """What it is for, in a line: the first of its docstring."""
+    return (inspect.getdoc(factory) or "Of an installed package.").splitlines()[0]
+
+
 def _is_grader(function: Callable[..., object]) -> bool:
     """Whether it is a grader itself: it takes a task and a reply, by position, and beside them has defaults only."""
     try:

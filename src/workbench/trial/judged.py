@@ -26,7 +26,9 @@ FindingOutcome = Literal["found", "cannot_tell", "unsupported", "invalid", "refu
 LEAST_QUOTE = 2
 """Words of a quote, unless the whole reply has fewer."""
 _FENCED = re.compile(r"\A\s*```(?:json)?[ \t]*\n(.*?)\n?```\s*\Z", re.S)
-_DRESS = str.maketrans("‐‑‒–—‘’“”", "-----''\"\"", "*_`~")
+# Dashes are one, and so are all quotation marks: a judge that writes JSON puts 'single' ones for "double" ones.
+_DASHES, _MARKS = "‐‑‒–—―−", '"‘’‚‛“”„‟‹›«»′″「」『』'
+_DRESS = str.maketrans(dict.fromkeys(_DASHES, "-") | dict.fromkeys(_MARKS, "'") | dict.fromkeys("*_`~") | {"…": "..."})
 _NOTHING: Mapping[str, Any] = {}
 # What looks like a finished grading: an object without another in it, or a line, that gives a verdict or a choice; and
 # the lines of one that stand around it. Each place is read once.
@@ -82,8 +84,8 @@ def findings_of(judged: Judged, trials: Iterable[Trial]) -> dict[str, ByJudge]:
 def judged_scores(judged: Judged, trials: Iterable[Trial]) -> dict[str, dict[str, Score]]:
     """By `item_id` and criterion, what the judges together make of the replies of these trials.
 
-    Of each judge it is the median over its calls, and of them all, what most say; where as many say one thing as
-    another, the score is missing.
+    Of each judge it is the median over its calls, and of them all, what more than half of those asked say; else the
+    score is missing. A judge that has none, because it cannot tell or gave what is no finding, is one of those asked.
     """
     return {
         item: {
@@ -180,7 +182,7 @@ def stands_in(quote: str, reply: str) -> bool:
 
 def _plain(text: str) -> str:
     """In single blanks, without emphasis and the marks around it that a judge may have added."""
-    return " ".join(text.translate(_DRESS).split()).strip("\"'…. ")
+    return " ".join(text.translate(_DRESS).split()).strip("'. ")
 
 
 def _together(by_judge: Mapping[str, tuple[Finding, ...]]) -> Score:
@@ -190,18 +192,14 @@ def _together(by_judge: Mapping[str, tuple[Finding, ...]]) -> Score:
         outcomes = Counter(finding.outcome for findings in by_judge.values() for finding in findings)
         why = "; ".join(f"{outcome.replace('_', ' ')} {count} x" for outcome, count in sorted(outcomes.items()))
         return Score(value=None, explanation=f"the judge gave no score: {why}")
-    counts = Counter(values.values()).most_common()
-    if len(counts) > 1 and counts[0][1] == counts[1][1]:
-        each = ", ".join(f"{judge} {value:g}" for judge, value in values.items())
-        return Score(value=None, explanation=f"the judges disagree: {each}")
-    value = counts[0][0]
+    ((value, votes),) = Counter(values.values()).most_common(1)
+    if 2 * votes <= len(said):
+        each = ", ".join(f"{judge} {'-' if one is None else f'{one:g}'}" for judge, one in said.items())
+        return Score(value=None, explanation=f"no majority of {len(said)} judges: {each}")
     quoted = next(
-        finding
-        for judge, findings in by_judge.items()
-        for finding in findings
-        if finding.outcome == "found" and (finding.value == value or said[judge] == value)
+        finding for judge, findings in by_judge.items() for finding in findings if finding.value == value == said[judge]
     )
-    level = f"{counts[0][1]} of {len(by_judge)} judges: " if len(by_judge) > 1 else ""
+    level = f"{votes} of {len(by_judge)} judges: " if len(by_judge) > 1 else ""
     passage = f" “{quoted.quote}”" if quoted.quote else ""
     return Score(value=value, explanation=f"{level}{quoted.reason}{passage}")
 
