@@ -115,6 +115,9 @@ def test_what_a_prompt_claims_or_keeps_is_said(prompt: str, tools: str, rule: st
         ("- Never edit source files.", "Read, Grep"),
         ("Queries go to a read-only replica.", "Read, Edit"),
         ("You must never change behavior.", "Read, Edit"),
+        ("You write commands.\n```\nLook at $ARGUMENTS.\n```\n- Use the `$ARGUMENTS` placeholder for input.", "Read"),
+        ("- Show assistant using the Agent tool to launch it.", "Read"),
+        ("- Show the assistant with the AskUserQuestion tool.", "Read"),
     ],
 )
 def test_what_only_looks_like_it_is_left_alone(prompt: str, tools: str) -> None:
@@ -196,6 +199,22 @@ def test_a_description_in_another_language_or_with_a_trigger_says_when(descripti
     assert "says-not-when" not in rules_of(agent_text(description=description))
 
 
+@pytest.mark.parametrize(
+    "description",
+    [
+        "Use code-reviewer when code changed. For schemas use the schema-reviewer agent instead.",
+        "Use it when code changed; with the schema-reviewer agent the Code-Reviewer looks at schemas.",
+    ],
+)
+def test_an_agent_that_hands_on_to_another_was_not_renamed(description: str) -> None:
+    assert rules_of(agent_text(description=description)) == []
+
+
+def test_a_name_in_a_longer_one_is_not_that_of_the_agent() -> None:
+    text = agent_text(description="Use the old-code-reviewer agent, or the code-reviewer-2 agent, when code changed.")
+    assert rules_of(text) == ["names-another-agent"]
+
+
 def test_a_model_retires_by_the_day_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
     class Later(date):
         @classmethod
@@ -236,6 +255,20 @@ def test_the_agents_of_a_project_are_looked_at_together(project: Path) -> None:
     assert {("b.md", "duplicate-name"), ("c.md", "names-differ-by-case"), ("d.md", "missing-skill")} <= said
     assert [finding.problem.message for finding in report.findings if finding.problem.rule == "missing-skill"] == [
         "There is no skill 'deploy' in .claude/skills of the project or of your home."
+    ]
+
+
+def test_a_skill_of_a_folder_above_is_there_up_to_the_repository(project: Path) -> None:
+    for folder in ("shared/.git", ".claude/skills/outside", "shared/.claude/skills/above", "shared/web/.claude"):
+        (project / folder).mkdir(parents=True)
+    for folder in (".claude/skills/outside", "shared/.claude/skills/above"):
+        (project / folder / "SKILL.md").write_text("x")
+    path = project / "shared" / "web" / ".claude" / "agents" / "a.md"
+    path.parent.mkdir()
+    path.write_text(agent_text(skills="above, outside"))
+
+    assert [finding.problem.message for finding in lint_paths([path]).findings] == [
+        "There is no skill 'outside' in .claude/skills of the project or of your home."
     ]
 
 
@@ -519,18 +552,18 @@ def test_rules_can_be_passed_as_a_value(project: Path) -> None:
 
 
 def test_rules_on_texts_find_in_published_files_what_they_are_for(corpus: Path) -> None:
-    """Each of these was read by hand: all but the two notes on an agent about agents are true."""
+    """Each of these was read by hand, and is true."""
     report = lint_paths([corpus / "real"])
     counts = Counter(finding.problem.rule for finding in report.findings)
 
     assert report.files == 400
     assert {rule: counts[rule] for rule in counts if rule.startswith("prompt-")} == {
-        "prompt-names-tool": 2,
+        "prompt-names-tool": 1,
         "prompt-names-lost-tool": 7,
         "prompt-runs-commands": 1,
     }
-    assert (counts["placeholder-left"], counts["arguments-placeholder"], counts["home-path"]) == (0, 1, 1)
-    assert counts["names-another-agent"] == 1
+    assert (counts["placeholder-left"], counts["arguments-placeholder"], counts["home-path"]) == (0, 0, 1)
+    assert counts["names-another-agent"] == 0
     assert counts["secret-in-file"] == 0
 
 
