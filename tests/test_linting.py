@@ -83,6 +83,7 @@ def run(*arguments: str | Path) -> Result:
         ("- Never edit source files.", "Read, Edit", "claims-read-only"),
         ("You are a read-only reviewer.", "Read, Write", "claims-read-only"),
         ("You are a read-only reviewer.", "Read, NotebookEdit", "claims-read-only"),
+        ("Write it to `docs/a.md`.\nNever edit source files.", "Read, Write, Edit", "claims-read-only"),
         ("End it with the KillShell tool.", "Read", "prompt-names-tool"),
         ("word " * 9_000, "Read", "long-prompt"),
     ],
@@ -116,6 +117,7 @@ def test_what_a_prompt_claims_or_keeps_is_said(prompt: str, tools: str, rule: st
         ("Queries go to a read-only replica.", "Read, Edit"),
         ("You must never change behavior.", "Read, Edit"),
         ("You write commands.\n```\nLook at $ARGUMENTS.\n```\n- Use the `$ARGUMENTS` placeholder for input.", "Read"),
+        ("Write findings to `docs/plan.md`.\n- **Read-only.** Never edit source files.", "Read, Write"),
         ("- Show assistant using the Agent tool to launch it.", "Read"),
         ("- Show the assistant with the AskUserQuestion tool.", "Read"),
     ],
@@ -601,14 +603,47 @@ def test_what_was_looked_through_by_hand_is_what_lint_finds(
         key=lambda path: hashlib.sha256((text + path.relative_to(published).as_posix()).encode()).hexdigest(),
     )[:60]
     findings = [finding for finding in lint_paths([published]).findings if finding.path in chosen]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.split("\n") if line.startswith("|")]
-    figures = {row[0]: [int(cell or 0) for cell in row[1:5]] for row in rows[2:]}
+    figures = figures_of(page.partition("\n## ")[0], columns=4)
     in_all = figures.pop("in all")
 
     assert {rule: row[0] for rule, row in figures.items()} == Counter(each.problem.rule for each in findings)
     assert in_all == [sum(column) for column in zip(*figures.values(), strict=True)]
     assert all(true == use + noise for _, true, use, noise in figures.values())
     assert f"{60 - len({each.path for each in findings})} of the 60 files have no finding" in page
+
+
+def test_what_lint_finds_in_all_published_files_is_what_the_page_says(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found before, in files; found now, in files; read, true, of use and noise of those read."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    page = (REPOSITORY / "docs" / "reference" / "lint-by-hand.md").read_text().partition("\n## ")[2]
+    figures = figures_of(page, columns=8)
+    in_all = figures.pop("in all")
+    findings = lint_paths([corpus / "real"]).findings
+    found = Counter(finding.problem.rule for finding in findings)
+    in_files = Counter(rule for _, rule in {(finding.path, finding.problem.rule) for finding in findings})
+
+    assert {rule: (row[2], row[3]) for rule, row in figures.items() if row[2]} == {
+        rule: (found[rule], in_files[rule]) for rule in found
+    }
+    assert {rule: row[4] for rule, row in figures.items()} == {
+        rule: min(10, row[2]) if row[2] > row[0] else 0 for rule, row in figures.items()
+    }
+    assert all(row[5] == row[6] + row[7] for row in figures.values())
+    of_findings = [0, 2, 4, 5, 6, 7]
+    assert [in_all[place] for place in of_findings] == [
+        sum(row[place] for row in figures.values()) for place in of_findings
+    ]
+    assert in_all[3] == len({finding.path for finding in findings})
+    grave = [finding for finding in findings if finding.problem.severity != "note"]
+    assert f"and are {len(grave)} in {len({finding.path for finding in grave})}." in page
+
+
+def figures_of(page: str, *, columns: int) -> dict[str, list[int]]:
+    """The figures of a table of rules, by rule."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.split("\n") if line.startswith("|")]
+    return {row[0]: [int(cell or 0) for cell in row[1 : columns + 1]] for row in rows[2:]}
 
 
 def test_keys_that_are_records_and_unknown_tools_are_not_said_one_by_one(project: Path) -> None:

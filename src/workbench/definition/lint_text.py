@@ -83,6 +83,11 @@ class _Claim:
 _STEP = r"^[ \t]*+(?:(?:\d++[.)]|[-*])[ \t]*+)?(?:\*\*)?"
 _MAY_BE_STEP = re.compile(_STEP + r"(?:run|execute|write|save|create)\b", re.IGNORECASE)
 """How each line begins of which a claim below is made by a step."""
+_WRITES_FILES = LatePattern(
+    _STEP + r"(?:write|save|create)\b(?:\*\*)? (?:the |an? |your |all )?(?:[\w-]+ ){0,3}(?:to|in|at|into) "
+    r"`[^`\n./]*+[./][^`\n]*+`",
+    re.IGNORECASE | re.MULTILINE,
+)
 _CLAIMS = (
     _Claim(
         rule="prompt-runs-commands",
@@ -105,11 +110,7 @@ _CLAIMS = (
     _Claim(
         rule="prompt-writes-files",
         what="write files",
-        pattern=LatePattern(
-            _STEP + r"(?:write|save|create)\b(?:\*\*)? (?:the |an? |your |all )?(?:[\w-]+ ){0,3}(?:to|in|at|into) "
-            r"`[^`\n./]*+[./][^`\n]*+`",
-            re.IGNORECASE | re.MULTILINE,
-        ),
+        pattern=_WRITES_FILES,
         tools=("Write", "Edit", "Bash", "NotebookEdit"),
     ),
 )
@@ -327,11 +328,13 @@ def _tools_of(agent: Agent) -> frozenset[str]:
 
 
 def _may_change_files(agent: Agent) -> bool:
+    """Whether it may, by more than a tool to write what the prompt has it write."""
     gone = {base_tool(tool) for tool in agent.disallowed_tools or ()}
     if agent.tools == ():
         return False
     named = {base_tool(tool) for tool in agent.tools or ("*",)}
-    return bool((tools_that_write() if "*" in named else tools_that_write() & named) - gone)
+    changing = (tools_that_write() if "*" in named else tools_that_write() & named) - gone
+    return bool(changing) and not (changing == {"Write"} and _WRITES_FILES.compiled.search(agent.prompt))
 
 
 def _changing_tools(tools: Collection[str]) -> str:
