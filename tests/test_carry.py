@@ -173,6 +173,24 @@ def test_agents_json_gets_all_but_the_colour() -> None:
     assert set(written) == set(targets()["agents-json"]["fields"])
 
 
+def test_what_claude_code_would_not_start_with_is_lost_and_told() -> None:
+    header = "hooks: {pre: x, Stop: [], PreToolUse: [{hooks: x}]}\nmaxTurns: -3\nmemory: all\neffort: high\n"
+    header += "mcpServers: {docs: {command: serve}}\npermissionMode: loose\n"
+    carried = arrives(parse_agent(f"---\nname: x\ndescription: Use it.\n{header}---\nBe."), "agents-json")
+
+    written = json.loads(carried.text)["x"]
+    assert (written["hooks"], written["effort"]) == ({"Stop": []}, "high")
+    assert set(written) == {"description", "prompt", "hooks", "effort"}
+    assert [(each.key, each.why.partition(":")[0]) for each in carried.lost] == [
+        ("hooks", "pre is no event"),
+        ("hooks", "PreToolUse has an entry without a list `hooks`"),
+        ("permissionMode", "is 'loose', none that it knows"),
+        ("maxTurns", "is -3, no whole number above 0"),
+        ("mcpServers", "is no list of names and servers"),
+        ("memory", "is 'all', none that it knows"),
+    ]
+
+
 def test_tools_get_the_other_programs_names_and_those_without_one_are_told() -> None:
     copilot = arrives(parse_agent(FULL), "copilot")
     gemini = arrives(parse_agent(FULL), "gemini")
