@@ -547,6 +547,26 @@ def test_a_report_asks_the_environment_for_secrets_once_and_not_once_a_finding(
         assert len(asked) == 1
 
 
+def test_a_plugin_in_a_repository_has_the_rules_of_the_nearest_folder_that_speaks_of_lint(project: Path) -> None:
+    plugin = project / "plugins" / "tools"
+    for folder in (".claude-plugin", "agents"):
+        (plugin / folder).mkdir(parents=True)
+    (plugin / ".claude-plugin" / "plugin.json").write_text('{"name": "tools"}')
+    (plugin / "pyproject.toml").write_text('[project]\nname = "tools"\n')
+    (plugin / "agents" / "a.md").write_text(agent_text(color="teal"))
+    (plugin / "agents" / "draft.md").write_text(agent_text(name="draft", color="teal"))
+    (plugin / "agents" / "README.md").write_text("# No agent\n")
+    rules = '[tool.workbench.lint]\noff = ["unknown-color", "plugin-lists-all"]\nexclude = ["plugins/*/draft.md"]\n'
+    (project / "pyproject.toml").write_text(rules)
+
+    report = lint_paths([project])
+    assert (report.findings, [path.name for path in report.read]) == ((), ["a.md"])
+
+    (plugin / "pyproject.toml").write_text('[tool.workbench.lint]\noff = ["plugin-lists-all"]\n')
+    report = lint_paths([project])
+    assert [finding.problem.rule for finding in report.findings] == ["unknown-color", "unknown-color"]
+
+
 def test_rules_can_be_passed_as_a_value(project: Path) -> None:
     path = put(project, "a.md", agent_text(color="teal"))
 
