@@ -8,6 +8,7 @@ import re
 import select
 import shutil
 import subprocess
+import sys
 import time
 import tomllib
 from pathlib import Path
@@ -171,6 +172,40 @@ def test_agents_json_gets_all_but_the_colour() -> None:
     written = json.loads(carried.text)["Code Reviewer"]
     assert written["mcpServers"] == [{"docs": {"command": "serve"}}]
     assert set(written) == set(targets()["agents-json"]["fields"])
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no pseudo terminals here")
+def test_a_terminal_is_not_steered_by_what_a_file_says_and_a_pipe_gets_its_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "x.md"
+    path.write_text("---\nname: x\ndescription: Use it.\n---\n\tBe \x1b[31mred\u202e.\n", encoding="utf-8")
+    command = [sys.executable, "-m", "workbench", "carry", str(path), "--to", "cursor"]
+    ours, theirs = os.openpty()
+    subprocess.run(command, stdout=theirs, stderr=subprocess.DEVNULL, check=True)
+    os.close(theirs)
+    seen = os.read(ours, 10_000).decode()
+    os.close(ours)
+    piped = subprocess.run(command, capture_output=True, check=True).stdout.decode()
+
+    assert "Be <U+001B>[31mred<U+202E>." in seen and "\x1b[31m" not in seen
+    assert piped.endswith("\tBe \x1b[31mred\u202e.\n")
+
+
+def test_what_claude_code_would_not_start_with_is_lost_and_told() -> None:
+    header = "hooks: {pre: x, Stop: [], PreToolUse: [{hooks: x}]}\nmaxTurns: -3\nmemory: all\neffort: high\n"
+    header += "mcpServers: {docs: {command: serve}}\npermissionMode: loose\n"
+    carried = arrives(parse_agent(f"---\nname: x\ndescription: Use it.\n{header}---\nBe."), "agents-json")
+
+    written = json.loads(carried.text)["x"]
+    assert (written["hooks"], written["effort"]) == ({"Stop": []}, "high")
+    assert set(written) == {"description", "prompt", "hooks", "effort"}
+    assert [(each.key, each.why.partition(":")[0]) for each in carried.lost] == [
+        ("hooks", "pre is no event"),
+        ("hooks", "PreToolUse has an entry without a list `hooks`"),
+        ("permissionMode", "is 'loose', none that it knows"),
+        ("maxTurns", "is -3, no whole number above 0"),
+        ("mcpServers", "is no list of names and servers"),
+        ("memory", "is 'all', none that it knows"),
+    ]
 
 
 def test_tools_get_the_other_programs_names_and_those_without_one_are_told() -> None:

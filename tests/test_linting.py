@@ -83,6 +83,7 @@ def run(*arguments: str | Path) -> Result:
         ("- Never edit source files.", "Read, Edit", "claims-read-only"),
         ("You are a read-only reviewer.", "Read, Write", "claims-read-only"),
         ("You are a read-only reviewer.", "Read, NotebookEdit", "claims-read-only"),
+        ("Write it to `docs/a.md`.\nNever edit source files.", "Read, Write, Edit", "claims-read-only"),
         ("End it with the KillShell tool.", "Read", "prompt-names-tool"),
         ("word " * 9_000, "Read", "long-prompt"),
     ],
@@ -115,6 +116,10 @@ def test_what_a_prompt_claims_or_keeps_is_said(prompt: str, tools: str, rule: st
         ("- Never edit source files.", "Read, Grep"),
         ("Queries go to a read-only replica.", "Read, Edit"),
         ("You must never change behavior.", "Read, Edit"),
+        ("You write commands.\n```\nLook at $ARGUMENTS.\n```\n- Use the `$ARGUMENTS` placeholder for input.", "Read"),
+        ("Write findings to `docs/plan.md`.\n- **Read-only.** Never edit source files.", "Read, Write"),
+        ("- Show assistant using the Agent tool to launch it.", "Read"),
+        ("- Show the assistant with the AskUserQuestion tool.", "Read"),
     ],
 )
 def test_what_only_looks_like_it_is_left_alone(prompt: str, tools: str) -> None:
@@ -196,6 +201,22 @@ def test_a_description_in_another_language_or_with_a_trigger_says_when(descripti
     assert "says-not-when" not in rules_of(agent_text(description=description))
 
 
+@pytest.mark.parametrize(
+    "description",
+    [
+        "Use code-reviewer when code changed. For schemas use the schema-reviewer agent instead.",
+        "Use it when code changed; with the schema-reviewer agent the Code-Reviewer looks at schemas.",
+    ],
+)
+def test_an_agent_that_hands_on_to_another_was_not_renamed(description: str) -> None:
+    assert rules_of(agent_text(description=description)) == []
+
+
+def test_a_name_in_a_longer_one_is_not_that_of_the_agent() -> None:
+    text = agent_text(description="Use the old-code-reviewer agent, or the code-reviewer-2 agent, when code changed.")
+    assert rules_of(text) == ["names-another-agent"]
+
+
 def test_a_model_retires_by_the_day_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
     class Later(date):
         @classmethod
@@ -236,6 +257,20 @@ def test_the_agents_of_a_project_are_looked_at_together(project: Path) -> None:
     assert {("b.md", "duplicate-name"), ("c.md", "names-differ-by-case"), ("d.md", "missing-skill")} <= said
     assert [finding.problem.message for finding in report.findings if finding.problem.rule == "missing-skill"] == [
         "There is no skill 'deploy' in .claude/skills of the project or of your home."
+    ]
+
+
+def test_a_skill_of_a_folder_above_is_there_up_to_the_repository(project: Path) -> None:
+    for folder in ("shared/.git", ".claude/skills/outside", "shared/.claude/skills/above", "shared/web/.claude"):
+        (project / folder).mkdir(parents=True)
+    for folder in (".claude/skills/outside", "shared/.claude/skills/above"):
+        (project / folder / "SKILL.md").write_text("x")
+    path = project / "shared" / "web" / ".claude" / "agents" / "a.md"
+    path.parent.mkdir()
+    path.write_text(agent_text(skills="above, outside"))
+
+    assert [finding.problem.message for finding in lint_paths([path]).findings] == [
+        "There is no skill 'outside' in .claude/skills of the project or of your home."
     ]
 
 
@@ -512,6 +547,26 @@ def test_a_report_asks_the_environment_for_secrets_once_and_not_once_a_finding(
         assert len(asked) == 1
 
 
+def test_a_plugin_in_a_repository_has_the_rules_of_the_nearest_folder_that_speaks_of_lint(project: Path) -> None:
+    plugin = project / "plugins" / "tools"
+    for folder in (".claude-plugin", "agents"):
+        (plugin / folder).mkdir(parents=True)
+    (plugin / ".claude-plugin" / "plugin.json").write_text('{"name": "tools"}')
+    (plugin / "pyproject.toml").write_text('[project]\nname = "tools"\n')
+    (plugin / "agents" / "a.md").write_text(agent_text(color="teal"))
+    (plugin / "agents" / "draft.md").write_text(agent_text(name="draft", color="teal"))
+    (plugin / "agents" / "README.md").write_text("# No agent\n")
+    rules = '[tool.workbench.lint]\noff = ["unknown-color", "plugin-lists-all"]\nexclude = ["plugins/*/draft.md"]\n'
+    (project / "pyproject.toml").write_text(rules)
+
+    report = lint_paths([project])
+    assert (report.findings, [path.name for path in report.read]) == ((), ["a.md"])
+
+    (plugin / "pyproject.toml").write_text('[tool.workbench.lint]\noff = ["plugin-lists-all"]\n')
+    report = lint_paths([project])
+    assert [finding.problem.rule for finding in report.findings] == ["unknown-color", "unknown-color"]
+
+
 def test_rules_can_be_passed_as_a_value(project: Path) -> None:
     path = put(project, "a.md", agent_text(color="teal"))
 
@@ -519,18 +574,18 @@ def test_rules_can_be_passed_as_a_value(project: Path) -> None:
 
 
 def test_rules_on_texts_find_in_published_files_what_they_are_for(corpus: Path) -> None:
-    """Each of these was read by hand: all but the two notes on an agent about agents are true."""
+    """Each of these was read by hand, and is true."""
     report = lint_paths([corpus / "real"])
     counts = Counter(finding.problem.rule for finding in report.findings)
 
     assert report.files == 400
     assert {rule: counts[rule] for rule in counts if rule.startswith("prompt-")} == {
-        "prompt-names-tool": 2,
+        "prompt-names-tool": 1,
         "prompt-names-lost-tool": 7,
         "prompt-runs-commands": 1,
     }
-    assert (counts["placeholder-left"], counts["arguments-placeholder"], counts["home-path"]) == (0, 1, 1)
-    assert counts["names-another-agent"] == 1
+    assert (counts["placeholder-left"], counts["arguments-placeholder"], counts["home-path"]) == (0, 0, 1)
+    assert counts["names-another-agent"] == 0
     assert counts["secret-in-file"] == 0
 
 
@@ -568,14 +623,47 @@ def test_what_was_looked_through_by_hand_is_what_lint_finds(
         key=lambda path: hashlib.sha256((text + path.relative_to(published).as_posix()).encode()).hexdigest(),
     )[:60]
     findings = [finding for finding in lint_paths([published]).findings if finding.path in chosen]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.split("\n") if line.startswith("|")]
-    figures = {row[0]: [int(cell or 0) for cell in row[1:5]] for row in rows[2:]}
+    figures = figures_of(page.partition("\n## ")[0], columns=4)
     in_all = figures.pop("in all")
 
     assert {rule: row[0] for rule, row in figures.items()} == Counter(each.problem.rule for each in findings)
     assert in_all == [sum(column) for column in zip(*figures.values(), strict=True)]
     assert all(true == use + noise for _, true, use, noise in figures.values())
     assert f"{60 - len({each.path for each in findings})} of the 60 files have no finding" in page
+
+
+def test_what_lint_finds_in_all_published_files_is_what_the_page_says(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found before, in files; found now, in files; read, true, of use and noise of those read."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    page = (REPOSITORY / "docs" / "reference" / "lint-by-hand.md").read_text().partition("\n## ")[2]
+    figures = figures_of(page, columns=8)
+    in_all = figures.pop("in all")
+    findings = lint_paths([corpus / "real"]).findings
+    found = Counter(finding.problem.rule for finding in findings)
+    in_files = Counter(rule for _, rule in {(finding.path, finding.problem.rule) for finding in findings})
+
+    assert {rule: (row[2], row[3]) for rule, row in figures.items() if row[2]} == {
+        rule: (found[rule], in_files[rule]) for rule in found
+    }
+    assert {rule: row[4] for rule, row in figures.items()} == {
+        rule: min(10, row[2]) if row[2] > row[0] else 0 for rule, row in figures.items()
+    }
+    assert all(row[5] == row[6] + row[7] for row in figures.values())
+    of_findings = [0, 2, 4, 5, 6, 7]
+    assert [in_all[place] for place in of_findings] == [
+        sum(row[place] for row in figures.values()) for place in of_findings
+    ]
+    assert in_all[3] == len({finding.path for finding in findings})
+    grave = [finding for finding in findings if finding.problem.severity != "note"]
+    assert f"and are {len(grave)} in {len({finding.path for finding in grave})}." in page
+
+
+def figures_of(page: str, *, columns: int) -> dict[str, list[int]]:
+    """The figures of a table of rules, by rule."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.split("\n") if line.startswith("|")]
+    return {row[0]: [int(cell or 0) for cell in row[1 : columns + 1]] for row in rows[2:]}
 
 
 def test_keys_that_are_records_and_unknown_tools_are_not_said_one_by_one(project: Path) -> None:

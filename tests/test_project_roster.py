@@ -205,6 +205,8 @@ def test_agents_given_as_json_are_read_as_files_are(project: Path, tmp_path: Pat
         "empty": {"description": "", "prompt": "p"},
         "wrong": {"description": 5, "prompt": "p"},
         "none": "text",
+        "silent": {"description": "Use it."},
+        "text": {"description": "Use it.", "prompt": "p", "tools": "Read"},
     }
     file = tmp_path / "agents.json"
     file.write_text(json.dumps(given), encoding="utf-8")
@@ -217,6 +219,12 @@ def test_agents_given_as_json_are_read_as_files_are(project: Path, tmp_path: Pat
             ("empty", "not listed"),
             ("wrong", "not listed"),
             ("none", "not listed"),
+            ("silent", "not listed"),
+            ("text", "not listed"),
+        ]
+        assert [agent.because for agent in agents if agent.where == "session"][-2:] == [
+            "Claude Code does not start with these --agents: `prompt` is no text",
+            "Claude Code does not start with these --agents: `tools` is no list of texts",
         ]
         assert agents[0].line == "- good: Use it. (Tools: Read, Grep)"
     for wrong in ("{", "[1]", tmp_path / "none.json"):

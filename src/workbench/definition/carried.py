@@ -16,6 +16,7 @@ from typing import Any
 from workbench.definition import yaml12
 from workbench.definition.carry_targets import HEX_COLOR, SLUG_SIGNS, Target, targets
 from workbench.definition.header import brief
+from workbench.definition.session_agents import faults_in_session_agent
 
 _FRONTMATTER = re.compile(r"---\r?\n(.*?)\r?\n---(?:\r?\n(.*))?\Z", re.DOTALL)
 _TRIMS = ("opencode", "gemini")
@@ -92,6 +93,8 @@ def _faults(to: Target, name: str | None, values: Mapping[str, Any], prompt: str
         yield from (f"{key} is no key there" for key in values if key not in allowed)
     if len(prompt) > known.get("longest_prompt", len(prompt)):
         yield f"the prompt has {len(prompt):,} characters; {known['longest_prompt']:,} are taken"
+    if to == "agents-json":
+        yield from (f"`{key}` {fault}" for key, fault in faults_in_session_agent(values).items())
     if to == "gemini":
         yield from _faults_of_gemini(str(name), values)
     if to == "opencode":

@@ -19,6 +19,7 @@ from workbench.definition.facts import base_tool, facts
 from workbench.definition.fields import FIELD_OF_KEY, FIELDS
 from workbench.definition.header import brief
 from workbench.definition.resolved import resolve_model_alias
+from workbench.definition.session_agents import faults_in_hooks, faults_in_session_agent
 from workbench.definition.yaml_writing import yaml_lines
 from workbench.markup import visible
 
@@ -269,9 +270,26 @@ def _as_json_values(cargo: _Cargo) -> dict[str, Any]:
         value = cargo.value(one.key)
         if value is not None:
             found[one.key] = _plain_data(value)
-            cargo.take(one.key)
+    _leave_refused_hooks(cargo, found)
+    for key, fault in faults_in_session_agent(found).items():
+        cargo.lose(key, f"{fault}: Claude Code would not start with it", found.pop(key))
+    for key in list(found)[2:]:  # behind description and prompt
+        cargo.take(key)
     cargo.leave_rest()
     return found
+
+
+def _leave_refused_hooks(cargo: _Cargo, found: dict[str, Any]) -> None:
+    """Those events for which Claude Code would not start; where a file has them, it runs the others."""
+    hooks = found.get("hooks")
+    if not isinstance(hooks, dict):
+        return
+    for event, fault in faults_in_hooks(hooks):
+        cargo.lose("hooks", f"{event} {fault}: Claude Code would not start with it", hooks[event])
+    refused = {event for event, _ in faults_in_hooks(hooks)}
+    found["hooks"] = {event: entries for event, entries in hooks.items() if event not in refused}
+    if refused and not found["hooks"]:
+        del found["hooks"]
 
 
 def _write_sdk(cargo: _Cargo) -> str:

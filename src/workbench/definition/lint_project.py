@@ -10,6 +10,7 @@ from pathlib import Path
 
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import Reading
+from workbench.definition.finding import folders_up_to_the_repository
 from workbench.definition.header import Problem, Severity
 from workbench.definition.project import CLAUDE_FOLDER, project_folder
 
@@ -212,7 +213,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _skill_homes(project: Path) -> Iterator[Path]:
-    yield project / CLAUDE_FOLDER
+    yield from (folder / CLAUDE_FOLDER for folder in folders_up_to_the_repository(project))
     yield project  # a plugin keeps its skills beside its agents
     try:
         yield Path.home() / CLAUDE_FOLDER

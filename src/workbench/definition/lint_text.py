@@ -32,6 +32,8 @@ _PLACEHOLDERS = re.compile(
     r"|<(?:insert|your)[ _-][^>\n]{1,60}>|\bLorem ipsum\b|\bTODO:|\bFIXME:|\bTBD\b|\bXXX\b"
 )
 _ARGUMENTS = re.compile(r"\$ARGUMENTS\b")
+_ARGUMENTS_EXPLAINED = re.compile(r"\$ARGUMENTS`? (?:placeholder|variable)\b")
+"""In a prompt about commands, whose templates hold it on purpose."""
 _HOME = re.compile(
     r"(?<![\w/])(?:/Users/|/home/)(?!user\b|username\b|you\b|runner\b|app\b|node\b|ubuntu\b|<)[A-Za-z0-9._-]+/"
     r"|\b[A-Z]:\\Users\\(?!user\b|username\b|you\b|<)\w+"
@@ -61,7 +63,8 @@ _READ_ONLY = re.compile(
     r"|\bread-only (?:role|agent|specialist|mode)\b|^[ \t]*[-*] \*\*read-only\b",
     re.IGNORECASE | re.MULTILINE,
 )
-_TOOL_NAMED = re.compile(r"\b(?i:use|using|with|via|the) (?:the )?`?([A-Z][A-Za-z]+)`?(?: tool| to)\b")
+_TOOL_NAMED = re.compile(r"\b(assistant )?(?i:use|using|with|via|the) (?:the )?`?([A-Z][A-Za-z]+)`?(?: tool| to)\b")
+"""First, whether it is the assistant of an example that has the tool."""
 _MAY_NAME_TOOL = re.compile(r"[A-Z](?<![A-Za-z][A-Z])[A-Za-z]++`?(?: tool| to)\b")
 """What stands in each line that names a tool; as it begins with one of few signs, it is found ten times as fast. No
 word is read again from a capital within it."""
@@ -80,6 +83,11 @@ class _Claim:
 _STEP = r"^[ \t]*+(?:(?:\d++[.)]|[-*])[ \t]*+)?(?:\*\*)?"
 _MAY_BE_STEP = re.compile(_STEP + r"(?:run|execute|write|save|create)\b", re.IGNORECASE)
 """How each line begins of which a claim below is made by a step."""
+_WRITES_FILES = LatePattern(
+    _STEP + r"(?:write|save|create)\b(?:\*\*)? (?:the |an? |your |all )?(?:[\w-]+ ){0,3}(?:to|in|at|into) "
+    r"`[^`\n./]*+[./][^`\n]*+`",
+    re.IGNORECASE | re.MULTILINE,
+)
 _CLAIMS = (
     _Claim(
         rule="prompt-runs-commands",
@@ -102,11 +110,7 @@ _CLAIMS = (
     _Claim(
         rule="prompt-writes-files",
         what="write files",
-        pattern=LatePattern(
-            _STEP + r"(?:write|save|create)\b(?:\*\*)? (?:the |an? |your |all )?(?:[\w-]+ ){0,3}(?:to|in|at|into) "
-            r"`[^`\n./]*+[./][^`\n]*+`",
-            re.IGNORECASE | re.MULTILINE,
-        ),
+        pattern=_WRITES_FILES,
         tools=("Write", "Edit", "Bash", "NotebookEdit"),
     ),
 )
@@ -156,12 +160,13 @@ def _of_description(entry: Entry, agent: Agent) -> Iterator[Problem]:
             "Add a sentence such as “Use when ...”.",
         )
     others = {match[1].lower() for match in _OTHER_AGENT.finditer(text)}
-    if others and agent.name is not None and agent.name.lower() not in others:
+    if others and agent.name is not None and not _names(text, agent.name):
         yield problem_at(
             entry,
             "names-another-agent",
             "warning",
-            f"The description speaks of the agent {', '.join(sorted(map(repr, others)))}, and the agent is called "
+            f"The description speaks of the agent{'s' if len(others) > 1 else ''} "
+            f"{', '.join(sorted(map(repr, others)))}, and the agent is called "
             f"{brief(agent.name)}: it may have been renamed.",
             f"Write {brief(agent.name)} there, if that is what is meant.",
         )
@@ -173,6 +178,11 @@ def _of_description(entry: Entry, agent: Agent) -> Iterator[Problem]:
             f"{brief(match[0])} looks like a placeholder that was not filled in.",
             "Fill it in, or remove it.",
         )
+
+
+def _names(text: str, name: str) -> bool:
+    """Whether it speaks of the agent of this name: then others that it names are those that it hands on to."""
+    return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text, re.IGNORECASE) is not None
 
 
 def _is_english(text: str) -> bool:
@@ -257,7 +267,7 @@ def _of_prompt(document: Document, agent: Agent) -> Iterator[Problem]:
         )
     tools, may_change = _tools_of(agent), _may_change_files(agent)
     lines = agent.prompt.split("\n")
-    seen: set[str] = set()
+    seen = {"arguments-placeholder"} if _ARGUMENTS_EXPLAINED.search(agent.prompt) else set()
     for number, is_code in _lines_to_ask(agent.prompt, lines, has_tools=bool(tools)):
         line = document.body_line + number
         for problem in _of_line(lines[number], line, tools, is_code=is_code, may_change=may_change):
@@ -318,11 +328,13 @@ def _tools_of(agent: Agent) -> frozenset[str]:
 
 
 def _may_change_files(agent: Agent) -> bool:
+    """Whether it may, by more than a tool to write what the prompt has it write."""
     gone = {base_tool(tool) for tool in agent.disallowed_tools or ()}
     if agent.tools == ():
         return False
     named = {base_tool(tool) for tool in agent.tools or ("*",)}
-    return bool((tools_that_write() if "*" in named else tools_that_write() & named) - gone)
+    changing = (tools_that_write() if "*" in named else tools_that_write() & named) - gone
+    return bool(changing) and not (changing == {"Write"} and _WRITES_FILES.compiled.search(agent.prompt))
 
 
 def _changing_tools(tools: Collection[str]) -> str:
@@ -373,7 +385,7 @@ def _of_line(line: str, number: int, tools: Collection[str], *, is_code: bool, m
 
 
 def _claims_of(line: str, number: int, has: Collection[str]) -> Iterator[Problem]:
-    for tool in _TOOL_NAMED.findall(line):
+    for tool in (tool for of_example, tool in _TOOL_NAMED.findall(line) if not of_example):
         if tool in facts()["main_thread_tools"] or tool in facts()["gone_tools"]:
             yield _in_prompt(
                 number,

@@ -27,12 +27,13 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_where_it_stands
 from workbench.definition.fields import KEYS
 from workbench.definition.files import load_agent
+from workbench.definition.finding import folders_up_to_the_repository
 from workbench.definition.header import Problem, Severity
 from workbench.definition.lint import MOST_NAMED, check_reading, rules
 from workbench.definition.lint_project import AgentFile, agent_file_of, project_problems
@@ -73,7 +74,7 @@ class LintSettings:
     """Rules that are looked at only where they are asked for."""
     severity: Mapping[str, Severity] = field(default_factory=dict)
     exclude: tuple[str, ...] = ()
-    """Patterns of paths from the project folder, with `/`."""
+    """Patterns of paths from the folder of the settings, with `/`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,15 +115,17 @@ def lint_paths(paths: Sequence[str | Path], settings: LintSettings | None = None
     """What is wrong or doubtful in these agent files, and in those of these folders, alone and together.
 
     In a folder, Markdown files that begin with no header are no agents, and are skipped. `settings` are those of the
-    project of each file unless given.
+    nearest folder of each file's repository that has any, unless given.
 
     Raises:
         AgentFileError: there is no such file or folder.
         LintSettingsError: the settings of a project are wrong; the message says where.
     """
     files, skipped = _files_of(paths)
-    settings_of = {project: settings or load_lint_settings(project) for project in {each[1] for each in files}}
-    wanted = [path for path, project in files if not _is_excluded(path, project, settings_of[project])]
+    projects = {each[1] for each in files}
+    home_of = {project: project if settings else _home_of_settings(project) for project in projects}
+    settings_of = {project: settings or load_lint_settings(home) for project, home in home_of.items()}
+    wanted = [path for path, project in files if not _is_excluded(path, home_of[project], settings_of[project])]
     project_of = dict(files)
     unreadable, read = [], []
     for path, checked in zip(wanted, _checked(wanted), strict=True):
@@ -163,7 +166,7 @@ def _of_skipped(paths: Iterable[Path], settings: LintSettings | None) -> Iterato
                 f"{place.name_of({})!r}: {place.description_of({})!r}.",
                 fix="Move it out of `agents`.",
             )
-            of_project = settings or load_lint_settings(project_folder(path.parent))
+            of_project = settings or load_lint_settings(_home_of_settings(project_folder(path.parent)))
             yield from (Finding(path=path, problem=each) for each in _settled([problem], {}, of_project))
 
 
@@ -195,6 +198,13 @@ def _with_keys_together(problems: Sequence[Problem]) -> Iterator[Problem]:
             yield replace(problem, message=f"Claude Code ignores {keys}{more}: they are none of its {len(KEYS)} keys.")
 
 
+def _home_of_settings(project: Path) -> Path:
+    """The nearest folder whose `pyproject.toml` speaks of lint, from the project up to the root of its repository; else
+    the project itself. A plugin in a repository is a project of its own, and seldom has settings."""
+    above = folders_up_to_the_repository(project)
+    return next((each for each in above if _written_settings(each / "pyproject.toml") is not None), project)
+
+
 def load_lint_settings(project: str | Path) -> LintSettings:
     """What the `pyproject.toml` of this folder says of lint; the usual, where it says nothing.
 
@@ -202,14 +212,9 @@ def load_lint_settings(project: str | Path) -> LintSettings:
         LintSettingsError: it says what cannot be; the message says where.
     """
     path = Path(project) / "pyproject.toml"
-    try:
-        written = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("workbench", {}).get("lint", {})
-    except FileNotFoundError:
+    written = _written_settings(path)
+    if written is None:
         return LintSettings()
-    except (OSError, ValueError) as error:
-        raise LintSettingsError(f"cannot be read: {error}", path=path) from error
-    if not isinstance(written, dict):
-        raise LintSettingsError("[tool.workbench.lint] is a table", path=path)
     for name in written:
         if name not in ("off", "on", "severity", "exclude"):
             raise LintSettingsError(
@@ -233,6 +238,19 @@ def load_lint_settings(project: str | Path) -> LintSettings:
                 f"[tool.workbench.lint.severity] {rule} is {value!r}; it is one of {', '.join(SEVERITIES)}", path=path
             )
     return LintSettings(off=frozenset(off), on=frozenset(on), severity=dict(severity), exclude=tuple(exclude))
+
+
+def _written_settings(path: Path) -> Mapping[str, Any] | None:
+    """The table of lint in this `pyproject.toml`; `None` where there is none."""
+    try:
+        written = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("workbench", {}).get("lint")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise LintSettingsError(f"cannot be read: {error}", path=path) from error
+    if written is not None and not isinstance(written, dict):
+        raise LintSettingsError("[tool.workbench.lint] is a table", path=path)
+    return written
 
 
 def agent_files_named(paths: Sequence[str | Path]) -> tuple[Path, ...]:

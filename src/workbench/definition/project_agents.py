@@ -31,6 +31,7 @@ from workbench.definition.files import load_agent
 from workbench.definition.finding import agent_files_in, agents_folders_in, folders_up_to_the_repository
 from workbench.definition.plugin_agents import PLUGIN_FOLDER, place_in_plugin, plugin_place
 from workbench.definition.project import CLAUDE_FOLDER, project_folder
+from workbench.definition.session_agents import faults_in_session_agent
 from workbench.errors import AgentFileError, WorkbenchError
 
 Where = Literal["managed", "session", "project", "user", "plugin", "built in"]
@@ -189,8 +190,10 @@ def _unlisted(name: str, where: Where, because: str, path: Path | None) -> Proje
 
 def _of_session(given: str | Path | Mapping[str, Any]) -> Iterator[ProjectAgent]:
     for name, written in _session_agents(given).items():
-        if not isinstance(written, dict):
-            yield _unlisted(name, "session", "is no object", None)
+        faults = faults_in_session_agent(written) if isinstance(written, dict) else {name: "is no object"}
+        if faults:
+            told = ", ".join(f"`{key}` {fault}" for key, fault in faults.items())
+            yield _unlisted(name, "session", f"Claude Code does not start with these --agents: {told}", None)
             continue
         known: dict[str, Any] = {
             one.name: tuple(value) if isinstance(value, list) and one.is_list else value
@@ -198,7 +201,7 @@ def _of_session(given: str | Path | Mapping[str, Any]) -> Iterator[ProjectAgent]
             if (one := FIELD_OF_KEY.get(key)) is not None and key != "name"
         }
         try:
-            agent = Agent(**{**known, "name": name, "prompt": written.get("prompt") or ""})
+            agent = Agent(**{**known, "name": name, "prompt": written["prompt"]})
             yield _read(agent, "session", name)
         except (TypeError, WorkbenchError) as error:
             yield _unlisted(name, "session", str(error), None)

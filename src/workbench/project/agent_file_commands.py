@@ -132,9 +132,10 @@ def carry_command(file: Path, to: Target, out: Path | None) -> None:
 
 
 def _print_file(content: bytes, *, whole: str) -> None:
-    """Prints a file without its keys, as `read` does; where it had one, says what gives the file as it is."""
+    """Prints a file without its keys, as `read` does; where it had one, says what gives the file as it is. A terminal
+    is shown signs that would steer it as what they are."""
     shown = bytes_without_secrets(content)
-    click.echo(shown, nl=False)
+    click.echo(printed(shown.decode("utf-8", "replace")) if sys.stdout.isatty() else shown, nl=False)
     if shown != content:
         click.echo(f"what has the form of a key is not printed; {whole} the file as it is", err=True)
 
