@@ -56,6 +56,23 @@ def test_what_a_description_says_to_use_it_for_is_asked(description: str, asked:
     assert list(drafts_of(description))[: len(asked)] == [f"{each} {ASK}" for each in asked]
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "Do NOT use this agent for: - Simple code changes - General questions about the codebase.",
+        "Never invoke it for release notes.",
+        "Don't use when writing plain HTML.",
+        "This agent must not be used for production data.",
+        "Avoid using it for quick fixes.",
+    ],
+)
+def test_what_a_description_refuses_is_not_asked(refusal: str) -> None:
+    drafts = drafts_of(f"Use for schema design. {refusal}")
+
+    assert drafts[0] == f"I need help with schema design. {ASK}"
+    assert [draft for draft in drafts if not draft.startswith("I was told this about you:")] == [drafts[0]]
+
+
 def test_words_of_users_are_asked_as_they_stand_and_keywords_are_no_work() -> None:
     text = (
         "Use it when users mention slow, fast or CPU. Triggers on: 'why is my page so slow', 'speed', 'measure this'."

@@ -220,10 +220,13 @@ def test_single_run_whose_parameters_name_what_is_not_there_is_refused_before_a_
     assert not (committed / "out").exists()
 
 
-def test_single_run_on_an_agent_that_nothing_can_be_asked_of_is_refused_before_a_kernel_starts(committed: Path) -> None:
+@pytest.mark.parametrize("notebook", ["compare", "nightly"])
+def test_single_run_on_an_agent_that_nothing_can_be_asked_of_is_refused_before_a_kernel_starts(
+    committed: Path, notebook: str
+) -> None:
     (committed / "agents" / "one.tasks.yaml").unlink()
     (committed / "agents" / "one.md").write_text("---\nname: one\n---\n\nBe brief.\n")
-    done = CliRunner().invoke(main, ["run", "compare", "-p", "agent", "agents/one.md", "--out", "out", "--offline"])
+    done = CliRunner().invoke(main, ["run", notebook, "-p", "agent", "agents/one.md", "--out", "out", "--offline"])
 
     assert done.exit_code == 2, done.output
     assert "there are no tasks to try it on" in done.output

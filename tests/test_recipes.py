@@ -182,6 +182,11 @@ def two_tasks_each(repository: Path) -> None:
         path.write_text(yaml.safe_dump(TASKS[:2]))
 
 
+def seen_in_outputs(repository: Path) -> str:
+    """What git would take in of what was left there."""
+    return git(repository, "status", "--porcelain", "--", "outputs")
+
+
 def hook_named(id: str) -> dict[str, str]:
     hooks = yaml.safe_load((RECIPES / "pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
     return next(hook for hook in hooks if hook["id"] == id)
@@ -216,23 +221,24 @@ def test_the_hook_stops_a_notebook_with_outputs(repository: Path, notebook: Path
 def test_the_lines_of_the_crontab_run_the_nightly_batch(repository: Path, bin_folder: Path, tmp_path: Path) -> None:
     """Copied as they are into a project whose agents have two tasks each, or none."""
     lines = [line for line in (RECIPES / "crontab").read_text().splitlines() if line and not line.startswith("#")]
-    settings = dict(line.split("=", 1) for line in lines[:3])
-    jobs = [line.split(None, 5) for line in lines[3:]]
-    assert list(settings) == ["SHELL", "PROJECT", "KEYS"]
+    settings = dict(line.split("=", 1) for line in lines[:4])
+    jobs = [line.split(None, 5) for line in lines[4:]]
+    assert list(settings) == ["SHELL", "PROJECT", "KEYS", "LOG"]
     assert all(re.fullmatch(r"[\d*,/-]+", field) for job in jobs for field in job[:5])
     assert not any("%" in job[5] for job in jobs), "cron makes a line end of it"
     (tmp_path / "keys.env").write_text("WORKBENCH_OFFLINE_TOKENS_PER_SECOND=0\n")
     two_tasks_each(repository)
+    (repository / ".gitignore").write_text(".venv/\n")
     (repository / ".claude" / "agents" / "README.md").write_text("No agent.\n")
     shutil.copy(RECIPES / "nightly.yaml", repository)
     (repository / ".venv" / "bin").mkdir(parents=True)
     (repository / ".venv" / "bin" / "workbench").symlink_to(BIN / "workbench")
 
+    logged = tmp_path / "agents.log"
+    of_project = {"PROJECT": str(repository), "KEYS": str(tmp_path / "keys.env"), "LOG": str(logged)}
     for job in jobs:
-        done = shell(job[5], tmp_path, bin_folder=bin_folder, PROJECT=str(repository), KEYS=str(tmp_path / "keys.env"))
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), (
-            repository / "outputs/nightly.log"
-        ).read_text()
+        done = shell(job[5], tmp_path, bin_folder=bin_folder, **of_project)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), logged.read_text()
 
     nights = [path for path in (repository / "outputs" / "nightly").iterdir() if path.is_dir()]
     assert [sorted(path.name for path in night.iterdir() if path.is_dir()) for night in nights] == [
@@ -240,10 +246,11 @@ def test_the_lines_of_the_crontab_run_the_nightly_batch(repository: Path, bin_fo
     ]
     assert (nights[0] / "index.html").is_file()
     assert json.loads((nights[0] / "batch.json").read_text())["ended"] is True
-    log = (repository / "outputs" / "nightly.log").read_text()
+    log = logged.read_text()
     assert log.count("index     ") == 2
     assert "OFFLINE STAND-IN" in log
     assert (repository / "outputs" / "nightly" / "history.html").is_file()
+    assert seen_in_outputs(repository) == ""
 
 
 AIRFLOW = '''
@@ -299,6 +306,7 @@ def test_airflows_tasks_refuse_a_misspelt_parameter_and_leave_notebook_and_recor
     repository: Path,
 ) -> None:
     two_tasks_each(repository)
+    (repository / ".gitignore").write_text("")
     own = {"repeats": 1, "live": False}
     done = subprocess.run(
         [sys.executable, "-c", AIRFLOW, str(RECIPES / "airflow_dag.py"), json.dumps(own)],
@@ -318,6 +326,7 @@ def test_airflows_tasks_refuse_a_misspelt_parameter_and_leave_notebook_and_recor
         assert executed.metadata[ABOUT]["outcome"] == "completed"
         [variant] = load_run(left).variants.values()
         assert variant.to_bytes() == (repository / f"{agent}.md").read_bytes()
+    assert seen_in_outputs(repository) == ""
 
 
 def test_the_hubs_settings_reach_a_spawner(monkeypatch: pytest.MonkeyPatch) -> None:

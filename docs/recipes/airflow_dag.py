@@ -26,12 +26,13 @@ class WorkbenchOperator(PapermillOperator):
     def execute(self, context: Any) -> Any:
         from papermill.engines import papermill_engines
 
+        from workbench.definition.project import write_folder
         from workbench.headless.papermill_engine import WorkbenchEngine
 
         # The operator names no engine and no folder: these are what papermill takes then, in this task's process.
         papermill_engines.register(None, WorkbenchEngine)
         os.chdir(PROJECT)
-        Path("outputs").mkdir(exist_ok=True)
+        write_folder(Path("outputs"))  # of which git sees nothing
         return super().execute(context)
 
 

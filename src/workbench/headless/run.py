@@ -47,7 +47,7 @@ from workbench.headless.published import (
     seen_from,
     without_papermills_marks,
 )
-from workbench.headless.task_check import refuse_broken_tasks_of
+from workbench.headless.task_check import refuse_broken_tasks_of, refuse_without_tasks
 from workbench.secrets import without_secrets
 from workbench.trial.record_aside import REPORT_FOLDER, folder_aside, save_aside
 from workbench.trial.record_files import RECORD_PARTS, remove_files, write_record_folder
@@ -67,6 +67,7 @@ def run_document(document: NotebookNode, job: Job, *, progress: bool) -> Noteboo
     if not isinstance(task, NotebookRun):
         refuse_broken_tasks_of(document, declared, task.parameters, project=project)
         refuse_nothing_to_compare(declared, task.parameters, project=project)
+        refuse_without_tasks(declared, task.parameters, project=project)
     left = _Left(job, declared, project)
     with _writing(job.out), only_writer(job.out, of=str(job.notebook)), _PageBeside(job.notebook.stem, left) as page:
         if job.go_on:  # the one that it waited for may just have ended

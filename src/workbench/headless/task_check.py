@@ -9,13 +9,18 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from workbench.definition.files import load_agent
 from workbench.definition.there import is_file_there
 from workbench.grading.checking import refuse_broken_tasks
 from workbench.headless.parameters import Parameter
+from workbench.trial.description_tasks import load_tasks_for
 from workbench.trial.task import load_tasks
+from workbench.trial.task_files import no_tasks_for
 from workbench.trial.task_rows import SUFFIXES
 
 _TASKS = "tasks"
+_OF_ASKING = {"agent", _TASKS, "repeats"}
+"""The parameters of a notebook that asks an agent its own tasks, each so many times."""
 
 
 def refuse_broken_tasks_of(
@@ -40,6 +45,23 @@ def refuse_broken_tasks_of(
         refuse_broken_tasks(seen)
     else:
         load_tasks(seen)
+
+
+def refuse_without_tasks(declared: Mapping[str, Parameter], parameters: Mapping[str, Any], *, project: Path) -> None:
+    """Refuses a notebook that would ask its agent the agent's own tasks where there are none.
+
+    Raises:
+        TaskFileError: no tasks are named, the agent has no task file, and no description to make them of.
+        AgentFileError: its file cannot be read.
+    """
+    if not declared.keys() >= _OF_ASKING:
+        return
+    agent, tasks = (parameters.get(name, declared[name].literal) for name in ("agent", _TASKS))
+    if tasks or not isinstance(agent, str) or not is_file_there(project / agent):
+        return
+    path = Path(agent) if Path.cwd() == project else project / agent
+    if not load_tasks_for(load_agent(path)):
+        raise no_tasks_for(path)
 
 
 def _takes_standard_graders(document: NotebookNode) -> bool:

@@ -12,14 +12,13 @@ from workbench.definition.committed import HEAD, find_committed
 from workbench.definition.fields import FIELDS
 from workbench.definition.files import load_agent
 from workbench.definition.lint import check_agent
-from workbench.definition.project import project_folder
 from workbench.definition.there import is_file_there
-from workbench.errors import AgentFileError, NothingToCompare, PlanError, TaskFileError
+from workbench.errors import AgentFileError, NothingToCompare, PlanError
 from workbench.markup import command, counted
 from workbench.runs.plan import make_request
 from workbench.trial.description_tasks import OF_EXAMPLE, OF_PROSE, load_tasks_for
 from workbench.trial.task import Task, load_tasks
-from workbench.trial.task_files import task_file_apart, task_file_of
+from workbench.trial.task_files import no_tasks_for, task_file_of
 from workbench.trial.trial import Variant
 
 BASE, VARIANT = "base", "variant"
@@ -77,7 +76,7 @@ def load_versions(agent: str | Path, against: Against | None = None, *, tasks: s
     disk, variants, pairs, notes = _compared(path, against or Against())
     found = load_tasks(tasks) if tasks else load_tasks_for(disk)
     if not found:
-        raise _no_tasks(path)
+        raise no_tasks_for(path)
     if not tasks and task_file_of(path) is None:
         notes = [*notes, _of_description(found, path)]
     return Versions(agent=disk, variants=variants, pairs=pairs, tasks=found, notes=tuple(notes))
@@ -229,14 +228,4 @@ def _of_description(tasks: Sequence[Task], path: Path) -> str:
     return (
         f"tasks: {said}, for there is no task file; "
         f"`{command('workbench', 'tasks', path, '--from', 'description', '--write')}` puts them in one, to be edited"
-    )
-
-
-def _no_tasks(path: Path) -> TaskFileError:
-    project = project_folder(path.resolve().parent)
-    beside, apart = path.with_name(f"{path.stem}.tasks.yaml"), task_file_apart(path)
-    return TaskFileError(
-        f"there are no tasks to try it on: no {beside}, no {apart.relative_to(project)} in {project}, and no "
-        f"description to make them of. `{command('workbench', 'init', path)}` writes a first task file",
-        path=path,
     )

@@ -40,6 +40,10 @@ _TRIGGER = re.compile(
 )
 _NO_TRIGGER = re.compile(r"\b(?:as|by|with|in|from|only|never|not|don't)\b", re.IGNORECASE)
 """What stands between the verb and its connector where the sentence is about something else."""
+_REFUSED = re.compile(r"(?:\b(?:not|never|avoid)|n['’]t)\s(?:\S+\s)?$", re.IGNORECASE)
+"""What stands before the verb where the sentence says what the agent is not for: "Do NOT use", "must not be used"."""
+_LONGEST_REFUSAL = 40
+"""Characters before the verb in which it is looked for."""
 _NEXT_CONNECTOR = re.compile(
     r",?\s(?:when(?:ever)? (?:users?|the user|you|asked|working)|to (?:ensure|improve|preserve|maintain)|"
     r"that (?:other|require)|who|including|such as|especially|if no)\b.*$",
@@ -201,7 +205,7 @@ def _words_of_users(sentence: str) -> Iterator[str]:
 
 def _of_triggers(sentence: str) -> Iterator[str]:
     trigger = _TRIGGER.search(sentence)
-    if trigger is None or _NO_TRIGGER.search(trigger["between"]):
+    if trigger is None or _NO_TRIGGER.search(trigger["between"]) or _refused(sentence, trigger):
         return
     word = trigger["word"].lower()
     rest = _NEXT_CONNECTOR.sub("", _without_quotes(trigger["rest"])).strip(" .,;:—–-")
@@ -214,6 +218,11 @@ def _of_triggers(sentence: str) -> Iterator[str]:
         yield from _when(word, rest)
     else:
         yield f"You are the one to ask {word} {rest}. {_ASK}"
+
+
+def _refused(sentence: str, trigger: re.Match[str]) -> bool:
+    before = trigger.start() + 1
+    return _REFUSED.search(sentence, max(0, before - _LONGEST_REFUSAL), before) is not None
 
 
 def _for(rest: str) -> Iterator[str]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from workbench.definition.finding import agents_folder_of
 from workbench.definition.project import project_folder
 from workbench.definition.there import is_file_there
+from workbench.errors import TaskFileError
+from workbench.markup import command
 from workbench.trial.task_rows import SUFFIXES
 
 TASKS_FOLDER = Path(".workbench", "tasks")
@@ -41,6 +43,17 @@ def task_file_apart(agent_file: str | Path) -> Path:
     agents = agents_folder_of(real)
     below = real.parent.relative_to(agents) if agents is not None else Path()
     return project_folder(real.parent) / TASKS_FOLDER / below / f"{real.stem}.tasks{SUFFIXES[0]}"
+
+
+def no_tasks_for(agent_file: Path) -> TaskFileError:
+    """Why nothing can be asked of the agent: it has no task file, and no description to make tasks of."""
+    project = project_folder(agent_file.resolve().parent)
+    beside, apart = agent_file.with_name(f"{agent_file.stem}.tasks{SUFFIXES[0]}"), task_file_apart(agent_file)
+    return TaskFileError(
+        f"there are no tasks to try it on: no {beside}, no {apart.relative_to(project)} in {project}, and no "
+        f"description to make them of. `{command('workbench', 'init', agent_file)}` writes a first task file",
+        path=agent_file,
+    )
 
 
 def thumbs_file_of(agent_file: str | Path) -> Path:
