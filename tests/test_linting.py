@@ -685,3 +685,11 @@ def test_what_agnix_finds_is_a_rule_here_or_has_a_reason() -> None:
     for row in rows:
         named = set(re.findall(r"[a-z]+(?:-[a-z]+)+", row[3].partition(":")[0])) & {*rules(), "no-such"}
         assert named or "no rule:" in row[3], row
+
+
+def test_a_folder_without_an_agent_is_no_success(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# Guide\n", encoding="utf-8")
+
+    done = run(tmp_path)
+    assert (done.exit_code, "no agent was looked at in" in done.stderr) == (2, True), done.output
+    assert run(tmp_path / "README.md").exit_code == 0  # as a commit hook names it

@@ -54,6 +54,10 @@ def lint_command(paths: tuple[Path, ...], form: str, strict: bool, baseline: Pat
     report = lint_report(wanted, baseline)
     for line in lines_in(report, form):
         click.echo(line)
+    if not report.read and not report.unreadable and any(path.is_dir() for path in wanted):
+        # A file that is no agent, as a commit hook names one, is passed over; a folder is named for its agents.
+        named = ", ".join(str(path) for path in wanted)
+        raise AgentFileError(f"no agent was looked at in {named}: name a folder with some, or their files")
     if report.count("error") or report.unreadable or (strict and report.count("warning")):
         sys.exit(EXIT_FOUND)
 

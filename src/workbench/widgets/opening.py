@@ -22,6 +22,7 @@ from urllib.parse import quote, urlencode
 
 from workbench.definition.project import CLAUDE_FOLDER, project_folder
 from workbench.errors import FileError, SetupError
+from workbench.markup import command
 
 ASKED_IN_ADDRESS = "workbench-open"
 TICKET_IN_ADDRESS = "workbench-ticket"
@@ -193,10 +194,10 @@ def _as_root(settings: LabSettings) -> LabSettings:
         return settings
     ip = THIS_MACHINE if settings.ip is None else settings.ip  # said, else Jupyter's own settings may name another
     if not _is_this_machine(ip):
+        asked = command("workbench", "lab", "--ip", ip, "--allow-root")
         raise SetupError(
             f"as root, JupyterLab listens at {ip} only where that is asked for: whoever reaches its address acts as "
-            f"root. Where that is meant, as in a container: `workbench lab --ip {ip} --allow-root`, or `workbench open "
-            f"FILE` with the same"
+            f"root. Where that is meant, as in a container: `{asked}`, or `workbench open FILE` with the same"
         )
     print(
         f"You are root, and so is whoever has the address, token included: JupyterLab listens at {ip}, which no other "
