@@ -96,7 +96,7 @@ class LockRules:
             assert ledger.find(keys) == dict.fromkeys(keys, REPLY)
             assert ledger.count() == 2, "taken in once, however often it is there"
         assert unsaved(kept_in) == []
-        assert capsys.readouterr().out.count("took in 1 attempts") == 2
+        assert capsys.readouterr().out.count("took in 1 attempt that") == 2
 
     def test_nobody_waits_any_more_once_that_is_given_up(self, agent: Agent, address: str, kept_in: Path) -> None:
         with open_ledger(address) as ledger:

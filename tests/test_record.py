@@ -198,7 +198,7 @@ def test_export_that_ends_before_all_is_on_the_disk_leaves_the_record_of_before(
         (
             "trials.jsonl",
             b'{"task": "one"}\n',
-            r"trials\.jsonl: has 1 lines, and \d+ were recorded: part of it is lost",
+            r"trials\.jsonl: has 1 line, and \d+ were recorded: part of it is lost",
         ),
         ("tasks.jsonl", b"", r"tasks\.jsonl: has 0 lines"),
     ],

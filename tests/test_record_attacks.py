@@ -356,7 +356,7 @@ def test_too_little_data_is_not_the_reason_where_scores_are_not_trusted(tmp_path
     assert re.match(
         r'Gate not enough to trust: "draft" against "base", margin 5.0 points. Of 16 trials, 16 have', found.text
     )
-    assert "By them: 4 tasks with scores of both; it takes at least 10" in found.text
+    assert "By them: It is shown to be worse, and may be by more than the margin" in found.text
 
 
 def test_python_and_the_command_grade_a_record_again_alike(record: Path) -> None:

@@ -12,7 +12,7 @@ from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.claude_code import read_as_claude_code, resolve_agent
 from workbench.definition.facts import facts
 from workbench.definition.lint import check_agent
-from workbench.definition.mend import mend_agent
+from workbench.definition.mend import find_mend
 from workbench.definition.resolved import resolve, resolve_as_before, resolve_model
 from workbench.errors import ReplayMiss
 from workbench.runs.estimate import estimate_plan
@@ -172,11 +172,12 @@ def test_why_the_effort_is_sent_names_the_version_that_was_measured() -> None:
 def test_a_remapped_model_is_said_and_mended() -> None:
     agent = parse_agent("---\nname: abc\ndescription: d\nmodel: claude-opus-4-0\n---\nBe.\n")
     (problem,) = [one for one in check_agent(agent) if one.rule == "remapped-model"]
-    mended = mend_agent(agent, problem)
+    mend = find_mend(agent, problem)
 
     assert "asks claude-opus-5-5 for it" in problem.message
-    assert mended is not None
-    assert mended.model == "claude-opus-5-5"
+    assert mend is not None and not mend.is_safe
+    assert mend.changes == "`model` then says 'claude-opus-5-5', and now 'claude-opus-4-0'."
+    assert mend.after.model == "claude-opus-5-5"
 
 
 def test_a_level_in_capitals_is_no_problem() -> None:

@@ -25,11 +25,14 @@ from workbench.headless.page import html_page as page_of_notebook
 from workbench.model.loop import Started
 from workbench.routing.asking import MainModel, choose_router, plan_routing
 from workbench.routing.change import RoutingChange
+from workbench.routing.improving import AS_IT_IS, SealedChoice
 from workbench.routing.measured import Routed
+from workbench.routing.steering import STEERING, Steered
 from workbench.runs.estimate import estimate_plan
 from workbench.runs.improving import Improvement
 from workbench.runs.plan import plan_trials
 from workbench.runs.roster import ProjectRoster
+from workbench.trial.sealed import split_tasks
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Failure, Reply, Run, Score, Trial
 from workbench.widgets.trials import TrialPanel
@@ -144,7 +147,24 @@ def tried(said: str) -> AgentVersions:
     return replace(found, untried=(said,), versions=tuple(replace(each, commit=said) for each in found.versions))
 
 
+def chosen(said: str) -> SealedChoice:
+    tasks = [Task(id=f"{said} {number}", input=f"{said} {number}") for number in range(4)]
+    found = routed(said)
+    return SealedChoice(
+        agent=agent(said),
+        name=named(said),
+        descriptions={AS_IT_IS: said, "1": f"{said} {said}"},
+        selected={AS_IT_IS: found, "1": found},
+        chosen=AS_IT_IS,
+        sealed=None,
+        split=split_tasks(tasks, seal=Path(os.environ["WORKBENCH_LEDGER"]).with_name("seal.json")),
+        left_out=(said,),
+    )
+
+
 SHOWN: dict[str, Callable[[str], Any]] = {
+    "SealedChoice": chosen,
+    "Steered": lambda said: Steered(by_steering={steering: routed(said) for steering in STEERING}),
     "Comparison": compared,
     "Frame": lambda said: compared(said).trials,
     "Changes": lambda said: compared(said).flipped,
@@ -191,13 +211,20 @@ def headless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_every_class_that_shows_itself_as_html_is_held_to_it() -> None:
     source = Path(wb.__file__).parent
-    showing = {
-        node.name
+    classes = [
+        node
         for path in source.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ClassDef)
-        and any(getattr(part, "name", "") in ("_repr_html_", "_repr_mimebundle_") for part in node.body)
+    ]
+    showing = {
+        node.name
+        for node in classes
+        if any(getattr(part, "name", "") in ("_repr_html_", "_repr_mimebundle_") for part in node.body)
     }
+    bases = {name for name in showing if name.startswith("_")}  # of which only their heirs are made
+    showing -= bases
+    showing |= {node.name for node in classes if any(getattr(base, "id", "") in bases for base in node.bases)}
 
     assert showing == set(SHOWN)
 

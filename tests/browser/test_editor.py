@@ -210,6 +210,7 @@ def test_a_problem_leads_to_its_place_and_can_be_mended(editor: Editor) -> None:
     editor.place.get_by_role("button", name="Go to line").first.click()
     editor.page.keyboard.type("Grep, ")
     editor.wait_for("editor.agent.tools == ('Grep', 'Read', 'MultiEdit')")
+    editor.see("and now 'Grep, Read, MultiEdit'")  # what is pressed is what is read, and no more
     editor.place.get_by_role("button", name="Change", exact=True).focus()
     editor.page.keyboard.press("Enter")
     editor.wait_for("editor.agent.tools == ('Grep', 'Read')")

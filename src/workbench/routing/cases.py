@@ -16,6 +16,7 @@ from typing import Any
 
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
+from workbench.definition.there import is_file_there
 from workbench.errors import TaskFileError
 from workbench.markup import counted
 from workbench.secrets import without_secrets
@@ -41,7 +42,7 @@ def accepted_of(case: Task) -> tuple[str, ...]:
 
 def case_file_of(folder: str | Path) -> Path | None:
     """The file of cases in this folder of agents; `None`: there is none."""
-    return next((path for name in FILE_NAMES if (path := Path(folder) / name).is_file()), None)
+    return next((path for name in FILE_NAMES if is_file_there(path := Path(folder) / name)), None)
 
 
 def load_cases(path: str | Path) -> tuple[Task, ...]:
