@@ -91,6 +91,18 @@ def enter_project() -> Path:
     return folder
 
 
+def config_folder(home: Path | None = None) -> Path | None:
+    """Where Claude Code keeps a user's own agents, skills, settings and sessions: that of this home, or else what
+    `CLAUDE_CONFIG_DIR` names, or `.claude` of the user's home; `None`: there is no home."""
+    named = os.environ.get("CLAUDE_CONFIG_DIR", "").strip()
+    if home is None and named:
+        return Path(named).expanduser()
+    try:
+        return (home or Path.home()) / CLAUDE_FOLDER
+    except RuntimeError:  # as for some users in containers
+        return None
+
+
 def _home() -> Path | None:
     try:
         return Path.home().resolve()
