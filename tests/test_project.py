@@ -84,9 +84,22 @@ class TestProjectFolder:
     @pytest.mark.parametrize("start", [".", "plugins/kit", "plugins/kit/agents"])
     def test_a_plugin_in_a_repository_is_a_part_of_it(self, repository: Path, start: str) -> None:
         """What was tried of its agents is in one place, wherever they are looked at from."""
-        write_agent(repository / "plugins" / "kit" / "agents" / "helper.md")
+        kit = repository / "plugins" / "kit"
+        write_agent(kit / "agents" / "helper.md")
+        (kit / ".claude-plugin").mkdir()
 
         assert project_folder(repository / start) == repository
+
+    def test_a_plugin_by_itself_is_a_project(self, home: Path) -> None:
+        agent = write_agent(home / "kit" / "agents" / "helper.md")
+        (home / "kit" / ".claude-plugin").mkdir()
+
+        assert project_folder(agent.parent) == home / "kit"
+
+    def test_the_demonstration_is_one_in_a_repository_too(self, repository: Path) -> None:
+        demonstration = write_agent(repository / "workbench-demo" / "agents" / "architect.md").parents[1]
+
+        assert project_folder(demonstration) == demonstration
 
     def test_is_none_for_a_folder_agents_that_holds_no_agent_file(self, repository: Path) -> None:
         package = repository / "src"

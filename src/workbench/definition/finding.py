@@ -11,9 +11,9 @@ from typing import Literal
 
 from workbench.definition.claude_code import read_where_it_stands
 from workbench.definition.files import load_agent
-from workbench.definition.plugin_agents import PLUGIN_FOLDER
 from workbench.definition.project import (
     CLAUDE_FOLDER,
+    PLUGIN_FOLDER,
     RECORD_FILE,
     config_folder,
     looks_like_agent_file,

@@ -28,8 +28,8 @@ from workbench.definition.facts import facts
 from workbench.definition.fields import FIELD_OF_KEY
 from workbench.definition.files import load_agent
 from workbench.definition.finding import agent_files_in, agents_folders_in, folders_up_to_the_repository
-from workbench.definition.plugin_agents import PLUGIN_FOLDER, place_in_plugin, plugin_place
-from workbench.definition.project import CLAUDE_FOLDER, config_folder, project_folder
+from workbench.definition.plugin_agents import place_in_plugin, plugin_place
+from workbench.definition.project import CLAUDE_FOLDER, PLUGIN_FOLDER, config_folder, project_folder
 from workbench.definition.session_agents import faults_in_session_agent
 from workbench.errors import AgentFileError, WorkbenchError
 
