@@ -16,7 +16,8 @@ from click.testing import CliRunner
 
 from tests.runs import LIVE, STAND_IN
 from workbench.cli import main
-from workbench.comparison.history import AgentNights, Answers, load_history
+from workbench.comparison.agent_versions import task_identity
+from workbench.comparison.history import AgentNights, Answers, hash_of_tasks, load_history
 from workbench.comparison.history_page import history_page, write_history
 from workbench.comparison.site import write_site
 from workbench.definition.agent import parse_agent
@@ -365,3 +366,18 @@ def test_the_budget_of_a_batch_that_goes_on_is_the_one_that_it_had(tmp_path: Pat
     assert begin_batch(tmp_path, has_budget=True, go_on=True) == first
     assert begin_batch(tmp_path, has_budget=True, go_on=False) != first
     assert begin_batch(tmp_path, has_budget=False, go_on=False) is None
+
+
+def test_what_scores_come_from_is_part_of_which_tasks_they_are(tmp_path: Path) -> None:
+    """A night whose tasks weigh a grader otherwise, or require it, is one of other tasks, in every reading of them."""
+    spec = GraderSpec(name="mentions", promise="says", options={"any": ["a"], "at_least": 1})
+    turned = replace(spec, options={"at_least": 1, "any": ["a"]})
+    others = (replace(spec, weight=2.0), replace(spec, required=0.5), replace(spec, options={"any": ["b"]}))
+    one, same, *changed = (Task(id="t", input="Why?", graders=(each,)) for each in (spec, turned, *others))
+
+    assert task_identity(one) == task_identity(same)
+    assert len({task_identity(each) for each in (one, *changed)}) == 4
+    night(tmp_path, "2026-11-27", [3])
+    run = load_run(next(tmp_path.rglob("run.json")).parent)
+    hashes = {hash_of_tasks(replace(run, tasks=(each,))) for each in (one, same, *changed)}
+    assert len(hashes) == 4

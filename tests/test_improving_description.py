@@ -301,5 +301,6 @@ class TestCommand:
         )
         page = done.page.read_text("utf-8")
         assert "is better on 15 sealed cases" in page
+        assert "Not graded" not in page and "Every reply" not in page  # decisions are no replies to be compared
         assert "Where cases went, by where they should go." in page  # the words of the picture
         assert json.loads((folder / "seal.json").read_text("utf-8"))["opened"]

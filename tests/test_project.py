@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from workbench.cli import main
 from workbench.definition.files import load_agent
 from workbench.definition.finding import find_agents
-from workbench.definition.project import project_folder, write_folder
+from workbench.definition.linting import lint_paths
+from workbench.definition.project import config_folder, project_folder, write_folder
 from workbench.errors import FileError, TaskFileError
 from workbench.headless.notebook_files import load_notebook
 from workbench.headless.parameters import declared_parameters, with_own_tasks
@@ -19,6 +20,7 @@ from workbench.ledger.file import ledger_address
 from workbench.trial.description_tasks import load_tasks_for
 from workbench.trial.task import load_tasks
 from workbench.trial.task_files import task_file_apart, task_file_of
+from workbench.trial.transcripts import transcripts_folder
 
 AGENT = "---\nname: {name}\ndescription: Does it.\n---\nBe.\n"
 
@@ -82,9 +84,22 @@ class TestProjectFolder:
     @pytest.mark.parametrize("start", [".", "plugins/kit", "plugins/kit/agents"])
     def test_a_plugin_in_a_repository_is_a_part_of_it(self, repository: Path, start: str) -> None:
         """What was tried of its agents is in one place, wherever they are looked at from."""
-        write_agent(repository / "plugins" / "kit" / "agents" / "helper.md")
+        kit = repository / "plugins" / "kit"
+        write_agent(kit / "agents" / "helper.md")
+        (kit / ".claude-plugin").mkdir()
 
         assert project_folder(repository / start) == repository
+
+    def test_a_plugin_by_itself_is_a_project(self, home: Path) -> None:
+        agent = write_agent(home / "kit" / "agents" / "helper.md")
+        (home / "kit" / ".claude-plugin").mkdir()
+
+        assert project_folder(agent.parent) == home / "kit"
+
+    def test_the_demonstration_is_one_in_a_repository_too(self, repository: Path) -> None:
+        demonstration = write_agent(repository / "workbench-demo" / "agents" / "architect.md").parents[1]
+
+        assert project_folder(demonstration) == demonstration
 
     def test_is_none_for_a_folder_agents_that_holds_no_agent_file(self, repository: Path) -> None:
         package = repository / "src"
@@ -335,3 +350,22 @@ def test_every_command_takes_an_agent_by_its_name_and_says_which_may_be_meant(
     said = f"{missing.output}{missing.exception}"
     assert "no agent of this name; code-reviewer may be meant" in said
     assert f"(paths start at {tmp_path / 'p'})" in said and missing.exit_code != 0
+
+
+def test_the_folder_that_claude_code_is_told_of_is_the_users_own(
+    repository: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Agents and skills that are read from it are found there, and those of the home are not."""
+    write_agent(home / ".claude" / "agents" / "not-read.md")
+    config = tmp_path / "config"
+    mine = write_agent(config / "agents" / "mine.md")
+    (config / "skills" / "tidy").mkdir(parents=True)
+    (config / "skills" / "tidy" / "SKILL.md").write_text("---\nname: tidy\n---\nTidy.\n")
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(config))
+    agent = repository / ".claude" / "agents" / "reviewer.md"
+    agent.write_text(agent.read_text().replace("---\n", "---\nskills: tidy\n", 1))
+
+    assert [each.path for each in find_agents(repository) if each.kind == "user"] == [mine]
+    assert "missing-skill" not in [each.problem.rule for each in lint_paths([agent]).findings]
+    assert transcripts_folder(repository).parent == config / "projects"
+    assert config_folder(home) == home / ".claude"

@@ -353,10 +353,12 @@ def test_cases_are_read_from_every_format(tmp_path: Path) -> None:
         ("a.csv", 'a\n"b', "not CSV"),
         ("a.yaml", "- {id: 1, prompt: x, expect: y}\n- {id: 1, prompt: x, expect: y}\n", "there already"),
         ("a.txt", "x", "are read from"),
+        ("a\0.yaml", None, "NUL"),
     ],
 )
-def test_what_is_wrong_with_a_file_of_cases_is_said(name: str, text: str, why: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_text(text, "utf-8")
+def test_what_is_wrong_with_a_file_of_cases_is_said(name: str, text: str | None, why: str, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / name).write_text(text, "utf-8")
     with pytest.raises(TaskFileError, match=why):
         load_cases(tmp_path / name)
 

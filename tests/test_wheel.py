@@ -308,7 +308,9 @@ class TestInstalled:
         ]
 
     def test_the_demonstration_needs_neither_key_nor_clone(self, installed: Installed, tmp_path: Path) -> None:
+        """Also within a repository, whose project it is not."""
         folder = tmp_path / "try"
+        assert installed.run("git", "init", "--quiet", str(tmp_path)).returncode == 0
         said = installed.workbench("demo", str(folder))
 
         assert "OFFLINE STAND-IN" in said

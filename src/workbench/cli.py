@@ -562,7 +562,7 @@ def gate_command(
         _say(f"{error} (--allow-stand-in)", err=True)
         sys.exit(EXIT_STAND_IN)
     if as_json:
-        click.echo(without_secrets(json.dumps(asdict(found))))
+        click.echo(json.dumps(value_without_secrets(asdict(found))))
     else:
         for line in found.text.split("\n"):
             _say(line)

@@ -19,8 +19,7 @@ from itertools import pairwise
 class LatePattern:
     """A pattern that is compiled when a text first needs it.
 
-    Most of the forms below need a sign that few texts have, and to compile all of them takes 7 ms of each start
-    ("workbench read one file" in `python -m tests.benchmarks start`).
+    Most of the forms below need a sign that few texts have, and each start would wait until all are compiled.
     """
 
     def __init__(self, pattern: str, flags: int = 0) -> None:
@@ -436,9 +435,8 @@ _KNOWN_PASSWORDS = ("pass", "password", "passwd", "secret", "open sesame", "")
 def without_known_forms(text: str) -> str:
     """The text without what has the form of a known kind of key.
 
-    Cheap questions come first, for most texts hold none: no form but that of `_OURS` fits into a short word. A reply of
-    110 short words takes 8.5 µs; with every question asked of it, 16. The report of the benchmark `tables` asks of some
-    200,000 texts.
+    Cheap questions come first, for most texts hold none: no form but that of `_OURS` fits into a short word, and a
+    report asks of each of its texts.
     """
     if _HASH.fullmatch(text):  # no form is of these letters alone, and every trial has such a key
         return text
@@ -492,7 +490,7 @@ def _without_dense_keys(text: str, words: Sequence[str]) -> str:
             text = _without_keys_that_begin(text, begin, kind)
     runs = [word for word in words if _LONG_RUN.search(word)]
     for signs, form in _UNMARKED:
-        # A report has 200,000 long words, and few of them a sign.
+        # A report has very many long words, and few of them a sign.
         suspects = " ".join([word for word in runs if any(sign in word for sign in signs)])
         if suspects and form.compiled.search(suspects):
             text = form.compiled.sub(

@@ -273,8 +273,7 @@ def compare_versions(
 
 def task_identity(task: Task) -> str:
     """What is the same where two tasks ask the same and hold a reply to the same."""
-    asked = (task.message, task.target, [(spec.name, spec.promise, repr(spec.options)) for spec in task.graders])
-    return hashlib.sha256(repr(asked).encode("utf-8", "backslashreplace")).hexdigest()
+    return hashlib.sha256(repr(task.scored_by).encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def _tried(agent: Agent, attempts: Sequence[VersionAttempt]) -> _Tried:

@@ -29,6 +29,7 @@ from workbench.errors import ComparisonError, RecordError
 from workbench.markup import counted
 from workbench.statistics.intervals import LEVEL, Floats, Interval, t_interval
 from workbench.statistics.means import case_means, mean_interval, paired, standard_error
+from workbench.statistics.power import FEWEST_COMPARED
 from workbench.trial.catalogue import price_usd
 from workbench.trial.record import agent_digests, load_run
 from workbench.trial.record_aside import of_which
@@ -36,7 +37,6 @@ from workbench.trial.regrade import digest_of_scores, grade_again
 from workbench.trial.trial import GraderFactory, Reply, Run, Trial
 
 _NIGHT = re.compile(r"\d{4}-\d{2}-\d{2}[\w.:-]*")
-_FEWEST_TASKS = 2
 """Without which nothing is said of a difference."""
 
 
@@ -348,7 +348,7 @@ def _measured(run: Run, variant: str, night: str, record: str) -> _Measured:
         words=_words_by_task(answered),
         groups=groups,
         agent=agent_digests(run)[variant],
-        tasks=_hash_of_tasks(run),
+        tasks=hash_of_tasks(run),
         replies=dict(priced),
         last_at=max((trial.reply.at for trial in answered if trial.reply and trial.reply.at), default=""),
         kept={promise: of_each[variant] for promise, of_each in kept_promises(trial_columns(run)).items()},
@@ -403,7 +403,7 @@ def _promises(nights: Sequence[_Measured]) -> tuple[PromiseChange, ...]:
         first = each
     if first is last:
         return ()
-    names = (first.night.night, last.night.night)
+    names = (first.night.label, last.night.label)
     return promises_since(first.kept, last.kept, names=names, groups=list(last.groups.values()) or None)
 
 
@@ -439,7 +439,7 @@ def _changes(before: _Measured, now: _Measured) -> Iterator[str]:
 
 def _drift(before: _Measured, now: _Measured, *, since: str | None = None) -> Drift | None:
     shared = [task for task in now.means if task in before.means]
-    if len(shared) < _FEWEST_TASKS:
+    if len(shared) < FEWEST_COMPARED:
         return None
     groups = [now.groups[task] for task in shared] if now.groups else None
     found = paired([now.means[task] - before.means[task] for task in shared], groups=groups)
@@ -449,7 +449,7 @@ def _drift(before: _Measured, now: _Measured, *, since: str | None = None) -> Dr
 
 def _drift_of_words(before: _Measured, now: _Measured) -> Drift | None:
     differences = np.array([now.words[task] - before.words[task] for task in now.words if task in before.words])
-    if len(differences) < _FEWEST_TASKS:
+    if len(differences) < FEWEST_COMPARED:
         return None
     effect, error = float(differences.mean()), standard_error(differences)
     interval = t_interval(effect, error, len(differences) - 1) if error > 0 else Interval(low=effect, high=effect)
@@ -463,16 +463,9 @@ def _words_by_task(answered: Sequence[Trial]) -> dict[str, float]:
     return {task: float(np.mean(each)) for task, each in counts.items()}
 
 
-def _hash_of_tasks(run: Run) -> str:
+def hash_of_tasks(run: Run) -> str:
     """Of what is asked and of what a reply is held to."""
-    asked = [
-        (
-            task.id,
-            task.message,
-            [(spec.name, spec.promise, sorted(map(str, spec.options.items()))) for spec in task.graders],
-        )
-        for task in run.tasks
-    ]
+    asked = [(task.id, task.scored_by) for task in run.tasks]
     return hashlib.sha256(repr((asked, run.repeats)).encode("utf-8", "backslashreplace")).hexdigest()
 
 

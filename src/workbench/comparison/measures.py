@@ -26,6 +26,7 @@ from workbench.markup import counted
 from workbench.statistics.changes import Change, CorrectedChange, as_ratio, change_between, corrected, log_means
 from workbench.statistics.intervals import LEVEL, Floats, Interval
 from workbench.statistics.means import case_means
+from workbench.statistics.power import FEWEST_COMPARED
 from workbench.trial.countable import headings_in, questions_in
 from workbench.trial.fences import code_blocks
 
@@ -271,7 +272,8 @@ def _change(
     elif row.measure.scale == "share":
         unit = "points"
     if change is None or tests is None:
-        obstacle = row.obstacle or f"{counted(int(both.sum()), 'task')} with replies of both; it takes at least 2"
+        few = f"{counted(int(both.sum()), 'task')} with replies of both; it takes at least {FEWEST_COMPARED}"
+        obstacle = row.obstacle or few
         return MeasureChange(
             measure=row.measure.name,
             heading=row.measure.heading,

@@ -254,7 +254,7 @@ def _row(each: AgentNights, shown: list[str], links: Mapping[str, str]) -> dict[
     return {
         "name": value_without_secrets(each.name),
         "link": quote(_agent_page(each)),
-        "picture": night_picture(each.nights[-len(shown) :], small=True),
+        "picture": night_picture([night for night in each.nights if night.night in shown], small=True),
         "since": "" if since is None else told_drift(since, in_short=True),
         "sign": "" if since is None or not since.is_shown else "lower" if since.effect < 0 else "higher",
         "promise": value_without_secrets(promise),

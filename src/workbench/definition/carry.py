@@ -284,9 +284,9 @@ def _leave_refused_hooks(cargo: _Cargo, found: dict[str, Any]) -> None:
     hooks = found.get("hooks")
     if not isinstance(hooks, dict):
         return
-    for event, fault in faults_in_hooks(hooks):
+    refused = dict(faults_in_hooks(hooks))
+    for event, fault in refused.items():
         cargo.lose("hooks", f"{event} {fault}: Claude Code would not start with it", hooks[event])
-    refused = {event for event, _ in faults_in_hooks(hooks)}
     found["hooks"] = {event: entries for event, entries in hooks.items() if event not in refused}
     if refused and not found["hooks"]:
         del found["hooks"]

@@ -11,8 +11,14 @@ from typing import Literal
 
 from workbench.definition.claude_code import read_where_it_stands
 from workbench.definition.files import load_agent
-from workbench.definition.plugin_agents import PLUGIN_FOLDER
-from workbench.definition.project import CLAUDE_FOLDER, RECORD_FILE, looks_like_agent_file, project_folder
+from workbench.definition.project import (
+    CLAUDE_FOLDER,
+    PLUGIN_FOLDER,
+    RECORD_FILE,
+    config_folder,
+    looks_like_agent_file,
+    project_folder,
+)
 from workbench.definition.there import is_folder_there, is_there
 from workbench.errors import AgentFileError, FileError
 
@@ -50,7 +56,7 @@ def find_agents(project: str | Path | None = None, *, home: str | Path | None = 
     """
     folder = Path(project).resolve() if project is not None else project_folder()
     searched = folders_up_to_the_repository(folder)
-    found = [agent for each in searched for agent in _in_claude_folder(each, "project")]
+    found = [agent for each in searched for agent in _in_config_folder(each / CLAUDE_FOLDER, "project")]
     in_plugins, in_folders = [], []
     for agents in agents_folders_in(folder):
         plugin = agents.parent
@@ -59,12 +65,9 @@ def find_agents(project: str | Path | None = None, *, home: str | Path | None = 
         else:
             in_folders += [_found(path, "folder") for path in agent_files_in(agents)]
     found += in_plugins + in_folders
-    try:
-        at_home = Path(home) if home is not None else Path.home()
-    except RuntimeError:  # no home, as for some users in containers
-        return tuple(found)
-    if at_home.resolve() not in searched:
-        found += _in_claude_folder(at_home, "user")
+    own = config_folder(None if home is None else Path(home))
+    if own is not None and own.resolve() not in [each / CLAUDE_FOLDER for each in searched]:
+        found += _in_config_folder(own, "user")
     return tuple(found)
 
 
@@ -138,8 +141,8 @@ def folders_up_to_the_repository(folder: Path) -> list[Path]:
     return above[: roots[0] + 1] if roots else [folder]
 
 
-def _in_claude_folder(folder: Path, kind: Kind) -> Iterator[FoundAgent]:
-    yield from (_found(path, kind) for path in agent_files_in(folder / CLAUDE_FOLDER / "agents"))
+def _in_config_folder(folder: Path, kind: Kind) -> Iterator[FoundAgent]:
+    yield from (_found(path, kind) for path in agent_files_in(folder / "agents"))
 
 
 def agent_files_in(folder: Path) -> list[Path]:

@@ -12,7 +12,8 @@ from workbench.definition.agent import Agent
 from workbench.definition.claude_code import Reading
 from workbench.definition.finding import folders_up_to_the_repository
 from workbench.definition.header import Problem, Severity
-from workbench.definition.project import CLAUDE_FOLDER, project_folder
+from workbench.definition.project import CLAUDE_FOLDER, config_folder, project_folder
+from workbench.definition.there import is_file_there
 
 MUCH_DESCRIBED = 60_000
 """Characters of all descriptions that one project shows in each conversation: about 15,000 tokens."""
@@ -183,7 +184,7 @@ def _of_skills(file: AgentFile) -> Iterator[tuple[Path, Problem]]:
         repr(skill)
         for skill in file.skills
         if ":" not in skill  # else it is one of a plugin, whose name stands before the colon
-        and not any(_is_there(folder / "skills" / skill / "SKILL.md") for folder in homes)
+        and not any(is_file_there(folder / "skills" / skill / "SKILL.md") for folder in homes)
     ]
     if missing:
         what = f"is no skill {missing[0]}" if len(missing) == 1 else f"are no skills {', '.join(missing)}"
@@ -205,17 +206,9 @@ def _at(file: AgentFile, key: str, rule: str, severity: Severity, message: str, 
     return Problem(rule=rule, severity=severity, field=key, line=line, column=column, message=message, fix=fix)
 
 
-def _is_there(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name that no file can have: too long, or with what none can be written with
-        return False
-
-
 def _skill_homes(project: Path) -> Iterator[Path]:
     yield from (folder / CLAUDE_FOLDER for folder in folders_up_to_the_repository(project))
     yield project  # a plugin keeps its skills beside its agents
-    try:
-        yield Path.home() / CLAUDE_FOLDER
-    except RuntimeError:  # no home, as for some users in containers
-        return
+    own = config_folder()
+    if own is not None:
+        yield own

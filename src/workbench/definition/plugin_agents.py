@@ -14,9 +14,8 @@ from typing import Any
 
 from workbench.definition.document import Document
 from workbench.definition.header import Problem, problem_at
+from workbench.definition.project import PLUGIN_FOLDER
 
-PLUGIN_FOLDER = ".claude-plugin"
-"""The folder that makes a plugin of the folder around it, or a marketplace of plugins."""
 IGNORED_KEYS = ("hooks", "mcpServers", "permissionMode")
 """What an agent of a plugin may not bring."""
 

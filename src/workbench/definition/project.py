@@ -10,6 +10,8 @@ from workbench.definition.there import path_of
 
 CLAUDE_FOLDER = ".claude"
 """The folder of a project, and of a user's home, in which Claude Code keeps agents, settings and plugins."""
+PLUGIN_FOLDER = ".claude-plugin"
+"""The folder that makes a plugin of the folder around it, or a marketplace of plugins."""
 RECORD_FILE = "run.json"
 """In the folder of a record: what the run was, and the hashes of the record's other files."""
 _OUTPUTS = "outputs"
@@ -19,9 +21,9 @@ _KEPT_OUT = (
 
 
 def project_folder(start: str | Path | None = None) -> Path:
-    """The nearest folder, from `start` upwards, that has `.git`, `.claude` or `pyproject.toml`; where none has, the
-    nearest with an agent file in a folder `agents`. So a plugin in a repository is a part of it, from wherever it is
-    looked at: what was tried of its agents is in one place.
+    """The nearest folder, from `start` upwards, that has `.git`, `.claude`, `pyproject.toml`, or a folder `agents`
+    with an agent file in it. A plugin in such a folder is a part of it, from wherever it is looked at: what was tried
+    of its agents is in one place.
 
     `start` is the working directory unless given, and is the answer where no folder has any of them. The answer is
     never `.claude` itself: what is inside belongs to the folder around it, unless it is a repository of its own, as a
@@ -29,7 +31,7 @@ def project_folder(start: str | Path | None = None) -> Path:
     """
     folder = Path(start or ".").resolve()
     home = _home()
-    with_agents: list[Path] = []
+    plugins: list[Path] = []
     for candidate in (folder, *folder.parents):
         if CLAUDE_FOLDER in candidate.parts:
             if candidate.name != CLAUDE_FOLDER and (candidate / ".git").exists():
@@ -41,8 +43,11 @@ def project_folder(start: str | Path | None = None) -> Path:
             is_inside = folder.is_relative_to(candidate / CLAUDE_FOLDER)
             if candidate != home or is_inside:
                 return candidate
-        with_agents.append(candidate)
-    return next((each for each in with_agents if holds_agent_file(each / "agents")), folder)
+        if holds_agent_file(candidate / "agents"):
+            if not (candidate / PLUGIN_FOLDER).is_dir():
+                return candidate
+            plugins.append(candidate)
+    return next(iter(plugins), folder)
 
 
 def holds_agent_file(folder: Path) -> bool:
@@ -89,6 +94,18 @@ def enter_project() -> Path:
     folder = project_folder()
     os.chdir(folder)
     return folder
+
+
+def config_folder(home: Path | None = None) -> Path | None:
+    """Where Claude Code keeps a user's own agents, skills, settings and sessions: that of this home, or else what
+    `CLAUDE_CONFIG_DIR` names, or `.claude` of the user's home; `None`: there is no home."""
+    named = os.environ.get("CLAUDE_CONFIG_DIR", "").strip()
+    if home is None and named:
+        return Path(named).expanduser()
+    try:
+        return (home or Path.home()) / CLAUDE_FOLDER
+    except RuntimeError:  # as for some users in containers
+        return None
 
 
 def _home() -> Path | None:

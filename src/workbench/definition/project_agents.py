@@ -15,7 +15,6 @@ exactly one is listed, without a word; which, the order decides in which the fil
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,8 +28,8 @@ from workbench.definition.facts import facts
 from workbench.definition.fields import FIELD_OF_KEY
 from workbench.definition.files import load_agent
 from workbench.definition.finding import agent_files_in, agents_folders_in, folders_up_to_the_repository
-from workbench.definition.plugin_agents import PLUGIN_FOLDER, place_in_plugin, plugin_place
-from workbench.definition.project import CLAUDE_FOLDER, project_folder
+from workbench.definition.plugin_agents import place_in_plugin, plugin_place
+from workbench.definition.project import CLAUDE_FOLDER, PLUGIN_FOLDER, config_folder, project_folder
 from workbench.definition.session_agents import faults_in_session_agent
 from workbench.errors import AgentFileError, WorkbenchError
 
@@ -111,7 +110,7 @@ def _all_of(project: Path, places: Places) -> Iterator[ProjectAgent]:
     """In the order in which they come first."""
     managed = places.managed or Path(_MANAGED.get(sys.platform, r"C:\Program Files\ClaudeCode"))
     above = folders_up_to_the_repository(project)
-    config = _config_folder(places.home)
+    config = config_folder(places.home)
     yield from _in_tree(managed / CLAUDE_FOLDER / "agents", "managed")
     yield from _of_session(places.session)
     for each in above:
@@ -301,13 +300,3 @@ def _json_object(path: Path) -> Mapping[str, Any]:
     except (OSError, ValueError, RecursionError):  # no settings, or none that Claude Code could read either
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _config_folder(home: Path | None) -> Path | None:
-    named = os.environ.get("CLAUDE_CONFIG_DIR", "").strip()
-    if home is None and named:
-        return Path(named).expanduser()
-    try:
-        return (home or Path.home()) / CLAUDE_FOLDER
-    except RuntimeError:  # no home, as for some users in containers
-        return None

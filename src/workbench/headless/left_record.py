@@ -99,7 +99,8 @@ class LeftRecord:
 
 
 def read_left_record(folder: Path, *, files: Iterable[str], project: Path) -> LeftRecord | None:
-    """The record in this folder; `None` where it cannot be read or compared, which is said.
+    """The record in this folder; `None` where it cannot be read or compared, which is said, and where it is one of
+    decisions: which agent was picked is no reply to be held to promises, and its notebook says it itself.
 
     `files` are those that the run was given, seen from the project, among them those of its agents.
     """
@@ -107,7 +108,9 @@ def read_left_record(folder: Path, *, files: Iterable[str], project: Path) -> Le
 
     agents = [file for file in files if file.endswith(".md")]
     with _said(folder):
-        return _compared(load_run(folder), agents, baseline="", project=project)
+        run = load_run(folder)
+        if not any(trial.request.tools or trial.request.frame for trial in run.trials):
+            return _compared(run, agents, baseline="", project=project)
     return None
 
 

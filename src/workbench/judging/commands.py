@@ -13,7 +13,7 @@ import click
 
 from workbench.errors import CertificateRefused, ComparisonError, PlanError
 from workbench.markup import counted, plain_table, printed, visible
-from workbench.secrets import without_secrets
+from workbench.secrets import value_without_secrets, without_secrets
 
 if TYPE_CHECKING:
     from workbench.judging.labels import Labels
@@ -314,7 +314,7 @@ def _shown(text: str) -> str:
 
 
 def _json_line(said: Mapping[str, Any]) -> str:
-    return without_secrets(json.dumps(said))
+    return json.dumps(value_without_secrets(said))
 
 
 def _value(value: float | None) -> str:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from workbench.definition.plugin_agents import PLUGIN_FOLDER
+from workbench.definition.project import PLUGIN_FOLDER
 
 _KEPT_KEYS = ("name", "version", "description")
 """Of the manifest: what says who it is, and names nothing that could be run."""

@@ -18,7 +18,7 @@ from workbench.definition.project import write_folder
 from workbench.errors import FileError
 from workbench.markup import counted, visible, visible_lines
 from workbench.project.ci import OUTCOMES, Checked, Held, folder_of
-from workbench.secrets import without_secrets
+from workbench.secrets import value_without_secrets, without_secrets
 
 MARK = "<!-- agent-workbench -->"
 """The first line of `comment.md`, which nobody sees: by it a recipe finds the comment of an earlier push, and
@@ -65,7 +65,7 @@ def write_files(checked: Checked, out: Path, *, link: str = "", history: History
     Raises:
         FileError: they cannot be written.
     """
-    data = json.dumps(as_json(checked, history), indent=2) + "\n"
+    data = json.dumps(value_without_secrets(as_json(checked, history)), indent=2) + "\n"
     said = comment(checked, link=link, longest=LONGEST_COMMENT - len(MARK) - 1)
     texts = (f"{MARK}\n{said}", data, junit(checked), sarif(checked) + "\n")
     files = dict(zip(FILES, texts, strict=True))
@@ -84,7 +84,8 @@ def write_refusal(message: str, base: str, out: Path, *, link: str = "") -> str:
     head = f"## Fails: {refused.says} (exit code {refused.code})"
     text = without_secrets("\n\n".join([head, unlinked(message), *where]) + "\n")
     told = {"exit_code": refused.code, "outcome": "refused", "base": base, "text": message, "agents": []}
-    _write_files({"comment.md": f"{MARK}\n{text}", "ci.json": json.dumps(told, indent=2) + "\n"}, out)
+    data = json.dumps(value_without_secrets(told), indent=2) + "\n"
+    _write_files({"comment.md": f"{MARK}\n{text}", "ci.json": data}, out)
     return text
 
 

@@ -16,12 +16,13 @@ from typing import Any
 
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
-from workbench.definition.there import is_file_there
+from workbench.definition.there import is_file_there, path_of
 from workbench.errors import TaskFileError
 from workbench.markup import counted
 from workbench.secrets import without_secrets
 from workbench.statistics.routing import NONE
 from workbench.trial.description_tasks import propose_from_description
+from workbench.trial.sealed import plain_words
 from workbench.trial.task import Task
 
 FILE_NAMES = ("routing.yaml", "routing.yml", "routing.jsonl", "routing.csv")
@@ -57,7 +58,7 @@ def load_cases(path: str | Path) -> tuple[Task, ...]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path_of(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise TaskFileError("no such file of routing cases", path=path) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -101,12 +102,12 @@ def lint_cases(cases: Sequence[Task], agents: Mapping[str, Agent]) -> tuple[str,
         named = next((name for name in accepted_of(case) if name != NONE and _says(case.input, name)), None)
         if named is not None:
             found.append(f"{case.id}: too easy: it names {named!r}; say what is to be done, and not by whom")
-    descriptions = {name: _plain(read_as_claude_code(agent).description or "") for name, agent in agents.items()}
+    descriptions = {name: plain_words(read_as_claude_code(agent).description or "") for name, agent in agents.items()}
     leaked = Counter(
         name
         for case in cases
         for name, description in descriptions.items()
-        if len(case.input) >= _LEAKED_CHARACTERS and _plain(case.input) in description
+        if len(case.input) >= _LEAKED_CHARACTERS and plain_words(case.input) in description
     )
     found += [
         f"{counted(count, 'prompt')} {'stands' if count == 1 else 'stand'} in the description of {name!r}, which the "
@@ -115,7 +116,7 @@ def lint_cases(cases: Sequence[Task], agents: Mapping[str, Agent]) -> tuple[str,
     ]
     answers: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     for case in cases:
-        answers[_plain(case.input)].add(accepted_of(case))
+        answers[plain_words(case.input)].add(accepted_of(case))
     found += [
         f"one prompt is expected at two places: {without_secrets(text)[:60]!r}"
         for text, places in answers.items()
@@ -191,12 +192,8 @@ def _case(row: Any, number: int, path: Path) -> Task:
     )
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.lower().split())
-
-
 def _says(text: str, name: str) -> bool:
-    plain = _plain(text)
+    plain = plain_words(text)
     return name.lower() in plain.split() or (
         "-" in name and (name.lower() in plain or name.replace("-", " ").lower() in plain)
     )

@@ -232,7 +232,6 @@ def roster(
     *,
     conversations: Conversations | None = None,
     at_most: int = LONGEST_DESCRIPTION,
-    most_pairs: int = MOST_PAIRS,
 ) -> ProjectRoster:
     """All agents that a project sees: which of them are listed, which are shadowed and why, what each line costs every
     conversation, what a description of `at_most` characters would save, and which descriptions have most in common.
@@ -253,7 +252,7 @@ def roster(
         rows=tuple(_row(agent, talked, model, at_most) for agent in agents),
         overlaps=tuple(
             Overlap(one=listed[pair.one].name, other=listed[pair.other].name, cosine=pair.cosine, shared=pair.shared)
-            for pair in rank_pairs([agent.description or "" for agent in listed], most=most_pairs)
+            for pair in rank_pairs([agent.description or "" for agent in listed], most=MOST_PAIRS)
         ),
         taken_for_one=names_taken_for_one(agents),
         conversations=talked,

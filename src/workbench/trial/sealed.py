@@ -74,14 +74,10 @@ class Split:
         """Whether somebody has looked already."""
         return _read(self.seal)[1]["opened"] is not None
 
-    @property
-    def sealed_count(self) -> int:
-        return len(self._sealed)
-
     def leaked(self, text: str) -> str | None:
         """The id of a sealed task whose words stand in this text; `None`: none does."""
-        plain = _plain(text)
-        told = ((task.id, _plain(task.input)) for task in self._sealed)
+        plain = plain_words(text)
+        told = ((task.id, plain_words(task.input)) for task in self._sealed)
         return next((id for id, words in told if len(words) >= FEWEST_CHARACTERS and words in plain), None)
 
     def __repr__(self) -> str:
@@ -205,5 +201,5 @@ def _written(said: dict[str, Any]) -> bytes:
     return (json.dumps(said, indent=1, ensure_ascii=True) + "\n").encode()
 
 
-def _plain(text: str) -> str:
+def plain_words(text: str) -> str:
     return " ".join(text.lower().split())

@@ -81,7 +81,10 @@ class Task:
     @property
     def scored_by(self) -> tuple[object, ...]:
         """What makes its score what it is. Where a grader was written down does not."""
-        graders = [(spec.name, spec.promise, spec.options, spec.weight, spec.required) for spec in self.graders]
+        graders = [
+            (spec.name, spec.promise, sorted(spec.options.items()), float(spec.weight), spec.required)
+            for spec in self.graders
+        ]
         return self.message, self.target, graders
 
 

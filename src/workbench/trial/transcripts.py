@@ -12,7 +12,6 @@ and private: read only when asked for, by default of this project alone, and not
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from typing import Any
 
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
-from workbench.definition.project import CLAUDE_FOLDER, project_folder
+from workbench.definition.project import config_folder, project_folder
 from workbench.errors import TaskFileError
 from workbench.trial.proposed import ProposedTask
 from workbench.trial.task import Task
@@ -50,8 +49,9 @@ class _Asked:
 def transcripts_folder(project: Path, home: Path | None = None) -> Path:
     """Where Claude Code keeps the sessions that were begun in this project folder. `CLAUDE_CONFIG_DIR` names another
     place than `~/.claude`."""
-    given = os.environ.get("CLAUDE_CONFIG_DIR", "").strip()
-    base = Path(given).expanduser() if given else (home or Path.home()) / CLAUDE_FOLDER
+    base = config_folder(home)
+    if base is None:
+        raise TaskFileError("there is no home, so that nobody knows where Claude Code keeps transcripts; name a folder")
     return base / "projects" / re.sub(r"[^A-Za-z0-9]", "-", str(project))
 
 

@@ -163,6 +163,11 @@ def style(axes: Axes, palette: Palette, *, title: str, grid: Literal["x", "y", "
     axes.set_axisbelow(True)
 
 
+def ink_on(share: float) -> str:
+    """The colour of text on cividis at this share, 0..1: from 0.45 on black contrasts more than white does."""
+    return "#000000" if share > 0.45 else "#ffffff"
+
+
 def number_axis(axis: Axis) -> None:
     """Round numbers along an axis, within its limits and written the same whatever the reader's settings."""
     low, high = axis.get_view_interval()

@@ -9,13 +9,12 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from workbench.comparison.pictures.canvas import Plot, Theme, finish, name_rows, short_names, style
+from workbench.comparison.pictures.canvas import Plot, Theme, finish, ink_on, name_rows, short_names, style
 from workbench.statistics.intervals import Floats
 
 MOST_NAMES = 24
 """Drawn; of more those with the most beside the diagonal."""
 _INCHES = 0.42
-_DARK_TEXT_FROM = 0.45  # where black on cividis contrasts more than white does
 _LEAST_WRITTEN = 0.005
 
 
@@ -48,8 +47,7 @@ def _draw_cells(axes: Axes, shares: Floats, figure: Plot) -> None:
         corner = (column - 0.5, row - 0.5)
         axes.add_patch(Rectangle(corner, 1, 1, facecolor=colours(share), edgecolor=palette.paper, linewidth=0.6))
         if share >= _LEAST_WRITTEN:
-            ink = "#000000" if share > _DARK_TEXT_FROM else "#ffffff"
-            axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=7.5, color=ink)
+            axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=7.5, color=ink_on(share))
     for at in range(len(shares)):
         axes.add_patch(Rectangle((at - 0.5, at - 0.5), 1, 1, fill=False, edgecolor=palette.baseline, linewidth=1.6))
 

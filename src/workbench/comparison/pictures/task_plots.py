@@ -15,7 +15,17 @@ from matplotlib.patches import Rectangle
 
 from workbench.comparison.compared import Compared
 from workbench.comparison.flips import THRESHOLD
-from workbench.comparison.pictures.canvas import MARKERS, Palette, Plot, Theme, finish, short_names, shortened, style
+from workbench.comparison.pictures.canvas import (
+    MARKERS,
+    Palette,
+    Plot,
+    Theme,
+    finish,
+    ink_on,
+    short_names,
+    shortened,
+    style,
+)
 from workbench.comparison.pictures.words import (
     Repeats,
     all_changes,
@@ -34,7 +44,6 @@ _ROWS_IN_PANEL = 42
 _ROW_INCHES = 0.22
 _CELL_INCHES = 0.56
 _WIDEST_INCHES = 10.5
-_DARK_TEXT_FROM = 0.45  # where black on cividis contrasts more than white does
 _FLIP_SIGNS = {"now passes": "▲", "now fails": "▼", None: ""}
 
 
@@ -185,7 +194,7 @@ def _draw_cells(
                 ha="center",
                 va="center",
                 fontsize=7.5,
-                color="#000000" if mean > _DARK_TEXT_FROM else "#ffffff",
+                color=ink_on(mean),
             )
             text.set_in_layout(False)
     axes.set_xlim(-0.5, means.shape[1] - 0.5)

@@ -26,7 +26,7 @@ from workbench.comparison.provenance import Provenance
 from workbench.comparison.tables import Comparison
 from workbench.comparison.trial_table import COLUMNS, json_values
 from workbench.markup import visible_lines
-from workbench.secrets import scrubber
+from workbench.secrets import scrubber, value_without_secrets
 from workbench.trial.trial import Run
 
 _SIGN = re.compile("(?<![;| \u00a0\t\"'])([;| \u00a0\t\"']*+)([=+\\-@\uff1d\uff0b\uff0d\uff20])")
@@ -70,7 +70,7 @@ def write_parquet(comparison: Comparison, found: Provenance, folder: Path) -> li
     for name, table in _tables(comparison, found).items():
         path = folder / f"{name}.parquet"
         columns = {scrub(str(column)): pa.array(_plain_values(table[column], scrub)) for column in table}
-        about = {"workbench": scrub(json.dumps(asdict(found)))}
+        about = {"workbench": json.dumps(value_without_secrets(asdict(found)))}
         parquet.write_table(pa.table(columns).replace_schema_metadata(about), path)
         paths.append(path)
     return paths
