@@ -9,8 +9,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from workbench.definition.finding import agents_folders_in, is_among_agents
-from workbench.definition.plugin_agents import PLUGIN_FOLDER
-from workbench.definition.project import CLAUDE_FOLDER
+from workbench.definition.project import CLAUDE_FOLDER, PLUGIN_FOLDER
 from workbench.project.repository import Repository, Statuses, is_place
 from workbench.trial.task_rows import SUFFIXES
 

@@ -23,8 +23,8 @@ from pathlib import Path, PurePosixPath
 from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.finding import is_among_agents
-from workbench.definition.plugin_agents import PLUGIN_FOLDER, PluginPlace
-from workbench.definition.project import CLAUDE_FOLDER
+from workbench.definition.plugin_agents import PluginPlace
+from workbench.definition.project import CLAUDE_FOLDER, PLUGIN_FOLDER
 from workbench.errors import ChangeError
 from workbench.trial.task_files import TASKS_FOLDER, task_files_for
 
