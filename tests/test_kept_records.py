@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import subprocess
@@ -23,7 +24,7 @@ from workbench.headless.batch_plan import load_batch
 from workbench.headless.notebook import run_notebook
 from workbench.trial.record import export_record, load_run
 from workbench.trial.record_aside import folder_aside
-from workbench.trial.record_files import RECORD_PARTS
+from workbench.trial.record_files import RECORD_PARTS, remove_files, write_record_folder
 from workbench.trial.trial import Run
 
 BASE = {"base": passes((1, 4))}
@@ -215,6 +216,201 @@ def test_nothing_is_written_or_removed_through_a_link(name: str, run: Run, tmp_p
     with pytest.raises(RecordError, match=f"has the link '{name}' in the place of a part of the record; remove it or"):
         export_record(with_another_agent(run), folder)
     assert (content(mine) if mine.is_dir() else mine.read_bytes()) == before
+
+
+def half_done(run: Run, folder: Path) -> Path:
+    """The record of this run where it waits, as after a process that was killed before the first file took its place."""
+    export_record(run, folder)
+    waiting = folder / ".record-new"
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        name = path.relative_to(folder).as_posix()
+        target = waiting / ("about.json" if name == "run.json" else name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+    return waiting
+
+
+def all_below(folder: Path) -> dict[str, bytes | str]:
+    paths = {path: path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+    files = {name: path.read_bytes() for path, name in paths.items() if path.is_file() and not path.is_symlink()}
+    return files | {name: os.readlink(path) for path, name in paths.items() if path.is_symlink()}
+
+
+def test_what_waits_takes_its_place_where_it_is_whole(run: Run, tmp_path: Path) -> None:
+    half_done(run, tmp_path / "left")
+    write_record_folder(tmp_path / "left")
+
+    assert content(tmp_path / "left") == content_of(run, tmp_path)
+
+
+def lists_nothing(waiting: Path) -> None:
+    (waiting / "about.json").write_text('{"format": 1, "files": []}')
+
+
+def beside(name: str) -> Callable[[Path], None]:
+    def add(waiting: Path) -> None:
+        (waiting / name).parent.mkdir(parents=True, exist_ok=True)
+        (waiting / name).write_text("Theirs.")
+
+    return add
+
+
+def listed(name: str) -> Callable[[Path], None]:
+    """A file that no record can have, listed with its hash."""
+
+    def add(waiting: Path) -> None:
+        beside(name)(waiting)
+        about = json.loads((waiting / "about.json").read_text())
+        about["files"][name] = {"sha256": hashlib.sha256(b"Theirs.").hexdigest()}
+        (waiting / "about.json").write_text(json.dumps(about))
+
+    return add
+
+
+def says(about: bytes) -> Callable[[Path], None]:
+    return lambda waiting: (waiting / "about.json").write_bytes(about) and None
+
+
+def a_link(name: str) -> Callable[[Path], None]:
+    def lead_away(waiting: Path) -> None:
+        target = waiting.parents[1] / "elsewhere"
+        if (waiting / name).exists():
+            (waiting / name).rename(target)
+        else:
+            target.mkdir()
+        (waiting / name).symlink_to(target)
+
+    return lead_away
+
+
+def without_one(waiting: Path) -> None:
+    (waiting / "trials.jsonl").unlink()
+
+
+def of_another(waiting: Path) -> None:
+    beside("agents/base.md")(waiting)
+
+
+def over_a_file_of_the_users(waiting: Path) -> None:
+    (waiting.parent / "agents").mkdir(exist_ok=True)
+    (waiting.parent / "agents" / "base.md").write_text("Mine.")
+
+
+PLANTED: dict[str, Callable[[Path], None]] = {
+    "lists nothing": lists_nothing,
+    "a file beside": beside("notes.md"),
+    "a hook": listed(".git/hooks/post-checkout"),
+    "a listed note": listed("notes.md"),
+    "a second agent": beside("agents/evil.md"),
+    "a deeper folder": listed("agents/more/evil.md"),
+    "an empty object": says(b"{}"),
+    "no JSON": says(b"not json"),
+    "a list": says(b"[]"),
+    "a number of files": says(b'{"files": 3}'),
+    "deep": says(b"[" * 100_000),
+    "names that are none": says(b'{"files": {"agents/a\\u0000b": {"sha256": "0"}}}'),
+    "half a character": says(b'{"files": {"agents/\\ud800": {"sha256": "0"}}}'),
+    "a long name": says(b'{"files": {"agents/%s": {"sha256": "0"}}}' % (b"a" * 5000)),
+    "a linked folder": a_link("agents"),
+    "a linked file": a_link("tasks.jsonl"),
+    "a linked about.json": a_link("about.json"),
+    "a file less": without_one,
+    "another file": of_another,
+    "over a file of the user's": over_a_file_of_the_users,
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_what_waits_and_is_no_whole_record_moves_nothing(name: str, run: Run, tmp_path: Path) -> None:
+    waiting = half_done(run, tmp_path / "left")
+    (tmp_path / "left" / "notes.md").write_text("Mine.")
+    PLANTED[name](waiting)
+    before = all_below(tmp_path)
+
+    with pytest.raises(RecordError, match=r"left: .*\.record-new.*; remove '?\.record-new'? or name another folder"):
+        write_record_folder(tmp_path / "left")
+    assert all_below(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", [".record-new", ".record-part"])
+@pytest.mark.parametrize("kind", ["link", "dangling link", "file"])
+def test_what_waits_is_a_folder_of_its_own(name: str, kind: str, run: Run, tmp_path: Path) -> None:
+    folder = export_record(run, tmp_path / "left")
+    if kind == "file":
+        (folder / name).write_text("Mine.")
+    else:
+        (folder / name).symlink_to(tmp_path / "elsewhere")
+    if kind == "link":
+        beside("thesis.tex")(tmp_path / "elsewhere")
+        beside("about.json")(tmp_path / "elsewhere")
+    before = all_below(tmp_path)
+
+    with pytest.raises(RecordError, match=rf"'{name}'.*; remove it or name another folder"):
+        export_record(with_another_reply(run), folder)
+    assert all_below(tmp_path) == before
+
+
+def test_nothing_is_finished_through_a_linked_folder_of_the_record(run: Run, tmp_path: Path) -> None:
+    agents = tmp_path / "agents"
+    half_done(run, tmp_path / "left")
+    beside("reviewer.md")(agents)
+    (tmp_path / "left" / "agents").rmdir()
+    (tmp_path / "left" / "agents").symlink_to(agents)
+    (tmp_path / "left" / "run.json").write_text(
+        json.dumps({"format": 1, "variants": [], "files": ["agents/reviewer.md"]})
+    )
+    before = all_below(tmp_path)
+
+    with pytest.raises(RecordError, match="has the link 'agents' in the place of a part of the record; remove it or"):
+        write_record_folder(tmp_path / "left")
+    assert all_below(tmp_path) == before
+    with pytest.raises(RecordError, match="has the link 'agents'"):
+        remove_files(tmp_path / "left", ["agents/reviewer.md"])
+    assert all_below(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\nb", "\ud800", "a" * 5000, "\x9bb"])
+def test_a_name_that_no_record_can_have_blocks_no_folder(name: str, run: Run, tmp_path: Path) -> None:
+    folder = export_record(run, tmp_path / "left")
+    about = json.loads((folder / "run.json").read_text())
+    about["files"][f"agents/{name}"] = {"sha256": "0" * 64}
+    (folder / "run.json").write_text(json.dumps(about))
+    export_record(with_another_reply(run), folder)
+
+    assert "another" in replies(folder) and len(aside_of(folder)) == 1
+
+
+def test_a_folder_of_the_users_in_the_place_of_a_file_of_a_record_is_not_removed(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "left"
+    half_done(run, folder)
+    (folder / "agents" / "mine").mkdir()
+    (folder / "agents" / "mine" / "kept.md").write_text("Mine.")
+    (folder / "run.json").write_text(json.dumps({"format": 1, "variants": [], "files": ["agents/mine"]}))
+    write_record_folder(folder)
+
+    assert (folder / "agents" / "mine" / "kept.md").read_text() == "Mine."
+    assert load_run(folder).tasks == run.tasks
+
+
+def test_a_record_that_a_link_stands_for_is_not_taken_for_the_one_moved_aside(run: Run, tmp_path: Path) -> None:
+    folder = export_record(run, tmp_path / "left")
+    there = folder_aside(folder, left_as=folder / "run.json")
+    there.symlink_to(folder)
+
+    assert folder_aside(folder, left_as=folder / "run.json", holding=RECORD_PARTS).name == f"{there.name}-1"
+
+
+def test_an_error_without_a_reason_says_what_happened(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("Cannot call rmtree on a symbolic link")
+
+    monkeypatch.setattr(os, "replace", fail)
+    monkeypatch.setattr(Path, "replace", fail)
+
+    with pytest.raises(RecordError, match="cannot be written: Cannot call rmtree on a symbolic link"):
+        export_record(run, tmp_path / "left")
 
 
 def test_a_record_that_lists_files_of_others_removes_none_of_them(run: Run, tmp_path: Path) -> None:

@@ -52,7 +52,12 @@ def folder_aside(folder: Path, *, left_as: Path, holding: Iterable[str] = ()) ->
     around = real.parent if os.access(real.parent, os.W_OK | os.X_OK) else real
     names = (around / f"{real.name}-{left}{f'-{number}' if number else ''}" for number in count())
     there = {path.relative_to(folder): path for path in all_files(folder, holding)}
-    return next(name for name in names if not os.path.lexists(name) or (there and _has(name, there)))
+    return next(name for name in names if not os.path.lexists(name) or _is_moved(name, there))
+
+
+def _is_moved(aside: Path, files: Mapping[Path, Path]) -> bool:
+    """Whether this is a folder of its own, and no link, that has all of what there is of these files."""
+    return bool(files) and not aside.is_symlink() and _has(aside, files)
 
 
 def _has(aside: Path, files: Mapping[Path, Path]) -> bool:

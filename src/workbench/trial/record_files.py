@@ -5,14 +5,19 @@
 
 Until the folder is renamed, nothing of the old record is touched. From then on the new one counts: a file of it is read
 where it still waits (`file_of_record`), and whoever writes next first finishes what was begun.
+
+A folder may be from anybody. So nothing is done through a link, and what waits is finished only where it is what is left
+of a whole record: each of its files is listed with its hash, and takes no place but that of a file of the record before.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -32,7 +37,9 @@ _FOLDERS = (AGENTS, SYSTEMS, JUDGED)
 _PART, _NEW = ".record-part", ".record-new"
 _WAITING_RECORD_FILE = "about.json"
 """What `run.json` is called while it waits: whoever looks for records by that name finds the one in its place."""
-_IN_FOLDER = re.compile(rf"(?:{'|'.join(_FOLDERS)})/[\w-][^/\\]*")
+_IN_FOLDER = re.compile(rf"(?:{'|'.join(_FOLDERS)})/([\w-][^/\\\x00-\x1f\x7f-\x9f\ud800-\udfff]*)")
+_LONGEST_NAME = 255
+"""Bytes: file systems take no more."""
 _UNLISTED_SYSTEM = re.compile(rf"{SYSTEMS}/[0-9a-f]{{16}}\.txt")
 
 
@@ -51,10 +58,16 @@ def own_files(folder: Path) -> tuple[str, ...] | None:
     try:
         about = json.loads((folder / RECORD_FILE).read_bytes())
         listed = {TASKS, TRIALS, *(variant["file"] for variant in about["variants"]), *_listed(about, folder)}
-        own = {name for name in listed if name in (TASKS, TRIALS, FOLLOW_UPS) or _IN_FOLDER.fullmatch(name)}
+        own = {name for name in listed if _is_of_a_record(name)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return (*sorted(own), RECORD_FILE)
+
+
+def _is_of_a_record(name: str) -> bool:
+    """Whether a record can have a file of this name, beside `run.json`."""
+    found = _IN_FOLDER.fullmatch(name)
+    return name in (TASKS, TRIALS, FOLLOW_UPS) or (found is not None and len(found[1].encode()) <= _LONGEST_NAME)
 
 
 def _listed(about: Mapping[str, Any], folder: Path) -> Iterator[str]:
@@ -74,16 +87,18 @@ def write_alone(folder: Path) -> Iterator[None]:
     left half done is finished.
 
     Raises:
-        RecordError: the folder cannot be written, or holds files of these names that are not a record's.
+        RecordError: the folder cannot be written, or holds files of these names that are not a record's, or links.
     """
     try:
         write_folder(folder)
         with alone_in(folder):
+            _refuse_links(folder)
+            _refuse_half_a_record(folder)
             save_waiting(folder)
             _refuse_files_of_others(folder)
             yield
     except OSError as error:
-        raise RecordError(f"the record cannot be written: {error.strerror}", path=folder) from error
+        raise RecordError(f"the record cannot be written: {error.strerror or error}", path=folder) from error
 
 
 def write_record_folder(folder: Path) -> None:
@@ -98,13 +113,84 @@ def write_record_folder(folder: Path) -> None:
         _remove_waiting(folder)
 
 
-def _refuse_files_of_others(folder: Path) -> None:
-    if (link := next((name for name in RECORD_PARTS if (folder / name).is_symlink()), None)) is not None:
+def _refuse_links(folder: Path) -> None:
+    for name in (*RECORD_PARTS, _PART, _NEW):
+        _refuse_link(folder, name)
+    for name in (*_FOLDERS, _PART, _NEW):
+        if (folder / name).exists() and not (folder / name).is_dir():
+            raise RecordError(f"has a file {name!r} in the place of a folder; remove it or name another folder", path=folder)
+
+
+def _refuse_link(folder: Path, name: str) -> None:
+    if (folder / name).is_symlink():
         raise RecordError(
-            f"has the link {link!r} in the place of a part of the record; remove it or name another folder, so that "
+            f"has the link {name!r} in the place of a part of the record; remove it or name another folder, so that "
             "nothing is written where it leads to",
             path=folder,
         )
+
+
+def _refuse_half_a_record(folder: Path) -> None:
+    """Passes where nothing waits, or what an export leaves that was killed: a whole record, some files of which have
+    taken their places, and which has the place of nothing but files of the record before."""
+    waiting = _waiting_names(folder)
+    if not waiting:
+        return
+    own, listed = own_files(folder) or (), _hashes_of_waiting(folder)
+    for name in waiting:
+        about = name == _WAITING_RECORD_FILE
+        if not stat.S_ISREG((folder / _NEW / name).lstat().st_mode) or not (about or name in listed):
+            raise _half(folder, f"{name!r} in it, which is no file of its record")
+        if not about and name not in own and os.path.lexists(folder / name):
+            raise _half(folder, f"would write over {name!r}, which is no file of the record here")
+    for name, sha256 in listed.items():
+        if not _has_hash(file_of_record(folder, name), sha256):
+            raise _half(folder, f"of its record {name!r} is missing, or another file")
+
+
+def _half(folder: Path, why: str) -> RecordError:
+    return RecordError(
+        f"holds {_NEW!r}, which is not what an export leaves that was ended in its midst: {why}; remove {_NEW!r} or "
+        "name another folder",
+        path=folder,
+    )
+
+
+def _waiting_names(folder: Path) -> list[str]:
+    """What waits, whatever it is, but for the folders of a record, in which is what waits in them."""
+    waiting = folder / _NEW
+    found = [*waiting.iterdir()] if waiting.is_dir() else []
+    folders = [path for path in found if path.name in _FOLDERS and path.is_dir() and not path.is_symlink()]
+    inside = (path for each in folders for path in each.iterdir())
+    return [path.relative_to(waiting).as_posix() for path in chain(found, inside) if path not in folders]
+
+
+def _hashes_of_waiting(folder: Path) -> dict[str, str]:
+    """By name, the hash of each file of the record that waits, but its `run.json`.
+
+    Raises:
+        RecordError: it does not say so, or lists what a record cannot have.
+    """
+    path = folder / _NEW / _WAITING_RECORD_FILE
+    try:
+        if path.is_symlink():
+            raise _half(folder, f"{_WAITING_RECORD_FILE!r} in it is a link")
+        files = json.loads(path.read_bytes())["files"]
+        hashes = {name: about["sha256"] for name, about in files.items()}
+        if {TASKS, TRIALS} <= hashes.keys() and all(map(_is_of_a_record, hashes)):
+            return hashes
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _half(folder, f"{_WAITING_RECORD_FILE!r} in it cannot be read") from error
+    raise _half(folder, f"{_WAITING_RECORD_FILE!r} in it lists no files of a record")
+
+
+def _has_hash(path: Path, sha256: str) -> bool:
+    """Whether this is a regular file of these bytes."""
+    is_file = os.path.lexists(path) and stat.S_ISREG(path.lstat().st_mode)
+    return is_file and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+
+
+def _refuse_files_of_others(folder: Path) -> None:
     found = [name for name in RECORD_PARTS if (folder / name).exists()]
     if found and not _is_record(folder):
         raise RecordError(
@@ -166,11 +252,11 @@ def save_waiting(folder: Path, *, written: bool = False) -> None:
         on_disk(folder)
     if not waiting.is_dir():
         return
-    files = [path for path in waiting.rglob("*") if path.is_file()]
-    names = {path.relative_to(waiting).as_posix() for path in files}
+    names = set(_waiting_names(folder))
     if _WAITING_RECORD_FILE in names:  # the last to take its place
-        stale = {name for name in own_files(folder) or () if name not in (RECORD_FILE, *_new_files(waiting))}
-        remove_files(folder, stale)
+        kept = {RECORD_FILE, *_new_files(waiting)}
+        stale = [name for name in own_files(folder) or () if name not in kept]
+        remove_files(folder, [name for name in stale if not (folder / name).is_dir()])  # a folder is somebody's
         for name in sorted(names - {_WAITING_RECORD_FILE}):
             write_folder((folder / name).parent)
             (waiting / name).replace(folder / name)
@@ -189,8 +275,17 @@ def _new_files(waiting: Path) -> set[str]:
 
 def remove_files(folder: Path, names: Iterable[str]) -> None:
     """Removes what is there of these files and folders, in this order, and the folders of a record that are empty then.
-    Never through a link: of one the link is removed."""
-    for path in [folder / name for name in names]:
+    Never through a link: of one the link is removed.
+
+    Raises:
+        RecordError: a folder on the way to one of them is a link.
+        OSError: they cannot be removed.
+    """
+    for name in names:
+        path = folder / name
+        for above in path.relative_to(folder).parents:
+            if above.parts:
+                _refuse_link(folder, above.as_posix())
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
