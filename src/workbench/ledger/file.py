@@ -67,6 +67,11 @@ def unsaved_files(folder: Path, name: str) -> list[Path]:
     return sorted(folder.glob(f"{glob.escape(name)}.unsaved-*.json"))
 
 
+def named_ledger(where: str | Path | None = None) -> str:
+    """The same as it is named, with the links on the way to its file."""
+    return str(where or os.environ.get("WORKBENCH_LEDGER") or project_folder() / "outputs" / "ledger.sqlite")
+
+
 def ledger_address(where: str | Path | None = None) -> str | Path:
     """The file of a ledger, or its SQLAlchemy URL: the one named, else that of `WORKBENCH_LEDGER`, else
     `outputs/ledger.sqlite` of the project.
@@ -74,7 +79,7 @@ def ledger_address(where: str | Path | None = None) -> str | Path:
     Raises:
         LedgerError: it is no path.
     """
-    chosen = str(where or os.environ.get("WORKBENCH_LEDGER") or project_folder() / "outputs" / "ledger.sqlite")
+    chosen = named_ledger(where)
     if "://" in chosen:
         return chosen
     try:

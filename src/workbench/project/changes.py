@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -271,15 +273,52 @@ def task_files_at(commits: Iterable[str], *, project: Path) -> tuple[Blob, ...]:
     return tuple(blob for blob in found if blob is not None)
 
 
-def committed_at(path: Path, *, project: Path, head: str = "HEAD") -> tuple[str, ...]:
-    """What the commit holds where this file is: the file, and those beside it whose names begin with its own.
+def committed_at(path: Path, *, project: Path, head: str = "HEAD", beside: bool = False) -> tuple[str, ...]:
+    """What the commit holds on the way to this path, such as a link or a submodule, at it and below it; with `beside`
+    also what lies beside it and has a name that begins with its own. For some file systems names are the same that
+    differ in case alone, or in how a letter with an accent is written.
 
     Raises:
         ChangeError: there is no git, no repository, or no such commit.
     """
     git = Repository(project)
-    commit = git.commit(head)
-    if not path.is_relative_to(git.root):
-        return ()
-    place = path.relative_to(git.root).as_posix()
-    return tuple(name for name in git.entries(commit) if name.startswith(place))
+    places = [_folded(place.as_posix()) for place in _places(path, git.root)]
+
+    def is_met(name: str) -> bool:
+        entry = _folded(name)
+        return any(_meet(entry, place) or (beside and _is_beside(entry, place)) for place in places)
+
+    return tuple(name for name in git.entries(git.commit(head)) if is_met(name))
+
+
+def repositories_at(path: Path, *, project: Path) -> tuple[str, ...]:
+    """The folders on the way to this path, below the root of the project's repository, that are another repository.
+
+    Raises:
+        ChangeError: there is no git, or no repository.
+    """
+    root = Repository(project).root
+    above = dict.fromkeys(folder for place in _places(path, root) for folder in place.parents if folder.parts)
+    return tuple(folder.as_posix() for folder in above if os.path.lexists(root / folder / ".git"))
+
+
+def _places(path: Path, root: Path) -> set[Path]:
+    """Where this is below the root, as it is named and where links lead; none where it is elsewhere."""
+    named, real = Path(os.path.abspath(path)), path.resolve()
+    found = {named.relative_to(above) for above in (named, *named.parents) if above.resolve() == root}
+    return found | ({real.relative_to(root)} if real.is_relative_to(root) else set())
+
+
+def _folded(path: str) -> tuple[str, ...]:
+    return PurePosixPath(unicodedata.normalize("NFC", path).casefold()).parts
+
+
+def _meet(entry: tuple[str, ...], place: tuple[str, ...]) -> bool:
+    """Whether one of them is the other, or above it."""
+    return all(one == other for one, other in zip(entry, place, strict=False))
+
+
+def _is_beside(entry: tuple[str, ...], place: tuple[str, ...]) -> bool:
+    return (
+        bool(place) and _meet(entry, place[:-1]) and "".join(entry[len(place) - 1 : len(place)]).startswith(place[-1])
+    )

@@ -26,10 +26,18 @@ from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.fields import FIELDS
 from workbench.errors import BudgetError, ChangeError, LedgerError, SetupError, TaskFileError, WorkbenchError
 from workbench.grading.catalogue import standard
-from workbench.ledger.file import ledger_address
+from workbench.ledger.file import ledger_address, named_ledger
 from workbench.markup import counted, visible
 from workbench.model.endpoint import choose_endpoint
-from workbench.project.changes import Change, ChangedAgent, Kind, committed_at, find_changes, task_files_at
+from workbench.project.changes import (
+    Change,
+    ChangedAgent,
+    Kind,
+    committed_at,
+    find_changes,
+    repositories_at,
+    task_files_at,
+)
 from workbench.project.repository import Blob
 from workbench.runs.plan import plan_trials
 from workbench.runs.runner import run_trials
@@ -69,7 +77,7 @@ OUTCOMES: Mapping[str, Outcome] = {
         code=2,
         says="cannot be tried",
         when="A task file or a grader is wrong, an agent is kept outside of the repository, no task has a promise that "
-        "is guarded, the ledger is committed, or git cannot say what changed.",
+        "is guarded, the ledger or something where results go is committed, or git cannot say what changed.",
     ),
     "stand-in": Outcome(
         code=5, says="made up", when="The offline stand-in answered (`--offline`), which decides nothing."
@@ -195,14 +203,18 @@ def check_change(base: str, out: Path, settings: Settings, *, project: Path) -> 
 
     Raises:
         ChangeError: git cannot say what changed, `settings.allow` names what cannot be allowed, `settings.guards` what
-            no task has, or the replies are a part of what is held.
+            no task has, the replies or something in `out` are a part of what is held, or what an earlier run left
+            there cannot be removed.
     """
     refuse_what_cannot_be_allowed(settings.allow)
     _refuse_answers_of_the_change(project)
+    _refuse_results_of_the_change(out, project)
     change = find_changes(base, project=project)
     guards = _guards(settings, change, project)
     if settings.budget_usd is not None and settings.budget_scope is None:
         settings = replace(settings, budget_scope=f"change of {change.base[:12]}")
+    for agent in change.agents:
+        _remove_earlier(out / folder_of(agent.path))
     gone = [agent.path for agent in change.agents if agent.kind in _GONE]
     held = tuple(
         _if_read(_held(agent, out / folder_of(agent.path), _Given(settings, guards, gone, project)))
@@ -223,18 +235,61 @@ def refuse_what_cannot_be_allowed(allowed: Collection[str]) -> None:
 
 
 def _refuse_answers_of_the_change(project: Path) -> None:
-    """Refuses a ledger that is committed: whoever writes the change could write in it what the agents say.
+    """Refuses a ledger that is committed, or behind a link or in a submodule that is: whoever writes the change could
+    write in it what the agents say.
 
     Raises:
         ChangeError: names it.
     """
-    address = ledger_address()
-    committed = committed_at(address, project=project) if isinstance(address, Path) else ()
+    if not isinstance(ledger_address(), Path):
+        return
+    named = Path(named_ledger())
+    committed = committed_at(named, project=project, beside=True)
     if committed:
         raise ChangeError(
             f"{committed[0]} is committed, so the change could bring along what its agents say; `git rm --cached` it, "
             "commit that, or name another ledger in WORKBENCH_LEDGER"
         )
+    others = repositories_at(named, project=project)
+    if others:
+        raise ChangeError(
+            f"the ledger {named} is in {others[0]}, which is another repository, so what the agents say could be "
+            "committed there; name another ledger in WORKBENCH_LEDGER"
+        )
+
+
+def _refuse_results_of_the_change(out: Path, project: Path) -> None:
+    """Refuses a folder for results of which something is committed: what a change puts where results are written could
+    have them written elsewhere.
+
+    Raises:
+        ChangeError: names it.
+    """
+    committed = committed_at(out, project=project)
+    if committed:
+        raise ChangeError(
+            f"{committed[0]} is committed, and results are written to {out}, where a change may put nothing; `git rm "
+            "--cached` it, commit that, or name another folder with --out"
+        )
+
+
+def _remove_earlier(folder: Path) -> None:
+    """Removes what an earlier run left of an agent, which says nothing of this one.
+
+    Raises:
+        ChangeError: something stays in its place.
+    """
+    if folder.is_symlink():
+        raise ChangeError(f"{folder} is a link, and results are not written through one; remove it, or name --out")
+    if not os.path.lexists(folder):
+        return
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        why = error.strerror or error
+        raise ChangeError(
+            f"{folder} is in the place of results and cannot be removed: {why}; remove it, or name --out"
+        ) from error
 
 
 def folder_of(path: str) -> str:
@@ -295,7 +350,6 @@ def _held(agent: ChangedAgent, folder: Path, given: _Given) -> Held:
     def held(outcome: str, text: str) -> Held:
         return Held(agent=agent, outcome=outcome, text=text, notes=tuple(_notes(agent, given.gone)))
 
-    shutil.rmtree(folder, ignore_errors=True)  # what an earlier run left says nothing of this one
     if agent.kind in _ELSEWHERE:
         return held("refused", _ELSEWHERE[agent.kind].format(by=visible(agent.by)))
     if agent.after is None or agent.kind in _GONE:
@@ -339,6 +393,7 @@ def _tried(tasks: Mapping[str, tuple[Task, ...]], folder: Path, given: _Given, h
         )
         where = folder / f"tasks-{when}"
         write_record_folder(where)
+        _refuse_answers_of_the_change(given.project)  # again: nothing put it there since
         run = run_trials(
             plan,
             live=settings.live,

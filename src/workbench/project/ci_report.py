@@ -53,9 +53,18 @@ def refuse_links(out: Path, project: Path) -> None:
 
 
 def remove_files(out: Path) -> None:
-    """Removes what an earlier run left in the folder for people and programs, who would take it for this one's."""
+    """Removes what an earlier run left in the folder for people and programs, who would take it for this one's.
+
+    Raises:
+        FileError: something else is in the place of one.
+    """
     for name in FILES:
-        (out / name).unlink(missing_ok=True)
+        try:
+            (out / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise FileError(
+                f"cannot be removed: {error.strerror}; remove it, or name --out", path=out / name
+            ) from error
 
 
 def write_files(checked: Checked, out: Path, *, link: str = "", history: History | None = None) -> tuple[Path, ...]:

@@ -118,7 +118,9 @@ def _refuse_links(folder: Path) -> None:
         _refuse_link(folder, name)
     for name in (*_FOLDERS, _PART, _NEW):
         if (folder / name).exists() and not (folder / name).is_dir():
-            raise RecordError(f"has a file {name!r} in the place of a folder; remove it or name another folder", path=folder)
+            raise RecordError(
+                f"has a file {name!r} in the place of a folder; remove it or name another folder", path=folder
+            )
 
 
 def _refuse_link(folder: Path, name: str) -> None:
