@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -1008,6 +1011,62 @@ def test_replies_that_a_change_brings_along_decide_nothing(
     repository.git("commit", "--quiet", "--message", "No replies")
     (repository.folder / kept).unlink()
     assert repository.ci("--out", "left").exit_code == EXIT_WORSE
+
+
+def a_record_that_waits_behind_a_link(repository: Repository, forged: Path) -> None:
+    """Whoever makes the folder for the agent's results finishes what waits there: a file into `outputs`."""
+    waiting = repository.folder / "evil/tasks-before/.record-new"
+    (waiting / "x").mkdir(parents=True)
+    shutil.copy(forged, waiting / "x/ledger.sqlite")
+    (waiting / "about.json").write_text('{"format": 1, "files": []}')
+    (waiting.parent / "x").symlink_to("../../outputs")
+    (repository.folder / "outputs/ci").mkdir(parents=True)
+    (repository.folder / "outputs/ci" / folder_of(FEW)).symlink_to("../../evil")
+    repository.git("add", "--force", "outputs", "evil")
+    repository.commit()
+
+
+def a_submodule_with_answers(repository: Repository, forged: Path) -> None:
+    other = Repository(forged.parent / "other")
+    other.folder.mkdir()
+    shutil.copy(forged, other.folder / "ledger.sqlite")
+    other.git("init", "--quiet")
+    other.commit()
+    address = str(other.folder)
+    repository.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "--force", address, "outputs")
+    repository.commit()
+
+
+@pytest.mark.parametrize("plant", [a_record_that_waits_behind_a_link, a_submodule_with_answers])
+def test_no_answers_that_a_change_has_put_into_place_make_it_green(
+    repository: Repository,
+    server: MessagesServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    plant: Callable[[Repository, Path], None],
+) -> None:
+    forged = tmp_path / "forged.sqlite"
+    monkeypatch.setenv("WORKBENCH_LEDGER", str(forged))
+    worse(repository, FEW)
+    repository.commit()
+    honest = server.pieces_for
+    server.pieces_for = lambda body: [says({**body, "system": f"{body['system']}\n{ASKS}"})]
+    try:
+        assert repository.ci("--margin", "0.4").exit_code == 0, "made up, they would do"
+    finally:
+        server.pieces_for = honest
+    with closing(sqlite3.connect(forged)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+    shutil.rmtree(repository.folder / "outputs")
+    monkeypatch.delenv("WORKBENCH_LEDGER")
+    plant(repository, forged)
+    asked = len(server.bodies)
+
+    done = repository.ci("--margin", "0.4")
+
+    assert done.exit_code == EXIT_REFUSED, done.output
+    assert len(server.bodies) == asked
+    assert "is committed" in repository.comment
 
 
 def test_what_an_earlier_run_left_is_not_taken_for_this_one(

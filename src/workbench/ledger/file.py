@@ -68,7 +68,7 @@ def unsaved_files(folder: Path, name: str) -> list[Path]:
 
 
 def named_ledger(where: str | Path | None = None) -> str:
-    """The same as it is named, with the links on the way to its file."""
+    """Where a ledger is, as it is named: its file, with the links on the way to it, or its SQLAlchemy URL."""
     return str(where or os.environ.get("WORKBENCH_LEDGER") or project_folder() / "outputs" / "ledger.sqlite")
 
 
@@ -83,7 +83,7 @@ def ledger_address(where: str | Path | None = None) -> str | Path:
     if "://" in chosen:
         return chosen
     try:
-        return path_of(chosen).resolve()
+        return Path(os.path.realpath(path_of(chosen)))  # `resolve` of links in a circle would be another error
     except OSError as error:
         raise LedgerError(f"{chosen!r} is no path of a ledger: {error.strerror}") from error
 

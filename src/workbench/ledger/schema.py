@@ -195,17 +195,26 @@ _COLUMNS_SINCE = (
 )
 
 
+def database_at(url: str | sa.URL) -> sa.URL:
+    """The address as it is used: `postgresql://` means psycopg 3.
+
+    Raises:
+        sqlalchemy.exc.ArgumentError: it is no address.
+    """
+    address = sa.make_url(url)
+    is_plain = address.drivername in ("postgres", "postgresql")
+    return address.set(drivername="postgresql+psycopg") if is_plain else address
+
+
 def open_engine(url: str | sa.URL, *, asleep_seconds: float) -> sa.Engine:
-    """The way to the database at this address; nothing is opened yet. `postgresql://` means psycopg 3.
+    """The way to the database at this address; nothing is opened yet.
 
     `asleep_seconds` as in `Waits`.
 
     Raises:
         sqlalchemy.exc.ArgumentError: it is no address, or one of a database in memory.
     """
-    address = sa.make_url(url)
-    if address.drivername in ("postgres", "postgresql"):
-        address = address.set(drivername="postgresql+psycopg")
+    address = database_at(url)
     if address.get_backend_name() != "sqlite":
         engine = sa.create_engine(address, pool_pre_ping=True, connect_args=_patience_of_driver(address))
         if engine.dialect.name == "postgresql":

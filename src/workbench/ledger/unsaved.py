@@ -14,16 +14,34 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import sqlalchemy as sa
 
 from workbench.definition.project import project_folder, write_folder
+from workbench.errors import LedgerError
 from workbench.ledger.file import unsaved_files
 from workbench.ledger.schema import attempts as _attempts
-from workbench.ledger.schema import one_after_the_other
+from workbench.ledger.schema import database_at, one_after_the_other
 from workbench.ledger.schema import texts as _texts
 
 Row = dict[str, Any]
+
+
+def read_beside(url: str) -> Path:
+    """The file from which the ledger at this address takes answers, and so it does from those beside it whose names
+    begin with its own: of a server, that of what could not be written. It need not be there.
+
+    Raises:
+        LedgerError: it is no address.
+    """
+    try:
+        folder, name = _where(database_at(url))
+    except sa.exc.ArgumentError as error:
+        raise LedgerError(
+            f"the ledger's address cannot be used: {error}; WORKBENCH_LEDGER takes a path or an SQLAlchemy URL"
+        ) from error
+    return folder / name
 
 
 def unsaved_of(address: sa.URL) -> list[Path]:
@@ -74,7 +92,9 @@ def _is_there(connection: sa.Connection, row: Row) -> bool:
 def _where(address: sa.URL) -> tuple[Path, str]:
     """Beside a ledger that is a file; for one on a server, among the outputs of the project."""
     if address.get_backend_name() == "sqlite" and address.database is not None:
-        path = Path(address.database).absolute()
+        database = address.database
+        is_address = database.startswith("file:") and "uri" in address.query
+        path = Path(unquote(urlsplit(database).path) if is_address else database).absolute()
         return path.parent, path.name
     name = hashlib.sha256(address.render_as_string(hide_password=True).encode()).hexdigest()[:16]
     return project_folder() / "outputs", f"ledger-{name}"

@@ -13,6 +13,7 @@ from typing import Literal
 from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.project import CLAUDE_FOLDER
+from workbench.errors import ChangeError
 from workbench.project import elsewhere
 from workbench.project.elsewhere import beside_agents, find_elsewhere
 from workbench.project.repository import Blob, Repository, Statuses, has_fence, is_place
@@ -302,15 +303,30 @@ def repositories_at(path: Path, *, project: Path) -> tuple[str, ...]:
     return tuple(folder.as_posix() for folder in above if os.path.lexists(root / folder / ".git"))
 
 
+def refuse_submodule(project: Path) -> None:
+    """Refuses a project that is a submodule of what a workflow checked out: the change of a commit there puts any
+    repository in its place, with any history.
+
+    Raises:
+        ChangeError: names both; or there is no git, or no repository.
+    """
+    git = Repository(project)
+    if git.around is not None:
+        raise ChangeError(
+            f"{git.root} is a submodule of {git.around}, so the change could put another repository in its place; hold "
+            "its agents in a workflow of its own repository"
+        )
+
+
 def _places(path: Path, root: Path) -> set[Path]:
     """Where this is below the root, as it is named and where links lead; none where it is elsewhere."""
-    named, real = Path(os.path.abspath(path)), path.resolve()
-    found = {named.relative_to(above) for above in (named, *named.parents) if above.resolve() == root}
+    named, real = Path(os.path.abspath(path)), Path(os.path.realpath(path))  # of links in a circle, too
+    found = {named.relative_to(above) for above in (named, *named.parents) if os.path.realpath(above) == str(root)}
     return found | ({real.relative_to(root)} if real.is_relative_to(root) else set())
 
 
 def _folded(path: str) -> tuple[str, ...]:
-    return PurePosixPath(unicodedata.normalize("NFC", path).casefold()).parts
+    return PurePosixPath(unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())).parts
 
 
 def _meet(entry: tuple[str, ...], place: tuple[str, ...]) -> bool:

@@ -35,6 +35,7 @@ from workbench.project.changes import (
     Kind,
     committed_at,
     find_changes,
+    refuse_submodule,
     repositories_at,
     task_files_at,
 )
@@ -203,10 +204,12 @@ def check_change(base: str, out: Path, settings: Settings, *, project: Path) -> 
 
     Raises:
         ChangeError: git cannot say what changed, `settings.allow` names what cannot be allowed, `settings.guards` what
-            no task has, the replies or something in `out` are a part of what is held, or what an earlier run left
-            there cannot be removed.
+            no task has, the replies or something in `out` are a part of what is held, the repository may be, or what an
+            earlier run left there cannot be removed.
     """
     refuse_what_cannot_be_allowed(settings.allow)
+    if os.environ.get("CI"):  # as GitHub and GitLab say; whoever stands in a submodule by hand means that one
+        refuse_submodule(project)
     _refuse_answers_of_the_change(project)
     _refuse_results_of_the_change(out, project)
     change = find_changes(base, project=project)
@@ -235,15 +238,13 @@ def refuse_what_cannot_be_allowed(allowed: Collection[str]) -> None:
 
 
 def _refuse_answers_of_the_change(project: Path) -> None:
-    """Refuses a ledger that is committed, or behind a link or in a submodule that is: whoever writes the change could
-    write in it what the agents say.
+    """Refuses a ledger that is committed, or behind a link or in a submodule that is, or beside which something is
+    committed that it takes in: whoever writes the change could write in it what the agents say.
 
     Raises:
         ChangeError: names it.
     """
-    if not isinstance(ledger_address(), Path):
-        return
-    named = Path(named_ledger())
+    named = _kept_in()
     committed = committed_at(named, project=project, beside=True)
     if committed:
         raise ChangeError(
@@ -256,6 +257,19 @@ def _refuse_answers_of_the_change(project: Path) -> None:
             f"the ledger {named} is in {others[0]}, which is another repository, so what the agents say could be "
             "committed there; name another ledger in WORKBENCH_LEDGER"
         )
+
+
+def _kept_in() -> Path:
+    """The file that the ledger takes answers from, as it is named; it need not be there.
+
+    Raises:
+        LedgerError: it is no address.
+    """
+    if isinstance(ledger_address(), Path):
+        return Path(named_ledger())
+    from workbench.ledger.unsaved import read_beside  # which takes SQLAlchemy
+
+    return read_beside(named_ledger())
 
 
 def _refuse_results_of_the_change(out: Path, project: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -39,16 +40,18 @@ FILES = ("comment.md", "ci.json", "junit.xml", "sarif.json")
 
 
 def refuse_links(out: Path, project: Path) -> None:
-    """Refuses a folder of the project for results that is, stands in, or holds a link.
+    """Refuses a folder for results that is, stands in, or holds a link of the project's repository.
 
     What is checked could have put it there, to have files elsewhere removed and written over.
 
     Raises:
         FileError: names the link.
     """
+    root = next((str(each) for each in (project, *project.parents) if os.path.lexists(each / ".git")), str(project))
     whole = out.absolute()
     for place in (whole, *whole.parents, *(whole / name for name in FILES)):
-        if place != project and place.is_relative_to(project) and place.is_symlink():
+        is_inside = Path(os.path.realpath(place.parent)).is_relative_to(root)
+        if place.is_symlink() and is_inside:
             raise FileError("is a link, and results are not written through one; remove it, or name --out", path=place)
 
 

@@ -98,12 +98,28 @@ class Repository:
         if shutil.which("git") is None:
             raise ChangeError("git is not installed, and what changed is asked of it")
         self._folder = project
+        self._named: tuple[str, ...] = ()
         done = self._run("rev-parse", "--show-toplevel")
         if done.returncode != 0:
             raise ChangeError(f"{project} is in no git repository")
-        self._folder = self.root = Path(_text(done.stdout).rstrip("\n")).resolve()
+        kept = Path(_text(self._said("rev-parse", "--absolute-git-dir")).rstrip("\n")).resolve()
+        if project.resolve().is_relative_to(kept):
+            raise ChangeError(
+                f"git takes {kept} for a repository of its own, for it holds HEAD, objects and refs, which a commit can "
+                "bring along; remove them, or run it in another folder"
+            )
+        self.root = Path(_text(done.stdout).rstrip("\n")).resolve()
+        # Named from here on: where git begins to look anew, it could find another.
+        self._folder = self.root
+        self._named = (f"--git-dir={kept}", f"--work-tree={self.root}")
         self._trees: dict[str, _Tree] = {}
         self._contents: dict[tuple[str, str], bytes] = {}
+
+    @property
+    def around(self) -> Path | None:
+        """The root of the repository of which this one is a submodule, checked out there; `None`: it is none."""
+        said = _text(self._said("rev-parse", "--show-superproject-working-tree")).rstrip("\n")
+        return Path(said).resolve() if said else None
 
     def commit(self, name: str) -> str:
         done = self._run("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
@@ -299,7 +315,7 @@ class Repository:
     ) -> subprocess.CompletedProcess[bytes]:
         try:
             return subprocess.run(
-                ["git", "-c", "core.quotePath=false", "-c", "core.fsmonitor=false", *arguments],
+                ["git", *self._named, "-c", "core.quotePath=false", "-c", "core.fsmonitor=false", *arguments],
                 cwd=self._folder,
                 capture_output=True,
                 timeout=_SECONDS,
