@@ -306,7 +306,9 @@ CASES: dict[str, Case] = {
         change=both(settings_for_all_tools, worse), code=EXIT_WORSE, first_line=FAILS
     ),
     "worse with results that say it is not": Case(
-        change=both(answers_of_before_that_were_edited, worse), code=EXIT_WORSE, first_line=FAILS
+        change=both(answers_of_before_that_were_edited, worse),
+        code=EXIT_REFUSED,
+        first_line=r"## Fails: cannot be tried \(exit code 2\)",
     ),
     "worse in another agent that took its name": Case(
         change=takes_the_name_of_another, code=EXIT_WORSE, first_line=FAILS, arguments=("--allow", "gone")

@@ -233,7 +233,7 @@ def half_done(run: Run, folder: Path) -> Path:
 def all_below(folder: Path) -> dict[str, bytes | str]:
     paths = {path: path.relative_to(folder).as_posix() for path in folder.rglob("*")}
     files = {name: path.read_bytes() for path, name in paths.items() if path.is_file() and not path.is_symlink()}
-    return files | {name: os.readlink(path) for path, name in paths.items() if path.is_symlink()}
+    return files | {name: str(path.readlink()) for path, name in paths.items() if path.is_symlink()}
 
 
 def test_what_waits_takes_its_place_where_it_is_whole(run: Run, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def content(folder: Path) -> dict[str, bytes | str]:
     """All files and links below, but those of git."""
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if ".git" not in path.parts}
     return {
-        name: os.readlink(path) if path.is_symlink() else path.read_bytes()
+        name: str(path.readlink()) if path.is_symlink() else path.read_bytes()
         for name, path in found.items()
         if path.is_symlink() or path.is_file()
     }

@@ -43,6 +43,7 @@ RENAMED = ".claude/agents/team/checker.md"
 OWNER = "ada/own"
 GATE = "Hold each changed agent against what it was"
 SAY = "Say it in the pull request"
+ROOM = "Take out what the change has there"
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +130,26 @@ def none_is_worse(repository: Repository) -> None:
     text = (repository.folder / WEB).read_text()
     repository.write(WEB, text.replace("Rule 3.", "Rule three."))
     repository.commit()
+
+
+def plants_answers_and_results(repository: Repository) -> None:
+    """A ledger, which a recipe would keep for the next push; a comment that passes, and a link that ends the gate before
+    it writes its own; and a comment that is a link to what is nobody's."""
+    none_is_worse(repository)
+    repository.write("outputs/ledger.sqlite", "answers")
+    repository.write("outputs/ci/comment.md", f"{MARK}\n## Passes: no worse\n")
+    (repository.folder / "outputs/ci/junit.xml").symlink_to("/proc/self/environ")
+    repository.git("add", "--force", "outputs")
+    repository.commit()
+
+
+def assert_nothing_of_it_is_left(repository: Repository) -> None:
+    assert repository.comment.startswith("## Fails: cannot be tried (exit code 2)")
+    assert "outputs/ci/comment.md is committed" in repository.comment.replace("\\", "") or (
+        "outputs/ledger.sqlite is committed" in repository.comment.replace("\\", "")
+    )
+    assert not (repository.folder / "outputs/ledger.sqlite").exists(), "it would be kept for the next push"
+    assert not any(path.is_symlink() for path in (repository.folder / "outputs").rglob("*"))
 
 
 def assert_found(repository: Repository) -> None:
@@ -233,7 +254,7 @@ class TestGitHub:
             steps, {**inputs, "api-key": KEY, "guard": "asks_question:0.1\n"}
         )
 
-        assert {name: step.returncode for name, step in done.items()} == {"Install": 0, GATE: 3, SAY: 0}, done[
+        assert {name: step.returncode for name, step in done.items()} == {"Install": 0, ROOM: 0, GATE: 3, SAY: 0}, done[
             GATE
         ].stdout
         assert_found(repository)
@@ -258,8 +279,24 @@ class TestGitHub:
 
         done = Runner(repository=repository, programs=programs, server=server).run(steps, {**inputs, "api-key": KEY})
 
-        assert {name: step.returncode for name, step in done.items()} == {"Install": 0, GATE: 0, SAY: 0}, done
+        assert {name: step.returncode for name, step in done.items()} == {"Install": 0, ROOM: 0, GATE: 0, SAY: 0}, done
         assert repository.outcomes() == {WEB: "passes"}
+
+    def test_what_a_change_has_in_the_place_of_answers_and_results_is_not_kept_or_said(
+        self, recipe: str, repository: Repository, programs: Path, server: MessagesServer
+    ) -> None:
+        plants_answers_and_results(repository)
+        steps, inputs = steps_of(recipe)
+
+        done = Runner(repository=repository, programs=programs, server=server).run(steps, {**inputs, "api-key": KEY})
+
+        assert {name: step.returncode for name, step in done.items()} == {"Install": 0, ROOM: 0, GATE: 2, SAY: 0}
+        assert_nothing_of_it_is_left(repository)
+        names = [step.get("name", "") for step in steps]
+        assert names.index(ROOM) < names.index("Fetch what was answered before")
+        [keeps] = [step for step in steps if step.get("name") == "Keep what was answered"]
+        assert "steps.gate.outcome != 'skipped'" in keeps["if"]
+        assert all(step["with"]["persist-credentials"] is False for step in steps if "checkout@" in str(step))
 
     def test_without_a_key_it_is_red_and_the_comment_says_why(
         self, recipe: str, repository: Repository, programs: Path
@@ -395,6 +432,17 @@ class TestGitLab:
         assert said.endswith(f"--data-urlencode body@outputs/ci/comment.md {self.NOTES}")
         assert (repository.folder / job["artifacts"]["reports"]["junit"]).is_file()
         assert (repository.folder / job["cache"]["paths"][0]).is_file(), "what was answered is kept"
+
+    def test_what_a_change_has_in_the_place_of_answers_and_results_is_not_kept_or_said(
+        self, job: dict[str, Any], repository: Repository, programs: Path
+    ) -> None:
+        plants_answers_and_results(repository)
+
+        gate, after = self.run(job, repository, programs, ANTHROPIC_API_KEY=KEY, COMMENT_TOKEN="another")
+
+        assert (gate.returncode, after.returncode) == (2, 0), (gate, after)
+        assert_nothing_of_it_is_left(repository)
+        assert "--data-urlencode body@" in log_of(repository, "curl")
 
     def test_our_own_note_is_edited_and_nobody_elses(
         self, job: dict[str, Any], repository: Repository, programs: Path, tmp_path: Path

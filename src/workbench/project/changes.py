@@ -320,7 +320,7 @@ def refuse_submodule(project: Path) -> None:
 
 def _places(path: Path, root: Path) -> set[Path]:
     """Where this is below the root, as it is named and where links lead; none where it is elsewhere."""
-    named, real = Path(os.path.abspath(path)), Path(os.path.realpath(path))  # of links in a circle, too
+    named, real = Path(os.path.normpath(path.absolute())), Path(os.path.realpath(path))
     found = {named.relative_to(above) for above in (named, *named.parents) if os.path.realpath(above) == str(root)}
     return found | ({real.relative_to(root)} if real.is_relative_to(root) else set())
 

@@ -105,8 +105,8 @@ class Repository:
         kept = Path(_text(self._said("rev-parse", "--absolute-git-dir")).rstrip("\n")).resolve()
         if project.resolve().is_relative_to(kept):
             raise ChangeError(
-                f"git takes {kept} for a repository of its own, for it holds HEAD, objects and refs, which a commit can "
-                "bring along; remove them, or run it in another folder"
+                f"git takes {kept} for a repository of its own, for it holds HEAD, objects and refs, which a commit "
+                "can bring along; remove them, or run it in another folder"
             )
         self.root = Path(_text(done.stdout).rstrip("\n")).resolve()
         # Named from here on: where git begins to look anew, it could find another.

@@ -6,8 +6,9 @@
 Until the folder is renamed, nothing of the old record is touched. From then on the new one counts: a file of it is read
 where it still waits (`file_of_record`), and whoever writes next first finishes what was begun.
 
-A folder may be from anybody. So nothing is done through a link, and what waits is finished only where it is what is left
-of a whole record: each of its files is listed with its hash, and takes no place but that of a file of the record before.
+A folder may be from anybody. So nothing is done through a link, and what waits is finished only where it is what is
+left of a whole record: each of its files is listed with its hash, and takes no place but that of a file of the record
+before.
 """
 
 from __future__ import annotations
