@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from workbench.errors import NotebookFailed, RecordError
 from workbench.headless.batch import run_batch
 from workbench.headless.batch_plan import load_batch
 from workbench.headless.notebook import run_notebook
+from workbench.headless.notebook_files import write_whole
 from workbench.trial.record import export_record, load_run
 from workbench.trial.record_aside import folder_aside
 from workbench.trial.record_files import RECORD_PARTS, remove_files, write_record_folder
@@ -296,6 +298,25 @@ def over_a_file_of_the_users(waiting: Path) -> None:
     (waiting.parent / "agents" / "base.md").write_text("Mine.")
 
 
+def a_pipe(name: str) -> Callable[[Path], None]:
+    """Whoever opens it waits for somebody who writes."""
+
+    def add(waiting: Path) -> None:
+        (waiting / name).unlink(missing_ok=True)
+        os.mkfifo(waiting / name)
+
+    return add
+
+
+def a_socket(waiting: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(os.path.relpath(waiting / "agents" / "x"))  # as a whole, the path would be too long for one
+
+
+def a_folder(name: str) -> Callable[[Path], None]:
+    return lambda waiting: (waiting / name).unlink() or (waiting / name).mkdir()
+
+
 PLANTED: dict[str, Callable[[Path], None]] = {
     "lists nothing": lists_nothing,
     "a file beside": beside("notes.md"),
@@ -317,6 +338,11 @@ PLANTED: dict[str, Callable[[Path], None]] = {
     "a file less": without_one,
     "another file": of_another,
     "over a file of the user's": over_a_file_of_the_users,
+    "a pipe for about.json": a_pipe("about.json"),
+    "a pipe for a file": a_pipe("trials.jsonl"),
+    "a pipe beside": a_pipe("agents/evil.md"),
+    "a socket beside": a_socket,
+    "a folder for about.json": a_folder("about.json"),
 }
 
 
@@ -390,6 +416,46 @@ def test_a_folder_of_the_users_in_the_place_of_a_file_of_a_record_is_not_removed
 
     assert (folder / "agents" / "mine" / "kept.md").read_text() == "Mine."
     assert load_run(folder).tasks == run.tasks
+
+
+@pytest.mark.parametrize("name", ["run.json", "tasks.jsonl", "agents/base.md"])
+def test_a_pipe_in_the_place_of_a_file_of_a_record_is_not_waited_for(name: str, run: Run, tmp_path: Path) -> None:
+    folder = export_record(run, tmp_path / "left")
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+
+    if name == "run.json":
+        with pytest.raises(RecordError, match="but no record of a run; name another folder"):
+            export_record(with_another_reply(run), folder)
+    else:
+        export_record(with_another_reply(run), folder)
+        assert content(folder) == content_of(with_another_reply(run), tmp_path)
+        [aside] = aside_of(folder)
+        assert (aside / name).is_fifo()
+
+
+def test_a_second_name_of_a_file_of_the_users_is_not_written_over(run: Run, tmp_path: Path) -> None:
+    folder = export_record(run, tmp_path / "left")
+    mine = tmp_path / "mine.txt"
+    mine.write_text("Mine.")
+    for name in ("tasks.jsonl", "trials.jsonl", "agents/base.md"):
+        (folder / name).unlink()
+        os.link(mine, folder / name)
+    export_record(with_another_reply(run), folder)
+
+    assert mine.read_text() == "Mine."
+    assert content(folder) == content_of(with_another_reply(run), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["executed.ipynb", "executed.ipynb.unfinished"])
+def test_no_notebook_is_written_through_a_link(name: str, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("Mine.")
+    (tmp_path / name).symlink_to(mine)
+    write_whole(tmp_path / "executed.ipynb", "{}")
+
+    assert mine.read_text() == "Mine."
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"mine.txt": "Mine.", "executed.ipynb": "{}"}
 
 
 def test_a_record_that_a_link_stands_for_is_not_taken_for_the_one_moved_aside(run: Run, tmp_path: Path) -> None:

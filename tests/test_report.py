@@ -4,6 +4,7 @@ import csv
 import html
 import io
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -305,6 +306,51 @@ def test_folder_that_cannot_be_written_is_named(run: Run, tmp_path: Path) -> Non
 
     with pytest.raises(FileError, match=r"file.*cannot be written"):
         write_report(run, tmp_path / "file", formats=["md"])
+
+
+def test_a_folder_in_the_place_of_a_file_is_named_and_nothing_else_is_left(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "summary.md").mkdir()
+
+    with pytest.raises(FileError, match=r"summary\.md: cannot be written: Is a directory") as raised:
+        write_report(run, tmp_path, formats=["md"])
+    assert ".report-part" not in str(raised.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["summary.md"]
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "pipe", "second name"])
+def test_no_report_is_written_through_what_is_in_the_place_of_its_file(run: Run, tmp_path: Path, kind: str) -> None:
+    """The folder may be in a record, and that from anybody."""
+    mine, page = tmp_path / "mine.txt", tmp_path / "record" / "report" / "summary.md"
+    page.parent.mkdir(parents=True)
+    if kind != "dangling link":
+        mine.write_text("Mine.")
+    if kind == "pipe":
+        os.mkfifo(page)
+    elif kind == "second name":
+        os.link(mine, page)
+    else:
+        page.symlink_to(mine)
+
+    [written] = write_report(run, page.parent, formats=["md"])
+
+    assert written == page and page.is_file() and not page.is_symlink()
+    assert mine.read_text() == "Mine." if kind != "dangling link" else not mine.exists()
+
+
+def test_no_report_is_written_through_a_link_in_a_record_and_one_of_ones_own_may_be_named(
+    run: Run, tmp_path: Path
+) -> None:
+    record = export_record(run, tmp_path / "record")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for link in (record / "report", tmp_path / "link"):
+        link.symlink_to(mine)
+
+    with pytest.raises(FileError, match=r"report: is a link in the folder of a record.*; remove it, or name another"):
+        write_report(run, record / "report", formats=["md"])
+    assert list(mine.iterdir()) == []
+    write_report(run, tmp_path / "link", formats=["md"])
+    assert [path.name for path in mine.iterdir()] == ["summary.md"]
 
 
 def test_formats_are_those_that_the_command_names() -> None:

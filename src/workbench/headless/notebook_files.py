@@ -76,7 +76,10 @@ def as_text(document: NotebookNode) -> str:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a text file so that whoever opens it finds the old one or the new one."""
+    """Writes a text file so that whoever opens it finds the old one or the new one; through no link, for the folder may
+    be in a record, and that from anybody."""
     unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
+    unfinished.unlink(missing_ok=True)  # of one who was killed
+    with unfinished.open("x", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(text)
     unfinished.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from workbench.comparison.report.page import write_page
 from workbench.comparison.report.summary import write_summary
 from workbench.comparison.tables import Comparison, compare
 from workbench.definition.origin import find_origins
-from workbench.definition.project import write_folder
+from workbench.definition.project import RECORD_FILE, write_folder
 from workbench.errors import ComparisonError, FileError
 from workbench.trial.trial import Run
 
@@ -26,6 +27,8 @@ _FORMS: Mapping[str, Callable[[Comparison, Provenance, Path], list[Path]]] = {
     "md": write_summary,
 }
 FORMATS = tuple(_FORMS)
+_PART = ".report-part-"
+"""How the folder is called in which files are written, until each takes its place."""
 
 
 def write_report(
@@ -51,7 +54,7 @@ def write_report(
 
     Raises:
         ComparisonError: a format or the baseline is unknown, or the run cannot be compared.
-        FileError: the folder cannot be written.
+        FileError: the folder cannot be written, or is a link in the folder of a record, which may be from anybody.
     """
     chosen = tuple(dict.fromkeys(formats))
     unknown = [name for name in chosen if name not in _FORMS]
@@ -64,10 +67,31 @@ def write_report(
     found = provenance(comparison.run, origins=origins)
     folder = Path(folder)
     try:
+        _refuse_link(folder)
         write_folder(folder)
-        return tuple(path for name in chosen for path in _FORMS[name](comparison, found, folder))
+        # Through no link in the place of one: the folder may be in a record, and that from anybody.
+        with tempfile.TemporaryDirectory(prefix=_PART, dir=folder) as part:
+            written = [path for name in chosen for path in _FORMS[name](comparison, found, Path(part))]
+            return tuple(path.replace(folder / path.name) for path in written)
     except OSError as error:
-        raise FileError(f"cannot be written: {error.strerror}", path=error.filename or folder) from error
+        raise FileError(f"cannot be written: {error.strerror}", path=_meant(error, folder)) from error
+
+
+def _meant(error: OSError, folder: Path) -> Path:
+    """The file or folder that could not be written, without the folder that it was written in first."""
+    named = Path(error.filename2 or error.filename or folder)
+    if named.name.startswith(_PART):
+        return folder
+    return folder / named.name if named.parent.name.startswith(_PART) else named
+
+
+def _refuse_link(folder: Path) -> None:
+    if folder.is_symlink() and (folder.parent / RECORD_FILE).exists():
+        raise FileError(
+            "is a link in the folder of a record, and no report is written through it; remove it, or name another "
+            "folder",
+            path=folder,
+        )
 
 
 def compared(run: Run, baseline: str | None) -> Comparison:
