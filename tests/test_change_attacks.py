@@ -183,7 +183,32 @@ SEEN: dict[str, tuple[Callable[[Repository], None], dict[str, tuple[str, bool]]]
         {NAMELESS: EDITED},
     ),
     "a file's name in upper case": (moved(MINE, ".claude/agents/Mine.md", then=HARM), {".claude/agents/Mine.md": ("renamed", True)}),
-    "a folder's name in upper case": (moved(".claude/agents/mine.md", ".claude/Agents/mine.md"), {MINE: ("removed", True)}),
+    "a folder's name in upper case": (
+        moved(".claude/agents/mine.md", ".claude/Agents/mine.md"),
+        {MINE: ("removed", True), ".claude/Agents/mine.md": ("another case", True)},
+    ),
+    "another file with its name in another case": (
+        lambda r: r.write(".claude/agents/MINE.md", agent("other", body=HARM)),
+        {MINE: ("another case", True), ".claude/agents/MINE.md": ("another case", True)},
+    ),
+    "another file with its ending in upper case": (
+        lambda r: r.write(".claude/agents/mine.MD", agent("mine", body=HARM)),
+        {".claude/agents/mine.MD": ("another case", True)},
+    ),
+    "another file in its folder in another case": (
+        lambda r: r.write(".CLAUDE/agents/mine.md", agent("mine", body=HARM)),
+        {MINE: ("another case", True), ".CLAUDE/agents/mine.md": ("another case", True)},
+    ),
+    "a second of one name in its folder in another case": (
+        lambda r: r.write(".claude/Agents/m.md", agent("mine", body=HARM)),
+        {".claude/Agents/m.md": ("another case", True)},
+    ),
+    "a link in the place of its folder in another case": (
+        lambda r: r.link(".claude/AGENTS", "../bad/agents"),
+        {".claude/AGENTS": ("another case", True)},
+    ),
+    "a README in its folder in another case": (lambda r: r.write(".claude/Agents/README.md", "# Ours\n"), {}),
+    "settings in another case": (lambda r: r.write(".Claude/settings.json", "{}"), {}),
     "an ending in upper case": (moved(MINE, ".claude/agents/mine.MD"), {MINE: ("removed", True)}),
     "a folder in the place of a file": (
         lambda r: (r.remove(MINE), r.write(f"{MINE}/mine.md", agent("mine", body=HARM)))[0],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -16,7 +15,7 @@ from workbench.definition.project import CLAUDE_FOLDER
 from workbench.errors import ChangeError
 from workbench.project import elsewhere
 from workbench.project.elsewhere import beside_agents, find_elsewhere
-from workbench.project.repository import Blob, Repository, Statuses, has_fence, is_place
+from workbench.project.repository import Blob, Repository, Statuses, folded, has_fence, is_place
 
 Kind = (
     Literal["edited", "renamed", "moved", "double", "new", "removed", "replaced", "dropped", "unread", "tasks"]
@@ -283,10 +282,10 @@ def committed_at(path: Path, *, project: Path, head: str = "HEAD", beside: bool 
         ChangeError: there is no git, no repository, or no such commit.
     """
     git = Repository(project)
-    places = [_folded(place.as_posix()) for place in _places(path, git.root)]
+    places = [folded(place.as_posix()) for place in _places(path, git.root)]
 
     def is_met(name: str) -> bool:
-        entry = _folded(name)
+        entry = folded(name)
         return any(_meet(entry, place) or (beside and _is_beside(entry, place)) for place in places)
 
     return tuple(name for name in git.entries(git.commit(head)) if is_met(name))
@@ -323,10 +322,6 @@ def _places(path: Path, root: Path) -> set[Path]:
     named, real = Path(os.path.normpath(path.absolute())), Path(os.path.realpath(path))
     found = {named.relative_to(above) for above in (named, *named.parents) if os.path.realpath(above) == str(root)}
     return found | ({real.relative_to(root)} if real.is_relative_to(root) else set())
-
-
-def _folded(path: str) -> tuple[str, ...]:
-    return PurePosixPath(unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())).parts
 
 
 def _meet(entry: tuple[str, ...], place: tuple[str, ...]) -> bool:

@@ -122,6 +122,8 @@ _ELSEWHERE: Mapping[Kind, str] = {
     "submodule": "It is a submodule at another commit than before, and what it holds is in another repository: hold "
     "it there, or commit its files here.",
     "link": "It is a link to {by}, at which the repository has no file: commit the file itself.",
+    "another case": "On macOS and Windows, where the case of letters does not count, it has the place of {by}, or one "
+    "in it: give it a name of its own.",
     "written otherwise": "A checkout has other bytes of it than the commit, by {by}: commit it as Claude Code is to "
     "read it.",
 }

@@ -10,10 +10,10 @@ from typing import Literal
 
 from workbench.definition.finding import agents_folders_in, is_among_agents
 from workbench.definition.project import CLAUDE_FOLDER, PLUGIN_FOLDER
-from workbench.project.repository import Repository, Statuses, is_place
+from workbench.project.repository import Repository, Statuses, folded, has_fence, is_place
 from workbench.trial.task_rows import SUFFIXES
 
-Kind = Literal["submodule", "link", "written otherwise"]
+Kind = Literal["submodule", "link", "written otherwise", "another case"]
 
 ATTRIBUTES = ".gitattributes"
 _POINTER = b"version https://git-lfs.github.com/spec/"
@@ -31,10 +31,11 @@ class Elsewhere:
 
     kind: Kind
     """`submodule`: one that is at, above or below a folder of agents; `link`: to no file of the repository; `written
-    otherwise`: a checkout has other bytes than the commit."""
+    otherwise`: a checkout has other bytes than the commit; `another case`: where letters' case does not count, it has
+    the place of an agent, or one among agents."""
     path: str
     by: str = ""
-    """Where the link leads, or what writes."""
+    """Where the link leads, or what writes, or what has the same name where letters' case does not count."""
 
 
 def find_elsewhere(git: Repository, commits: tuple[str, str], status: Statuses) -> Iterator[Elsewhere]:
@@ -48,6 +49,7 @@ def find_elsewhere(git: Repository, commits: tuple[str, str], status: Statuses) 
         if (is_place(path) or _is_of_agents(path)) and not is_task_file and not git.holds(commits[1], links[path]):
             yield Elsewhere(kind="link", path=path, by=links[path])
     yield from _written_otherwise(git, commits, status)
+    yield from _in_another_case(git, commits[1], status)
 
 
 def beside_agents(git: Repository, commits: tuple[str, str], status: Statuses) -> tuple[str, ...]:
@@ -95,3 +97,23 @@ def _written_otherwise(git: Repository, commits: tuple[str, str], status: Status
         is_new = real in after and before.get(real) != after[real]
         if is_new and (path == real or not is_place(real)) and git.agent(head, path) is not None:
             yield Elsewhere(kind="written otherwise", path=path, by=f"{after[real]} in {ATTRIBUTES}")
+
+
+def _in_another_case(git: Repository, head: str, status: Statuses) -> Iterator[Elsewhere]:
+    """What macOS and Windows write over an agent, or beside it among agents, and what they write it over."""
+    places = {path: PurePosixPath(path).parts for path in git.files(head) if is_place(path)}
+    spelled: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+    for parts in places.values():
+        for length in range(1, len(parts) + 1):
+            spelled.setdefault(folded("/".join(parts[:length])), set()).add(parts[:length])
+    moved = {folded(path) for path in status.touched}
+    for path in git.entries(head):
+        parts, alike = PurePosixPath(path).parts, folded(path)
+        others = spelled.get(alike, set()) - {parts}
+        if others and alike in moved:
+            yield Elsewhere(kind="another case", path=path, by="/".join(min(others)))
+        elif path in status.touched and not is_place(path) and is_place("/".join(alike)):
+            folder = alike[: alike.index("agents") + 1]
+            known = spelled.get(folder, set())
+            if known and parts[: len(folder)] not in known and has_fence(git.content(head, path) or b""):
+                yield Elsewhere(kind="another case", path=path, by="/".join(min(known)))

@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import unicodedata
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -330,6 +331,12 @@ class Repository:
 def has_fence(content: bytes) -> bool:
     """Whether a file begins as an agent file does."""
     return content.removeprefix(b"\xef\xbb\xbf").startswith(b"---")
+
+
+def folded(path: str) -> tuple[str, ...]:
+    """The parts of a path, alike where a file system may take them for the same: letters of another case, and those
+    that are written in another way, as one with an accent."""
+    return PurePosixPath(unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())).parts
 
 
 def is_place(path: str) -> bool:
