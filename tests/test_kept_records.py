@@ -447,6 +447,40 @@ def test_a_second_name_of_a_file_of_the_users_is_not_written_over(run: Run, tmp_
     assert content(folder) == content_of(with_another_reply(run), tmp_path)
 
 
+@pytest.mark.parametrize("which", ["agents", "trials.jsonl"])
+def test_a_record_of_which_links_lead_back_is_not_taken_for_the_one_moved_aside(
+    which: str, run: Run, tmp_path: Path
+) -> None:
+    folder = export_record(run, tmp_path / "left")
+    before = content(folder)
+    there = folder_aside(folder, left_as=folder / "run.json")
+    there.mkdir()
+    for path in folder.iterdir():
+        if path.name == which:
+            (there / path.name).symlink_to(path)
+        else:
+            subprocess.run(["cp", "-a", str(path), str(there)], check=True)
+    export_record(with_another_reply(run), folder)
+
+    assert content(there.with_name(f"{there.name}-1")) == before
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_a_link_in_the_place_of_what_is_being_moved_aside_is_not_followed(
+    leads: bool, run: Run, tmp_path: Path
+) -> None:
+    folder = export_record(run, tmp_path / "left")
+    before = content(folder)
+    aside, elsewhere = folder_aside(folder, left_as=folder / "run.json"), tmp_path / "elsewhere"
+    aside.with_name(f".{aside.name}.part").symlink_to(elsewhere)
+    if leads:
+        beside("thesis.tex")(elsewhere)
+    export_record(with_another_reply(run), folder)
+
+    assert content(aside) == before
+    assert list(elsewhere.iterdir()) == [elsewhere / "thesis.tex"] if leads else not elsewhere.exists()
+
+
 @pytest.mark.parametrize("name", ["executed.ipynb", "executed.ipynb.unfinished"])
 def test_no_notebook_is_written_through_a_link(name: str, tmp_path: Path) -> None:
     mine = tmp_path / "mine.txt"

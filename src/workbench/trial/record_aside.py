@@ -62,9 +62,13 @@ def _is_moved(aside: Path, files: Mapping[Path, Path]) -> bool:
 
 
 def _has(aside: Path, files: Mapping[Path, Path]) -> bool:
-    """Whether each of these files, by name, is there too, with the same bytes."""
+    """Whether each of these files, by name, is there too, with the same bytes, and not by a link that leads back."""
+    real = aside.resolve()
     return all(
-        (aside / name).is_file() and path.is_file() and (aside / name).read_bytes() == path.read_bytes()
+        (aside / name).resolve() == real / name
+        and (aside / name).is_file()
+        and path.is_file()
+        and (aside / name).read_bytes() == path.read_bytes()
         for name, path in files.items()
     )
 
@@ -83,7 +87,9 @@ def save_aside(folder: Path, names: Iterable[str], aside: Path) -> None:
         OSError: they cannot be copied; nothing is changed.
     """
     part = aside.with_name(f".{aside.name}.part")
-    if part.exists():
+    if part.is_symlink():
+        part.unlink()
+    elif part.exists():
         shutil.rmtree(part)  # of one who was killed
     try:
         for name in dict.fromkeys(names):
