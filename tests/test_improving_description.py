@@ -74,7 +74,7 @@ def split(folder: Path) -> Split:
 
 def improved(folder: Path, candidates: Any = (BETTER, GREEDY), **asking: Any) -> Any:
     return improve_description(
-        folder, "db", split(folder), candidates=candidates, by=APPROXIMATED, progress=False, retry=NO_WAIT, **asking
+        folder, "db", split(folder), candidates=candidates, model=APPROXIMATED, progress=False, retry=NO_WAIT, **asking
     )
 
 
@@ -151,7 +151,7 @@ class TestControls:
     ) -> None:
         with pytest.raises(PlanError, match=why):
             improve_description(
-                folder, "db", split_tasks(cases, seal=folder / "s.json"), candidates=[BETTER], by=APPROXIMATED
+                folder, "db", split_tasks(cases, seal=folder / "s.json"), candidates=[BETTER], model=APPROXIMATED
             )
         assert not server.bodies
 
@@ -164,7 +164,7 @@ class TestControls:
 
     def test_an_agent_that_is_not_there_is_named(self, server: RouterServer, folder: Path) -> None:
         with pytest.raises(PlanError, match="no agent 'dba' in the list; there are db, sec"):
-            improve_description(folder, "dba", split(folder), candidates=[BETTER], by=APPROXIMATED)
+            improve_description(folder, "dba", split(folder), candidates=[BETTER], model=APPROXIMATED)
 
     def test_a_description_that_says_a_sealed_prompt_is_refused(self, server: RouterServer, folder: Path) -> None:
         parts = split(folder)

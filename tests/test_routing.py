@@ -86,8 +86,8 @@ def test_a_scripted_router_is_measured_with_exactly_its_matrix(
     cases, goes = cases_of_matrix()
     with router_server(passes_controls(lambda prompt, _: goes[prompt])) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        routed = route(THREE, cases, by=APPROXIMATED, **asked)
-        again = route(THREE, cases, by=APPROXIMATED, **asked)
+        routed = route(THREE, cases, model=APPROXIMATED, **asked)
+        again = route(THREE, cases, model=APPROXIMATED, **asked)
         requests = len(server.bodies)
 
     order = [routed.labels.index(name) for name in NAMES]
@@ -152,7 +152,7 @@ def test_a_router_that_cannot_be_measured_costs_its_controls_alone(
     with router_server(decide) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         with pytest.raises(RoutingRefused, match=why):
-            route(THREE, cases, by=APPROXIMATED, **asked)
+            route(THREE, cases, model=APPROXIMATED, **asked)
         controls = plan_controls(THREE, router=choose_router(APPROXIMATED))
         assert len(server.bodies) == len(controls.tasks) * len(controls.variants)
 
@@ -167,9 +167,9 @@ def test_errors_among_the_decisions_are_no_negatives(asked: dict[str, object], m
             monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
             if is_refused:
                 with pytest.raises(RoutingRefused, match="24 of 78 decisions of the cases came to none"):
-                    route(THREE, cases, by=APPROXIMATED, **asked)
+                    route(THREE, cases, model=APPROXIMATED, **asked)
             else:
-                routed = route(THREE, cases, by=APPROXIMATED, **asked)
+                routed = route(THREE, cases, model=APPROXIMATED, **asked)
                 assert routed.errors == 6
                 assert routed.figures.confusion.sum() == len(cases) - 3
 
@@ -189,7 +189,7 @@ def test_the_order_of_the_list_changes_nothing_for_a_router_that_reads(
     ]
     with router_server(passes_controls(follows_keywords)) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        routed = route(THREE, cases, by=APPROXIMATED, orders=3, **asked)
+        routed = route(THREE, cases, model=APPROXIMATED, orders=3, **asked)
         listings = {json.dumps(body["system"]) for body in server.bodies}
     assert len(listings) == 3 + 2  # three orders, and two with the canary
     assert (routed.figures.accuracy, routed.flipping) == (1.0, ())
@@ -200,7 +200,7 @@ def test_the_order_of_the_list_changes_nothing_for_a_router_that_reads(
 
     with router_server(passes_controls(by_position)) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        routed = route(THREE, cases, by=APPROXIMATED, orders=3, **asked)
+        routed = route(THREE, cases, model=APPROXIMATED, orders=3, **asked)
     assert len(routed.flipping) == len(cases)
 
 
@@ -223,10 +223,10 @@ def test_what_a_description_takes_from_others_is_told(
     with router_server(passes_controls(decide)) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         is_greedy = False
-        before = route(THREE, cases, by=APPROXIMATED, **asked)
+        before = route(THREE, cases, model=APPROXIMATED, **asked)
         is_greedy = True
-        after = route(greedy, cases, by=APPROXIMATED, **asked)
-        other = route(THREE, cases[:20], by=APPROXIMATED, **asked)
+        after = route(greedy, cases, model=APPROXIMATED, **asked)
+        other = route(THREE, cases[:20], model=APPROXIMATED, **asked)
     change = compare_routing(before, after)
 
     assert change.changed == ("perf",)
@@ -254,7 +254,7 @@ def test_accepted_alternatives_are_right(asked: dict[str, object], monkeypatch: 
     decide = passes_controls(lambda prompt, _: None if prompt == "nobody" else "perf")
     with router_server(decide) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        routed = route(THREE, cases, by=APPROXIMATED, **asked)
+        routed = route(THREE, cases, model=APPROXIMATED, **asked)
     assert routed.figures.accuracy == 1.0
 
 
@@ -264,10 +264,10 @@ def test_a_record_has_the_same_tables(
     cases, goes = cases_of_matrix()
     with router_server(passes_controls(lambda prompt, _: goes[prompt])) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        routed = route(THREE, cases, by=APPROXIMATED, **asked)
+        routed = route(THREE, cases, model=APPROXIMATED, **asked)
         export_record(routed.run, tmp_path / "record")
         loaded = load_run(tmp_path / "record")
-        replayed = route(THREE, cases, by=APPROXIMATED, mode="replay", **asked)
+        replayed = route(THREE, cases, model=APPROXIMATED, mode="replay", **asked)
     assert [(t.request, t.reply) for t in loaded.trials] == [(t.request, t.reply) for t in routed.run.trials]
     assert str(measure_routing(loaded)) == str(routed) == str(replayed)
     shown = CliRunner().invoke(main, ["route", str(tmp_path / "record"), "--json"])
@@ -418,7 +418,7 @@ def test_the_picture_says_where_cases_went(asked: dict[str, object], monkeypatch
     cases, goes = cases_of_matrix()
     with router_server(passes_controls(lambda prompt, _: goes[prompt])) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        routed = route(THREE, cases, by=APPROXIMATED, **asked)
+        routed = route(THREE, cases, model=APPROXIMATED, **asked)
 
     for theme in ("light", "dark"):
         figure = plot_routing(routed, theme=theme)

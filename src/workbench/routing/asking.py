@@ -21,7 +21,7 @@ from typing import Literal, Unpack
 
 from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.roster import Roster, load_roster
-from workbench.errors import PlanError
+from workbench.errors import NoModel, PlanError
 from workbench.model.claude_code import OpenProgram, Program, capture_frame, find_program, program_endpoint
 from workbench.model.endpoint import choose_endpoint
 from workbench.model.frames import load_frame
@@ -82,7 +82,7 @@ def route(
     agents: Agents,
     cases: Cases = None,
     *,
-    by: str | MainModel = "sonnet",
+    model: str | MainModel = "sonnet",
     repeats: int = 1,
     orders: int = ORDERS,
     **asking: Unpack[Asking],
@@ -97,7 +97,7 @@ def route(
         PlanError: no agent, no case, or a case for an agent that is not there.
         All that `run_trials` raises.
     """
-    router = choose_router(by)
+    router = choose_router(model)
     found = agents_of(agents)
     asking = with_one_budget(asking, agents=found, router=router)
     controls = ask_controls(found, router=router, asking=asking)
@@ -127,14 +127,14 @@ def ask_router(agents: Mapping[str, Agent], plan: Plan, *, router: Router, askin
     return run_trials(plan, **_with_way(router, agents, asking))
 
 
-def choose_router(by: str | MainModel = "sonnet") -> Router:
+def choose_router(model: str | MainModel = "sonnet") -> Router:
     """The way to decisions by this main model here; the program is looked for, and asked once what it asks first.
 
     Raises:
         PlanError: the way is not there.
         SetupError: the program cannot be used.
     """
-    main = MainModel(model=by) if isinstance(by, str) else by
+    main = _main(model)
     if main.endpoint is not None and main.endpoint.kind == "chat":
         raise PlanError(
             "a server that speaks chat completions is not offered tools here; name one that speaks Messages"
@@ -155,6 +155,27 @@ def choose_router(by: str | MainModel = "sonnet") -> Router:
     captured = load_frame(capture_frame(program, model=model, effort=effort))
     built_in = tuple(Entry(name=name, description=None) for name in captured.built_in)
     return Router(main=main, way="request", program=program, built_in=built_in)
+
+
+def refuse_stand_in(model: str | MainModel, asking: Asking) -> None:
+    """Passes where a model or a server would decide, or the ledger has what one decided.
+
+    Raises:
+        NoModel: the offline stand-in would.
+        SetupError: the way to the model is not set up.
+    """
+    if asking.get("mode") == "replay":
+        return
+    live = asking.get("live")
+    if (live is False or _main(model).endpoint is None) and choose_endpoint(live).is_stand_in:
+        raise NoModel(
+            "no model is there to decide, and the offline stand-in decides nothing: set ANTHROPIC_API_KEY, or "
+            "ANTHROPIC_BASE_URL to a server of yours"
+        )
+
+
+def _main(model: str | MainModel) -> MainModel:
+    return MainModel(model=model) if isinstance(model, str) else model
 
 
 def agents_of(agents: Agents) -> dict[str, Agent]:

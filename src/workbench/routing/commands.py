@@ -37,7 +37,7 @@ EXIT_WORSE = 3
     help="Prompts with who should get them: YAML, JSON Lines or CSV. Default: routing.yaml in AGENTS, else the "
     "examples of the descriptions.",
 )
-@click.option("--by", "model", default="sonnet", show_default=True, help="The main model, which picks.")
+@click.option("--model", default="sonnet", show_default=True, help="The main model, which picks.")
 @click.option("--effort", help="Its effort. Default: what Claude Code sends for it.")
 @click.option(
     "--way",
@@ -189,7 +189,7 @@ def _improve(agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> No
             name,
             split_tasks(cases, seal=seal),
             candidates=[_described(path) for path in options["candidates"]] or writer,
-            by=_main(options),
+            model=_main(options),
             **asking,
         )
     _show(found, str(found), as_json=options["as_json"])
@@ -219,7 +219,7 @@ def _described(path: Path) -> str:
 def _steered(agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> Steered:
     from workbench.routing.steering import sweep_steering
 
-    return sweep_steering(agents, cases, by=_main(options), repeats=options["repeats"], **_asking(options))
+    return sweep_steering(agents, cases, model=_main(options), repeats=options["repeats"], **_asking(options))
 
 
 def _main(options: dict[str, Any]) -> MainModel:
@@ -236,7 +236,7 @@ def _routed(agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> Rou
     return route(
         agents,
         cases,
-        by=_main(options),
+        model=_main(options),
         repeats=options["repeats"],
         orders=options["orders"],
         **_asking(options),

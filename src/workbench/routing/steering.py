@@ -109,7 +109,7 @@ def sweep_steering(
     agents: Agents,
     cases: Cases = None,
     *,
-    by: str | MainModel = "sonnet",
+    model: str | MainModel = "sonnet",
     repeats: int = 1,
     **asking: Unpack[Asking],
 ) -> Steered:
@@ -120,7 +120,7 @@ def sweep_steering(
         RoutingRefused, PlanError: as `route`.
         All that `run_trials` raises.
     """
-    router = choose_router(by)
+    router = choose_router(model)
     found = agents_of(agents)
     asking = with_one_budget(asking, agents=found, router=router)
     ask_controls(found, router=router, asking=asking)
