@@ -338,6 +338,16 @@ def test_cases_are_read_from_every_format(tmp_path: Path) -> None:
     read = [load_cases(tmp_path / f"c.{suffix}") for suffix in ("json", "yaml", "jsonl", "csv")]
     assert all(cases == read[0] for cases in read)
     assert [case.target for case in read[0]] == ["sec", "sec, perf"]
+    (tmp_path / "c.tsv").write_text("id\tprompt\texpect\na\tOne?\tsec\nb\tTwo?\tsec, perf\n", "utf-8")
+    (tmp_path / "sheet.csv").write_text("id;prompt;expect;mine\na;One?;sec;1\nb;Two?;sec, perf;\n", "utf-8")
+    assert load_cases(tmp_path / "c.tsv") == load_cases(tmp_path / "sheet.csv") == read[0]
+
+
+def test_names_in_yaml_are_what_is_written(tmp_path: Path) -> None:
+    """As in a task file: an agent may be called 007 or no, and a group may hold for all."""
+    (tmp_path / "c.yaml").write_text("group: g\ncases:\n- {id: 007, prompt: yes, expect: no}\n", "utf-8")
+    [case] = load_cases(tmp_path / "c.yaml")
+    assert (case.id, case.input, case.target, case.group) == ("007", "yes", "no", "g")
 
 
 @pytest.mark.parametrize(
@@ -345,8 +355,15 @@ def test_cases_are_read_from_every_format(tmp_path: Path) -> None:
     [
         ("a.yaml", "- prompt: x\n", "no `expect`"),
         ("a.yaml", "- expect: x\n", "no `prompt`"),
-        ("a.yaml", "- [1]\n", "no mapping"),
-        ("a.yaml", "a: 1\n", "no list"),
+        ("a.yaml", "- [1]\n", "a.yaml:1: a routing case is a mapping with `prompt:`"),
+        ("a.yaml", "a: 1\n", "a.yaml:1: a: is not a field of a routing case"),
+        ("a.yaml", "group: a\n", "a.yaml:1: has no `cases:` list"),
+        ("a.yaml", "cases: 1\n", "a.yaml:1: routing cases must be a list: each begins with `- prompt: ...`"),
+        ("a.yaml", "- prompt: x\n  prompt: y\n  expect: z\n", "a.yaml:2: prompt: stands twice"),
+        ("a.yaml", "- &a [*a]\n", "within what it stands for"),
+        ("a.yaml", "[" * 3000, "nested too deeply"),
+        ("a.json", '{"a": 1}', "it should be a list"),
+        ("a.csv", "prompt,expect\nx,y,z\n", "a.csv:2: has more cells"),
         ("a.yaml", "a: [\n", "not valid YAML"),
         ("a.yaml", "[]", "holds no case"),
         ("a.json", "{", "not JSON"),

@@ -33,6 +33,7 @@ from workbench.routing.measured import Routed, measure_routing
 from workbench.runs.plan import Plan, plan_trials
 from workbench.runs.runner import run_trials
 from workbench.runs.settings import Asking
+from workbench.runs.who_answers import telling_once
 from workbench.statistics.routing import NONE
 from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, Request, Run, Variant
@@ -78,6 +79,7 @@ class Router:
         return entries_of(agents, self.built_in)
 
 
+@telling_once()
 def route(
     agents: Agents,
     cases: Cases = None,
@@ -135,6 +137,8 @@ def choose_router(model: str | MainModel = "sonnet") -> Router:
         SetupError: the program cannot be used.
     """
     main = _main(model)
+    if main.max_turns != 1 and main.way != "program":
+        raise PlanError("max_turns is of the way 'program' alone: the others are one request; leave it out")
     if main.endpoint is not None and main.endpoint.kind == "chat":
         raise PlanError(
             "a server that speaks chat completions is not offered tools here; name one that speaks Messages"
@@ -278,7 +282,7 @@ def _plan(router: Router, entries: Sequence[Entry], cases: Sequence[Task], *, re
     }
     plan = plan_trials(variants, cases, repeats=repeats, max_tokens=MAX_TOKENS)
     prompts = {name: _in_its_way(router, replace(plan.prompts[name], system=systems[name])) for name in plan.prompts}
-    return replace(plan, prompts=prompts, prompts_before={})
+    return replace(plan, prompts=prompts, prompts_before={}, decides=True)
 
 
 def _in_its_way(router: Router, request: Request) -> Request:

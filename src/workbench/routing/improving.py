@@ -45,9 +45,11 @@ from workbench.routing.change import RoutingChange, RoutingChangeRow, compare_ro
 from workbench.routing.controls import refuse_errors
 from workbench.routing.listing import Entry, entries_in
 from workbench.routing.measured import CaseDecisions, Routed
-from workbench.routing.proposing import propose_descriptions, refuse_shown
+from workbench.routing.proposing import MOST_PROPOSED, propose_descriptions, refuse_shown
 from workbench.runs.openings import in_words, look_back
+from workbench.runs.plan import Plan
 from workbench.runs.settings import Asking
+from workbench.runs.who_answers import telling_once
 from workbench.runs.writer import Writer
 from workbench.secrets import without_secrets
 from workbench.statistics.changes import Change, change_between
@@ -206,6 +208,7 @@ class SealedChoice:
         return notebook_html(Markup("\n").join(html_table(table) for table in self.tables()))
 
 
+@telling_once()
 def improve_description(
     agents: Agents,
     name: str,
@@ -234,9 +237,7 @@ def improve_description(
         All that `run_trials` raises.
     """
     found = agents_of(agents)
-    if name not in found:
-        raise PlanError(f"there is no agent {name!r} in the list; there are {', '.join(sorted(found)[:12])}")
-    _check_parts(split, name)
+    check_parts(found, name, split)
     refuse_stand_in(model, asking)
     router = choose_router(model)
     ask = _Asker(found, name, router, with_one_budget(asking, agents=found, router=router))
@@ -286,9 +287,34 @@ def split_cases(
         SealError, OSError: as `split_tasks`.
     """
     if not is_there(Path(seal)):
-        _check_parts(draw_parts(cases, seal=Path(seal)), name)
+        _check_counts(draw_parts(cases, seal=Path(seal)), name)
         refuse_stand_in(model, {"live": live})
     return split_tasks(cases, seal=seal)
+
+
+def plan_improving(
+    agents: Mapping[str, Agent], name: str, split: Split, *, candidates: Sequence[str], router: Router
+) -> dict[str, Plan]:
+    """What `improve_description` asks at most after the controls of its router, by what it is for. Without candidates
+    as many as a model proposes are counted, at the length of the present description; the request for them is not.
+
+    Raises:
+        PlanError, SealError: as `improve_description`.
+    """
+    check_parts(agents, name, split)
+    ask = _Asker(agents, name, router, {})
+    present = _description(agents[name])
+    proposed = [f"{present} {number}." for number in range(1, MOST_PROPOSED + 1)]
+    descriptions = _numbered(agents[name], candidates or proposed, split)
+    best = next(text for label, text in descriptions.items() if label != AS_IT_IS)
+    nothing, everything = _known(name, split.select)
+    return {
+        "a description that says nothing": ask.plan(nothing, split.select),
+        "one that says the very prompts": ask.plan(everything, split.select),
+        **{f"to choose by: {label}": ask.plan(text, split.select) for label, text in descriptions.items()},
+        "sealed: as it is": split.of_sealed(lambda cases: ask.plan(present, cases)),
+        "sealed: the best": split.of_sealed(lambda cases: ask.plan(best, cases)),
+    }
 
 
 @dataclass(frozen=True)
@@ -307,14 +333,19 @@ class _Asker:
         present = _description(self.agents[self.name])
         return json.dumps([self.name, present, description, self.router.way, main.model, main.effort])
 
+    def plan(self, description: str, cases: Sequence[Task]) -> Plan:
+        return plan_routing(self._listed(description), cases, router=self.router)
+
     def __call__(self, description: str, cases: Sequence[Task]) -> Routed:
-        agent = self.agents[self.name]
-        same = description == _description(agent)
-        agents = {**self.agents, self.name: agent if same else agent.replace(description=description)}
-        plan = plan_routing(agents, cases, router=self.router)
-        run = ask_router(agents, plan, router=self.router, asking=self.asking)
+        agents = self._listed(description)
+        run = ask_router(agents, self.plan(description, cases), router=self.router, asking=self.asking)
         refuse_errors(run, "cases")
         return Routed(run=run, controls=None)
+
+    def _listed(self, description: str) -> Mapping[str, Agent]:
+        agent = self.agents[self.name]
+        same = description == _description(agent)
+        return {**self.agents, self.name: agent if same else agent.replace(description=description)}
 
 
 def _opened(ask: _Asker, split: Split, description: str) -> RoutingChange:
@@ -342,13 +373,16 @@ def _best_of(selected: Mapping[str, Routed], name: str) -> str:
     return best_of(worthy, baseline=AS_IT_IS)
 
 
+def _known(name: str, cases: Sequence[Task]) -> tuple[str, str]:
+    """A description that is known to be bad, for it says nothing, and one that is known to be good."""
+    own = [case.input for case in cases if name in accepted_of(case)]
+    return _SAYS_NOTHING, _SAYS_ALL + json.dumps(own, ensure_ascii=False)
+
+
 def _check_that_descriptions_decide(ask: _Asker, cases: Sequence[Task]) -> None:
     """Passes where the agent's own prompts as its description are picked better than no description at all, beyond
     what chance does: on its own cases by sign flips, and where those are too few for a test, on each of them."""
-    own = [case.input for case in cases if ask.name in accepted_of(case)]
-    nothing, everything = (
-        ask(text, cases) for text in (_SAYS_NOTHING, _SAYS_ALL + json.dumps(own, ensure_ascii=False))
-    )
+    nothing, everything = (ask(text, cases) for text in _known(ask.name, cases))
     gained = change_between(_own(nothing, ask.name), _own(everything, ask.name), bounded=True)
     low, high = _score(nothing, ask.name), _score(everything, ask.name)
     if gained is None or high <= low or gained.effect <= 0 or gained.sign_flip_p > max(ALPHA, 2 / 2**gained.tasks):
@@ -359,7 +393,18 @@ def _check_that_descriptions_decide(ask: _Asker, cases: Sequence[Task]) -> None:
         )
 
 
-def _check_parts(split: Split, name: str) -> None:
+def check_parts(agents: Mapping[str, Agent], name: str, split: Split) -> None:
+    """Passes where a description of the agent of this name can be chosen on these parts.
+
+    Raises:
+        PlanError: no such agent, or too few cases of it or of others in a part.
+    """
+    if name not in agents:
+        raise PlanError(f"there is no agent {name!r} in the list; there are {', '.join(sorted(agents)[:12])}")
+    _check_counts(split, name)
+
+
+def _check_counts(split: Split, name: str) -> None:
     """Passes where each part has cases of the agent and of others. Of the sealed ones it is counted, and no more."""
 
     def is_own(case: Task) -> bool:

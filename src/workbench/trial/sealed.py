@@ -21,12 +21,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from workbench.definition.replacing import alone_in, replace_file, write_new
 from workbench.errors import PlanError, SealError
 from workbench.markup import counted
 from workbench.trial.task import Task
+
+T = TypeVar("T")
 
 FEWEST_OF_A_PART = 2
 """Tasks without which nothing can be compared on a part."""
@@ -133,6 +135,11 @@ class Split:
         """How many of the sealed tasks are so, of which nothing else is told: whether they can show anything is to be
         known before they are opened."""
         return sum(map(is_meant, self._sealed))
+
+    def of_sealed(self, plan: Callable[[Sequence[Task]], T]) -> T:
+        """What `plan` makes of the sealed tasks, to say what it takes to ask them. Nothing is opened: it is for figures
+        alone, and shows and asks nothing."""
+        return plan(self._sealed)
 
     def asked_in(self, message: str) -> str | None:
         """The id of the sealed task that this user turn asks, whatever context comes before it; `None`: none."""
