@@ -161,7 +161,7 @@ class SealedChoice:
         rows = tuple(
             (
                 label,
-                f"{_score(self.selected[label], self.name):.0%}",
+                f"{right_picks(self.selected[label], self.name):.0%}",
                 visible(text),
             )
             for label, text in self.descriptions.items()
@@ -180,7 +180,7 @@ class SealedChoice:
             "agent": self.name,
             "asked_of": self.selected[AS_IT_IS].asked_of,
             "descriptions": dict(self.descriptions),
-            "right_picks": {label: _score(each, self.name) for label, each in self.selected.items()},
+            "right_picks": {label: right_picks(each, self.name) for label, each in self.selected.items()},
             "chosen": self.chosen,
             "sentence": self.sentence,
             "select_effect": None if (chosen := self.select_change) is None else chosen.effect,
@@ -368,7 +368,7 @@ def _best_of(selected: Mapping[str, Routed], name: str) -> str:
     worthy = {
         label: _values(each, name)
         for label, each in selected.items()
-        if label == AS_IT_IS or _score(each, name) > OF_A_CONSTANT + _NOISE
+        if label == AS_IT_IS or right_picks(each, name) > OF_A_CONSTANT + _NOISE
     }
     return best_of(worthy, baseline=AS_IT_IS)
 
@@ -380,17 +380,22 @@ def _known(name: str, cases: Sequence[Task]) -> tuple[str, str]:
 
 
 def _check_that_descriptions_decide(ask: _Asker, cases: Sequence[Task]) -> None:
-    """Passes where the agent's own prompts as its description are picked better than no description at all, beyond
-    what chance does: on its own cases by sign flips, and where those are too few for a test, on each of them."""
+    """Passes where the agent's own prompts as its description are picked better than no description at all."""
     nothing, everything = (ask(text, cases) for text in _known(ask.name, cases))
-    gained = change_between(_own(nothing, ask.name), _own(everything, ask.name), bounded=True)
-    low, high = _score(nothing, ask.name), _score(everything, ask.name)
-    if gained is None or high <= low or gained.effect <= 0 or gained.sign_flip_p > max(ALPHA, 2 / 2**gained.tasks):
+    low, high = right_picks(nothing, ask.name), right_picks(everything, ask.name)
+    if high <= low or not tells_apart(_own(nothing, ask.name), _own(everything, ask.name)):
         raise RoutingRefused(
             f"descriptions decide nothing here: one that says the very prompts has {high:.0%} right picks, and one "
             f"that says nothing {low:.0%}, which is not shown to be fewer. Look at the name of the agent, its "
             "neighbours and the prompts. No candidate was asked"
         )
+
+
+def tells_apart(bad: Sequence[float], good: Sequence[float]) -> bool:
+    """Whether an agent's own cases show that a description known to be good is picked better than one known to be bad:
+    by sign flips, at their level; of fewer cases than a test takes, each has to be picked better."""
+    gained = change_between(bad, good, bounded=True)
+    return gained is not None and gained.effect > 0 and gained.sign_flip_p <= max(ALPHA, 2 / 2**gained.tasks)
 
 
 def check_parts(agents: Mapping[str, Agent], name: str, split: Split) -> None:
@@ -464,7 +469,9 @@ def _own(routed: Routed, name: str) -> list[float]:
     return [_right(case, name) for case in routed.cases if name in case.accepted]
 
 
-def _score(routed: Routed, name: str) -> float:
+def right_picks(routed: Routed, name: str) -> float:
+    """How often the agent gets its own cases and leaves all others, both alike; 0.5 for one that is always picked, or
+    never."""
     return float(np.nanmean(_values(routed, name)))
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from workbench.definition.replacing import alone_in, replace_file, write_new
+from workbench.definition.there import path_of
 from workbench.errors import PlanError, SealError
 from workbench.markup import counted
 from workbench.trial.task import Task
@@ -177,11 +178,11 @@ def split_tasks(
         seed: by which they are drawn; by default 0, or what the file says.
 
     Raises:
-        PlanError: the shares are none, or leave fewer than two tasks in a part.
+        PlanError: the shares are none, or leave fewer than two tasks in a part; or two tasks have one id.
         SealError: the file is none of a seal, of other tasks, shares or seed, or was changed; says what in it.
         OSError: it cannot be written.
     """
-    path = Path(seal)
+    path = path_of(seal)
     asked = {"select": select, "sealed": sealed, "seed": seed}
     if path.exists():
         return _of_file(tasks, path, asked)
@@ -209,6 +210,8 @@ def draw_parts(
     """
     if not (0 < select < 1 and 0 < sealed < 1 and select + sealed <= 1):
         raise PlanError(f"select={select} and sealed={sealed}: give two shares above 0 that add up to 1 at most")
+    if twice := [id for id, count in Counter(task.id for task in tasks).items() if count > 1]:
+        raise PlanError(f"the id {twice[0]!r} is of several tasks; ids must differ, for the seal names tasks by them")
     chosen, hidden = _parts(tasks, select=select, sealed=sealed, seed=seed)
     if min(len(chosen), len(hidden)) < FEWEST_OF_A_PART:
         raise PlanError(
@@ -222,7 +225,7 @@ def draw_parts(
         _said={
             "schema": _SCHEMA,
             "seed": seed,
-            "shares": {"select": select, "sealed": sealed},
+            "shares": {"select": float(select), "sealed": float(sealed)},
             "tasks_sha256": _digest(tasks),
             "select": [task.id for task in chosen],
             "sealed": [task.id for task in hidden],
