@@ -502,7 +502,7 @@ class TestCommand:
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
-        (folder / "db.md").write_bytes(agent("db", "There is trouble with migrations, in part."))
+        (folder / "db.md").write_bytes(agent("db", "Any trouble with migrations."))
         for more in ((), ("--steering",), ("--before", str(folder))):
             done = self.route(folder, *more)
             assert done.exit_code == 0, done.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +15,22 @@ from tests.router_server import Decide, Listed, router_server
 from workbench.cli import main
 from workbench.comparison.pictures.matrix import MOST_NAMES
 from workbench.definition.agent import parse_agent
-from workbench.errors import ComparisonError, PlanError, RecordError, RoutingRefused, TaskFileError
+from workbench.errors import BudgetError, ComparisonError, PlanError, RecordError, RoutingRefused, TaskFileError
 from workbench.model.api import Attempt
 from workbench.model.retrying import Retry
-from workbench.routing.asking import MainModel, agents_of, choose_router, plan_controls, plan_routing, route
+from workbench.routing.asking import (
+    MainModel,
+    agents_of,
+    ask_controls,
+    choose_router,
+    plan_controls,
+    plan_routing,
+    route,
+)
 from workbench.routing.cases import cases_of_descriptions, lint_cases, load_cases
 from workbench.routing.change import compare_routing
 from workbench.routing.controls import CANARY
+from workbench.routing.decision import decision_of
 from workbench.routing.measured import Routed, measure_routing
 from workbench.routing.picture import plot_routing
 from workbench.statistics.routing import NONE
@@ -120,6 +130,107 @@ def the_first(prompt: str, names: Sequence[str]) -> str | None:
 
 def everything_to_somebody(prompt: str, names: Listed) -> str | None:
     return passes_controls(lambda *_: "docs")(prompt, names) or "docs"
+
+
+class _Counted:
+    """Decides as told for the controls whose prompts hold a word, and right for all others."""
+
+    def __init__(self, word: str, decided: str | None, most: int) -> None:
+        self.word, self.decided, self.most = word, decided, most
+
+    def __call__(self, prompt: str, names: Listed) -> str | None:
+        if self.word in prompt and self.most:
+            self.most -= 1
+            return self.decided
+        return passes_controls(never)(prompt, names)
+
+
+@pytest.mark.parametrize(
+    ("word", "decided", "most", "why"),
+    [
+        ("Use the", "docs", 99, "named 2 of 6.*does not pick the agent that the prompt names"),
+        ("Use the perf", None, 2, "named 4 of 6.*does not pick the agent that the prompt names"),
+        ("Use the perf", None, 1, None),
+        ("Quillhaven", None, 1, "canary 3 of 4.*the list may not be read"),
+        ("Quillhaven", "general-purpose", 99, "canary 0 of 4.*the list may not be read"),
+        ("?", "docs", 2, "nobody's 6 of 8.*delegates chores"),
+        ("?", "docs", 1, None),
+        ("17", "fail", 2, "2 of 18 decisions of the controls came to none"),
+        ("17", "fail", 1, None),
+    ],
+)
+def test_controls_pass_from_four_fifths_of_each_kind_and_with_a_tenth_of_errors(
+    word: str,
+    decided: str | None,
+    most: int,
+    why: str | None,
+    asked: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each bound from both sides; what is refused has cost its controls and nothing else."""
+    plan = plan_controls(THREE, router=choose_router(APPROXIMATED))
+    with router_server(_Counted(word, decided, most)) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        if why is None:
+            ask_controls(THREE, router=choose_router(APPROXIMATED), asking=asked)
+        else:
+            with pytest.raises(RoutingRefused, match=why):
+                route(THREE, cases_of_matrix()[0], model=APPROXIMATED, **asked)
+        assert len(server.bodies) == len(plan.tasks) * len(plan.variants) == 18
+
+
+@pytest.mark.parametrize("budget_usd", [0.001])
+def test_a_budget_below_the_controls_asks_no_case(
+    budget_usd: float, asked: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with router_server(passes_controls(never)) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        with pytest.raises(BudgetError):
+            route(THREE, cases_of_matrix()[0], model=APPROXIMATED, budget_usd=budget_usd, **asked)
+        assert not [body for body in server.bodies if "Do the" in json.dumps(body["messages"])]
+
+
+def test_a_router_that_times_out_is_refused_and_no_timeout_is_a_no(
+    asked: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three of ten controls never get an answer: they come to none, whatever the machine does meanwhile."""
+    never_answers = threading.Event()
+    plan = plan_controls(THREE, router=choose_router(APPROXIMATED))
+    late = {task.input for task in plan.tasks[:3]}
+
+    def decide(prompt: str, names: Listed) -> str | None:
+        if prompt in late:
+            never_answers.wait()
+        return passes_controls(never)(prompt, names)
+
+    with router_server(decide) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        try:
+            with pytest.raises(RoutingRefused, match="decisions of the controls came to none") as refused:
+                route(THREE, cases_of_matrix()[0], model=APPROXIMATED, deadline_seconds=3, concurrency=18, **asked)
+        finally:
+            never_answers.set()
+        assert len(server.bodies) == len(plan.tasks) * len(plan.variants)
+    undecided = {trial.task_id for trial in refused.value.controls.trials if decision_of(trial) is None}
+    assert undecided >= {task.id for task in plan.tasks[:3]}
+
+
+def test_a_router_that_follows_keywords_is_measured_with_exactly_its_matrix(
+    asked: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keywords = {"sec": "security", "perf": "slow", "docs": "documentation", NONE: "other"}
+    cases = [
+        Task(id=f"{truth}-{picked}-{number}", input=f"This {keywords[picked]} work {row}{number}.", target=truth)
+        for row, truth in enumerate(NAMES)
+        for column, picked in enumerate(NAMES)
+        for number in range(MATRIX[row][column])
+    ]
+    with router_server(passes_controls(follows_keywords)) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        routed = route(THREE, cases, model=APPROXIMATED, **asked)
+    order = [routed.labels.index(name) for name in NAMES]
+    assert routed.figures.confusion[order][:, order].tolist() == MATRIX
+    assert routed.flipping == ()
 
 
 class _FailsSometimes:
