@@ -155,7 +155,7 @@ class TestBeforeAnythingIsAsked:
         parts = split(folder)
         said = json.loads(parts.seal.read_text("utf-8"))
         parts.seal.write_text(json.dumps(said | {"sealed_sha256": "0" * 64}), "utf-8")
-        with pytest.raises(SealError, match=r"changed since the tasks were split \(sealed_sha256\)"):
+        with pytest.raises(SealError, match=r"changed since it was read \(sealed_sha256\)"):
             improve_description(folder, "db", parts, candidates=[BETTER], model=APPROXIMATED)
         assert not server.bodies
 

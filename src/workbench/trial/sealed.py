@@ -26,7 +26,6 @@ from typing import Any, TypeVar
 from workbench.definition.replacing import alone_in, replace_file, write_new
 from workbench.definition.there import path_of
 from workbench.errors import PlanError, SealError
-from workbench.markup import counted
 from workbench.trial.task import Task
 
 T = TypeVar("T")
@@ -155,7 +154,7 @@ class Split:
         return next((id for id, words in told if len(words) >= FEWEST_CHARACTERS and words in plain), None)
 
     def __repr__(self) -> str:
-        return f"Split({counted(len(self.select), 'task')} to choose by, {self.sealed_count} sealed in {self.seal})"
+        return f"Split({len(self.select)} to choose by, {self.sealed_count} sealed in {self.seal})"
 
 
 def split_tasks(
@@ -211,12 +210,12 @@ def draw_parts(
     if not (0 < select < 1 and 0 < sealed < 1 and select + sealed <= 1):
         raise PlanError(f"select={select} and sealed={sealed}: give two shares above 0 that add up to 1 at most")
     if twice := [id for id, count in Counter(task.id for task in tasks).items() if count > 1]:
-        raise PlanError(f"the id {twice[0]!r} is of several tasks; ids must differ, for the seal names tasks by them")
+        raise PlanError(f"the id {twice[0]!r} is there twice; ids must differ, for a seal holds nothing else")
     chosen, hidden = _parts(tasks, select=select, sealed=sealed, seed=seed)
     if min(len(chosen), len(hidden)) < FEWEST_OF_A_PART:
         raise PlanError(
-            f"{counted(len(tasks), 'task')} give {len(chosen)} to choose by and {len(hidden)} to seal; it takes "
-            f"{FEWEST_OF_A_PART} in each: write more tasks"
+            f"of {len(tasks)}, {len(chosen)} are to choose by and {len(hidden)} to seal; it takes {FEWEST_OF_A_PART} "
+            "in each: write more"
         )
     return Split(
         select=chosen,
@@ -274,7 +273,7 @@ def _of_file(tasks: Sequence[Task], path: Path, asked: Mapping[str, float | None
         there = {task.id for task in tasks}
         gone = [id for id in dict.fromkeys((*said["select"], *said["sealed"])) if id not in there]
         which = f"{_named(gone)} are gone" if gone else "some were added or changed"
-        raise SealError(f"is of other tasks ({which}): seal these in another file, before you look at them", path=path)
+        raise SealError(f"is not of these ({which}): seal them in another file, before you look at them", path=path)
     try:
         drawn = draw_parts(tasks, seal=path, **wanted)
     except PlanError as error:
@@ -303,8 +302,8 @@ def _named(ids: Sequence[str]) -> str:
 
 def _changed(what: str, path: Path) -> SealError:
     return SealError(
-        f"was changed: {what}. Its parts follow from tasks, shares and seed: put back the file as it was written, or "
-        "seal new tasks in another one",
+        f"was changed: {what}. Its parts follow from what was split, the shares and the seed: put back the file as "
+        "it was written, or seal new ones in another file",
         path=path,
     )
 
@@ -312,7 +311,7 @@ def _changed(what: str, path: Path) -> SealError:
 def _opened_already(opened: Mapping[str, Any], path: Path) -> SealError:
     return SealError(
         f"what is sealed was opened on {opened['on'][:10]} for another choice, and no choice that comes after a look "
-        "is measured by it: write new tasks, and seal those",
+        "is measured by it: write new ones, and seal those",
         path=path,
     )
 
@@ -376,9 +375,7 @@ def _check_same(said: dict[str, Any], drawn: dict[str, Any], path: Path) -> None
     """Passes where a file says of the parts what was read when the tasks were split."""
     differs = [name for name in _KEYS - {"opened"} if said[name] != drawn[name]]
     if differs:
-        raise SealError(
-            f"was changed since the tasks were split ({', '.join(sorted(differs))}); split them again", path=path
-        )
+        raise SealError(f"was changed since it was read ({', '.join(sorted(differs))}); split again", path=path)
 
 
 def _asked_before(counts: Sequence[int]) -> AskedBefore:
