@@ -151,6 +151,14 @@ class TestBeforeAnythingIsAsked:
                 improved(folder, candidates)
         assert not server.bodies
 
+    def test_a_second_choice(self, server: RouterServer, folder: Path) -> None:
+        improved(folder)
+        asked = len(server.bodies)
+        for candidates in ((f"{BETTER} Now.", GREEDY), Writer()):
+            with pytest.raises(SealError, match="for another choice"):
+                improved(folder, candidates)
+        assert len(server.bodies) == asked
+
     def test_a_seal_that_was_changed(self, server: RouterServer, folder: Path) -> None:
         parts = split(folder)
         said = json.loads(parts.seal.read_text("utf-8"))
@@ -227,6 +235,8 @@ class TestOpenedOnce:
     def test_cases_that_were_routed_with_the_present_description_alone_are_not_spent(
         self, server: RouterServer, folder: Path
     ) -> None:
+        said = f"{WEAK}\n- sec: as an entry of the list would say it\n"
+        (folder / "db.md").write_bytes(agent("db", said))
         wb.route(folder, CASES, model=APPROXIMATED, progress=False, retry=NO_WAIT)
         found = improved(folder)
         assert found.as_values()["asked_before"] == {"tasks": 15, "others": 0}
@@ -421,11 +431,12 @@ class TestProposals:
 
 
 class TestCommand:
-    def route(self, folder: Path, *more: str) -> Any:
+    def route(self, folder: Path, *more: str, agents: Path | None = None) -> Any:
         (folder / "routing.yaml").write_text(
             json.dumps([{"id": case.id, "prompt": case.input, "expect": case.target} for case in CASES]), "utf-8"
         )
-        return CliRunner().invoke(main, ["route", str(folder), "--way", "approximation", *more])
+        cases = [] if agents is None else ["--cases", str(folder / "routing.yaml")]
+        return CliRunner().invoke(main, ["route", str(agents or folder), "--way", "approximation", *cases, *more])
 
     def test_it_chooses_says_and_accepts(self, server: RouterServer, folder: Path) -> None:
         (folder / "one.txt").write_text(BETTER + "\n", "utf-8")
@@ -438,6 +449,27 @@ class TestCommand:
         assert json.loads((folder / "seal.json").read_text("utf-8"))["opened"]
         told = self.route(folder, *more, "--json")
         assert json.loads(told.stdout.splitlines()[-1])["sealed_effect"] == pytest.approx(0.5)
+
+    @pytest.mark.parametrize("more", [("--before", "old"), ("--improve", "db"), ("--steering",)])
+    def test_one_budget_bounds_all_that_a_command_asks(
+        self, more: tuple[str, ...], server: RouterServer, folder: Path
+    ) -> None:
+        """Of the agents before and after, and of the model that proposes descriptions too."""
+        (folder / "old").mkdir()
+        for name in ("db", "sec"):
+            (folder / "old" / f"{name}.md").write_bytes(agent(name, "Looks at login or at locks."))
+        decides = server.decide
+        written = "text:" + json.dumps({"descriptions": [BETTER]})
+        server.decide = lambda prompt, listed: written if "<cases>" in prompt else decides(prompt, listed)
+        agents = folder / "agents"
+        agents.mkdir()
+        for name in ("db", "sec"):
+            (folder / f"{name}.md").rename(agents / f"{name}.md")
+        done = self.route(folder, *more, "--budget-usd", "5", agents=agents)
+        assert done.exit_code == 0, done.output
+        with sqlite3.connect(folder / "ledger.sqlite") as ledger:
+            scopes = [scope for (scope,) in ledger.execute("select scope from budgets")]
+        assert len(scopes) == 1, scopes
 
     def test_what_it_would_take_and_show_is_said_before(self, server: RouterServer, folder: Path) -> None:
         checked = self.route(folder, "--check")

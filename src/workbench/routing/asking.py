@@ -258,8 +258,13 @@ def with_one_budget(asking: Asking, *, agents: Mapping[str, Agent], router: Rout
     plans of their own, each of which would have its own."""
     if asking.get("budget_scope") is not None or not (asking.get("budget_usd") or asking.get("budget_tokens")):
         return asking
-    told = json.dumps([[agent.digest for agent in agents.values()], router.way, router.main.model])
-    return {**asking, "budget_scope": f"routing-{hashlib.sha256(told.encode()).hexdigest()[:16]}"}
+    return {**asking, "budget_scope": budget_scope_of(agents, way=router.way, model=router.main.model)}
+
+
+def budget_scope_of(*rosters: Mapping[str, Agent], way: Way | None, model: str) -> str:
+    """What a budget is called that all questions about these agents share."""
+    told = json.dumps([[agent.digest for agents in rosters for agent in agents.values()], way, model])
+    return f"routing-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
 
 def _plan(router: Router, entries: Sequence[Entry], cases: Sequence[Task], *, repeats: int, orders: int) -> Plan:

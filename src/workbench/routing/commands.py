@@ -145,8 +145,9 @@ def _route(
 
         write_record_folder(record)
     with _progress_aside(options):
-        routed = _routed(agents, cases, options)
-        earlier = None if before is None else _routed(before, cases, options)
+        asking = _asking(options, agents, *([] if before is None else [before]))
+        routed = _routed(agents, cases, options, asking)
+        earlier = None if before is None else _routed(before, cases, options, asking)
     if record is not None:
         from workbench.trial.record import export_record
 
@@ -208,8 +209,8 @@ def _improve(agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> No
     from workbench.routing.improving import improve_description, split_cases
     from workbench.runs.writer import Writer
 
-    name, asking, seal = options["improve"], _asking(options), _seal(agents, options)
-    writer = Writer(model=None, live=options["live"], budget_usd=options["budget_usd"])
+    name, asking, seal = options["improve"], _asking(options, agents), _seal(agents, options)
+    writer = Writer(live=options["live"], budget_usd=options["budget_usd"], budget_scope=asking["budget_scope"])
     with _progress_aside(options):
         found = improve_description(
             agents,
@@ -259,7 +260,7 @@ def _steered(agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> St
         model=_main(options),
         repeats=options["repeats"],
         orders=options["orders"],
-        **_asking(options),
+        **_asking(options, agents),
     )
 
 
@@ -271,7 +272,7 @@ def _main(options: dict[str, Any]) -> MainModel:
     )
 
 
-def _routed(agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> Routed:
+def _routed(agents: Path, cases: Sequence[Task], options: dict[str, Any], asking: Asking) -> Routed:
     from workbench.routing.asking import route
 
     return route(
@@ -280,12 +281,19 @@ def _routed(agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> Rou
         model=_main(options),
         repeats=options["repeats"],
         orders=options["orders"],
-        **_asking(options),
+        **asking,
     )
 
 
-def _asking(options: dict[str, Any]) -> Asking:
+def _asking(options: dict[str, Any], *rosters: Path) -> Asking:
+    """How it is asked, with one budget for all that one command asks."""
+    from workbench.routing.asking import agents_of, budget_scope_of
+
+    has_budget = options["budget_usd"] is not None
+    found = [agents_of(each) for each in rosters] if has_budget else []
+    scope = budget_scope_of(*found, way=options["way"], model=options["model"]) if has_budget else None
     return {
+        "budget_scope": scope,
         "live": options["live"],
         "via": "batch" if options["batch"] else "stream",
         "mode": "replay" if options["replay"] else "top-up",

@@ -242,8 +242,10 @@ def improve_description(
     router = choose_router(model)
     ask = _Asker(found, name, router, with_one_budget(asking, agents=found, router=router))
     by_hand = None if isinstance(candidates, Writer) else _numbered(found[name], candidates, split)
-    split.check_opens([ask.choice(None), *(ask.choice(text) for text in (by_hand or {}).values())])
-    refuse_shown(split, asking.get("ledger"))
+    begun_as = ask.choice(None) if by_hand is None else None
+    split.check_opens([begun_as] if begun_as else [ask.choice(text) for text in (by_hand or {}).values()])
+    for ledger in (asking.get("ledger"), *([candidates.ledger] if isinstance(candidates, Writer) else [])):
+        refuse_shown(split, ledger)
     controls = ask_controls(found, router=router, asking=ask.asking)
     if any(trial.endpoint.is_stand_in for trial in controls.trials):
         raise NoModel("the ledger has decisions of the offline stand-in alone, and it decides nothing")
@@ -268,7 +270,7 @@ def improve_description(
     if choice.chosen == AS_IT_IS:
         return choice
     try:
-        sealed = _opened(ask, split, descriptions[choice.chosen])
+        sealed = _opened(ask, split, descriptions[choice.chosen], begun_as)
         return replace(choice, sealed=sealed, asked_before=split.asked_before)
     except BaseException:  # whatever it is, what was paid for is not thrown away
         print(without_secrets(printed(f"{choice}\n")), flush=True)
@@ -348,17 +350,16 @@ class _Asker:
         return {**self.agents, self.name: agent if same else agent.replace(description=description)}
 
 
-def _opened(ask: _Asker, split: Split, description: str) -> RoutingChange:
+def _opened(ask: _Asker, split: Split, description: str, begun_as: str | None) -> RoutingChange:
     """The sealed cases, before and after."""
     agent = ask.agents[ask.name]
-    present = Entry.of(read_as_claude_code(agent)).text
-    before = look_back(
-        split,
-        ask.asking.get("ledger"),
-        version_of=lambda system: entries_in(system).get(ask.name),
-        present=present,
-    )
-    cases = split.open(ask.choice(description), begun_as=ask.choice(None), asked_before=before)
+
+    def entry_in(system: str) -> str | None:
+        return entries_in(system).get(ask.name)
+
+    present = entry_in(Entry.of(read_as_claude_code(agent)).text)
+    before = look_back(split, ask.asking.get("ledger"), version_of=entry_in, present=present)
+    cases = split.open(ask.choice(description), begun_as=begun_as, asked_before=before)
     return compare_routing(ask(_description(agent), cases), ask(description, cases), changed=[ask.name])
 
 

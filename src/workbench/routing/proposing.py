@@ -61,12 +61,12 @@ def propose_descriptions(agents: Mapping[str, Agent], name: str, routed: Routed,
         BudgetError: the budget is too small, or used up.
     """
     agent = agents[name]
-    shown = marked(
-        agent=_entry(name, agent),
-        others="\n".join(_entry(other, each) for other, each in agents.items() if other != name),
-        cases="\n\n".join(_told(routed.cases, name)),
-    )
-    leaked = split.leaked(shown)
+    told = {
+        "agent": _entry(name, agent),
+        "others": "\n".join(_entry(other, each) for other, each in agents.items() if other != name),
+        "cases": "\n\n".join(_told(routed.cases, name)),
+    }
+    leaked = split.leaked("\n".join(told.values()))
     if leaked is not None:
         raise SealError(
             f"the sealed case {leaked!r} stands in what the model would be shown: in a description, or as a case "
@@ -77,7 +77,7 @@ def propose_descriptions(agents: Mapping[str, Agent], name: str, routed: Routed,
         by,
         to=PROPOSER,
         instructions=_INSTRUCTIONS.format(count=MOST_PROPOSED, words=MOST_WORDS),
-        shown=shown,
+        shown=marked(**told),
         model=agent.model,
     )
     said = written.json()
