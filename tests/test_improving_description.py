@@ -23,8 +23,8 @@ from workbench.headless.notebook import run_notebook
 from workbench.routing.improving import AS_IT_IS, improve_description, right_picks, split_cases, tells_apart
 from workbench.routing.listing import entries_in
 from workbench.routing.measured import Routed
-from workbench.routing.proposing import MOST_WORDS, PROPOSER, words_changed
-from workbench.runs.writer import Writer, ask_writer
+from workbench.routing.proposing import MOST_WORDS, words_changed
+from workbench.runs.writer import DESCRIPTION_WRITER, Writer, ask_writer
 from workbench.statistics.routing import NONE
 from workbench.trial.sealed import Split, split_tasks
 from workbench.trial.task import Task
@@ -185,9 +185,9 @@ class TestBeforeAnythingIsAsked:
     def test_a_sealed_prompt_that_a_proposer_was_shown_before(self, server: RouterServer, folder: Path) -> None:
         """With another seal, whose cases to choose by are sealed in this one: the ledger has what was shown."""
         hidden = next(case for case in CASES if case.id not in {task.id for task in split(folder).select})
-        ask_writer(Writer(), to=PROPOSER, instructions="Write.", shown=f"Prompt: {hidden.input}")
+        ask_writer(Writer(), to=DESCRIPTION_WRITER, instructions="Write.", shown=f"Prompt: {hidden.input}")
         asked = len(server.bodies)
-        with pytest.raises(SealError, match=f"{hidden.id}' stands in what a model was shown before"):
+        with pytest.raises(SealError, match=f"{hidden.id}' is sealed, and stands in what a model was shown before"):
             improved(folder)
         assert len(server.bodies) == asked
 

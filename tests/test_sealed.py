@@ -18,6 +18,7 @@ from tests.router_server import router_server
 from workbench.definition.agent import parse_agent
 from workbench.errors import PlanError, SealError
 from workbench.runs.openings import open_sealed
+from workbench.runs.writer import PROPOSERS, Writer, ask_writer
 from workbench.statistics.selection import best_of
 from workbench.trial.sealed import AskedBefore, Split, draw_parts, split_tasks
 from workbench.trial.task import Task
@@ -279,6 +280,24 @@ def test_an_opening_that_was_undone_is_found_in_the_ledger(
     assert "Asked before: " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("proposer", PROPOSERS)
+def test_what_a_proposer_was_shown_does_not_open(
+    proposer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found in the ledger, whatever stood around the words, and however they were spaced."""
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    found = split(tmp_path)
+    hidden = next(task for task in TASKS if task not in found.select)
+    ledger = tmp_path / "ledger.sqlite"
+    with router_server(lambda *_: None) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        for shown in (found.select[0].input, f"Before\n{hidden.input.upper().replace(' ', '  ')} and after"):
+            ask_writer(Writer(ledger=ledger), to=proposer, instructions="Write.", shown=shown)
+    with pytest.raises(SealError, match=f"'{hidden.id}' is sealed, and stands in what a model was shown"):
+        open_sealed(found, "version 2", ledger=ledger)
+    assert not found.is_opened
+
+
 def test_what_the_stand_in_said_is_no_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
@@ -304,6 +323,16 @@ def test_sealed_words_are_found_in_what_would_be_sent(tmp_path: Path) -> None:
     found = split(tmp_path)
     [first, *_] = found.open("a choice")
     assert found.leaked(f"For example:\n  {first.input.upper().replace(' ', '  ')} and so on") == first.id
+    assert found.leaked(" ".join(task.input for task in found.select)) is None
+
+
+@pytest.mark.parametrize("in_common", ["", "The same beginning of all of them. " * 20])
+def test_of_a_long_task_its_beginning_is_found_where_it_was_cut(in_common: str, tmp_path: Path) -> None:
+    """And what all of them begin with tells no one from another."""
+    tasks = [Task(id=f"t{number}", input=f"{in_common}Case {number}: {f'word{number} ' * 200}") for number in range(6)]
+    found = split(tmp_path, tasks)
+    hidden = next(task for task in tasks if task not in found.select)
+    assert found.leaked(f"Asked: {hidden.input[:1200]}") == hidden.id
     assert found.leaked(" ".join(task.input for task in found.select)) is None
 
 

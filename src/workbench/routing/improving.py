@@ -45,8 +45,8 @@ from workbench.routing.change import RoutingChange, RoutingChangeRow, compare_ro
 from workbench.routing.controls import refuse_errors
 from workbench.routing.listing import Entry, entries_in
 from workbench.routing.measured import CaseDecisions, Routed
-from workbench.routing.proposing import MOST_PROPOSED, propose_descriptions, refuse_shown
-from workbench.runs.openings import in_words, look_back
+from workbench.routing.proposing import MOST_PROPOSED, propose_descriptions
+from workbench.runs.openings import in_words, look_back, refuse_shown
 from workbench.runs.plan import Plan
 from workbench.runs.settings import Asking
 from workbench.runs.who_answers import telling_once

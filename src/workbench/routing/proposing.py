@@ -6,21 +6,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.errors import SealError, WorkbenchError
-from workbench.ledger.asked import find_asked
-from workbench.ledger.store import Ledger
 from workbench.markup import visible
 from workbench.routing.measured import CaseDecisions, Routed
-from workbench.runs.writer import Writer, ask_writer, marked
+from workbench.runs.writer import DESCRIPTION_WRITER, Writer, ask_writer, marked
 from workbench.trial.sealed import Split
 
-PROPOSER = "description-writer"
-"""By which its requests are found in a ledger."""
 MOST_PROPOSED = 5
 MOST_WORDS = 60
 """Put in or taken out of the description by one proposal: a small edit says what it was that helped."""
@@ -75,7 +70,7 @@ def propose_descriptions(agents: Mapping[str, Agent], name: str, routed: Routed,
         )
     written = ask_writer(
         by,
-        to=PROPOSER,
+        to=DESCRIPTION_WRITER,
         instructions=_INSTRUCTIONS.format(count=MOST_PROPOSED, words=MOST_WORDS),
         shown=marked(**told),
         model=agent.model,
@@ -93,21 +88,6 @@ def propose_descriptions(agents: Mapping[str, Agent], name: str, routed: Routed,
         left_out=tuple(f"left out: {why}: {visible(text)[:100]}" for text, why in found.items() if why),
         model=written.model,
     )
-
-
-def refuse_shown(split: Split, ledger: Ledger | str | Path | None) -> None:
-    """Passes where the ledger has no prompt of a proposer with the words of a sealed case.
-
-    Raises:
-        SealError: it has one; says of which case.
-        LedgerError: the ledger cannot be read.
-    """
-    for one in find_asked(ledger, lambda variant, message: variant == PROPOSER and bool(split.leaked(message))):
-        raise SealError(
-            f"the sealed case {split.leaked(one.message)!r} stands in what a model was shown before, to propose "
-            "descriptions: seal cases that no proposer has seen",
-            path=split.seal,
-        )
 
 
 def words_changed(before: str, after: str) -> int:

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from workbench.errors import SealError
 from workbench.ledger.asked import find_asked
 from workbench.ledger.store import Ledger
 from workbench.markup import counted
+from workbench.runs.writer import PROPOSERS
 from workbench.trial.sealed import AskedBefore, Split
 from workbench.trial.task import Task
 
@@ -35,6 +37,21 @@ def look_back(
     )
 
 
+def refuse_shown(split: Split, ledger: Ledger | str | Path | None) -> None:
+    """Passes where the ledger has no prompt of a proposer (`PROPOSERS`) with the words of a sealed task.
+
+    Raises:
+        SealError: it has one; says of which task.
+        LedgerError: the ledger cannot be read.
+    """
+    for one in find_asked(ledger, lambda variant, message: variant in PROPOSERS and bool(split.leaked(message))):
+        raise SealError(
+            f"{split.leaked(one.message)!r} is sealed, and stands in what a model was shown before, to propose another "
+            "version: seal what no proposer has seen",
+            path=split.seal,
+        )
+
+
 def in_words(before: AskedBefore | None, *, task: str = "sealed task", version: str = "version") -> str:
     """That this is no first opening, in a sentence; empty where it is one, or where nobody looked."""
     if before is None or before.is_first_opening:
@@ -50,10 +67,11 @@ def open_sealed(split: Split, for_what: str, *, ledger: Ledger | str | Path | No
     before; `split.asked_before` says it afterwards. Every system prompt that was asked with them counts as a version.
 
     Raises:
-        SealError: they were opened for something else, or the file was changed.
+        SealError: they were opened for something else, the file was changed, or a proposer was shown one of them.
         LedgerError: the ledger cannot be read.
     """
     split.check_opens([for_what])
+    refuse_shown(split, ledger)
     tasks = split.open(for_what, asked_before=look_back(split, ledger, version_of=str, present=None))
     if said := in_words(split.asked_before):
         print(said, flush=True)

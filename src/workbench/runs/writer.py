@@ -24,6 +24,8 @@ from workbench.trial.task import Task
 
 LONGEST_PROMPT = 60_000
 """Characters of an agent's prompt that are shown to the model."""
+PROPOSERS = IMPROVER, DESCRIPTION_WRITER = "improver", "description-writer"
+"""Those that write another version of what is tried, as a ledger names them. Of what is sealed they see nothing."""
 _MOST_TOKENS = 8_000
 _OPENS = re.compile(r"```(?:json)?[ \t]*+\n")
 _CLOSES = re.compile(r"\n[ \t]*+```")

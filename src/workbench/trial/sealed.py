@@ -20,6 +20,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,6 +36,8 @@ FEWEST_OF_A_PART = 2
 """Tasks without which nothing can be compared on a part."""
 FEWEST_CHARACTERS = 12
 """Of a sealed text that is looked for in what is sent: a shorter one ("Fix it.") stands in any text."""
+MOST_CHARACTERS = 300
+"""Of a longer one, so much from its beginning is looked for."""
 SHARE = 0.5
 """Of each part, where none is named."""
 _MOST_NAMED = 4
@@ -148,10 +152,21 @@ class Split:
         return next((id for id, text in asked if text and (told == text or told.endswith(f"\n\n{text}"))), None)
 
     def leaked(self, text: str) -> str | None:
-        """The id of a sealed task whose words stand in this text; `None`: none does."""
+        """The id of a sealed task whose words stand in this text, of a long one its beginning, for what is shown is
+        cut; `None`: none does."""
         plain = plain_words(text)
-        told = ((task.id, plain_words(task.input)) for task in self._sealed)
-        return next((id for id, words in told if len(words) >= FEWEST_CHARACTERS and words in plain), None)
+        return next((id for id, words in self._looked_for.items() if words in plain), None)
+
+    @cached_property
+    def _looked_for(self) -> dict[str, str]:
+        """By id, the words by which a sealed task is known: what it has in common with one to choose by is not."""
+        others = [plain_words(task.input) for task in self.select]
+        found = {}
+        for task in self._sealed:
+            words = plain_words(task.input)
+            same = max((len(commonprefix([words, other])) for other in others), default=0)
+            found[task.id] = words[: max(MOST_CHARACTERS, same + FEWEST_CHARACTERS)]
+        return {id: words for id, words in found.items() if len(words) >= FEWEST_CHARACTERS}
 
     def __repr__(self) -> str:
         return f"Split({len(self.select)} to choose by, {self.sealed_count} sealed in {self.seal})"
