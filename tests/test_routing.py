@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +15,22 @@ from tests.router_server import Decide, Listed, router_server
 from workbench.cli import main
 from workbench.comparison.pictures.matrix import MOST_NAMES
 from workbench.definition.agent import parse_agent
-from workbench.errors import ComparisonError, PlanError, RecordError, RoutingRefused, TaskFileError
+from workbench.errors import BudgetError, ComparisonError, PlanError, RecordError, RoutingRefused, TaskFileError
 from workbench.model.api import Attempt
 from workbench.model.retrying import Retry
-from workbench.routing.asking import MainModel, agents_of, choose_router, plan_controls, plan_routing, route
+from workbench.routing.asking import (
+    MainModel,
+    agents_of,
+    ask_controls,
+    choose_router,
+    plan_controls,
+    plan_routing,
+    route,
+)
 from workbench.routing.cases import cases_of_descriptions, lint_cases, load_cases
 from workbench.routing.change import compare_routing
 from workbench.routing.controls import CANARY
+from workbench.routing.decision import decision_of
 from workbench.routing.measured import Routed, measure_routing
 from workbench.routing.picture import plot_routing
 from workbench.statistics.routing import NONE
@@ -86,8 +96,8 @@ def test_a_scripted_router_is_measured_with_exactly_its_matrix(
     cases, goes = cases_of_matrix()
     with router_server(passes_controls(lambda prompt, _: goes[prompt])) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        routed = route(THREE, cases, by=APPROXIMATED, **asked)
-        again = route(THREE, cases, by=APPROXIMATED, **asked)
+        routed = route(THREE, cases, model=APPROXIMATED, **asked)
+        again = route(THREE, cases, model=APPROXIMATED, **asked)
         requests = len(server.bodies)
 
     order = [routed.labels.index(name) for name in NAMES]
@@ -122,6 +132,107 @@ def everything_to_somebody(prompt: str, names: Listed) -> str | None:
     return passes_controls(lambda *_: "docs")(prompt, names) or "docs"
 
 
+class _Counted:
+    """Decides as told for the controls whose prompts hold a word, and right for all others."""
+
+    def __init__(self, word: str, decided: str | None, most: int) -> None:
+        self.word, self.decided, self.most = word, decided, most
+
+    def __call__(self, prompt: str, names: Listed) -> str | None:
+        if self.word in prompt and self.most:
+            self.most -= 1
+            return self.decided
+        return passes_controls(never)(prompt, names)
+
+
+@pytest.mark.parametrize(
+    ("word", "decided", "most", "why"),
+    [
+        ("Use the", "docs", 99, "named 2 of 6.*does not pick the agent that the prompt names"),
+        ("Use the perf", None, 2, "named 4 of 6.*does not pick the agent that the prompt names"),
+        ("Use the perf", None, 1, None),
+        ("Quillhaven", None, 1, "canary 3 of 4.*the list may not be read"),
+        ("Quillhaven", "general-purpose", 99, "canary 0 of 4.*the list may not be read"),
+        ("?", "docs", 2, "nobody's 6 of 8.*delegates chores"),
+        ("?", "docs", 1, None),
+        ("17", "fail", 2, "2 of 18 decisions of the controls came to none"),
+        ("17", "fail", 1, None),
+    ],
+)
+def test_controls_pass_from_four_fifths_of_each_kind_and_with_a_tenth_of_errors(
+    word: str,
+    decided: str | None,
+    most: int,
+    why: str | None,
+    asked: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each bound from both sides; what is refused has cost its controls and nothing else."""
+    plan = plan_controls(THREE, router=choose_router(APPROXIMATED))
+    with router_server(_Counted(word, decided, most)) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        if why is None:
+            ask_controls(THREE, router=choose_router(APPROXIMATED), asking=asked)
+        else:
+            with pytest.raises(RoutingRefused, match=why):
+                route(THREE, cases_of_matrix()[0], model=APPROXIMATED, **asked)
+        assert len(server.bodies) == len(plan.tasks) * len(plan.variants) == 18
+
+
+@pytest.mark.parametrize("budget_usd", [0.001])
+def test_a_budget_below_the_controls_asks_no_case(
+    budget_usd: float, asked: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with router_server(passes_controls(never)) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        with pytest.raises(BudgetError):
+            route(THREE, cases_of_matrix()[0], model=APPROXIMATED, budget_usd=budget_usd, **asked)
+        assert not [body for body in server.bodies if "Do the" in json.dumps(body["messages"])]
+
+
+def test_a_router_that_times_out_is_refused_and_no_timeout_is_a_no(
+    asked: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three of ten controls never get an answer: they come to none, whatever the machine does meanwhile."""
+    never_answers = threading.Event()
+    plan = plan_controls(THREE, router=choose_router(APPROXIMATED))
+    late = {task.input for task in plan.tasks[:3]}
+
+    def decide(prompt: str, names: Listed) -> str | None:
+        if prompt in late:
+            never_answers.wait()
+        return passes_controls(never)(prompt, names)
+
+    with router_server(decide) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        try:
+            with pytest.raises(RoutingRefused, match="decisions of the controls came to none") as refused:
+                route(THREE, cases_of_matrix()[0], model=APPROXIMATED, deadline_seconds=3, concurrency=18, **asked)
+        finally:
+            never_answers.set()
+        assert len(server.bodies) == len(plan.tasks) * len(plan.variants)
+    undecided = {trial.task_id for trial in refused.value.controls.trials if decision_of(trial) is None}
+    assert undecided >= {task.id for task in plan.tasks[:3]}
+
+
+def test_a_router_that_follows_keywords_is_measured_with_exactly_its_matrix(
+    asked: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keywords = {"sec": "security", "perf": "slow", "docs": "documentation", NONE: "other"}
+    cases = [
+        Task(id=f"{truth}-{picked}-{number}", input=f"This {keywords[picked]} work {row}{number}.", target=truth)
+        for row, truth in enumerate(NAMES)
+        for column, picked in enumerate(NAMES)
+        for number in range(MATRIX[row][column])
+    ]
+    with router_server(passes_controls(follows_keywords)) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        routed = route(THREE, cases, model=APPROXIMATED, **asked)
+    order = [routed.labels.index(name) for name in NAMES]
+    assert routed.figures.confusion[order][:, order].tolist() == MATRIX
+    assert routed.flipping == ()
+
+
 class _FailsSometimes:
     """Three of ten come to an error."""
 
@@ -152,7 +263,7 @@ def test_a_router_that_cannot_be_measured_costs_its_controls_alone(
     with router_server(decide) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         with pytest.raises(RoutingRefused, match=why):
-            route(THREE, cases, by=APPROXIMATED, **asked)
+            route(THREE, cases, model=APPROXIMATED, **asked)
         controls = plan_controls(THREE, router=choose_router(APPROXIMATED))
         assert len(server.bodies) == len(controls.tasks) * len(controls.variants)
 
@@ -167,9 +278,9 @@ def test_errors_among_the_decisions_are_no_negatives(asked: dict[str, object], m
             monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
             if is_refused:
                 with pytest.raises(RoutingRefused, match="24 of 78 decisions of the cases came to none"):
-                    route(THREE, cases, by=APPROXIMATED, **asked)
+                    route(THREE, cases, model=APPROXIMATED, **asked)
             else:
-                routed = route(THREE, cases, by=APPROXIMATED, **asked)
+                routed = route(THREE, cases, model=APPROXIMATED, **asked)
                 assert routed.errors == 6
                 assert routed.figures.confusion.sum() == len(cases) - 3
 
@@ -189,7 +300,7 @@ def test_the_order_of_the_list_changes_nothing_for_a_router_that_reads(
     ]
     with router_server(passes_controls(follows_keywords)) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        routed = route(THREE, cases, by=APPROXIMATED, orders=3, **asked)
+        routed = route(THREE, cases, model=APPROXIMATED, orders=3, **asked)
         listings = {json.dumps(body["system"]) for body in server.bodies}
     assert len(listings) == 3 + 2  # three orders, and two with the canary
     assert (routed.figures.accuracy, routed.flipping) == (1.0, ())
@@ -200,7 +311,7 @@ def test_the_order_of_the_list_changes_nothing_for_a_router_that_reads(
 
     with router_server(passes_controls(by_position)) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        routed = route(THREE, cases, by=APPROXIMATED, orders=3, **asked)
+        routed = route(THREE, cases, model=APPROXIMATED, orders=3, **asked)
     assert len(routed.flipping) == len(cases)
 
 
@@ -223,10 +334,10 @@ def test_what_a_description_takes_from_others_is_told(
     with router_server(passes_controls(decide)) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         is_greedy = False
-        before = route(THREE, cases, by=APPROXIMATED, **asked)
+        before = route(THREE, cases, model=APPROXIMATED, **asked)
         is_greedy = True
-        after = route(greedy, cases, by=APPROXIMATED, **asked)
-        other = route(THREE, cases[:20], by=APPROXIMATED, **asked)
+        after = route(greedy, cases, model=APPROXIMATED, **asked)
+        other = route(THREE, cases[:20], model=APPROXIMATED, **asked)
     change = compare_routing(before, after)
 
     assert change.changed == ("perf",)
@@ -254,7 +365,7 @@ def test_accepted_alternatives_are_right(asked: dict[str, object], monkeypatch: 
     decide = passes_controls(lambda prompt, _: None if prompt == "nobody" else "perf")
     with router_server(decide) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        routed = route(THREE, cases, by=APPROXIMATED, **asked)
+        routed = route(THREE, cases, model=APPROXIMATED, **asked)
     assert routed.figures.accuracy == 1.0
 
 
@@ -264,10 +375,10 @@ def test_a_record_has_the_same_tables(
     cases, goes = cases_of_matrix()
     with router_server(passes_controls(lambda prompt, _: goes[prompt])) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        routed = route(THREE, cases, by=APPROXIMATED, **asked)
+        routed = route(THREE, cases, model=APPROXIMATED, **asked)
         export_record(routed.run, tmp_path / "record")
         loaded = load_run(tmp_path / "record")
-        replayed = route(THREE, cases, by=APPROXIMATED, mode="replay", **asked)
+        replayed = route(THREE, cases, model=APPROXIMATED, mode="replay", **asked)
     assert [(t.request, t.reply) for t in loaded.trials] == [(t.request, t.reply) for t in routed.run.trials]
     assert str(measure_routing(loaded)) == str(routed) == str(replayed)
     shown = CliRunner().invoke(main, ["route", str(tmp_path / "record"), "--json"])
@@ -338,6 +449,16 @@ def test_cases_are_read_from_every_format(tmp_path: Path) -> None:
     read = [load_cases(tmp_path / f"c.{suffix}") for suffix in ("json", "yaml", "jsonl", "csv")]
     assert all(cases == read[0] for cases in read)
     assert [case.target for case in read[0]] == ["sec", "sec, perf"]
+    (tmp_path / "c.tsv").write_text("id\tprompt\texpect\na\tOne?\tsec\nb\tTwo?\tsec, perf\n", "utf-8")
+    (tmp_path / "sheet.csv").write_text("id;prompt;expect;mine\na;One?;sec;1\nb;Two?;sec, perf;\n", "utf-8")
+    assert load_cases(tmp_path / "c.tsv") == load_cases(tmp_path / "sheet.csv") == read[0]
+
+
+def test_names_in_yaml_are_what_is_written(tmp_path: Path) -> None:
+    """As in a task file: an agent may be called 007 or no, and a group may hold for all."""
+    (tmp_path / "c.yaml").write_text("group: g\ncases:\n- {id: 007, prompt: yes, expect: no}\n", "utf-8")
+    [case] = load_cases(tmp_path / "c.yaml")
+    assert (case.id, case.input, case.target, case.group) == ("007", "yes", "no", "g")
 
 
 @pytest.mark.parametrize(
@@ -345,8 +466,15 @@ def test_cases_are_read_from_every_format(tmp_path: Path) -> None:
     [
         ("a.yaml", "- prompt: x\n", "no `expect`"),
         ("a.yaml", "- expect: x\n", "no `prompt`"),
-        ("a.yaml", "- [1]\n", "no mapping"),
-        ("a.yaml", "a: 1\n", "no list"),
+        ("a.yaml", "- [1]\n", "a.yaml:1: a routing case is a mapping with `prompt:`"),
+        ("a.yaml", "a: 1\n", "a.yaml:1: a: is not a field of a routing case"),
+        ("a.yaml", "group: a\n", "a.yaml:1: has no `cases:` list"),
+        ("a.yaml", "cases: 1\n", "a.yaml:1: routing cases must be a list: each begins with `- prompt: ...`"),
+        ("a.yaml", "- prompt: x\n  prompt: y\n  expect: z\n", "a.yaml:2: prompt: stands twice"),
+        ("a.yaml", "- &a [*a]\n", "within what it stands for"),
+        ("a.yaml", "[" * 3000, "nested too deeply"),
+        ("a.json", '{"a": 1}', "it should be a list"),
+        ("a.csv", "prompt,expect\nx,y,z\n", "a.csv:2: has more cells"),
         ("a.yaml", "a: [\n", "not valid YAML"),
         ("a.yaml", "[]", "holds no case"),
         ("a.json", "{", "not JSON"),
@@ -418,7 +546,7 @@ def test_the_picture_says_where_cases_went(asked: dict[str, object], monkeypatch
     cases, goes = cases_of_matrix()
     with router_server(passes_controls(lambda prompt, _: goes[prompt])) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        routed = route(THREE, cases, by=APPROXIMATED, **asked)
+        routed = route(THREE, cases, model=APPROXIMATED, **asked)
 
     for theme in ("light", "dark"):
         figure = plot_routing(routed, theme=theme)

@@ -124,7 +124,7 @@ def test_both_ways_agree_on_every_scripted_decision(
             routed = route(
                 agents,
                 cases,
-                by=MainModel(model="sonnet", way=way),
+                model=MainModel(model="sonnet", way=way),
                 orders=1,
                 ledger=tmp_path / "ledger.sqlite",
                 progress=False,

@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from workbench.routing.cases import load_cases as load_cases
     from workbench.routing.change import compare_routing as compare_routing
     from workbench.routing.improving import improve_description as improve_description
+    from workbench.routing.improving import split_cases as split_cases
     from workbench.routing.measured import measure_routing as measure_routing
     from workbench.routing.picture import plot_routing as plot_routing
     from workbench.routing.steering import sweep_steering as sweep_steering
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
     from workbench.runs.drafting import draft_agent as draft_agent
     from workbench.runs.estimate import estimate_plan as estimate_plan
     from workbench.runs.improving import improve as improve
+    from workbench.runs.openings import open_sealed as open_sealed
     from workbench.runs.plan import make_request as make_request
     from workbench.runs.plan import plan_trials as plan_trials
     from workbench.runs.proposing import propose_tasks as propose_tasks
@@ -154,6 +156,7 @@ _ROOMS = {
     "grading.checking": ("check_tasks",),
     "runs.drafting": ("draft_agent",),
     "runs.improving": ("improve",),
+    "runs.openings": ("open_sealed",),
     "runs.writer": ("Writer",),
     "runs.proposing": ("propose_tasks",),
     "comparison.grader_check": ("check_graders",),
@@ -163,7 +166,7 @@ _ROOMS = {
     "routing.asking": ("MainModel", "cases_for", "choose_router", "plan_routing", "route"),
     "routing.cases": ("lint_cases", "load_cases"),
     "routing.change": ("compare_routing",),
-    "routing.improving": ("improve_description",),
+    "routing.improving": ("improve_description", "split_cases"),
     "routing.measured": ("measure_routing",),
     "routing.picture": ("plot_routing",),
     "routing.steering": ("sweep_steering",),

@@ -21,7 +21,7 @@ from typing import Literal, Unpack
 
 from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.roster import Roster, load_roster
-from workbench.errors import PlanError
+from workbench.errors import NoModel, PlanError
 from workbench.model.claude_code import OpenProgram, Program, capture_frame, find_program, program_endpoint
 from workbench.model.endpoint import choose_endpoint
 from workbench.model.frames import load_frame
@@ -33,6 +33,7 @@ from workbench.routing.measured import Routed, measure_routing
 from workbench.runs.plan import Plan, plan_trials
 from workbench.runs.runner import run_trials
 from workbench.runs.settings import Asking
+from workbench.runs.who_answers import telling_once
 from workbench.statistics.routing import NONE
 from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, Request, Run, Variant
@@ -78,11 +79,12 @@ class Router:
         return entries_of(agents, self.built_in)
 
 
+@telling_once()
 def route(
     agents: Agents,
     cases: Cases = None,
     *,
-    by: str | MainModel = "sonnet",
+    model: str | MainModel = "sonnet",
     repeats: int = 1,
     orders: int = ORDERS,
     **asking: Unpack[Asking],
@@ -97,7 +99,7 @@ def route(
         PlanError: no agent, no case, or a case for an agent that is not there.
         All that `run_trials` raises.
     """
-    router = choose_router(by)
+    router = choose_router(model)
     found = agents_of(agents)
     asking = with_one_budget(asking, agents=found, router=router)
     controls = ask_controls(found, router=router, asking=asking)
@@ -127,14 +129,16 @@ def ask_router(agents: Mapping[str, Agent], plan: Plan, *, router: Router, askin
     return run_trials(plan, **_with_way(router, agents, asking))
 
 
-def choose_router(by: str | MainModel = "sonnet") -> Router:
+def choose_router(model: str | MainModel = "sonnet") -> Router:
     """The way to decisions by this main model here; the program is looked for, and asked once what it asks first.
 
     Raises:
         PlanError: the way is not there.
         SetupError: the program cannot be used.
     """
-    main = MainModel(model=by) if isinstance(by, str) else by
+    main = _main(model)
+    if main.max_turns != 1 and main.way != "program":
+        raise PlanError("max_turns is of the way 'program' alone: the others are one request; leave it out")
     if main.endpoint is not None and main.endpoint.kind == "chat":
         raise PlanError(
             "a server that speaks chat completions is not offered tools here; name one that speaks Messages"
@@ -155,6 +159,27 @@ def choose_router(by: str | MainModel = "sonnet") -> Router:
     captured = load_frame(capture_frame(program, model=model, effort=effort))
     built_in = tuple(Entry(name=name, description=None) for name in captured.built_in)
     return Router(main=main, way="request", program=program, built_in=built_in)
+
+
+def refuse_stand_in(model: str | MainModel, asking: Asking) -> None:
+    """Passes where a model or a server would decide, or the ledger has what one decided.
+
+    Raises:
+        NoModel: the offline stand-in would.
+        SetupError: the way to the model is not set up.
+    """
+    if asking.get("mode") == "replay":
+        return
+    live = asking.get("live")
+    if (live is False or _main(model).endpoint is None) and choose_endpoint(live).is_stand_in:
+        raise NoModel(
+            "no model is there to decide, and the offline stand-in decides nothing: set ANTHROPIC_API_KEY, or "
+            "ANTHROPIC_BASE_URL to a server of yours"
+        )
+
+
+def _main(model: str | MainModel) -> MainModel:
+    return MainModel(model=model) if isinstance(model, str) else model
 
 
 def agents_of(agents: Agents) -> dict[str, Agent]:
@@ -233,8 +258,13 @@ def with_one_budget(asking: Asking, *, agents: Mapping[str, Agent], router: Rout
     plans of their own, each of which would have its own."""
     if asking.get("budget_scope") is not None or not (asking.get("budget_usd") or asking.get("budget_tokens")):
         return asking
-    told = json.dumps([[agent.digest for agent in agents.values()], router.way, router.main.model])
-    return {**asking, "budget_scope": f"routing-{hashlib.sha256(told.encode()).hexdigest()[:16]}"}
+    return {**asking, "budget_scope": budget_scope_of(agents, way=router.way, model=router.main.model)}
+
+
+def budget_scope_of(*rosters: Mapping[str, Agent], way: Way | None, model: str) -> str:
+    """What a budget is called that all questions about these agents share."""
+    told = json.dumps([[agent.digest for agents in rosters for agent in agents.values()], way, model])
+    return f"routing-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
 
 def _plan(router: Router, entries: Sequence[Entry], cases: Sequence[Task], *, repeats: int, orders: int) -> Plan:
@@ -257,7 +287,7 @@ def _plan(router: Router, entries: Sequence[Entry], cases: Sequence[Task], *, re
     }
     plan = plan_trials(variants, cases, repeats=repeats, max_tokens=MAX_TOKENS)
     prompts = {name: _in_its_way(router, replace(plan.prompts[name], system=systems[name])) for name in plan.prompts}
-    return replace(plan, prompts=prompts, prompts_before={})
+    return replace(plan, prompts=prompts, prompts_before={}, decides=True)
 
 
 def _in_its_way(router: Router, request: Request) -> Request:

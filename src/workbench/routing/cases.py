@@ -6,9 +6,6 @@ A case is a task whose `target` names who should get it: an agent, several of wh
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,14 +13,16 @@ from typing import Any
 
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
-from workbench.definition.there import is_file_there, path_of
+from workbench.definition.there import is_file_there
 from workbench.errors import TaskFileError
 from workbench.markup import counted
 from workbench.secrets import without_secrets
 from workbench.statistics.routing import NONE
 from workbench.trial.description_tasks import propose_from_description
+from workbench.trial.imported_tasks import IMPORTED, read_foreign_rows, text_of_file
 from workbench.trial.sealed import plain_words
 from workbench.trial.task import Task
+from workbench.trial.task_rows import RowForm, read_yaml_rows
 
 FILE_NAMES = ("routing.yaml", "routing.yml", "routing.jsonl", "routing.csv")
 """What a file of cases beside the agents is called."""
@@ -33,7 +32,14 @@ _PROMPTS = ("prompt", "input", "question", "text")
 _EXPECTED = ("expect", "expected", "target", "agent")
 _SEPARATOR = ", "
 _LEAKED_CHARACTERS = 40
-_MOST_CHARACTERS = 20_000_000
+_YAML = (".yaml", ".yml")
+_FORM = RowForm(
+    what="routing case",
+    lists=("cases", "tasks", "prompts"),
+    texts=("id", "group", *_PROMPTS, *_EXPECTED),
+    shared=("group",),
+    begins="`prompt:` and `expect:`",
+)
 
 
 def accepted_of(case: Task) -> tuple[str, ...]:
@@ -47,29 +53,23 @@ def case_file_of(folder: str | Path) -> Path | None:
 
 
 def load_cases(path: str | Path) -> tuple[Task, ...]:
-    """The cases of a `.yaml`, `.yml`, `.jsonl`, `.json` or `.csv` file, in its order.
+    """The cases of a `.yaml`, `.yml`, `.jsonl`, `.json`, `.csv` or `.tsv` file, in its order.
 
     Each has a `prompt` (or `input`), an `expect` (or `target`): the name of an agent, "none", or several names of which
     any will do, and may have an `id` and a `group`. YAML and JSON are a list of such, or have one under `cases` or
-    `tasks`.
+    `tasks`. Other columns are not looked at.
 
     Raises:
         TaskFileError: the file cannot be read, or a case lacks a prompt or who should get it; says which.
     """
     path = Path(path)
-    try:
-        text = path_of(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise TaskFileError("no such file of routing cases", path=path) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise TaskFileError(f"cannot be read: {error}", path=path) from error
-    if len(text) > _MOST_CHARACTERS:
-        raise TaskFileError(f"has {len(text):,} characters; at most {_MOST_CHARACTERS:,} are read", path=path)
     cases: dict[str, Task] = {}
-    for number, row in enumerate(_rows(text, path), start=1):
-        case = _case(row, number, path)
+    for number, (line, row) in enumerate(_rows(path), start=1):
+        case = _case(row, number, path, line)
         if case.id in cases:
-            raise TaskFileError(f"case {number}: the id {case.id!r} is there already; ids must differ", path=path)
+            raise TaskFileError(
+                f"case {number}: the id {case.id!r} is there already; ids must differ", path=path, line=line
+            )
         cases[case.id] = case
     if not cases:
         raise TaskFileError("holds no case; add some with a prompt and an expect", path=path)
@@ -135,53 +135,30 @@ def lint_cases(cases: Sequence[Task], agents: Mapping[str, Agent]) -> tuple[str,
     return tuple(found)
 
 
-def _rows(text: str, path: Path) -> list[Any]:
+def _rows(path: Path) -> Sequence[tuple[int, Mapping[str, Any]]]:
+    """The rows of a file, each with its line; of a JSON file, with its number. As those of tasks are read."""
     suffix = path.suffix.lower()
-    try:
-        if suffix == ".csv":
-            return list(csv.DictReader(io.StringIO(text), strict=True))
-        if suffix in (".jsonl", ".ndjson"):
-            return [json.loads(line) for line in text.split("\n") if line.strip()]
-        if suffix == ".json":
-            return _list_in(json.loads(text), path)
-        if suffix in (".yaml", ".yml"):
-            import yaml
-
-            return _list_in(yaml.safe_load(text), path)
-    except csv.Error as error:
-        raise TaskFileError(f"is not CSV: {error}", path=path) from None
-    except json.JSONDecodeError as error:
-        raise TaskFileError(f"is not JSON: {error}", path=path) from None
-    except (ValueError, RecursionError) as error:
-        raise TaskFileError(f"cannot be read: {error}", path=path) from None
-    except Exception as error:
-        # PyYAML's errors have no base that can be named without importing it, which only YAML files need.
-        if type(error).__module__.partition(".")[0] == "yaml":
-            raise TaskFileError(f"is not valid YAML: {error}", path=path) from None
-        raise
-    raise TaskFileError(f"ends in {suffix!r}; cases are read from .yaml, .jsonl, .json and .csv", path=path)
+    if suffix in _YAML:
+        try:
+            return [(row.line, row.values) for row in read_yaml_rows(text_of_file(path), path, _FORM)]
+        except RecursionError:
+            raise TaskFileError("is nested too deeply to be a file of routing cases", path=path) from None
+    if suffix in IMPORTED:
+        return read_foreign_rows(path)
+    raise TaskFileError(f"ends in {suffix!r}; routing cases are read from {', '.join((*_YAML, *IMPORTED))}", path=path)
 
 
-def _list_in(found: Any, path: Path) -> list[Any]:
-    if isinstance(found, dict):
-        found = next((found[name] for name in ("cases", "tasks", "prompts") if name in found), None)
-    if not isinstance(found, list):
-        raise TaskFileError("is no list of cases: each begins with `- prompt: ...`", path=path)
-    return found
-
-
-def _case(row: Any, number: int, path: Path) -> Task:
-    if not isinstance(row, dict):
-        raise TaskFileError(f"case {number}: is no mapping with a prompt and an expect", path=path)
+def _case(row: Mapping[str, Any], number: int, path: Path, line: int) -> Task:
     prompt = next((row[name] for name in _PROMPTS if row.get(name)), None)
     expected = next((row[name] for name in _EXPECTED if row.get(name)), None)
     names = [expected] if isinstance(expected, str) else expected
     if not isinstance(prompt, str) or not prompt.strip():
-        raise TaskFileError(f"case {number}: has no `prompt`, the words of a user", path=path)
+        raise TaskFileError(f"case {number}: has no `prompt`, the words of a user", path=path, line=line)
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise TaskFileError(
             f"case {number}: has no `expect`: the name of an agent, none, or a list of names of which any will do",
             path=path,
+            line=line,
         )
     group = row.get("group")
     return Task(

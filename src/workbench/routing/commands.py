@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from workbench.routing.change import RoutingChange
     from workbench.routing.improving import SealedChoice
     from workbench.routing.measured import Routed
+    from workbench.routing.modes import Mode
     from workbench.routing.steering import Steered
     from workbench.runs.settings import Asking
     from workbench.trial.task import Task
@@ -37,7 +38,7 @@ EXIT_WORSE = 3
     help="Prompts with who should get them: YAML, JSON Lines or CSV. Default: routing.yaml in AGENTS, else the "
     "examples of the descriptions.",
 )
-@click.option("--by", "model", default="sonnet", show_default=True, help="The main model, which picks.")
+@click.option("--model", default="sonnet", show_default=True, help="The main model, which picks.")
 @click.option("--effort", help="Its effort. Default: what Claude Code sends for it.")
 @click.option(
     "--way",
@@ -90,7 +91,9 @@ def route_command(agents: Path, cases: Path | None, before: Path | None, record:
     """
     from workbench.routing.asking import agents_of, cases_for
     from workbench.routing.cases import lint_cases
+    from workbench.routing.modes import refuse_unused
 
+    refuse_unused(_mode(agents, options), _given())
     if is_file_there(agents / RECORD_FILE):
         _show_record(agents, options["as_json"])
         return
@@ -103,7 +106,7 @@ def route_command(agents: Path, cases: Path | None, before: Path | None, record:
     if options["check"]:
         _show_power(asked)
     elif options["estimate"]:
-        _estimate(agents, asked, options)
+        _estimate(agents, asked, before, options)
     elif options["improve"]:
         _improve(agents, asked, options)
     elif options["steering"]:
@@ -114,6 +117,26 @@ def route_command(agents: Path, cases: Path | None, before: Path | None, record:
         _route(agents, asked, before=before, record=record, options=options)
 
 
+def _mode(agents: Path, options: dict[str, Any]) -> Mode:
+    if is_file_there(agents / RECORD_FILE):
+        return "a record"
+    if options["drafted_from"]:
+        return "--draft-cases"
+    if options["check"]:
+        return "--check"
+    if options["improve"]:
+        return "--improve"
+    return "--steering" if options["steering"] else "the plain route"
+
+
+def _given() -> list[str]:
+    """The names of what was said on the command line."""
+    context = click.get_current_context()
+    return [
+        name for name in context.params if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+
+
 def _route(
     agents: Path, cases: Sequence[Task], *, before: Path | None, record: Path | None, options: dict[str, Any]
 ) -> None:
@@ -122,8 +145,9 @@ def _route(
 
         write_record_folder(record)
     with _progress_aside(options):
-        routed = _routed(agents, cases, options)
-        earlier = None if before is None else _routed(before, cases, options)
+        asking = _asking(options, agents, *([] if before is None else [before]))
+        routed = _routed(agents, cases, options, asking)
+        earlier = None if before is None else _routed(before, cases, options, asking)
     if record is not None:
         from workbench.trial.record import export_record
 
@@ -134,17 +158,24 @@ def _route(
     _show_change(earlier, routed, as_json=options["as_json"])
 
 
-def _estimate(agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> None:
-    from workbench.routing.asking import agents_of, choose_router, plan_controls, plan_routing
-    from workbench.runs.estimate import estimate_plan
+def _estimate(agents: Path, cases: Sequence[Task], before: Path | None, options: dict[str, Any]) -> None:
+    from workbench.routing.asking import choose_router
+    from workbench.routing.estimating import estimate_routing, plans_of_improving, plans_of_route, plans_of_steering
 
-    found, router = agents_of(agents), choose_router(_main(options))
-    plans = {
-        "controls": plan_controls(found, router=router),
-        "decisions": plan_routing(found, cases, router=router, repeats=options["repeats"], orders=options["orders"]),
-    }
-    for name, plan in plans.items():
-        click.echo(_shown(f"{name}, {router.way}:\n{estimate_plan(plan, live=options['live'])}\n"))
+    router = choose_router(_main(options))
+    counts = {"repeats": options["repeats"], "orders": options["orders"]}
+    if options["improve"]:
+        candidates = [_described(path) for path in options["candidates"]]
+        seal = _seal(agents, options)
+        plans = plans_of_improving(agents, options["improve"], cases, seal=seal, candidates=candidates, router=router)
+    elif options["steering"]:
+        plans = plans_of_steering(agents, cases, router=router, **counts)
+    else:
+        plans = plans_of_route(agents, cases, router=router, before=before, **counts)
+    table = estimate_routing(plans, live=options["live"], via="batch" if options["batch"] else "stream")
+    click.echo(_shown(plain_table(table)))
+    if options["improve"] and not options["candidates"]:
+        click.echo("Beside these, one request in which a model proposes descriptions.")
     _show_power(cases)
 
 
@@ -175,21 +206,18 @@ def _draft_cases(agents: Path, options: dict[str, Any]) -> None:
 
 def _improve(agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> None:
     """Chooses a description, and says what it is worth. The draft is made only where it is better."""
-    from workbench.definition.project import project_folder
-    from workbench.routing.improving import improve_description
+    from workbench.routing.improving import improve_description, split_cases
     from workbench.runs.writer import Writer
-    from workbench.trial.sealed import split_tasks
 
-    name, asking = options["improve"], _asking(options)
-    seal = options["seal"] or project_folder(agents) / ".workbench" / "seals" / f"{name}.json"
-    writer = Writer(model=None, live=options["live"], budget_usd=options["budget_usd"])
+    name, asking, seal = options["improve"], _asking(options, agents), _seal(agents, options)
+    writer = Writer(live=options["live"], budget_usd=options["budget_usd"], budget_scope=asking["budget_scope"])
     with _progress_aside(options):
         found = improve_description(
             agents,
             name,
-            split_tasks(cases, seal=seal),
+            split_cases(cases, name, seal=seal, model=_main(options), live=options["live"]),
             candidates=[_described(path) for path in options["candidates"]] or writer,
-            by=_main(options),
+            model=_main(options),
             **asking,
         )
     _show(found, str(found), as_json=options["as_json"])
@@ -200,6 +228,13 @@ def _improve(agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> No
         click.echo(f"Description {found.chosen} is in the draft of {_shown(name)}; its file is as it was.", err=True)
     else:
         click.echo("Nothing was put into the draft: no description is shown to be better.", err=True)
+
+
+def _seal(agents: Path, options: dict[str, Any]) -> Path:
+    from workbench.definition.project import project_folder
+
+    named: Path | None = options["seal"]
+    return named or project_folder(agents) / ".workbench" / "seals" / f"{options['improve']}.json"
 
 
 def _described(path: Path) -> str:
@@ -219,7 +254,14 @@ def _described(path: Path) -> str:
 def _steered(agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> Steered:
     from workbench.routing.steering import sweep_steering
 
-    return sweep_steering(agents, cases, by=_main(options), repeats=options["repeats"], **_asking(options))
+    return sweep_steering(
+        agents,
+        cases,
+        model=_main(options),
+        repeats=options["repeats"],
+        orders=options["orders"],
+        **_asking(options, agents),
+    )
 
 
 def _main(options: dict[str, Any]) -> MainModel:
@@ -230,21 +272,28 @@ def _main(options: dict[str, Any]) -> MainModel:
     )
 
 
-def _routed(agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> Routed:
+def _routed(agents: Path, cases: Sequence[Task], options: dict[str, Any], asking: Asking) -> Routed:
     from workbench.routing.asking import route
 
     return route(
         agents,
         cases,
-        by=_main(options),
+        model=_main(options),
         repeats=options["repeats"],
         orders=options["orders"],
-        **_asking(options),
+        **asking,
     )
 
 
-def _asking(options: dict[str, Any]) -> Asking:
+def _asking(options: dict[str, Any], *rosters: Path) -> Asking:
+    """How it is asked, with one budget for all that one command asks."""
+    from workbench.routing.asking import agents_of, budget_scope_of
+
+    has_budget = options["budget_usd"] is not None
+    found = [agents_of(each) for each in rosters] if has_budget else []
+    scope = budget_scope_of(*found, way=options["way"], model=options["model"]) if has_budget else None
     return {
+        "budget_scope": scope,
         "live": options["live"],
         "via": "batch" if options["batch"] else "stream",
         "mode": "replay" if options["replay"] else "top-up",
@@ -254,8 +303,11 @@ def _asking(options: dict[str, Any]) -> Asking:
 
 @contextmanager
 def _progress_aside(options: dict[str, Any]) -> Iterator[None]:
-    """While this holds, what is printed goes to the error output where the result is JSON."""
-    with redirect_stdout(sys.stderr if options["as_json"] else sys.stdout):
+    """While this holds, what is printed goes to the error output where the result is JSON, and runs say once who
+    answers."""
+    from workbench.runs.who_answers import telling_once
+
+    with telling_once(), redirect_stdout(sys.stderr if options["as_json"] else sys.stdout):
         yield
 
 

@@ -1,11 +1,13 @@
 """A better description, and a number for it that the choice did not make too high.
 
+    check    before the first request: cases enough in both parts, a seal that opens for this choice, no leak
     select   two controls, the description as it is and its candidates are asked on the cases to choose by
     choose   the best, if it is better than what is there; a tie is no better
     open     the sealed cases are asked once, with the description as it is and the one that was chosen
 
 What counts is right picks of this agent: the mean of how often it gets its own cases and of how often it leaves those
-of others and of nobody. Whoever is always picked, or never, has 0.5 by it, however many cases are whose.
+of others and of nobody. Whoever is always picked, or never, has 0.5 by it, however many cases are whose, and is never
+chosen.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
@@ -22,8 +25,9 @@ from markupsafe import Markup
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.draft import Draft
-from workbench.errors import PlanError, RoutingRefused, SealError
-from workbench.markup import Table, counted, html_table, notebook_html, plain_table, visible
+from workbench.definition.there import is_there
+from workbench.errors import NoModel, PlanError, RoutingRefused, SealError
+from workbench.markup import Table, counted, html_table, notebook_html, plain_table, printed, visible
 from workbench.routing.asking import (
     Agents,
     MainModel,
@@ -33,23 +37,33 @@ from workbench.routing.asking import (
     ask_router,
     choose_router,
     plan_routing,
+    refuse_stand_in,
     with_one_budget,
 )
 from workbench.routing.cases import accepted_of
 from workbench.routing.change import RoutingChange, RoutingChangeRow, compare_routing
 from workbench.routing.controls import refuse_errors
+from workbench.routing.listing import Entry, entries_in
 from workbench.routing.measured import CaseDecisions, Routed
-from workbench.routing.proposing import propose_descriptions
+from workbench.routing.proposing import MOST_PROPOSED, propose_descriptions
+from workbench.runs.openings import in_words, look_back, refuse_shown
+from workbench.runs.plan import Plan
 from workbench.runs.settings import Asking
+from workbench.runs.who_answers import telling_once
 from workbench.runs.writer import Writer
+from workbench.secrets import without_secrets
 from workbench.statistics.changes import Change, change_between
 from workbench.statistics.intervals import Floats
 from workbench.statistics.power import ALPHA
 from workbench.statistics.selection import best_of
-from workbench.trial.sealed import FEWEST_OF_A_PART, Split
+from workbench.trial.sealed import FEWEST_OF_A_PART, AskedBefore, Split, draw_parts, split_tasks
 from workbench.trial.task import Task
 
 AS_IT_IS = "as it is"
+OF_A_CONSTANT = 0.5
+"""Right picks of an agent that is always picked, or never."""
+_NOISE = 1e-9
+"""Of sums of thirds, as floats."""
 _SAYS_NOTHING = "Does nothing."
 _SAYS_ALL = "Use this agent, and no other, for exactly these requests: "
 
@@ -73,6 +87,8 @@ class SealedChoice:
     split: Split
     left_out: tuple[str, ...] = ()
     """What a model proposed and cannot be tried, and why."""
+    asked_before: AskedBefore | None = None
+    """Of the sealed cases, as the ledger had it when they were opened; `None`: nothing was opened."""
 
     @property
     def select_change(self) -> Change | None:
@@ -101,9 +117,10 @@ class SealedChoice:
 
     @property
     def is_shown_better(self) -> bool:
-        """Whether the sealed cases show it, by the interval, by t and by sign flips, at no cost of others."""
+        """Whether the sealed cases show it, by the interval, by t and by sign flips, at no cost of others and at their
+        first opening."""
         change = self.sealed_change
-        if change is None or self.costs:
+        if change is None or self.costs or not (self.asked_before or AskedBefore()).is_first_opening:
             return False
         return change.effect > 0 and change.excludes_zero and max(change.t_p, change.sign_flip_p) <= ALPHA
 
@@ -119,25 +136,32 @@ class SealedChoice:
         tried = counted(len(self.descriptions) - 1, "description")
         on = f"{tried} tried on {counted(len(self.split.select), 'case')}"
         change, chosen = self.sealed_change, self.select_change
-        if self.sealed is None:
+        if self.chosen == AS_IT_IS:
             return f"{on}: none is better than the one that is there. Nothing sealed was opened."
         assert chosen is not None
+        if self.sealed is None:
+            return (
+                f"{on}: {self.chosen!r} is best, by {_points(chosen.effect)} where it was chosen. The sealed cases did "
+                "not come to a number, so that nothing is known of it"
+            )
         if change is None:
             return f"{on}: {self.chosen!r} is best, by {_points(chosen.effect)}; too few sealed cases to compare."
         found = "is better" if self.is_shown_better else "is not shown to be better"
         ends = "" if change.interval is None else f" [{_points(change.interval.low)}, {_points(change.interval.high)}]"
         harm = "".join(f" But {row.sentence}." for row in self.costs)
+        before = in_words(self.asked_before, task="sealed case", version="other description")
         return (
             f"{on}: {self.chosen!r} is best, and {found} on {counted(change.tasks, 'sealed case')}: "
             f"{_points(change.effect)}{ends} of right picks, p = {change.sign_flip_p:.2g}.{harm} "
             f"Where it was chosen it was {_points(chosen.effect)}: {_points(self.optimism)} by choosing the best."
+            f"{f' {before}' if before else ''}"
         )
 
     def tables(self) -> tuple[Table, ...]:
         rows = tuple(
             (
                 label,
-                f"{_score(self.selected[label], self.name):.0%}",
+                f"{right_picks(self.selected[label], self.name):.0%}",
                 visible(text),
             )
             for label, text in self.descriptions.items()
@@ -156,7 +180,7 @@ class SealedChoice:
             "agent": self.name,
             "asked_of": self.selected[AS_IT_IS].asked_of,
             "descriptions": dict(self.descriptions),
-            "right_picks": {label: _score(each, self.name) for label, each in self.selected.items()},
+            "right_picks": {label: right_picks(each, self.name) for label, each in self.selected.items()},
             "chosen": self.chosen,
             "sentence": self.sentence,
             "select_effect": None if (chosen := self.select_change) is None else chosen.effect,
@@ -169,6 +193,7 @@ class SealedChoice:
             "shown_better": self.is_shown_better,
             "routing": None if self.sealed is None else self.sealed.as_values(),
             "left_out": list(self.left_out),
+            "asked_before": None if self.asked_before is None else asdict(self.asked_before),
         }
 
     def as_json(self) -> str:
@@ -183,20 +208,22 @@ class SealedChoice:
         return notebook_html(Markup("\n").join(html_table(table) for table in self.tables()))
 
 
+@telling_once()
 def improve_description(
     agents: Agents,
     name: str,
     split: Split,
     *,
     candidates: Sequence[str] | Writer,
-    by: str | MainModel = "sonnet",
+    model: str | MainModel = "sonnet",
     **asking: Unpack[Asking],
 ) -> SealedChoice:
     """The best of several descriptions of the agent of this name, chosen on `split.select` and measured on the sealed
     cases, which are opened for this choice alone. Nothing is written to the agent's file: `accept` gives a draft.
 
     Before any candidate two controls are asked: a description that says nothing, and one that says the very prompts of
-    the agent's cases. Where the second is picked no better, descriptions decide nothing, and nothing more is asked.
+    the agent's cases. Where the second is not shown to be picked better, descriptions decide nothing, and nothing more
+    is asked. Where the sealed cases come to no number, the choice is printed before the error.
 
     Args:
         candidates: descriptions, written by hand; or the writer, a model that proposes them.
@@ -204,35 +231,92 @@ def improve_description(
     Raises:
         RoutingRefused: the router fails its controls or those of descriptions; or too many decisions are errors.
         PlanError: no such agent, no candidate, or too few cases of it or of others in a part.
-        SealError: the sealed cases were opened for another choice; or their words stand in a description.
+        SealError: the sealed cases were opened for another choice; or their words stand in a description, or in what a
+            model was shown before.
+        NoModel: only the offline stand-in is there, which decides nothing.
         All that `run_trials` raises.
     """
     found = agents_of(agents)
-    if name not in found:
-        raise PlanError(f"there is no agent {name!r} in the list; there are {', '.join(sorted(found)[:12])}")
-    _check_part(split.select, name, "to choose by")
-    router = choose_router(by)
+    check_parts(found, name, split)
+    refuse_stand_in(model, asking)
+    router = choose_router(model)
     ask = _Asker(found, name, router, with_one_budget(asking, agents=found, router=router))
-    ask_controls(found, router=router, asking=ask.asking)
+    by_hand = None if isinstance(candidates, Writer) else _numbered(found[name], candidates, split)
+    begun_as = ask.choice(None) if by_hand is None else None
+    split.check_opens([begun_as] if begun_as else [ask.choice(text) for text in (by_hand or {}).values()])
+    for ledger in (asking.get("ledger"), *([candidates.ledger] if isinstance(candidates, Writer) else [])):
+        refuse_shown(split, ledger)
+    controls = ask_controls(found, router=router, asking=ask.asking)
+    if any(trial.endpoint.is_stand_in for trial in controls.trials):
+        raise NoModel("the ledger has decisions of the offline stand-in alone, and it decides nothing")
     _check_that_descriptions_decide(ask, split.select)
     selected = {AS_IT_IS: ask(_description(found[name]), split.select)}
     left_out: tuple[str, ...] = ()
     if isinstance(candidates, Writer):
         proposed = propose_descriptions(found, name, selected[AS_IT_IS], split, candidates)
-        candidates, left_out = proposed.descriptions, proposed.left_out
-    descriptions = _numbered(found[name], candidates, split)
+        by_hand, left_out = _numbered(found[name], proposed.descriptions, split), proposed.left_out
+    descriptions = by_hand or {}
     selected |= {label: ask(text, split.select) for label, text in descriptions.items() if label != AS_IT_IS}
-    chosen = best_of({label: _values(each, name) for label, each in selected.items()}, baseline=AS_IT_IS)
-    return SealedChoice(
+    choice = SealedChoice(
         agent=found[name],
         name=name,
         descriptions=descriptions,
         selected=selected,
-        chosen=chosen,
-        sealed=None if chosen == AS_IT_IS else _opened(ask, split, descriptions[chosen]),
+        chosen=_best_of(selected, name),
+        sealed=None,
         split=split,
         left_out=left_out,
     )
+    if choice.chosen == AS_IT_IS:
+        return choice
+    try:
+        sealed = _opened(ask, split, descriptions[choice.chosen], begun_as)
+        return replace(choice, sealed=sealed, asked_before=split.asked_before)
+    except BaseException:  # whatever it is, what was paid for is not thrown away
+        print(without_secrets(printed(f"{choice}\n")), flush=True)
+        raise
+
+
+def split_cases(
+    cases: Sequence[Task], name: str, *, seal: str | Path, model: str | MainModel = "sonnet", live: bool | None = None
+) -> Split:
+    """The cases in two parts, as `split_tasks` splits them, to choose a description for the agent of this name. A file
+    is made only where a model is there to ask and both parts have cases enough.
+
+    Raises:
+        PlanError: too few cases of it or of others in a part.
+        NoModel: only the offline stand-in is there, and the file is not.
+        SealError, OSError: as `split_tasks`.
+    """
+    if not is_there(Path(seal)):
+        _check_counts(draw_parts(cases, seal=Path(seal)), name)
+        refuse_stand_in(model, {"live": live})
+    return split_tasks(cases, seal=seal)
+
+
+def plan_improving(
+    agents: Mapping[str, Agent], name: str, split: Split, *, candidates: Sequence[str], router: Router
+) -> dict[str, Plan]:
+    """What `improve_description` asks at most after the controls of its router, by what it is for. Without candidates
+    as many as a model proposes are counted, at the length of the present description; the request for them is not.
+
+    Raises:
+        PlanError, SealError: as `improve_description`.
+    """
+    check_parts(agents, name, split)
+    ask = _Asker(agents, name, router, {})
+    present = _description(agents[name])
+    proposed = [f"{present} {number}." for number in range(1, MOST_PROPOSED + 1)]
+    descriptions = _numbered(agents[name], candidates or proposed, split)
+    best = next(text for label, text in descriptions.items() if label != AS_IT_IS)
+    nothing, everything = _known(name, split.select)
+    return {
+        "a description that says nothing": ask.plan(nothing, split.select),
+        "one that says the very prompts": ask.plan(everything, split.select),
+        **{f"to choose by: {label}": ask.plan(text, split.select) for label, text in descriptions.items()},
+        "sealed: as it is": split.of_sealed(lambda cases: ask.plan(present, cases)),
+        "sealed: the best": split.of_sealed(lambda cases: ask.plan(best, cases)),
+    }
 
 
 @dataclass(frozen=True)
@@ -244,48 +328,104 @@ class _Asker:
     router: Router
     asking: Asking
 
+    def choice(self, description: str | None) -> str:
+        """What the sealed cases are opened for: this agent, these two descriptions and this router; `None`: whichever
+        is chosen."""
+        main = self.router.main
+        present = _description(self.agents[self.name])
+        return json.dumps([self.name, present, description, self.router.way, main.model, main.effort])
+
+    def plan(self, description: str, cases: Sequence[Task]) -> Plan:
+        return plan_routing(self._listed(description), cases, router=self.router)
+
     def __call__(self, description: str, cases: Sequence[Task]) -> Routed:
-        agent = self.agents[self.name]
-        same = description == _description(agent)
-        agents = {**self.agents, self.name: agent if same else agent.replace(description=description)}
-        plan = plan_routing(agents, cases, router=self.router)
-        run = ask_router(agents, plan, router=self.router, asking=self.asking)
+        agents = self._listed(description)
+        run = ask_router(agents, self.plan(description, cases), router=self.router, asking=self.asking)
         refuse_errors(run, "cases")
         return Routed(run=run, controls=None)
 
+    def _listed(self, description: str) -> Mapping[str, Agent]:
+        agent = self.agents[self.name]
+        same = description == _description(agent)
+        return {**self.agents, self.name: agent if same else agent.replace(description=description)}
 
-def _opened(ask: _Asker, split: Split, description: str) -> RoutingChange:
-    """The sealed cases, before and after. They are opened for this agent, these two descriptions and this router."""
+
+def _opened(ask: _Asker, split: Split, description: str, begun_as: str | None) -> RoutingChange:
+    """The sealed cases, before and after."""
     agent = ask.agents[ask.name]
-    main = ask.router.main
-    choice = json.dumps([ask.name, _description(agent), description, ask.router.way, main.model, main.effort])
-    cases = split.open(choice)
-    _check_part(cases, ask.name, "sealed")
+
+    def entry_in(system: str) -> str | None:
+        return entries_in(system).get(ask.name)
+
+    present = entry_in(Entry.of(read_as_claude_code(agent)).text)
+    before = look_back(split, ask.asking.get("ledger"), version_of=entry_in, present=present)
+    cases = split.open(ask.choice(description), begun_as=begun_as, asked_before=before)
     return compare_routing(ask(_description(agent), cases), ask(description, cases), changed=[ask.name])
+
+
+def _best_of(selected: Mapping[str, Routed], name: str) -> str:
+    """The one with the most right picks, if it has more than the one that is there, and more than one that is always
+    picked or never."""
+    worthy = {
+        label: _values(each, name)
+        for label, each in selected.items()
+        if label == AS_IT_IS or right_picks(each, name) > OF_A_CONSTANT + _NOISE
+    }
+    return best_of(worthy, baseline=AS_IT_IS)
+
+
+def _known(name: str, cases: Sequence[Task]) -> tuple[str, str]:
+    """A description that is known to be bad, for it says nothing, and one that is known to be good."""
+    own = [case.input for case in cases if name in accepted_of(case)]
+    return _SAYS_NOTHING, _SAYS_ALL + json.dumps(own, ensure_ascii=False)
 
 
 def _check_that_descriptions_decide(ask: _Asker, cases: Sequence[Task]) -> None:
     """Passes where the agent's own prompts as its description are picked better than no description at all."""
-    own = [case.input for case in cases if ask.name in accepted_of(case)]
-    nothing, everything = (
-        _score(ask(text, cases), ask.name) for text in (_SAYS_NOTHING, _SAYS_ALL + json.dumps(own, ensure_ascii=False))
-    )
-    if everything <= nothing:
+    nothing, everything = (ask(text, cases) for text in _known(ask.name, cases))
+    low, high = right_picks(nothing, ask.name), right_picks(everything, ask.name)
+    if high <= low or not tells_apart(_own(nothing, ask.name), _own(everything, ask.name)):
         raise RoutingRefused(
-            f"descriptions decide nothing here: one that says the very prompts has {everything:.0%} right picks, and "
-            f"one that says nothing {nothing:.0%}. Look at the name of the agent, its neighbours and the prompts. No "
-            "candidate was asked"
+            f"descriptions decide nothing here: one that says the very prompts has {high:.0%} right picks, and one "
+            f"that says nothing {low:.0%}, which is not shown to be fewer. Look at the name of the agent, its "
+            "neighbours and the prompts. No candidate was asked"
         )
 
 
-def _check_part(cases: Sequence[Task], name: str, part: str) -> None:
-    own = sum(name in accepted_of(case) for case in cases)
-    for count, whose in ((own, f"of {name}"), (len(cases) - own, "of others or of nobody")):
-        if count < FEWEST_OF_A_PART:
-            raise PlanError(
-                f"of the cases {part}, {count} are {whose}; it takes {FEWEST_OF_A_PART}, else a description that is "
-                "always picked, or never, would look best: write more cases"
-            )
+def tells_apart(bad: Sequence[float], good: Sequence[float]) -> bool:
+    """Whether an agent's own cases show that a description known to be good is picked better than one known to be bad:
+    by sign flips, at their level; of fewer cases than a test takes, each has to be picked better."""
+    gained = change_between(bad, good, bounded=True)
+    return gained is not None and gained.effect > 0 and gained.sign_flip_p <= max(ALPHA, 2 / 2**gained.tasks)
+
+
+def check_parts(agents: Mapping[str, Agent], name: str, split: Split) -> None:
+    """Passes where a description of the agent of this name can be chosen on these parts.
+
+    Raises:
+        PlanError: no such agent, or too few cases of it or of others in a part.
+    """
+    if name not in agents:
+        raise PlanError(f"there is no agent {name!r} in the list; there are {', '.join(sorted(agents)[:12])}")
+    _check_counts(split, name)
+
+
+def _check_counts(split: Split, name: str) -> None:
+    """Passes where each part has cases of the agent and of others. Of the sealed ones it is counted, and no more."""
+
+    def is_own(case: Task) -> bool:
+        return name in accepted_of(case)
+
+    for part, own, of in (
+        ("to choose by", sum(map(is_own, split.select)), len(split.select)),
+        ("that are sealed", split.count_sealed(is_own), split.sealed_count),
+    ):
+        for count, whose in ((own, f"of {name}"), (of - own, "of others or of nobody")):
+            if count < FEWEST_OF_A_PART:
+                raise PlanError(
+                    f"of the cases {part}, {count} are {whose}; it takes {FEWEST_OF_A_PART}, else a description that "
+                    "is always picked, or never, would look best: write more cases"
+                )
 
 
 def _numbered(agent: Agent, candidates: Sequence[str], split: Split) -> dict[str, str]:
@@ -325,7 +465,14 @@ def _values(routed: Routed, name: str) -> Floats:
     return weighted
 
 
-def _score(routed: Routed, name: str) -> float:
+def _own(routed: Routed, name: str) -> list[float]:
+    """By case of the agent, what is right."""
+    return [_right(case, name) for case in routed.cases if name in case.accepted]
+
+
+def right_picks(routed: Routed, name: str) -> float:
+    """How often the agent gets its own cases and leaves all others, both alike; 0.5 for one that is always picked, or
+    never."""
     return float(np.nanmean(_values(routed, name)))
 
 

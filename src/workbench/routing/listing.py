@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from workbench.definition.agent import Agent
-from workbench.definition.claude_code import ALL_TOOLS, Granted, read_as_claude_code
+from workbench.definition.claude_code import ALL_TOOLS, Granted, Reading, read_as_claude_code
 from workbench.definition.project_agents import listing_line
 from workbench.errors import PlanError
 from workbench.model.claude_code import ListedAgent
@@ -27,6 +27,11 @@ class Entry:
     description: str | None
     """`None`: the program's own, which only it knows."""
     tools: Granted = ALL_TOOLS
+
+    @classmethod
+    def of(cls, reading: Reading) -> Entry:
+        """That of an agent with a name, as Claude Code reads it."""
+        return cls(name=reading.name or "", description=reading.description or "", tools=reading.granted or ALL_TOOLS)
 
     @property
     def text(self) -> str:
@@ -54,9 +59,7 @@ def entries_of(agents: Mapping[str, Agent] | Iterable[Agent], built_in: Iterable
             continue
         if reading.name in found:
             raise PlanError(f"two agents have the name {reading.name!r}; Claude Code lists one of them: rename one")
-        found[reading.name] = Entry(
-            name=reading.name, description=reading.description or "", tools=reading.granted or ALL_TOOLS
-        )
+        found[reading.name] = Entry.of(reading)
     if not found:
         raise PlanError("no agent would be listed, so that none can be picked; workbench lint says why")
     entries = [*found.values(), *(entry for entry in built_in if entry.name not in found)]

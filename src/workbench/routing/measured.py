@@ -102,6 +102,11 @@ class Routed:
         return f"{first.request.model}, {effort}, {way_of(first)}{made_up}"
 
     @property
+    def is_made_up(self) -> bool:
+        """Whether the offline stand-in decided, and no model."""
+        return any(trial.endpoint.is_stand_in for trial in self.run.trials)
+
+    @property
     def errors(self) -> int:
         """Decisions that came to none. They count nowhere."""
         return sum(picked is None for case in self.cases for picked in case.picked)
@@ -206,7 +211,8 @@ class Routed:
         """The result in a sentence or two."""
         found = self.figures
         right = f"{found.accuracy:.0%} of cases went where they should"
-        said = [f"{right} ({found.accuracy_interval.low:.0%} to {found.accuracy_interval.high:.0%})"]
+        made_up = "made up by the offline stand-in, which says nothing of any model: " if self.is_made_up else ""
+        said = [f"{made_up}{right} ({found.accuracy_interval.low:.0%} to {found.accuracy_interval.high:.0%})"]
         if not np.isnan(found.under_trigger):
             said.append(f"{found.under_trigger:.0%} of those for an agent were done by the main model itself")
         if not np.isnan(found.over_trigger):
@@ -280,14 +286,25 @@ def measure_routing(run: Run, *, controls: Run | None = None) -> Routed:
     """
     refuse_errors(run, "cases")
     found = Routed(run=run, controls=controls)
-    picked = {one for case in found.cases for one in case.picked if one is not None}
-    if len(picked) == 1 and len({case.truth for case in found.cases}) > 1:
-        raise RoutingRefused(
-            f"each of {counted(len(run.trials), 'decision')} is the same ({shown_label(next(iter(picked)))}): that "
-            "measures no description. Look at the prompts: are they work that one would hand over?",
-            controls=run,
-        )
+    refuse_constant([found])
     return found
+
+
+def refuse_constant(asked: Sequence[Routed]) -> None:
+    """Passes decisions that can tell something of descriptions, in however many runs they were asked for.
+
+    Raises:
+        RoutingRefused: all of them are the same, though the cases should go to different places.
+    """
+    cases = [case for routed in asked for case in routed.cases]
+    picked = {one for case in cases for one in case.picked if one is not None}
+    if len(picked) == 1 and len({case.truth for case in cases}) > 1:
+        count = sum(len(routed.run.trials) for routed in asked)
+        raise RoutingRefused(
+            f"each of {counted(count, 'decision')} is the same ({shown_label(next(iter(picked)))}): that "
+            "measures no description. Look at the prompts: are they work that one would hand over?",
+            controls=asked[0].run,
+        )
 
 
 def way_of(trial: Trial) -> str:

@@ -13,7 +13,7 @@ from workbench.definition.claude_code import read_as_claude_code
 from workbench.errors import SealError, WorkbenchError
 from workbench.markup import visible
 from workbench.routing.measured import CaseDecisions, Routed
-from workbench.runs.writer import Writer, ask_writer, marked
+from workbench.runs.writer import DESCRIPTION_WRITER, Writer, ask_writer, marked
 from workbench.trial.sealed import Split
 
 MOST_PROPOSED = 5
@@ -56,12 +56,12 @@ def propose_descriptions(agents: Mapping[str, Agent], name: str, routed: Routed,
         BudgetError: the budget is too small, or used up.
     """
     agent = agents[name]
-    shown = marked(
-        agent=_entry(name, agent),
-        others="\n".join(_entry(other, each) for other, each in agents.items() if other != name),
-        cases="\n\n".join(_told(routed.cases, name)),
-    )
-    leaked = split.leaked(shown)
+    told = {
+        "agent": _entry(name, agent),
+        "others": "\n".join(_entry(other, each) for other, each in agents.items() if other != name),
+        "cases": "\n\n".join(_told(routed.cases, name)),
+    }
+    leaked = split.leaked("\n".join(told.values()))
     if leaked is not None:
         raise SealError(
             f"the sealed case {leaked!r} stands in what the model would be shown: in a description, or as a case "
@@ -70,9 +70,9 @@ def propose_descriptions(agents: Mapping[str, Agent], name: str, routed: Routed,
         )
     written = ask_writer(
         by,
-        to="description-writer",
+        to=DESCRIPTION_WRITER,
         instructions=_INSTRUCTIONS.format(count=MOST_PROPOSED, words=MOST_WORDS),
-        shown=shown,
+        shown=marked(**told),
         model=agent.model,
     )
     said = written.json()

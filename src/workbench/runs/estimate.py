@@ -44,6 +44,7 @@ _TABLE = """\
 """
 _SAYS = "how replies differ in length, form, time and cost"
 _SAYS_JUDGED = "what judges find of the replies; it decides nothing until people's labels certify it"
+_SAYS_DECIDED = "which agent gets each case, and how sure that is of each agent"
 _SAYS_GRADED = "which variant is better, worse, or not shown to differ"
 COUNTS_AT_ONCE = 8
 MOST_GRADED = 300
@@ -103,6 +104,8 @@ class Estimate:
     """What replies are held to: the different labels of graders."""
     of_judges: bool = False
     """True where its variants are judges, and its tasks replies that they score."""
+    of_decisions: bool = False
+    """As `Plan.decides`."""
 
     @property
     def is_stand_in(self) -> bool:
@@ -124,8 +127,8 @@ class Estimate:
         return f"{self.calls:,} calls · about {tokens:,} tokens · USD: {rows['USD']} · {self._shows_in_brief(rows)}"
 
     def _shows_in_brief(self, rows: Mapping[str, str]) -> str:
-        if self.of_judges:
-            return _SAYS_JUDGED
+        if self.of_judges or self.of_decisions:
+            return _SAYS_JUDGED if self.of_judges else _SAYS_DECIDED
         if self.power is None:
             return without_graders_in_brief(variants=self.variants, tasks=self.tasks)
         return f"smallest difference it could show: {rows['smallest difference'].partition(' (')[0]}"
@@ -136,7 +139,7 @@ class Estimate:
         rows = [
             ("answered by", "; ".join(endpoint.in_words for endpoint in self.endpoints)),
             self._size_in_words(),
-            *([("it will say", _SAYS_JUDGED)] if self.of_judges else self._power_in_words()),
+            *self._says_in_words(),
             ("answered in the ledger", f"{self.answered:,} ({share}){self._paid_again_in_words()}"),
             ("calls to make", f"{self.calls:,}" + (" in Message Batches" if self.via == "batch" else "")),
         ]
@@ -156,8 +159,13 @@ class Estimate:
         return rows + [(f"prompt cache, {variant}", reason) for variant, reason in self.caching.items()]
 
     def _size_in_words(self) -> tuple[str, str]:
-        of, on, what = ("judge", "different text", "judgements") if self.of_judges else ("variant", "task", "trials")
-        size = f"{counted(self.variants, of)} x {counted(self.tasks, on)} x {counted(self.repeats, 'repeat')}"
+        of, on, what = "variant", "task", "trials"
+        if self.of_judges:
+            of, on, what = "judge", "different text", "judgements"
+        elif self.of_decisions:
+            of, on, what = "order of the list", "routing case", "decisions"
+        plural = "orders of the list" if self.of_decisions else ""
+        size = f"{counted(self.variants, of, plural)} x {counted(self.tasks, on)} x {counted(self.repeats, 'repeat')}"
         return what, f"{self.trials:,}: {size}"
 
     def _paid_again_in_words(self) -> str:
@@ -165,6 +173,11 @@ class Estimate:
             return ""
         what = "asked" if self.is_stand_in else "paid"
         return f": a fresh run asks for all anew, so {self.paid_again:,} that it holds are {what} once more"
+
+    def _says_in_words(self) -> list[tuple[str, str]]:
+        if self.of_judges or self.of_decisions:
+            return [("it will say", _SAYS_JUDGED if self.of_judges else _SAYS_DECIDED)]
+        return self._power_in_words()
 
     def _power_in_words(self) -> list[tuple[str, str]]:
         if self.power is None:
@@ -319,6 +332,7 @@ def estimate_trials(
         power=_planned_power(plan, answered),
         ungraded_tasks=sum(not plan.graders[task.id] for task in plan.tasks),
         promises=len({promise for graders in plan.graders.values() for promise in graders}),
+        of_decisions=plan.decides,
         of_judges=any(prompt.schema is not None for prompt in plan.prompts.values()),
     )
 

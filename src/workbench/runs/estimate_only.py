@@ -93,7 +93,7 @@ def write_estimate_and_end(plan: Plan, trials: Sequence[Trial], settings: RunSet
 
     file = Path(os.environ[ESTIMATE_FILE])
     before = read_estimate(file)[1] if file.exists() else frozenset()
-    totals = _totals_of(estimate_trials(plan, trials, settings, but=before)) + _beside(file)
+    totals = totals_of(estimate_trials(plan, trials, settings, but=before)) + _beside(file)
     write_estimate(file, totals=totals, asked=before | {trial.key for trial in trials})
     raise EstimateOnly("only an estimate was asked for: nothing was run")
 
@@ -102,7 +102,7 @@ def add_to_estimate(estimate: Estimate, trials: Sequence[Trial]) -> None:
     """Has what these trials take, which depend on the replies of a run to come, counted with that run."""
     file = Path(os.environ[ESTIMATE_FILE])
     before = read_estimate(file)[1] if file.exists() else frozenset()
-    beside = _totals_of(estimate) + _beside(file)
+    beside = totals_of(estimate) + _beside(file)
     write_estimate(file, totals=None, asked=before | {trial.key for trial in trials}, beside=beside)
 
 
@@ -126,7 +126,8 @@ def _beside(file: Path) -> EstimateTotals:
     return EstimateTotals() if found is None else EstimateTotals(**found)
 
 
-def _totals_of(estimate: Estimate) -> EstimateTotals:
+def totals_of(estimate: Estimate) -> EstimateTotals:
+    """What an estimate says, to be added to others."""
     totals = EstimateTotals(**{each.name: getattr(estimate, each.name) for each in fields(EstimateTotals)})
     return replace(totals, usd=0.0, most_usd=0.0) if estimate.is_stand_in else totals
 

@@ -21,7 +21,7 @@ from workbench.definition.hunks import PARTS, Hunk, Part, with_hunks
 from workbench.definition.lines import lines_of, plain_line_ends
 from workbench.errors import WorkbenchError
 from workbench.markup import counted, html, html_block, notebook_html, visible, visible_lines
-from workbench.runs.writer import Writer, ask_writer, marked, shown_agent
+from workbench.runs.writer import IMPROVER, Writer, ask_writer, marked, shown_agent
 from workbench.trial.trial import Run, Score, Trial
 
 MOST_HUNKS = 8
@@ -137,7 +137,7 @@ def improve(
         parts["wish"] = wish.strip()
     written = ask_writer(
         by or Writer(),
-        to="improver",
+        to=IMPROVER,
         instructions=_INSTRUCTIONS.format(
             aim=" ".join(aims) or "Make it clearer, shorter, and harder to misread.", most=MOST_HUNKS
         ),

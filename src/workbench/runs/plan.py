@@ -44,6 +44,8 @@ class Plan:
     """By variant, with which model and effort it is asked, and what decided that."""
     prompts_before: Mapping[str, Request] = field(default_factory=dict)
     """By variant, the request that earlier versions of the workbench sent for the same; only where it differs."""
+    decides: bool = False
+    """True where its variants are orders of a list of agents, its tasks routing cases, and its trials decisions."""
 
     def trials(self, endpoint: Endpoint) -> tuple[Trial, ...]:
         """The planned trials, unanswered: task by task, variant by variant, repeat by repeat.

@@ -25,7 +25,7 @@ from workbench.runs.estimate_only import is_estimate_only, write_estimate_and_en
 from workbench.runs.plan import CONCURRENCY, Plan
 from workbench.runs.progress import Tally, progress_bar
 from workbench.runs.settings import Mode, RunSettings
-from workbench.runs.who_answers import describe_endpoints, trials_here
+from workbench.runs.who_answers import describe_endpoints, tell, trials_here
 from workbench.trial.graded import grade_trial
 from workbench.trial.trial import Endpoint, Reply, Run, Trial, Via
 
@@ -98,14 +98,13 @@ def run_trials(
         write_estimate_and_end(plan, planned, settings)
     if mode == "replay":
         endpoint, trials = _replayed(plan, endpoint, planned, ledger)
-        print(f"Replayed from the ledger, nothing is asked. {describe_endpoints(trials)}", flush=True)
+        tell(f"Replayed from the ledger, nothing is asked. {describe_endpoints(trials)}")
     else:
-        print(describe_endpoints(planned), flush=True)
+        tell(describe_endpoints(planned))
         if settings.is_fresh and not all(trial.endpoint.is_stand_in for trial in planned):
-            print(
+            tell(
                 "A fresh run asks for all anew: what the ledger holds, and what another run is asking for, is paid "
-                "once more.",
-                flush=True,
+                "once more."
             )
         trials = list(planned) if settings.is_fresh else known_trials(planned, ledger)
     del planned  # as they were made: beside those with replies, 3 MB for the 20,000 of the benchmark `trials`

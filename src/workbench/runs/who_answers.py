@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 
 from workbench.errors import SetupError
 from workbench.model.endpoint import choose_endpoint, describe_endpoint
 from workbench.runs.plan import Plan
 from workbench.trial.trial import Endpoint, Trial
+
+_TOLD: ContextVar[set[str] | None] = ContextVar("told", default=None)
+"""What was said at the start of the runs of one piece of work; `None`: each run is one of its own."""
+
+
+@contextmanager
+def telling_once() -> Iterator[None]:
+    """While this holds, what runs say at their start is said once: a piece of work that asks with several plans is one
+    to whoever reads it. Also a decorator."""
+    if _TOLD.get() is not None:
+        yield
+        return
+    before = _TOLD.set(set())
+    try:
+        yield
+    finally:
+        _TOLD.reset(before)
+
+
+def tell(line: str) -> None:
+    """Prints what a run says at its start."""
+    told = _TOLD.get()
+    if told is None or line not in told:
+        print(line, flush=True)
+    if told is not None:
+        told.add(line)
 
 
 def trials_here(plan: Plan, live: bool | None) -> tuple[Endpoint, tuple[Trial, ...]]:

@@ -24,6 +24,8 @@ from workbench.trial.task import Task
 
 LONGEST_PROMPT = 60_000
 """Characters of an agent's prompt that are shown to the model."""
+PROPOSERS = IMPROVER, DESCRIPTION_WRITER = "improver", "description-writer"
+"""Those that write another version of what is tried, as a ledger names them. Of what is sealed they see nothing."""
 _MOST_TOKENS = 8_000
 _OPENS = re.compile(r"```(?:json)?[ \t]*+\n")
 _CLOSES = re.compile(r"\n[ \t]*+```")
@@ -38,6 +40,7 @@ class Writer:
     ledger: Ledger | str | Path | None = None
     live: bool | None = None
     budget_usd: float | None = None
+    budget_scope: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +80,14 @@ def ask_writer(by: Writer, *, to: str, instructions: str, shown: str, model: str
         )
     writer = Agent(name=to, prompt=instructions, model=model)
     plan = plan_trials({to: writer}, [Task(id="write", input=shown)], model=by.model, max_tokens=_MOST_TOKENS)
-    found = run_trials(plan, ledger=by.ledger, live=by.live, budget_usd=by.budget_usd, progress=False)
+    found = run_trials(
+        plan,
+        ledger=by.ledger,
+        live=by.live,
+        budget_usd=by.budget_usd,
+        budget_scope=by.budget_scope,
+        progress=False,
+    )
     [trial] = found.trials
     if trial.outcome != "answered" or trial.reply is None:
         why = trial.failure.message if trial.failure else trial.outcome.replace("_", " ")

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from workbench.definition.there import path_of
 from workbench.errors import TaskFileError
 from workbench.trial.proposed import ProposedTask
 from workbench.trial.task import Task
@@ -48,13 +49,9 @@ def read_foreign_tasks(path: str | Path, *, column: str | None = None) -> tuple[
         TaskFileError: the file cannot be read, or no column of it can be the question; says what is there.
     """
     path = Path(path)
-    if path.suffix.lower() not in IMPORTED:
-        raise TaskFileError(f"is no file of {', '.join(IMPORTED)}; tasks are imported from those", path=path)
-    rows = list(_rows(_text_of(path), path))
+    rows = read_foreign_rows(path)
     if not rows:
         raise TaskFileError("holds no row", path=path)
-    if len(rows) > MOST_TASKS:
-        raise TaskFileError(f"holds {len(rows):,} rows; at most {MOST_TASKS:,} are taken: shorten it", path=path)
     names = list(dict.fromkeys(name for _, row in rows for name in row))
     columns = _columns(names, column, path)
     found = []
@@ -66,6 +63,20 @@ def read_foreign_tasks(path: str | Path, *, column: str | None = None) -> tuple[
             )
         found.append(_proposed(row, columns, asked, number, path, line))
     return tuple(found)
+
+
+def read_foreign_rows(path: Path) -> list[tuple[int, Mapping[str, Any]]]:
+    """The rows of such a file, each with the line on which it ends; of a JSON file, with its number.
+
+    Raises:
+        TaskFileError: the file cannot be read, or is none of these.
+    """
+    if path.suffix.lower() not in IMPORTED:
+        raise TaskFileError(f"is no file of {', '.join(IMPORTED)}; tasks are imported from those", path=path)
+    rows = list(_rows(text_of_file(path), path))
+    if len(rows) > MOST_TASKS:
+        raise TaskFileError(f"holds {len(rows):,} rows; at most {MOST_TASKS:,} are taken: shorten it", path=path)
+    return rows
 
 
 def _proposed(
@@ -122,9 +133,14 @@ def _of_blocks(value: Sequence[Any]) -> str:
     return "\n".join(each for each in value if isinstance(each, str)).strip()
 
 
-def _text_of(path: Path) -> str:
+def text_of_file(path: Path) -> str:
+    """The text of a file of rows.
+
+    Raises:
+        TaskFileError: it cannot be read, is too large, or no UTF-8.
+    """
     try:
-        size = path.stat().st_size
+        size = path_of(path).stat().st_size
         if size > LARGEST_FILE:
             raise TaskFileError(f"has {size:,} bytes; at most {LARGEST_FILE:,} are read", path=path)
         return path.read_text(encoding="utf-8-sig")
@@ -139,7 +155,6 @@ def _text_of(path: Path) -> str:
 
 
 def _rows(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """The rows, each with the line on which it ends; of a JSON file, with its number."""
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
         yield from _table_rows(text, path, "\t" if suffix == ".tsv" else _delimiter(text))

@@ -26,6 +26,25 @@ SUFFIXES = (".yaml", ".yml", ".jsonl", ".csv")
 """What the name of a task file ends in."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class RowForm:
+    """What stands in a YAML file of rows."""
+
+    what: str
+    """What a row is called."""
+    lists: tuple[str, ...]
+    """Under which of these the list may stand, where the file is a mapping."""
+    texts: tuple[str, ...]
+    """Fields that are texts as they are written: `no` is no truth value."""
+    shared: tuple[str, ...]
+    """Fields that may stand beside the list, and hold for all of its rows."""
+    begins: str
+    """With what a row begins."""
+
+
+TASK_FORM = RowForm(what="task", lists=("tasks",), texts=TEXT_FIELDS, shared=_SHARED, begins="`id:` and `input:`")
+
+
 @dataclass(frozen=True)
 class Row:
     """One task as written, with the line of each of its fields."""
@@ -57,7 +76,7 @@ def read_rows(text: str, path: Path) -> Iterator[Row]:
     Raises:
         TaskFileError: they cannot be read; the message gives file and line.
     """
-    readers = dict(zip(SUFFIXES, (_yaml_rows, _yaml_rows, _jsonl_rows, _csv_rows), strict=True))
+    readers = dict(zip(SUFFIXES, (read_yaml_rows, read_yaml_rows, _jsonl_rows, _csv_rows), strict=True))
     try:
         yield from readers[path.suffix.lower()](text, path)
     except RecursionError:
@@ -93,10 +112,12 @@ def read_mapping(text: str, path: Path) -> Row:
         loader.dispose()
 
 
-def unknown_field(name: str, known: tuple[str, ...], path: Path, line: int) -> TaskFileError:
+def unknown_field(
+    name: str, known: tuple[str, ...], path: Path, line: int, what: str = TASK_FORM.what
+) -> TaskFileError:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"fields are {', '.join(known)}"
-    return TaskFileError(f"{name}: is not a field of a task; {hint}", path=path, line=line)
+    return TaskFileError(f"{name}: is not a field of a {what}; {hint}", path=path, line=line)
 
 
 def kind_of(value: Any) -> str:
@@ -111,7 +132,13 @@ def kind_of(value: Any) -> str:
     return names.get(type(value), type(value).__name__)
 
 
-def _yaml_rows(text: str, path: Path) -> Iterator[Row]:
+def read_yaml_rows(text: str, path: Path, form: RowForm = TASK_FORM) -> Iterator[Row]:
+    """The rows of a YAML text.
+
+    Raises:
+        TaskFileError: they cannot be read; the message gives file and line.
+        RecursionError: they are nested too deeply.
+    """
     import yaml
 
     loader = yaml.SafeLoader(text)
@@ -126,27 +153,28 @@ def _yaml_rows(text: str, path: Path) -> Iterator[Row]:
         listing = root
         if isinstance(root, yaml.MappingNode):
             _check_keys(root)
-            nodes = [value for key, value in root.value if key.value == "tasks"]
-            root.value = [pair for pair in root.value if pair[0].value != "tasks"]
-            shared, shared_lines = _yaml_mapping(loader, root, path)
-            unknown = [name for name in shared if name not in _SHARED]
+            nodes = [value for key, value in root.value if key.value in form.lists]
+            root.value = [pair for pair in root.value if pair[0].value not in form.lists]
+            shared, shared_lines = _yaml_mapping(loader, root, path, form.texts)
+            unknown = [name for name in shared if name not in form.shared]
             if unknown:
-                raise unknown_field(unknown[0], (*_SHARED, "tasks"), path, shared_lines[unknown[0]])
+                known = (*form.shared, *form.lists)
+                raise unknown_field(unknown[0], known, path, shared_lines[unknown[0]], form.what)
             replies_of_all = shared.pop("replies", None)
             if not nodes:
-                raise TaskFileError("has no `tasks:` list", path=path, line=root.start_mark.line + 1)
+                raise TaskFileError(f"has no `{form.lists[0]}:` list", path=path, line=root.start_mark.line + 1)
             listing = nodes[0]
         if not isinstance(listing, yaml.SequenceNode):
             raise TaskFileError(
-                "tasks must be a list: each begins with `- id: ...`",
+                f"{form.what}s must be a list: each begins with `- {form.begins[1:].partition('`')[0]} ...`",
                 path=path,
                 line=listing.start_mark.line + 1,
             )
         for node in listing.value:
             line = node.start_mark.line + 1
             if not isinstance(node, yaml.MappingNode):
-                raise TaskFileError("a task is a mapping with `id:` and `input:`", path=path, line=line)
-            values, lines = _yaml_mapping(loader, node, path)
+                raise TaskFileError(f"a {form.what} is a mapping with {form.begins}", path=path, line=line)
+            values, lines = _yaml_mapping(loader, node, path, form.texts)
             merged = {**shared, **values}
             if isinstance(shared.get("variables"), dict) and isinstance(values.get("variables"), dict):
                 merged["variables"] = {**shared["variables"], **values["variables"]}
@@ -165,7 +193,9 @@ def _no_yaml(error: Any, path: Path) -> TaskFileError:
     return TaskFileError(f"is not valid YAML: {getattr(error, 'problem', error)}", path=path, line=line)
 
 
-def _yaml_mapping(loader: Any, node: Any, path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+def _yaml_mapping(
+    loader: Any, node: Any, path: Path, texts: tuple[str, ...] = TEXT_FIELDS
+) -> tuple[dict[str, Any], dict[str, int]]:
     # Key by key instead of the whole: only its nodes know the line of each field, which every message names.
     _check_keys(node)
     loader.flatten_mapping(node)
@@ -174,7 +204,7 @@ def _yaml_mapping(loader: Any, node: Any, path: Path) -> tuple[dict[str, Any], d
     for key_node, value_node in node.value:
         name = str(key_node.value)
         lines[name] = line = key_node.start_mark.line + 1
-        if name in TEXT_FIELDS and _is_written_plainly(value_node):
+        if name in texts and _is_written_plainly(value_node):
             values[name] = (
                 value_node.value
             )  # `id: 007` and `input: no` are what is written, no number and no truth value
