@@ -9,7 +9,13 @@ from typing import Any
 from bs4 import BeautifulSoup
 
 from tests.test_promises import improved_but_for_one
-from workbench.comparison.figures import HOW_IT_IS_DECIDED, MAY_BE_WORSE, worst_first
+from workbench.comparison.figures import (
+    HOW_IT_IS_DECIDED,
+    IDENTICAL_REPLIES,
+    IDENTICAL_SCORES,
+    MAY_BE_WORSE,
+    worst_first,
+)
 from workbench.comparison.provenance import provenance
 from workbench.comparison.tables import compare
 from workbench.comparison.verdict import RULES
@@ -25,7 +31,7 @@ TRIED = Tried(
     answered_by="live at https://api.anthropic.com",
     stand_in=False,
     kinds=("no difference shown",),
-    worse_promises=(),
+    warning="",
     replies=12,
     usd=0.5,
     unpriced=0,
@@ -106,7 +112,8 @@ def test_what_may_be_worse_stands_by_itself_before_what_promises(tmp_path: Path)
     assert [each.get_text() for each in soup.select("h2")] == [
         "May be worse, not established: 1 notebook", "Promising, not established: 1 notebook"
     ]  # fmt: skip
-    assert sorted(map(worst_first, {*RULES, MAY_BE_WORSE})) == list(range(len(RULES) + 1))
+    shown = {*RULES, MAY_BE_WORSE, IDENTICAL_SCORES, IDENTICAL_REPLIES}
+    assert sorted(map(worst_first, shown)) == list(range(len(shown)))
 
 
 def test_of_several_verdicts_the_worst_places_a_notebook(tmp_path: Path) -> None:
@@ -116,33 +123,32 @@ def test_of_several_verdicts_the_worst_places_a_notebook(tmp_path: Path) -> None
 
 
 def test_a_promise_that_is_worse_is_named_though_the_whole_is_better(tmp_path: Path) -> None:
+    one, two = "Shown to be worse: asks_question (variant).", "May be worse: a <b>. It is not shown to be worse."
     soup = page_of(
         tmp_path,
-        verdict("one", "better", worse_promises=("asks_question",)),
-        verdict("two", "no difference shown", worse_promises=("a <b>", "c")),
+        verdict("one", "better", warning=one),
+        verdict("two", "no difference shown", warning=two),
         verdict("none", "better"),
-        verdict("made-up", "better", worse_promises=("asks_question",), stand_in=True),
     )
     lines = {
-        row.h3.get_text(): [line.get_text() for line in row.select("p") if "shown to be worse" in line.get_text()]
+        row.h3.get_text(): [line.get_text() for line in row.select("p") if "to be worse" in line.get_text()]
         for row in soup.select("article")
     }
 
     assert lines == {
-        "one": ['1 promise shown to be worse: "asks_question"'],
-        "two": ['2 promises shown to be worse: "a <b>", "c"'],
+        "one": [one],
+        "two": [two],
         "none": [],
-        "made-up": [],
     }
     said = (tmp_path / "index.md").read_text(encoding="utf-8")
-    assert said.count("shown to be worse") == 2 and lines["one"][0] in said
+    assert said.count("to be worse") == 2 and lines["one"][0] in said
 
 
 def test_what_a_record_says_was_tried_has_the_promises_that_are_worse() -> None:
     run = improved_but_for_one()
     tried = LeftRecord(comparison=compare(run, baseline="A"), found=provenance(run)).tried
 
-    assert (tried.kinds, tried.worse_promises) == (("better",), ("asks",))
+    assert (tried.kinds, tried.warning) == (("better",), "Shown to be worse: asks (B), whatever the whole says.")
 
 
 def test_agent_file_commit_change_and_model_are_named_and_all_is_summed(tmp_path: Path) -> None:

@@ -175,6 +175,11 @@ class TestShipped:
 
         assert notebook_file("notebooks/compare.ipynb") == Path("notebooks/compare.ipynb")
 
+    def test_a_folder_that_is_called_as_one_is_no_notebook(self, project: Path) -> None:
+        (project / "nightly").mkdir()
+
+        assert notebook_file("nightly").is_file()
+
     @pytest.mark.parametrize("given", ["elsewhere/compare.ipynb", "other", "compare.md"])
     def test_another_path_is_what_it_is(self, project: Path, given: str) -> None:
         assert notebook_file(given) == Path(given)

@@ -66,7 +66,7 @@ def test_no_flip_is_said_in_words() -> None:
     found = what_flipped(make_run({"A": passes([4]), "B": passes([4])}, endpoint=STAND_IN), baseline="A")
 
     for text in found._repr_mimebundle_().values():
-        assert "No task flipped." in text
+        assert "No task flipped by its whole score, whatever single promises did." in text
         assert "OFFLINE STAND-IN" in text
 
 

@@ -217,8 +217,8 @@ def test_nights_of_one_date_are_told_apart_by_their_time_and_counted_alike_every
     assert [night.label for night in planner.nights] == ["2026-11-27", "2026-11-28 02:20", "2026-11-28 14:20"]
     assert planner.nights[-1].since_before is not None
     assert planner.nights[-1].since_before.since == "2026-11-28 02:20"
-    assert "3 nights, the last 2026-11-28 14:20: " in page
-    assert "Nights: 3." in page
+    assert "2 nights in 3 runs, the last 2026-11-28 14:20: " in page
+    assert "Nights: 2, in 3 runs." in page
     assert '<th scope="row">2026-11-28 14:20</th>' in page
     assert [each.nights[-1].label for each in history.agents if each.agent == "drawer"] == ["2026-11-28"]
 

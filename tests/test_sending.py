@@ -4,15 +4,21 @@ values were read from the requests of Claude Code 2.1.332."""
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from workbench.cli import main
+from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.claude_code import read_as_claude_code, read_where_it_stands
-from workbench.definition.facts import facts
+from workbench.definition.facts import base_tool, facts
 from workbench.definition.files import load_agent
+from workbench.definition.lint import check_agent
+from workbench.definition.lint_project import agent_file_of, project_problems
 from workbench.definition.sending import sending_as_main_thread, sending_as_subagent, sending_in_words
 from workbench.widgets.editor_pages import reading_rows
 
@@ -251,3 +257,65 @@ def test_each_measured_case_is_read_as_the_program_read_it(corpus: Path) -> None
     reading = read_where_it_stands(of_plugin)
     assert (reading.name, reading.description) == ("cook:roles:mobile", "Agent from cook plugin")
     assert not read_as_claude_code(of_plugin).listed, "a project's own agent without description is dropped"
+
+
+_PROPOSED = re.compile(
+    r"Add (\w+) to `tools`|Write `(\w+)`|Remove it; (\w+) does|`tools: ([\w, ]+)`|Known tools: ([\w, ]+)"
+)
+_PROMPTS = (*(f"Use the {tool} tool." for tool in facts()["tools"]), "Search the web for it.", "- Run `make test`.")
+
+
+def proposed_tools(agent: Agent) -> Iterator[tuple[str, tuple[str, ...], bool]]:
+    """What lint would have `tools` name: a tool, the list it comes to, and whether it is to be denied no more."""
+    for problem in check_agent(agent):
+        for found in _PROPOSED.finditer(problem.fix or ""):
+            added, written, instead, whole, known = found.groups()
+            kept = tuple(tool for tool in agent.tools or () if not written or tool.lower() != written.lower())
+            for tool in (added, written, instead):
+                if tool:
+                    yield tool, (*kept, tool), "take it out of `disallowedTools`" in (problem.fix or "")
+            for tool in (whole or "").split(", ") if whole else ():
+                yield tool, tuple(whole.split(", ")), False
+            for tool in (known or "").split(", ") if known else ():
+                yield tool, (tool,), False
+
+
+@pytest.mark.parametrize("denied", ["", "Bash", "WebSearch, Write"])
+@pytest.mark.parametrize(
+    "tools",
+    ["Read", "Bash, Read", "Read, LS", "Bash, LS, MultiEdit", "glob, Bash", "greb, Bash", "grep, Read", "Nothing"],
+)
+def test_whatever_lint_proposes_for_tools_is_what_a_run_is_then_offered(tools: str, denied: str) -> None:
+    taken = f"disallowedTools: {denied}\n" if denied else ""
+    proposals = 0
+    for prompt in _PROMPTS:
+        agent = parse_agent(f"---\nname: x\ndescription: Use it when asked.\ntools: {tools}\n{taken}---\n\n{prompt}\n")
+        for tool, names, denied_no_more in proposed_tools(agent):
+            left = [each for each in agent.disallowed_tools or () if not denied_no_more or each != tool]
+            sent = sending_as_subagent(replace(agent, tools=names, disallowed_tools=tuple(left) or None))
+            assert sent is not None and base_tool(tool) in sent.tools, (prompt, tool)
+            proposals += 1
+
+    assert proposals or tools in ("glob, Bash", "greb, Bash"), "what can be proposed is"
+
+
+def test_a_tool_that_bash_replaces_is_not_proposed_beside_it() -> None:
+    head = "---\nname: x\ndescription: Use it when asked.\ntools: Bash, Read\n---\n\n"
+    fixes = {each.rule: each.fix for each in check_agent(parse_agent(head + "Use the Glob tool.\n"))}
+
+    assert fixes["prompt-names-tool"] == (
+        "Take it out of the prompt: beside Bash, Read a subagent is not offered Glob."
+    )
+
+
+def test_the_tools_that_are_proposed_to_an_agent_without_any_are_offered(tmp_path: Path) -> None:
+    file = tmp_path / ".claude/agents/x.md"
+    file.parent.mkdir(parents=True)
+    file.write_text("---\nname: x\ndescription: Use it when asked.\n---\n\nBe.\n", encoding="utf-8")
+    agent = load_agent(file)
+    found = agent_file_of(file, agent, read_as_claude_code(agent), roster=file.parent)
+    [fix] = [each.fix for _, each in project_problems([found]) if each.rule == "inherits-all-tools"]
+    [names] = re.findall(r"`tools: ([\w, ]+)`", fix or "")
+    sent = sending_as_subagent(parse_agent(f"---\nname: x\ndescription: d\ntools: {names}\n---\n\nBe.\n"))
+
+    assert sent is not None and sent.tools == tuple(sorted(names.split(", ")))

@@ -162,7 +162,7 @@ def test_the_latest_nights_stand_in_the_index_and_all_on_the_page_of_the_agent(t
     [agent] = (tmp_path / "nightly/site/agents").iterdir()
     assert [cell.text for cell in index.select("thead th")][4:] == ["2026-10-03", "2026-10-02"]
     assert len(soup(agent).select("tbody tr")) == 3
-    assert "3, the last 2 dates here" in index.text
+    assert "3, the last 2 nights here" in index.text
 
 
 def test_a_page_of_something_else_is_left_alone(tmp_path: Path) -> None:

@@ -141,10 +141,20 @@ def listed(said: str) -> ProjectRoster:
 def tried(said: str) -> AgentVersions:
     task = Task(id=said, input=said)
     one = VersionAttempt(
-        version="a" * 64, model=said, effort=said, is_stand_in=False, task=task, key="k", score=0.5, at="2026-11-30"
+        version="a" * 64,
+        model=said,
+        effort=said,
+        is_own=True,
+        is_stand_in=False,
+        task=task,
+        key="k",
+        score=0.5,
+        at="2026-11-30",
     )
     found = compare_versions(said, {"a" * 64: agent(said)}, [one], left_out=(said,))
-    return replace(found, untried=(said,), versions=tuple(replace(each, commit=said) for each in found.versions))
+    (group,) = found.by_model
+    of_commit = replace(group, versions=tuple(replace(each, commit=said) for each in group.versions))
+    return replace(found, untried=(said,), by_model=(of_commit,))
 
 
 def chosen(said: str) -> SealedChoice:

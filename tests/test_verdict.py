@@ -296,7 +296,7 @@ def test_equal_scores_everywhere_are_no_difference_with_a_width() -> None:
     assert verdict.kind == "no difference shown"
     assert verdict.interval is not None
     assert verdict.interval.high > 0.2
-    assert "all differences are equal" in verdict.text
+    assert "identical replies" in verdict.text
 
 
 def test_the_stand_in_is_named_first_in_every_sentence() -> None:

@@ -1,10 +1,12 @@
-"""The versions of one agent that were ever tried, held against the newest of them on the tasks that both were given.
+"""The versions of one agent that were ever tried, model by model, held against the newest on the tasks that both were
+given.
 
 Replies of many days come together: of records, of a ledger. All of them are graded by the same graders, so that two
-versions differ by what was said. A difference is paired over tasks; with several versions p is corrected by Holm, and
-the interval by Bonferroni, so that it holds for all of them at once (S. Holm 1979; O. J. Dunn 1961, JASA 56). The best
-of ten is the luckiest of ten, too: one is called better only where its interval leaves out 0 and the exact sign-flip
-test agrees.
+versions differ by what was said. What one model said is held against what the same model said; where the files of the
+versions name different models, each as its own file has it as well. A difference is paired over tasks; with several
+versions p is corrected by Holm, and the interval by Bonferroni, so that it holds for all that are listed at once
+(S. Holm 1979; O. J. Dunn 1961, JASA 56). The best of ten is the luckiest of ten, too: one is called better only where
+its interval leaves out 0 and the exact sign-flip test agrees.
 """
 
 from __future__ import annotations
@@ -33,11 +35,13 @@ SHOWN_DIGITS = 8
 """Hex digits of a digest that name a version."""
 _PAGE = """\
 <p>{{ summary }}</p>
-{{ table }}
+{% for table in tables %}{{ table }}
+{% endfor %}
 {% for each in untried %}<p>committed, not tried: {{ each }}</p>{% endfor %}
 {% for each in left_out %}<p>left out: {{ each }}</p>{% endfor %}
 """
-Shown = Literal["better", "worse", "not shown to differ", "too few tasks", "too many without a score", "another model"]
+Shown = Literal["better", "worse", "identical", "not shown to differ", "too few tasks", "too many without a score"]
+OWN_MODELS = "the model that each version's own file names"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +53,8 @@ class VersionAttempt:
     model: str
     """The id that was asked for."""
     effort: str | None
+    is_own: bool
+    """Whether its file has model and effort so."""
     is_stand_in: bool
     task: Task
     key: str
@@ -61,7 +67,7 @@ class VersionAttempt:
 
 @dataclass(frozen=True, kw_only=True)
 class BesideNewest:
-    """A version beside the newest, on the tasks that both were given."""
+    """A version beside the newest of its model, on the tasks that both were given."""
 
     tasks: int
     points: float | None
@@ -70,7 +76,7 @@ class BesideNewest:
     effect: float | None
     """The difference of the two, in -1..1."""
     interval: Interval | None
-    """95 % for all versions of the table at once."""
+    """95 % for all versions that are listed at once."""
     p: float | None
     """Of the exact sign-flip test, corrected by Holm."""
     shown: Shown
@@ -96,61 +102,116 @@ class Version:
     points: float | None
     """Mean over all its tasks, 0..1."""
     is_newest: bool
+    """Whether the others of its model are held against it."""
     against: BesideNewest | None
     """`None` of the newest."""
     commit: str = ""
-    """The last commit that gave the file this content, and its day; empty where git knows none."""
+    """The last commit that gave the file this content, its day, and the branch where it is on another; empty where git
+    knows none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersions:
+    """The versions of which the same model was asked in the same way: the newest, then the latest tried first."""
+
+    asked: str
+    """The model and its effort; or `OWN_MODELS`."""
+    is_stand_in: bool
+    versions: tuple[Version, ...]
+
+    @property
+    def newest(self) -> Version:
+        """The one that the others are held against."""
+        return next(each for each in self.versions if each.is_newest)
+
+    @property
+    def best(self) -> Version | None:
+        """Of those that are shown to be better than the newest, else of all, the one with the highest difference to it;
+        it is one of them. `None`: none has a score."""
+        scored = [each for each in self.versions if _difference(each) is not None]
+        return max(scored, key=_goodness, default=None)
+
+    @property
+    def compared(self) -> tuple[Version, ...]:
+        """Those with a difference to the newest."""
+        return tuple(each for each in self.versions if each.against is not None and each.against.effect is not None)
+
+    @property
+    def finding(self) -> str:
+        """Which was best, in a clause, and how sure that is."""
+        newest, best, compared = self.newest, self.best, self.compared
+        if len(self.versions) == 1:
+            return f"only {_name_of(newest)} was tried"
+        if not compared or best is None:
+            none = f"none shares {FEWEST_COMPARED} graded tasks with {_name_of(newest)}"
+            return f"{none}, so nothing is said of which is best"
+        few = len(self.versions) - 1 - len(compared)
+        rest = f"; {few} more {'shares' if few == 1 else 'share'} too few tasks with it" if few else ""
+        return f"{self._of_best(newest, best, compared)}{rest}"
+
+    def _of_best(self, newest: Version, best: Version, compared: Sequence[Version]) -> str:
+        by_finding = {
+            shown: [each for each in compared if each.against is not None and each.against.shown == shown]
+            for shown in ("better", "worse", "identical")
+        }
+        others = "the one other version" if len(compared) == 1 else f"{len(compared)} other versions"
+        if len(by_finding["identical"]) == len(compared):
+            have = "has" if len(compared) == 1 else "have"
+            return f"{others} {have} the very points of {_name_of(newest)} on each task that both share"
+        if best.is_newest or best.against is None:
+            none = f"{others} has not" if len(compared) == 1 else f"of {others} none has"
+            worse = len(by_finding["worse"])
+            sure = f", and {worse} {'is' if worse == 1 else 'are'} shown to be worse" if worse else ""
+            return f"{none} more points than {_name_of(newest)} on the tasks that both share{sure}"
+        against = best.against
+        told = f"{_name_of(best)} has {_points(against.effect, sign=True)} points {_bracket(against.interval)}"
+        on = f"on {counted(against.tasks, 'task')} against {_name_of(newest)}"
+        if against.shown != "better":
+            return f"{told} {on}, and is not shown to be better ({against.shown})"
+        also = [_name_of(each) for each in by_finding["better"] if each is not best]
+        return f"{told} {on}, and is shown to be better{f'; so are {_listed(also)}' if also else ''}"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class AgentVersions:
-    """The versions of an agent that were tried, the latest first. Shows itself as text and as an HTML table."""
+    """The versions of an agent that were tried, by model. Shows itself as text and as HTML tables."""
 
     name: str
-    versions: tuple[Version, ...]
+    by_model: tuple[ModelVersions, ...]
+    """Where most versions can be compared comes first; what the stand-in made up comes last."""
+    on_disk: str | None = None
+    """The digest of the version on disk, tried or not; `None`: that is not known."""
     untried: tuple[str, ...] = ()
     """Commits of the file of which the version was never tried, the newest first, each with day and subject."""
     left_out: tuple[str, ...] = ()
     """What could not be taken in, each with why."""
 
     @property
+    def versions(self) -> tuple[Version, ...]:
+        """All that are listed, one version once for each way in which it was asked."""
+        return tuple(each for group in self.by_model for each in group.versions)
+
+    @property
     def best(self) -> Version | None:
-        """The version with the highest difference to the newest, which is itself one of them; `None`: none has a
-        score."""
-        scored = [each for each in self.versions if _difference(each) is not None]
-        return max(scored, key=lambda each: _difference(each) or 0.0, default=None)
+        """The best of the first model; `None`: none has a score."""
+        return self.by_model[0].best if self.by_model else None
 
     @property
     def summary(self) -> str:
-        """Which was best, in a sentence, and how sure that is."""
-        newest = next((each for each in self.versions if each.is_newest), None)
-        if newest is None:
+        """Which was best with each model, and how sure that is."""
+        if not self.by_model:
             return f"No version of {self.name} was tried yet."
-        texts = len({each.digest for each in self.versions})
-        head = f"{counted(texts, 'version')} of {self.name}, the newest {_name_of(newest)}"
-        if newest.is_stand_in:
-            head = f"OFFLINE STAND-IN, no model answered. {head}"
-        best = self.best
-        if best is None or all(each.against is None or each.against.effect is None for each in self.versions):
-            enough = [each.against for each in self.versions if each.against and each.against.tasks >= FEWEST_COMPARED]
-            if any(against.shown == "another model" for against in enough):
-                return (
-                    f"{head}: another model was asked with the others that share tasks with it, so nothing is said of "
-                    "which is best."
-                )
-            return f"{head}: none shares {FEWEST_COMPARED} graded tasks with it, so nothing is said of which is best."
-        compared = len({each.digest for each in self.versions if each.against and each.against.interval is not None})
-        if best.is_newest or best.against is None:
-            earlier = "the one earlier version has not" if compared == 1 else f"of {compared} earlier versions none has"
-            return f"{head}: {earlier} more points on the tasks that both share."
-        against = best.against
-        told = f"{_name_of(best)} has {_points(against.effect, sign=True)} points {_bracket(against.interval)}"
-        sure = (
-            "and is shown to be better"
-            if against.shown == "better"
-            else f"and is not shown to be better ({against.shown})"
-        )
-        return f"{head}: {told} on {counted(against.tasks, 'task')}, {sure}."
+        digests = dict.fromkeys(each.digest for each in self.versions)
+        untried = "" if self.on_disk is None or self.on_disk in digests else "; the one on disk was not tried"
+        head = f"{counted(len(digests), 'version')} of {self.name} {'was' if len(digests) == 1 else 'were'} tried"
+        made_up = "OFFLINE STAND-IN, no model answered"
+        all_made_up = all(group.is_stand_in for group in self.by_model)
+        said = [
+            f"{made_up}: " * (group.is_stand_in and not all_made_up) + f"asked of {group.asked}, {group.finding}."
+            for group in self.by_model
+        ]
+        said = [f"{clause[0].upper()}{clause[1:]}" for clause in said]
+        return " ".join([f"{made_up}." * all_made_up, f"{head}{untried}.", *said]).strip()
 
     def agent(self, digest: str) -> Agent:
         """The agent as it was in the version whose digest begins so.
@@ -168,24 +229,34 @@ class AgentVersions:
 
     def to_json(self) -> dict[str, Any]:
         """All of it but the agents, as JSON can hold it."""
-        rows = [
-            {**asdict(replace(each, agent=Agent())), "agent": each.agent.name, "shown_as": each.digest[:SHOWN_DIGITS]}
-            for each in self.versions
-        ]
         best = self.best
         return {
             "name": self.name,
             "summary": self.summary,
             "best": None if best is None else best.digest,
-            "versions": rows,
+            "on_disk": self.on_disk,
+            "by_model": [
+                {
+                    "asked": group.asked,
+                    "is_stand_in": group.is_stand_in,
+                    "newest": group.newest.digest,
+                    "best": None if group.best is None else group.best.digest,
+                    "finding": group.finding,
+                    "versions": [_as_json(each) for each in group.versions],
+                }
+                for group in self.by_model
+            ],
             "untried": list(self.untried),
             "left_out": list(self.left_out),
         }
 
-    def table(self) -> Table:
-        """A row a version."""
+    def tables(self) -> tuple[Table, ...]:
+        """One for each model, in it a row a version."""
+        return tuple(self._table(group, is_last=group is self.by_model[-1]) for group in self.by_model)
+
+    def _table(self, group: ModelVersions, *, is_last: bool) -> Table:
         return Table(
-            title=f"Versions of {self.name}",
+            title=f"Versions of {self.name}, asked of {group.asked}{', OFFLINE STAND-IN' if group.is_stand_in else ''}",
             headings=(
                 "version",
                 "tried last",
@@ -197,14 +268,16 @@ class AgentVersions:
                 "against the newest",
                 "shown",
             ),
-            rows=tuple(_cells(each) for each in self.versions),
+            rows=tuple(_cells(each, is_on_disk=each.digest == self.on_disk) for each in group.versions),
             note="Points are means over tasks. A difference is paired over the tasks that both were given, with a "
-            f"{percent(LEVEL)} interval for all versions at once.",
+            f"{percent(LEVEL)} interval for all versions at once."
+            if is_last
+            else "",
         )
 
     def __str__(self) -> str:
         lines = [visible(self.summary)]
-        lines += ["", plain_table(self.table()).rstrip("\n")] if self.versions else []
+        lines += [f"\n{plain_table(table).rstrip()}" for table in self.tables()]
         lines += [f"committed, not tried: {visible(each)}" for each in self.untried]
         return "\n".join([*lines, *(f"left out: {visible(each)}" for each in self.left_out)])
 
@@ -214,7 +287,7 @@ class AgentVersions:
         page = html(
             _PAGE,
             summary=self.summary,
-            table=html_table(self.table()),
+            tables=[html_table(table) for table in self.tables()],
             untried=self.untried,
             left_out=self.left_out,
         )
@@ -229,11 +302,17 @@ class _Tried:
     """The attempts of one version under one model."""
 
     version: Version
+    is_own: bool
     means: Mapping[str, float]
     """By task; those without a score are left out."""
     groups: Mapping[str, str]
     attempts: Mapping[str, Sequence[VersionAttempt]]
     """By task."""
+
+    @property
+    def asked(self) -> str:
+        effort = self.version.effort
+        return f"{self.version.model}{f' with effort {effort}' if effort else ''}"
 
 
 def compare_versions(
@@ -241,14 +320,15 @@ def compare_versions(
     agents: Mapping[str, Agent],
     attempts: Iterable[VersionAttempt],
     *,
-    newest: str | None = None,
+    on_disk: str | None = None,
     last: int = LAST_VERSIONS,
     left_out: Sequence[str] = (),
 ) -> AgentVersions:
-    """The versions of an agent beside each other, the latest tried first and at most `last` of them.
+    """The versions of an agent beside each other, model by model, the latest tried first and at most `last` of them.
 
-    `agents` are the versions by digest, and `newest` the digest of the one that the others are held against: the one on
-    disk; where it was not tried, the latest tried is.
+    `agents` are the versions by digest, and `on_disk` the digest of that on disk. With each model the others are held
+    against that one; where it was not tried there, or shares too few tasks with all others, against the one that was
+    first tried last.
     """
     by_row: defaultdict[tuple[str, str, str | None, bool], dict[str, VersionAttempt]] = defaultdict(dict)
     for one in attempts:
@@ -257,17 +337,75 @@ def compare_versions(
             row[one.key] = one
     tried = [_tried(agents[key[0]], list(row.values())) for key, row in by_row.items()]
     tried.sort(key=lambda each: (each.version.last_at, each.version.digest), reverse=True)
-    # What a model said is held against what a model said; the stand-in's replies stand alone.
-    base = next((each for each in tried if each.version.digest == newest and not each.version.is_stand_in), None)
-    base = base or next((each for each in tried if not each.version.is_stand_in), None)
-    base = base or next((each for each in tried if each.version.digest == newest), tried[0] if tried else None)
-    kept = [each for each in tried[:last] if each is not base]
-    if base is not None:
-        kept = [base, *kept][:last]
-    return AgentVersions(
-        name=name,
-        versions=tuple(_against(base, kept)) if base is not None else (),
-        left_out=tuple(left_out),
+    digests = dict.fromkeys(each.version.digest for each in tried)
+    kept = sorted(digests, key=lambda digest: digest != on_disk)[:last]
+    listed = [each for each in tried if each.version.digest in kept]
+    groups = [(asked, *_newest_first(rows, on_disk)) for asked, rows in _by_model(listed)]
+    pairs = {
+        (number, place): pair
+        for number, (_, rows, base) in enumerate(groups)
+        for place, each in enumerate(rows)
+        if each is not base and (pair := _paired(base, each)) is not None
+    }
+    p_values = dict(zip(pairs, holm([pair.sign_flip.p for pair in pairs.values()]), strict=True))
+    found = [
+        ModelVersions(
+            asked=asked,
+            is_stand_in=base.version.is_stand_in,
+            versions=tuple(
+                replace(each.version, is_newest=True)
+                if each is base
+                else replace(
+                    each.version,
+                    against=_told(
+                        base, each, pairs.get((number, place)), p_values.get((number, place)), comparisons=len(pairs)
+                    ),
+                )
+                for place, each in enumerate(rows)
+            ),
+        )
+        for number, (asked, rows, base) in enumerate(groups)
+    ]
+    found.sort(key=lambda group: (group.is_stand_in, -len(group.compared), -len(group.versions)))
+    return AgentVersions(name=name, by_model=tuple(found), on_disk=on_disk, left_out=tuple(left_out))
+
+
+def _by_model(tried: Sequence[_Tried]) -> list[tuple[str, list[_Tried]]]:
+    """What was asked alike, and before it, where files name different models, each version as its own has it. What the
+    stand-in made up stands apart. Rows of which each is among those of the first are not said again."""
+    found: list[tuple[str, list[_Tried]]] = []
+    for is_stand_in in (False, True):
+        rows = [each for each in tried if each.version.is_stand_in == is_stand_in]
+        own = [each for each in rows if each.is_own]
+        has_several = len({each.asked for each in own}) > 1
+        if has_several:
+            found.append((OWN_MODELS, own))
+        alike: defaultdict[str, list[_Tried]] = defaultdict(list)
+        for each in rows:
+            alike[each.asked].append(each)
+        found += [
+            (asked, same) for asked, same in alike.items() if not (has_several and all(each.is_own for each in same))
+        ]
+    return found
+
+
+def _newest_first(tried: Sequence[_Tried], on_disk: str | None) -> tuple[list[_Tried], _Tried]:
+    base = _base(tried, on_disk)
+    return [base, *(each for each in tried if each is not base)], base
+
+
+def _base(tried: Sequence[_Tried], on_disk: str | None) -> _Tried:
+    """What the others are held against: the version on disk, else that which was first tried last; of these the first
+    that can be compared with another."""
+    newest = sorted(tried, key=lambda each: (each.version.first_at, each.version.digest), reverse=True)
+    newest.sort(key=lambda each: each.version.digest != on_disk)
+    return next(
+        (
+            base
+            for base in newest
+            if any(len(_shared(base, each)) >= FEWEST_COMPARED for each in tried if each is not base)
+        ),
+        newest[0],
     )
 
 
@@ -288,6 +426,7 @@ def _tried(agent: Agent, attempts: Sequence[VersionAttempt]) -> _Tried:
     days = sorted(one.at for one in attempts if one.at)
     first = attempts[0]
     return _Tried(
+        is_own=first.is_own,
         version=Version(
             digest=first.version,
             agent=agent,
@@ -309,52 +448,33 @@ def _tried(agent: Agent, attempts: Sequence[VersionAttempt]) -> _Tried:
     )
 
 
-def _against(base: _Tried, tried: Sequence[_Tried]) -> list[Version]:
-    found = {id(each): _paired(base, each) for each in tried if each is not base and _is_comparable(base, each)}
-    compared = {key: pair for key, pair in found.items() if pair is not None}
-    p_values = dict(zip(compared, holm([pair.sign_flip.p for pair in compared.values()]), strict=True))
-    return [
-        replace(each.version, is_newest=True)
-        if each is base
-        else replace(
-            each.version,
-            against=_told(base, each, found.get(id(each)), p_values.get(id(each)), len(compared)),
-        )
-        for each in tried
-    ]
-
-
-def _is_comparable(base: _Tried, other: _Tried) -> bool:
-    """Whether a difference would be one of the agent: the same model was asked, unless the two name others."""
-    one, two = base.version, other.version
-    same = (one.model, one.effort) == (two.model, two.effort)
-    differing = (one.agent.model, one.agent.effort) != (two.agent.model, two.agent.effort)
-    return one.is_stand_in == two.is_stand_in and (same or differing)
+def _shared(base: _Tried, other: _Tried) -> list[str]:
+    return [task for task in other.means if task in base.means]
 
 
 def _paired(base: _Tried, other: _Tried) -> Paired | None:
-    shared = [task for task in other.means if task in base.means]
+    shared = _shared(base, other)
     if len(shared) < FEWEST_COMPARED:
         return None
     groups = [base.groups[task] for task in shared]
     return paired([other.means[task] - base.means[task] for task in shared], groups=groups)
 
 
-def _told(base: _Tried, other: _Tried, pair: Paired | None, p: float | None, comparisons: int) -> BesideNewest:
-    shared = [task for task in other.means if task in base.means]
+def _told(base: _Tried, other: _Tried, pair: Paired | None, p: float | None, *, comparisons: int) -> BesideNewest:
+    shared = _shared(base, other)
     points, newest_points = (
         (float(np.mean([side.means[t] for t in shared])) if shared else None) for side in (other, base)
     )
     shown: Shown
-    if not _is_comparable(base, other):
-        shown, effect, interval, p = "another model", None, None, None
-    elif pair is None or p is None:
+    if pair is None or p is None:
         shown, effect, interval = "too few tasks", None, None
     else:
         effect, interval = pair.effect, simultaneous_interval(pair, comparisons)
         shown = "not shown to differ"
         if _misses_too_much(base, other):
             shown = "too many without a score"
+        elif pair.is_identical:
+            shown = "identical"
         elif interval.excludes_zero and p <= ALPHA:
             shown = "better" if effect > 0 else "worse"
     return BesideNewest(
@@ -384,15 +504,32 @@ def _difference(version: Version) -> float | None:
     return None if version.against is None else version.against.effect
 
 
+def _goodness(version: Version) -> tuple[bool, float, bool]:
+    is_better = version.against is not None and version.against.shown == "better"
+    return is_better, _difference(version) or 0.0, version.is_newest
+
+
+def _as_json(version: Version) -> dict[str, Any]:
+    return {
+        **asdict(replace(version, agent=Agent())),
+        "agent": version.agent.name,
+        "shown_as": version.digest[:SHOWN_DIGITS],
+    }
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + " and " * (len(names) > 1) + names[-1]
+
+
 def _name_of(version: Version) -> str:
     day = version.last_at[:10]
     return f"{version.digest[:SHOWN_DIGITS]}{f' of {day}' if day else ''}"
 
 
-def _cells(version: Version) -> tuple[str, ...]:
+def _cells(version: Version, *, is_on_disk: bool) -> tuple[str, ...]:
     against = version.against
     difference = (
-        "the newest"
+        "this is it"
         if version.is_newest
         else f"{_points(against.effect, sign=True)} {_bracket(against.interval)} on {counted(against.tasks, 'task')}"
         if against is not None and against.interval is not None
@@ -401,10 +538,10 @@ def _cells(version: Version) -> tuple[str, ...]:
     model = f"{version.model}{f', {version.effort}' if version.effort else ''}"
     unscored = f" ({version.unscored} without a score)" if version.unscored else ""
     return (
-        version.digest[:SHOWN_DIGITS],
+        f"{version.digest[:SHOWN_DIGITS]}{', on disk' if is_on_disk else ''}",
         version.last_at[:10],
         version.commit,
-        f"{model}, OFFLINE STAND-IN" if version.is_stand_in else model,
+        model,
         str(version.tasks),
         f"{version.replies}{unscored}",
         _points(version.points),

@@ -51,7 +51,7 @@ def promises_table(changes: Sequence[PromiseChange]) -> Table | None:
     if not changes:
         return None
     several = len({change.variant for change in changes}) > 1
-    worse = sum(change.kind == "worse" for change in changes)
+    worse, may_be = (sum(change.kind == kind for change in changes) for kind in ("worse", "may be worse"))
     enough = [change for change in changes if change.tasks >= FEWEST_COMPARED]
     shown = enough[:MOST_PROMISES_SHOWN]
     left_out = []
@@ -61,6 +61,7 @@ def promises_table(changes: Sequence[PromiseChange]) -> Table | None:
     if len(shown) < len(enough):
         left_out.append(f"{len(shown)} of {len(enough)} are shown; all are in .by_promise.")
     title = f"Promises, the worst change first: {worse} of {counted(len(changes), 'row')} shown to be worse"
+    title += f", {may_be} may be" if may_be else ""
     rows = tuple(
         (
             change.promise,
@@ -87,7 +88,7 @@ def measures_table(changes: Sequence[MeasureChange]) -> Table | None:
     if not changes:
         return None
     several = len({change.variant for change in changes}) > 1
-    differ = sum(change.kind == "differs" for change in changes)
+    differ, may = (sum(change.kind == kind for change in changes) for kind in ("differs", "may differ"))
     rows = tuple(
         (
             change.heading,
@@ -102,7 +103,8 @@ def measures_table(changes: Sequence[MeasureChange]) -> Table | None:
         for change in changes
     )
     return Table(
-        title=f"Measures of replies, without a grader: {differ} of {counted(len(changes), 'row')} shown to differ",
+        title=f"Measures of replies, without a grader: {differ} of {counted(len(changes), 'row')} shown to differ"
+        + (f", {may} may" if may else ""),
         headings=_headings("Measure", several=several),
         rows=rows,
         note=f"{_note(changes, 'row')} Changes in percent are of geometric means, in which every task counts alike; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.comparison.columns import TrialColumns
-from workbench.comparison.figures import HOW_IT_IS_DECIDED, IN_FULL
+from workbench.comparison.figures import HOW_IT_IS_DECIDED, IN_FULL, points
 from workbench.comparison.flips import FLIPS, Changes, what_flipped
 from workbench.comparison.measures import MeasureChange, measure_changes
 from workbench.comparison.promises import PromiseChange, promise_changes
@@ -24,13 +24,31 @@ from workbench.trial.trial import Run
 if TYPE_CHECKING:
     from workbench.comparison.judged import CriterionRow
 
+MOST_PROMISES = 5
+"""Promises that are named on a first screen, and in a sentence."""
+COLLAPSE = 0.25
+"""A fall of so much, of 1, is said even where it is not shown: a few tasks show nothing, and hide nothing either."""
 STAND_IN_NOTE = "The replies, tokens and seconds below were made up by the OFFLINE STAND-IN; nothing was spent."
+WHATEVER = ", whatever the whole says"
 
 
 def shown_worse(promises: Iterable[PromiseChange], criteria: Iterable[CriterionRow]) -> tuple[str, ...]:
     """The names of the promises, and of the criteria of certified judges, that are shown to be worse."""
     rows = (*((row.promise, row.kind) for row in promises), *((row.criterion, row.kind) for row in criteria))
     return tuple(dict.fromkeys(name for name, kind in rows if kind == "worse"))
+
+
+def _fall(row: PromiseChange) -> float:
+    """By how much of 1 it is lower, compared or not; 0 where that is not known."""
+    return 0.0 if row.before is None or row.after is None else row.before - row.after
+
+
+def _named_with(of: str, names: Sequence[str], ending: str) -> str:
+    """ "OF: A, B and 4 more, ENDING"; empty without names."""
+    if not names:
+        return ""
+    more = [f"and {len(names) - MOST_PROMISES} more"] if len(names) > MOST_PROMISES else []
+    return f"{of}: {', '.join([*map(visible, names[:MOST_PROMISES]), *more])}{ending}."
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,6 +112,36 @@ class Compared:
         return promises_and_criteria(self.run, self.columns, baseline=self.baseline, families=self.families)
 
     @cached_property
+    def warning(self) -> str:
+        """Which promises, and which criteria of certified judges, are shown to be worse, may be, or fell by much though
+        that is not shown, whatever became of the whole; "" without any, where no model answered, and where both send
+        the same requests."""
+        noise = {verdict.variant for verdict in self.verdicts if verdict.same_requests}
+        rows = [
+            *(
+                (f"{row.promise} ({row.variant})", row.kind, _fall(row))
+                for row in self.promises
+                if row.variant not in noise
+            ),
+            *((f"{row.criterion} ({row.variant})", row.kind, 0.0) for row in self.criteria if row.variant not in noise),
+        ]
+        if self.stand_in:
+            return ""
+        fell = [
+            f"{name} by {points(fall, sign=False)}"
+            for name, kind, fall in rows
+            if kind in ("no difference shown", "not compared") and fall >= COLLAPSE
+        ]
+        said = (
+            _named_with("Shown to be worse", [name for name, kind, _ in rows if kind == "worse"], WHATEVER),
+            _named_with(
+                "May be worse, not established", [name for name, kind, _ in rows if kind == "may be worse"], ""
+            ),
+            _named_with(f"Fell by {points(COLLAPSE, sign=False)} points or more, not shown", fell, ""),
+        )
+        return " ".join(filter(None, said))
+
+    @cached_property
     def flipped(self) -> Changes:
         """The tasks that most repeats passed with the baseline and now fail, and the other way round."""
         return what_flipped(self.run, baseline=self.baseline, scores=self.scores)
@@ -116,9 +164,10 @@ class Compared:
     @property
     def sentences(self) -> list[str]:
         """What it ended in: of each verdict what a reader meets first, and then all of it; or that there is none to
-        reach with one variant. Where there is a verdict, the last says where its rules stand."""
+        reach with one variant. Where there is a verdict, the promises of `warning` stand behind them, and the last says
+        where its rules stand."""
         found = [f"{first}\n{IN_FULL}{rest}" if rest else first for first, rest in self.sentence_parts]
-        return [*found, HOW_IT_IS_DECIDED] if self.verdicts else found
+        return [*found, *filter(None, [self.warning]), HOW_IT_IS_DECIDED] if self.verdicts else found
 
     @property
     def sentence_parts(self) -> list[tuple[str, str]]:

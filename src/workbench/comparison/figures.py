@@ -14,6 +14,10 @@ Kind = Literal["better", "worse", "promising, not established", "no difference s
 MAY_BE_WORSE = "may be worse, not established"
 """What is shown of a promising verdict whose effect is below 0."""
 
+IDENTICAL_SCORES = "identical scores"
+IDENTICAL_REPLIES = "identical replies"
+"""What is shown of no difference where there is none at all in what was seen."""
+
 IN_FULL = "In full: "
 """How a line begins that tells a verdict in full, behind the sentence that is met first."""
 HOW_IT_IS_DECIDED = 'How it is decided: the page "How a verdict is reached" of the documentation.'
@@ -21,7 +25,7 @@ HOW_IT_IS_DECIDED = 'How it is decided: the page "How a verdict is reached" of t
 
 _WORST_FIRST = (
     *("worse", MAY_BE_WORSE, "no verdict"),
-    *("promising, not established", "no difference shown", "better", "not graded"),
+    *("promising, not established", "no difference shown", IDENTICAL_SCORES, IDENTICAL_REPLIES, "better", "not graded"),
 )
 
 

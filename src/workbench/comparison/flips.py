@@ -22,6 +22,7 @@ FLIPS: tuple[Flip | None, ...] = (None, "now passes", "now fails")
 """What the codes of `Compared.flip_codes` mean."""
 
 MOST_CHANGES_SHOWN = 50
+NONE_FLIPPED = "No task flipped by its whole score, whatever single promises did."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +75,7 @@ class Changes:
         what = "What flipped" if flipped_only else "What changed"
         counts = ", ".join(f"{_count(self.changes, flip)} {words}" for flip, words in _FLIPS.items())
         title = f"{label}{what} against {visible(self.baseline)}: {counts}"
-        none = "" if chosen else "No task flipped. " if flipped_only else "There is no other variant. "
+        none = "" if chosen else f"{NONE_FLIPPED} " if flipped_only else "There is no other variant. "
         passing = points(self.threshold, sign=False)
         note = f"{none}A task passes where more than half of its repeats score {passing} points or more."
         if len(rows) < len(chosen):

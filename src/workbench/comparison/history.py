@@ -175,12 +175,13 @@ class History:
         return f"{agents:,}" + (f", in {len(self.agents):,} series" if len(self.agents) > agents else "")
 
     @property
-    def count_of_nights(self) -> int:
-        """A date has as many nights as an agent has of it at most."""
+    def counted_nights(self) -> str:
+        """How many nights there are, and in how many runs where a date has several: as many as an agent has of it at
+        most."""
         most: Counter[str] = Counter()
         for each in self.agents:
             most |= Counter(night.night for night in each.nights)
-        return most.total()
+        return f"{len(most):,}" + (f", in {most.total():,} runs" if most.total() > len(most) else "")
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -477,11 +478,14 @@ def _reply_key(trial: Trial, record: str) -> tuple[str, str, str]:
 
 def _sentence(nights: AgentNights) -> str:
     last = nights.nights[-1]
-    head = f"{nights.name}: {counted(len(nights.nights), 'night')}, the last {last.label}: "
+    dates, runs = len({night.night for night in nights.nights}), len(nights.nights)
+    several = f" in {runs:,} runs" if runs > dates else ""
+    head = f"{nights.name}: {counted(dates, 'night')}{several}, the last {last.label}: "
     if last.is_stand_in:
         return f"{head}OFFLINE STAND-IN, no model answered"
     if not last.asked_anew:
-        return f"{head}nothing was asked anew, all replies are those of the night before (`mode: fresh` asks)"
+        before = "run" if several else "night"
+        return f"{head}nothing was asked anew, all replies are those of the {before} before (`mode: fresh` asks)"
     said = [f"{_points(last.mean)} points" if last.mean is not None else "nothing scored"]
     if last.mean is None and last.words is not None:
         since = "" if last.words_since_first is None else f" ({told_words(last.words_since_first)})"

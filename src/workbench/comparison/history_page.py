@@ -141,7 +141,7 @@ def history_page(history: History) -> str:
     body = html(
         _BODY,
         level=percent(LEVEL),
-        summary=f"Agents: {history.counted}. Nights: {history.count_of_nights}.",
+        summary=f"Agents: {history.counted}. Nights: {history.counted_nights}.",
         agents=agents,
         headings=HEADINGS,
         numbers=NUMBERS,

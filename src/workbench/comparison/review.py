@@ -17,7 +17,6 @@ from workbench.comparison.differences.words import Line, lines_of_difference
 from workbench.comparison.figures import HOW_IT_IS_DECIDED, IN_FULL, worst_first
 from workbench.comparison.provenance import Provenance, provenance, provenance_table
 from workbench.comparison.report.document import html_document
-from workbench.comparison.report.overview import worse_promises
 from workbench.comparison.report.page import agents_difference, verdict_paragraph
 from workbench.comparison.report.summary import provenance_line, unlinked, unlinked_table
 from workbench.comparison.scores import groups_of
@@ -121,8 +120,8 @@ class VariantReview:
 
     @property
     def warning(self) -> str:
-        """Names the promises that are shown to be worse, whatever the verdict is; "" without any."""
-        return "" if self.comparison is None else worse_promises(self.comparison)
+        """Names the promises that are shown to be worse, or seem so, whatever the verdict is; "" without any."""
+        return "" if self.comparison is None else self.comparison.warning
 
     @property
     def worst_first_key(self) -> tuple[bool, bool, int]:
@@ -294,7 +293,7 @@ def _sentences(found: VariantReview) -> list[str]:
 
 
 def _with_warning(found: VariantReview) -> list[str]:
-    """The sentences, behind the first one the promises that are shown to be worse."""
+    """The sentences, behind the first one the promises that are worse, or seem so."""
     first, *others = _sentences(found)
     return [first, *([found.warning] if found.warning else []), *others]
 

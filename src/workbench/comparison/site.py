@@ -232,7 +232,7 @@ def _index(history: History, links: Mapping[str, str], left_out: list[tuple[str,
 
 def _totals(history: History, nights: list[str], shown: int) -> Iterator[tuple[str, str]]:
     yield "Agents", history.counted
-    yield "Nights", f"{history.count_of_nights:,}" + (f", the last {shown} dates here" if len(nights) > shown else "")
+    yield "Nights", history.counted_nights + (f", the last {shown} nights here" if len(nights) > shown else "")
     yield "Replies", history.answers.told
     yield "USD", history.answers.told_usd
 

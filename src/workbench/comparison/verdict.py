@@ -18,7 +18,8 @@ Each variant is compared with the baseline over the tasks that both have a score
 Where tasks fall into 10 groups or more, standard error and sign flips are by group. With fewer groups they
 are by task, and the sentence says that nothing is claimed beyond these groups. Two variants that send the
 same requests (A/A) are labelled: whatever lies between them is noise, so they end in "no difference shown"
-whatever the tests say. Replies of the offline stand-in lead to a verdict by the same rules, with a label
+whatever the tests say. Where all replies of both, or their scores at each task, are the same, "identical" is said of
+these instead. Replies of the offline stand-in lead to a verdict by the same rules, with a label
 before it, and so does a run that was looked at before its end: p values are for a number of tasks fixed beforehand.
 
 What a reader meets first, `Verdict.headline`, has at most 25 words with its labels, of which a name is one; so there
@@ -33,11 +34,12 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from workbench.comparison.columns import TrialColumns, trial_columns
-from workbench.comparison.figures import MAY_BE_WORSE, Kind, named, p_in_words
+from workbench.comparison.figures import IDENTICAL_REPLIES, IDENTICAL_SCORES, MAY_BE_WORSE, Kind, named, p_in_words
 from workbench.comparison.figures import percent as percent
 from workbench.comparison.figures import points as points
 from workbench.comparison.measures import MeasureChange, measure_changes
@@ -103,6 +105,8 @@ class Verdict:
     """True in an A/A comparison."""
     stand_in: bool
     """True where the offline stand-in answered."""
+    identical: Literal["", "scores", "replies"] = ""
+    """What is the same of both, of all that they replied or at every task that both have a score for."""
     exploratory: bool = False
     """True where attempts of either variant were stopped or not yet made."""
     missing: int = 0
@@ -129,7 +133,9 @@ class Verdict:
 
     @property
     def shown_kind(self) -> str:
-        """The kind as it is said. What may be worse is called no promise."""
+        """The kind as it is said. What may be worse is called no promise, and what is identical so."""
+        if self.identical and self.kind == "no difference shown":
+            return IDENTICAL_REPLIES if self.identical == "replies" else IDENTICAL_SCORES
         if self.kind == "promising, not established" and self.effect is not None and self.effect < 0:
             return MAY_BE_WORSE
         return self.kind
@@ -156,6 +162,7 @@ class _Pair:
     """Attempts that were stopped or not made."""
     ungraded_tasks: int
     same_requests: bool
+    identical: Literal["", "scores", "replies"]
     one_pass_or_fail: bool
     """One repeat, scored 0 or 1."""
     paired: Paired | None
@@ -247,10 +254,23 @@ def _pair(run: Run, scores: Mapping[str, Scores], baseline: str, name: str, *, s
         unfinished=sum(side.statuses[status] for side in (own, base) for status in ("stopped", "not_run")),
         ungraded_tasks=len(run.tasks) - own.to_score // run.repeats,
         same_requests=same_requests,
+        identical=_identical(run, baseline, name, found),
         one_pass_or_fail=run.repeats == 1 and _are_passes(of_variant[both]) and _are_passes(of_baseline[both]),
         paired=found,
         hedges_g=g_z,
     )
+
+
+def _identical(run: Run, baseline: str, name: str, found: Paired | None) -> Literal["", "scores", "replies"]:
+    if found is not None and not found.is_identical:
+        return ""
+    said: dict[str, Counter[tuple[str, str]]] = {baseline: Counter(), name: Counter()}
+    for trial in run.trials:
+        if trial.variant in said and trial.reply is not None:
+            said[trial.variant][trial.task_id, trial.reply.text] += 1
+    if said[baseline] and said[baseline] == said[name]:
+        return "replies"
+    return "" if found is None else "scores"
 
 
 def _are_passes(scores: Floats) -> bool:
@@ -335,6 +355,7 @@ def _verdict(run: Run, baseline: str, pair: _Pair, corrected: _Corrected, *, sta
             comparisons=comparisons,
             same_requests=pair.same_requests,
             stand_in=stand_in,
+            identical=pair.identical,
             exploratory=pair.unfinished > 0,
             missing=pair.missing,
             ungraded_tasks=pair.ungraded_tasks,
@@ -344,7 +365,8 @@ def _verdict(run: Run, baseline: str, pair: _Pair, corrected: _Corrected, *, sta
     against_variant = kind == "promising, not established" and found.effect < 0
     favours = f", in favour of {named(baseline)}" if against_variant else ""
     low, high = points(found.interval.low), points(found.interval.high)
-    beginning = f"{heading}: {kind}{favours}. {points(found.effect)} points, {percent(LEVEL)} CI [{low}, {high}]"
+    shown = {"replies": IDENTICAL_REPLIES, "scores": IDENTICAL_SCORES}.get(pair.identical, kind)
+    beginning = f"{heading}: {shown}{favours}. {points(found.effect)} points, {percent(LEVEL)} CI [{low}, {high}]"
     details = "; ".join(
         [
             _size(found, run.repeats),
@@ -352,7 +374,7 @@ def _verdict(run: Run, baseline: str, pair: _Pair, corrected: _Corrected, *, sta
             *_tests(found, corrected, flip_name=_flip_name(pair, found)),
             *_group_limits(found),
             *_left_out(pair),
-            *_what_settles(found, kind, more_tasks, comparisons, same_requests=pair.same_requests),
+            *_what_settles(pair, found, kind, more_tasks, comparisons),
         ]
     )
     return Verdict(
@@ -367,6 +389,7 @@ def _verdict(run: Run, baseline: str, pair: _Pair, corrected: _Corrected, *, sta
         comparisons=comparisons,
         same_requests=pair.same_requests,
         stand_in=stand_in,
+        identical=pair.identical,
         exploratory=pair.unfinished > 0,
         missing=pair.missing,
         ungraded_tasks=pair.ungraded_tasks,
@@ -395,6 +418,10 @@ def _plainly(pair: _Pair, baseline: str, kind: Kind) -> str:
     if pair.same_requests:
         return _same_plainly(pair, baseline)
     low, high = points(found.interval.low), points(found.interval.high)
+    if pair.identical == "replies":
+        return f"{variant} and {base} gave identical replies to {_all_of(found.tasks)}."
+    if pair.identical:
+        return f"The scores of {variant} and {base} as a whole are identical at {_all_of(found.tasks)}."
     size = f"{points(abs(found.effect), sign=False)} points"
     sure = f"{percent(LEVEL)} interval {low} to {high} ({counted(found.tasks, 'task')})"
     if kind in ("better", "worse"):
@@ -405,8 +432,14 @@ def _plainly(pair: _Pair, baseline: str, kind: Kind) -> str:
     return f"No difference between {variant} and {base} is shown: {points(found.effect)} points; {sure}."
 
 
+def _all_of(tasks: int) -> str:
+    return f"all {counted(tasks, 'task')}"
+
+
 def _same_plainly(pair: _Pair, baseline: str) -> str:
     them = f"{named(pair.name)} and {named(baseline)}"
+    if pair.identical == "replies":
+        return f"{them} send the same requests, and their replies are identical."
     return f"{them} send the same requests: whatever differs between their replies is noise."
 
 
@@ -446,6 +479,7 @@ def _of_measures(run: Run, baseline: str, pair: _Pair, changes: Sequence[Measure
         comparisons=len(run.variants) - 1,
         same_requests=pair.same_requests,
         stand_in=stand_in,
+        identical=pair.identical,
         exploratory=pair.unfinished > 0,
         ungraded_tasks=pair.ungraded_tasks,
     )
@@ -461,6 +495,8 @@ def _measures_plainly(pair: _Pair, baseline: str, changes: Sequence[MeasureChang
         return _same_plainly(pair, baseline)
     differ = [change for change in compared if change.kind == "differs"]
     may = [change for change in compared if change.kind == "may differ"]
+    if pair.identical == "replies":
+        return f"{both}, ungraded: all their replies are identical."
     if differ:
         return f"{both}, ungraded: {len(differ)} of {len(compared)} measures differ; {differ[0].text}."
     if may:
@@ -541,13 +577,14 @@ def _left_out(pair: _Pair) -> Sequence[str]:
     return missing + ungraded
 
 
-def _what_settles(
-    found: Paired, kind: Kind, more_tasks: int | None, comparisons: int, *, same_requests: bool
-) -> list[str]:
-    if same_requests:
+def _what_settles(pair: _Pair, found: Paired, kind: Kind, more_tasks: int | None, comparisons: int) -> list[str]:
+    if pair.identical == "replies":
+        return ["each reply of the one is, word for word, a reply of the other to the same task"]
+    if pair.same_requests:
         return ["whatever lies between them is noise"]
     if more_tasks is None:
-        return ["all differences are equal, so only other tasks or finer graders can tell more"]
+        alike = "0" if pair.identical else "equal"
+        return [f"all differences are {alike}, so only other tasks or finer graders can tell more"]
     z = points(detectable_effect(found.variance, found.tasks, comparisons=comparisons), sign=False)
     t = points(detectable_effect_t(found.variance, found.tasks, comparisons=comparisons), sign=False)
     power = f"these tasks would show a difference of {z} points with {percent(POWER)} power ({t} by t)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,41 +147,82 @@ class Commit:
     """In short."""
     day: str
     subject: str
+    file: str
+    """What it calls the file, seen from the repository."""
 
 
 def commits_of(path: str | Path, *, most: int = 10) -> tuple[Commit, ...]:
-    """The last commits that gave this file a content, the newest first; none where git does not say."""
+    """The last commits that gave this file a content, whatever it was called then, the newest first; none where git
+    does not say."""
     real = Path(path).resolve()
     if shutil.which("git") is None or not real.parent.is_dir():
         return ()
-    asked = ("log", f"--max-count={most}", "--diff-filter=AMRCT", "--format=%H%x00%cs%x00%s", "--", f"./{real.name}")
+    kinds = ("--follow", "--diff-filter=AMRCT", "--name-only")
+    asked = ("log", "-z", *kinds, f"--max-count={most}", "--format=%x01%H%x00%cs%x00%s", "--", f"./{real.name}")
     try:
-        lines = _git(real.parent, *asked).stdout.decode("utf-8", "replace").split("\n")[:-1]
+        told = _git(real.parent, *asked).stdout.decode("utf-8", "surrogateescape").split("\x01")[1:]
     except AgentFileError:
         return ()
-    parts = [line.split("\0", 2) for line in lines]
-    return tuple(Commit(commit=commit[:_SHORT], day=day, subject=subject) for commit, day, subject in parts)
+    parts = [each.split("\0") for each in told]
+    return tuple(
+        Commit(commit=commit[:_SHORT], day=day, subject=_shown(subject), file=file.removeprefix("\n"))
+        for commit, day, subject, file, *_ in parts
+    )
 
 
-def commit_with(path: str | Path, content: bytes) -> str | None:
+def _shown(text: str) -> str:
+    """Bytes that are no UTF-8 as the character for such."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def commit_with(
+    path: str | Path, content: bytes, *, former: Iterable[str] = (), everywhere: bool = False
+) -> str | None:
     """The last commit that gave the file this content, in short and with its day: "1a2b3c4 of 2026-11-29"; `None`:
-    none did, or git does not say."""
+    none did, or git does not say.
+
+    `former` are other names that the file had, seen from the repository. With `everywhere`, other branches are looked
+    through as well, and what git still keeps of commits that are on none; what is found there is told:
+    "1a2b3c4 of 2026-11-29, on BRANCH".
+    """
     real = Path(path).resolve()
     if shutil.which("git") is None or not real.parent.is_dir():
         return None
+    names = (f"./{real.name}", *(f":(top,literal){name}" for name in dict.fromkeys(former)))
     try:
-        hashed = _git(real.parent, "hash-object", "--stdin", given=content)
+        hashed = _git(real.parent, "hash-object", "--stdin", f"--path={real.name}", given=content)
         if hashed.returncode != 0:
             return None
         blob = hashed.stdout.decode().strip()
-        asked = ("log", f"--find-object={blob}", "--raw", "--no-abbrev", "--no-renames", "--format=%x00%H of %cs")
-        found = _git(real.parent, *asked, "--", f"./{real.name}")
+        found = _giving(real.parent, blob, names)
+        if found or not everywhere:
+            return found
+        if on_branch := _giving(real.parent, blob, names, "--branches", "--remotes", "--tags"):
+            return f"{on_branch}, on {_branch_with(real.parent, on_branch.partition(' ')[0])}"
+        lost = _giving(real.parent, blob, names, "--all", "--reflog")
+        return f"{lost}, on no branch" if lost else None
     except AgentFileError:
         return None
-    # A commit that took the content away is found too: of a raw line, ":mode mode before after", the fourth counts.
-    for commit in found.stdout.decode("utf-8", "replace").split("\0"):
-        said, _, changes = commit.partition("\n")
-        commit_hash, _, day = said.partition(" of ")
-        if any(len(parts := line.split()) > 3 and parts[3] == blob for line in changes.splitlines()):
-            return f"{commit_hash[:_SHORT]} of {day}"
+
+
+def _giving(folder: Path, blob: str, names: Sequence[str], *reached: str) -> str | None:
+    """The last commit that gave one of these files this content, of those that are reached so, by default from HEAD;
+    one in which branches were merged only where no other did."""
+    for merges in ((), ("--diff-merges=separate",)):
+        asked = ("log", *reached, *merges, f"--find-object={blob}", "--raw", "--no-abbrev", "--no-renames")
+        found = _git(folder, *asked, "--format=%x00%H of %cs", "--", *names)
+        # A commit that took the content away is found too: of a raw line, ":mode mode before after", the fourth counts.
+        for commit in found.stdout.decode("utf-8", "replace").split("\0"):
+            said, _, changes = commit.partition("\n")
+            commit_hash, _, day = said.partition(" of ")
+            if any(len(parts := line.split()) > 3 and parts[3] == blob for line in changes.splitlines()):
+                return f"{commit_hash[:_SHORT]} of {day}"
     return None
+
+
+def _branch_with(folder: Path, commit: str) -> str:
+    """A branch, else a tag, that has this commit."""
+    where = ("refs/heads", "refs/remotes", "refs/tags")
+    found = _git(folder, "for-each-ref", f"--contains={commit}", "--format=%(refname:short)", *where)
+    names = found.stdout.decode("utf-8", "replace").splitlines()
+    return names[0] if names else "another branch"

@@ -24,6 +24,7 @@ from workbench.definition.header import Entry, Problem, brief, problem_at
 from workbench.definition.lint_text import text_problems
 from workbench.definition.plugin_agents import IGNORED_KEYS, plugin_place
 from workbench.definition.resolved import resolve_model_alias
+from workbench.definition.sending import is_offered_beside
 
 LONGEST_DESCRIPTION = 5_000
 LONGEST_NAME = 50
@@ -267,7 +268,7 @@ def _of_tools(entry: Entry, agent: Agent) -> Iterator[Problem]:
         )
     unknown = []
     for tool in tools:
-        problems = [*_of_tool(entry, tool)]
+        problems = [*_of_tool(entry, tool, agent)]
         yield from problems
         if not problems and not may_be_tool(tool):
             unknown.append(written_tool(tool))
@@ -277,7 +278,7 @@ def _of_tools(entry: Entry, agent: Agent) -> Iterator[Problem]:
             "zero-tools",
             "error",
             "None of these names is a tool; Claude Code refuses to launch an agent with zero tools.",
-            f"Known tools: {', '.join(facts()['tools'])}.",
+            f"Known tools: {', '.join(_proposed(agent))}.",
         )
     elif unknown:
         yield _unknown_tools(entry, unknown)
@@ -291,6 +292,23 @@ def _of_tools(entry: Entry, agent: Agent) -> Iterator[Problem]:
                 f"{brief(tool)} is in `tools` too; it is removed.",
                 "Take it out of one of the two.",
             )
+
+
+_TOOLS_INSTEAD = {"MultiEdit": ("Edit",), "LS": ("Bash", "Glob")}
+"""Tools that do what one did that is gone."""
+
+
+def _instead_of(gone: str, entry: Entry, agent: Agent) -> str:
+    """What to do about a tool that is gone, where others that the agent would be offered do the same."""
+    instead = _TOOLS_INSTEAD.get(gone, ()) if entry.key == "tools" else ()
+    others = [tool for tool in agent.tools or () if base_tool(tool) != gone]
+    found = [tool for tool in instead if is_offered_beside(tool, others, agent.disallowed_tools or ())]
+    return f"Remove it; {found[-1]} does what it did." if found else "Remove it."
+
+
+def _proposed(agent: Agent) -> list[str]:
+    """The tools that a subagent is offered that names them, and takes away what this one does."""
+    return [tool for tool in facts()["tools"] if is_offered_beside(tool, (), agent.disallowed_tools or ())]
 
 
 def _unknown_tools(entry: Entry, names: Sequence[str]) -> Problem:
@@ -319,7 +337,7 @@ def _of_scopes_taken_away(entry: Entry, tools: tuple[str, ...]) -> Iterator[Prob
             )
 
 
-def _of_tool(entry: Entry, tool: str) -> Iterator[Problem]:
+def _of_tool(entry: Entry, tool: str, agent: Agent) -> Iterator[Problem]:
     base = written_tool(tool)
     if tool.count("(") != tool.count(")") or base[:1] in "[\"'" or base[-1:] in "]\"'":
         yield problem_at(
@@ -335,9 +353,7 @@ def _of_tool(entry: Entry, tool: str) -> Iterator[Problem]:
             "gone-tool",
             "warning",
             f"{facts()['product']} {facts()['version']} has no tool {base} any more.",
-            "Remove it; Edit, Glob and Bash do what MultiEdit and LS did."
-            if base in ("MultiEdit", "LS")
-            else "Remove it.",
+            _instead_of(base, entry, agent),
         )
     elif base in facts()["main_thread_tools"]:
         yield problem_at(entry, "main-thread-tool", "note", f"{base} never reaches a subagent.", "Remove it.")
@@ -360,14 +376,18 @@ def _of_tool(entry: Entry, tool: str) -> Iterator[Problem]:
     elif not may_be_tool(tool):
         right = next((known for known in facts()["tools"] if known.lower() == base.lower()), None)
         near = difflib.get_close_matches(base, facts()["tools"], n=1, cutoff=0.75) if right is None else []
+        meant = right or (near[0] if near else "")
+        others, denied = [each for each in agent.tools or () if each != tool], agent.disallowed_tools or ()
+        is_useless = entry.key == "tools" and bool(meant) and not is_offered_beside(meant, others, denied)
+        withheld = f"Remove it: with these tools a subagent is not offered {meant}."
         if near:
             yield problem_at(
                 entry,
                 "misspelt-tool",
                 "warning",
                 f"{brief(base)} is no tool.",
-                f"Write `{near[0]}` if that is what is meant.",
-                replacement=near[0],
+                withheld if is_useless else f"Write `{meant}` if that is what is meant.",
+                replacement=None if is_useless else meant,
             )
         elif right is not None:
             yield problem_at(
@@ -375,8 +395,8 @@ def _of_tool(entry: Entry, tool: str) -> Iterator[Problem]:
                 "tool-case",
                 "warning",
                 f"{brief(base)} is no tool: names are matched by their case.",
-                f"Write `{right}`.",
-                replacement=right,
+                withheld if is_useless else f"Write `{right}`.",
+                replacement=None if is_useless else right,
             )
 
 

@@ -18,6 +18,7 @@ from workbench.definition.document import Document
 from workbench.definition.facts import base_tool, facts, tools_that_write
 from workbench.definition.header import Entry, Problem, Severity, brief, problem_at
 from workbench.definition.lines import count_lines, lines_of
+from workbench.definition.sending import is_offered_beside
 from workbench.key_forms import LatePattern, places_of, places_of_keys, without_known_forms, without_private_keys
 from workbench.secrets import secrets_of, uncovered, without_secrets
 
@@ -266,11 +267,12 @@ def _of_prompt(document: Document, agent: Agent) -> Iterator[Problem]:
             "Move what is needed now and then into files that the agent reads, or into a skill.",
         )
     tools, may_change = _tools_of(agent), _may_change_files(agent)
+    denied = frozenset(base_tool(tool) for tool in agent.disallowed_tools or ())
     lines = agent.prompt.split("\n")
     seen = {"arguments-placeholder"} if _ARGUMENTS_EXPLAINED.search(agent.prompt) else set()
     for number, is_code in _lines_to_ask(agent.prompt, lines, has_tools=bool(tools)):
         line = document.body_line + number
-        for problem in _of_line(lines[number], line, tools, is_code=is_code, may_change=may_change):
+        for problem in _of_line(lines[number], line, tools, denied, is_code=is_code, may_change=may_change):
             if problem.rule not in seen:  # once a file: what is repeated is one habit
                 seen.add(problem.rule)
                 yield problem
@@ -345,7 +347,9 @@ def _allows(tools: Collection[str], claim: _Claim) -> bool:
     return any(tool in claim.tools or tool.startswith("mcp__") for tool in tools)
 
 
-def _of_line(line: str, number: int, tools: Collection[str], *, is_code: bool, may_change: bool) -> Iterator[Problem]:
+def _of_line(
+    line: str, number: int, tools: Collection[str], denied: Collection[str], *, is_code: bool, may_change: bool
+) -> Iterator[Problem]:
     if _ARGUMENTS.search(line):
         yield _in_prompt(
             number,
@@ -381,10 +385,20 @@ def _of_line(line: str, number: int, tools: Collection[str], *, is_code: bool, m
             "Take what changes files out of its tools, by `tools` or `disallowedTools`.",
         )
     if tools:
-        yield from _claims_of(line, number, tools)
+        yield from _claims_of(line, number, tools, denied)
 
 
-def _claims_of(line: str, number: int, has: Collection[str]) -> Iterator[Problem]:
+def _to_be_given(tools: Sequence[str], has: Collection[str], denied: Collection[str]) -> str:
+    """What gives the agent one of these tools, so that a subagent is offered it; empty where nothing does."""
+    for kept_from in ((), denied):  # what is taken away by hand was meant so: that is touched last
+        for tool in (each for each in tools if (base_tool(each) in denied) == bool(kept_from)):
+            if is_offered_beside(tool, has, {*denied} - {base_tool(tool)}):
+                taken = ", and take it out of `disallowedTools`" if kept_from else ""
+                return f"Add {tool} to `tools`{taken}"
+    return ""
+
+
+def _claims_of(line: str, number: int, has: Collection[str], denied: Collection[str]) -> Iterator[Problem]:
     for tool in (tool for of_example, tool in _TOOL_NAMED.findall(line) if not of_example):
         if tool in facts()["main_thread_tools"] or tool in facts()["gone_tools"]:
             yield _in_prompt(
@@ -400,7 +414,9 @@ def _claims_of(line: str, number: int, has: Collection[str]) -> Iterator[Problem
                 "prompt-names-tool",
                 "note",
                 f"The prompt speaks of the tool {tool}, which `tools` does not give the agent.",
-                f"Add {tool} to `tools`, or take it out of the prompt.",
+                f"{given}, or take it out of the prompt."
+                if (given := _to_be_given((tool,), has, denied))
+                else f"Take it out of the prompt: beside {', '.join(sorted(has))} a subagent is not offered {tool}.",
             )
     for claim in _CLAIMS:
         if _allows(has, claim) or not claim.pattern.compiled.search(line):
@@ -410,7 +426,9 @@ def _claims_of(line: str, number: int, has: Collection[str]) -> Iterator[Problem
             claim.rule,
             "warning",
             f"The prompt has the agent {claim.what}, and `tools` gives it none of {', '.join(claim.tools)}.",
-            f"Add {claim.tools[0]} to `tools`, or say that it only proposes this.",
+            f"{given}, or say that it only proposes this."
+            if (given := _to_be_given(claim.tools, has, denied))
+            else "Say that it only proposes this.",
         )
 
 

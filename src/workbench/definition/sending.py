@@ -72,6 +72,13 @@ def sending_as_subagent(source: Agent | Document | bytes, *, in_background: bool
     )
 
 
+def is_offered_beside(tool: str, named: Iterable[str], denied: Iterable[str] = ()) -> bool:
+    """Whether a subagent whose `tools` name these, and whose `disallowedTools` those, is offered this tool as well once
+    it is named too: what is proposed for the list is what a run then has."""
+    values = {"tools": [*named, tool], "disallowedTools": [*denied]}
+    return base_tool(tool) in _Tools.of(values, str(facts()["default_model"]), "background").offered
+
+
 def sending_as_main_thread(source: Agent | Document | bytes) -> Sending | None:
     """What is sent with `--agent`: the session's effort and permissions, and no notes. `None`: the file is dropped."""
     reading, values = _read(source)

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from workbench.comparison.figures import HOW_IT_IS_DECIDED, IN_FULL, named, worst_first
+from workbench.comparison.figures import HOW_IT_IS_DECIDED, IN_FULL, worst_first
 from workbench.comparison.report.document import FACTS, html_document
 from workbench.headless.left_behind import JobOutcome
-from workbench.headless.left_record import Tried
 from workbench.headless.notebook_files import write_whole
 from workbench.markup import counted, html, visible
 from workbench.secrets import without_secrets
@@ -60,8 +59,8 @@ _BODY = (
 {% endfor %}
 </details>
 {% endif %}
-{% if row.worse_promises %}
-<p><strong>{{ row.worse_promises }}</strong></p>
+{% if row.warning %}
+<p><strong>{{ row.warning }}</strong></p>
 {% endif %}
 {% if row.took %}
 <p class="soft">{{ row.took }}</p>
@@ -90,7 +89,7 @@ class _Row:
     said: tuple[str, ...]
     in_full: tuple[str, ...]
     """What stands behind the sentence that is met first."""
-    worse_promises: str
+    warning: str
     took: str
     given: str
 
@@ -141,7 +140,7 @@ def _markdown(folder: Path, outcomes: Sequence[JobOutcome]) -> str:
                 *row.agents,
                 *row.said,
                 *row.in_full,
-                row.worse_promises,
+                row.warning,
                 row.took,
                 *row.given.splitlines(),
             ]
@@ -182,6 +181,7 @@ def _row(folder: Path, outcome: JobOutcome, *, colour: str) -> _Row:
     tried = outcome.tried
     said = (outcome.verdict or "").splitlines() or (outcome.error or "").splitlines()[1:]
     in_full = tuple(line for line in said if line.startswith(IN_FULL) or line == HOW_IT_IS_DECIDED)
+    warning = "" if tried is None else tried.warning
     return _Row(
         name=outcome.job.name,
         address=None if outcome.page is None else _address(outcome.page, folder),
@@ -189,9 +189,9 @@ def _row(folder: Path, outcome: JobOutcome, *, colour: str) -> _Row:
         agents=() if tried is None else tried.agents,
         kind="Offline stand-in:" if tried is not None and tried.stand_in else "",
         colour=colour,
-        said=tuple(line for line in said if line not in in_full),
+        said=tuple(line for line in said if line not in (*in_full, warning)),
         in_full=in_full,
-        worse_promises="" if tried is None else _worse_promises(tried),
+        warning=warning,
         took="" if tried is None else _took(outcome),
         given="\n".join(_given(outcome)),
     )
@@ -210,15 +210,6 @@ def _colour(outcome: JobOutcome) -> str:
 def _reason(outcome: JobOutcome) -> str:
     """The line that says why it did not complete; those behind it tell of this very notebook."""
     return (outcome.error or "").partition("\n")[0]
-
-
-def _worse_promises(tried: Tried) -> str:
-    """Which are shown to be worse, in a line, whatever the whole is; empty where none is, or replies were made up."""
-    count = len(tried.worse_promises)
-    if tried.stand_in or not count:
-        return ""
-    names = ", ".join(map(named, tried.worse_promises))
-    return f"{counted(count, 'promise')} shown to be worse: {names}"
 
 
 def _took(outcome: JobOutcome) -> str:

@@ -35,8 +35,8 @@ class Tried:
     stand_in: bool
     kinds: tuple[str, ...]
     """Of the verdicts, such as "worse"; empty where one variant was tried."""
-    worse_promises: tuple[str, ...]
-    """The names of those that are shown to be worse, whatever the verdicts."""
+    warning: str
+    """Which promises are shown to be worse, or seem so, whatever the verdicts; empty without any."""
     replies: int
     usd: float
     """Of the replies, as far as their prices are known."""
@@ -76,7 +76,6 @@ class LeftRecord:
     @property
     def tried(self) -> Tried:
         """The same in a few words."""
-        from workbench.comparison.compared import shown_worse
         from workbench.comparison.report.overview import agents_lines, agents_named
 
         comparison = self.comparison
@@ -90,7 +89,7 @@ class LeftRecord:
             answered_by=self.found.endpoint,
             stand_in=comparison.stand_in,
             kinds=tuple(verdict.shown_kind for verdict in comparison.verdicts),
-            worse_promises=shown_worse(comparison.promises, comparison.criteria),
+            warning=comparison.warning,
             replies=len(replies),
             usd=0.0 if comparison.stand_in else sum(usd),
             unpriced=0 if comparison.stand_in else sum(summary.unpriced for summary in comparison.summaries),

@@ -177,7 +177,8 @@ def versions_command(
     agent: Path, records: tuple[Path, ...], tasks: Path | None, last: int, as_json: bool, **version: str | None
 ) -> None:
     """List every version of AGENT, a file or a name, that was ever tried, from the ledger and from records, with its
-    scores, held against the newest on the tasks that both were given: which was best, and how sure is that?
+    scores, model by model held against the newest on the tasks that both were given: which was best, and how sure is
+    that?
 
     Nothing is asked of a model, and no agent file is written.
     """

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from workbench.comparison.agent_versions import AgentVersions, VersionAttempt, compare_versions
 from workbench.definition.agent import Agent
-from workbench.definition.committed import commit_with, commits_of, load_committed
+from workbench.definition.committed import Commit, commit_with, commits_of, load_committed
 from workbench.definition.draft import Draft
 from workbench.definition.files import load_agent
+from workbench.definition.finding import find_agents
 from workbench.definition.lines import plain_line_ends
 from workbench.definition.project import RECORD_FILE, project_folder
 from workbench.definition.there import is_folder_there
@@ -19,6 +20,7 @@ from workbench.grading.catalogue import standard
 from workbench.ledger.file import ledger_address
 from workbench.ledger.store import Ledger, opened_ledger
 from workbench.ledger.versions import find_replies, find_versions
+from workbench.runs.plan import make_request
 from workbench.trial import record
 from workbench.trial.catalogue import OFFLINE_BASE_URL
 from workbench.trial.defaults import LAST_VERSIONS
@@ -78,7 +80,9 @@ def tried_versions(
     """
     path = Path(agent)
     disk = load_agent(path)
-    names = {name for name in (disk.name, path.stem) if name}
+    commits = _committed(path, last)
+    names = {name for each in (disk, *commits.values()) if (name := each.name)}
+    names |= {path.stem, *(Path(each.file).stem for each in commits)}
     known = load_tasks(tasks) if tasks is not None else load_tasks_for(disk)
     graders = _Graders(tasks={task.message: task for task in known})
     folders = [project_folder(path.resolve().parent) / RECORDS] if records is None else [Path(each) for each in records]
@@ -91,19 +95,61 @@ def tried_versions(
             attempts += _of_record(folder, names, agents, graders)
         except RecordError as error:
             graders.left_out[str(error)] = None
-    if disk.digest in agents:  # whole, where the record that it was found in has secrets taken out
-        agents[disk.digest] = disk
+    for digest, whole in {**{each.digest: each for each in commits.values()}, disk.digest: disk}.items():
+        if digest in agents:  # where the record that it was found in has secrets taken out
+            agents[digest] = whole
+    others = _of_other_files(path, names) - {each.digest for each in commits.values()} - {disk.digest}
     found = compare_versions(
-        disk.name or path.stem, agents, attempts, newest=disk.digest, last=last, left_out=tuple(graders.left_out)
+        disk.name or path.stem,
+        agents,
+        [one for one in attempts if one.version not in others],
+        on_disk=disk.digest,
+        last=last,
+        left_out=tuple(graders.left_out),
     )
-    tried = {*agents, disk.digest}
-    untried = [each for each in commits_of(path, most=last) if load_committed(path, each.commit).digest not in tried]
-    commits = {each.digest: commit_with(path, each.agent.to_bytes()) or "" for each in found.versions}
+    tried = {plain_line_ends(agents[digest].text) for digest in {one.version for one in attempts}}
+    untried = [
+        each
+        for each, agent in commits.items()
+        if plain_line_ends(agent.text) not in {*tried, plain_line_ends(disk.text)}
+    ]
+    former = [each.file for each in commits]
+    known_as = {
+        digest: commit_with(path, agents[digest].to_bytes(), former=former, everywhere=True) or ""
+        for digest in dict.fromkeys(each.digest for each in found.versions)
+    }
     return replace(
         found,
-        versions=tuple(replace(each, commit=commits[each.digest]) for each in found.versions),
-        untried=tuple(f"{each.commit} of {each.day}: {each.subject}" for each in untried),
+        by_model=tuple(
+            replace(group, versions=tuple(replace(each, commit=known_as[each.digest]) for each in group.versions))
+            for group in found.by_model
+        ),
+        untried=tuple(_told(path, each) for each in untried),
     )
+
+
+def _committed(path: Path, most: int) -> dict[Commit, Agent]:
+    """The last commits of the file, the newest first, each with the agent as it was then."""
+    return {each: load_committed(path, f"{each.commit}:{each.file}") for each in commits_of(path, most=most)}
+
+
+def _told(path: Path, commit: Commit) -> str:
+    """A commit, with the name that the file had then where it was another."""
+    file = "" if Path(commit.file).name == path.name else f":{commit.file}"
+    return f"{commit.commit}{file} of {commit.day}: {commit.subject}"
+
+
+def _of_other_files(path: Path, names: set[str]) -> set[str]:
+    """The digests of other files of the project whose agents are called the same: what was said of these is not of this
+    one."""
+    found = set()
+    for each in find_agents(project_folder(path.resolve().parent)):
+        if each.path.resolve() != path.resolve() and each.name.rpartition(":")[2] in names:
+            found |= {
+                load_agent(each.path).digest,
+                *(agent.digest for agent in _committed(each.path, LAST_VERSIONS).values()),
+            }
+    return found
 
 
 def find_version(agent: str | Path, version: str, found: AgentVersions) -> Agent:
@@ -175,6 +221,7 @@ def _of_ledger(
             version=each.sha256,
             model=each.model,
             effort=each.effort,
+            is_own=_is_own(agents[each.sha256], each.model, each.effort),
             is_stand_in=trial.endpoint.is_stand_in,
             task=task,
             key=each.key,
@@ -200,6 +247,7 @@ def _of_record(folder: Path, names: set[str], agents: dict[str, Agent], graders:
                 version=versions[trial.variant],
                 model=trial.request.model,
                 effort=trial.request.effort,
+                is_own=_is_own(run.variants[trial.variant], trial.request.model, trial.request.effort),
                 is_stand_in=trial.endpoint.is_stand_in,
                 task=task,
                 key=trial.key,
@@ -208,3 +256,8 @@ def _of_record(folder: Path, names: set[str], agents: dict[str, Agent], graders:
             )
         )
     return found
+
+
+def _is_own(agent: Agent, model: str, effort: str | None) -> bool:
+    sent = make_request(agent, "")
+    return (sent.model, sent.effort) == (model, effort)

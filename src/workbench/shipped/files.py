@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from workbench.definition.project import project_folder
-from workbench.definition.there import is_there
+from workbench.definition.there import is_file_there
 
 _HERE = Path(__file__).parent
 _CLONE = _HERE.parents[2]
@@ -37,7 +37,7 @@ def notebook_file(path: str | Path) -> Path:
     """The notebook that is meant: the file at this path; where there is none, the notebook of the workbench that
     `compare`, `compare.ipynb` or `notebooks/compare.ipynb` names, seen from here or from the project folder."""
     path = Path(path)
-    if is_there(path) or path.stem not in NOTEBOOKS or path.suffix not in ("", ".ipynb"):
+    if is_file_there(path) or path.stem not in NOTEBOOKS or path.suffix not in ("", ".ipynb"):
         return path
     project = project_folder()
     folders = {Path.cwd(), project, project / "notebooks", Path.cwd() / "notebooks"}

@@ -52,6 +52,9 @@ class Paired:
     group_sign_flip: SignFlip | None
     """Sign flips by group, where there are groups."""
 
+    is_identical: bool
+    """True where there is no difference at any task."""
+
     @property
     def variance(self) -> float:
         """Variance of a task's difference, as power calculations take it; with groups, what it amounts to."""
@@ -174,6 +177,7 @@ def paired(differences: ArrayLike, *, groups: Sequence[Hashable] | None = None, 
         groups=count,
         clustered=clustered,
         group_sign_flip=group_flip,
+        is_identical=float(np.abs(values).max()) <= TIE,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from markupsafe import Markup
 
 from workbench.comparison.change_tables import measures_table, promises_table
-from workbench.comparison.compared import STAND_IN_NOTE, Compared
+from workbench.comparison.compared import MOST_PROMISES, STAND_IN_NOTE, Compared
 from workbench.comparison.differences.reply_pair import diff_personas
 from workbench.comparison.differences.words import lines_of_difference
 from workbench.comparison.provenance import Provenance
@@ -18,14 +18,12 @@ from workbench.definition.agent import Agent
 from workbench.definition.field_text import text_of
 from workbench.definition.fields import FORM
 from workbench.definition.origin import Origin
-from workbench.markup import Table, counted, html, html_table, visible
+from workbench.markup import Table, counted, html, html_table
 from workbench.trial.trial import Trial
 
 _LONGEST_VALUE = 40
 """Characters of a field's value in the line that says what differs."""
 
-MOST_PROMISES = 5
-"""Rows of promises, or of measures, on the first screen."""
 _NOT_AT_ONCE = ("Tasks", "p (Holm)")
 """Columns that are left to the whole table."""
 _LEVEL = 1e-9
@@ -79,7 +77,7 @@ def overview(comparison: Compared, found: Provenance, *, verdicts: Markup, promi
 
 def moved_promises(comparison: Compared) -> Markup:
     """The promises that a variant keeps more or less often, the worst first, as many as a first screen holds; below a
-    line that names those that are shown to be worse. A narrow screen shows the worst alone: what was paid is below.
+    line that names those that are worse, or seem so. A narrow screen shows the worst alone: what was paid is below.
     Where nothing is graded, the measures that differ, or may."""
     by_noise = {verdict.variant for verdict in comparison.verdicts if verdict.same_requests}
     changed = [change for change in comparison.promises if change.effect is not None and abs(change.effect) > _LEVEL]
@@ -93,7 +91,7 @@ def moved_promises(comparison: Compared) -> Markup:
         said = "No promise moved by more than noise." if changed else said
         return html('<p class="soft">{{ said }}</p>', said=said)
     shown = html_table(_in_short(table, "Promises that moved, the worst first", of=len(moved)), labels=True)
-    return html(_PROMISES, warning=worse_promises(comparison), table=shown, moved=len(moved))
+    return html(_PROMISES, warning=comparison.warning, table=shown, moved=len(moved))
 
 
 def _moved_measures(comparison: Compared) -> Markup:
@@ -114,17 +112,6 @@ def _in_short(table: Table, title: str, *, of: int) -> Table:
         rows=tuple(tuple(row[column] for column in kept) for row in table.rows[:MOST_PROMISES]),
         note="" if of <= MOST_PROMISES else f"{MOST_PROMISES} of {of} that moved.",
     )
-
-
-def worse_promises(comparison: Compared) -> str:
-    """A line that names the promises that are shown to be worse, whatever became of the whole; "" without any, and
-    where no model answered."""
-    worse = [] if comparison.stand_in else [change for change in comparison.promises if change.kind == "worse"]
-    if not worse:
-        return ""
-    named = [visible(f"{change.promise} ({change.variant})") for change in worse[:MOST_PROMISES]]
-    more = [f"and {len(worse) - MOST_PROMISES} more"] if len(worse) > MOST_PROMISES else []
-    return f"Shown to be worse: {', '.join([*named, *more])}, whatever the whole says."
 
 
 def agents_named(variants: Mapping[str, Agent]) -> str:

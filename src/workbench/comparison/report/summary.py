@@ -15,9 +15,9 @@ from pathlib import Path
 from workbench.comparison.change_tables import change_tables
 from workbench.comparison.compared import STAND_IN_NOTE
 from workbench.comparison.figures import HOW_IT_IS_DECIDED, IN_FULL
-from workbench.comparison.flips import Changes
+from workbench.comparison.flips import NONE_FLIPPED, Changes
 from workbench.comparison.provenance import NOT_RECORDED, Provenance
-from workbench.comparison.report.overview import agents_lines, agents_named, worse_promises
+from workbench.comparison.report.overview import agents_lines, agents_named
 from workbench.comparison.static_tables import variants_table
 from workbench.comparison.tables import Comparison
 from workbench.markup import Table, counted, markdown_table, markdown_text
@@ -43,8 +43,8 @@ def summary(comparison: Comparison, found: Provenance) -> str:
     named = unlinked(agents_named(comparison.run.variants))
     parts = [f"### {_headline(comparison)}: {named}"]
     parts += [f"**{unlinked(first)}**" for first, _ in comparison.sentence_parts]
-    if warning := worse_promises(comparison):
-        parts.append(unlinked(warning))
+    if comparison.warning:
+        parts.append(unlinked(comparison.warning))
     if comparison.stand_in:
         parts.append(unlinked(STAND_IN_NOTE))
     parts.append("\n".join(f"- {unlinked(line)}" for line in agents_lines(comparison, found.origins)))
@@ -92,7 +92,7 @@ def _headline(comparison: Comparison) -> str:
 
 def _flips(changes: Changes) -> str:
     if not changes.flipped:
-        return "No task flipped."
+        return NONE_FLIPPED
     return markdown_table(unlinked_table(changes.table(most=MOST_FLIPS))).rstrip()
 
 
