@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -21,6 +22,7 @@ from workbench.headless.notebook_files import load_notebook
 from workbench.headless.parameters import declared_parameters
 from workbench.headless.task_check import refuse_broken_tasks_of
 from workbench.trial.record import export_record
+from workbench.trial.rubric import load_rubric, shipped_rubrics
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Reply, Request, Run, Score, Trial
 
@@ -89,7 +91,35 @@ class TestKnownReplies:
         assert check.is_fine
         assert check.by_words == {"queue": ("locking", "either")}
         assert check.to_json()["by_words"] == {"queue": ("locking", "either")}
-        assert any("words alone keep 2 promises (locking, either): " in remark for remark in check.remarks)
+        assert any("words alone keep 2 of 4 promises (locking, either): " in remark for remark in check.remarks)
+
+    def test_how_much_bad_replies_keep_is_counted_by_their_names(self, tmp_path: Path) -> None:
+        good = "'Use SKIP LOCKED. How long does your job run?'"
+        bad = (
+            "{name: stuffed 1, text: SKIP LOCKED, fails: [asks]}, {name: stuffed-2, text: 'SKIP LOCKED. How long is your hair?', "
+            "fails: none}, 'It is fine.', {text: '', fails: all}, {name: '7', text: '', fails: all}"
+        )
+        path = written(tmp_path, f"{HEAD}{GRADERS}  replies:\n    good: [{good}]\n    bad: [{bad}]\n")
+
+        check = check_tasks(path)
+
+        assert check.is_fine, "one that only a judge can tell is no fault of the graders"
+        shares = {kind: str(share) for kind, share in check.as_high.items()}
+        assert shares == {"stuffed": "3 of 4", "bad": "0 of 4", "7": "0 of 2"}
+        assert next(iter(shares)) == "stuffed", "what keeps most comes first"
+        assert "a bad reply scores as high as a good one: stuffed 3 of 4, bad 0 of 4, 7 0 of 2" in str(check)
+        assert check.to_json()["as_high"]["stuffed"] == {"kept": 3, "asked": 4}
+
+    def test_without_a_good_reply_a_bad_one_is_compared_with_none(self, tmp_path: Path) -> None:
+        check = check_tasks(written(tmp_path, f"{HEAD}{GRADERS}  replies: {{bad: ['It is fine.']}}\n"))
+
+        assert (check.as_high, "scores as high" in str(check)) == ({}, False)
+
+    def test_what_words_keep_leads_to_a_rubric_that_is_there(self, tmp_path: Path) -> None:
+        told = str(check_tasks(written(tmp_path, f"{HEAD}{GRADERS}")))
+
+        [named] = re.findall(r"`workbench judge RECORD --rubric (\S+)`", told)
+        assert load_rubric(named).bad and named in shipped_rubrics()
 
     def test_graders_that_no_word_satisfies_leave_nothing_to_say(self, tmp_path: Path) -> None:
         check = check_tasks(written(tmp_path, f"{HEAD}  graders: [asks_question, has_code, python_parses]\n"))
