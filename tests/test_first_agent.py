@@ -274,11 +274,12 @@ def test_no_promise_of_a_reply_without_an_answer_scores_as_high_as_the_good_one(
     assert as_high(replies_of(kind))[0] == []
 
 
-@pytest.mark.parametrize("kind", ["list", "lines", "headings", "denials", "code", "questions", "pairs"])
+@pytest.mark.parametrize("kind", ["list", "things", "lines", "headings", "denials", "code", "questions", "pairs"])
 def test_no_promise_of_a_salad_made_by_a_program_scores_as_high_as_the_good_one(kind: str) -> None:
     def salad(words: list[str]) -> str:
         made = {
             "list": ", ".join(words) + ".",
+            "things": ", ".join(f"every {word} here" for word in words if not {"the", "is"} & set(word.split())) + ".",
             "lines": "\n".join(f"- {word}" for word in words),
             "headings": "\n\n".join(f"## {word}" for word in words),
             "denials": " ".join(f"No {one}, no {two}." for one, two in itertools.pairwise(words)),
