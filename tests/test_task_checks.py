@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.runs import LIVE
+from tests.runs import LIVE, STAND_IN
 from tests.written_notebooks import write_notebook
 from workbench.cli import main
-from workbench.comparison.grader_check import check_graders
+from workbench.comparison.change_tables import change_tables
+from workbench.comparison.grader_check import SEE_MORE, check_graders
+from workbench.comparison.report.write import write_report
+from workbench.comparison.tables import compare
 from workbench.definition.agent import Agent
 from workbench.errors import UnknownGrader
 from workbench.grading.checking import check_tasks, refuse_broken_tasks
@@ -291,8 +295,30 @@ class TestAfterARun:
         said = {each.split(":")[0]: each for each in found.remarks}
         assert said.keys() == {"always", "chance", "silent", "steady and twin"}
         assert "gave 1.00 to all 12 replies" in said["always"]
-        assert "flips between repeats in 2 of 4 tasks" in said["chance"]
+        assert "flips between repeats in 2 of 4 tasks (each counts once a variant)" in said["chance"]
         assert [(pair.promise, pair.other, pair.shared) for pair in found.same] == [("steady", "twin", 12)]
+        assert found.in_short == (
+            "Of the graders: always gave every reply the same score; chance went up and down between repeats of one "
+            f"task; steady and twin said the same of every reply. {SEE_MORE}"
+        )
+
+    def test_what_is_to_be_looked_at_stands_below_the_promises_of_every_comparison(self, tmp_path: Path) -> None:
+        run = replace(made_run({"always": [[1, 1, 1]] * 4, "steady": self.STEADY}), variants={})
+        trials = [replace(trial, variant=name) for name in ("base", "new") for trial in run.trials]
+        run = replace(run, variants={"base": Agent(name="a"), "new": Agent(name="b")}, trials=tuple(trials))
+        comparison = compare(run, baseline="base")
+        told = f"Of the graders: always gave every reply the same score. {SEE_MORE}"
+
+        [table] = [each for each in change_tables(comparison) if each.title.startswith("Promises")]
+        assert table.note.endswith(told)
+        write_report(comparison, tmp_path, formats=["html", "md"])
+        for file in ("report.html", "summary.md"):
+            assert "always gave every reply the same score" in (tmp_path / file).read_text(encoding="utf-8")
+
+    def test_a_long_list_of_graders_is_cut_and_says_so(self) -> None:
+        found = check_graders(made_run({name: [[1, 1, 1]] * 4 for name in "abcde"}))
+
+        assert found.in_short.startswith("Of the graders: a, b, c and 2 more gave every reply the same score.")
 
     def test_a_grader_that_contradicts_itself_is_a_fault(self) -> None:
         found = check_graders(made_run({"a": [[1, 0, 1]] * 4}, texts=False))
@@ -308,6 +334,16 @@ class TestAfterARun:
         assert shown.exit_code == 0, shown.output
         assert "asks: gave 0.00 to all 12 replies" in shown.output, "its replies are graded again: none asks"
         assert json.loads(lines.output)["promises"][0]["never_discriminates"] is True
+        assert ("STAND-IN" in shown.output, json.loads(lines.output)["stand_in"]) == (False, False)
+
+    def test_replies_of_the_stand_in_are_called_so(self, tmp_path: Path) -> None:
+        run = made_run({"asks": self.STEADY})
+        made_up = tuple(replace(trial, endpoint=STAND_IN) for trial in run.trials)
+        export_record(replace(run, endpoint=STAND_IN, trials=made_up), tmp_path / "record")
+
+        shown = CliRunner().invoke(main, ["check-tasks", "--run", str(tmp_path / "record")])
+
+        assert "replies of the OFFLINE STAND-IN" in shown.output.splitlines()[0]
 
 
 class TestBeforeARun:
