@@ -194,7 +194,10 @@ def test_reason_says_where_the_word_stands() -> None:
     score = standard()["mentions"](any=["RBAC"])(TASK, Reply(text="There is no RBAC in this design."))
 
     assert isinstance(score, Score)
-    assert score.explanation == "mentions none of `RBAC`; `RBAC` is there, but denied or only asked"
+    assert (
+        score.explanation
+        == "mentions none of `RBAC`; `RBAC` is there, but denied or only asked (`denied`, `questions`)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ class GraderCheck:
             if one.flips:
                 yield (
                     f"{one.promise}: flips between repeats in {one.flipped} of {counted(one.repeated, 'task')} (each "
-                    "counts once a variant); more repeats, or a grader that asks for less chance, make it worth something"
+                    "counts once a variant); more repeats, or a grader less left to chance, make it worth something"
                 )
         for pair in self.same:
             yield (

@@ -325,7 +325,12 @@ class Sentence:
     @property
     def asserted(self) -> str:
         """Title and text without what they deny: "no HMAC" and "we do not use HMAC" leave nothing of HMAC."""
-        return _without_denied(f"{self.title}: {self.text}" if self.title else self.text)
+        return _without_denied(self.with_title)
+
+    @property
+    def with_title(self) -> str:
+        """Title and text, what they deny included."""
+        return f"{self.title}: {self.text}" if self.title else self.text
 
 
 def fold(text: str) -> str:
@@ -397,26 +402,35 @@ def _says(sentence: Sentence, language: str | None) -> bool:
     return left == sentence.text or any(word not in small for word in words_of(left))
 
 
-def telling(text: str, named: Sequence[re.Pattern[str]], *, questions: bool = False) -> tuple[str, ...]:
+def telling(
+    text: str, named: Sequence[re.Pattern[str]], *, questions: bool = False, denied: bool = False
+) -> tuple[str, ...]:
     """Those of `assertions` in which one of these patterns is found, and whose sentence says something of it.
 
     "Logs and metrics matter." names two things and says of neither more than that there are such. So a sentence has to
     name something beside what is looked for, not counting small words and empty ones ("matter", "crucial"); or somebody
-    does something in it: it commands, asks, or says "I" or "we". One that ends in a colon goes on in the next.
+    does something in it: it commands, asks, or says "I" or "we". One that ends in a colon goes on in the next. With
+    `denied`, what a sentence denies is looked at too, and is in what is given.
     """
     told = [each for each in sentences(text) if each.is_real and (questions or not each.is_question)]
     language = language_of(text) or "en"
     nothing = _small_words()[language] | (_empty_words() if language == "en" else frozenset())
     found = []
     for sentence, following in pairwise([*told, None]):
-        if sentence is None or not any(pattern.search(sentence.asserted) for pattern in named):
+        if sentence is None:
+            continue
+        said = sentence.with_title if denied else sentence.asserted
+        if not any(pattern.search(said) for pattern in named):
+            continue
+        if denied and not any(pattern.search(sentence.asserted) for pattern in named):
+            found.append(said)  # that a thing is missing says something of it
             continue
         goes_on = following is not None and sentence.text.endswith(":")
         left = " ".join([sentence.title, sentence.text, following.text if following and goes_on else ""])
         for pattern in named:
             left = pattern.sub(" ", left)
         if _is_done_by_somebody(sentence) or any(word not in nothing for word in words_of(left)):
-            found.append(sentence.asserted)
+            found.append(said)
     return tuple(dict.fromkeys(found))
 
 
