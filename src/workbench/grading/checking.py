@@ -12,7 +12,7 @@ from typing import Any, Literal
 from workbench.errors import GraderError, TaskFileError, UnknownGrader
 from workbench.grading.catalogue import standard
 from workbench.grading.stuffing import stuffed_reply
-from workbench.markup import counted, visible
+from workbench.markup import command, counted, visible
 from workbench.trial.graded import grader_faults, graders_by_task, score_reply
 from workbench.trial.known_replies import KnownReply
 from workbench.trial.task import Task, load_tasks
@@ -30,6 +30,7 @@ _NUMBER = re.compile(r"[ _-]?\d+$")
 """What tells replies of one kind apart: "salad 1" and "salad 2" are salad."""
 RUBRIC_BESIDE = "to-the-point"
 """The rubric that comes along for what words alone keep: it asks of any reply what no word shows."""
+_JUDGE = command("workbench", "judge", "RECORD", "--rubric", RUBRIC_BESIDE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,7 +259,7 @@ def _told_of_words(by_words: Mapping[str, tuple[str, ...]], of_words: KeptPromis
         yield (
             f"words alone keep {of_words} promises ({_first(promises)}): a reply has them that holds what is looked "
             "for in sentences about something else; `--json` names them by task. Ask for more with `all_of`, or let a "
-            f"judge look beside: `workbench judge RECORD --rubric {RUBRIC_BESIDE}` asks what no word shows"
+            f"judge look beside: `{_JUDGE}` asks what no word shows"
         )
 
 
