@@ -14,7 +14,9 @@ import itertools
 import re
 import textwrap
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,11 @@ import click
 import yaml
 
 import workbench
+from tests.graded_replies import agreements
 from workbench import cli, errors
 from workbench.definition import resolved
 from workbench.grading.catalogue import OWN, example_of, standard
+from workbench.grading.checking import RUBRIC_BESIDE, TaskFileCheck, check_tasks
 from workbench.ledger import schema
 from workbench.project.ci import OUTCOMES
 from workbench.trial import paid, record, task, trial
@@ -32,6 +36,7 @@ from workbench.trial.graded import graders_by_task
 
 HERE = Path(__file__).parent
 SOURCE = Path(workbench.__file__).parent
+FIRST_AGENTS_TASKS = HERE.parent / "agents" / "senior-python-architect.tasks.yaml"
 _ASKED = re.compile(r"^<!-- made from the code: (?P<name>[\w-]+) -->$", re.MULTILINE)
 _VARIABLE = re.compile(r"\bWORKBENCH_[A-Z_]+[A-Z]\b")
 _OF_OTHERS = re.compile(r"(ANTHROPIC|OPENAI|CLAUDE)_[A-Z_]+[A-Z]")
@@ -105,6 +110,11 @@ def graders() -> Iterator[str]:
         options = dict(examples[name].options)
         written = yaml.safe_dump([{name: options}] if options else [name], sort_keys=False, allow_unicode=True)
         yield f"\nIn a task file:\n\n```yaml\ngraders:\n{textwrap.indent(written, '  ').rstrip()}\n```\n"
+        held = agreements()[name]
+        yield (
+            f"\nOf {held.good + held.bad} replies written by hand, {held.good} of which it has to pass, it says what a "
+            f"person says of {held.agrees} ({held.accuracy:.0%}).\n"
+        )
         yield "\n| reply | score | what the grader says |\n|---|---|---|"
         spec = task.GraderSpec(name=name, promise=name, options=options)
         asked = task.Task(id="example", input="A question.", graders=(spec,))
@@ -118,16 +128,56 @@ def graders() -> Iterator[str]:
 
 
 def first_agent() -> Iterator[str]:
-    """Each promise of the agent that comes along, with the graders that hold a reply to it, or the criterion."""
+    """Each promise of the agent that comes along, with the graders that hold a reply to it, those of them that words
+    alone satisfy, and what a judge is asked beside them."""
     promises = yaml.safe_load((HERE / "first_agent.yaml").read_text(encoding="utf-8"))
-    tasks = task.load_tasks(HERE.parent / "agents" / "senior-python-architect.tasks.yaml")
-    there = {spec.promise for each in tasks for spec in each.graders}
-    yield "| promise | graded as | by a person or a judge |\n|---|---|---|"
+    there = {spec.promise for each in task.load_tasks(FIRST_AGENTS_TASKS) for spec in each.graders}
+    by_words = {promise for kept in _of_first_agent().by_words.values() for promise in kept}
+    yield "| promise | graded as | of these, words alone keep | by a person or a judge |\n|---|---|---|---|"
     for promise, told in promises.items():
         graded = told.get("graders", [])
         _refuse_difference(set(graded) - there, set(), "first_agent.yaml", "graders")
-        labels = ", ".join(f"`{label}`" for label in graded)
-        yield f"| {_cell(promise)} | {labels} | {_cell(told.get('criterion', ''))} |"
+        kept = [label for label in graded if label in by_words]
+        beside = f"`{RUBRIC_BESIDE}`" if kept else ""
+        asked = _cell(told.get("criterion", beside))
+        yield f"| {_cell(promise)} | {_labels(graded)} | {_labels(kept)} | {asked} |"
+
+
+def _labels(promises: list[str]) -> str:
+    return ", ".join(f"`{promise}`" for promise in promises)
+
+
+_KINDS = {
+    "salad": "salad: the right words without a sentence, a trivial code block, `mermaid x`",
+    "denial": "denial, in whole sentences",
+    "refused": "refused",
+    "empty": "empty",
+    "fluent": "wrong, in good English",
+    "stuffed": "stuffed: every word looked for, in whole sentences about words",
+    "platitudes": 'platitudes: every word looked for, in sentences that would fit any task ("plays a pivotal role")',
+    "flawed": "flawed: a fair answer that breaks some promises and keeps the others",
+}
+"""What the kinds of bad replies to the first agent's tasks are, in the order of the page."""
+
+
+def first_agent_replies() -> Iterator[str]:
+    """Of the bad replies to the first agent's tasks, kind by kind: how many, and the promises that score as high as
+    those of the good reply."""
+    check = _of_first_agent()
+    _refuse_difference(set(_KINDS), set(check.as_high), "made_from_code.py", "kinds of replies")
+    names = Counter(known.name for each in task.load_tasks(FIRST_AGENTS_TASKS) for known in each.replies)
+    yield "| bad replies | how many | promises that score as high as those of the good reply |\n|---|---|---|"
+    for kind, what in _KINDS.items():
+        share = check.as_high[kind]
+        yield f"| {what} | {names[kind]} | {share} ({share.kept / share.asked:.0%}) |"
+    share = check.of_words
+    made = "a sentence about something else for each word looked for, which `check-tasks` makes"
+    yield f"| {made} | {len(check.by_words)} | {share} ({share.kept / share.asked:.0%}) |"
+
+
+@cache
+def _of_first_agent() -> TaskFileCheck:
+    return check_tasks(FIRST_AGENTS_TASKS)
 
 
 def task_fields() -> Iterator[str]:
@@ -241,6 +291,7 @@ _PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "names": names,
     "graders": graders,
     "first-agent": first_agent,
+    "first-agent-replies": first_agent_replies,
     "task-fields": task_fields,
     "record": record_files,
     "ledger": ledger_tables,

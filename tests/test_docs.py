@@ -169,7 +169,8 @@ def test_the_task_file_of_the_how_to_page_is_one(tmp_path: Path) -> None:
     (tmp_path / "x.tasks.yaml").write_text(text)
     (tmp_path / "z.tasks.yaml").write_text(replies)
     told = str(workbench.check_tasks(tmp_path / "z.tasks.yaml"))
-    assert "fine (1 task, 2 promises, 4 known replies)\n  note: words alone keep 1 promise (locking): " in told
+    assert "fine (1 task, 2 promises, 5 known replies)\n  note: promises for which a bad reply scores as high" in told
+    assert "note: words alone keep 1 of 2 promises (locking): " in told
     (tmp_path / "y.tasks.yaml").write_text(several)
 
     assert [task.id for task in workbench.load_tasks(tmp_path / "y.tasks.yaml")][:2] == [

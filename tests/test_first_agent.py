@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import os
 import random
@@ -19,7 +20,7 @@ import yaml
 
 from workbench.definition.files import load_agent
 from workbench.grading.catalogue import standard
-from workbench.grading.checking import check_tasks
+from workbench.grading.checking import RUBRIC_BESIDE, KeptPromises, check_tasks
 from workbench.judging.rubric_lint import lint_rubric
 from workbench.model.offline.behaviour import BEHAVIOURS, TOPICS
 from workbench.trial.fences import prose
@@ -35,18 +36,20 @@ PROMISES: dict[str, dict[str, Any]] = yaml.safe_load(
     (AGENTS.parent / "docs" / "first_agent.yaml").read_text(encoding="utf-8")
 )
 """What the agent promises, with what holds a reply to it; the words of a promise all stand on one line of the persona."""
-STUFFED: dict[str, str] = yaml.safe_load(
-    (Path(__file__).parent / "fixtures" / "stuffed_replies.yaml").read_text(encoding="utf-8")
-)
-"""By task id, every word that its graders look for, in whole sentences that say nothing."""
-PLATITUDES: dict[str, str] = yaml.safe_load(
-    (Path(__file__).parent / "fixtures" / "platitudes.yaml").read_text(encoding="utf-8")
-)
-"""The same in sentences that would fit any task."""
 FEWEST = 12
 """Replies of each kind."""
 MOST_OF_SHUFFLED = 0.03
 TRIVIAL = "\n\n```python\ndef f(x: int) -> int:\n    return x\n```\n\n```mermaid\nx\n```\n\nDo you?\n"
+
+
+@cache
+def made_from_code() -> Any:
+    """What builds the pages of the reference, which stands beside them."""
+    spec = importlib.util.spec_from_file_location("made_from_code", AGENTS.parent / "docs" / "made_from_code.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @cache
@@ -71,8 +74,6 @@ def good(task_id: str) -> str:
 
 
 def replies_of(kind: str) -> list[tuple[str, str]]:
-    if kind in ("stuffed", "platitudes"):
-        return list((STUFFED if kind == "stuffed" else PLATITUDES).items())
     return [(task.id, reply.text) for task in tasks().values() for reply in task.replies if reply.name == kind]
 
 
@@ -273,11 +274,12 @@ def test_no_promise_of_a_reply_without_an_answer_scores_as_high_as_the_good_one(
     assert as_high(replies_of(kind))[0] == []
 
 
-@pytest.mark.parametrize("kind", ["list", "lines", "headings", "denials", "code", "questions", "pairs"])
+@pytest.mark.parametrize("kind", ["list", "things", "lines", "headings", "denials", "code", "questions", "pairs"])
 def test_no_promise_of_a_salad_made_by_a_program_scores_as_high_as_the_good_one(kind: str) -> None:
     def salad(words: list[str]) -> str:
         made = {
             "list": ", ".join(words) + ".",
+            "things": ", ".join(f"every {word} here" for word in words if not {"the", "is"} & set(word.split())) + ".",
             "lines": "\n".join(f"- {word}" for word in words),
             "headings": "\n\n".join(f"## {word}" for word in words),
             "denials": " ".join(f"No {one}, no {two}." for one, two in itertools.pairwise(words)),
@@ -404,22 +406,57 @@ def test_no_promise_of_denials_in_whole_sentences_scores_as_high_as_the_good_one
     assert as_high(replies_of("denial"))[0] == []
 
 
-def test_what_words_alone_cannot_tell_is_known() -> None:
-    """The shares that docs/reference/first-agent.md tells of."""
-    fluent, of_fluent = as_high(replies_of("fluent"))
-    stuffed, of_stuffed = as_high(replies_of("stuffed"))
-    platitudes, of_platitudes = as_high(replies_of("platitudes"))
+MOST_KEPT = {"fluent": 0.15, "stuffed": 0.48, "platitudes": 0.67}
+"""The largest share of promises that these may keep; what it is, `check-tasks` says, and the documentation has it from there."""
 
-    assert (len(fluent), of_fluent) == (26, 174)
-    assert (len(stuffed), of_stuffed) == (61, 127)
-    assert (len(platitudes), of_platitudes) == (89, 133)
+
+@pytest.mark.parametrize(("kind", "most"), MOST_KEPT.items())
+def test_what_words_alone_cannot_tell_grows_no_further(kind: str, most: float) -> None:
+    found, asked = as_high(replies_of(kind))
+
+    assert 0 < len(found) / asked <= most + 0.005
+
+
+def test_how_many_promises_bad_replies_keep_is_told_before_anything_is_asked() -> None:
+    check = check_tasks(TASKS)
+
+    for kind in ("flawed", "salad", "denial", "fluent", "refused", "empty", "stuffed", "platitudes"):
+        found, asked = as_high(replies_of(kind))
+        assert check.as_high[kind] == KeptPromises(kept=len(found), asked=asked)
+    assert check.as_high["salad"].kept == 0
+    assert f"stuffed {check.as_high['stuffed']}, fluent {check.as_high['fluent']}, " in str(check)
+
+
+def test_each_promise_that_words_alone_keep_has_a_judge_beside_its_graders() -> None:
+    """As the table of the documentation says it: a criterion of the agent's own rubric, or the rubric for any reply."""
+    kept = {promise for promises in check_tasks(TASKS).by_words.values() for promise in promises}
+    asked = {criterion.asks for criterion in load_rubric(AGENTS / "senior-python-architect.rubric.yaml").criteria}
+    rows = [line.strip("|").split(" | ") for line in made_from_code().first_agent()][1:]
+
+    assert len(rows) == len(PROMISES) == 48
+    by_words = [row for row in rows if kept & set(re.findall(r"[\w-]+", row[1]))]
+    assert len(by_words) >= 30 and all(row[2].strip() for row in by_words)
+    assert [row for row in by_words if not (RUBRIC_BESIDE in row[3] or any(each in row[3] for each in asked))] == []
+    assert [row for row in rows if not row[1].strip() and not row[3].strip()] == []
+
+
+def test_the_page_of_the_agent_tells_what_check_tasks_counts() -> None:
+    check = check_tasks(TASKS)
+    told = "\n".join(made_from_code().first_agent_replies())
+
+    for share in (*check.as_high.values(), check.of_words):
+        assert f"| {share} ({share.kept / share.asked:.0%}) |" in told
 
 
 def test_what_words_alone_keep_is_named_before_anything_is_asked() -> None:
-    kept = check_tasks(TASKS).by_words
-    asked = sum(len(task.graders) for task in tasks().values())
+    check = check_tasks(TASKS)
+    kept = check.by_words
 
-    assert sum(len(promises) for promises in kept.values()) == 131 and asked == 216
+    assert check.of_words.kept == sum(len(promises) for promises in kept.values())
+    assert check.of_words.asked == sum(len(task.graders) for task in tasks().values())
+    assert check.of_words.kept / check.of_words.asked <= 0.61
+    assert f"words alone keep {check.of_words} promises" in str(check)
+    assert f"--rubric {RUBRIC_BESIDE}`" in str(check) and load_rubric(RUBRIC_BESIDE).good
     for task_id, promises in kept.items():
         spec = {each.promise: each.name for each in tasks()[task_id].graders}
         assert {spec[promise] for promise in promises} <= {"mentions", "any_of", "all_of"}

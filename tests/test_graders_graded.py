@@ -2,78 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.graded_replies import agreements, counted, pools
 from tests.grader_options import COMBINING, GRADERS, MEASURED, PROGRAMS
 from workbench.grading.catalogue import standard
 from workbench.grading.python_tools import MOST_CHARACTERS
 from workbench.trial.catalogue import price_usd
-from workbench.trial.graded import graders_by_task
-from workbench.trial.task import GraderSpec, Task
+from workbench.trial.task import Task
 from workbench.trial.trial import Grader, Reply, Score, Usage
 
-FILE = Path(__file__).parent / "fixtures" / "graded_replies.yaml"
 FEWEST = 20
 FEWEST_OF_A_KIND = 5
 """Good ones and bad ones of each grader, with all its options together."""
 LEAST_ACCURACY = 0.95
 """Those that a person found hard to say are counted too."""
-
-
-@cache
-def pools() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
-    return found
-
-
-def made(pool: dict[str, Any]) -> tuple[Task, dict[str, Grader]]:
-    specs = tuple(
-        GraderSpec(name=name, promise=label, options=options or {})
-        for label, written in pool["graders"].items()
-        for name, options in written.items()
-    )
-    task = Task(id="t", input="How are sessions kept?", target=pool.get("target"), graders=specs)
-    return task, graders_by_task([task], standard())["t"]
-
-
-def reply_of(pool: dict[str, Any], written: dict[str, Any]) -> Reply:
-    if "took" in written:
-        seconds, first, read, out, model = written["took"]
-        usage = Usage(input_tokens=read, output_tokens=out)
-        return Reply(text="Done.", seconds=seconds, seconds_to_first_token=first, usage=usage, model=model)
-    text = written["text"]
-    return Reply(text=f"```python\n{text}\n```" if pool.get("code") else text)
-
-
-@cache
-def counted(name: str) -> tuple[Counter[str], Counter[str], dict[str, list[str]]]:
-    """By grader: how often it agrees, how many good replies there are, and what it says otherwise."""
-    pool = pools()[name]
-    task, graders = made(pool)
-    agrees: Counter[str] = Counter()
-    good: Counter[str] = Counter()
-    differs: dict[str, list[str]] = {label: [] for label in graders}
-    for written in pool["replies"]:
-        reply = reply_of(pool, written)
-        for label, grader in graders.items():
-            score = grader(task, reply)
-            value = score.value if hasattr(score, "value") else float(score)
-            expected = label in written["passes"]
-            good[label] += expected
-            if (value is not None and value >= 1) == expected:
-                agrees[label] += 1
-            else:
-                differs[label].append(f"{'should pass' if expected else 'should not pass'}: {score} {written}"[:400])
-    return agrees, good, differs
 
 
 PIECES = (
@@ -116,15 +64,11 @@ def test_grader_agrees_with_people(name: str, label: str) -> None:
 
 
 def test_every_grader_has_good_and_bad_replies() -> None:
-    good: Counter[str] = Counter()
-    bad: Counter[str] = Counter()
-    for name, pool in pools().items():
-        for label, written in pool["graders"].items():
-            [grader] = written
-            good[grader] += counted(name)[1][label]
-            bad[grader] += len(pool["replies"]) - counted(name)[1][label]
+    found = agreements()
 
-    assert {name for name in standard() if min(good[name], bad[name]) < FEWEST_OF_A_KIND} == set()
+    assert found.keys() == set(standard())
+    assert {name for name, each in found.items() if min(each.good, each.bad) < FEWEST_OF_A_KIND} == set()
+    assert {name for name, each in found.items() if each.good + each.bad < FEWEST} == set()
 
 
 @pytest.mark.parametrize("name", GRADERS)

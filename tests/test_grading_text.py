@@ -107,6 +107,26 @@ def test_mentions_all_is_a_share_and_names_what_is_missing() -> None:
     assert score == Score(value=0.5, explanation="mentions 2 of 4; missing: `kafka` and `rq`")
 
 
+def test_mentions_all_says_why_a_word_that_is_there_does_not_count() -> None:
+    score = grade(
+        "mentions", "This needs Redis and Celery. There is no Kafka in the plan.", all=["redis", "kafka", "rq"]
+    )
+
+    assert score.explanation == (
+        "mentions 1 of 3; missing: `kafka` and `rq`; `kafka` is there, but denied or only asked (`denied`, `questions`)"
+    )
+
+
+def test_what_a_reply_reports_as_missing_is_mentioned_where_that_is_wanted() -> None:
+    missing = "There is no section Success Criteria, so nobody can tell when it is done."
+    for options in ({"any": ["Success Criteria"]}, {"all": ["Success Criteria"]}):
+        assert value("mentions", missing, **options) == 0
+        assert value("mentions", missing, **options, denied=True) == 1
+        assert value("mentions", "There is no success criteria here.", **options, denied=True) == 1
+        assert value("mentions", "success criteria, goals, background", **options, denied=True) == 0
+        assert value("mentions", "Are there success criteria in the document?", **options, denied=True) == 0
+
+
 def test_omits_is_one_where_none_of_the_words_appears() -> None:
     assert value("omits", "Here it is.", any=["As an AI", "delve"]) == 1
     assert grade("omits", "As an  AI, I", any=["As an AI", "delve"]) == Score(

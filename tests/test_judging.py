@@ -22,6 +22,7 @@ from tests.runs import STAND_IN
 from workbench.cli import main
 from workbench.comparison.judged import outcome_counts
 from workbench.errors import BudgetError, EstimateOnly, LabelError, PlanError, RubricError
+from workbench.grading.checking import RUBRIC_BESIDE
 from workbench.judging.judge import Judge, items_of, judge, plan_judging
 from workbench.judging.labels import items_to_label
 from workbench.judging.pairs import export_judgements, load_judgements, pair_message, plan_pairs
@@ -578,6 +579,10 @@ def test_the_rubric_comes_before_all_that_differs_so_that_a_cache_takes_it(run: 
         ("name: x\ncriteria: [{name: a, asks: b, levels: [bad, cannot tell]}]", "is no level"),
         ("name: x\ncriteria: [{name: a, ask: b}]", "'ask' is no field of a criterion"),
         ("name: x\ncriteria: [{name: a, asks: 7}]", "asks: must be text, found 7"),
+        (
+            "name: x\ncriteria: [{name: a, asks: b, levels: [no, yes]}]",
+            "levels: must be text, found False; put it in quotes",
+        ),
         ("name: x\ncriteria: [&a {name: a, asks: b}, *a]", "has an alias, \\*a"),
         ("name: [", "is not valid YAML"),
     ],
@@ -596,7 +601,9 @@ def test_a_rubric_that_comes_along_invites_no_error_and_has_replies(name: str) -
 
 
 def test_there_is_a_rubric_for_each_common_role() -> None:
-    assert set(shipped_rubrics()) == {"architecture", "code-review", "debugging", "research", "tests", "writing"}
+    roles = {"architecture", "code-review", "debugging", "research", "tests", "writing"}
+
+    assert set(shipped_rubrics()) == roles | {RUBRIC_BESIDE}
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_replies_are_texts_or_mappings_and_know_their_line(tmp_path: Path) -> No
     path = written(
         tmp_path,
         "    good:\n    - take a lock\n    bad:\n    - none\n    - {name: salad, text: '{{ x }}', fails: [locks]}\n"
-        "    - {text: long, fails: all, at_least: 0.5}\n",
+        "    - {text: long, fails: all, at_least: 0.5}\n    - {text: fluent, fails: none}\n",
     )
 
     [task] = load_tasks(path)
@@ -38,6 +38,7 @@ def test_replies_are_texts_or_mappings_and_know_their_line(tmp_path: Path) -> No
         KnownReply(
             name="bad 3", text="long", is_good=False, fails=("locks", "word_count"), at_least=0.5, where=f"{path}:10"
         ),
+        KnownReply(name="bad 4", text="fluent", is_good=False, is_for_a_judge=True, where=f"{path}:11"),
     )
 
 
@@ -90,6 +91,7 @@ def test_json_lines_and_csv_hold_replies_too(tmp_path: Path) -> None:
         ("    bad:\n    - {text: x, fails: [lokcs]}\n", 6, "did you mean 'locks'"),
         ("    bad:\n    - {text: x, fails: locks}\n", 6, "fails must be a list"),
         ("    good:\n    - {text: x, fails: [locks]}\n", 6, "one that fails stands under `bad`"),
+        ("    good:\n    - {text: x, fails: none}\n", 6, "`fails` belongs to one under `bad`"),
         ("    good: [{name: a, text: x}]\n    bad:\n    - {name: a, text: x}\n", 7, "two are called 'a'"),
         ("    at_least: 2\n", 5, "above 0 and up to 1"),
         ("    at_least: no\n", 5, "above 0 and up to 1"),

@@ -176,6 +176,76 @@ def test_labels_go_out_as_csv_and_come_in_again(tmp_path: Path) -> None:
     assert load_labels(export_labels(labels, tmp_path / "labels.csv"), RUBRIC).labels == labels.labels
 
 
+def filled_in(sheet: Path, levels: dict[str, str]) -> None:
+    """As a person leaves it who has labelled these replies in a spreadsheet."""
+    with sheet.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row["level"] = levels.get(row["item"], "")
+    with sheet.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_replies_are_labelled_in_a_spreadsheet_without_a_notebook(tmp_path: Path) -> None:
+    run = run_of(4)
+    sheet = wb.export_label_sheet(run, RUBRIC, tmp_path / "sheet.csv", labeller="ann")
+    ordered = items_to_label(run)
+    with sheet.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    assert [row["item"] for row in rows] == [item.id for item in ordered]
+    assert [(row["task"], row["reply"], row["level"]) for row in rows] == [("Help.", i.reply, "") for i in ordered]
+    assert (rows[0]["levels"], rows[0]["asks"]) == ("not met | met | cannot tell", "It passes.")
+    assert "variant" not in rows[0]
+    assert load_labels(sheet, RUBRIC).labels == ()
+    filled_in(sheet, {ordered[0].id: "met", ordered[2].id: "cannot tell"})
+    assert [(label.item, label.level, label.labeller) for label in load_labels(sheet, RUBRIC).labels] == [
+        (ordered[0].id, "met", "ann"),
+        (ordered[2].id, "cannot tell", "ann"),
+    ]
+    with pytest.raises(LabelError, match="is there already, and may hold labels"):
+        wb.export_label_sheet(run, RUBRIC, sheet, labeller="bob")
+    with pytest.raises(LabelError, match=r"name a file such as sheet\.csv"):
+        wb.export_label_sheet(run, RUBRIC, tmp_path / "sheet.jsonl", labeller="bob")
+
+
+def test_a_sheet_holds_no_formula_and_no_key(tmp_path: Path) -> None:
+    key = "sk-ant-" + "canary-note-000007"
+    run = run_of(1)
+    run = replace(run, trials=(answered("base", 0, "=cmd(1)"), answered("new", 0, f"Use {key} here.")))
+
+    written = wb.export_label_sheet(run, RUBRIC, tmp_path / "s.csv", labeller="ann").read_text(encoding="utf-8-sig")
+
+    assert ",'=cmd(1)" in written and ",=cmd(1)" not in written
+    assert key not in written and "[key removed]" in written
+    with pytest.raises(LabelError, match="the task '=1' would be a formula"):
+        formula = replace(
+            run, tasks=(Task(id="=1", input="x"),), trials=(answered("base", 0, "x").replace(task_id="=1"),)
+        )
+        wb.export_label_sheet(formula, RUBRIC, tmp_path / "t.csv", labeller="ann")
+
+
+def test_a_sheet_of_the_command_line_certifies_a_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = run_of(60)
+    truth, said = truth_and_judge(run)
+    wb.export_record(replace(run, judged=(judged_as(run, said),)), "record")
+    Path("r.yaml").write_text("name: r\ncriteria: [{name: passes, asks: It passes.}]\n")
+    asked = ["judge", "record", "--rubric", "r.yaml", "--sheet", "sheet.csv", "--labeller", "ann"]
+
+    shown = CliRunner().invoke(main, asked)
+    assert (shown.exit_code, "wrote sheet.csv: 120 replies" in shown.output) == (0, True), shown.output
+    assert CliRunner().invoke(main, [*asked, "--pairs"]).exit_code == 2
+    levels = {item: "met" if passes else "not met" for item, passes in some_of(run, truth, 60).items()}
+    filled_in(Path("sheet.csv"), levels)
+
+    done = CliRunner().invoke(main, ["certify", "record", "--labels", "sheet.csv"])
+    assert done.exit_code == 0, done.output
+    assert "passes: certified by 60 labels" in done.output
+
+
 @pytest.mark.parametrize("between", [",", ";", "\t"])
 def test_labels_come_in_however_a_spreadsheet_parts_its_columns(tmp_path: Path, between: str) -> None:
     path = tmp_path / "labels.csv"

@@ -56,6 +56,9 @@ def mentioned(text: str, term: str) -> bool:
         "Would you like to have RBAC in this service?",
         "No HMAC, no RBAC, no scopes.",
         "RBAC, scopes, roles, permissions, tokens.",
+        "RBAC of the service, right to be forgotten, one month",
+        "The RBAC of users, the deadline of one month; the legal obligation, and a supervisory authority.",
+        "right to erasure, RBAC for all, legal obligation, 1. a 2. b 3. c",
         "RBAC",
         "- RBAC\n- scopes\n- roles",
         "## RBAC\n\n## Scopes",
@@ -98,6 +101,10 @@ def test_what_is_denied_asked_or_listed_is_not_mentioned(text: str) -> None:
         "RBAC guards against a role that was stolen.",
         "RBAC is the right choice for this service.",
         "Nobody reads the table but RBAC.",
+        "Use RBAC, rate limits, and an allow list.",
+        "At night, in tests, and under load, RBAC takes the table of the day.",
+        "Keep the roles, drop the scopes, and let RBAC decide.",
+        "Rotate the key, revoke its family, log it, and ask RBAC.",
     ],
 )
 def test_what_a_sentence_asserts_is_mentioned(text: str) -> None:
@@ -187,7 +194,10 @@ def test_reason_says_where_the_word_stands() -> None:
     score = standard()["mentions"](any=["RBAC"])(TASK, Reply(text="There is no RBAC in this design."))
 
     assert isinstance(score, Score)
-    assert score.explanation == "mentions none of `RBAC`; `RBAC` is there, but denied or only asked"
+    assert (
+        score.explanation
+        == "mentions none of `RBAC`; `RBAC` is there, but denied or only asked (`denied`, `questions`)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.runs import LIVE
+from tests.runs import LIVE, STAND_IN
 from tests.written_notebooks import write_notebook
 from workbench.cli import main
-from workbench.comparison.grader_check import check_graders
+from workbench.comparison.change_tables import change_tables
+from workbench.comparison.grader_check import SEE_MORE, check_graders
+from workbench.comparison.report.write import write_report
+from workbench.comparison.tables import compare
 from workbench.definition.agent import Agent
 from workbench.errors import UnknownGrader
 from workbench.grading.checking import check_tasks, refuse_broken_tasks
@@ -21,6 +26,7 @@ from workbench.headless.notebook_files import load_notebook
 from workbench.headless.parameters import declared_parameters
 from workbench.headless.task_check import refuse_broken_tasks_of
 from workbench.trial.record import export_record
+from workbench.trial.rubric import load_rubric, shipped_rubrics
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Reply, Request, Run, Score, Trial
 
@@ -89,7 +95,35 @@ class TestKnownReplies:
         assert check.is_fine
         assert check.by_words == {"queue": ("locking", "either")}
         assert check.to_json()["by_words"] == {"queue": ("locking", "either")}
-        assert any("words alone keep 2 promises (locking, either): " in remark for remark in check.remarks)
+        assert any("words alone keep 2 of 4 promises (locking, either): " in remark for remark in check.remarks)
+
+    def test_how_much_bad_replies_keep_is_counted_by_their_names(self, tmp_path: Path) -> None:
+        good = "'Use SKIP LOCKED. How long does your job run?'"
+        bad = (
+            "{name: stuffed 1, text: SKIP LOCKED, fails: [asks]}, {name: stuffed-2, text: 'SKIP LOCKED. How long is your hair?', "
+            "fails: none}, 'It is fine.', {text: '', fails: all}, {name: '7', text: '', fails: all}"
+        )
+        path = written(tmp_path, f"{HEAD}{GRADERS}  replies:\n    good: [{good}]\n    bad: [{bad}]\n")
+
+        check = check_tasks(path)
+
+        assert check.is_fine, "one that only a judge can tell is no fault of the graders"
+        shares = {kind: str(share) for kind, share in check.as_high.items()}
+        assert shares == {"stuffed": "3 of 4", "bad": "0 of 4", "7": "0 of 2"}
+        assert next(iter(shares)) == "stuffed", "what keeps most comes first"
+        assert "a bad reply scores as high as a good one: stuffed 3 of 4, bad 0 of 4, 7 0 of 2" in str(check)
+        assert check.to_json()["as_high"]["stuffed"] == {"kept": 3, "asked": 4}
+
+    def test_without_a_good_reply_a_bad_one_is_compared_with_none(self, tmp_path: Path) -> None:
+        check = check_tasks(written(tmp_path, f"{HEAD}{GRADERS}  replies: {{bad: ['It is fine.']}}\n"))
+
+        assert (check.as_high, "scores as high" in str(check)) == ({}, False)
+
+    def test_what_words_keep_leads_to_a_rubric_that_is_there(self, tmp_path: Path) -> None:
+        told = str(check_tasks(written(tmp_path, f"{HEAD}{GRADERS}")))
+
+        [named] = re.findall(r"`workbench judge RECORD --rubric (\S+)`", told)
+        assert load_rubric(named).bad and named in shipped_rubrics()
 
     def test_graders_that_no_word_satisfies_leave_nothing_to_say(self, tmp_path: Path) -> None:
         check = check_tasks(written(tmp_path, f"{HEAD}  graders: [asks_question, has_code, python_parses]\n"))
@@ -261,8 +295,30 @@ class TestAfterARun:
         said = {each.split(":")[0]: each for each in found.remarks}
         assert said.keys() == {"always", "chance", "silent", "steady and twin"}
         assert "gave 1.00 to all 12 replies" in said["always"]
-        assert "flips between repeats in 2 of 4 tasks" in said["chance"]
+        assert "flips between repeats in 2 of 4 tasks (each counts once a variant)" in said["chance"]
         assert [(pair.promise, pair.other, pair.shared) for pair in found.same] == [("steady", "twin", 12)]
+        assert found.in_short == (
+            "Of the graders: always gave every reply the same score; chance went up and down between repeats of one "
+            f"task; steady and twin said the same of every reply. {SEE_MORE}"
+        )
+
+    def test_what_is_to_be_looked_at_stands_below_the_promises_of_every_comparison(self, tmp_path: Path) -> None:
+        run = replace(made_run({"always": [[1, 1, 1]] * 4, "steady": self.STEADY}), variants={})
+        trials = [replace(trial, variant=name) for name in ("base", "new") for trial in run.trials]
+        run = replace(run, variants={"base": Agent(name="a"), "new": Agent(name="b")}, trials=tuple(trials))
+        comparison = compare(run, baseline="base")
+        told = f"Of the graders: always gave every reply the same score. {SEE_MORE}"
+
+        [table] = [each for each in change_tables(comparison) if each.title.startswith("Promises")]
+        assert table.note.endswith(told)
+        write_report(comparison, tmp_path, formats=["html", "md"])
+        for file in ("report.html", "summary.md"):
+            assert "always gave every reply the same score" in (tmp_path / file).read_text(encoding="utf-8")
+
+    def test_a_long_list_of_graders_is_cut_and_says_so(self) -> None:
+        found = check_graders(made_run({name: [[1, 1, 1]] * 4 for name in "abcde"}))
+
+        assert found.in_short.startswith("Of the graders: a, b, c and 2 more gave every reply the same score.")
 
     def test_a_grader_that_contradicts_itself_is_a_fault(self) -> None:
         found = check_graders(made_run({"a": [[1, 0, 1]] * 4}, texts=False))
@@ -278,6 +334,16 @@ class TestAfterARun:
         assert shown.exit_code == 0, shown.output
         assert "asks: gave 0.00 to all 12 replies" in shown.output, "its replies are graded again: none asks"
         assert json.loads(lines.output)["promises"][0]["never_discriminates"] is True
+        assert ("STAND-IN" in shown.output, json.loads(lines.output)["stand_in"]) == (False, False)
+
+    def test_replies_of_the_stand_in_are_called_so(self, tmp_path: Path) -> None:
+        run = made_run({"asks": self.STEADY})
+        made_up = tuple(replace(trial, endpoint=STAND_IN) for trial in run.trials)
+        export_record(replace(run, endpoint=STAND_IN, trials=made_up), tmp_path / "record")
+
+        shown = CliRunner().invoke(main, ["check-tasks", "--run", str(tmp_path / "record")])
+
+        assert "replies of the OFFLINE STAND-IN" in shown.output.splitlines()[0]
 
 
 class TestBeforeARun:

@@ -104,6 +104,7 @@ def test_graders_and_replies_come_back_as_they_were(tmp_path: Path) -> None:
         replies=(
             KnownReply(name="g", text="yes {{ x }}\n\u200b", is_good=True),
             KnownReply(name="b", text="no", is_good=False, fails=("locks",), at_least=0.5),
+            KnownReply(name="j", text="locks", is_good=False, is_for_a_judge=True),
         ),
     )
 

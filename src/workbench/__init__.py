@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from workbench.judging.judge import Judge as Judge
     from workbench.judging.judge import judge as judge
     from workbench.judging.judge import plan_judging as plan_judging
+    from workbench.judging.labels import export_label_sheet as export_label_sheet
     from workbench.judging.labels import export_labels as export_labels
     from workbench.judging.labels import load_labels as load_labels
     from workbench.judging.pairs import judge_pairs as judge_pairs
@@ -202,7 +203,7 @@ _ROOMS = {
     "judging.check": ("check_judge",),
     "judging.estimating": ("estimate_judging",),
     "judging.judge": ("Judge", "judge", "plan_judging"),
-    "judging.labels": ("export_labels", "load_labels"),
+    "judging.labels": ("export_label_sheet", "export_labels", "load_labels"),
     "judging.pairs": ("judge_pairs",),
     "judging.thumbs": ("THUMB", "Thumbs"),
     "judging.rubric_lint": ("lint_rubric",),

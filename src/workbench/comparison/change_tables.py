@@ -25,7 +25,7 @@ _CORRECTED = (
 
 def change_tables(compared: Compared) -> list[Table]:
     """The promises, the criteria of judges and the measures, as far as there are any to compare."""
-    tables = (promises_table(compared.promises), *judged_tables(compared), measures_table(compared.measures))
+    tables = (promises_of(compared), *judged_tables(compared), measures_table(compared.measures))
     return [table for table in tables if table is not None]
 
 
@@ -43,10 +43,17 @@ def judged_tables(compared: Compared) -> list[Table]:
     ]
 
 
-def promises_table(changes: Sequence[PromiseChange]) -> Table | None:
+def promises_of(compared: Compared) -> Table | None:
+    """The table of its promises, and below it what the run says of their graders; nothing of them where the stand-in
+    made up the replies."""
+    return promises_table(compared.promises, note="" if compared.stand_in else compared.graders.in_short)
+
+
+def promises_table(changes: Sequence[PromiseChange], *, note: str = "") -> Table | None:
     """A row a promise, the worst first; `None` without any. Scores are in points.
 
-    Promises on too few tasks to compare are only counted, and so are those beyond `MOST_PROMISES_SHOWN`.
+    Promises on too few tasks to compare are only counted, and so are those beyond `MOST_PROMISES_SHOWN`. `note` stands
+    behind what is said below the table.
     """
     if not changes:
         return None
@@ -79,7 +86,7 @@ def promises_table(changes: Sequence[PromiseChange]) -> Table | None:
         title=title,
         headings=_headings("Promise", several=several),
         rows=rows,
-        note=" ".join([_note(changes, "row"), *left_out]),
+        note=" ".join([_note(changes, "row"), *left_out, *([note] if note else [])]),
     )
 
 

@@ -22,6 +22,7 @@ from workbench.markup import counted, visible
 from workbench.trial.trial import Run
 
 if TYPE_CHECKING:
+    from workbench.comparison.grader_check import GraderCheck
     from workbench.comparison.judged import CriterionRow
 
 MOST_PROMISES = 5
@@ -91,6 +92,13 @@ class Compared:
     def promises(self) -> tuple[PromiseChange, ...]:
         """The verdict promise by promise, of every other variant, the worst first."""
         return self._promises_and_criteria[0]
+
+    @cached_property
+    def graders(self) -> GraderCheck:
+        """What the run says of its graders."""
+        from workbench.comparison.grader_check import check_graders
+
+        return check_graders(self.run)
 
     @cached_property
     def measures(self) -> tuple[MeasureChange, ...]:

@@ -25,6 +25,9 @@ SAME_FROM = 0.95
 """From which correlation of their scores two graders are called the same."""
 FLIP = 0.5
 """By how much the scores of two repeats must differ to count as a flip: more than half of the scale."""
+MOST_NAMED = 3
+"""Promises, or pairs of them, that are named in short."""
+SEE_MORE = "`workbench check-tasks --run RECORD` says what to do about it."
 FLIPS_TO_TELL = 1 / 3
 """From which share of its tasks, each under each variant, a grader that flips is named."""
 
@@ -107,6 +110,23 @@ class GraderCheck:
         said = [*self.faults, *self.remarks]
         return "\n".join(said) if said else f"nothing to say against {counted(len(self.promises), 'promise')}"
 
+    @property
+    def in_short(self) -> str:
+        """The same in one or two sentences, for below a table of promises; "" where there is nothing to look at."""
+        never = [one.promise for one in self.promises if one.never_discriminates]
+        flips = [one.promise for one in self.promises if one.flips]
+        pairs = [f"{pair.promise} and {pair.other}" for pair in self.same]
+        told = [
+            f"{_first(names)} {what}"
+            for names, what in (
+                (never, "gave every reply the same score"),
+                (flips, "went up and down between repeats of one task"),
+                (pairs, "said the same of every reply"),
+            )
+            if names
+        ]
+        return f"Of the graders: {'; '.join(told)}. {SEE_MORE}" if told else ""
+
     def _remarks(self) -> Iterator[str]:
         for one in self.promises:
             if one.scored < FEWEST_REPLIES:
@@ -119,8 +139,8 @@ class GraderCheck:
                 )
             if one.flips:
                 yield (
-                    f"{one.promise}: flips between repeats in {one.flipped} of {counted(one.repeated, 'task')}; more "
-                    "repeats, or a grader that asks for less chance, make it worth something"
+                    f"{one.promise}: flips between repeats in {one.flipped} of {counted(one.repeated, 'task')} (each "
+                    "counts once a variant); more repeats, or a grader less left to chance, make it worth something"
                 )
         for pair in self.same:
             yield (
@@ -129,19 +149,27 @@ class GraderCheck:
             )
 
 
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"{', '.join(names[:MOST_NAMED])}{more}"
+
+
 def check_graders(run: Run) -> GraderCheck:
     """What the scores of a run say of the graders that gave them: `print` it, or read its parts."""
     named = list(dict.fromkeys(spec.promise for task in run.tasks for spec in task.graders))
     promises = named + sorted({promise for trial in run.trials for promise in trial.scores} - set(named))
     answered = [trial for trial in run.trials if trial.outcome == "answered"]
+    given: defaultdict[str, list[tuple[Trial, float | None]]] = defaultdict(list)
+    for trial in answered:
+        for promise, score in trial.scores.items():
+            given[promise].append((trial, score.value))
     return GraderCheck(
-        promises=tuple(_checked(promise, answered) for promise in promises),
+        promises=tuple(_checked(promise, given[promise]) for promise in promises),
         same=tuple(_same(promises, answered)),
     )
 
 
-def _checked(promise: str, trials: Sequence[Trial]) -> PromiseCheck:
-    given = [(trial, trial.scores[promise].value) for trial in trials if promise in trial.scores]
+def _checked(promise: str, given: Sequence[tuple[Trial, float | None]]) -> PromiseCheck:
     scored = [(trial, value) for trial, value in given if value is not None]
     values = [value for _, value in scored]
     by_case: defaultdict[tuple[str, str, bool], list[float]] = defaultdict(list)
@@ -173,10 +201,14 @@ def _same(promises: Sequence[str], trials: Sequence[Trial]) -> Iterator[SameGrad
         ],
         dtype=float,
     ).reshape(len(trials), len(promises))
+    is_scored = (~np.isnan(table)).astype(int)
+    shared = is_scored.T @ is_scored
     for one, other in combinations(range(len(promises)), 2):
+        if shared[one, other] < FEWEST_SHARED:
+            continue
         both = table[:, [one, other]]
         both = both[~np.isnan(both).any(axis=1)]
-        if len(both) < FEWEST_SHARED or (both.std(axis=0) == 0).any():
+        if (both.std(axis=0) == 0).any():
             continue
         correlation = float(np.corrcoef(both.T)[0, 1])
         if correlation >= SAME_FROM:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +12,7 @@ from typing import Any, Literal
 from workbench.errors import GraderError, TaskFileError, UnknownGrader
 from workbench.grading.catalogue import standard
 from workbench.grading.stuffing import stuffed_reply
-from workbench.markup import counted, visible
+from workbench.markup import command, counted, visible
 from workbench.trial.graded import grader_faults, graders_by_task, score_reply
 from workbench.trial.known_replies import KnownReply
 from workbench.trial.task import Task, load_tasks
@@ -22,6 +24,13 @@ _OF_WORDS = "made of the words that its graders look for"
 """What `stuffed_reply` is called where a grader raises on it."""
 _LONGEST_QUOTED = 160
 """Characters of a grader's explanation that are told."""
+_MOST_KINDS = 10
+"""Kinds of bad replies whose share is told, the largest first; `--json` has all."""
+_NUMBER = re.compile(r"[ _-]?\d+$")
+"""What tells replies of one kind apart: "salad 1" and "salad 2" are salad."""
+RUBRIC_BESIDE = "to-the-point"
+"""The rubric that comes along for what words alone keep: it asks of any reply what no word shows."""
+_JUDGE = command("workbench", "judge", "RECORD", "--rubric", RUBRIC_BESIDE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +50,18 @@ class TaskFault:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeptPromises:
+    """How many promises replies keep that should keep none, or fewer."""
+
+    kept: int
+    asked: int
+    """Promises of the tasks of these replies, each once a reply."""
+
+    def __str__(self) -> str:
+        return f"{self.kept} of {self.asked}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class TaskFileCheck:
     """What was found in one task file."""
 
@@ -53,6 +74,11 @@ class TaskFileCheck:
     faults: tuple[TaskFault, ...] = ()
     by_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By task, the promises that words alone keep: those of `stuffed_reply`."""
+    of_words: KeptPromises = KeptPromises(kept=0, asked=0)
+    """The same as a count, over the promises of every task."""
+    as_high: Mapping[str, KeptPromises] = field(default_factory=dict)
+    """By kind of bad reply (its name without a number), the promises for which it scores as high as a good reply to the
+    same task; of tasks that have one."""
     remarks: tuple[str, ...] = ()
     """What is no fault, and worth knowing."""
 
@@ -88,16 +114,21 @@ def check_tasks(path: str | Path, *, graders: Mapping[str, GraderFactory] | None
         for task, spec, error in grader_faults(tasks, catalogue)
     ]
     by_words: dict[str, tuple[str, ...]] = {}
+    high: list[tuple[str, bool]] = []
     if not faults:
         made = graders_by_task(tasks, catalogue)
-        faults = [fault for task in tasks for fault in _reply_faults(task, made[task.id])]
         for task in tasks:
+            known = [(reply, *_scored(task, reply, made[task.id])) for reply in task.replies]
+            faults += [fault for reply, scores, raised in known for fault in _faults_of(task, reply, scores, raised)]
+            high += _as_high([(reply, scores) for reply, scores, _ in known])
             stuffed = KnownReply(name=_OF_WORDS, text=stuffed_reply(task), is_good=False, where=str(path))
             scores, raised = _scored(task, stuffed, made[task.id]) if stuffed.text else ({}, [])
             faults += raised
             if kept := tuple(promise for promise, score in scores.items() if _passes(score, stuffed)):
                 by_words[task.id] = kept
         faults = list({fault.message: fault for fault in faults}.values())
+    of_words = KeptPromises(kept=sum(map(len, by_words.values())), asked=sum(len(task.graders) for task in tasks))
+    as_high = _counted(high)
     return TaskFileCheck(
         path=path,
         tasks=len(tasks),
@@ -105,7 +136,9 @@ def check_tasks(path: str | Path, *, graders: Mapping[str, GraderFactory] | None
         replies=sum(len(task.replies) for task in tasks),
         faults=tuple(faults),
         by_words=by_words,
-        remarks=(*_remarks(tasks), *_told_of_words(by_words)),
+        of_words=of_words,
+        as_high=as_high,
+        remarks=(*_remarks(tasks), *_told_of_replies(as_high), *_told_of_words(by_words, of_words)),
     )
 
 
@@ -121,11 +154,37 @@ def refuse_broken_tasks(path: str | Path, *, graders: Mapping[str, GraderFactory
         raise UnknownGrader("\n".join(str(error) for _, _, error in faults))
 
 
-def _reply_faults(task: Task, graders: Mapping[str, Grader]) -> Iterator[TaskFault]:
-    for known in task.replies:
-        scores, faults = _scored(task, known, graders)
-        yield from faults
-        yield from _of_good(task, known, scores) if known.is_good else _of_bad(task, known, scores)
+def _faults_of(
+    task: Task, known: KnownReply, scores: Mapping[str, Score], raised: Sequence[TaskFault]
+) -> Iterator[TaskFault]:
+    yield from raised
+    if known.is_good:
+        yield from _of_good(task, known, scores)
+    elif not known.is_for_a_judge:
+        yield from _of_bad(task, known, scores)
+
+
+def _as_high(replies: Sequence[tuple[KnownReply, Mapping[str, Score]]]) -> Iterator[tuple[str, bool]]:
+    """By promise of each bad reply to a task, of which kind it is, and whether it scores as high as a good one."""
+    good: defaultdict[str, list[float]] = defaultdict(list)
+    for known, scores in replies:
+        for promise, score in scores.items():
+            if known.is_good and score.value is not None:
+                good[promise].append(score.value)
+    for known, scores in replies:
+        if not known.is_good:
+            kind = _NUMBER.sub("", known.name) or known.name
+            for promise, values in good.items():
+                value = scores[promise].value if promise in scores else None
+                yield kind, value is not None and value >= min(values) - _SAME
+
+
+def _counted(found: Sequence[tuple[str, bool]]) -> dict[str, KeptPromises]:
+    """By kind, the largest share first."""
+    kinds = dict.fromkeys(kind for kind, _ in found)
+    kept = {kind: [is_high for each, is_high in found if each == kind] for kind in kinds}
+    shares = {kind: KeptPromises(kept=sum(each), asked=len(each)) for kind, each in kept.items()}
+    return dict(sorted(shares.items(), key=lambda item: -item[1].kept / item[1].asked))
 
 
 def _scored(task: Task, known: KnownReply, graders: Mapping[str, Grader]) -> tuple[dict[str, Score], list[TaskFault]]:
@@ -187,16 +246,26 @@ def _remarks(tasks: tuple[Task, ...]) -> Iterator[str]:
         yield f"{_some(unchecked)} with graders that no known reply checks (`replies:`)"
 
 
-def _told_of_words(by_words: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+def _told_of_replies(as_high: Mapping[str, KeptPromises]) -> Iterator[str]:
+    shown = [f"{visible(kind)} {share}" for kind, share in as_high.items()][:_MOST_KINDS]
+    if shown:
+        more = ", ..." if len(as_high) > _MOST_KINDS else ""
+        yield f"promises for which a bad reply scores as high as a good one: {', '.join(shown)}{more}"
+
+
+def _told_of_words(by_words: Mapping[str, tuple[str, ...]], of_words: KeptPromises) -> Iterator[str]:
     promises = list(dict.fromkeys(promise for kept in by_words.values() for promise in kept))
     if promises:
         yield (
-            f"words alone keep {_some(promises, 'promise')}: a reply has them that holds what is looked for in "
-            "sentences about something else. Where that matters, let a judge look too (`workbench judge`); `--json` "
-            "names all of them by task"
+            f"words alone keep {of_words} promises ({_first(promises)}): a reply has them that holds what is looked "
+            "for in sentences about something else; `--json` names them by task. Ask for more with `all_of`, or let a "
+            f"judge look beside: `{_JUDGE}` asks what no word shows"
         )
 
 
-def _some(names: list[str], what: str = "task") -> str:
-    shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
-    return f"{counted(len(names), what)} ({shown})"
+def _some(names: list[str]) -> str:
+    return f"{counted(len(names), 'task')} ({_first(names)})"
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")

@@ -47,14 +47,16 @@ def mentions(
     all: Sequence[str] | None = None,
     anywhere: bool = False,
     questions: bool = False,
+    denied: bool = False,
     at_least: int = 1,
 ) -> Grader:
     """A grader of what a reply speaks of: whole words, in any case, where real sentences assert them.
 
     With `any` the value is 1 where at least one is there, else 0; with `all` it is the share that is there. A word does
     not count in a list of words, in words without order, in code, in a question unless `questions`, where it is only
-    denied ("no RBAC", "without RBAC", "we do not use RBAC"), and where nothing is said of it ("RBAC is crucial."). A
-    heading counts with the first sentence below it.
+    denied ("no RBAC", "without RBAC", "we do not use RBAC") unless `denied`, and where nothing is said of it ("RBAC is
+    crucial."). A heading counts with the first sentence below it. `denied` is for what a reply is to report as missing:
+    "there is no section Success Criteria".
     With `anywhere` a word counts wherever it stands. With `at_least` it takes so many different sentences that name one
     of them; the value is their share.
 
@@ -68,6 +70,7 @@ def mentions(
     one_is_enough = any is not None
     wanted = options.texts("any", any) if one_is_enough else options.texts("all", all)
     everywhere, asked = options.switch("anywhere", anywhere), options.switch("questions", questions)
+    missed = options.switch("denied", denied)
     needed = options.count("at_least", at_least)
     if needed > 1 and (everywhere or not one_is_enough):
         raise ValueError("`at_least` counts sentences: it goes with `any`, and not with `anywhere`")
@@ -79,10 +82,14 @@ def mentions(
         if everywhere:
             present = _present(patterns, reply.text)
         elif one_is_enough:
-            told = telling(reply.text, longest_first, questions=asked)
+            told = telling(reply.text, longest_first, questions=asked, denied=missed)
             present = [word for word, pattern in patterns.items() if builtins.any(map(pattern.search, told))]
         else:  # each is a thing of its own: what is said of one may be another
-            present = [word for word, pattern in patterns.items() if telling(reply.text, [pattern], questions=asked)]
+            present = [
+                word
+                for word, pattern in patterns.items()
+                if telling(reply.text, [pattern], questions=asked, denied=missed)
+            ]
         if one_is_enough:
             if not present:
                 return Score(value=0.0, explanation=f"mentions none of {listed(wanted)}{_unless(patterns, reply)}")
@@ -91,7 +98,8 @@ def mentions(
             return Score(value=builtins.min(1.0, naming / needed), explanation=f"mentions {listed(present)}{of_wanted}")
         missing = [word for word in wanted if word not in present]
         value = len(present) / len(patterns)
-        ending = f"; missing: {listed(missing)}" if missing else ""
+        unless = _unless({word: patterns[word] for word in missing}, reply) if missing and not everywhere else ""
+        ending = f"; missing: {listed(missing)}{unless}" if missing else ""
         return Score(value=value, explanation=f"mentions {len(present)} of {len(patterns)}{ending}")
 
     return grade
@@ -368,18 +376,24 @@ def _beside(value: float, low: float | None, high: float | None, form: str = "")
 
 
 def _unless(patterns: dict[str, re.Pattern[str]], reply: Reply) -> str:
-    """Why a word that is there does not count."""
+    """Why the words that are there do not count."""
     present = _present(patterns, reply.text)
     if not present:
         return ""
-    told = [
-        each for each in sentences(reply.text) if builtins.any(patterns[word].search(each.text) for word in present)
-    ]
-    if builtins.any(patterns[word].search(each) for each in assertions(reply.text) for word in present):
-        why = "nothing is said of it"
-    else:
-        why = "denied or only asked" if builtins.any(each.is_real for each in told) else "in no real sentence"
-    return f"; {listed(present)} {'is' if len(present) == 1 else 'are'} there, but {why}"
+    asserted, told = assertions(reply.text), sentences(reply.text)
+    by_reason: dict[str, list[str]] = {}
+    for word in present:
+        pattern = patterns[word]
+        if builtins.any(map(pattern.search, asserted)):
+            why = "nothing is said of it"
+        elif builtins.any(each.is_real and pattern.search(each.text) for each in told):
+            why = "denied or only asked (`denied`, `questions`)"
+        else:
+            why = "in no real sentence"
+        by_reason.setdefault(why, []).append(word)
+    return "".join(
+        f"; {listed(words)} {'is' if len(words) == 1 else 'are'} there, but {why}" for why, words in by_reason.items()
+    )
 
 
 def _word_patterns(words: Sequence[str]) -> dict[str, re.Pattern[str]]:

@@ -70,6 +70,12 @@ def rubrics_command(rubric: str | None) -> None:
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="With --pairs: write the judgements, JSON Lines."
 )
+@click.option(
+    "--sheet",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Ask no judge: write the replies of RECORD as CSV, for people to label in a spreadsheet.",
+)
+@click.option("--labeller", default="me", show_default=True, help="With --sheet: who will fill it in.")
 def judge_command(
     record: Path | None,
     rubric: str,
@@ -78,6 +84,8 @@ def judge_command(
     in_pairs: bool,
     variants: tuple[str, ...],
     out: Path | None,
+    sheet: Path | None,
+    labeller: str,
     **asking: bool | float | None,
 ) -> None:
     """Let judges score the replies of RECORD by a rubric; the record then holds what they said.
@@ -87,6 +95,9 @@ def judge_command(
     With --pairs it is said which variant wins, how often both orders agree and how often the place decided; of more
     than two a ranking by Bradley and Terry. That stands in the file of --out, not in the record; one that is
     there already with something else in it stays as it is.
+
+    With --sheet nobody is asked: the file has a row for each reply and criterion, blind and in random order, with an
+    empty column `level`; filled in, `certify --labels` takes it.
     """
     from workbench.judging.check import replies_as_run
     from workbench.judging.judge import judge, plan_judging
@@ -98,6 +109,11 @@ def judge_command(
     if not in_pairs and (variants or out is not None):
         raise click.UsageError("--variant and --out are for --pairs")
     asked = load_rubric(rubric)
+    if sheet is not None:
+        if record is None or in_pairs or asking["estimate"]:
+            raise click.UsageError("--sheet takes a RECORD, and neither --pairs nor --estimate")
+        _write_sheet(load_run(record), asked, sheet, labeller)
+        return
     live = None if asking["live"] is None else bool(asking["live"])
     run = replies_as_run(asked) if record is None else load_run(record)
     settings: Asking = {
@@ -247,6 +263,14 @@ def certify_command(
             _show(run, _judging_of(run, judged.rubric.name))
     if refused:
         ctx.exit(EXIT_NOT_CERTIFIED)
+
+
+def _write_sheet(run: Run, rubric: Rubric, sheet: Path, labeller: str) -> None:
+    from workbench.judging.labels import export_label_sheet, items_to_label
+
+    path = export_label_sheet(run, rubric, sheet, labeller=labeller)
+    replies = counted(len(items_to_label(run)), "reply", "replies")
+    click.echo(_shown(f"wrote {path}: {replies}, to be labelled in this order, as many as you like, and saved as CSV"))
 
 
 def _estimate_pairs(run: Run, rubric: Rubric, judges: Sequence[str], variants: Sequence[str], settings: Asking) -> None:

@@ -29,6 +29,8 @@ from workbench.trial.rubric import CANNOT_TELL, Rubric
 from workbench.trial.trial import Run, Trial
 
 _FIELDS = ("item", "criterion", "level", "labeller", "at", "note")
+_SHOWN = ("levels", "asks", "task", "reply")
+"""What a sheet shows beside a label, and `load_labels` leaves out."""
 _NO_SYNC = (errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 """What file systems say that do not sync folders."""
 
@@ -243,6 +245,54 @@ def export_labels(labels: Labels, path: str | Path) -> Path:
     writer.writerows(map(_for_others, labels.labels))
     try:
         write_whole(path, written.getvalue().encode("utf-8", "surrogatepass"))
+    except OSError as error:
+        raise LabelError(f"cannot be written: {error.strerror or error}", path=path) from error
+    return path
+
+
+def export_label_sheet(
+    run: Run, rubric: Rubric, path: str | Path, *, labeller: str, seed: int = 0, next_of: str | None = None
+) -> Path:
+    """Writes the replies as CSV for somebody who labels in a spreadsheet: a row a reply and criterion, with what was
+    asked, the reply, and a column `level` to fill in; the path. `load_labels` reads it, also half filled in.
+
+    The order is that of `items_to_label`, with `next_of` as its `first`; nothing says whose a reply is. No text becomes
+    a formula, and keys are taken out.
+
+    Raises:
+        LabelError: it cannot be written, its name does not end in ".csv", or a file of this name is there already.
+        PlanError: no reply has any text, or the run has no variant `next_of`.
+    """
+    from workbench.comparison.report.data import cell_text
+
+    path = Path(path)
+    if not _is_table(path):
+        raise LabelError(f"a sheet is CSV; name a file such as {path.with_suffix('.csv').name}", path=path)
+    if path.exists():
+        raise LabelError("is there already, and may hold labels; name a file that is not", path=path)
+    items = items_to_label(run, seed=seed, first=next_of)
+    if not items:
+        raise PlanError("no trial of the run was answered with text, so that there is no reply to label")
+    written = io.StringIO()
+    writer = csv.DictWriter(written, (*_FIELDS, *_SHOWN), lineterminator="\n")
+    writer.writeheader()
+    for item in items:
+        for criterion in rubric.criteria:
+            shown = {
+                "levels": " | ".join((*criterion.levels, CANNOT_TELL)),
+                "asks": criterion.asks,
+                "task": item.asked,
+                "reply": item.reply,
+            }
+            safe = {name: cell_text(without_secrets(text)) for name, text in shown.items()}
+            if cell_text(item.id) != item.id:
+                raise LabelError(
+                    f"the task {item.task_id!r} would be a formula in a spreadsheet; give it another id", path=path
+                )
+            writer.writerow({"item": item.id, "criterion": criterion.name, "labeller": labeller, **safe})
+    try:
+        # With the mark by which spreadsheets know that it is UTF-8.
+        write_whole(path, written.getvalue().encode("utf-8-sig", "surrogatepass"))
     except OSError as error:
         raise LabelError(f"cannot be written: {error.strerror or error}", path=path) from error
     return path

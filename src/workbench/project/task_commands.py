@@ -142,14 +142,18 @@ def check_tasks_command(paths: tuple[Path, ...], record: Path | None, as_json: b
 
 def _check_run(record: Path, *, as_json: bool) -> bool:
     from workbench.comparison.grader_check import check_graders
+    from workbench.comparison.scores import is_stand_in
     from workbench.grading.catalogue import standard
     from workbench.trial.record import load_run
     from workbench.trial.regrade import grade_again
 
-    found = check_graders(grade_again(load_run(record), standard()))
-    told = f"{record}:\n" + "".join(f"  {line}\n" for line in str(found).splitlines())
+    run = load_run(record)
+    found = check_graders(grade_again(run, standard()))
+    made_up = " (replies of the OFFLINE STAND-IN, which is no model: they say little of a grader)"
+    head = f"{record}:{made_up if is_stand_in(run) else ''}\n"
+    told = head + "".join(f"  {line}\n" for line in str(found).splitlines())
     if as_json:
-        click.echo(_json_line({"record": str(record), **found.to_json()}))
+        click.echo(_json_line({"record": str(record), "stand_in": is_stand_in(run), **found.to_json()}))
     else:
         click.echo(without_secrets(printed(told)), nl=False)
     return not found.faults

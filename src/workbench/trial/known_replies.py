@@ -32,6 +32,8 @@ LARGEST_FILE = 20_000_000
 KINDS = ("good", "bad")
 EVERY_PROMISE = "all"
 """As `fails: all`: a reply that keeps none of the task's promises."""
+NO_PROMISE = "none"
+"""As `fails: none`: a bad reply that no grader of the task has to tell, as where only a judge can."""
 _OF_ITEM = ("text", "name", "fails", "at_least")
 
 
@@ -45,6 +47,8 @@ class KnownReply:
     is_good: bool
     fails: tuple[str, ...] = ()
     """Of a bad one: the promises that it breaks, every one of them; empty: at least one, whichever that is."""
+    is_for_a_judge: bool = False
+    """Of a bad one: no grader has to tell that it is; how much of it they pass is counted."""
     at_least: float = 1.0
     """From which score, in 0..1, a grader passes it."""
     where: str = ""
@@ -213,23 +217,28 @@ class _Place:
         fails = self._fails(given.get("fails"), usual_name, line, promises)
         if is_good and fails:
             raise self.wrong(f"{usual_name} is good and fails {fails[0]!r}; one that fails stands under `bad`", line)
+        is_for_a_judge = given.get("fails") == NO_PROMISE
+        if is_good and is_for_a_judge:
+            raise self.wrong(f"{usual_name} is good; `fails` belongs to one under `bad`", line)
         return KnownReply(
             name=str(given.get("name") or usual_name),
             text=text,
             is_good=is_good,
             fails=fails,
+            is_for_a_judge=is_for_a_judge,
             at_least=self._threshold(given.get("at_least", common), line),
             where=f"{self.file}:{line}",
         )
 
     def _fails(self, written: Any, reply: str, line: int, promises: Sequence[str]) -> tuple[str, ...]:
-        if written is None:
+        if written is None or written == NO_PROMISE:
             return ()
         if written == EVERY_PROMISE:
             return tuple(promises)
         if not isinstance(written, list) or not all(isinstance(name, str) for name in written):
             raise self.wrong(
-                f"{reply}: fails must be a list of promises, or `{EVERY_PROMISE}`, found {written!r}", line
+                f"{reply}: fails must be a list of promises, `{EVERY_PROMISE}` or `{NO_PROMISE}`, found {written!r}",
+                line,
             )
         for name in written:
             if name not in promises:

@@ -6,7 +6,7 @@ criteria:
   - name: names-the-place
     asks: For each fault that the reply reports, it names the file or the function in which it stands.
     levels: [for none, for some, for all]     # worst first; without them "not met" and "met"
-replies:                                      # may be left out: what `check-tasks` puts the judge to
+replies:                                      # may be left out: what `workbench judge --rubric FILE` puts a judge to
   good: [...]
   bad: [...]
 """
@@ -222,7 +222,9 @@ def _list(fields: Mapping[str, Any], name: str) -> list[Any]:
 
 def _text(value: Any, name: str) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{name}: must be text, found {value!r}" if value is not None else f"{name}: is missing")
+        raise ValueError(
+            f"{name}: must be text, found {value!r}; put it in quotes" if value is not None else f"{name}: is missing"
+        )
     try:
         value.encode()
     except UnicodeEncodeError:

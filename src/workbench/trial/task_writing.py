@@ -21,6 +21,7 @@ from workbench.definition.replacing import alone_in, replace_file
 from workbench.errors import TaskFileError
 from workbench.markup import visible
 from workbench.secrets import value_without_secrets, without_secrets
+from workbench.trial.known_replies import NO_PROMISE
 from workbench.trial.proposed import ProposedTask
 from workbench.trial.task import GraderSpec, Task, parse_tasks
 from workbench.trial.task_files import task_file_apart, task_file_of
@@ -342,6 +343,8 @@ def _replies(task: Task) -> Mapping[str, Any]:
         given: dict[str, Any] = {"name": reply.name, "text": reply.text}
         if reply.fails:
             given["fails"] = list(reply.fails)
+        if reply.is_for_a_judge:
+            given["fails"] = NO_PROMISE
         if reply.at_least != 1:
             given["at_least"] = reply.at_least
         found.setdefault("good" if reply.is_good else "bad", []).append(given)
