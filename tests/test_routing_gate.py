@@ -275,7 +275,6 @@ def test_a_renamed_agent_is_held_against_what_it_was() -> None:
             lambda *each: None if each[0] == "perf" and each[2] else follows(*each),
             cases,
             after=agents_with(NEW, "fast"),
-            mode="fresh",
         ),
         margin=0.1,
     )
