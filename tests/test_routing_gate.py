@@ -284,7 +284,7 @@ def test_a_renamed_agent_is_held_against_what_it_was() -> None:
 def test_a_case_for_an_agent_of_neither_side_is_refused() -> None:
     with pytest.raises(PlanError, match="listed neither before nor after"):
         route_change(
-            agents_with(OLD), agents_with(NEW), [Task(id="one", input="any", target="nobody-here")], by=APPROXIMATED
+            agents_with(OLD), agents_with(NEW), [Task(id="one", input="any", target="nobody-here")], model=APPROXIMATED
         )
 
 
@@ -305,7 +305,7 @@ def test_a_change_is_asked_about_by_the_agents_of_its_own_side(tmp_path: Path, m
             agents_with(OLD),
             agents_with(NEW, "fast"),
             cases,
-            by=APPROXIMATED,
+            model=APPROXIMATED,
             orders=1,
             ledger=tmp_path / "ledger.sqlite",
             progress=False,

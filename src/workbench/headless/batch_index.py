@@ -12,8 +12,8 @@ from urllib.parse import quote
 from workbench.comparison.figures import HOW_IT_IS_DECIDED, IN_FULL, named, worst_first
 from workbench.comparison.report.document import FACTS, html_document
 from workbench.headless.left_behind import JobOutcome
-from workbench.headless.left_record import Tried
 from workbench.headless.notebook_files import write_whole
+from workbench.headless.tried import Tried
 from workbench.markup import counted, html, visible
 from workbench.secrets import without_secrets
 

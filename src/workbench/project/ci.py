@@ -146,7 +146,7 @@ class Settings:
     """Whether a page is left for each agent, which takes some seconds."""
     routing_margin: float = ROUTING_MARGIN
     """The loss of routing cases that is put up with, in 0..1, where the list of agents changed."""
-    routing_by: str = "sonnet"
+    routing_model: str = "sonnet"
     """The main model that picks."""
 
 
@@ -437,8 +437,8 @@ def _routed(found: ChangedList, folder: Path, settings: Settings) -> Held:
         "budget_scope": settings.budget_scope,
         "progress": False,
     }
-    by = MainModel(model=settings.routing_by)
-    one = hold_list(found, folder, by=by, margin=settings.routing_margin, asking=asking)
+    model = MainModel(model=settings.routing_model)
+    one = hold_list(found, folder, model=model, margin=settings.routing_margin, asking=asking)
     return held(one.outcome, one.text, notes=one.notes, routing=one.gates, folder=folder if one.gates else None)
 
 

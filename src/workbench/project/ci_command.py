@@ -44,7 +44,7 @@ OUT = Path("outputs", "ci")
     show_default=True,
     help="The loss of routing cases that is put up with where descriptions changed, in 0..1.",
 )
-@click.option("--routing-by", default="sonnet", show_default=True, help="The main model that picks, where they did.")
+@click.option("--routing-model", default="sonnet", show_default=True, help="The main model that picks, where they did.")
 @click.option("--repeats", type=click.IntRange(min=1), default=4, show_default=True, help="Attempts at each task.")
 @click.option("--model", metavar="MODEL", help="Try all with this model. Default: each with its own.")
 @click.option(
@@ -77,7 +77,7 @@ def ci_command(
     margin: float,
     guards: tuple[str, ...],
     routing_margin: float,
-    routing_by: str,
+    routing_model: str,
     repeats: int,
     model: str | None,
     budget_usd: float | None,
@@ -125,7 +125,7 @@ def ci_command(
         margin=margin,
         guards=guards,
         routing_margin=routing_margin,
-        routing_by=routing_by,
+        routing_model=routing_model,
         repeats=repeats,
         model=model,
         live=not offline,

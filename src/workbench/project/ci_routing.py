@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
@@ -25,7 +26,7 @@ from workbench.markup import counted, visible
 from workbench.project.changes import Change, ChangedAgent
 from workbench.project.repository import Blob, Repository, is_place
 from workbench.routing.asking import MainModel, Router, choose_router
-from workbench.routing.cases import FILE_NAMES, accepted_of, cases_of_text, with_accepted
+from workbench.routing.cases import FILE_NAMES, accepted_of, load_cases, with_accepted
 from workbench.routing.gate import RoutingGate, gate_routing
 from workbench.routing.listing import entries_of
 from workbench.routing.sides import route_change
@@ -90,16 +91,16 @@ def find_lists(change: Change, *, project: Path) -> tuple[ChangedList, ...]:
     )
 
 
-def hold_list(found: ChangedList, out: Path, *, by: MainModel, margin: float, asking: Asking) -> HeldList:
+def hold_list(found: ChangedList, out: Path, *, model: MainModel, margin: float, asking: Asking) -> HeldList:
     """Puts the cases to the main model with the agents as they were and as they are; leaves records in `out`."""
     try:
-        router = choose_router(by)
+        router = choose_router(model)
         cases = _cases(found, router)
         gates, notes = [], list(_notes(found, cases))
         for when, (each, _) in cases.items():
             where = out / f"cases-{when}"
             write_record_folder(where)
-            change = route_change(list(found.before.values()), list(found.after.values()), each, by=by, **asking)
+            change = route_change(list(found.before.values()), list(found.after.values()), each, model=model, **asking)
             export_record(change.run, where)
             gates.append(gate_routing(change, margin=margin, allow_stand_in=True))
     except (BudgetError, SetupError, LedgerError, RoutingRefused) as error:
@@ -211,10 +212,18 @@ def _cases_in(blob: Blob) -> tuple[Task, ...]:
             f"is a link to {visible(blob.leads_to)}, at which the repository has no file; commit the file itself",
             path=blob.path,
         )
-    try:
-        return cases_of_text(blob.content.decode("utf-8-sig"), Path(blob.path))
-    except UnicodeDecodeError as error:
-        raise TaskFileError(f"cannot be read: {error}", path=blob.path) from error
+    with TemporaryDirectory() as folder:
+        path = Path(folder, PurePosixPath(blob.path).name)
+        try:
+            return _write_to_load(blob.content, path)
+        except TaskFileError as error:
+            raise TaskFileError(str(error).replace(str(path), blob.path)) from error
+
+
+def _write_to_load(content: bytes, path: Path) -> tuple[Task, ...]:
+    """As a file is read that is there: how, its name says."""
+    path.write_bytes(content)
+    return load_cases(path)
 
 
 def _asks(cases: Sequence[Task]) -> list[tuple[str, str, str | None]]:

@@ -69,15 +69,6 @@ def load_cases(path: str | Path) -> tuple[Task, ...]:
         raise TaskFileError("no such file of routing cases", path=path) from None
     except (OSError, UnicodeDecodeError) as error:
         raise TaskFileError(f"cannot be read: {error}", path=path) from error
-    return cases_of_text(text, path)
-
-
-def cases_of_text(text: str, path: Path) -> tuple[Task, ...]:
-    """As `load_cases`, of what stands in the file at this path.
-
-    Raises:
-        TaskFileError: as there.
-    """
     if len(text) > _MOST_CHARACTERS:
         raise TaskFileError(f"has {len(text):,} characters; at most {_MOST_CHARACTERS:,} are read", path=path)
     cases: dict[str, Task] = {}

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from workbench.errors import ComparisonError
 from workbench.markup import Table, html_table, notebook_html, plain_table
 from workbench.routing.listing import entries_in
-from workbench.routing.measured import CaseDecisions, Routed
+from workbench.routing.measured import CaseDecisions, Routed, picks_in
 from workbench.routing.record import both_in_one
 from workbench.statistics.changes import CorrectedChange, change_between, corrected
 from workbench.statistics.intervals import LEVEL
@@ -114,6 +114,22 @@ class RoutingChange:
         if not self.changed:
             return "no description differs"
         return "; ".join(shown) if shown else f"no change of {', '.join(self.changed)} is shown on these cases"
+
+    @property
+    def lead(self) -> tuple[str, ...]:
+        """What is met first: how often each changed agent is picked, before and after; then what is shown."""
+        said = []
+        for name in self.changed:
+            then, now = (picks_in([pair[side] for pair in self.pairs], name) for side in (0, 1))
+            said.append(f"Before: {then.sentence}. After: {now.sentence}.")
+        return (*said, f"{self.sentence}.")
+
+    @property
+    def kind(self) -> Literal["worse", "better", "no difference shown"]:
+        """What the change is shown to be: worse by anything that is lost or taken, better by more of an agent's own."""
+        if self.harm:
+            return "worse"
+        return "better" if any(row.is_shown for row in self.rows) else "no difference shown"
 
     @property
     def harm(self) -> tuple[RoutingChangeRow, ...]:

@@ -254,7 +254,7 @@ def _changed(before: Path, agents: Path, cases: Sequence[Task], options: dict[st
         before,
         agents,
         cases,
-        by=_main(options),
+        model=_main(options),
         repeats=options["repeats"],
         orders=options["orders"],
         **_asking(options),

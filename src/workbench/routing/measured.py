@@ -222,24 +222,20 @@ class Routed:
             note=more,
         )
 
-    def picks_of(self, name: str) -> Picks:
-        """How often this agent got what it should and what it should not, its decisions averaged by case."""
-        index = self.labels.index(name)
-        column = self.figures.confusion[:, index]
-        own = float(self.figures.confusion[index].sum())
-        return Picks(
-            agent=name,
-            picked=float(column[index]),
-            of=round(own),
-            by_mistake=float(column.sum() - column[index]),
-            others=round(float(self.figures.confusion.sum()) - own),
-        )
-
     @property
     def picks(self) -> tuple[Picks, ...]:
         """The same of every agent that should have had a case or got one, the least picked first."""
-        found = [self.picks_of(name) for name in self.labels if name != NONE]
+        found = [picks_in(self.cases, name) for name in self.labels if name != NONE]
         return tuple(sorted(found, key=lambda one: (one.picked / one.of if one.of else 1.0, -one.by_mistake)))
+
+    @property
+    def lead(self) -> tuple[str, ...]:
+        """What is met first: of all agents together how often one was picked, and by mistake; then the result."""
+        picks = self.picks
+        picked, of = sum(one.picked for one in picks), sum(one.of for one in picks)
+        mistakes = sum(one.by_mistake for one in picks)
+        whole = f"Picked in {_number(picked)} of {counted(of, 'case')} that are for an agent"
+        return f"{whole}, by mistake in {_number(mistakes)} of all {len(self.cases)}.", f"{self.sentence}"
 
     @property
     def sentence(self) -> str:
@@ -330,6 +326,17 @@ def measure_routing(run: Run, *, controls: Run | None = None) -> Routed:
             controls=run,
         )
     return found
+
+
+def picks_in(cases: Sequence[CaseDecisions], agent: str) -> Picks:
+    """How often this agent got what it should and what it should not; cases without a decision are left out."""
+    found: dict[bool, list[float]] = {True: [], False: []}
+    for case in cases:
+        decided = [one for one in case.counted_as if one is not None]
+        if decided:
+            found[case.truth == agent].append(decided.count(agent) / len(decided))
+    own, others = found[True], found[False]
+    return Picks(agent=agent, picked=sum(own), of=len(own), by_mistake=sum(others), others=len(others))
 
 
 def way_of(trial: Trial) -> str:

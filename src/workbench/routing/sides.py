@@ -20,14 +20,17 @@ from workbench.routing.asking import (
     ask_router,
     cases_for,
     choose_router,
+    plan_controls,
     plan_routing,
     with_one_budget,
 )
 from workbench.routing.cases import accepted_of, load_cases, with_accepted
 from workbench.routing.change import RoutingChange, compare_routing
 from workbench.routing.controls import refuse_errors
+from workbench.routing.counting import add_plan_to_estimate
 from workbench.routing.measured import Routed, measure_routing
 from workbench.routing.record import is_routing, sides_of
+from workbench.runs.plan import Plan
 from workbench.runs.settings import Asking
 from workbench.statistics.routing import NONE
 from workbench.trial.record import load_run
@@ -40,7 +43,7 @@ def route_change(
     after: Agents,
     cases: Cases = None,
     *,
-    by: str | MainModel = "sonnet",
+    model: str | MainModel = "sonnet",
     repeats: int = 1,
     orders: int = ORDERS,
     **asking: Unpack[Asking],
@@ -58,16 +61,23 @@ def route_change(
         PlanError: no agent, no case, or a case for an agent that is in neither.
         All that `run_trials` raises.
     """
-    router = choose_router(by)
+    router = choose_router(model)
     then, now = agents_of(before), agents_of(after)
     found = cases_for(after, cases)
     _refuse_unknown(found, then, now, router)
     asking = with_one_budget(
         asking, agents={**now, **{f"before {name}": each for name, each in then.items()}}, router=router
     )
-    earlier = _asked(then, found, router=router, repeats=repeats, orders=orders, asking=asking)
-    measured = measure_routing(earlier)
-    later = _asked(now, found, router=router, repeats=repeats, orders=orders, asking=asking)
+    plans = {
+        side: plan_routing(agents, _listed(found, agents, router), router=router, repeats=repeats, orders=orders)
+        for side, agents in (("before", then), ("after", now))
+    }
+    # The controls of the first end what only an estimate is wanted of.
+    add_plan_to_estimate(plans["before"], asking)
+    add_plan_to_estimate(plan_controls(now, router=router), asking)
+    add_plan_to_estimate(plans["after"], asking)
+    measured = measure_routing(_asked(then, plans["before"], found, router=router, asking=asking))
+    later = _asked(now, plans["after"], found, router=router, asking=asking)
     refuse_errors(later, "cases")
     return compare_routing(measured, Routed(run=later, controls=None))
 
@@ -134,14 +144,14 @@ def _refuse_unknown(
                 )
 
 
-def _asked(
-    agents: Mapping[str, Agent], cases: Sequence[Task], *, router: Router, repeats: int, orders: int, asking: Asking
-) -> Run:
-    """The decisions on all cases; who may have them is no part of what is asked."""
-    ask_controls(agents, router=router, asking=asking)
+def _listed(cases: Sequence[Task], agents: Mapping[str, Agent], router: Router) -> list[Task]:
+    """The cases with those who may get them that are listed here; who may is no part of what is asked."""
     listed = {entry.name for entry in router.entries(agents)} | {NONE}
-    here = [with_accepted(case, [name for name in accepted_of(case) if name in listed] or [NONE]) for case in cases]
-    plan = plan_routing(agents, here, router=router, repeats=repeats, orders=orders)
+    return [with_accepted(case, [name for name in accepted_of(case) if name in listed] or [NONE]) for case in cases]
+
+
+def _asked(agents: Mapping[str, Agent], plan: Plan, cases: Sequence[Task], *, router: Router, asking: Asking) -> Run:
+    ask_controls(agents, router=router, asking=asking)
     return replace(ask_router(agents, plan, router=router, asking=asking), tasks=tuple(cases))
 
 
