@@ -24,9 +24,10 @@ from workbench.routing.cases import accepted_of
 from workbench.routing.change import RoutingChange, compare_routing
 from workbench.routing.gate import RoutingGate, gate_routing
 from workbench.routing.measured import CaseDecisions, Routed, measure_routing
-from workbench.routing.record import both_in_one, is_routing, sides_of
+from workbench.routing.record import both_in_one, sides_of
 from workbench.routing.sides import change_between_runs, load_change, route_change
 from workbench.statistics.routing import NONE
+from workbench.trial.decisions import holds_decisions
 from workbench.trial.record import export_record, load_run
 from workbench.trial.task import Task
 from workbench.trial.trial import TOOL_USES, Endpoint, Reply, Run
@@ -347,7 +348,7 @@ def test_one_record_holds_both_sides(tmp_path: Path) -> None:
     export_record(change.run, tmp_path / "record")
     loaded = load_run(tmp_path / "record")
 
-    assert is_routing(loaded) and not is_routing(make_run({"a": [[1.0], [0.0]]}))
+    assert holds_decisions(loaded) and not holds_decisions(make_run({"a": [[1.0], [0.0]]}))
     assert list(loaded.variants) == ["before, order 1", "after, order 1"]
     assert str(load_change(tmp_path / "record")) == str(change)
     assert str(measure_routing(loaded)) == str(change.after)

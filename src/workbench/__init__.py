@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from workbench.routing.improving import improve_description as improve_description
     from workbench.routing.measured import measure_routing as measure_routing
     from workbench.routing.picture import plot_routing as plot_routing
+    from workbench.routing.review import review_routing as review_routing
     from workbench.routing.sides import load_change as load_change
     from workbench.routing.sides import route_change as route_change
     from workbench.routing.steering import sweep_steering as sweep_steering
@@ -170,6 +171,7 @@ _ROOMS = {
     "routing.improving": ("improve_description",),
     "routing.measured": ("measure_routing",),
     "routing.picture": ("plot_routing",),
+    "routing.review": ("review_routing",),
     "routing.sides": ("load_change", "route_change"),
     "routing.steering": ("sweep_steering",),
     "runs.conversation": ("answer_reply",),

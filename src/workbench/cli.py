@@ -561,7 +561,7 @@ def gate_command(
     from workbench.comparison.gate import gate, guards_from_texts
     from workbench.grading.recorded import load_run
     from workbench.judging.certificate import check_certificates
-    from workbench.routing.record import is_routing
+    from workbench.trial.decisions import holds_decisions
     from workbench.trial.regrade import trust_recorded as trusting
     from workbench.trial.task import load_tasks
 
@@ -573,7 +573,7 @@ def gate_command(
         return trusting(found) if trust_recorded else found
 
     run = load(record)
-    if is_routing(run):
+    if holds_decisions(run):
         raise RecordError(
             "holds routing decisions, and no replies to score: hold them by --routing-margin", path=record
         )
@@ -619,19 +619,32 @@ def _gate_routing(
 
 @main.command("review")
 @click.argument("before", metavar="A", type=click.Path(path_type=Path))
-@click.argument("after", metavar="B", type=click.Path(path_type=Path))
+@click.argument("after", metavar="[B]", required=False, type=click.Path(path_type=Path))
 @click.option("--variants", type=(str, str), metavar="NAME NAME", help="A variant of A and one of B.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="For a pull request.")
 @click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write a page to this file.")
 def review_command(
-    before: Path, after: Path, variants: tuple[str, str] | None, as_markdown: bool, page: Path | None
+    before: Path, after: Path | None, variants: tuple[str, str] | None, as_markdown: bool, page: Path | None
 ) -> None:
-    """Show what changed from A to B: two records, or the executed notebooks that left them."""
-    from workbench.comparison.review import review_runs
-    from workbench.grading.recorded import load_run
+    """Show what changed from A to B: two records, or the executed notebooks that left them.
 
-    runs = (load_run(before), load_run(after))
-    found = review_runs(*runs, variants=variants, names=(str(before), str(after)))
+    Of records of routing it shows who is picked; of one that holds a change of descriptions, A alone is enough.
+    """
+    from workbench.comparison.review import Review, review_runs
+    from workbench.grading.recorded import load_run
+    from workbench.routing.review import RoutingReview, review_routing
+    from workbench.trial.decisions import holds_decisions
+
+    earlier, later = load_run(before), None if after is None else load_run(after)
+    found: Review | RoutingReview
+    if holds_decisions(earlier) or (later is not None and holds_decisions(later)):
+        found = review_routing(earlier, later)
+    elif later is None:
+        raise click.UsageError(
+            "Missing argument 'B': A holds replies, which are reviewed beside those of another record."
+        )
+    else:
+        found = review_runs(earlier, later, variants=variants, names=(str(before), str(after)))
     if page is not None:
         _write_page(without_secrets(found.html()), page)
     click.echo(without_secrets(found.markdown() if as_markdown else printed(str(found))).rstrip("\n"))

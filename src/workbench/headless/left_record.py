@@ -86,9 +86,9 @@ def read_reviewed_record(record: Path, *, baseline: str, project: Path) -> LeftR
 
 
 def _told(run: Run, agents: Sequence[str], *, baseline: str, project: Path) -> LeftRecord | LeftDecisions | None:
-    from workbench.routing.record import is_routing
+    from workbench.trial.decisions import holds_decisions
 
-    if not is_routing(run):
+    if not holds_decisions(run):
         return _compared(run, agents, baseline=baseline, project=project)
     from workbench.comparison.provenance import provenance
     from workbench.headless.left_decisions import decisions_of

@@ -33,12 +33,12 @@ from workbench.model.failures import first_lines, shown
 from workbench.model.frames import LISTING_MARK, PROMPT_MARK, CapturedFrame, find_frame, save_frame
 from workbench.model.loopback import loopback_server, object_of
 from workbench.model.stream import details_with_tools, name_of, usage_of
+from workbench.trial.decisions import PROGRAM
 from workbench.trial.trial import Endpoint, Failure, Frame, Reply, Request
 
 PROGRAM_VARIABLE = "WORKBENCH_CLAUDE"
 """Names the program; "none": there is none here."""
 SECONDS_TO_START = 60.0
-_NAME = "claude-code"
 _FIRST, _LAST = "aaaa-workbench-first", "zzzz-workbench-last"
 _HEADERS = ("anthropic-beta", "anthropic-version")
 _ENTRY = re.compile(r"^- ([^\n:]{1,80}): ", re.MULTILINE)
@@ -74,7 +74,7 @@ class Program:
 
     @property
     def name(self) -> str:
-        return f"{_NAME} {self.version}"
+        return f"{PROGRAM} {self.version}"
 
     @property
     def key(self) -> str:
@@ -280,11 +280,6 @@ class ListedAgent:
 def program_endpoint(program: Program, endpoint: Endpoint) -> Endpoint:
     """The endpoint of decisions that the program itself asks for, where its requests go to `endpoint`."""
     return Endpoint(kind="server", base_url=f"{program.name.replace(' ', '-')}+{endpoint.base_url}")
-
-
-def is_program_endpoint(endpoint: Endpoint) -> bool:
-    """Whether it is one of `program_endpoint`."""
-    return endpoint.base_url.startswith(f"{_NAME}-") and "+" in endpoint.base_url
 
 
 class OpenProgram:

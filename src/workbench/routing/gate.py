@@ -267,15 +267,14 @@ def _sentence(figure: RoutingFigure, *, is_part: bool) -> str:
         )
         return f"{figure.decision.capitalize()}: {few} {wanted}; it takes at least {FEWEST_TASKS} to pass."
     said = f"{figure.decision.capitalize()}: {what} {figure.before:.0%} before and {figure.after:.0%} after"
-    bound = (
-        "a loss is ruled out"
-        if figure.low >= 0
-        else f"a loss of more than {points(-figure.low, sign=False)} points is ruled out"
-    )
-    tested = "" if figure.p is None else f", p = {figure.p:.2g} by Holm"
+    lost = points(-figure.low, sign=False)
+    if figure.decision == "passes" or figure.p is None:
+        bound = "a loss is ruled out" if figure.low >= 0 else f"a loss of more than {lost} points is ruled out"
+    else:
+        bound = f"the loss may be {lost} points, p = {figure.p:.2g} by Holm"
     is_short = figure.cases < FEWEST_TASKS and not is_part and figure.decision != "fails"
     needed = f"; it takes at least {FEWEST_TASKS} to pass" if is_short else ""
-    return f"{said}; {bound}{tested}{needed}."
+    return f"{said}; {bound}{needed}."
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -6,18 +6,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from workbench.errors import ComparisonError
-from workbench.model.claude_code import is_program_endpoint
-from workbench.routing.approximation import AGENT_TOOL
 from workbench.trial.trial import Run, Trial
 
 BEFORE = "before, "
 """What the variants of a run begin with that were asked with the agents as they were."""
 AFTER = "after, "
-
-
-def is_routing(run: Run) -> bool:
-    """Whether a run holds decisions, as `route` asks for them, and no replies to tasks."""
-    return bool(run.trials) and all(_is_decision(trial) for trial in run.trials)
 
 
 def both_in_one(before: Run, after: Run) -> Run:
@@ -58,9 +51,3 @@ def _only(run: Run, names: Iterable[str], mark: str) -> Run:
             trial.replace(variant=trial.variant.removeprefix(mark)) for trial in run.trials if trial.variant in kept
         ),
     )
-
-
-def _is_decision(trial: Trial) -> bool:
-    asked = trial.request
-    by_program = is_program_endpoint(trial.endpoint)
-    return asked.frame is not None or by_program or any(tool.get("name") == AGENT_TOOL for tool in asked.tools)

@@ -29,10 +29,11 @@ from workbench.routing.change import RoutingChange, compare_routing
 from workbench.routing.controls import refuse_errors
 from workbench.routing.counting import add_plan_to_estimate
 from workbench.routing.measured import Routed, measure_routing
-from workbench.routing.record import is_routing, sides_of
+from workbench.routing.record import sides_of
 from workbench.runs.plan import Plan
 from workbench.runs.settings import Asking
 from workbench.statistics.routing import NONE
+from workbench.trial.decisions import holds_decisions
 from workbench.trial.record import load_run
 from workbench.trial.task import Task
 from workbench.trial.trial import Run
@@ -111,7 +112,7 @@ def load_change(
 
 def _decisions_of(record: str | Path) -> Run:
     run = load_run(record)
-    if not is_routing(run):
+    if not holds_decisions(run):
         raise RecordError(
             "holds replies, and no routing decision: `workbench route AGENTS --before FOLDER --record OUT` leaves some",
             path=record,
