@@ -22,7 +22,8 @@ from workbench.comparison.verdict import RULES
 from workbench.headless.batch_index import summary, write_index
 from workbench.headless.job import Job
 from workbench.headless.left_behind import JobEnd, JobOutcome
-from workbench.headless.left_record import LeftRecord, Tried
+from workbench.headless.left_record import LeftRecord
+from workbench.headless.tried import Tried
 
 TRIED = Tried(
     agents=("base (.claude/agents/a.md, commit 0123456789 of 2026-11-29)", "variant: model: opus, before haiku"),

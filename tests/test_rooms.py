@@ -38,7 +38,7 @@ STANDS_ON = {
     "runs": ASKING,
     "judging": ASKING | {"comparison"},
     "routing": ASKING | {"comparison"},
-    "headless": ASKING | {"comparison"},
+    "headless": ASKING | {"comparison", "routing"},
     "widgets": ASKING | {"comparison", "judging"},
     "project": ASKING | {"comparison", "headless", "judging", "routing", "widgets"},
     "cli": ASKING | {"comparison", "headless", "judging", "project", "routing", "widgets"},

@@ -81,10 +81,14 @@ if TYPE_CHECKING:
     from workbench.routing.cases import lint_cases as lint_cases
     from workbench.routing.cases import load_cases as load_cases
     from workbench.routing.change import compare_routing as compare_routing
+    from workbench.routing.gate import gate_routing as gate_routing
     from workbench.routing.improving import improve_description as improve_description
     from workbench.routing.improving import split_cases as split_cases
     from workbench.routing.measured import measure_routing as measure_routing
     from workbench.routing.picture import plot_routing as plot_routing
+    from workbench.routing.review import review_routing as review_routing
+    from workbench.routing.sides import load_change as load_change
+    from workbench.routing.sides import route_change as route_change
     from workbench.routing.steering import sweep_steering as sweep_steering
     from workbench.runs.conversation import answer_reply as answer_reply
     from workbench.runs.drafting import draft_agent as draft_agent
@@ -168,8 +172,11 @@ _ROOMS = {
     "routing.cases": ("lint_cases", "load_cases"),
     "routing.change": ("compare_routing",),
     "routing.improving": ("improve_description", "split_cases"),
+    "routing.gate": ("gate_routing",),
     "routing.measured": ("measure_routing",),
     "routing.picture": ("plot_routing",),
+    "routing.review": ("review_routing",),
+    "routing.sides": ("load_change", "route_change"),
     "routing.steering": ("sweep_steering",),
     "runs.conversation": ("answer_reply",),
     "trial.conversations": ("Conversations", "count_conversations"),

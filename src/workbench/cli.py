@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -493,7 +493,12 @@ def report_command(record: Path, baseline: str | None, out: Path | None, formats
 
 @main.command("gate")
 @click.argument("record", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--baseline", "other", metavar="OTHER", required=True, help="A variant of RUN, or another record.")
+@click.option(
+    "--baseline",
+    "other",
+    metavar="OTHER",
+    help="A variant of RUN, or another record. Of routing only where RUN does not hold both sides.",
+)
 @click.option("--margin", type=float, default=0.05, show_default=True, help="The loss that is put up with, in 0..1.")
 @click.option(
     "--guard",
@@ -502,13 +507,18 @@ def report_command(record: Path, baseline: str | None, out: Path | None, formats
     metavar="PROMISE[:MARGIN]",
     help="A promise that may not get worse by more than MARGIN, or the gate's; may be given more than once.",
 )
+@click.option(
+    "--routing-margin",
+    type=float,
+    help="Decide by who gets picked: the loss of cases that is put up with, in 0..1; 0.1 is 10 points.",
+)
 @click.option("--variant", metavar="NAME", help="The variant of RUN to hold against it, where there are several.")
 @click.option("--allow-stand-in", is_flag=True, help="Decide on made-up replies too, to try the gate out.")
 @click.option(
     "--tasks",
     "task_file",
     type=click.Path(path_type=Path),
-    help="Grade by this task file, not by what the records say.",
+    help="Grade by this task file, not by what the records say; of routing by this file of cases.",
 )
 @click.option(
     "--labels",
@@ -521,9 +531,10 @@ def report_command(record: Path, baseline: str | None, out: Path | None, formats
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON instead of a sentence.")
 def gate_command(
     record: Path,
-    other: str,
+    other: str | None,
     margin: float,
     guarded: tuple[str, ...],
+    routing_margin: float | None,
     variant: str | None,
     allow_stand_in: bool,
     task_file: Path | None,
@@ -536,10 +547,21 @@ def gate_command(
     With 3 if it is shown to be worse, with 4 if there is not enough data to say, with 5 if the replies were made up by
     the offline stand-in, with 6 if scores stand in a record and cannot be found again from its replies, or a judge's
     certificate does and no --labels bear it out, with 2 if the two cannot be compared.
+
+    With --routing-margin RUN holds the decisions before and after a change of descriptions, as `route --before
+    --record` leaves them: no changed agent may be picked less on its own cases, or more on those of others or of
+    nobody, and no other agent less on its own.
     """
+    if routing_margin is not None:
+        if guarded or variant is not None:
+            raise click.UsageError("--guard and --variant are of replies; --routing-margin holds all that is picked")
+        _gate_routing(record, other, routing_margin, allow_stand_in=allow_stand_in, cases=task_file, as_json=as_json)
+    if other is None:
+        raise click.UsageError("Missing option '--baseline'.")
     from workbench.comparison.gate import gate, guards_from_texts
     from workbench.grading.recorded import load_run
     from workbench.judging.certificate import check_certificates
+    from workbench.trial.decisions import holds_decisions
     from workbench.trial.regrade import trust_recorded as trusting
     from workbench.trial.task import load_tasks
 
@@ -551,6 +573,10 @@ def gate_command(
         return trusting(found) if trust_recorded else found
 
     run = load(record)
+    if holds_decisions(run):
+        raise RecordError(
+            "holds routing decisions, and no replies to score: hold them by --routing-margin", path=record
+        )
     if other not in run.variants and not is_there(other):
         names = ", ".join(run.variants)
         raise RecordError(f"is no variant of {record}, which has {names}, and there is no such record", path=other)
@@ -571,21 +597,54 @@ def gate_command(
     sys.exit(EXITS_OF_GATE[found.decision])
 
 
+def _gate_routing(
+    record: Path, other: str | None, margin: float, *, allow_stand_in: bool, cases: Path | None, as_json: bool
+) -> NoReturn:
+    from workbench.routing.gate import gate_routing
+    from workbench.routing.sides import load_change
+
+    change = load_change(record, baseline=other, cases=cases)
+    try:
+        found = gate_routing(change, margin=margin, allow_stand_in=allow_stand_in)
+    except StandInError as error:
+        _say(f"{error} (--allow-stand-in)", err=True)
+        sys.exit(EXIT_STAND_IN)
+    if as_json:
+        click.echo(json.dumps(value_without_secrets(asdict(found))))
+    else:
+        for line in found.text.split("\n"):
+            _say(line)
+    sys.exit(EXITS_OF_GATE[found.decision])
+
+
 @main.command("review")
 @click.argument("before", metavar="A", type=click.Path(path_type=Path))
-@click.argument("after", metavar="B", type=click.Path(path_type=Path))
+@click.argument("after", metavar="[B]", required=False, type=click.Path(path_type=Path))
 @click.option("--variants", type=(str, str), metavar="NAME NAME", help="A variant of A and one of B.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="For a pull request.")
 @click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write a page to this file.")
 def review_command(
-    before: Path, after: Path, variants: tuple[str, str] | None, as_markdown: bool, page: Path | None
+    before: Path, after: Path | None, variants: tuple[str, str] | None, as_markdown: bool, page: Path | None
 ) -> None:
-    """Show what changed from A to B: two records, or the executed notebooks that left them."""
-    from workbench.comparison.review import review_runs
-    from workbench.grading.recorded import load_run
+    """Show what changed from A to B: two records, or the executed notebooks that left them.
 
-    runs = (load_run(before), load_run(after))
-    found = review_runs(*runs, variants=variants, names=(str(before), str(after)))
+    Of records of routing it shows who is picked; of one that holds a change of descriptions, A alone is enough.
+    """
+    from workbench.comparison.review import Review, review_runs
+    from workbench.grading.recorded import load_run
+    from workbench.routing.review import RoutingReview, review_routing
+    from workbench.trial.decisions import holds_decisions
+
+    earlier, later = load_run(before), None if after is None else load_run(after)
+    found: Review | RoutingReview
+    if holds_decisions(earlier) or (later is not None and holds_decisions(later)):
+        found = review_routing(earlier, later)
+    elif later is None:
+        raise click.UsageError(
+            "Missing argument 'B': A holds replies, which are reviewed beside those of another record."
+        )
+    else:
+        found = review_runs(earlier, later, variants=variants, names=(str(before), str(after)))
     if page is not None:
         _write_page(without_secrets(found.html()), page)
     click.echo(without_secrets(found.markdown() if as_markdown else printed(str(found))).rstrip("\n"))

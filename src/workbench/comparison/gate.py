@@ -46,7 +46,7 @@ from workbench.comparison.verdict import STAND_IN_LABEL, Verdict, percent, point
 from workbench.errors import ComparisonError, StandInError
 from workbench.markup import counted, visible
 from workbench.statistics.intervals import LEVEL
-from workbench.statistics.means import Floats, paired
+from workbench.statistics.means import Floats, Paired, paired
 from workbench.trial.defaults import FEWEST_TASKS
 from workbench.trial.task import Task
 from workbench.trial.trial import Run
@@ -160,7 +160,7 @@ def gate(
     found = _decided(shared.run, verdict, margin)
     columns = trial_columns(shared.run)
     guarded = _guarded(columns, margins, same_requests=verdict.same_requests)
-    decision = _together([found.decision, *(guard.decision for guard in guarded)])
+    decision = decided_together([found.decision, *(guard.decision for guard in guarded)])
     promises, criteria = promises_and_criteria(shared.run, columns, baseline=BEFORE)
     promises = tuple(replace(change, variant=name, baseline=base) for change in promises)
     criteria = tuple(replace(row, variant=name, baseline=base) for row in criteria)
@@ -273,17 +273,9 @@ def _decided_by(run: Run, differences: Floats, margin: float, *, same_requests: 
     groups = groups_of(run)
     present = None if groups is None else [group for group, is_in in zip(groups, both, strict=True) if is_in]
     found = paired(differences[both], groups=present)
-    units = found.groups if found.clustered and found.groups is not None else found.tasks
-    if found.standard_error > 0:
-        low, high = one_sided_bounds(found.effect, found.standard_error, units - 1)
-        by = " by group" if found.clustered else ""
-        method = f"one-sided {percent(1 - ALPHA)} bounds by t with {units - 1} degrees of freedom{by}"
-        needed = _tasks_needed(found.variance, margin)
-    else:
-        # The bound of 97.5 % that there is: all differences are equal, so t would have no width.
-        low, high = found.interval.low, found.interval.high
-        method = "Wilson bounds on equal differences"
-        needed = None
+    bounds = bounds_of(found)
+    low, high, method = bounds.low, bounds.high, bounds.method
+    needed = _tasks_needed(found.variance, margin) if found.standard_error > 0 else None
     grouped = "" if found.groups is None else f" in {found.groups} groups"
     size = f"n = {found.tasks} tasks{grouped} x {counted(run.repeats, 'repeat')}"
     numbers = f"{points(found.effect)} points, {method} {points(low)} and {points(high)}, {size}"
@@ -314,6 +306,27 @@ def _decided_by(run: Run, differences: Floats, margin: float, *, same_requests: 
         high=high,
         tasks_needed=needed,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """What bounds a mean difference, each side by itself, and by which method, in words."""
+
+    low: float
+    high: float
+    method: str
+
+
+def bounds_of(found: Paired) -> Bounds:
+    """One-sided bounds of a paired difference, at a level of 1 - `ALPHA`; of equal differences those of 97.5 % that
+    Wilson has, for t would have no width there."""
+    if found.standard_error == 0:
+        return Bounds(low=found.interval.low, high=found.interval.high, method="Wilson bounds on equal differences")
+    units = found.groups if found.clustered and found.groups is not None else found.tasks
+    low, high = one_sided_bounds(found.effect, found.standard_error, units - 1)
+    by = " by group" if found.clustered else ""
+    method = f"one-sided {percent(1 - ALPHA)} bounds by t with {units - 1} degrees of freedom{by}"
+    return Bounds(low=low, high=high, method=method)
 
 
 def _by_bounds(low: float, high: float, margin: float, tasks: int) -> Decision:
@@ -437,7 +450,7 @@ def _guarded_by_judges(run: Run, criterion: str, margin: float, same_requests: b
     )
 
 
-def _together(decisions: Sequence[Decision]) -> Decision:
+def decided_together(decisions: Sequence[Decision]) -> Decision:
     """Of the whole and its guards: all have to pass, and one that fails is enough to fail; of what cannot be trusted
     nothing follows."""
     for worst in ("not enough to trust", "fails"):

@@ -31,6 +31,7 @@ from workbench.statistics.intervals import LEVEL, Floats, Interval, t_interval
 from workbench.statistics.means import case_means, mean_interval, paired, standard_error
 from workbench.statistics.power import FEWEST_COMPARED
 from workbench.trial.catalogue import price_usd
+from workbench.trial.decisions import holds_decisions
 from workbench.trial.record import agent_digests, load_run
 from workbench.trial.record_aside import of_which
 from workbench.trial.regrade import digest_of_scores, grade_again
@@ -162,6 +163,8 @@ class History:
     """Records that could not be taken in, each with why."""
     scores: Mapping[str, str] = field(default_factory=dict)
     """By record, the hash of what its replies scored here (`digest_of_scores`)."""
+    decisions: tuple[str, ...] = ()
+    """Records that hold decisions, and no replies that are scored: they are nights of no agent."""
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON can hold it."""
@@ -226,10 +229,15 @@ def load_history(folder: str | Path, *, graders: Mapping[str, GraderFactory]) ->
     names: dict[tuple[str, str], str] = {}
     left_out: list[tuple[str, str]] = []
     scores: dict[str, str] = {}
+    decisions: list[str] = []
     for path in sorted(folder.rglob(RECORD_FILE) if is_folder_there(folder) else ()):
         where = path.parent.relative_to(folder)
         try:
-            run = grade_again(load_run(path.parent), graders)
+            run = load_run(path.parent)
+            if holds_decisions(run):
+                decisions.append(where.as_posix())
+                continue
+            run = grade_again(run, graders)
             night = _night_of(where, run)
             for variant in run.variants:
                 key = (_series(where), variant if len(run.variants) > 1 else "")
@@ -239,7 +247,7 @@ def load_history(folder: str | Path, *, graders: Mapping[str, GraderFactory]) ->
         except (RecordError, ComparisonError) as error:
             # Pages go elsewhere: where the folder is on this machine says nothing there.
             left_out.append((where.as_posix(), str(error).replace(f"{folder}{os.sep}", "")))
-    if not found and not left_out:
+    if not found and not left_out and not decisions:
         raise RecordError("there is no record of a run in it or below it", path=folder)
     series = [(key, _told_apart(sorted(unsorted, key=_in_order))) for key, unsorted in sorted(found.items())]
     agents = tuple(
@@ -254,7 +262,7 @@ def load_history(folder: str | Path, *, graders: Mapping[str, GraderFactory]) ->
         for key, nights in series
     )
     answers = _answers(measured for _, nights in series for measured in nights)
-    return History(agents=agents, answers=answers, left_out=tuple(left_out), scores=scores)
+    return History(agents=agents, answers=answers, left_out=tuple(left_out), scores=scores, decisions=tuple(decisions))
 
 
 def _night_of(where: Path, run: Run) -> str:

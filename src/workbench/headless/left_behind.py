@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from workbench.headless.job import Job
-from workbench.headless.left_record import Tried
+from workbench.headless.tried import Tried
 
 JobEnd = Literal["completed", "failed", "refused", "unchanged", "not run"]
 

@@ -3,58 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
 from workbench.errors import WorkbenchError
+from workbench.headless.tried import PageParts, Tried
 
 if TYPE_CHECKING:
     from workbench.comparison.provenance import Provenance
     from workbench.comparison.tables import Comparison
+    from workbench.headless.left_decisions import LeftDecisions
     from workbench.trial.trial import Run
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tried:
-    """What a run tried and what that showed, for whoever looks over many."""
-
-    agents: tuple[str, ...]
-    """A line for each variant: its name, its file and commit, and what differs from the first."""
-    title: str
-    """What the agents are called."""
-    models: tuple[str, ...]
-    """Those that say they answered."""
-    answered_by: str
-    stand_in: bool
-    kinds: tuple[str, ...]
-    """Of the verdicts, such as "worse"; empty where one variant was tried."""
-    warning: str
-    """Which promises are shown to be worse, or seem so, whatever the verdicts; empty without any."""
-    replies: int
-    usd: float
-    """Of the replies, as far as their prices are known."""
-    unpriced: int
-    """Replies without a price."""
-    seconds: float
-    """That all replies took together, side by side or one after the other."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PageParts:
-    """What a page says of a record above and below the notebook that left it."""
-
-    title: str
-    head: Markup
-    tail: Markup
-    replies: Mapping[str, str]
-    """By so much of a reply as a table of the notebook opens, the fragment of the page that has the whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,9 +61,8 @@ class LeftRecord:
         )
 
 
-def read_left_record(folder: Path, *, files: Iterable[str], project: Path) -> LeftRecord | None:
-    """The record in this folder; `None` where it cannot be read or compared, which is said, and where it is one of
-    decisions: which agent was picked is no reply to be held to promises, and its notebook says it itself.
+def read_left_record(folder: Path, *, files: Iterable[str], project: Path) -> LeftRecord | LeftDecisions | None:
+    """The record in this folder, of replies or of decisions; `None` where it cannot be read or compared, which is said.
 
     `files` are those that the run was given, seen from the project, among them those of its agents.
     """
@@ -107,20 +70,29 @@ def read_left_record(folder: Path, *, files: Iterable[str], project: Path) -> Le
 
     agents = [file for file in files if file.endswith(".md")]
     with _said(folder):
-        run = load_run(folder)
-        if not any(trial.request.tools or trial.request.frame for trial in run.trials):
-            return _compared(run, agents, baseline="", project=project)
+        return _told(load_run(folder), agents, baseline="", project=project)
     return None
 
 
-def read_reviewed_record(record: Path, *, baseline: str, project: Path) -> LeftRecord | None:
+def read_reviewed_record(record: Path, *, baseline: str, project: Path) -> LeftRecord | LeftDecisions | None:
     """The record that a notebook reviews, its replies graded again; `None` where it cannot be read or compared, which
     is said. `baseline` is the variant that the others are compared with, the first one where it is none of them."""
     from workbench.grading.recorded import load_run
 
     with _said(record):
-        return _compared(load_run(record), (), baseline=baseline, project=project)
+        return _told(load_run(record), (), baseline=baseline, project=project)
     return None
+
+
+def _told(run: Run, agents: Sequence[str], *, baseline: str, project: Path) -> LeftRecord | LeftDecisions | None:
+    from workbench.trial.decisions import holds_decisions
+
+    if not holds_decisions(run):
+        return _compared(run, agents, baseline=baseline, project=project)
+    from workbench.comparison.provenance import provenance
+    from workbench.headless.left_decisions import decisions_of
+
+    return decisions_of(run, provenance(run))
 
 
 def _compared(run: Run, agents: Sequence[str], *, baseline: str, project: Path) -> LeftRecord | None:

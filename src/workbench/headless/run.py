@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import nbformat
 import papermill
@@ -51,6 +51,9 @@ from workbench.headless.task_check import refuse_broken_tasks_of, refuse_without
 from workbench.secrets import without_secrets
 from workbench.trial.record_aside import REPORT_FOLDER, folder_aside, save_aside
 from workbench.trial.record_files import RECORD_PARTS, remove_files, write_record_folder
+
+if TYPE_CHECKING:
+    from workbench.headless.left_decisions import LeftDecisions
 
 _log = logging.getLogger(__name__)
 
@@ -159,7 +162,7 @@ class _Left:
         self._values: dict[str, Any] = {}
         self._before: int | None = None
         self._aside: Path | None = None
-        self._read: LeftRecord | None = None
+        self._read: LeftRecord | LeftDecisions | None = None
 
     def begin(self, parameters: Mapping[str, Any], *, earlier_counts: bool = False) -> None:
         """Notes what is there before the run with these parameters."""
@@ -207,7 +210,7 @@ class _Left:
         if self.aside is not None:
             _log.warning("%s held another run, which is now in %s", job.out, self.aside)
 
-    def read(self) -> LeftRecord | None:
+    def read(self) -> LeftRecord | LeftDecisions | None:
         """The record; `None`: there is none, or it cannot be read, which is said."""
         if self._read is None and self.may_come and self.is_there:
             self._read = read_left_record(self._job.out, files=self._files, project=self._project)
@@ -219,7 +222,7 @@ class _Left:
         named = self._values.get("record")
         return named if isinstance(named, str) and not self.may_come else ""
 
-    def read_for_page(self) -> LeftRecord | None:
+    def read_for_page(self) -> LeftRecord | LeftDecisions | None:
         """The record that the page is about: that which was left, else that which is reviewed."""
         if not self.reviews:
             return self.read()

@@ -33,6 +33,7 @@ from workbench.model.failures import first_lines, shown
 from workbench.model.frames import LISTING_MARK, PROMPT_MARK, CapturedFrame, find_frame, save_frame
 from workbench.model.loopback import loopback_server, object_of
 from workbench.model.stream import details_with_tools, name_of, usage_of
+from workbench.trial.decisions import PROGRAM
 from workbench.trial.trial import Endpoint, Failure, Frame, Reply, Request
 
 PROGRAM_VARIABLE = "WORKBENCH_CLAUDE"
@@ -73,7 +74,7 @@ class Program:
 
     @property
     def name(self) -> str:
-        return f"claude-code {self.version}"
+        return f"{PROGRAM} {self.version}"
 
     @property
     def key(self) -> str:

@@ -39,9 +39,14 @@ from workbench.project.changes import (
     repositories_at,
     task_files_at,
 )
+from workbench.project.ci_routing import ChangedList, find_lists, hold_list
 from workbench.project.repository import Blob
+from workbench.routing.asking import MainModel
+from workbench.routing.cases import FILE_NAMES
+from workbench.routing.gate import ROUTING_MARGIN, RoutingGate
 from workbench.runs.plan import plan_trials
 from workbench.runs.runner import run_trials
+from workbench.runs.settings import Asking
 from workbench.trial.record import export_record, folder_name
 from workbench.trial.record_files import write_record_folder
 from workbench.trial.task import Task, tasks_of_bytes
@@ -150,6 +155,10 @@ class Settings:
     """Promises that may not get worse, as `gate --guard` takes them; each has to be one of some task of the project."""
     pages: bool = True
     """Whether a page is left for each agent, which takes some seconds."""
+    routing_margin: float = ROUTING_MARGIN
+    """The loss of routing cases that is put up with, in 0..1, where the list of agents changed."""
+    routing_model: str = "sonnet"
+    """The main model that picks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +178,21 @@ class Held:
     """The report of the first, as Markdown."""
     folder: Path | None = None
     """Where records and reports are."""
+    listed: ChangedList | None = field(default=None, repr=False)
+    """The list of agents that is held by who gets picked, shown at the first agent by which it changed; `None`: an
+    agent is held by its tasks."""
+    routing: tuple[RoutingGate, ...] = ()
+    """Of such a list, as `gates`."""
+
+    @property
+    def name(self) -> str:
+        """What is held, as every output calls it."""
+        return self.agent.path if self.listed is None else f"routing of {self.listed.folder}"
+
+    @property
+    def kind(self) -> str:
+        """What changed of it."""
+        return self.agent.kind if self.listed is None else "descriptions"
 
     @property
     def worse_promises(self) -> tuple[str, ...]:
@@ -185,7 +209,10 @@ class Checked:
 
     change: Change
     held: tuple[Held, ...]
+    """Each agent, and behind them each list of agents that is held by who gets picked."""
     settings: Settings
+    not_routed: tuple[str, ...] = ()
+    """Of each list that is not held so, why not."""
 
     @property
     def deciding(self) -> str:
@@ -225,7 +252,16 @@ def check_change(base: str, out: Path, settings: Settings, *, project: Path) -> 
         _if_read(_held(agent, out / folder_of(agent.path), _Given(settings, guards, gone, project)))
         for agent in change.agents
     )
-    return Checked(change=change, held=held, settings=settings)
+    routed = [
+        _routed(found, out / folder_of(f"routing of {found.folder}"), settings)
+        for found in find_lists(change, project=project)
+    ]
+    return Checked(
+        change=change,
+        held=(*held, *(each for each in routed if each.outcome)),
+        settings=settings,
+        not_routed=tuple(f"{each.name}: {each.text}" for each in routed if not each.outcome),
+    )
 
 
 def refuse_what_cannot_be_allowed(allowed: Collection[str]) -> None:
@@ -448,6 +484,33 @@ def _tried(tasks: Mapping[str, tuple[Task, ...]], folder: Path, given: _Given, h
         summary=summary,
         folder=folder,
     )
+
+
+def _routed(found: ChangedList, folder: Path, settings: Settings) -> Held:
+    """What becomes of a list of agents by who gets picked; its outcome is empty where nothing is held so."""
+
+    def held(outcome: str, text: str, **more: Any) -> Held:
+        return Held(agent=found.agent, outcome=outcome, text=text, listed=found, **more)
+
+    shutil.rmtree(folder, ignore_errors=True)
+    if not found.has_cases:
+        return held("", f"Descriptions changed, and no routing cases ({FILE_NAMES[0]}) are there to say who is picked")
+    if not settings.live:
+        return held("stand-in", "The offline stand-in picks nobody, so the routing cases were not asked.")
+    try:
+        if (why_not := _why_nobody_answers()) is not None:
+            return held(*why_not)
+    except SetupError as error:
+        return held("incomplete", str(error))
+    asking: Asking = {
+        "live": True,
+        "budget_usd": settings.budget_usd,
+        "budget_scope": settings.budget_scope,
+        "progress": False,
+    }
+    model = MainModel(model=settings.routing_model)
+    one = hold_list(found, folder, model=model, margin=settings.routing_margin, asking=asking)
+    return held(one.outcome, one.text, notes=one.notes, routing=one.gates, folder=folder if one.gates else None)
 
 
 def _gate(run: Run, given: _Given) -> Gate:

@@ -37,6 +37,14 @@ OUT = Path("outputs", "ci")
     metavar="PROMISE[:MARGIN]",
     help="A promise that may not get worse, of each agent whose tasks have it; may be given more than once.",
 )
+@click.option(
+    "--routing-margin",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.1,
+    show_default=True,
+    help="The loss of routing cases that is put up with where descriptions changed, in 0..1.",
+)
+@click.option("--routing-model", default="sonnet", show_default=True, help="The main model that picks, where they did.")
 @click.option("--repeats", type=click.IntRange(min=1), default=4, show_default=True, help="Attempts at each task.")
 @click.option("--model", metavar="MODEL", help="Try all with this model. Default: each with its own.")
 @click.option(
@@ -68,6 +76,8 @@ def ci_command(
     out: Path,
     margin: float,
     guards: tuple[str, ...],
+    routing_margin: float,
+    routing_model: str,
     repeats: int,
     model: str | None,
     budget_usd: float | None,
@@ -80,9 +90,10 @@ def ci_command(
     """Hold every agent that a change touches against what it was; exit with one code for all of them.
 
     Which agents changed is asked of git, since the commit at which the change began. Each is tried on the tasks that
-    it had, and where the change edits these, on the new ones too. Leaves pages and records, `comment.md`, `ci.json`,
-    `junit.xml` and `sarif.json` in the folder; on GitHub also the step's summary, and annotations at the lines that
-    changed.
+    it had, and where the change edits these, on the new ones too. Where the main model is shown another list of agents
+    than before and routing cases stand beside them, that is held by who gets picked. Leaves pages and records,
+    `comment.md`, `ci.json`, `junit.xml` and `sarif.json` in the folder; on GitHub also the step's summary, and
+    annotations at the lines that changed.
 
     Exits with 0 only where every changed agent is shown to be no worse. 3: one is worse. 1: not tried to the end. 2: it
     cannot be tried. 5: made up by the stand-in. 7: no key. 8: a fork. 9: an agent is gone. 10: one has no tasks, or had
@@ -100,6 +111,7 @@ def ci_command(
         comment,
         heading,
         not_committed_lines,
+        not_routed_lines,
         refuse_links,
         remove_files,
         write_files,
@@ -112,6 +124,8 @@ def ci_command(
     settings = Settings(
         margin=margin,
         guards=guards,
+        routing_margin=routing_margin,
+        routing_model=routing_model,
         repeats=repeats,
         model=model,
         live=not offline,
@@ -137,13 +151,11 @@ def ci_command(
         for line in annotation_lines(checked):
             click.echo(line)
     for held in checked.held:
-        click.echo(
-            without_secrets(printed(f"{visible(held.agent.path)} ({held.agent.kind}): {held.outcome}. {held.text}"))
-        )
+        click.echo(without_secrets(printed(f"{visible(held.name)} ({held.kind}): {held.outcome}. {held.text}")))
         for note in held.notes:
             click.echo(without_secrets(printed(f"  {visible(note)}")))
     click.echo(without_secrets(printed(heading(checked))))
-    for line in (*not_committed_lines(checked), *beside_lines(checked)):
+    for line in (*not_committed_lines(checked), *beside_lines(checked), *not_routed_lines(checked)):
         click.echo(without_secrets(printed(line)))
     click.echo("\n".join(map(str, files)))
     sys.exit(checked.exit_code)

@@ -28,6 +28,7 @@ LONGEST_COMMENT = 65_536
 """Bytes: GitHub takes so many characters."""
 LONGEST_SUMMARY = 1_000_000
 """Bytes of a step's summary on GitHub, which takes a MiB from all steps of a job."""
+_SMALL = "</sub>"
 _MOST_ROWS = 100
 _MOST_NAMED = 12
 """Agents that are named in a line."""
@@ -123,6 +124,11 @@ def beside_lines(checked: Checked) -> tuple[str, ...]:
     return _line("Changed too, and not looked at by any trial", checked.change.beside, "")
 
 
+def not_routed_lines(checked: Checked) -> tuple[str, ...]:
+    """Which lists of agents changed and are not held by who gets picked, each with why not."""
+    return tuple(visible(line) for line in checked.not_routed)
+
+
 def _line(what: str, names: Sequence[str], then: str) -> tuple[str, ...]:
     """A line that names them; none where there are none."""
     if not names:
@@ -159,7 +165,7 @@ def _who(which: Sequence[Held]) -> str:
     rest = f" and {counted(others, 'other promise')}" if others > 0 else ""
     worse = f" in {named}{rest}" if promises else ""
     more = f" and {len(which) - 1} more" if len(which) > 1 else ""
-    return f"{visible(first.agent.path)}{worse}{more}"
+    return f"{visible(first.name)}{worse}{more}"
 
 
 def _shortened(promise: str) -> str:
@@ -188,16 +194,17 @@ def comment(checked: Checked, *, link: str = "", longest: int = LONGEST_COMMENT)
     """Markdown for a pull request, of so many bytes at most: what was decided, a row for each agent, then details of as
     many as there is room for, the worst first."""
     held = sorted(checked.held, key=_rank)
-    rows = [
-        f"| {unlinked(each.agent.path)} | {each.agent.kind} | {unlinked(_says(each))} |" for each in held[:_MOST_ROWS]
-    ]
+    rows = [f"| {unlinked(each.name)} | {each.kind} | {unlinked(_says(each))} |" for each in held[:_MOST_ROWS]]
     if rows:
         rows = ["| Agent | Change | Found |", "| --- | --- | --- |", *rows]
     more = [f"And {len(held) - _MOST_ROWS} more."] if len(held) > _MOST_ROWS else []
     where = [f"All pages and records: {link}"] if link else []
     base = f"<sub>Held against {checked.change.base[:12]}, margin {100 * checked.settings.margin:g} points, "
-    base += f"{counted(checked.settings.repeats, 'repeat')}.</sub>"
-    loose = [unlinked(line) for line in (*not_committed_lines(checked), *beside_lines(checked))]
+    base += f"{counted(checked.settings.repeats, 'repeat')}.{_SMALL}"
+    if any(each.listed is not None for each in held):
+        base = f"{base.removesuffix(_SMALL)} Routing: margin {100 * checked.settings.routing_margin:g} points.{_SMALL}"
+    beside = (*not_committed_lines(checked), *beside_lines(checked), *not_routed_lines(checked))
+    loose = [unlinked(line) for line in beside]
     parts = [f"## {unlinked(heading(checked))}", *loose, "\n".join(rows), *more, *where, base]
     text = without_secrets("\n\n".join(filter(None, parts)))
     room = longest - len(text.encode()) - 200  # for the sentence about those that are left out
@@ -217,7 +224,7 @@ def comment(checked: Checked, *, link: str = "", longest: int = LONGEST_COMMENT)
 
 
 def _details(held: Held) -> str:
-    parts = [f"### {unlinked(held.agent.path)}: {unlinked(_says(held))}", unlinked(held.text)]
+    parts = [f"### {unlinked(held.name)}: {unlinked(_says(held))}", unlinked(held.text)]
     parts += [f"- {unlinked(note)}." for note in held.notes]
     return "\n\n".join([*parts, *([_one_down(held.summary)] if held.summary else [])])
 
@@ -230,7 +237,9 @@ def annotation_lines(checked: Checked) -> Iterator[str]:
     """Commands of GitHub's runner that show each finding at its file: an error where the change does not pass by it."""
     for held, level in _findings(checked):
         path = Path(held.agent.path)
-        yield github_annotation(level, _message(held), path=path, line=held.agent.line, title=f"{_says(held)}: {path}")
+        yield github_annotation(
+            level, _message(held), path=path, line=held.agent.line, title=f"{_says(held)}: {held.name}"
+        )
 
 
 _PROMISE = "promise"
@@ -271,7 +280,7 @@ def sarif(checked: Checked) -> str:
                 rule=_rule(held),
                 message=visible(_message(held)),
                 fingerprint=hashlib.sha256(
-                    f"{_rule(held)}\0{held.agent.path}".encode("utf-8", "surrogateescape")
+                    f"{_rule(held)}\0{held.name}".encode("utf-8", "surrogateescape")
                 ).hexdigest()[:16],
             )
             for held, level in found
@@ -318,7 +327,22 @@ def as_json(checked: Checked, history: History | None = None) -> dict[str, Any]:
                 "trend": [] if history is None else _trend(held, history),
             }
             for held in checked.held
+            if held.listed is None
         ],
+        "routing": [
+            {
+                "folder": held.listed.folder,
+                "outcome": held.outcome,
+                "text": held.text,
+                "notes": list(held.notes),
+                "margin": checked.settings.routing_margin,
+                "gates": [asdict(found) for found in held.routing],
+                "records": folder_of(held.name) if held.folder is not None else None,
+            }
+            for held in checked.held
+            if held.listed is not None
+        ],
+        "not_routed": list(checked.not_routed),
     }
 
 
@@ -338,7 +362,8 @@ def junit(checked: Checked) -> str:
     suite = ElementTree.Element("testsuite", name="changed agents")
     counts = dict.fromkeys(("failures", "errors", "skipped"), 0)
     for held in checked.held:
-        case = ElementTree.SubElement(suite, "testcase", name=visible(held.agent.path), classname="agents")
+        classname = "agents" if held.listed is None else "routing"
+        case = ElementTree.SubElement(suite, "testcase", name=visible(held.name), classname=classname)
         if checked.passes(held.outcome):
             kind = None if held.outcome == "passes" else "skipped"
         else:

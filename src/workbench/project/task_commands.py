@@ -265,11 +265,14 @@ def site_command(folder: Path, out: Path | None, nights: int) -> None:
     from workbench.comparison.site import write_site
     from workbench.definition.project import project_folder
     from workbench.grading.catalogue import standard
+    from workbench.routing.review import tell_decisions
 
     graders = standard()
     history = load_history(folder, graders=graders)
     out = out or folder / "site"
-    site = write_site(history, folder, out, graders=graders, most_nights=nights, project=project_folder())
+    site = write_site(
+        history, folder, out, graders=graders, most_nights=nights, project=project_folder(), tell=tell_decisions
+    )
     click.echo(f"index     {_shown(site.index)}\nreports   {site.made} made, {site.kept} kept")
     for record, why in site.left_out:
         click.echo(without_secrets(printed(f"left out  {record}: {why}")), err=True)

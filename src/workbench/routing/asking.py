@@ -28,6 +28,7 @@ from workbench.model.frames import load_frame
 from workbench.routing.approximation import BUILT_IN, SYSTEM, TOOLS
 from workbench.routing.cases import accepted_of, case_file_of, cases_of_descriptions, load_cases
 from workbench.routing.controls import CANARY, check_controls, control_cases
+from workbench.routing.counting import add_plan_to_estimate
 from workbench.routing.listing import Entry, entries_of, in_order, listing_of
 from workbench.routing.measured import Routed, measure_routing
 from workbench.runs.plan import Plan, plan_trials
@@ -102,8 +103,9 @@ def route(
     router = choose_router(model)
     found = agents_of(agents)
     asking = with_one_budget(asking, agents=found, router=router)
-    controls = ask_controls(found, router=router, asking=asking)
     plan = plan_routing(found, cases_for(agents, cases), router=router, repeats=repeats, orders=orders)
+    add_plan_to_estimate(plan, asking)
+    controls = ask_controls(found, router=router, asking=asking)
     return measure_routing(ask_router(found, plan, router=router, asking=asking), controls=controls)
 
 

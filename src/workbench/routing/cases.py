@@ -7,7 +7,8 @@ A case is a task whose `target` names who should get it: an agent, several of wh
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,11 @@ _FORM = RowForm(
 def accepted_of(case: Task) -> tuple[str, ...]:
     """Who may get this case, the first of them wanted most; ("none",) where nobody should."""
     return tuple(name.strip() for name in (case.target or NONE).split(",") if name.strip()) or (NONE,)
+
+
+def with_accepted(case: Task, names: Iterable[str]) -> Task:
+    """The case with others who may get it, the first of them wanted most."""
+    return replace(case, target=_SEPARATOR.join(names))
 
 
 def case_file_of(folder: str | Path) -> Path | None:

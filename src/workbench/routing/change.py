@@ -7,8 +7,8 @@ of one change are corrected together by Holm.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -17,12 +17,13 @@ from markupsafe import Markup
 from workbench.errors import ComparisonError
 from workbench.markup import Table, html_table, notebook_html, plain_table
 from workbench.routing.listing import entries_in
-from workbench.routing.measured import CaseDecisions, Routed
+from workbench.routing.measured import CaseDecisions, Routed, picks_in
+from workbench.routing.record import both_in_one
 from workbench.statistics.changes import CorrectedChange, change_between, corrected
 from workbench.statistics.intervals import LEVEL
 from workbench.statistics.power import ALPHA
 from workbench.statistics.routing import NONE
-from workbench.trial.trial import Trial
+from workbench.trial.trial import Run, Trial
 
 Kind = Literal["recall", "over-triggering", "taken"]
 
@@ -69,11 +70,43 @@ class RoutingChange:
     changed: tuple[str, ...]
     """The agents whose descriptions differ."""
 
+    @property
+    def run(self) -> Run:
+        """The decisions of both as one run, which a record holds; `load_change` has the change again.
+
+        Raises:
+            ComparisonError: they were not asked alike.
+        """
+        return both_in_one(self.before.run, self.after.run)
+
+    @cached_property
+    def pairs(self) -> tuple[tuple[CaseDecisions, CaseDecisions], ...]:
+        """Each case as it was decided before and after, a renamed agent by its name of after in both."""
+        names = self.renamed
+        then = {case.id: _by_new_names(case, names) for case in self.before.cases}
+        return tuple((then[case.id], _by_new_names(case, names)) for case in self.after.cases)
+
+    @cached_property
+    def renamed(self) -> Mapping[str, str]:
+        """By its name before, the name after of each agent that a case follows: it accepts both, the new one first."""
+        then, now = self.listed
+        found = {}
+        for case in self.after.cases:
+            new = case.truth
+            if new in now and new not in then:
+                found.update({old: new for old in case.accepted if old in then and old not in now})
+        return found
+
+    @property
+    def listed(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """The entries of the list before and after, by name."""
+        before, after = (entries_in(each.run.trials[0].request.system) for each in (self.before, self.after))
+        return before, after
+
     @cached_property
     def rows(self) -> tuple[RoutingChangeRow, ...]:
         """For each changed agent its recall, its over-triggering and what it takes; then the recall of all others."""
-        then = {case.id: case for case in self.before.cases}
-        return change_rows([(then[case.id], case) for case in self.after.cases], self.changed)
+        return change_rows(self.pairs, self.changed)
 
     @property
     def sentence(self) -> str:
@@ -81,6 +114,22 @@ class RoutingChange:
         if not self.changed:
             return "no description differs"
         return "; ".join(shown) if shown else f"no change of {', '.join(self.changed)} is shown on these cases"
+
+    @property
+    def lead(self) -> tuple[str, ...]:
+        """What is met first: how often each changed agent is picked, before and after; then what is shown."""
+        said = []
+        for name in self.changed:
+            then, now = (picks_in([pair[side] for pair in self.pairs], name) for side in (0, 1))
+            said.append(f"Before: {then.sentence}. After: {now.sentence}.")
+        return (*said, f"{self.sentence}.")
+
+    @property
+    def kind(self) -> Literal["worse", "better", "no difference shown"]:
+        """What the change is shown to be: worse by anything that is lost or taken, better by more of an agent's own."""
+        if self.harm:
+            return "worse"
+        return "better" if any(row.is_shown for row in self.rows) else "no difference shown"
 
     @property
     def harm(self) -> tuple[RoutingChangeRow, ...]:
@@ -168,7 +217,7 @@ def change_rows(
         asked += [("taken", name, other) for other in truths if other not in (name, NONE)]
     asked += [("recall", other, other) for other in truths if other not in (*changed, NONE)]
     shares = [
-        [(_share(before, agent), _share(after, agent)) for before, after in pairs if after.truth == of]
+        [(share_of(before, agent), share_of(after, agent)) for before, after in pairs if after.truth == of]
         for _, agent, of in asked
     ]
     changes = corrected(
@@ -189,6 +238,16 @@ def change_rows(
     )
 
 
+def _by_new_names(case: CaseDecisions, names: Mapping[str, str]) -> CaseDecisions:
+    if not names:
+        return case
+    return replace(
+        case,
+        accepted=tuple(dict.fromkeys(names.get(name, name) for name in case.accepted)),
+        picked=tuple(None if one is None else names.get(one, one) for one in case.picked),
+    )
+
+
 def _asked(trial: Trial) -> tuple[Any, ...]:
     asked = trial.request
     return (asked.model, asked.effort, asked.frame, bool(asked.tools), trial.endpoint)
@@ -199,7 +258,7 @@ def _changed(before: str, after: str) -> tuple[str, ...]:
     return tuple(name for name in now if then.get(name) != now[name])
 
 
-def _share(case: CaseDecisions, agent: str) -> float:
+def share_of(case: CaseDecisions, agent: str) -> float:
     """Of the case's decisions, the share that went to the agent; NaN without any."""
     decided = [one for one in case.counted_as if one is not None]
     return sum(one == agent for one in decided) / len(decided) if decided else float("nan")

@@ -144,18 +144,21 @@ def _route(
         from workbench.trial.record_files import write_record_folder
 
         write_record_folder(record)
+    change = None
     with _progress_aside(options):
-        asking = _asking(options, agents, *([] if before is None else [before]))
-        routed = _routed(agents, cases, options, asking)
-        earlier = None if before is None else _routed(before, cases, options, asking)
+        if before is None:
+            routed = _routed(agents, cases, options)
+        else:
+            change = _changed(before, agents, cases, options)
+            routed = change.after
     if record is not None:
         from workbench.trial.record import export_record
 
-        export_record(routed.run, record)
-    if earlier is None:
+        export_record(routed.run if change is None else change.run, record)
+    if change is None:
         _show(routed, str(routed), as_json=options["as_json"])
-        return
-    _show_change(earlier, routed, as_json=options["as_json"])
+    else:
+        _show_change(change, as_json=options["as_json"])
 
 
 def _estimate(agents: Path, cases: Sequence[Task], before: Path | None, options: dict[str, Any]) -> None:
@@ -272,7 +275,7 @@ def _main(options: dict[str, Any]) -> MainModel:
     )
 
 
-def _routed(agents: Path, cases: Sequence[Task], options: dict[str, Any], asking: Asking) -> Routed:
+def _routed(agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> Routed:
     from workbench.routing.asking import route
 
     return route(
@@ -281,7 +284,21 @@ def _routed(agents: Path, cases: Sequence[Task], options: dict[str, Any], asking
         model=_main(options),
         repeats=options["repeats"],
         orders=options["orders"],
-        **asking,
+        **_asking(options, agents),
+    )
+
+
+def _changed(before: Path, agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> RoutingChange:
+    from workbench.routing.sides import route_change
+
+    return route_change(
+        before,
+        agents,
+        cases,
+        model=_main(options),
+        repeats=options["repeats"],
+        orders=options["orders"],
+        **_asking(options, agents, before),
     )
 
 
@@ -313,17 +330,20 @@ def _progress_aside(options: dict[str, Any]) -> Iterator[None]:
 
 def _show_record(record: Path, as_json: bool) -> None:
     from workbench.routing.measured import measure_routing
+    from workbench.routing.record import sides_of
+    from workbench.routing.sides import change_between_runs
     from workbench.trial.record import load_run
 
-    routed = measure_routing(load_run(record))
+    before, after = sides_of(load_run(record))
+    if before is not None:
+        _show_change(change_between_runs(before, after), as_json=as_json)
+        return
+    routed = measure_routing(after)
     _show(routed, str(routed), as_json=as_json)
 
 
-def _show_change(before: Routed, after: Routed, *, as_json: bool) -> None:
-    from workbench.routing.change import compare_routing
-
-    change = compare_routing(before, after)
-    _show(change, f"{after}\n\n{change}", as_json=as_json)
+def _show_change(change: RoutingChange, *, as_json: bool) -> None:
+    _show(change, f"{change.after}\n\n{change}", as_json=as_json)
     if change.harm:
         click.get_current_context().exit(EXIT_WORSE)
 

@@ -89,3 +89,9 @@ def entries_in(listing: str) -> dict[str, str]:
     starts = list(_LINE.finditer(listing))
     ends = [start.start() for start in starts[1:]] + [len(listing)] * bool(starts)
     return {start[1]: listing[start.start() : end].rstrip("\n") for start, end in zip(starts, ends, strict=True)}
+
+
+def own_names_in(listing: str) -> tuple[str, ...]:
+    """Those of them that are no agent of the program's own."""
+    entries = entries_in(listing)
+    return tuple(name for name, text in entries.items() if name != GENERAL and not text.endswith(f": {BUILT_IN}"))

@@ -18,6 +18,7 @@ from workbench.markup import Table, counted, html_table, notebook_html, plain_ta
 from workbench.routing.cases import accepted_of
 from workbench.routing.controls import refuse_errors
 from workbench.routing.decision import decision_of
+from workbench.routing.record import sides_of
 from workbench.statistics.changes import Change, change_between
 from workbench.statistics.intervals import LEVEL, Interval
 from workbench.statistics.routing import NONE, Routing, routing
@@ -54,6 +55,26 @@ class CaseDecisions:
         """Of its decisions; NaN without any."""
         decided = [picked for picked in self.picked if picked is not None]
         return sum(picked in self.accepted for picked in decided) / len(decided) if decided else float("nan")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picks:
+    """What an agent got, in cases; one of which half of the decisions went to it counts a half."""
+
+    agent: str
+    picked: float
+    """Of its own cases."""
+    of: int
+    """How many those are."""
+    by_mistake: float
+    """Of all others."""
+    others: int
+
+    @property
+    def sentence(self) -> str:
+        """As "perf: picked in 14 of 20, by mistake in 3 of 40"."""
+        own = f"picked in {_number(self.picked)} of {self.of}" if self.of else "no case is its own"
+        return f"{self.agent}: {own}, by mistake in {_number(self.by_mistake)} of {self.others}"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -207,6 +228,21 @@ class Routed:
         )
 
     @property
+    def picks(self) -> tuple[Picks, ...]:
+        """The same of every agent that should have had a case or got one, the least picked first."""
+        found = [picks_in(self.cases, name) for name in self.labels if name != NONE]
+        return tuple(sorted(found, key=lambda one: (one.picked / one.of if one.of else 1.0, -one.by_mistake)))
+
+    @property
+    def lead(self) -> tuple[str, ...]:
+        """What is met first: of all agents together how often one was picked, and by mistake; then the result."""
+        picks = self.picks
+        picked, of = sum(one.picked for one in picks), sum(one.of for one in picks)
+        mistakes = sum(one.by_mistake for one in picks)
+        whole = f"Picked in {_number(picked)} of {counted(of, 'case')} that are for an agent"
+        return f"{whole}, by mistake in {_number(mistakes)} of all {len(self.cases)}.", f"{self.sentence}"
+
+    @property
     def sentence(self) -> str:
         """The result in a sentence or two."""
         found = self.figures
@@ -278,12 +314,14 @@ class Routed:
 
 
 def measure_routing(run: Run, *, controls: Run | None = None) -> Routed:
-    """The decisions of a run of `plan_routing`, measured; also of one that was loaded from a record.
+    """The decisions of a run of `plan_routing`, measured; also of one that was loaded from a record. Of a run that
+    holds those before and after a change, these are the ones after it.
 
     Raises:
         RoutingRefused: more than a tenth of the decisions are errors, or all of them are the same though cases should
             go to different places.
     """
+    run = sides_of(run)[1]
     refuse_errors(run, "cases")
     found = Routed(run=run, controls=controls)
     refuse_constant([found])
@@ -305,6 +343,17 @@ def refuse_constant(asked: Sequence[Routed]) -> None:
             "measures no description. Look at the prompts: are they work that one would hand over?",
             controls=asked[0].run,
         )
+
+
+def picks_in(cases: Sequence[CaseDecisions], agent: str) -> Picks:
+    """How often this agent got what it should and what it should not; cases without a decision are left out."""
+    found: dict[bool, list[float]] = {True: [], False: []}
+    for case in cases:
+        decided = [one for one in case.counted_as if one is not None]
+        if decided:
+            found[case.truth == agent].append(decided.count(agent) / len(decided))
+    own, others = found[True], found[False]
+    return Picks(agent=agent, picked=sum(own), of=len(own), by_mistake=sum(others), others=len(others))
 
 
 def way_of(trial: Trial) -> str:
