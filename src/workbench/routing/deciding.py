@@ -39,13 +39,14 @@ from workbench.routing.asking import (
     plan_routing,
     with_one_budget,
 )
-from workbench.routing.cases import lint_cases
+from workbench.routing.cases import FILE_NAMES, lint_cases
 from workbench.routing.change import RoutingChange, compare_routing
 from workbench.routing.controls import ControlShares, check_controls, control_cases
 from workbench.routing.frozen import Decided, Improving, write_routing_notebook
 from workbench.routing.improving import SealedChoice, improve_description
 from workbench.routing.listing import entries_of
 from workbench.routing.measured import Routed, measure_routing
+from workbench.routing.picked import LISTED_BY, marks_of
 from workbench.routing.power import power_table
 from workbench.runs.estimate import Estimate, estimate_plan
 from workbench.runs.estimate_only import is_estimate_only
@@ -248,6 +249,19 @@ class Deciding:
         if self._cases is not None:
             return cases_for((), self._cases)
         return cases_for(self.folder if self.folder is not None else self.listed().agents)
+
+    def seen(self) -> object:
+        """What agents and cases are made from, without reading them: another where a file or the draft changed."""
+        folder = self.folder
+        files = [] if folder is None else [*sorted(folder.rglob("*.md")), *(folder / name for name in FILE_NAMES)]
+        if isinstance(self._cases, str | Path):
+            files.append(Path(self._cases))
+        draft = self._source.agent if isinstance(self._source, Draft) else None
+        return marks_of(files), tuple(getattr(draft, name) for name in LISTED_BY) if draft is not None else None
+
+    def has_moved_on(self, now: DecisionsAsked) -> bool:
+        """Whether agents, draft or cases are others by now than the latest run asked for."""
+        return self.asked is not None and _texts(self.asked) != _texts(now)
 
     def remarks(self) -> tuple[str, ...]:
         """What of agents and cases would mislead.
@@ -488,6 +502,10 @@ def _edited(listed: Listed) -> list[Agent]:
     """The draft, where its line is another."""
     drafted = listed.drafted or {}
     return [agent for name, agent in drafted.items() if listed.agents.get(name) is not agent]
+
+
+def _texts(asked: DecisionsAsked) -> object:
+    return [entries_of(agents) for _, agents in _lists(asked)], asked.cases
 
 
 def _lists(asked: DecisionsAsked) -> list[tuple[str, Mapping[str, Agent]]]:

@@ -35,7 +35,7 @@ from workbench.trial.trial import Trial
 Kind = Literal["measured", "earlier", "made up", "unmeasured", "unknown"]
 PANE = "Is it picked?"
 """What the pane is called in which decisions are asked for."""
-_LISTED = ("name", "description", "tools", "disallowed_tools")
+LISTED_BY = ("name", "description", "tools", "disallowed_tools")
 """The fields that make the line of an agent in the list."""
 
 
@@ -194,13 +194,25 @@ class PickedLook:
     def moved_on(self, draft: Agent) -> str:
         """That the draft would stand in the list with another line than the file has, in words; else empty."""
         disk = self._draft.on_disk
-        if disk is None or all(getattr(disk, name) == getattr(draft, name) for name in _LISTED):
+        if disk is None or all(getattr(disk, name) == getattr(draft, name) for name in LISTED_BY):
             return ""
         return f"Said of the file: the draft's line in the list is another. {PANE!r} measures both."
 
 
-def _marks(disk: Agent | None, ledger: str | Path | None) -> list[tuple[str, int, int]]:
-    """By file that the line is made from, when it was written and how long it is."""
+def marks_of(files: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
+    """By file that is there, when it was written and how long it is: another where the files may say something else."""
+    found = []
+    for file in files:
+        try:
+            stat = file.stat()
+        except OSError:  # it is not there, which is a mark too
+            continue
+        found.append((str(file), stat.st_mtime_ns, stat.st_size))
+    return tuple(found)
+
+
+def _marks(disk: Agent | None, ledger: str | Path | None) -> tuple[tuple[str, int, int], ...]:
+    """Of what the line is made from."""
     try:
         address = ledger_address(ledger)
     except WorkbenchError:
@@ -210,14 +222,7 @@ def _marks(disk: Agent | None, ledger: str | Path | None) -> list[tuple[str, int
         folder = agents_folder_of(disk.path) or disk.path.parent
         path = case_file_of(folder)
         files += sorted(folder.rglob("*.md")) if path is None else [path]
-    found = []
-    for file in files:
-        try:
-            stat = file.stat()
-        except OSError:  # it is not there, which is a mark too
-            continue
-        found.append((str(file), stat.st_mtime_ns, stat.st_size))
-    return found
+    return marks_of(files)
 
 
 _Decided = tuple[AskedAttempt, Mapping[str, str], Trial]

@@ -138,7 +138,7 @@ class RunWatch:
             RunStopped: somebody has.
         """
         if self.is_stopped:
-            raise RunStopped("stopped; what was answered is in the ledger, and the same run goes on from there")
+            raise RunStopped("what was answered is in the ledger, and the same run goes on from there")
 
     def show(self, done: int, of: int, details: str) -> None:
         if (done, of, details) != (self.done, self.of, self.details):
