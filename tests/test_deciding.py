@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tests.test_improving_description import BETTER, WEAK, by_keywords
 from tests.test_picked import folder as folder
 from tests.test_picked import server as server
 from tests.test_picked import write
-from tests.test_routing import APPROXIMATED, NO_WAIT, passes_controls
+from tests.test_routing import APPROXIMATED, NO_WAIT, agent, passes_controls
 from workbench.definition.draft import Draft
 from workbench.definition.files import load_agent
 from workbench.errors import EstimateOnly, FileError, PlanError
@@ -179,9 +180,25 @@ def test_what_cannot_be_asked_is_said_before(folder: Path, monkeypatch: pytest.M
 def test_a_draft_that_cannot_stand_in_the_list_is_told(folder: Path) -> None:
     draft = draft_of(folder)
     draft.edit(name="sec")
-    assert "Another file defines an agent 'sec'" in deciding(draft).remarks()[0]
+    assert "Another file defines an agent 'sec'" in deciding(draft).texts().remarks[0]
     draft.edit(name=None, description=None)
-    assert "would not be listed" in deciding(draft).remarks()[0]
+    assert "would not be listed" in deciding(draft).texts().remarks[0]
+
+
+def test_what_was_not_written_since_is_not_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in folder.iterdir():
+        os.utime(path, (1_000_000, 1_000_000))
+    draft = draft_of(folder)
+    one = deciding(draft)
+    first = one.texts()
+    assert one.texts() is first
+    draft.edit(color="red")  # in no list
+    assert one.texts() is first
+    draft.edit(description="Something else.")
+    assert one.texts().listed.drafted is not None and one.texts() is not first
+    kept = one.texts()
+    (folder / "sec.md").write_bytes(agent("sec", "Looks at doors."))
+    assert one.texts() is not kept and one.texts() is not one.texts()  # written just now: it may be written again
 
 
 def test_a_renamed_draft_stands_under_its_new_name(folder: Path) -> None:

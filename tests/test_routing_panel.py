@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import ipywidgets
 import pytest
 
 import workbench as wb
@@ -37,9 +38,10 @@ def shown(panel: RoutingPanel) -> dict[str, Any]:
 
 
 def page(panel: RoutingPanel) -> str:
-    import ipywidgets
-
-    return "\n".join(each.value for each in widgets_of(panel._open_view(), ipywidgets.HTML))
+    box = panel._open_view()
+    assert panel.view is not None
+    panel.view.announce()
+    return "\n".join(each.value for each in widgets_of(box, ipywidgets.HTML))
 
 
 def ready(panel: RoutingPanel) -> dict[str, Any]:

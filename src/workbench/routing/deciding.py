@@ -8,6 +8,7 @@ begun -> the way to a decision -> self-test -> decisions on the list as the file
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +47,7 @@ from workbench.routing.frozen import Decided, Improving, write_routing_notebook
 from workbench.routing.improving import SealedChoice, improve_description
 from workbench.routing.listing import entries_of
 from workbench.routing.measured import Routed, measure_routing
-from workbench.routing.picked import LISTED_BY, marks_of
+from workbench.routing.picked import LISTED_BY, Mark, marks_of
 from workbench.routing.power import power_table
 from workbench.runs.estimate import Estimate, estimate_plan
 from workbench.runs.estimate_only import is_estimate_only
@@ -90,6 +91,30 @@ class Listed:
             return ()
         before, after = ({entry.name: entry for entry in entries_of(each)} for each in (self.agents, self.drafted))
         return tuple(name for name in {**before, **after} if before.get(name) != after.get(name))
+
+
+_NANOSECONDS_OF_A_CLOCK = 2_000_000_000
+"""A file that was written so shortly before it was read may be written again with the same time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Texts:
+    """Agents and cases of one moment."""
+
+    seen: tuple[tuple[Mark, ...], object]
+    """What they were made from."""
+    read_at: int
+    """In nanoseconds since 1970."""
+    listed: Listed
+    cases: tuple[Task, ...]
+    remarks: tuple[str, ...]
+    """What of them would mislead."""
+
+    @property
+    def may_be_stale(self) -> bool:
+        """Whether a file may say something else though its mark is the same."""
+        marks, _ = self.seen
+        return any(written + _NANOSECONDS_OF_A_CLOCK > self.read_at for _, written, _ in marks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +179,7 @@ class Deciding:
         self._asking = asking
         self._lock = threading.RLock()
         self._on_change: Callable[[], None] = lambda: None
+        self._texts: Texts | None = None
         self._thread: threading.Thread | None = None
         self.watch = RunWatch()
         """How far what is asked for now is."""
@@ -250,7 +276,30 @@ class Deciding:
             return cases_for((), self._cases)
         return cases_for(self.folder if self.folder is not None else self.listed().agents)
 
-    def seen(self) -> object:
+    def texts(self) -> Texts:
+        """Agents, cases and what of them would mislead, of this moment. Files that were not written since they were
+        read are not read again: to read and check sixty takes a good part of a second, and a page asks at each click.
+
+        Raises:
+            WorkbenchError: as `listed` and `cases`.
+        """
+        if isinstance(self._source, Draft):
+            self._source.catch_up()
+        kept, seen = self._texts, self.seen()
+        if kept is not None and kept.seen == seen and not kept.may_be_stale:
+            return kept
+        read_at = time.time_ns()
+        listed, cases = self.listed(), self.cases()
+        self._texts = Texts(
+            seen=seen,
+            read_at=read_at,
+            listed=listed,
+            cases=cases,
+            remarks=tuple(filter(None, (listed.remark, *lint_cases(cases, listed.agents)))),
+        )
+        return self._texts
+
+    def seen(self) -> tuple[tuple[Mark, ...], object]:
         """What agents and cases are made from, without reading them: another where a file or the draft changed."""
         folder = self.folder
         files = [] if folder is None else [*sorted(folder.rglob("*.md")), *(folder / name for name in FILE_NAMES)]
@@ -263,15 +312,6 @@ class Deciding:
         """Whether agents, draft or cases are others by now than the latest run asked for."""
         return self.asked is not None and _texts(self.asked) != _texts(now)
 
-    def remarks(self) -> tuple[str, ...]:
-        """What of agents and cases would mislead.
-
-        Raises:
-            WorkbenchError: as `listed` and `cases`.
-        """
-        listed = self.listed()
-        return tuple(filter(None, (listed.remark, *lint_cases(self.cases(), listed.agents))))
-
     def choose(self, **settings: Unpack[DecisionSettings]) -> DecisionsAsked:
         """What is to be asked, as one value, with the texts of this moment.
 
@@ -279,9 +319,10 @@ class Deciding:
             PlanError: there is no agent, or no case.
             WorkbenchError: agents or cases cannot be read.
         """
+        texts = self.texts()
         return DecisionsAsked(
-            listed=self.listed(),
-            cases=self.cases(),
+            listed=texts.listed,
+            cases=texts.cases,
             main=MainModel(
                 model=settings.get("model") or MainModel.model,
                 effort=settings.get("effort"),

@@ -199,8 +199,12 @@ class PickedLook:
         return f"Said of the file: the draft's line in the list is another. {PANE!r} measures both."
 
 
-def marks_of(files: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
-    """By file that is there, when it was written and how long it is: another where the files may say something else."""
+Mark = tuple[str, int, int]
+"""A file, when it was written in nanoseconds since 1970, and how long it is in bytes."""
+
+
+def marks_of(files: Iterable[Path]) -> tuple[Mark, ...]:
+    """Of each file that is there: another where it may say something else."""
     found = []
     for file in files:
         try:
@@ -211,7 +215,7 @@ def marks_of(files: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
     return tuple(found)
 
 
-def _marks(disk: Agent | None, ledger: str | Path | None) -> tuple[tuple[str, int, int], ...]:
+def _marks(disk: Agent | None, ledger: str | Path | None) -> tuple[Mark, ...]:
     """Of what the line is made from."""
     try:
         address = ledger_address(ledger)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 import time
@@ -146,6 +147,8 @@ class RoutingView:
         """Who the page says would answer; `None`: nobody could."""
         self._announced: object = None
         """What the line on top was made from: it is made anew where that is another."""
+        self._announcing: object = None
+        """What it was last begun to be made from: reading files takes its time, and threads do it."""
         self._updated_at = float("-inf")
         self._shown_result: tuple[object, ...] = ()
         """What the results on the page were made from."""
@@ -178,9 +181,11 @@ class RoutingView:
         self._improve.on_click(lambda _: self._choose_description())
         self._accept.on_click(lambda _: self._take())
         deciding.observe(self.refresh)
-        self.announce()
         self._say("")
         self.refresh()
+        with contextlib.suppress(WorkbenchError):  # the line on top, which comes when all files are read, says why
+            self._named = deciding.endpoint
+        threading.Thread(target=self.announce, daemon=True).start()
         look_every_second(self.announce)
 
     def refresh(self) -> None:
@@ -209,24 +214,27 @@ class RoutingView:
             endpoint = deciding.endpoint
             made_from = (endpoint, deciding.limits, deciding.seen(), self._settings())
         except WorkbenchError as error:
-            self._named = self._announced = None
+            self._named = self._announced = self._announcing = None
             self._endpoint.value = notebook_html(as_text(str(error), tag="div", name="note"))
             return
         if made_from == self._announced:
             return
-        self._named, self._announced = endpoint, made_from
+        self._named, self._announcing = endpoint, made_from
         try:
             asked = self._asked()
-            says, remarks = deciding.announce(asked), deciding.remarks()
+            says, remarks = deciding.announce(asked), deciding.texts().remarks
             moved_on = deciding.has_moved_on(asked)
         except WorkbenchError as error:
             says, remarks, moved_on = f"Run would do nothing: {error}", (), False
+        if self._announcing is not made_from:
+            return  # another thread has seen since that something changed
         name = "standin" if endpoint.is_stand_in else "faint"
         said = sendable(f"{describe_endpoint(endpoint)} {says}")
         self._endpoint.value = notebook_html(as_text(said, tag="div", name=name))
         self._remarks.value = notebook_html(remarks_page(remarks)) if remarks else ""
         self._moved_on.value = str(html(_MOVED_ON)) if moved_on else ""
         self._moved_on.layout.display = None if moved_on else "none"
+        self._announced = made_from
 
     def _settings(self) -> tuple[Any, ...]:
         controls = (self._model, self._effort, self._way, self._repeats, self._orders, self._budget, self._anew)
