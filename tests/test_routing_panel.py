@@ -89,6 +89,12 @@ def test_estimate_spends_nothing_and_says_what_could_be_shown(server: RouterServ
 
     assert "What it takes: 80 calls, approximation" in page(panel) and "with 80% power" in page(panel)
     assert server.bodies == []
+    shown(panel)["Repeats"].value = 2
+    assert "What it takes" not in page(panel)
+    panel.view._show_estimate()
+    assert "What it takes: 128 calls" in page(panel)
+    AgentEditor(load_agent(folder / "db.md")).revert()
+    assert "What it takes" not in page(panel)
 
 
 def test_stop_ends_it_and_says_so(server: RouterServer, folder: Path) -> None:

@@ -64,7 +64,7 @@ def progress_page(deciding: Deciding) -> Markup:
 
 def self_test_page(deciding: Deciding) -> Markup:
     """How many of the controls went where they should; empty before."""
-    rows = [(of, f"passed: {shares}") for of, shares in deciding.controls.items()]
+    rows: list[tuple[str, ...]] = [(of, f"passed: {shares}") for of, shares in deciding.controls.items()]
     return as_rows(rows, ("list", "self-test")) if rows else Markup()
 
 

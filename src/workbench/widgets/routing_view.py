@@ -70,7 +70,7 @@ class RoutingView:
             description="Effort",
             options=[("as Claude Code sends it", ""), *((each, each) for each in EFFORTS)],
             style=wide,
-            layout={"width": "auto", "flex": "1 1 190px"},
+            layout={"width": "auto", "flex": "1 1 230px"},
         )
         self._way = ipywidgets.Dropdown(
             description="Way",
@@ -114,9 +114,12 @@ class RoutingView:
             description="Freeze", tooltip="Write what was asked as a notebook", disabled=True
         )
         self._endpoint, self._remarks, self._note = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
-        self._estimate, self._progress, self._self_test = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
+        self._progress, self._self_test = ipywidgets.HTML(), ipywidgets.HTML()
+        self._estimate = styled(ipywidgets.HTML(), "decisions")
+        self._estimated: object = None
+        """What the estimate on the page is of; another one takes it away."""
         self._moved_on = ipywidgets.HTML(layout={"display": "none"})
-        self._result, self._choice = styled(ipywidgets.HTML(), "verdict"), styled(ipywidgets.HTML(), "verdict")
+        self._result, self._choice = styled(ipywidgets.HTML(), "decisions"), styled(ipywidgets.HTML(), "decisions")
         self._case = ipywidgets.Dropdown(
             description="Case",
             tooltip="The cases of which the most decisions went elsewhere come first",
@@ -147,8 +150,8 @@ class RoutingView:
         """Who the page says would answer; `None`: nobody could."""
         self._announced: object = None
         """What the line on top was made from: it is made anew where that is another."""
-        self._announcing: object = None
-        """What it was last begun to be made from: reading files takes its time, and threads do it."""
+        self._announcing = threading.Lock()
+        """Held while the line on top is made: threads do it, and what one of them saw first is not to be shown last."""
         self._updated_at = float("-inf")
         self._shown_result: tuple[object, ...] = ()
         """What the results on the page were made from."""
@@ -172,7 +175,7 @@ class RoutingView:
             self._choice,
         )
         for control in settings:
-            control.observe(lambda _: self._choices_changed(), "value")
+            control.observe(lambda _: self.announce(), "value")
         self._case.observe(lambda _: self._show_contenders(), "value")
         self._run.on_click(lambda _: self._start())
         self._stop.on_click(lambda _: deciding.stop())
@@ -209,32 +212,35 @@ class RoutingView:
     def announce(self) -> None:
         """Says who would answer now, what the next Run is for, and what of it would mislead. Called every second too: a
         cell may set a key, and anybody may write a file."""
+        with self._announcing:
+            self._announce()
+
+    def _announce(self) -> None:
         deciding = self._deciding
         try:
             endpoint = deciding.endpoint
             made_from = (endpoint, deciding.limits, deciding.seen(), self._settings())
         except WorkbenchError as error:
-            self._named = self._announced = self._announcing = None
+            self._named = self._announced = None
             self._endpoint.value = notebook_html(as_text(str(error), tag="div", name="note"))
             return
         if made_from == self._announced:
             return
-        self._named, self._announcing = endpoint, made_from
+        if self._estimate.value and self._estimated != made_from[2:]:
+            self._estimate.value = ""
+        self._named, self._announced = endpoint, made_from
         try:
             asked = self._asked()
             says, remarks = deciding.announce(asked), deciding.texts().remarks
             moved_on = deciding.has_moved_on(asked)
         except WorkbenchError as error:
             says, remarks, moved_on = f"Run would do nothing: {error}", (), False
-        if self._announcing is not made_from:
-            return  # another thread has seen since that something changed
         name = "standin" if endpoint.is_stand_in else "faint"
         said = sendable(f"{describe_endpoint(endpoint)} {says}")
         self._endpoint.value = notebook_html(as_text(said, tag="div", name=name))
         self._remarks.value = notebook_html(remarks_page(remarks)) if remarks else ""
         self._moved_on.value = str(html(_MOVED_ON)) if moved_on else ""
         self._moved_on.layout.display = None if moved_on else "none"
-        self._announced = made_from
 
     def _settings(self) -> tuple[Any, ...]:
         controls = (self._model, self._effort, self._way, self._repeats, self._orders, self._budget, self._anew)
@@ -255,10 +261,6 @@ class RoutingView:
             budget_usd=self._budget.value or None,
             mode="fresh" if self._anew.value else "top-up",
         )
-
-    def _choices_changed(self) -> None:
-        self._estimate.value = ""
-        self.announce()
 
     def _is_as_named(self) -> bool:
         """Whether who answers is who the page says; nobody else is asked."""
@@ -299,13 +301,13 @@ class RoutingView:
             self._say(f"{written}\n{command_for(path)}", is_done=True)
 
     def _show_estimate(self) -> None:
-        settings = self._settings()
+        of = (self._deciding.seen(), self._settings())
         try:
             shown = estimate_page(self._deciding.estimate(self._asked()))
         except WorkbenchError as error:
             shown = as_text(str(error), tag="div", name="note")
-        if settings == self._settings():
-            self._estimate.value = notebook_html(shown)
+        if of == (self._deciding.seen(), self._settings()):
+            self._estimate.value, self._estimated = notebook_html(shown), of
 
     def _show_result(self) -> None:
         deciding = self._deciding
