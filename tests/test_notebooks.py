@@ -75,7 +75,7 @@ def test_all_notebooks_are_there() -> None:
 def test_author_has_a_cell_for_each_panel_and_no_other_code() -> None:
     code = [cell.id for cell in nbformat.read(AUTHOR, as_version=4).cells if cell.cell_type == "code"]
 
-    assert code == ["parameters", "edit", "try"]
+    assert code == ["parameters", "edit", "try", "picked"]
 
 
 def texts_of_code(path: Path) -> Iterator[str]:

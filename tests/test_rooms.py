@@ -39,7 +39,7 @@ STANDS_ON = {
     "judging": ASKING | {"comparison"},
     "routing": ASKING | {"comparison"},
     "headless": ASKING | {"comparison", "routing"},
-    "widgets": ASKING | {"comparison", "judging"},
+    "widgets": ASKING | {"comparison", "judging", "routing"},
     "project": ASKING | {"comparison", "headless", "judging", "routing", "widgets"},
     "cli": ASKING | {"comparison", "headless", "judging", "project", "routing", "widgets"},
     "__main__": {"cli"},

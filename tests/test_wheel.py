@@ -734,7 +734,10 @@ class TestOpen:
     def test_a_notebook_that_is_there_is_run_only_for_who_was_asked(self, opened: str, installed: Installed) -> None:
         asked = {"path": ".claude/agents/reviewer.md"}
         made = call(opened, "workbench/notebook", asked)
-        assert made == {"notebook": "outputs/notebooks/author-reviewer.ipynb", "cells": ["parameters", "edit", "try"]}
+        assert made == {
+            "notebook": "outputs/notebooks/author-reviewer.ipynb",
+            "cells": ["parameters", "edit", "try", "picked"],
+        }
         assert call(opened, "workbench/notebook", asked)["cells"] == []
         assert call(opened, "workbench/notebook", {**asked, "clicked": True})["cells"] != []
 

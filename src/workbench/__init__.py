@@ -135,6 +135,7 @@ if TYPE_CHECKING:
     from workbench.widgets.labels import ChoicePanel as ChoicePanel
     from workbench.widgets.labels import LabelPanel as LabelPanel
     from workbench.widgets.results import ResultsTable as ResultsTable
+    from workbench.widgets.routing import RoutingPanel as RoutingPanel
     from workbench.widgets.trials import TrialPanel as TrialPanel
 
 _ROOMS = {
@@ -218,6 +219,7 @@ _ROOMS = {
     "widgets.editor": ("AgentEditor",),
     "widgets.labels": ("ChoicePanel", "LabelPanel"),
     "widgets.results": ("ResultsTable",),
+    "widgets.routing": ("RoutingPanel",),
     "widgets.trials": ("TrialPanel",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}

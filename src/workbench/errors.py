@@ -176,6 +176,10 @@ class ParameterError(WorkbenchError):
     """A notebook parameter is unknown, of the wrong type, or looks like a secret."""
 
 
+class RunStopped(WorkbenchError):
+    """Whoever watches a run ended it. What was answered is in the ledger, and the same run goes on from there."""
+
+
 class EstimateOnly(WorkbenchError):
     """Nothing was run, because only the estimate was asked for."""
 

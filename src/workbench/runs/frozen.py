@@ -174,8 +174,7 @@ def write_notebook(tried: Sequence[Tried], path: str | Path) -> Path:
         FileError: a file cannot be written, is there already, or would hold a key.
     """
     path = Path(path)
-    if path.suffix != ".ipynb":
-        raise FileError("is no name of a notebook; it ends in .ipynb", path=path)
+    check_notebook_name(path)
     left_out = dict.fromkeys(name for each in tried for name in each.asked.left_out)
     files: dict[Path, bytes] = {}
     stems = [*(f"{path.stem}.before-{number}" for number in range(1, len(tried))), path.stem]
@@ -188,7 +187,16 @@ def write_notebook(tried: Sequence[Tried], path: str | Path) -> Path:
         graders=_graders_call(own),
         left_out=_not_in_it([*left_out]),
     )
-    files[path] = (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
+    return write_frozen(path, notebook, files)
+
+
+def write_frozen(path: Path, notebook: Mapping[str, Any], files: Mapping[Path, bytes]) -> Path:
+    """Writes a notebook and the files that lie beside it, all of them or none.
+
+    Raises:
+        FileError: a file cannot be written, is there already, or would hold a key.
+    """
+    files = {**files, path: (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()}
     for file, content in files.items():
         text = content.decode("utf-8", "replace")
         if without_secrets(text) != text:
@@ -199,13 +207,30 @@ def write_notebook(tried: Sequence[Tried], path: str | Path) -> Path:
         if file.exists():
             raise FileError("is there already; freeze under another name", path=file)
     try:
-        write_folder(path.parent)
         for file, content in files.items():
+            write_folder(file.parent)
             with file.open("xb") as opened:
                 opened.write(content)
     except OSError as error:
         raise FileError(f"cannot be written: {error.strerror}", path=error.filename or path) from error
     return path
+
+
+def as_notebook(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A notebook of these cells, for the usual Python kernel."""
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    return {"cells": [*cells], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+
+
+def check_notebook_name(path: Path) -> None:
+    """Passes a name that a notebook may have.
+
+    Raises:
+        FileError: it is none.
+    """
+    if path.suffix != ".ipynb":
+        raise FileError("is no name of a notebook; it ends in .ipynb", path=path)
 
 
 def _texts_beside(tried: Tried, stem: Path, files: dict[Path, bytes]) -> dict[str, Any]:
@@ -215,7 +240,7 @@ def _texts_beside(tried: Tried, stem: Path, files: dict[Path, bytes]) -> dict[st
     def beside(end: str, content: bytes) -> str:
         file = stem.with_name(f"{stem.name}.{end}")
         files[file] = content
-        return _from_project(file)
+        return from_project(file)
 
     def lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
         return "".join(json.dumps(row, default=str) + "\n" for row in rows).encode()
@@ -275,27 +300,25 @@ def _notebook(
         "for trial in run.trials:\n    print(trial.variant, trial.task_id, trial.repeat, trial.outcome, trial.score)"
     )
     cells = [
-        _cell("title", f"# Trials as they were clicked\n\nWhat the ledger holds is not asked for again.{left_out}"),
-        _cell("parameters", parameters, tags=["parameters"]),
-        _cell("plan", plan, tags=[]),
-        _cell("run", run, tags=[]),
-        _cell("trials", shown, tags=[]),
+        cell("title", f"# Trials as they were clicked\n\nWhat the ledger holds is not asked for again.{left_out}"),
+        cell("parameters", parameters, tags=["parameters"]),
+        cell("plan", plan, tags=[]),
+        cell("run", run, tags=[]),
+        cell("trials", shown, tags=[]),
     ]
     if answers is not None:
-        cells += [_cell("answers-text", _ANSWERS_TEXT), _cell("answers", _ANSWERS, tags=[])]
+        cells += [cell("answers-text", _ANSWERS_TEXT), cell("answers", _ANSWERS, tags=[])]
     if len(asked.variants) > 1 and len(asked.tasks) >= FEWEST_COMPARED:
-        cells.append(_cell("compare", "wb.compare(run, baseline=next(iter(variants)))", tags=[]))
-    cells.append(_cell("record", 'print(f"The record is in {wb.export_record(run, out)}")', tags=[]))
+        cells.append(cell("compare", "wb.compare(run, baseline=next(iter(variants)))", tags=[]))
+    cells.append(cell("record", 'print(f"The record is in {wb.export_record(run, out)}")', tags=[]))
     if before:
-        cells += [_cell("before-text", _BEFORE_TEXT), _cell("before", _BEFORE, tags=[])]
-    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
-    return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+        cells += [cell("before-text", _BEFORE_TEXT), cell("before", _BEFORE, tags=[])]
+    return as_notebook(cells)
 
 
 def _as_it_was(agent: Agent) -> str:
     """A comment that tells which file this text was in when it was tried."""
-    return "" if _file_of(agent) is None or agent.path is None else f"  # as {_from_project(agent.path)!r} was"
+    return "" if _file_of(agent) is None or agent.path is None else f"  # as {from_project(agent.path)!r} was"
 
 
 def next_notebook(folder: Path) -> Path:
@@ -308,7 +331,7 @@ def next_notebook(folder: Path) -> Path:
 
 def command_for(notebook: Path) -> str:
     """The command that runs this notebook of the project, in whatever folder it is typed."""
-    file, out = _from_project(notebook), _from_project(notebook.with_suffix(""))
+    file, out = from_project(notebook), from_project(notebook.with_suffix(""))
     return f"cd {shlex.quote(str(project_folder()))} && {command('workbench', 'run', Path(file), '--out', Path(out))}"
 
 
@@ -351,7 +374,8 @@ def _unwrapped(factory: GraderFactory) -> object:
     return getattr(factory, "__wrapped__", factory)
 
 
-def _cell(name: str, source: str, *, tags: list[str] | None = None) -> dict[str, Any]:
+def cell(name: str, source: str, *, tags: list[str] | None = None) -> dict[str, Any]:
+    """A cell of a notebook: of Python with these tags, or, without any list of them, of Markdown."""
     lines = source.splitlines(keepends=True)
     if tags is None:
         return {"cell_type": "markdown", "id": name, "metadata": {}, "source": lines}
@@ -376,7 +400,8 @@ def _file_of(agent: Agent) -> Path | None:
         return None
 
 
-def _from_project(path: Path) -> str:
+def from_project(path: Path) -> str:
+    """The path as a notebook of this project names it, wherever the project lies."""
     whole, project = path.resolve(), project_folder()
     return (whole.relative_to(project) if whole.is_relative_to(project) else whole).as_posix()
 
@@ -384,7 +409,7 @@ def _from_project(path: Path) -> str:
 def _agent_call(agent: Agent) -> str:
     file = _file_of(agent)
     if file is not None:
-        return f"wb.load_agent({_from_project(file)!r})"
+        return f"wb.load_agent({from_project(file)!r})"
     data = agent.to_bytes()
     text = data.decode("utf-8", "replace")
     return f"wb.parse_agent({_readable(text) if parse_agent(text).to_bytes() == data else repr(data)})"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from workbench.collector import collecting_rarely
 from workbench.definition.agent import Agent
-from workbench.errors import LedgerError, PlanError, SetupError, WorkbenchError
+from workbench.errors import LedgerError, PlanError, RunStopped, SetupError, WorkbenchError
 from workbench.ledger.budget.limits import Limit
 from workbench.ledger.budget.reservation import Budget, open_budget
 from workbench.ledger.leases import Elsewhere, LeaseLost, Leases
@@ -27,7 +27,7 @@ from workbench.model.failures import shown
 from workbench.model.loop import Started
 from workbench.model.retrying import BATCHES, STREAMS, EndsVariant
 from workbench.model.tracing import batch_span, trace_settled, tracer
-from workbench.runs.progress import ProgressBar, Tally, progress_bar
+from workbench.runs.progress import ProgressBar, RunWatch, Tally, progress_bar
 from workbench.runs.settings import RunSettings
 from workbench.trial.trial import Endpoint, Request, Trial, Via
 
@@ -304,7 +304,7 @@ class _AskingAll:
     def _tell(self, line: str) -> None:
         """Who watches a trial has no line to read this in: a thread's print ends up in any cell."""
         if self._watching is None:
-            print(line, flush=True)
+            self._settings.say(line)
 
     async def _ask_from(self, queue: Iterator[int], asker: Asker) -> None:
         for index in queue:
@@ -339,7 +339,7 @@ class _AskingAll:
     def say_what_ended(self) -> None:
         """Names each variant that was not asked to its end, and why."""
         for variant, ends in self._ended.items():
-            print(f"Variant {variant!r} was not asked any more: {ends}", flush=True)
+            self._settings.say(f"Variant {variant!r} was not asked any more: {ends}")
 
     async def ask_in_batches(self) -> None:
         """The same through Message Batches."""
@@ -424,21 +424,24 @@ def _in_batches(trials: Sequence[Trial], ledger: Ledger) -> frozenset[str]:
 
 
 def _wait_for(run: _AskingAll, settings: RunSettings, limits: Sequence[Limit]) -> None:
-    shown = settings.progress
+    shown, watch = settings.has_bar, settings.watch
     bar = progress_bar(len(run.trials), shown=shown)
     started = Started(run.ask_within(limits))
     try:
         while not started.wait(_SECONDS_BETWEEN_LOOKS):
             if shown:
                 bar.show(*run.progress())
+            if watch is not None:
+                _show_to(watch, run)
+                watch.check()
         started.result()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RunStopped):
         run.give_up_waiting()
         started.stop()
         started.wait()
         _close_bar(bar, run, shown=shown)
         which = "the same run with mode='top-up'" if settings.is_fresh else "the same run"
-        print(
+        settings.say(
             f"\nStopped. {run.progress()[1] or 'Nothing was answered'}; what was answered is in the ledger, and "
             f"{which} goes on from there."
         )
@@ -447,7 +450,14 @@ def _wait_for(run: _AskingAll, settings: RunSettings, limits: Sequence[Limit]) -
         _close_bar(bar, run, shown=shown)
         raise
     _close_bar(bar, run, shown=shown)
+    if watch is not None:
+        _show_to(watch, run)
     run.say_what_ended()
+
+
+def _show_to(watch: RunWatch, run: _AskingAll) -> None:
+    done, details = run.progress()
+    watch.show(done, len(run.trials), details)
 
 
 def _close_bar(bar: ProgressBar, run: _AskingAll, *, shown: bool) -> None:

@@ -9,11 +9,13 @@ import shutil
 import statistics
 import sys
 import textwrap
+import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
+from workbench.errors import RunStopped
 from workbench.trial.trial import Failure, Reply, Trial
 
 _FIRST_TOKENS = 50
@@ -102,6 +104,49 @@ class Tally:
             self._unpriced += usd is None
         unpriced = f" ({self._unpriced} of unknown cost)" if self._unpriced else ""
         return f"{self._usd:.4f} USD{unpriced}" if self._usd or unpriced else ""
+
+
+class RunWatch:
+    """A run that somebody watches from another thread, who may end it. Of such a run nothing is printed: what a thread
+    prints ends up in any cell."""
+
+    def __init__(self, on_change: Callable[[], None] = lambda: None) -> None:
+        """`on_change` is called in the thread that waits for the run, some ten times a second at most."""
+        self._on_change = on_change
+        self._stopped = threading.Event()
+        self.done = 0
+        """Trials that are settled, of `of`."""
+        self.of = 0
+        self.details = ""
+        """As the bar of a run says it: how many became what, what waits, the cost."""
+        self.said: tuple[str, ...] = ()
+        """What would have been printed, line by line."""
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._stopped.is_set()
+
+    def stop(self) -> None:
+        """Ends the run soon, as an interrupt does: what is in flight is stopped, what was answered is kept. The run
+        then raises `RunStopped`, and so does each that is begun with this watch."""
+        self._stopped.set()
+
+    def check(self) -> None:
+        """Passes while nobody has stopped it.
+
+        Raises:
+            RunStopped: somebody has.
+        """
+        if self.is_stopped:
+            raise RunStopped("what was answered is in the ledger, and the same run goes on from there")
+
+    def show(self, done: int, of: int, details: str) -> None:
+        if (done, of, details) != (self.done, self.of, self.details):
+            self.done, self.of, self.details = done, of, details
+            self._on_change()
+
+    def say(self, line: str) -> None:
+        self.said = (*self.said, line)
 
 
 class ProgressBar(Protocol):

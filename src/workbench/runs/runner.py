@@ -23,9 +23,9 @@ from workbench.model.retrying import Retry
 from workbench.model.tracing import trace_graded, tracer
 from workbench.runs.estimate_only import is_estimate_only, write_estimate_and_end
 from workbench.runs.plan import CONCURRENCY, Plan
-from workbench.runs.progress import Tally, progress_bar
+from workbench.runs.progress import RunWatch, Tally, progress_bar
 from workbench.runs.settings import Mode, RunSettings
-from workbench.runs.who_answers import describe_endpoints, tell, trials_here
+from workbench.runs.who_answers import describe_endpoints, trials_here
 from workbench.trial.graded import grade_trial
 from workbench.trial.trial import Endpoint, Reply, Run, Trial, Via
 
@@ -51,6 +51,7 @@ def run_trials(
     retry: Retry | None = None,
     sharing: Sharing = USUAL,
     open_model: OpenModel = open_model,
+    watch: RunWatch | None = None,
 ) -> Run:
     """Asks for every trial of the plan that the ledger does not hold yet, and grades all of them.
 
@@ -69,9 +70,11 @@ def run_trials(
     request on, retries and the waiting before them included. `retry` says after which failures a trial is tried again,
     and for how long; `None`: as is usual for the way in which it is sent. `sharing` says how long a run counts on what
     it is asking for while another needs the same, and how often the other looks. `open_model` opens another way to a
-    model than that of the SDK.
+    model than that of the SDK. With a `watch` the run prints nothing, and another thread sees how far it is and may
+    end it.
 
     Raises:
+        RunStopped: whoever watches it ended it.
         PlanError: a setting is out of range.
         SetupError: no key, a refused key, a model or request that the server does not accept, a spend limit, no
             server.
@@ -92,29 +95,31 @@ def run_trials(
         retry=retry,
         sharing=sharing,
         open_model=open_model,
+        watch=watch,
     )
+    if watch is not None:
+        watch.check()
     endpoint, planned = trials_here(plan, live)
     if is_estimate_only():
         write_estimate_and_end(plan, planned, settings)
     if mode == "replay":
         endpoint, trials = _replayed(plan, endpoint, planned, ledger)
-        tell(f"Replayed from the ledger, nothing is asked. {describe_endpoints(trials)}")
+        settings.say(f"Replayed from the ledger, nothing is asked. {describe_endpoints(trials)}")
     else:
-        tell(describe_endpoints(planned))
+        settings.say(describe_endpoints(planned))
         if settings.is_fresh and not all(trial.endpoint.is_stand_in for trial in planned):
-            tell(
+            settings.say(
                 "A fresh run asks for all anew: what the ledger holds, and what another run is asking for, is paid "
                 "once more."
             )
         trials = list(planned) if settings.is_fresh else known_trials(planned, ledger)
     del planned  # as they were made: beside those with replies, 3 MB for the 20,000 of the benchmark `trials`
     for line in _asked_otherwise(plan, trials):
-        print(line, flush=True)
+        settings.say(line)
     if mode == "top-up" and _held_as_before(plan, trials, ledger):
-        print(
+        settings.say(
             "The ledger has answers of an earlier version, asked at another effort than Claude Code sends. They are "
-            "not taken: what is missing is asked anew. mode='replay' shows them.",
-            flush=True,
+            "not taken: what is missing is asked anew. mode='replay' shows them."
         )
     _ask_for_missing(plan, trials, settings)
     _grade(plan, trials, ledger)
@@ -149,9 +154,12 @@ def _ask_for_missing(plan: Plan, trials: list[Trial], settings: RunSettings) -> 
     """Puts a reply or failure into each of the trials that has none."""
     limits = settings.limits(trials)
     if all(trial.reply is not None for trial in trials):
-        bar = progress_bar(len(trials), shown=settings.progress, timed=False)
-        bar.show(len(trials), Tally(from_ledger=len(trials)).line())
+        line = Tally(from_ledger=len(trials)).line()
+        bar = progress_bar(len(trials), shown=settings.has_bar, timed=False)
+        bar.show(len(trials), line)
         bar.close()
+        if settings.watch is not None:
+            settings.watch.show(len(trials), len(trials), line)
         return
     with resting_while_importing("sqlalchemy"):
         from workbench.runs.missing import ask_missing

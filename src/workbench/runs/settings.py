@@ -15,6 +15,8 @@ from workbench.model.api import DEADLINE_SECONDS, OpenModel
 from workbench.model.endpoint import open_model
 from workbench.model.retrying import Retry
 from workbench.runs.plan import CONCURRENCY
+from workbench.runs.progress import RunWatch
+from workbench.runs.who_answers import tell
 from workbench.trial.trial import Trial, Via
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class RunSettings:
     """`None`: as is usual for the way in which requests are sent."""
     sharing: Sharing = USUAL
     open_model: OpenModel = open_model
+    watch: RunWatch | None = None
+    """Who watches it from another thread and may end it; `None`: it prints what it has to say."""
 
     def __post_init__(self) -> None:
         check_concurrency(self.concurrency)
@@ -57,6 +61,18 @@ class RunSettings:
     def is_fresh(self) -> bool:
         """True: what the ledger holds does not count."""
         return self.mode == "fresh"
+
+    @property
+    def has_bar(self) -> bool:
+        """Whether a bar is shown while it runs."""
+        return self.progress and self.watch is None
+
+    def say(self, line: str) -> None:
+        """Prints a line, or tells it to whoever watches."""
+        if self.watch is None:
+            tell(line)
+        else:
+            self.watch.say(line)
 
     def limits(self, trials: Iterable[Trial]) -> tuple[Limit, ...]:
         """The limits that a run of these trials, which are those of the whole plan, has to keep.
@@ -92,3 +108,4 @@ class Asking(TypedDict, total=False):
     deadline_seconds: float
     retry: Retry | None
     open_model: OpenModel
+    watch: RunWatch | None

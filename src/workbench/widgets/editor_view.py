@@ -42,6 +42,7 @@ from workbench.widgets.watch import look_every_second
 
 if TYPE_CHECKING:
     from workbench.ledger.versions import TriedVersion
+    from workbench.routing.picked import PickedLook
 
 _FRONT = Path(__file__).parent / "front"
 _LINES_AROUND = 3
@@ -91,10 +92,13 @@ class EditorView(anywidget.AnyWidget):
         self._heard: dict[str, int] = {}
         self._note, self._note_fails = "", False
         self._keeping: threading.Timer | None = None
+        self._picked: PickedLook | None = None
+        """How the agent was picked; `None` before the first look."""
         super().__init__(code=_shared_code())
         self.on_msg(lambda _widget, content, _buffers: self._hear(content))
         draft.observe(self.refresh)
         look_every_second(self.catch_up)
+        look_every_second(self.look_at_decisions)
 
     # The state of a page that is loaded later must be that of now; traitlets would send the one that was last set.
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
@@ -116,6 +120,17 @@ class EditorView(anywidget.AnyWidget):
             if self._draft.news != before:  # what was said of an earlier act is no news any more
                 self._note = ""
                 self.refresh()
+
+    def look_at_decisions(self) -> None:
+        """Shows how the agent was picked, where that is another than before. In the thread of the looks: the first one
+        loads what reads a ledger, and a ledger may be long."""
+        if self._picked is None:
+            from workbench.routing.picked import PickedLook
+
+            self._picked = PickedLook(self._draft)
+        if self._picked.look():
+            with self._draft.lock:
+                self.send({"type": "state", "state": self._state()})
 
     def refresh(self) -> None:
         """Shows the draft as it is now."""
@@ -317,11 +332,19 @@ class EditorView(anywidget.AnyWidget):
             "problems": [asdict(problem) | _offer(mends.get(problem)) for problem in problems],
             "reading": reading_rows(agent),
             "upkeep": _upkeep_rows(agent),
+            "picked": self._picked_row(agent),
             "offered": None if offered is None else {"at": offered.at[:16].replace("T", " ")},
             "conflict": None if conflict is None else _conflict(conflict),
         }
         sent: dict[str, Any] = json.loads(sendable(json.dumps(state, ensure_ascii=False)))
         return sent
+
+    def _picked_row(self, agent: Agent) -> dict[str, Any] | None:
+        """What stands beside the description; `None` before the first look."""
+        if self._picked is None or not self._picked.line.text:
+            return None
+        line = self._picked.line
+        return {"kind": line.kind, "text": line.text, "details": line.details, "moved_on": self._picked.moved_on(agent)}
 
     def _field(self, name: str, agent: Agent) -> dict[str, Any]:
         text, why = self._draft.field_text(name)

@@ -12,8 +12,8 @@ from workbench.definition.project import project_folder, write_folder
 from workbench.errors import FileError
 from workbench.shipped.files import shipped
 
-CELLS_TO_OPEN_WITH = ("parameters", "edit", "try")
-"""The cells that show editor and panel. Opening runs no other: none of these writes a file or asks a model."""
+CELLS_TO_OPEN_WITH = ("parameters", "edit", "try", "picked")
+"""The cells that show editor and panels. Opening runs no other: none of these writes a file or asks a model."""
 MADE_HERE = "workbench"
 """A key of the metadata of a notebook that was made for an agent file: the page saves it after it ran."""
 KERNEL = "agent-workbench"

@@ -39,9 +39,10 @@ function fieldRow(link, form) {
     ? make("span", { class: "wb-label", id: `${id}-label` }, form.key)
     : make("label", { class: "wb-label", htmlFor: id }, form.key);
   const found = make("p", { class: "wb-found", id: `${id}-found` });
+  const picked = form.name === "description" ? pickedLine(`${id}-picked`) : null;
   const says = form.says ? make("p", { class: "wb-says" }, form.says) : null;
-  const element = make("div", { class: `wb-row wb-row-${form.kind}` }, label, make("div", { class: "wb-control" }, control.element, says, why, found), remove);
-  const show = whenChanged(([field, model, problems]) => {
+  const element = make("div", { class: `wb-row wb-row-${form.kind}` }, label, make("div", { class: "wb-control" }, control.element, says, why, found, picked?.element), remove);
+  const show = whenChanged(([field, model, problems, decisions]) => {
     const isAbsent = field.text === null;
     const hint = isAbsent ? `not in the file: ${form.absent}` : form.keeps_empty ? form.empty : "";
     control.show(field, hint, model);
@@ -51,18 +52,38 @@ function fieldRow(link, form) {
     why.hidden = !field.why;
     setText(found, problems.map(({ severity, message }) => `${severity}: ${message}`).join("\n"));
     found.hidden = problems.length === 0;
+    picked?.show(decisions);
     const marked = control.input ?? control.element;
     const isInvalid = Boolean(field.why) || problems.some(({ severity }) => severity === "error");
     marked.setAttribute("aria-invalid", String(isInvalid));
-    const describing = [why, found].filter(({ hidden }) => !hidden).map(({ id: one }) => one);
+    const describing = [why, found, picked?.element].filter((one) => one && !one.hidden).map(({ id: one }) => one);
     if (describing.length) marked.setAttribute("aria-describedby", describing.join(" "));
     else marked.removeAttribute("aria-describedby");
   });
   const problemsOf = (state) => state.problems.filter(({ field }) => field === form.key).map(({ severity, message }) => ({ severity, message }));
   const showState = (state) =>
-    link.isHeard(form.name) && show([state.fields[form.name], form.kind === "model" ? state.model : null, problemsOf(state)]);
+    link.isHeard(form.name) &&
+    show([state.fields[form.name], form.kind === "model" ? state.model : null, problemsOf(state), picked && state.picked]);
   showState(link.state);
   return { element, show: showState };
+}
+
+// How the description was picked: what the kernel says of it, or nothing before it has looked.
+function pickedLine(id) {
+  const text = make("b");
+  const details = make("span", { class: "wb-faint" });
+  const movedOn = make("span", { class: "wb-moved-on" });
+  const element = make("p", { class: "wb-decided", id, hidden: true }, text, details, movedOn);
+  const show = (decisions) => {
+    element.hidden = !decisions;
+    if (!decisions) return;
+    element.dataset.kind = decisions.kind;
+    setText(text, `Is it picked? ${decisions.text} `);
+    setText(details, decisions.details);
+    setText(movedOn, decisions.moved_on);
+    movedOn.hidden = !decisions.moved_on;
+  };
+  return { element, show };
 }
 
 function line(_link, _form, id, send) {
