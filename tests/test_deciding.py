@@ -54,9 +54,9 @@ def test_file_and_draft_are_asked_as_two_routes_would_be(server: RouterServer, f
     write(folder, WEAK)
     one = ran(deciding(draft_of(folder, BETTER)))
     asked = len(server.bodies)
-    before = route(folder, by=APPROXIMATED, progress=False)
+    before = route(folder, model=APPROXIMATED, progress=False)
     agents = one.asked.listed.drafted  # type: ignore[union-attr]
-    after = route(agents, one.cases(), by=APPROXIMATED, progress=False)  # type: ignore[arg-type]
+    after = route(agents, one.cases(), model=APPROXIMATED, progress=False)  # type: ignore[arg-type]
 
     assert len(server.bodies) == asked
     assert one.routed is not None and one.change is not None and one.phase == "done" and one.trouble == ""
@@ -81,7 +81,7 @@ def test_a_draft_with_the_same_line_is_asked_once(server: RouterServer, folder: 
 def test_a_folder_is_asked_as_it_stands(server: RouterServer, folder: Path) -> None:
     one = ran(deciding(folder))
 
-    assert str(one.routed) == str(route(folder, by=APPROXIMATED, progress=False))
+    assert str(one.routed) == str(route(folder, model=APPROXIMATED, progress=False))
 
 
 def test_before_money_it_says_what_it_takes(server: RouterServer, folder: Path) -> None:
