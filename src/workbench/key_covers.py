@@ -63,7 +63,8 @@ def uncovered(text: str) -> str:
 
 def lines_and_ends(text: str) -> list[str]:
     """The lines and cells of a text, and after each but the last the sign that ends it."""
-    parts, begin = [], 0
+    parts: list[str] = []
+    begin = 0
     for found in _LINE_END.finditer(text):
         if found["end"]:
             parts += (text[begin : found.start()], found["end"])

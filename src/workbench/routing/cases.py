@@ -16,7 +16,7 @@ from typing import Any
 
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
-from workbench.definition.there import is_file_there, path_of
+from workbench.definition.there import is_file_there, text_in
 from workbench.errors import TaskFileError
 from workbench.markup import counted
 from workbench.secrets import without_secrets
@@ -58,7 +58,7 @@ def load_cases(path: str | Path) -> tuple[Task, ...]:
     """
     path = Path(path)
     try:
-        text = path_of(path).read_text(encoding="utf-8-sig")
+        text = text_in(path, encoding="utf-8-sig")
     except FileNotFoundError:
         raise TaskFileError("no such file of routing cases", path=path) from None
     except (OSError, UnicodeDecodeError) as error:

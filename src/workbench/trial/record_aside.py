@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.definition.project import RECORD_FILE
+from workbench.definition.there import bytes_in
 from workbench.trial.record_files import (
     AGENTS,
     FOLLOW_UPS,
@@ -58,7 +59,7 @@ def folder_aside(folder: Path, *, left_as: Path, holding: Iterable[str] = ()) ->
 def _has(aside: Path, files: Mapping[Path, Path]) -> bool:
     """Whether each of these files, by name, is there too, with the same bytes."""
     return all(
-        (aside / name).is_file() and path.is_file() and (aside / name).read_bytes() == path.read_bytes()
+        (aside / name).is_file() and path.is_file() and bytes_in(aside / name) == bytes_in(path)
         for name, path in files.items()
     )
 
@@ -131,7 +132,7 @@ def would_be_lost(folder: Path, written: Mapping[str, bytes]) -> bool:
     if any(os.path.lexists(folder / name) for name in written.keys() - set(own)):
         return True
     try:
-        found = {name: (folder / name).read_bytes() for name in own if name != RECORD_FILE}
+        found = {name: bytes_in(folder / name) for name in own if name != RECORD_FILE}
         agents = {content for name, content in found.items() if name.startswith(f"{AGENTS}/")}
         if not agents <= set(written.values()) or not _lines(found[TASKS]) <= _lines(written[TASKS]):
             return True

@@ -21,6 +21,7 @@ from typing import Any
 
 from workbench.definition.project import RECORD_FILE, write_folder
 from workbench.definition.replacing import alone_in
+from workbench.definition.there import bytes_in
 from workbench.errors import RecordError
 
 TRIALS, TASKS, FOLLOW_UPS = "trials.jsonl", "tasks.jsonl", "follow_ups.jsonl"
@@ -49,7 +50,7 @@ def own_files(folder: Path) -> tuple[str, ...] | None:
     A record may be from anybody: of what it lists only that counts which a record can have.
     """
     try:
-        about = json.loads((folder / RECORD_FILE).read_bytes())
+        about = json.loads(bytes_in(folder / RECORD_FILE))
         listed = {TASKS, TRIALS, *(variant["file"] for variant in about["variants"]), *_listed(about, folder)}
         own = {name for name in listed if name in (TASKS, TRIALS, FOLLOW_UPS) or _IN_FOLDER.fullmatch(name)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -116,7 +117,7 @@ def _refuse_files_of_others(folder: Path) -> None:
 def _is_record(folder: Path) -> bool:
     """Whether the `run.json` in this folder is that of a record, be it damaged or not written to its end."""
     try:
-        about = json.loads((folder / RECORD_FILE).read_bytes())
+        about = json.loads(bytes_in(folder / RECORD_FILE))
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(about, dict) and "format" in about
@@ -184,7 +185,7 @@ def save_waiting(folder: Path, *, written: bool = False) -> None:
 
 def _new_files(waiting: Path) -> set[str]:
     """What the record that waits has, those files too that took their places before its export was killed."""
-    return set(json.loads((waiting / _WAITING_RECORD_FILE).read_bytes())["files"])
+    return set(json.loads(bytes_in(waiting / _WAITING_RECORD_FILE))["files"])
 
 
 def remove_files(folder: Path, names: Iterable[str]) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.definition.replacing import alone_in, replace_file, write_new
+from workbench.definition.there import bytes_in
 from workbench.errors import PlanError, SealError
 from workbench.markup import counted
 from workbench.trial.task import Task
@@ -164,7 +165,7 @@ def _of_file(tasks: Sequence[Task], path: Path) -> Split:
 
 def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
     try:
-        data = path.read_bytes()
+        data = bytes_in(path)
         said = json.loads(data)
     except FileNotFoundError:
         raise SealError("the file of the seal is gone; it says what was sealed and opened", path=path) from None
