@@ -162,7 +162,7 @@ def test_replies_are_in_the_ledger_with_what_they_were_served_as(
         (lambda _: {"type": "expired"}, "batch_expired", "expired before"),
         (lambda _: {"type": "canceled"}, "batch_canceled", "canceled before"),
         (lambda _: {"type": "postponed"}, "batch_postponed", "'postponed'"),
-        (lambda _: {"type": "succeeded", "message": {"usage": {}}}, "batch_malformed", "stop_reason"),
+        (lambda _: {"type": "succeeded", "message": {"usage": {}}}, "batch_malformed", "content: null"),
         (lambda _: None, "batch_malformed", "NoneType"),
     ],
 )

@@ -334,6 +334,27 @@ def test_what_is_known_of_a_program_is_told_with_its_day(to: Target) -> None:
     assert str(targets()["date"]) in told and targets()[to]["source"] in told
 
 
+@pytest.mark.parametrize("to", TARGETS)
+@pytest.mark.parametrize("written", ["inherit", " Inherit "])
+def test_model_of_the_conversation_arrives_or_it_is_told_what_is_asked_instead(to: Target, written: str) -> None:
+    carried = arrives(Agent(name="x", description="d", model=written), to)
+
+    lost = {each.key: each.why for each in carried.lost}
+    if "inherit" in carried.text.lower():
+        assert "model" in carried.carried and "model" not in lost
+    else:
+        assert "model" not in carried.carried
+        assert lost["model"].startswith(f"none is named there, and {targets()[to]['says']} then ")
+        assert "model" not in read_there(to, carried.text, carried.file).faults
+
+
+@pytest.mark.parametrize("to", ["copilot", "gemini", "codex"])
+def test_of_a_model_that_is_lost_it_is_told_what_is_asked_instead(to: Target) -> None:
+    [lost] = [each for each in arrives(Agent(name="x", description="d", model="opus"), to).lost if each.key == "model"]
+
+    assert f"name one there. {targets()[to]['says']} then " in lost.why
+
+
 def test_opencode_gets_a_colour_it_knows_and_a_model_with_its_provider() -> None:
     carried = arrives(parse_agent(FULL), "opencode")
 

@@ -128,6 +128,29 @@ def test_why_it_stopped_is_said_in_our_words(server: ChatServer, tmp_path: Path,
 
 
 @pytest.mark.parametrize(
+    ("end", "stop_reason", "odd"),
+    [
+        ([chunk(stop=3), USAGE, DONE], "unknown", ("stop_reason: 3",)),  # type: ignore[arg-type]
+        ([chunk(stop=["x"]), USAGE, DONE], "unknown", ("stop_reason: a list",)),  # type: ignore[arg-type]
+        ([chunk(stop="ran_dry"), USAGE, DONE], "ran_dry", ()),
+        ([USAGE, DONE], "unknown", ("stop_reason: none",)),
+        ([chunk(stop="stop"), b'data: {"usage": 3, "choices": []}\n\n', DONE], "end_turn", ("usage: 3",)),
+        ([b"data: [1]\n\n", chunk(stop="stop"), USAGE, DONE], "end_turn", ("event: a list",)),
+    ],
+)
+def test_whole_reply_is_kept_and_paid_once_whatever_is_odd_about_it(
+    server: ChatServer, tmp_path: Path, end: list[bytes], stop_reason: str, odd: tuple[str, ...]
+) -> None:
+    server.pieces = [chunk("Whole."), *end]
+
+    trial = asked(server, tmp_path, retry=Retry(first_seconds=0.001, patience_seconds=0.2))
+
+    assert trial.failure is None and trial.reply is not None
+    assert (trial.reply.text, trial.reply.stop_reason, trial.reply.oddities) == ("Whole.", stop_reason, odd)
+    assert asked(server, tmp_path).from_ledger and len(server.bodies) == 1
+
+
+@pytest.mark.parametrize(
     ("pieces", "kind"),
     [
         ([chunk("Half")], "broken_stream"),

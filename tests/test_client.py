@@ -84,7 +84,7 @@ def test_request_body_says_model_persona_effort_and_no_temperature() -> None:
         ("overloaded in the stream", "overloaded_error", "First, a question: "),
         ("ends early", "broken_stream", "First, a question: "),
         ("cut", "connection", "First, a question: "),
-        ("not json", "malformed_stream", "First, a question: "),
+        ("not json", "malformed_reply", "First, a question: "),
     ],
 )
 def test_every_fault_is_a_named_failure_and_keeps_what_came(fault: str, kind: str, partial: str | None) -> None:

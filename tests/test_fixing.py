@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import frontmatter
@@ -14,7 +15,7 @@ from workbench.cli import main
 from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.fields import FIELDS
-from workbench.definition.fixing import changing_fixes_of, fixes_of
+from workbench.definition.fixing import fixes_of
 from workbench.definition.two_passes import parse_as_claude_code, shown_description
 
 BODY = "\n\nYou read code.  \n\tAlways.\n\n"
@@ -79,7 +80,6 @@ def test_a_repair_that_changes_what_is_read_says_so_and_is_not_safe(header: str,
     agent = agent_with(header)
 
     assert fixes_of(agent) == ()
-    assert [said in fix.changes for fix in changing_fixes_of(agent)] == [True]
     [fix] = fixes_of(agent, with_changes=True)
     assert not fix.is_safe and fix.after.document.body == BODY
 
@@ -180,10 +180,94 @@ def test_a_link_out_of_the_folder_is_written_through_only_where_it_is_named(tmp_
 
     assert done.exit_code == 1 and other.read_text() == text
     assert f"link.md: was not written: it leads out of the folder, to {other}; name it" in " ".join(done.output.split())
-    assert "1 repair in 1 file written" in done.output
-    assert "nothing was repaired" in run("--write", folder).output
+    assert "1 repair in 1 file written; 1 repair of those shown could not be" in done.output
+    assert "nothing was written; 1 repair of those shown could not be" in run("--write", folder).output
     assert run("--write", folder / "link.md").exit_code == 0 and other.read_text() != text
     assert run("--write", folder).exit_code == 0
+
+
+def project_with_agent(project: Path) -> Path:
+    """A project with one agent that is to be repaired; the agent's file."""
+    (project / ".git").mkdir(parents=True)
+    path = project / ".claude" / "agents" / "a.md"
+    path.parent.mkdir(parents=True)
+    path.write_text(agent_with("description: Use it: now").text)
+    return path
+
+
+@pytest.mark.parametrize("where", ["here", "below", "through a linked folder", "agents are a link", "by its name"])
+def test_without_a_path_the_files_of_the_project_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    path = project_with_agent(tmp_path / "real" / "project")
+    (tmp_path / "linked").symlink_to("real")
+    project = tmp_path / ("linked" if where == "through a linked folder" else "real") / "project"
+    (project / "src").mkdir()
+    if where == "agents are a link":
+        path = path.parent.rename(project / "shared") / "a.md"
+        (project / ".claude" / "agents").symlink_to("../shared")
+    monkeypatch.chdir(project / "src" if where == "below" else project)
+    monkeypatch.setenv("PWD", str(project))
+
+    done = run("--write", *(["code-reviewer"] if where == "by its name" else []))
+
+    assert (done.exit_code, "1 repair in 1 file written" in done.output) == (0, True), done.output
+    assert path.read_text() == agent_with("description: |-\n  Use it: now").text
+
+
+@pytest.mark.parametrize("linked", ["file", "folder"])
+def test_without_a_path_what_leads_out_of_the_repository_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    path = project_with_agent(tmp_path / "project")
+    if linked == "file":
+        outside = path.rename(tmp_path / "outside.md")
+        path.symlink_to(outside)
+    else:
+        outside = path.parent.rename(tmp_path / "agents-of-others") / "a.md"
+        path.parent.symlink_to(outside.parent)
+    before = outside.read_bytes()
+    monkeypatch.chdir(tmp_path / "project")
+
+    done = run("--write")
+
+    assert done.exit_code == 1 and outside.read_bytes() == before, done.output
+    assert "it leads out of the folder" in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize("header", ["tools: Read, Grep, LS", "description: Use it: now\ncolor: Blue\nmaxTurns: '5'"])
+def test_so_many_repairs_as_are_said_to_be_left_are_shown_on_request(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "a.md"
+    path.write_text(agent_with(f"description: d\n{header}" if "description" not in header else header).text)
+
+    said = run(path).output
+    shown = run("--with-changes", path).output
+
+    few = int(found[1]) if (found := re.search(r"(\d+) repairs? in", said)) else 0
+    more = int(found[1]) if (found := re.search(r"(\d+) repairs? more", said)) else 0
+    assert more > 0
+    assert few + more == int(re.findall(r"(\d+) repairs? in", shown)[0]) == shown.count("--- ")
+
+
+def test_repairs_of_the_corpus_are_as_many_as_were_said_to_be_left(corpus: Path) -> None:
+    for name in (
+        "odd/tools-retired.md",
+        *(f"real/{each.name}" for each in sorted((corpus / "real").glob("*.md"))[:40]),
+    ):
+        said, shown = run(corpus / name).output, run("--with-changes", corpus / name).output
+        few, more = (
+            int(found[1]) if (found := re.search(rf"(\d+) repairs? {what}", said)) else 0 for what in ("in", "more")
+        )
+        assert few + more == len(re.findall(r"^\+\+\+ ", shown, re.M)), name
+
+
+def test_what_long_values_say_otherwise_is_seen() -> None:
+    tools = ", ".join(f"mcp__server__tool_{number}" for number in range(20))
+    [fix] = fixes_of(agent_with(f"description: d\ntools: {tools}, LS"), with_changes=True)
+
+    assert "then reads tools as ...mcp__server__tool_19', and now as ...mcp__server__tool_19, LS'." in fix.changes
 
 
 def test_rules_and_files_that_are_none_are_refused(tmp_path: Path) -> None:

@@ -17,14 +17,15 @@ from workbench.definition.project import RECORD_FILE
 from workbench.grading.catalogue import OWN, standard
 
 SOURCE = Path(workbench.__file__).parent
-GROUND = {"errors", "key_forms", "secrets", "markup", "collector"}
+GROUND = {"errors", "key_covers", "key_forms", "secrets", "markup", "collector"}
 VALUES = GROUND | {"definition", "shipped", "statistics", "trial"}
 ASKING = VALUES | {"ledger", "grading", "model", "runs"}
 
 STANDS_ON = {
     "errors": set(),
+    "key_covers": set(),
     "key_forms": set(),
-    "secrets": {"key_forms"},
+    "secrets": {"key_covers", "key_forms"},
     "markup": set(),
     "collector": set(),
     "definition": GROUND,

@@ -7,8 +7,11 @@ import json
 import random
 import re
 import string
+import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice, product
 from pathlib import Path
 
@@ -427,7 +430,53 @@ COVERED: dict[str, Callable[[str], str]] = {
     "soft hyphens": lambda key: key.replace("-", "-\u00ad").replace("_", "_\u00ad"),
     "marks where a line may break": lambda key: cut(key, "<wbr>"),
     "characters by number": lambda key: key.replace("-", "&#45;").replace("_", "&#95;"),
+    "characters by number, with zeros": lambda key: key.replace("-", "&#0045;").replace("_", "&#x05F;"),
+    "characters by name": lambda key: key.replace("-", "&#X2D;").replace("_", "&UnderBar;").replace("=", "&equals;"),
+    "letters by number": lambda key: "".join(f"&#{ord(sign)};" if at % 5 == 0 else sign for at, sign in enumerate(key)),
+    "characters of JSON by number": lambda key: cut(key, "\\u200b").replace("_", "\\u005f"),
 }
+CUTS = (
+    *(
+        "&#173;",
+        "&#xAD;",
+        "&#0173;",
+        "&shy;",
+        "&zwnj;",
+        "&zwj;",
+        "&NoBreak;",
+        "&#8204;",
+        "&#x2060;",
+        "&#65279;",
+        "&lrm;",
+    ),
+    *("&ZeroWidthSpace;", "&NegativeThinSpace;", "&rlm;", "&#xFEFF;", "&ApplyFunction;"),
+    *("<!-- -->", "<!-- a\nb -->", "<b></b>", "<WBR>", "<wbr/>", "<span class='a'></span>", "<i\n></i>", "</x-y>"),
+    *("\u3164", "\u115f", "\u180b", "\U000e0100", "\x1b[0m", "\u200b<b></b>&shy;"),
+)
+COVERED |= {f"cut by {between!r}": partial(cut, between=between) for between in CUTS}
+
+
+def test_no_character_without_a_width_covers_a_key() -> None:
+    no_width = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) == "Cf"]
+    key = "ghp_" + drawn_plainly(ALNUM, 36)
+
+    assert len(no_width) > 160
+    for sign in no_width:
+        assert without_secrets(f"see {key[:14]}{sign}{key[14:]} ok", {}) == f"see {REMOVED} ok", hex(ord(sign))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Use <b>bold</b>text, a&amp;b, x &lt; y, &copy; 2026, and &#39;quotes&#39;.",
+        "Map<String, List<Key>>of(token) // <T>identity</T>",
+        "soft\u00adhyphens, zero\u200bwidth, \\_escaped\\_, \u202bright to left\u202c",
+        "<!-- a comment --> and <!-- one that never ends",
+        "| api_key | <code>the&#95;name</code> |",
+    ],
+)
+def test_what_only_could_cover_a_key_stays_as_it_is(text: str) -> None:
+    assert without_secrets(text, {}) == text
 
 
 @pytest.mark.parametrize("cover", COVERED)

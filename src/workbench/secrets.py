@@ -21,6 +21,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
+from workbench.key_covers import has_cover, lines_and_ends, uncovered
 from workbench.key_forms import (
     KEY_IN_ADDRESS,
     REMOVED,
@@ -68,17 +69,6 @@ _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _SIGN = re.compile(r"[!-/:-@\[-`{-~]")
 _CELL_END = re.compile(r"(\n|(?<!\\)\|)")
 """Of Markdown: a sign that stands for itself, what may need that, and where a line or a cell of a table ends."""
-_NO_WIDTH = r"[\u00ad\u034f\u180e\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]"
-_HAS_NO_WIDTH = re.compile(_NO_WIDTH)
-_COVER_SIGNS = ("\\-", "\\_", "\\.", "\\~", "<wbr", "&#", "&shy;", "&ZeroWidthSpace;", "&lowbar;")
-_COVER = re.compile(
-    r"(?<!\\)\\++(?=[-_.~])|<wbr */?>|&(?:shy|ZeroWidthSpace|#8203|#x200[bB]);"
-    rf"|{_NO_WIDTH}"
-    r"|(?P<hyphen>&#(?:45|x2[dD]);)|(?P<underscore>&(?:#95|#x5[fF]|lowbar);)"
-)
-"""What can stand within a key and is not seen once it is shown: escapes of Markdown, and what has no width. In JSON
-each backslash that Markdown needs is two."""
-_LINE_END = re.compile(r"(\n|\\n|\|)")
 
 
 def looks_secret(name: str, value: Any) -> bool:
@@ -143,7 +133,7 @@ def scrubber(environment: Mapping[str, str] | None = None) -> Callable[[str], st
 
     def clean_as_shown(text: str) -> str:
         # What is covered first: of a key that is cut in two, the end would have no form of its own.
-        return clean(_without_covered(text, clean, marks) if _has_cover(text) else text)
+        return clean(_without_covered(text, clean, marks) if has_cover(text) else text)
 
     def scrub(text: str) -> str:
         if "data:image/" not in text:
@@ -179,26 +169,14 @@ def value_without_secrets(value: Any, environment: Mapping[str, str] | None = No
     return clean(value)
 
 
-def uncovered(text: str) -> str:
-    """The text as a page shows it: without what can stand within a key unseen."""
-    return _COVER.sub(_uncovered, text) if _has_cover(text) else text
-
-
-def _has_cover(text: str) -> bool:
-    """Asked of the signs that any cover has, as the pattern takes three times as long (benchmark `linting`)."""
-    if not text.isascii() and _HAS_NO_WIDTH.search(text):
-        return True
-    return any(sign in text for sign in _COVER_SIGNS) and _COVER.search(text) is not None
-
-
 def _without_covered(text: str, clean: Callable[[str], str], marks: Sequence[str]) -> str:
     """The text in which each line and cell that shows more of a key than stands in it in one piece, is without it and
     without whatever covered it."""
     parts = []
-    for part in _LINE_END.split(text):
-        plain = _COVER.sub(_uncovered, part)
+    for part in lines_and_ends(text):
+        plain = uncovered(part)
         shown = plain if plain == part else clean(plain)
-        in_pieces = part if shown == plain else _COVER.sub(_uncovered, clean(part))
+        in_pieces = part if shown == plain else uncovered(clean(part))
         has_more = shown != plain and _left(shown, marks) < _left(in_pieces, marks)
         parts.append(shown if has_more else part)
     return "".join(parts)
@@ -209,10 +187,6 @@ def _left(text: str, marks: Sequence[str]) -> int:
     for mark in marks:
         text = text.replace(mark, "")
     return len(text)
-
-
-def _uncovered(found: re.Match[str]) -> str:
-    return "-" if found["hyphen"] else "_" if found["underscore"] else ""
 
 
 def _markdown_without_secrets(text: str, scrub: Callable[[str], str]) -> str:

@@ -35,6 +35,7 @@ from workbench.comparison.history_page import points_with_interval as points
 from workbench.comparison.report.document import FACTS, LEFT_OUT, html_document
 from workbench.comparison.report.write import write_report
 from workbench.definition.project import RECORD_FILE
+from workbench.definition.there import bytes_in, text_in
 from workbench.errors import ComparisonError, FileError, RecordError, WorkbenchError
 from workbench.markup import html
 from workbench.secrets import value_without_secrets, without_secrets
@@ -209,9 +210,9 @@ def _write_record(
 ) -> bool:
     """The report of a record whose replies have these `scores` by the graders, and whether it had to be made."""
     # The hashes of all files of a record stand in this one.
-    whole = hashlib.sha256((record / RECORD_FILE).read_bytes()).hexdigest()
+    whole = hashlib.sha256(bytes_in(record / RECORD_FILE)).hexdigest()
     made_of, stamp = f"{whole} {scores} {metadata.version('agent-workbench')}\n", folder / _MADE_OF
-    if stamp.is_file() and stamp.read_text(encoding="utf-8") == made_of and (folder / "report.html").is_file():
+    if stamp.is_file() and text_in(stamp) == made_of and (folder / "report.html").is_file():
         return False
     write_report(grade_again(load_run(record), graders), folder, formats=("html",), project=project)
     stamp.write_text(made_of, encoding="utf-8")

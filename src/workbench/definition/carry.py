@@ -237,14 +237,24 @@ class _Cargo:
         return reads
 
     def model(self) -> str | None:
-        """The name as written; `None` for that of the conversation, which every program takes where none is named."""
+        """The name as written; `None` for that of the conversation. Where the program has no word for that, none is
+        named, and it is told what the program does then."""
         name = self.value("model")
         if name is None:
             return None
-        if not isinstance(name, str) or name.strip().lower() in ("", "inherit"):
+        if isinstance(name, str) and name.strip().lower() not in ("", "inherit"):
+            return name
+        if self.without_model:
+            self.lose("model", f"none is named there, and {self.without_model}", name)
+        else:
             self.take("model")
-            return None
-        return name
+        return None
+
+    @property
+    def without_model(self) -> str:
+        """What the program does where no model is named; empty where the conversation's can be named there."""
+        does = self.known.get("without_model")
+        return f"{self.known['says']} then {does}" if does else ""
 
     def turns(self) -> int | None:
         found = self.value("maxTurns")
@@ -257,7 +267,7 @@ class _Cargo:
 
     def lose_model(self) -> None:
         if (name := self.model()) is not None:
-            self.lose("model", f"{self.known['says']} has other models: name one there", name)
+            self.lose("model", f"{self.known['says']} has other models: name one there. {self.without_model}", name)
 
 
 def _as_json_values(cargo: _Cargo) -> dict[str, Any]:

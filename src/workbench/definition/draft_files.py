@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from workbench.definition.project import project_folder, write_folder
+from workbench.definition.there import text_in
 from workbench.errors import AgentFileError
 
 _FORMAT = 1
@@ -59,7 +60,7 @@ def load_draft(path: Path) -> KeptDraft | None:
         AgentFileError: there is one, but it cannot be read.
     """
     try:
-        kept = json.loads(path.read_text(encoding="ascii"))
+        kept = json.loads(text_in(path, encoding="ascii"))
         if kept["format"] != _FORMAT:
             raise AgentFileError("a draft was kept there by another version of the workbench", path=path)
         return KeptDraft(base=str(kept["base"]), text=str(kept["text"]), at=str(kept["at"]))

@@ -11,7 +11,7 @@ from workbench.definition.fields import FIELDS, key_of
 from workbench.definition.header import brief
 from workbench.definition.lines import lines_of
 from workbench.definition.replacing import LONGEST_WAIT_SECONDS, alone_in, replace_file
-from workbench.definition.there import path_of
+from workbench.definition.there import bytes_in, path_of
 from workbench.definition.two_passes import parse_as_claude_code
 from workbench.errors import AgentChangedOnDisk, AgentFileError
 
@@ -27,7 +27,7 @@ def load_agent(path: str | Path) -> Agent:
         AgentFileError: the file cannot be read. What is in it never makes this raise.
     """
     try:
-        data = path_of(path).read_bytes()
+        data = bytes_in(path)
     except OSError as error:
         raise AgentFileError(f"cannot be read: {error.strerror}", path=path) from error
     return parse_agent(data, path=path)
@@ -106,7 +106,7 @@ def _check_read_back(agent: Agent, saved: Agent, path: Path) -> None:
 
 def _bytes_on_disk(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return bytes_in(path)
     except FileNotFoundError:
         return None
 

@@ -20,11 +20,6 @@ def fixes_of(agent: Agent, *, with_changes: bool = False, rules: Collection[str]
     return tuple(found)
 
 
-def changing_fixes_of(agent: Agent, *, rules: Collection[str] = ()) -> tuple[Mend, ...]:
-    """The repairs that are not safe, each of the file as it is."""
-    return tuple(mend for mend in _wanted(agent, rules) if not mend.is_safe)
-
-
 def _next(agent: Agent, tried: set[str], *, with_changes: bool, rules: Collection[str]) -> Mend | None:
     """The first repair that leads to a text that was not there before: else two could undo each other for ever."""
     tried.add(agent.text)

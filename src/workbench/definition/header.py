@@ -24,6 +24,11 @@ _KEY_BY_MISTAKE = re.compile(r"[ \t]+([A-Za-z]+):[ \t]+[^\s:]+[ \t]*\Z")
 _COMMENT = re.compile(r"[ \t]#.*")
 _MISTAKEN_KEY = re.compile(r"[ \t]+([A-Za-z]+):")
 
+_BRIEF = 60
+"""Characters of a value in a message."""
+_LED_UP_TO = 20
+"""Of what two long values have in common before they differ, so much is shown."""
+
 Severity = Literal["error", "warning", "note"]
 
 
@@ -93,9 +98,24 @@ class Header:
 
 
 def brief(value: Any) -> str:
-    """A value in a message: as Python writes it, 60 characters at most."""
+    """A value in a message: as Python writes it, `_BRIEF` characters at most."""
     text = repr(value)
-    return text if len(text) <= 60 else f"{without_secrets(text)[:57]}..."
+    return text if len(text) <= _BRIEF else f"{without_secrets(text)[: _BRIEF - 3]}..."
+
+
+def brief_pair(one: Any, other: Any) -> tuple[str, str]:
+    """Two values that differ, each as `brief` has it, and so that it is seen where they do."""
+    texts = without_secrets(repr(one)), without_secrets(repr(other))  # before they are cut: half a key has no form
+    shorter = min(map(len, texts))
+    begin = next((at for at in range(shorter) if texts[0][at] != texts[1][at]), shorter) - _LED_UP_TO
+    if max(map(len, texts)) <= _BRIEF or begin <= 0 or texts[0] == texts[1]:
+        return brief(one), brief(other)
+    first, second = (_cut(f"...{text[begin:]}") for text in texts)
+    return first, second
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _BRIEF else f"{text[: _BRIEF - 3]}..."
 
 
 def problem_at(

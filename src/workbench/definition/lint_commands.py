@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from workbench.definition.there import text_in
 from workbench.errors import AgentFileError
 
 if TYPE_CHECKING:
@@ -75,6 +76,6 @@ def lint_report(paths: Sequence[Path], baseline: Path | None) -> LintReport:
     if baseline is None:
         return report
     try:
-        return report.without(read_baseline(baseline.read_text(encoding="utf-8")))
+        return report.without(read_baseline(text_in(baseline)))
     except (OSError, ValueError) as error:
         raise AgentFileError(f"is no baseline as --format json writes it: {error}", path=baseline) from error

@@ -19,8 +19,9 @@ from workbench.definition.facts import base_tool, facts, tools_that_write
 from workbench.definition.header import Entry, Problem, Severity, brief, problem_at
 from workbench.definition.lines import count_lines, lines_of
 from workbench.definition.sending import is_offered_beside
+from workbench.key_covers import uncovered
 from workbench.key_forms import LatePattern, places_of, places_of_keys, without_known_forms, without_private_keys
-from workbench.secrets import secrets_of, uncovered, without_secrets
+from workbench.secrets import secrets_of, without_secrets
 
 LONG_PROMPT = 40_000
 """Characters; more than 99 of 100 published prompts have fewer."""

@@ -39,7 +39,7 @@ from workbench.definition.lint import MOST_NAMED, check_reading, rules
 from workbench.definition.lint_project import AgentFile, agent_file_of, project_problems
 from workbench.definition.plugin_agents import plugin_place
 from workbench.definition.project import CLAUDE_FOLDER, looks_like_agent_file, project_folder
-from workbench.definition.there import is_folder_there, is_there
+from workbench.definition.there import is_file_there, is_folder_there, is_there, text_in
 from workbench.errors import AgentFileError, LintSettingsError
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -243,7 +243,7 @@ def load_lint_settings(project: str | Path) -> LintSettings:
 def _written_settings(path: Path) -> Mapping[str, Any] | None:
     """The table of lint in this `pyproject.toml`; `None` where there is none."""
     try:
-        written = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("workbench", {}).get("lint")
+        written = tomllib.loads(text_in(path)).get("tool", {}).get("workbench", {}).get("lint")
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -272,6 +272,8 @@ def _files_of(paths: Sequence[str | Path]) -> tuple[list[tuple[Path, Path]], lis
             for path in _markdown_in(given):
                 if looks_like_agent_file(path):
                     found.setdefault(path, project_of(path.parent))
+                elif is_there(path) and not is_file_there(path):
+                    found.setdefault(path, project_of(path.parent))  # whoever reads it is told that it is no file
                 else:
                     skipped.append(path)
         elif is_there(given):

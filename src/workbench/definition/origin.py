@@ -10,6 +10,7 @@ from workbench.definition.agent import Agent
 from workbench.definition.committed import commit_with
 from workbench.definition.finding import find_agents
 from workbench.definition.project import project_folder
+from workbench.definition.there import bytes_in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ def _origin(agent: Agent, named: Sequence[Path], called_so: Sequence[Path], proj
 
 def _holds(path: Path, content: bytes) -> bool:
     try:
-        return path.read_bytes() == content
+        return bytes_in(path) == content
     except OSError:
         return False
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import Reading, read_where_it_stands
 from workbench.definition.fields import FIELDS, key_of
-from workbench.definition.header import brief
+from workbench.definition.header import brief, brief_pair
 from workbench.definition.two_passes import parse_as_claude_code, shown_description
 
 _SHOWN = ("name", "description", "tools", "model", "effort", "prompt")
@@ -31,7 +31,8 @@ def _read_otherwise(now: Reading, then: Reading) -> Iterator[str]:
     for what in _SHOWN:
         one, other = getattr(now, what), getattr(then, what)
         if one != other:
-            yield f"Claude Code then reads {what} as {_shown(other)}, and now as {_shown(one)}."
+            now_shown, then_shown = _both(one, other)
+            yield f"Claude Code then reads {what} as {then_shown}, and now as {now_shown}."
 
 
 def _written_otherwise(before: Agent, after: Agent) -> Iterator[str]:
@@ -40,16 +41,19 @@ def _written_otherwise(before: Agent, after: Agent) -> Iterator[str]:
         if name == "description" and isinstance(one, str) and isinstance(other, str):
             one, other = shown_description(one), shown_description(other)
         if one != other:
-            yield f"`{key_of(name)}` then says {_shown(other)}, and now {_shown(one)}."
+            now_shown, then_shown = _both(one, other)
+            yield f"`{key_of(name)}` then says {then_shown}, and now {now_shown}."
 
 
-def _shown(value: object) -> str:
-    """A value in a sentence: a list as its names, nothing as nothing."""
-    return _value(", ".join(map(str, value)) if isinstance(value, list | tuple) else value)
+def _both(one: object, other: object) -> tuple[str, str]:
+    """Two values in a sentence: a list as its names, nothing as nothing."""
+    return _values(*(", ".join(map(str, each)) if isinstance(each, list | tuple) else each for each in (one, other)))
 
 
-def _value(value: object) -> str:
-    return "nothing" if value is None else brief(value)
+def _values(one: object, other: object) -> tuple[str, str]:
+    if one is None or other is None:
+        return "nothing" if one is None else brief(one), "nothing" if other is None else brief(other)
+    return brief_pair(one, other)
 
 
 def _parsed_otherwise(before: Agent, after: Agent) -> Iterator[str]:
@@ -58,6 +62,7 @@ def _parsed_otherwise(before: Agent, after: Agent) -> Iterator[str]:
     for key in dict.fromkeys((*now.values, *then.values)):
         one, other = now.values.get(key), then.values.get(key)
         if key != "description" and (one, type(one)) != (other, type(other)):
-            yield f"Claude Code then has `{key}` as {_value(other)}, and now as {_value(one)}."
+            now_shown, then_shown = _values(one, other)
+            yield f"Claude Code then has `{key}` as {then_shown}, and now as {now_shown}."
     if before.document.body != after.document.body:
         yield "The prompt is then another one."

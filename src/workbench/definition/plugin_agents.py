@@ -15,6 +15,7 @@ from typing import Any
 from workbench.definition.document import Document
 from workbench.definition.header import Problem, problem_at
 from workbench.definition.project import PLUGIN_FOLDER
+from workbench.definition.there import bytes_in
 
 IGNORED_KEYS = ("hooks", "mcpServers", "permissionMode")
 """What an agent of a plugin may not bring."""
@@ -70,7 +71,7 @@ def place_in_plugin(path: Path, root: Path) -> PluginPlace | None:
 def plugin_name(root: Path) -> str:
     """What the manifest calls the plugin in this folder; the folder's name where it does not say."""
     try:
-        name = json.loads((root / PLUGIN_FOLDER / "plugin.json").read_bytes())["name"]
+        name = json.loads(bytes_in(root / PLUGIN_FOLDER / "plugin.json"))["name"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return root.name
     return name if isinstance(name, str) and name.strip() else root.name

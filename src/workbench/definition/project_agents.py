@@ -31,6 +31,7 @@ from workbench.definition.finding import agent_files_in, agents_folders_in, fold
 from workbench.definition.plugin_agents import place_in_plugin, plugin_place
 from workbench.definition.project import CLAUDE_FOLDER, PLUGIN_FOLDER, config_folder, project_folder
 from workbench.definition.session_agents import faults_in_session_agent
+from workbench.definition.there import bytes_in
 from workbench.errors import AgentFileError, WorkbenchError
 
 Where = Literal["managed", "session", "project", "user", "plugin", "built in"]
@@ -212,7 +213,7 @@ def _session_agents(given: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
     text = given if isinstance(given, str) and given.lstrip().startswith("{") else None
     place = "--agents" if text is not None else given
     try:
-        found = json.loads(text if text is not None else Path(given).read_bytes())
+        found = json.loads(text if text is not None else bytes_in(given))
     except OSError as error:
         raise AgentFileError(f"cannot be read: {error.strerror}", path=place) from error
     except (ValueError, RecursionError) as error:
@@ -296,7 +297,7 @@ def _folder_at(path: Path) -> Path | None:
 
 def _json_object(path: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(bytes_in(path))
     except (OSError, ValueError, RecursionError):  # no settings, or none that Claude Code could read either
         return {}
     return found if isinstance(found, dict) else {}

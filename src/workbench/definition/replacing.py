@@ -19,6 +19,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from workbench.definition.there import bytes_in
+
 _fcntl: Any = importlib.import_module("fcntl") if os.name == "posix" else None
 
 LONGEST_WAIT_SECONDS = 10.0
@@ -79,7 +81,7 @@ def write_whole(path: Path, data: bytes) -> None:
     write_folder(path.parent)
     real = path.resolve()
     with alone_in(real.parent):
-        old = real.read_bytes() if real.exists() else None
+        old = bytes_in(real) if real.exists() else None
         if old != data:
             replace_file(real, data, old=old)
 
@@ -97,7 +99,7 @@ def write_new(path: Path, data: bytes) -> None:
     with alone_in(path.parent):
         if not os.path.lexists(path):
             replace_file(path, data, old=None)
-        elif not (path.is_file() and path.read_bytes() == data):
+        elif not (path.is_file() and bytes_in(path) == data):
             raise FileExistsError(errno.EEXIST, IS_THERE)
 
 
@@ -110,7 +112,7 @@ def write_after_moving(path: Path, data: bytes) -> Path | None:
     """
     moved = None
     with alone_in(path.parent):
-        if os.path.lexists(path) and not (path.is_file() and path.read_bytes() == data):
+        if os.path.lexists(path) and not (path.is_file() and bytes_in(path) == data):
             names = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(1))
             moved = next(name for name in names if not os.path.lexists(name))
             path.rename(moved)
@@ -134,9 +136,9 @@ def replace_file(path: Path, data: bytes, *, old: bytes | None) -> None:
             file.flush()
             os.fsync(file.fileno())
         keeps_all = old is None or _takes_over(draft, path)
-        if draft.read_bytes() != data:
+        if bytes_in(draft) != data:
             raise OSError("what was written does not read back")
-        if (path.read_bytes() if path.exists() else None) != old:
+        if (bytes_in(path) if path.exists() else None) != old:
             raise OSError("the file changed while it was being saved")
         if keeps_all or old is None:
             draft.replace(path)

@@ -14,6 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from workbench.definition.project import project_folder
+from workbench.definition.there import text_in
 from workbench.errors import BudgetError, FileError, NotebookFailed, ParameterError, WorkbenchError
 from workbench.headless.batch_index import write_index
 from workbench.headless.batch_job import refused
@@ -185,7 +186,7 @@ def _writing(folder: Path) -> Iterator[None]:
 def _doing(job: Job) -> str:
     """How far a job is, by what it has saved."""
     try:
-        cells = json.loads(job.partial.read_text(encoding="utf-8"))["cells"]
+        cells = json.loads(text_in(job.partial))["cells"]
     except (OSError, ValueError):
         return f"{job.name} begins"
     code = [cell for cell in cells if cell["cell_type"] == "code"]

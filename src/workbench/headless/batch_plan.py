@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from workbench.definition.project import looks_like_agent_file, project_folder
-from workbench.definition.there import is_folder_there, path_of
+from workbench.definition.there import is_folder_there, text_in
 from workbench.errors import BatchFileError, ParameterError
 from workbench.headless.batch_state import has_not_ended
 from workbench.headless.comparing_nothing import nothing_to_compare
@@ -111,7 +111,7 @@ def left_out(jobs: Sequence[Job]) -> list[str]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(path_of(file).read_text(encoding="utf-8"))
+        found = yaml.safe_load(text_in(file))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise BatchFileError(f"cannot be read: {reason}", path=file) from error

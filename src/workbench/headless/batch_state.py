@@ -7,6 +7,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from workbench.definition.there import text_in
 from workbench.headless.notebook_files import write_whole
 
 STATE_FILE = "batch.json"
@@ -39,7 +40,7 @@ def _write(folder: Path, scope: str | None, *, ended: bool) -> None:
 
 def _state(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
+        found = json.loads(text_in(folder / STATE_FILE))
     except FileNotFoundError:
         return {}
     return found if isinstance(found, dict) else {}

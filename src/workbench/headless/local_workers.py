@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from workbench.definition.there import text_in
 from workbench.headless.batch_job import died, run_job_in_batch
 from workbench.headless.job import Job
 from workbench.headless.kernels.ready import modules_for
@@ -57,7 +58,7 @@ def _run_in_worker(job: Job, project: Path) -> JobOutcome:
 def _imports(jobs: Sequence[Job], project: Path) -> tuple[str, ...]:
     """For workers that run one notebook each: what these use."""
     notebooks = {notebook_file(project / job.notebook) for job in jobs}
-    return modules_for("".join(notebook.read_text(encoding="utf-8", errors="replace") for notebook in notebooks))
+    return modules_for("".join(text_in(notebook, errors="replace") for notebook in notebooks))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from workbench.definition.there import text_in
 from workbench.headless.job import Deadlines, Job
 from workbench.headless.kernels.ready import kernel_environment, modules_for, start_ready_interpreter
 from workbench.headless.left_behind import NotebookRun
@@ -57,7 +58,7 @@ def begin_kernel_for(notebook: str | Path) -> None:
     """Starts the interpreter that the kernel of this one notebook comes from, if there is none, with what its source
     uses. First of all: it imports that while this process imports what it needs itself."""
     try:
-        source = notebook_file(notebook).read_text(encoding="utf-8", errors="replace")
+        source = text_in(notebook_file(notebook), errors="replace")
     except (OSError, ValueError):  # whoever loads it says why it cannot be read
         return
     start_ready_interpreter(kernel_environment(os.environ), imports=modules_for(source))

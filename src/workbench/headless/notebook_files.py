@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from workbench.definition.there import text_in
 from workbench.errors import FileError
 from workbench.shipped.files import NOTEBOOKS, notebook_file
 
@@ -59,7 +60,7 @@ def read_notebook(path: str | Path, *, as_version: int | None = None) -> Noteboo
     """
     try:
         document: NotebookNode = nbformat.from_dict(
-            nbformat.read(notebook_file(path), as_version or nbformat.NO_CONVERT)
+            nbformat.reads(text_in(notebook_file(path)), as_version or nbformat.NO_CONVERT)
         )
     except OSError as error:
         come_along = f"; {', '.join(NOTEBOOKS)} come along" if isinstance(error, FileNotFoundError) else ""

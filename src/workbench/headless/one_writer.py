@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from workbench.definition.project import write_folder
+from workbench.definition.there import text_in
 from workbench.errors import FolderInUse
 
 LOCK_FILE = ".workbench-running"
@@ -76,7 +77,7 @@ def _is_still(path: Path, file: int) -> bool:
 
 def _who(path: Path) -> str:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(text_in(path))
         who = f"{found['of']} (process {found['process']} on {found['host']})"
     except (OSError, ValueError, KeyError, TypeError):
         who = "another run"  # it has the lock, and has not yet written who it is, or has just ended

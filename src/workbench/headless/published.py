@@ -18,6 +18,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from workbench.definition.resolved import deciding_variables
+from workbench.definition.there import bytes_in
 from workbench.errors import SetupError, paths_start_at
 from workbench.headless.parameters import Parameter, files_named
 from workbench.model.endpoint import choose_endpoint
@@ -54,7 +55,7 @@ def about_notebook(
     """What a notebook runs with: the versions, and the hashes of its cells and of the files that its parameters name;
     see `files_named`."""
     files = {
-        name: {"file": file, "sha256": hashlib.sha256((project / file).read_bytes()).hexdigest()}
+        name: {"file": file, "sha256": hashlib.sha256(bytes_in(project / file)).hexdigest()}
         for name, file in files_named(declared, parameters, project=project).items()
     }
     versions = {name: metadata.version(name) for name in ("agent-workbench", "anthropic")}

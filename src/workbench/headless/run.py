@@ -22,7 +22,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from workbench.definition.project import RECORD_FILE, project_folder
 from workbench.definition.replacing import alone_in
-from workbench.definition.there import path_of
+from workbench.definition.there import path_of, text_in
 from workbench.errors import FileError, NotebookFailed, ParameterError
 from workbench.headless.comparing_nothing import refuse_nothing_to_compare
 from workbench.headless.execution import Execution
@@ -359,7 +359,7 @@ def _publish(executed: NotebookNode, page: str, job: Job, left: _Left) -> None:
 
 
 def _unfinished(job: Job) -> NotebookNode:
-    return without_papermills_marks(nbformat.read(job.partial, as_version=4))
+    return without_papermills_marks(nbformat.reads(text_in(job.partial), as_version=4))
 
 
 def _earlier_run(job: Job) -> NotebookNode | None:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from workbench.definition.project import project_folder
 from workbench.definition.resolved import deciding_variables
+from workbench.definition.there import bytes_in
 from workbench.errors import SetupError
 from workbench.headless.job import Job
 from workbench.headless.notebook_files import load_notebook
@@ -117,7 +118,7 @@ def sources_here() -> str:
 
 
 def _sha256(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    return hashlib.sha256(bytes_in(path)).hexdigest() if path.is_file() else None
 
 
 def _ledger_here() -> str:

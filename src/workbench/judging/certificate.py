@@ -16,6 +16,7 @@ from pathlib import Path
 
 from workbench.comparison.judged import PASSED_FROM, agreement_by, passed_by_judges, stability_of
 from workbench.definition.replacing import IS_THERE, write_after_moving, write_new
+from workbench.definition.there import text_in
 from workbench.errors import CertificateRefused, LabelError
 from workbench.judging.agreement import agreement_as_values
 from workbench.judging.judge import items_of
@@ -217,7 +218,7 @@ def load_certificates(path: str | Path) -> tuple[Certificate, ...]:
     """
     path = Path(path)
     try:
-        written = json.loads(path.read_text(encoding="utf-8"))
+        written = json.loads(text_in(path))
         if written["format"] != _FORMAT:
             raise LabelError(f"has certificates of format {written['format']!r}; this reads {_FORMAT}", path=path)
         return tuple(certificate_from(each) for each in written["certificates"])

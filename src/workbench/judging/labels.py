@@ -22,6 +22,7 @@ from typing import Any
 
 from workbench.definition.project import write_folder
 from workbench.definition.replacing import write_whole
+from workbench.definition.there import bytes_in
 from workbench.errors import LabelError, PlanError
 from workbench.secrets import without_secrets
 from workbench.trial.judged import item_id
@@ -208,7 +209,7 @@ def load_labels(path: str | Path, rubric: Rubric, *, must_exist: bool = False) -
     """
     path = Path(path)
     try:
-        content = path.read_bytes()
+        content = bytes_in(path)
     except FileNotFoundError:
         if must_exist:
             raise LabelError(

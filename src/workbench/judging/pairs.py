@@ -15,7 +15,7 @@ from typing import Any, Literal, Unpack
 
 from workbench.definition.agent import parse_agent
 from workbench.definition.replacing import IS_THERE, write_new
-from workbench.definition.there import is_there
+from workbench.definition.there import is_there, text_in
 from workbench.errors import LabelError, PlanError
 from workbench.judging.judge import Judge, named_judges
 from workbench.judging.prompt import between, mark_of
@@ -182,7 +182,7 @@ def load_judgements(path: str | Path) -> tuple[Judgement, ...]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = text_in(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise LabelError(f"cannot be read: {error}", path=path) from error
     return tuple(_judgement_of(line, path, number) for number, line in enumerate(lines, start=1) if line.strip())

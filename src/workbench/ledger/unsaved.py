@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 import sqlalchemy as sa
 
 from workbench.definition.project import project_folder, write_folder
+from workbench.definition.there import text_in
 from workbench.errors import LedgerError
 from workbench.ledger.file import unsaved_files
 from workbench.ledger.schema import attempts as _attempts
@@ -73,7 +74,7 @@ def take_in(connection: sa.Connection, path: Path) -> int:
     Raises:
         ValueError: it is not such a file.
     """
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(text_in(path))
     one_after_the_other(connection)  # else two that take in the same would both find it missing
     for sha256, body in content["texts"].items():
         if connection.execute(sa.select(_texts.c.sha256).where(_texts.c.sha256 == sha256)).first() is None:

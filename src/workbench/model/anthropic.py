@@ -31,13 +31,13 @@ from workbench.model.failures import (
 )
 from workbench.model.frames import load_frame
 from workbench.model.rate_limits import rate_limits
-from workbench.model.stream import Events, PartialReply, TooLarge, name_of, usage_of
+from workbench.model.stream import MOST_EVENT_BYTES, Events, PartialReply, TooLarge, name_of, readable_json, usage_of
 from workbench.model.tracing import tracer
 from workbench.trial.trial import Endpoint, Failure, Request, json_format
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
-    from anthropic._response import AsyncResponseContextManager
+    from anthropic._response import AsyncAPIResponse, AsyncResponseContextManager
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 120.0
@@ -180,29 +180,27 @@ class AnthropicModel:
         try:
             return await self._read(request, draw, so_far, on_text, on_limits, deadline_seconds)
         except asyncio.CancelledError:
-            return _broken(so_far, STOPPED)
+            return so_far.ended(STOPPED)
         except anthropic.APIStatusError as error:
             headers = error.response.headers
             if on_limits is not None:
                 on_limits(rate_limits(headers))
             return Attempt(failure=status_failure(error), retry_after_seconds=retry_after(headers))
         except (anthropic.APITimeoutError, httpx2.TimeoutException) as error:
-            return _broken(
-                so_far,
-                _failure("unreachable" if was_never_sent(error) else "timeout", describe_cause(error), so_far),
-            )
+            kind = "unreachable" if was_never_sent(error) else "timeout"
+            return so_far.ended(_failure(kind, describe_cause(error), so_far))
         except (anthropic.APIConnectionError, httpx2.TransportError) as error:
             kind = "unreachable" if was_never_sent(error) else kind_of(error, "connection")
-            return _broken(so_far, _failure(kind, describe_cause(error), so_far))
+            return so_far.ended(_failure(kind, describe_cause(error), so_far))
         except TimeoutError:
             late = f"no complete reply within {deadline_seconds:g} seconds"
-            return _broken(so_far, _failure(DEADLINE, late, so_far))
+            return so_far.ended(_failure(DEADLINE, late, so_far))
         except TooLarge as error:
-            return _broken(so_far, _failure("too_large", str(error), so_far))
+            return so_far.ended(_failure("too_large", str(error), so_far))
         except Exception as error:  # noqa: BLE001
             # Whatever else the SDK or what is beneath it makes of what came: the server's answer was none that a reply
             # could be read from, and the other trials go on.
-            return _broken(so_far, _failure("malformed_stream", describe_cause(error), so_far))
+            return so_far.ended(_failure("malformed_stream", describe_cause(error), so_far))
 
     async def _read(
         self,
@@ -225,8 +223,7 @@ class AnthropicModel:
                 on_limits(rate_limits(response.headers))
             content_type = response.headers.get("content-type", "")
             if not content_type.lower().startswith("text/event-stream"):
-                beginning = await anext(response.iter_bytes(_QUOTED_BYTES), b"")  # and no more: it may have no end
-                return Attempt(failure=_not_a_stream(content_type, beginning, so_far))
+                return await _unstreamed(response, content_type, so_far, on_text)
             events = Events()
             async for chunk in response.iter_bytes():
                 for event in events.complete_with(chunk):
@@ -238,9 +235,7 @@ class AnthropicModel:
                     # server that keeps the connection open must not keep the trial.
                     soon = asyncio.get_running_loop().time() + self.ending_seconds
                     deadline.reschedule(soon if (at := deadline.when()) is None else min(at, soon))
-        if so_far.stop_reason is None:
-            return _broken(so_far, _failure("broken_stream", "the stream ended before the model did", so_far))
-        return Attempt(reply=so_far.partial())
+        return so_far.ended(_failure("broken_stream", "the stream ended before the model did", so_far))
 
     def _in_frame(self, request: Request, headers: Mapping[str, str]) -> AsyncResponseContextManager[Any]:
         """As the program would send it: its body holds more than the SDK has names for."""
@@ -268,6 +263,36 @@ class AnthropicModel:
         return usage_of({"input_tokens": getattr(counted, "input_tokens", None)}).input_tokens or None
 
 
+async def _unstreamed(
+    response: AsyncAPIResponse[Any], content_type: str, so_far: PartialReply, on_text: OnText | None
+) -> Attempt:
+    """What a server answers that does not stream: a whole message, which is as good and as paid, or something else."""
+    pieces = response.iter_bytes(_QUOTED_BYTES)
+    beginning = await anext(pieces, b"")
+    if content_type.lower().startswith("application/json"):
+        body, size = [beginning], len(beginning)
+        async for piece in pieces:  # no more than a message may have: there may be no end to it
+            body.append(piece)
+            size += len(piece)
+            if size > MOST_EVENT_BYTES:
+                break
+        else:
+            if (message := _message_in(b"".join(body))) is not None:
+                so_far.take_message(message, on_text)
+                return so_far.ended()
+    return Attempt(failure=_not_a_stream(content_type, beginning, so_far))
+
+
+def _message_in(body: bytes) -> Mapping[str, Any] | None:
+    try:
+        found = readable_json(body)
+    except ValueError:
+        return None
+    if not isinstance(found, dict) or not isinstance(found.get("content"), list):
+        return None
+    return found if "stop_reason" in found or "usage" in found else None
+
+
 def _not_a_stream(content_type: str, body: bytes, so_far: PartialReply) -> Failure:
     found = without_credentials(body.decode("utf-8", "replace"))
     what = shown(content_type) or "no content type"
@@ -281,11 +306,3 @@ def _not_a_stream(content_type: str, body: bytes, so_far: PartialReply) -> Failu
 
 def _failure(kind: str, message: str, so_far: PartialReply) -> Failure:
     return Failure(type=kind, message=message, request_id=so_far.request_id)
-
-
-def _broken(so_far: PartialReply, failure: Failure) -> Attempt:
-    """What had come, and why no more did. A reply that was complete is one, and is paid: what broke came after it."""
-    partial = so_far.partial()
-    if so_far.stop_reason is not None:
-        return Attempt(reply=partial)
-    return Attempt(reply=partial if partial.model or partial.text else None, failure=failure)

@@ -171,8 +171,9 @@ class _ChatEvents:
     def __init__(self) -> None:
         self._events = Events(ends=b"[DONE]")
         self._has_begun = False
-        self._stop_reason: str | None = None
-        self._usage: Mapping[str, Any] | None = None
+        self._stop_reason: Any = None
+        """As it is said, whatever it is; `None`: nothing yet."""
+        self._usage: Any = None
 
     @property
     def is_complete(self) -> bool:
@@ -184,11 +185,13 @@ class _ChatEvents:
         """Whether the server has said that nothing more comes."""
         return self._events.has_ended
 
-    def complete_with(self, chunk: bytes) -> Iterator[dict[str, Any]]:
-        """The events that end in this chunk of the stream; raises as `Events.complete_with`."""
+    def complete_with(self, chunk: bytes) -> Iterator[Any]:
+        """The events that end in this chunk of the stream, and what stands where one should; raises as
+        `Events.complete_with`."""
         for said in self._events.complete_with(chunk):
             if not isinstance(said, dict):
-                raise ValueError(f"{type(said).__name__} where a chunk should be")
+                yield said
+                continue
             if (error := said.get("error")) is not None:
                 yield {"type": "error", "error": error}
                 continue
@@ -198,37 +201,42 @@ class _ChatEvents:
             if said.get("usage") is not None:
                 self._usage = _usage(said["usage"])
             choices = said.get("choices")
+            if not isinstance(choices, list | None):
+                yield choices
             for choice in choices if isinstance(choices, list) else ():
                 # One reply was asked for; a server that sends several at a time would have them mixed into one text.
                 if isinstance(choice, dict) and choice.get("index", 0) == 0:
                     yield from self._of_choice(choice)
 
     def end(self) -> Iterator[dict[str, Any]]:
-        """What is said once the stream has ended."""
-        if self._stop_reason is not None:
+        """What is said once the stream has ended, or is cut off after the reply was whole."""
+        if self._stop_reason is not None or self.has_ended:
             yield {"type": "message_delta", "delta": {"stop_reason": self._stop_reason}, "usage": self._usage}
+            yield {"type": "message_stop"}
 
     def _of_choice(self, choice: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        delta = choice.get("delta")
-        delta = delta if isinstance(delta, dict) else {}
+        said = choice.get("delta")
+        delta = said if isinstance(said, dict) else {}
         text, refusal = delta.get("content"), delta.get("refusal")
         if self.is_complete:
             if text or refusal:
                 yield {"type": "late", **choice}
             return
+        if said is not None and delta is not said:
+            yield {"type": "content_block_delta", "delta": said}
         if text:
             yield {"type": "content_block_delta", "delta": {"type": "text_delta", "text": text}}
         if refusal:
             self._stop_reason = "refusal"
-        elif (reason := name_of(choice.get("finish_reason"))) is not None:
-            self._stop_reason = _STOPS.get(reason, reason)
+        elif (reason := choice.get("finish_reason")) not in (None, ""):  # some say "" until it is there
+            self._stop_reason = _STOPS.get(reason, reason) if isinstance(reason, str) else reason
 
 
-def _usage(said: Any) -> Mapping[str, Any] | None:
+def _usage(said: Any) -> Any:
     """In the words of the Messages API, whose input leaves out what came from a cache. What is odd stays odd, and is
     unknown further on."""
     if not isinstance(said, dict):
-        return {}
+        return said
     given, details = said.get("prompt_tokens"), said.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
     if type(given) is int and type(cached) is int and 0 <= cached <= given:
@@ -267,7 +275,4 @@ def _ended(so_far: PartialReply, events: _ChatEvents, failure: Failure) -> Attem
     """What had come, and why no more did; a reply that was complete is one, whatever broke after it."""
     for event in events.end():
         so_far.take(event, None)
-    partial = so_far.partial()
-    if so_far.stop_reason is not None:
-        return Attempt(reply=partial)
-    return Attempt(reply=partial if partial.model or partial.text else None, failure=failure)
+    return so_far.ended(failure)

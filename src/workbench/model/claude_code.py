@@ -32,7 +32,7 @@ from workbench.model.api import DEADLINE_SECONDS, STOPPED, Attempt, OnLimits, On
 from workbench.model.failures import first_lines, shown
 from workbench.model.frames import LISTING_MARK, PROMPT_MARK, CapturedFrame, find_frame, save_frame
 from workbench.model.loopback import loopback_server, object_of
-from workbench.model.stream import details_with_tools, name_of, usage_of
+from workbench.model.stream import details_with, name_of, usage_of
 from workbench.trial.decisions import PROGRAM
 from workbench.trial.trial import Endpoint, Failure, Frame, Reply, Request
 
@@ -442,7 +442,7 @@ def _attempt_of(output: bytes, trouble: bytes, code: int, *, seconds: float, may
         reply=Reply(
             text=text,
             stop_reason="tool_use" if called else "end_turn",
-            stop_details=details_with_tools(None, called),
+            stop_details=details_with(None, called=called),
             model=name_of(messages[0].get("model")) or "" if messages else "",
             usage=usage_of(result.get("usage")),
             seconds=seconds,

@@ -22,6 +22,8 @@ SPEND_LIMITS = ("enforced_spend_limit_reached", "contract_spend_limit_reached", 
 
 DEADLINE = "deadline"
 """The type of the failure of a request that took longer than it may."""
+MALFORMED_REPLY = "malformed_reply"
+"""The type of the failure of a reply that came to its end, and so is paid, but whose text cannot be told."""
 NOT_SET_UP = "not_set_up"
 """The type of the failure of a way to a model that cannot work with what is set."""
 
@@ -35,7 +37,16 @@ _LONGEST_READ = 4 * _LONGEST_MESSAGE
 
 _OURS = frozenset(
     {"unreachable", "connection", "timeout", DEADLINE, "broken_stream", "malformed_stream", "not_a_stream", "stopped"}
-    | {"too_large", "redirected", "not_decodable", "raised", "not_an_attempt", "another_host", NOT_SET_UP}
+    | {
+        MALFORMED_REPLY,
+        "too_large",
+        "redirected",
+        "not_decodable",
+        "raised",
+        "not_an_attempt",
+        "another_host",
+        NOT_SET_UP,
+    }
 )
 _TYPE = re.compile(r"(?!batch_)[a-z][a-z0-9_]{0,59}")
 

@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from workbench.definition.there import bytes_in
 from workbench.errors import SetupError
 from workbench.trial.trial import Frame, Request
 
@@ -100,7 +101,7 @@ def find_frame(*, program_key: str, model: str, effort: str | None) -> Frame | N
     """The name of what this program was captured to ask for this model and effort; `None`: not captured yet."""
     found = sorted((cache_folder() / "frames").glob(f"{_key(program_key, model, effort)}-*.json"))
     for path in found:
-        content = path.read_bytes()
+        content = bytes_in(path)
         if hashlib.sha256(content).hexdigest() in path.name:  # else it was changed, and is captured anew
             return _frame_of(CapturedFrame(**json.loads(content)), content)
     return None
@@ -118,7 +119,7 @@ def load_frame(frame: Frame) -> CapturedFrame:
 @lru_cache(maxsize=16)
 def _loaded(folder: Path, sha256: str) -> CapturedFrame:
     found = sorted(folder.glob(f"*-{sha256}.json"))
-    content = found[0].read_bytes() if found else b""
+    content = bytes_in(found[0]) if found else b""
     if hashlib.sha256(content).hexdigest() != sha256:
         raise SetupError(
             f"the captured request {sha256[:12]} is not in {folder}: it stays on the machine on which it was made. "

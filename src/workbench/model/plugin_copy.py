@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from workbench.definition.project import PLUGIN_FOLDER
+from workbench.definition.there import bytes_in
 
 _KEPT_KEYS = ("name", "version", "description")
 """Of the manifest: what says who it is, and names nothing that could be run."""
@@ -27,13 +28,13 @@ def write_agents_of_plugin(plugin: Path, into: Path) -> Path:
     for path in _regular_files(plugin / "agents"):
         written = copy / path.relative_to(plugin)
         written.parent.mkdir(parents=True, exist_ok=True)
-        written.write_bytes(path.read_bytes())
+        written.write_bytes(bytes_in(path))
     return copy
 
 
 def _manifest_without_rest(manifest: Path) -> str:
     try:
-        said = json.loads(manifest.read_bytes())
+        said = json.loads(bytes_in(manifest))
     except (ValueError, RecursionError):
         return _NO_MANIFEST
     if not isinstance(said, dict):

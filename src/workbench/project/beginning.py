@@ -8,6 +8,7 @@ from pathlib import Path
 
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
+from workbench.definition.there import bytes_in
 from workbench.errors import FileError
 from workbench.shipped.files import shipped
 from workbench.trial.description_tasks import propose_from_description
@@ -71,7 +72,7 @@ def write_new_file(file: NewFile) -> None:
 def _ignore_block(project: Path) -> NewFile | None:
     path = project / ".gitignore"
     try:
-        there = path.read_bytes().decode("utf-8", "surrogateescape")
+        there = bytes_in(path).decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         there = ""
     except OSError as error:

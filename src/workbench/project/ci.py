@@ -24,6 +24,7 @@ from workbench.comparison.gate import MARGIN, Gate, gate, guards_from_texts, pro
 from workbench.comparison.report.write import write_report
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.fields import FIELDS
+from workbench.definition.there import bytes_in, text_in
 from workbench.errors import BudgetError, ChangeError, LedgerError, SetupError, TaskFileError, WorkbenchError
 from workbench.grading.catalogue import standard
 from workbench.ledger.file import ledger_address, named_ledger
@@ -462,7 +463,7 @@ def _tried(tasks: Mapping[str, tuple[Task, ...]], folder: Path, given: _Given, h
             project=given.project,
             files=dict.fromkeys(filter(None, (agent.was, agent.path))),
         )
-        summary = summary or (where / "report" / "summary.md").read_text(encoding="utf-8")
+        summary = summary or text_in(where / "report" / "summary.md")
         gates.append(_gate(run, given))
         outcomes.append(_outcome(run, gates[-1]))
     # By the tasks of before it is decided; by new ones an agent may fail, and pass by nothing that they make easier.
@@ -605,7 +606,7 @@ def comes_from_fork(environment: Mapping[str, str]) -> bool:
 def event_of(environment: Mapping[str, str]) -> dict[str, Any]:
     """What GitHub says of why a workflow runs; empty elsewhere."""
     try:
-        event = json.loads(Path(environment.get("GITHUB_EVENT_PATH", "")).read_bytes())
+        event = json.loads(bytes_in(environment.get("GITHUB_EVENT_PATH", "")))
     except (OSError, ValueError):
         return {}
     return event if isinstance(event, dict) else {}

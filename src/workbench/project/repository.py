@@ -26,6 +26,7 @@ from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.finding import is_among_agents
 from workbench.definition.plugin_agents import PluginPlace
 from workbench.definition.project import CLAUDE_FOLDER, PLUGIN_FOLDER
+from workbench.definition.there import bytes_in
 from workbench.errors import ChangeError
 from workbench.trial.task_files import TASKS_FOLDER, task_files_for
 
@@ -165,7 +166,7 @@ class Repository:
     def begins_as_agent(self, path: str) -> bool:
         """Whether the file on the disk, or where it is gone that of the last commit, begins as an agent file does."""
         file = self.root / path
-        content = file.read_bytes() if file.is_file() else self.content(self.commit("HEAD"), path)
+        content = bytes_in(file) if file.is_file() else self.content(self.commit("HEAD"), path)
         return has_fence(content or b"")
 
     def files(self, commit: str) -> frozenset[str]:

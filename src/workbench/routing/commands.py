@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.definition.project import RECORD_FILE
-from workbench.definition.there import is_file_there
+from workbench.definition.there import is_file_there, text_in
 from workbench.markup import plain_table, printed
 from workbench.secrets import value_without_secrets, without_secrets
 
@@ -249,7 +249,7 @@ def _described(path: Path) -> str:
     if looks_like_agent_file(path):
         return load_agent(path).description or ""
     try:
-        return path.read_text(encoding="utf-8-sig").strip()
+        return text_in(path, encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise TaskFileError(f"no description can be read from it: {error}", path=path) from None
 

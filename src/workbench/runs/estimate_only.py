@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from workbench.definition.there import text_in
 from workbench.errors import EstimateOnly
 from workbench.runs.plan import Plan
 from workbench.runs.settings import RunSettings
@@ -117,12 +118,12 @@ def write_estimate(
 
 def read_estimate(file: Path) -> tuple[EstimateTotals | None, frozenset[str]]:
     """What `write_estimate` wrote."""
-    found = json.loads(file.read_text(encoding="utf-8"))
+    found = json.loads(text_in(file))
     return None if found["totals"] is None else EstimateTotals(**found["totals"]), frozenset(found["asked"])
 
 
 def _beside(file: Path) -> EstimateTotals:
-    found = json.loads(file.read_text(encoding="utf-8")).get("beside") if file.exists() else None
+    found = json.loads(text_in(file)).get("beside") if file.exists() else None
     return EstimateTotals() if found is None else EstimateTotals(**found)
 
 

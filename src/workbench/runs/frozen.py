@@ -13,6 +13,7 @@ from typing import Any
 
 from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.project import project_folder, write_folder
+from workbench.definition.there import bytes_in
 from workbench.errors import FileError
 from workbench.grading.catalogue import standard
 from workbench.markup import command, visible
@@ -395,7 +396,7 @@ def _file_of(agent: Agent) -> Path | None:
     if agent.path is None:
         return None
     try:
-        return agent.path if agent.path.read_bytes() == agent.to_bytes() else None
+        return agent.path if bytes_in(agent.path) == agent.to_bytes() else None
     except OSError:
         return None
 

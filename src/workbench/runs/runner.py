@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from workbench.ledger.store import Ledger
 
 _GRADED_AT_ONCE = 2_000
+_MOST_ODDITIES_SAID = 5
 
 
 def run_trials(
@@ -123,6 +124,8 @@ def run_trials(
         )
     _ask_for_missing(plan, trials, settings)
     _grade(plan, trials, ledger)
+    if said := _kept_though_odd(trials):
+        print(said, flush=True)
     return Run(
         variants=plan.variants,
         tasks=plan.tasks,
@@ -130,6 +133,22 @@ def run_trials(
         endpoint=endpoint,
         trials=tuple(trials),
     )
+
+
+def _kept_though_odd(trials: Sequence[Trial]) -> str:
+    """What to say where replies were whole, and yet not all of what their server said of them can be understood."""
+    odd = [trial.reply.oddities for trial in trials if trial.reply is not None and trial.failure is None]
+    replies, found = sum(map(bool, odd)), Counter(note for notes in odd for note in notes)
+    if not found:
+        return ""
+    notes = ", ".join(f"{note} ({count:,}x)" for note, count in found.most_common(_MOST_ODDITIES_SAID))
+    more = f", and {len(found) - _MOST_ODDITIES_SAID} more kinds" if len(found) > _MOST_ODDITIES_SAID else ""
+    kept = (
+        "1 reply is kept, for it came whole, though its"
+        if replies == 1
+        else f"{replies:,} replies are kept, for they came whole, though their"
+    )
+    return f"{kept} server said what no API says: {notes}{more}."
 
 
 def _grade(plan: Plan, trials: list[Trial], ledger: Ledger | str | Path | None) -> None:

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from workbench.collector import resting_while_importing
+from workbench.definition.there import text_in
 from workbench.errors import PriceFileError
 from workbench.trial.trial import Usage
 
@@ -240,7 +241,7 @@ def _own_models() -> Mapping[str, _OwnModel]:
 def _read_own_models(path: Path, _changed_ns: int, _bytes: int) -> Mapping[str, _OwnModel]:
     """Read again when the file has changed."""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        tables = tomllib.loads(text_in(path), parse_float=Decimal)
     except OSError as error:
         raise PriceFileError(f"WORKBENCH_PRICES names it, but it cannot be read: {error.strerror}", path=path) from None
     except ValueError as error:

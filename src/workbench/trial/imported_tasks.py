@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.definition.there import path_of
+from workbench.definition.there import path_of, text_in
 from workbench.errors import TaskFileError
 from workbench.trial.proposed import ProposedTask
 from workbench.trial.task import Task
@@ -143,7 +143,7 @@ def text_of_file(path: Path) -> str:
         size = path_of(path).stat().st_size
         if size > LARGEST_FILE:
             raise TaskFileError(f"has {size:,} bytes; at most {LARGEST_FILE:,} are read", path=path)
-        return path.read_text(encoding="utf-8-sig")
+        return text_in(path, encoding="utf-8-sig")
     except FileNotFoundError:
         raise TaskFileError("no such file", path=path) from None
     except OSError as error:

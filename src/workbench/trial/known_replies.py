@@ -20,6 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from workbench.definition.there import text_in
 from workbench.errors import TaskFileError
 from workbench.trial.task_rows import Row, kind_of, read_mapping
 
@@ -157,7 +158,7 @@ def _read_beside(file: Path, path: Path, line: int) -> Row:
 def _read_file(file: Path, _changed_ns: int, _bytes: int) -> Row:
     """Held, for every task of a file may name the same one; read again when it has changed."""
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = text_in(file, encoding="utf-8-sig")
     except OSError as error:
         raise TaskFileError(f"cannot be read: {error.strerror}", path=file) from error
     except UnicodeDecodeError:

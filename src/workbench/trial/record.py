@@ -33,7 +33,7 @@ from typing import Any
 from workbench.definition.agent import Agent, parse_agent
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.project import RECORD_FILE
-from workbench.definition.there import is_file_there
+from workbench.definition.there import bytes_in, is_file_there
 from workbench.errors import RecordError
 from workbench.markup import counted
 from workbench.secrets import scrubber, without_secrets
@@ -378,7 +378,7 @@ def _read(folder: Path, name: str) -> bytes:
         raise RecordError(f"names {name!r}, which is outside of the record", path=folder / RECORD_FILE)
     if not stat.S_ISREG(os.lstat(path).st_mode):
         raise RecordError("is part of the record, but no regular file", path=path)
-    return path.read_bytes()
+    return bytes_in(path)
 
 
 def _refuse_another(path: Path, found: str, recorded: str) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.definition.project import RECORD_FILE
+from workbench.definition.there import bytes_in
 from workbench.trial.record_files import (
     AGENTS,
     FOLLOW_UPS,
@@ -68,7 +69,7 @@ def _has(aside: Path, files: Mapping[Path, Path]) -> bool:
         (aside / name).resolve() == real / name
         and (aside / name).is_file()
         and path.is_file()
-        and (aside / name).read_bytes() == path.read_bytes()
+        and bytes_in(aside / name) == bytes_in(path)
         for name, path in files.items()
     )
 

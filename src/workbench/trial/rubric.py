@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.definition.there import path_of
+from workbench.definition.there import bytes_in
 from workbench.errors import RubricError
 
 MOST_BYTES = 1_000_000
@@ -120,7 +120,7 @@ def load_rubric(source: str | Path) -> Rubric:
         return parse_rubric(found, path=Path(f"{source}.yaml"))
     path = Path(source)
     try:
-        content = path_of(path).read_bytes()
+        content = bytes_in(path)
     except FileNotFoundError:
         raise RubricError(
             f"there is no such rubric file, nor does one of this name come along; {', '.join(shipped_rubrics())} do",

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from workbench.definition.replacing import alone_in, replace_file, write_new
-from workbench.definition.there import path_of
+from workbench.definition.there import bytes_in, path_of
 from workbench.errors import PlanError, SealError
 from workbench.trial.task import Task
 
@@ -333,7 +333,7 @@ def _opened_already(opened: Mapping[str, Any], path: Path) -> SealError:
 
 def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
     try:
-        data = path.read_bytes()
+        data = bytes_in(path)
         said = json.loads(data)
     except FileNotFoundError:
         raise SealError("the file of the seal is gone; it says what was sealed and opened", path=path) from None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workbench.definition.there import is_file_there, is_there, path_of
+from workbench.definition.there import bytes_in, is_file_there, is_there
 from workbench.errors import TaskFileError
 from workbench.trial.known_replies import KnownReply, RepliesOfAll, known_replies, replies_of_all
 from workbench.trial.task_rows import FIELDS, SUFFIXES, TEXT_FIELDS, Row, kind_of, read_rows, unknown_field
@@ -105,7 +105,7 @@ def load_tasks(path: str | Path) -> tuple[Task, ...]:
     if is_there(path) and not is_file_there(path):
         raise TaskFileError("is no file that holds tasks", path=path)
     try:
-        content = path_of(path).read_bytes()
+        content = bytes_in(path)
     except FileNotFoundError:
         raise TaskFileError("no such task file", path=path) from None
     except OSError as error:

@@ -18,6 +18,7 @@ from typing import Any
 from workbench.definition.agent import Agent
 from workbench.definition.project import CLAUDE_FOLDER
 from workbench.definition.replacing import alone_in, replace_file
+from workbench.definition.there import bytes_in
 from workbench.errors import TaskFileError
 from workbench.markup import visible
 from workbench.secrets import value_without_secrets, without_secrets
@@ -130,7 +131,7 @@ def write_task_file(change: TaskFileChange) -> Path:
         real = change.path.resolve()
         with alone_in(real.parent):
             _check_unchanged(change)
-            replace_file(real, change.after.encode(), old=real.read_bytes() if real.exists() else None)
+            replace_file(real, change.after.encode(), old=bytes_in(real) if real.exists() else None)
     except OSError as error:
         raise TaskFileError(f"cannot be written: {error.strerror or error}", path=change.path) from error
     return change.path
@@ -175,7 +176,7 @@ def _check_unchanged(change: TaskFileChange) -> None:
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return bytes_in(path).decode("utf-8-sig")
     except FileNotFoundError:
         return ""
     except OSError as error:

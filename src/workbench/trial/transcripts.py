@@ -11,7 +11,9 @@ and private: read only when asked for, by default of this project alone, and not
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from typing import Any
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.project import config_folder, project_folder
+from workbench.definition.there import opened, text_in
 from workbench.errors import TaskFileError
 from workbench.trial.proposed import ProposedTask
 from workbench.trial.task import Task
@@ -31,6 +34,7 @@ LONGEST_LINE = 4_000_000
 """Characters of a line that is looked at; a longer one holds a file or an image, and no request."""
 LONGEST_TASK = 100_000
 """Characters of a request that can be a task."""
+_log = logging.getLogger(__name__)
 _AGENT_TOOLS = ("Agent", "Task")
 _REMINDER, _ITS_END = "<system-reminder>", "</system-reminder>"
 
@@ -169,17 +173,17 @@ def _without_reminders(text: str) -> str:
 def lines_holding(path: Path, holding: str = "") -> Iterator[Mapping[str, Any]]:
     """The objects of the lines that hold this text, by default of all; what cannot be read is no request."""
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
+        with io.TextIOWrapper(opened(path), encoding="utf-8", errors="replace") as file:
             for line in file:
                 if holding in line and len(line) <= LONGEST_LINE:
                     yield _object(line)
-    except OSError:
-        return
+    except OSError as error:
+        _log.warning("%s was not read: %s", path, error.strerror)
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return text_in(path, errors="replace")
     except OSError:
         return ""
 

@@ -173,6 +173,10 @@ class Usage:
 
 TOOL_USES = "tool_uses"
 """Under which the `stop_details` of a reply hold the tools that it calls."""
+ODDITIES = "oddities"
+"""Under which they hold what a server said of it that no API says."""
+UNKNOWN_STOP = "unknown"
+"""The stop reason of a reply that came to its end without one that can be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,10 +195,10 @@ class Reply:
     text: str
     """The text blocks, joined; thinking left out."""
     stop_reason: str | None = None
-    """`None`: the stream ended before the model did."""
+    """`None`: the stream ended before the model did; "unknown": it came to its end, and the server did not say why."""
     stop_details: Mapping[str, Any] | None = None
     """What the API says of a refusal; of a reply that calls tools, those calls (see `tool_uses`), so that its text is
-    text alone for whoever grades or shows it."""
+    text alone for whoever grades or shows it; and what was odd about it (see `oddities`)."""
     model: str = ""
     """The model id that says it answered."""
     usage: Usage = field(default_factory=Usage)
@@ -215,6 +219,12 @@ class Reply:
             for each in (called if isinstance(called, list) else ())
             if isinstance(each, dict) and isinstance(each.get("name"), str)
         )
+
+    @property
+    def oddities(self) -> tuple[str, ...]:
+        """What its server said that no API says, a phrase each: the reply was whole all the same, and was kept."""
+        found = self.stop_details.get(ODDITIES) if self.stop_details else None
+        return tuple(each for each in (found if isinstance(found, list) else ()) if isinstance(each, str))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

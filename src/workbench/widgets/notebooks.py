@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.definition.project import project_folder, write_folder
+from workbench.definition.there import text_in
 from workbench.errors import FileError
 from workbench.shipped.files import shipped
 
@@ -49,7 +50,7 @@ def write_agent_notebook(agent_file: Path, project: Path, *, kernel: str | None 
     while True:
         path = folder / _name(seen, number)
         try:
-            there = path.read_text(encoding="utf-8")
+            there = text_in(path)
         except FileNotFoundError:
             _write(path, _copy_for(assignment, kernel))
             return AgentNotebook(path=path, is_new=True)

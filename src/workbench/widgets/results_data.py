@@ -220,6 +220,8 @@ def _reply_facts(reply: Reply, usd: float, *, is_stand_in: bool) -> list[tuple[s
             "none, nothing was asked for" if is_stand_in else "not known" if math.isnan(usd) else f"{usd:.6f} USD",
         ),
     ]
+    if reply.oddities:
+        facts.append(("Odd in what the server said", "; ".join(reply.oddities)))
     if reply.seconds is not None:
         first = reply.seconds_to_first_token
         facts.append(

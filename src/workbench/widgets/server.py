@@ -18,6 +18,7 @@ from tornado.web import HTTPError, authenticated
 
 from workbench.definition.finding import find_agents
 from workbench.definition.project import looks_like_agent_file, project_folder
+from workbench.definition.there import text_in
 from workbench.errors import FileError
 from workbench.widgets.notebooks import CELLS_TO_OPEN_WITH, KERNEL, KERNELS, write_agent_notebook
 from workbench.widgets.opening import ASKED_IN_ADDRESS, OPENING, TICKET_IN_ADDRESS, project_of, take_ticket
@@ -97,7 +98,7 @@ class _Notebook(APIHandler):
         # An address may come from anywhere: it may open a notebook, and run only one made here and now. Who was sent
         # by `workbench open` has a ticket, and a click in the page needs none. Neither asked for the code of a
         # notebook that came along with the project: it runs if Jupyter trusts it, as all that was made or saved here.
-        document = nbformat.read(notebook.path, as_version=4)
+        document = nbformat.reads(text_in(notebook.path), as_version=4)
         notary = self.contents_manager.notary
         if notebook.is_new:
             notary.sign(document)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from workbench.errors import PlanError
@@ -13,7 +12,7 @@ from workbench.ledger.budget.limits import NOTHING, Spent
 from workbench.ledger.budget.worst_case import taken_in_batch
 from workbench.model.anthropic import request_body
 from workbench.model.failures import shown, type_of_server
-from workbench.model.stream import MOST_TEXT, TooLarge, details_of, details_with_tools, name_of, usage_of
+from workbench.model.stream import PartialReply, name_of
 from workbench.trial.catalogue import find_price
 from workbench.trial.trial import Failure, Reply, Trial
 
@@ -74,7 +73,7 @@ def settled_by(trial: Trial, result: Any) -> Trial:
     try:
         kind = result["type"]
         if kind == "succeeded":
-            return trial.replace(reply=_reply(result["message"]))
+            return _succeeded(trial, result["message"])
         return trial.replace(failure=_failure(kind, result))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         message = f"the result cannot be read: {type(error).__name__}: {error}"
@@ -100,25 +99,15 @@ def _failure(kind: str, result: Mapping[str, Any]) -> Failure:
     return Failure(type=f"batch_{said}", message=messages.get(said, f"the API says {said!r} of this request"))
 
 
-def _reply(message: Mapping[str, Any]) -> Reply:
-    if (stop_reason := name_of(message["stop_reason"])) is None:
-        raise TypeError("no stop_reason")
-    text = "".join(block["text"] for block in message["content"] if block["type"] == "text")
-    called = [
-        (name_of(block["name"]) or "", block.get("input"))
-        for block in message["content"]
-        if block["type"] == "tool_use"
-    ]
-    if len(text) > MOST_TEXT:
-        raise TooLarge(f"a reply of more than {MOST_TEXT:,} characters")
-    return Reply(
-        text=text,
-        stop_reason=stop_reason,
-        stop_details=details_with_tools(details_of(message.get("stop_details")), called),
-        model=name_of(message["model"]) or "",
-        usage=usage_of(message["usage"], in_batch=True),
-        at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-    )
+def _succeeded(trial: Trial, message: Any) -> Trial:
+    if not isinstance(message, dict):
+        raise TypeError(f"{type(message).__name__} where a message should be")
+    so_far = PartialReply(in_batch=True)
+    so_far.take_message(message)
+    attempt = so_far.ended()
+    if attempt.failure is not None:
+        return trial.replace(failure=replace(attempt.failure, type="batch_malformed"))
+    return trial.replace(reply=attempt.reply)
 
 
 def taken_of_result(settled: Trial) -> Spent | None:
