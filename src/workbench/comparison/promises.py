@@ -9,7 +9,7 @@ chance would have it: then it is about other replies of the one than of the othe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -160,7 +160,12 @@ def _compared(
                 obstacle=obstacle,
             )
         )
-    return tuple(sorted(found, key=lambda row: (row.effect is None, row.effect))), corrected_others
+    return worst_promises_first(found), corrected_others
+
+
+def worst_promises_first(changes: Iterable[PromiseChange]) -> tuple[PromiseChange, ...]:
+    """Those that lost most first; what is not compared last."""
+    return tuple(sorted(changes, key=lambda row: (row.effect is None, row.effect)))
 
 
 def _kind(change: CorrectedChange | None, *, same: bool) -> PromiseKind:

@@ -26,7 +26,7 @@ class Tried:
     """What a run tried and what that showed, for whoever looks over many."""
 
     agents: tuple[str, ...]
-    """A line for each variant: its name, its file and commit, and what differs from the first."""
+    """A line for each variant: its name, its file and commit, and what differs from its baseline."""
     title: str
     """What the agents are called."""
     models: tuple[str, ...]
@@ -59,7 +59,7 @@ class PageParts:
 
 @dataclass(frozen=True, kw_only=True)
 class LeftRecord:
-    """The record that a notebook left, compared with its first variant, or reviews, compared as it says."""
+    """The record that a notebook left, compared as its plan says, or reviews, compared as it says."""
 
     comparison: Comparison
     found: Provenance
@@ -116,7 +116,7 @@ def read_left_record(folder: Path, *, files: Iterable[str], project: Path) -> Le
 
 def read_reviewed_record(record: Path, *, baseline: str, project: Path) -> LeftRecord | None:
     """The record that a notebook reviews, its replies graded again; `None` where it cannot be read or compared, which
-    is said. `baseline` is the variant that the others are compared with, the first one where it is none of them."""
+    is said. `baseline` is the variant that the others are compared with; where it is none of them, as planned."""
     from workbench.grading.recorded import load_run
 
     with _said(record):
@@ -131,7 +131,7 @@ def _compared(run: Run, agents: Sequence[str], *, baseline: str, project: Path) 
 
     if not run.variants or not run.tasks:
         return None
-    comparison = compare(run, baseline=baseline if baseline in run.variants else next(iter(run.variants)))
+    comparison = compare(run, baseline=baseline if baseline in run.variants else None)
     origins = find_origins(run.variants, files=agents, project=project)
     return LeftRecord(comparison=comparison, found=provenance(run, origins=origins))
 

@@ -125,6 +125,7 @@ def run_trials(
         repeats=plan.repeats,
         endpoint=endpoint,
         trials=tuple(trials),
+        pairs=plan.pairs,
     )
 
 

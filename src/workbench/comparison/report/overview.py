@@ -12,7 +12,6 @@ from workbench.comparison.compared import STAND_IN_NOTE, Compared
 from workbench.comparison.differences.reply_pair import diff_personas
 from workbench.comparison.differences.words import lines_of_difference
 from workbench.comparison.provenance import Provenance
-from workbench.comparison.report.tasks import others
 from workbench.comparison.summaries import VariantSummary
 from workbench.definition.agent import Agent
 from workbench.definition.field_text import text_of
@@ -162,7 +161,7 @@ def what_differs(before: Agent, after: Agent, *, asked: Sequence[tuple[str, str,
 def costs_table(comparison: Compared) -> Table:
     """What a reply takes with each variant: tokens, USD a thousand replies, seconds; with the change in percent."""
     of = {summary.name: summary for summary in comparison.summaries}
-    names = [comparison.baseline, *others(comparison)]
+    names, baseline_of = comparison.names, comparison.baseline_of
     rows = []
     for what, value in (
         ("Input tokens a reply", _input_tokens),
@@ -170,24 +169,25 @@ def costs_table(comparison: Compared) -> Table:
         ("USD per 1,000 replies", _usd),
         ("Seconds a reply", lambda summary: summary.seconds),
     ):
-        values = [value(of[name]) for name in names]
-        rows.append((what, _rounded(values[0]), *(_with_change(one, values[0]) for one in values[1:])))
+        values = {name: value(of[name]) for name in names}
+        rows.append((what, *(_with_change(values[name], values[baseline_of.get(name, name)]) for name in names)))
     note = "Means over the replies that name the figure; a change is against the baseline."
     return Table(title="What a reply takes", headings=("", *names), rows=tuple(rows), note=note)
 
 
 def _agents(comparison: Compared, origins: Mapping[str, Origin]) -> list[tuple[str, str, str]]:
     variants = comparison.run.variants
-    base = variants[comparison.baseline]
     rows = []
-    for name in [comparison.baseline, *others(comparison)]:
+    for name in comparison.names:
         where = str(origins[name]) if name in origins else ""
+        baseline = comparison.baseline_of.get(name, name)
+        base = variants[baseline]
         asked = [
-            (what, sent[comparison.baseline], sent[name])
+            (what, sent[baseline], sent[name])
             for what, sent in (("model", _asked_models(comparison)), ("effort", _asked_efforts(comparison)))
             if getattr(base, what) == getattr(variants[name], what)
         ]
-        said = "" if name == comparison.baseline else what_differs(base, variants[name], asked=asked)
+        said = "" if name == baseline else what_differs(base, variants[name], asked=asked)
         rows.append((name, where, said))
     return rows
 

@@ -337,9 +337,8 @@ def _picture(comparison: Comparison, kind: Picture) -> Markup:
 def _personas(comparison: Comparison) -> list[tuple[str, Markup]]:
     agents = comparison.run.variants
     return [
-        (f"{name} against {comparison.baseline}", agents_difference(agents[comparison.baseline], agent))
-        for name, agent in agents.items()
-        if name != comparison.baseline
+        (f"{name} against {base}", agents_difference(agents[base], agents[name]))
+        for name, base in comparison.baseline_of.items()
     ]
 
 
