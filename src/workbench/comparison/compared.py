@@ -14,7 +14,13 @@ from workbench.comparison.columns import TrialColumns
 from workbench.comparison.figures import HOW_IT_IS_DECIDED, IN_FULL
 from workbench.comparison.flips import FLIPS, Changes, together, what_flipped
 from workbench.comparison.measures import MeasureChange, measure_changes
-from workbench.comparison.promises import PromiseChange, promise_changes, worst_promises_first
+from workbench.comparison.promises import (
+    PromiseChange,
+    PromiseMean,
+    promise_changes,
+    promise_means,
+    worst_promises_first,
+)
 from workbench.comparison.scores import Scores, is_stand_in
 from workbench.comparison.summaries import VariantSummary, summarise
 from workbench.comparison.verdict import STAND_IN_LABEL, Verdict
@@ -98,6 +104,11 @@ class Compared:
     def promises(self) -> tuple[PromiseChange, ...]:
         """The verdict promise by promise, of every other variant, the worst first."""
         return self._promises_and_criteria[0]
+
+    @cached_property
+    def promise_means(self) -> tuple[PromiseMean, ...]:
+        """How each variant keeps each promise by itself, the least kept first."""
+        return promise_means(self.columns)
 
     @cached_property
     def measures(self) -> tuple[MeasureChange, ...]:

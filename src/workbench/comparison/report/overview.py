@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from workbench.comparison.change_tables import measures_table, promises_table
+from workbench.comparison.change_tables import measures_table, promise_means_table, promises_table
 from workbench.comparison.compared import STAND_IN_NOTE, Compared
 from workbench.comparison.differences.reply_pair import diff_personas
 from workbench.comparison.differences.words import lines_of_difference
+from workbench.comparison.figures import points
 from workbench.comparison.provenance import Provenance
 from workbench.comparison.summaries import VariantSummary
 from workbench.definition.agent import Agent
@@ -29,25 +30,32 @@ _NOT_AT_ONCE = ("Tasks", "p (Holm)")
 """Columns that are left to the whole table."""
 _LEVEL = 1e-9
 _PROMISES = """\
-{% if warning %}
-<p class="warning">{{ warning }}</p>
-{% endif %}
 <div class="wide moved" tabindex="0">{{ table }}</div>
 {% if moved > 1 %}
-<p class="soft narrow">The worst of {{ moved }} that moved.</p>
+<p class="soft narrow">{{ moved_words }}</p>
+{% endif %}
+"""
+_WORSE_LEADS = """\
+<p class="verdict bad"><strong>Worse in {{ worse }}</strong> {{ warning }}</p>
+{{ verdicts }}
+"""
+_WORSE = """\
+{{ verdicts }}
+{% if warning %}
+<p class="warning">{{ warning }}</p>
 {% endif %}
 """
 _OVERVIEW = """\
 <header>
 <h1>{{ title }}</h1>
-<ul class="agents">{% for name, where, change in agents %}
-<li><strong>{{ name }}</strong> <span class="soft">{{ where }}</span>{% if change %}<br>{{ change }}{% endif %}</li>\
-{% endfor %}</ul>
 {% if banner %}
 <p class="banner">{{ banner }}</p>
 {% endif %}
 {{ verdicts }}
 {{ promises }}
+<ul class="agents">{% for name, where, change in agents %}
+<li><strong>{{ name }}</strong>{% if where %} <span class="soft">{{ where }}</span>{% endif %}\
+{% if change %}: {{ change }}{% endif %}</li>{% endfor %}</ul>
 <dl class="facts">
 {% for what, much in facts %}
 <div><dt>{{ what }}</dt><dd>{{ much }}</dd></div>
@@ -58,8 +66,9 @@ _OVERVIEW = """\
 
 
 def overview(comparison: Compared, found: Provenance, *, verdicts: Markup, promises: Markup) -> Markup:
-    """The head of the page: the agents by name, file and revision, what differs, the verdicts, the promises that moved,
-    who answered and what it cost.
+    """The head of the page: what the agents are called, the verdicts, the promises that moved, the variants by file
+    and revision with what differs, who answered and what it cost. A promise that is shown to be worse leads where no
+    verdict says so.
 
     Args:
         verdicts: the sentences.
@@ -70,16 +79,18 @@ def overview(comparison: Compared, found: Provenance, *, verdicts: Markup, promi
         title=agents_named(comparison.run.variants),
         agents=_agents(comparison, found.origins),
         banner=STAND_IN_NOTE if comparison.stand_in else "",
-        verdicts=verdicts,
+        verdicts=with_worse_promises(comparison, verdicts),
         promises=promises,
         facts=_facts(comparison, found),
     )
 
 
 def moved_promises(comparison: Compared) -> Markup:
-    """The promises that a variant keeps more or less often, the worst first, as many as a first screen holds; below a
-    line that names those that are shown to be worse. A narrow screen shows the worst alone: what was paid is below.
-    Where nothing is graded, the measures that differ, or may."""
+    """The promises that a variant keeps more or less often, the worst first, as many as a first screen holds. A narrow
+    screen shows the worst alone: what was paid is below. Where nothing is graded, the measures that differ, or may; of
+    one variant, the promises that it keeps least."""
+    if not comparison.verdicts:
+        return _least_kept(comparison)
     by_noise = {verdict.variant for verdict in comparison.verdicts if verdict.same_requests}
     changed = [change for change in comparison.promises if change.effect is not None and abs(change.effect) > _LEVEL]
     moved = [change for change in changed if change.variant not in by_noise]
@@ -92,7 +103,16 @@ def moved_promises(comparison: Compared) -> Markup:
         said = "No promise moved by more than noise." if changed else said
         return html('<p class="soft">{{ said }}</p>', said=said)
     shown = html_table(_in_short(table, "Promises that moved, the worst first", of=len(moved)), labels=True)
-    return html(_PROMISES, warning=worse_promises(comparison), table=shown, moved=len(moved))
+    return html(_PROMISES, table=shown, moved=len(moved), moved_words=f"The worst of {len(moved)} that moved.")
+
+
+def _least_kept(comparison: Compared) -> Markup:
+    table = promise_means_table(comparison.promise_means)
+    if table is None:
+        return Markup()
+    shown = _in_short(table, "Promises, the least kept first", of=len(table.rows), which="")
+    words = f"The least kept of {len(comparison.promise_means)}."
+    return html(_PROMISES, table=html_table(shown, labels=True), moved=len(comparison.promise_means), moved_words=words)
 
 
 def _moved_measures(comparison: Compared) -> Markup:
@@ -101,29 +121,62 @@ def _moved_measures(comparison: Compared) -> Markup:
     if table is None:
         return Markup()
     shown = html_table(_in_short(table, "Measures that differ, or may", of=len(moved)), labels=True)
-    return html(_PROMISES, warning="", table=shown, moved=0)
+    return html(_PROMISES, table=shown, moved=0)
 
 
-def _in_short(table: Table, title: str, *, of: int) -> Table:
+def _in_short(table: Table, title: str, *, of: int, which: str = " that moved") -> Table:
     """So much of the table as a first screen holds."""
     kept = [column for column, heading in enumerate(table.headings) if heading not in _NOT_AT_ONCE]
     return Table(
         title=title,
         headings=tuple(table.headings[column] for column in kept),
         rows=tuple(tuple(row[column] for column in kept) for row in table.rows[:MOST_PROMISES]),
-        note="" if of <= MOST_PROMISES else f"{MOST_PROMISES} of {of} that moved.",
+        note="" if of <= MOST_PROMISES else f"{MOST_PROMISES} of {of}{which}.",
+    )
+
+
+def with_worse_promises(comparison: Compared, verdicts: Markup) -> Markup:
+    """The verdicts and the line that names the promises that are shown to be worse: before them where none of them says
+    that the whole is, so that no page leads with a comfort that does not hold."""
+    leads = is_contradicted(comparison)
+    return html(
+        _WORSE_LEADS if leads else _WORSE,
+        worse=counted(len(promises_shown_worse(comparison)), "promise"),
+        warning=worse_promises(comparison),
+        verdicts=verdicts,
     )
 
 
 def worse_promises(comparison: Compared) -> str:
-    """A line that names the promises that are shown to be worse, whatever became of the whole; "" without any, and
-    where no model answered."""
-    worse = [] if comparison.stand_in else [change for change in comparison.promises if change.kind == "worse"]
+    """A line that names the promises, and the criteria of certified judges, that are shown to be worse, whatever became
+    of the whole; "" without any, and where no model answered."""
+    worse = promises_shown_worse(comparison)
     if not worse:
         return ""
-    named = [visible(f"{change.promise} ({change.variant})") for change in worse[:MOST_PROMISES]]
     more = [f"and {len(worse) - MOST_PROMISES} more"] if len(worse) > MOST_PROMISES else []
-    return f"Shown to be worse: {', '.join([*named, *more])}, whatever the whole says."
+    said = f"Shown to be worse: {', '.join([*worse[:MOST_PROMISES], *more])}"
+    return f"{said}, whatever the whole says." if is_contradicted(comparison) else f"{said}."
+
+
+def promises_shown_worse(comparison: Compared) -> list[str]:
+    """Each promise or criterion that is shown to be worse, with its variant and, of a promise, from how many points to
+    how many; none where no model answered."""
+    if comparison.stand_in:
+        return []
+    found = [
+        f"{change.promise} ({change.variant}, {points(change.before or 0, sign=False)} to "
+        f"{points(change.after or 0, sign=False)} points)"
+        for change in comparison.promises
+        if change.kind == "worse"
+    ]
+    found += [f"{row.criterion} ({row.variant}, by judges)" for row in comparison.criteria if row.kind == "worse"]
+    return [visible(each) for each in found]
+
+
+def is_contradicted(comparison: Compared) -> bool:
+    """Whether a promise is shown to be worse where no verdict says that the whole is."""
+    says_worse = any(verdict.kind == "worse" for verdict in comparison.verdicts)
+    return bool(promises_shown_worse(comparison)) and not says_worse
 
 
 def agents_named(variants: Mapping[str, Agent]) -> str:
