@@ -16,34 +16,10 @@ from workbench.errors import WorkbenchError
 if TYPE_CHECKING:
     from workbench.comparison.provenance import Provenance
     from workbench.comparison.tables import Comparison
+    from workbench.comparison.tried import Tried
     from workbench.trial.trial import Run
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tried:
-    """What a run tried and what that showed, for whoever looks over many."""
-
-    agents: tuple[str, ...]
-    """A line for each variant: its name, its file and commit, and what differs from its baseline."""
-    title: str
-    """What the agents are called."""
-    models: tuple[str, ...]
-    """Those that say they answered."""
-    answered_by: str
-    stand_in: bool
-    kinds: tuple[str, ...]
-    """Of the verdicts, such as "worse"; empty where one variant was tried."""
-    worse_promises: tuple[str, ...]
-    """The names of those that are shown to be worse, whatever the verdicts."""
-    replies: int
-    usd: float
-    """Of the replies, as far as their prices are known."""
-    unpriced: int
-    """Replies without a price."""
-    seconds: float
-    """That all replies took together, side by side or one after the other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,26 +52,9 @@ class LeftRecord:
     @property
     def tried(self) -> Tried:
         """The same in a few words."""
-        from workbench.comparison.compared import shown_worse
-        from workbench.comparison.report.overview import agents_lines, agents_named
+        from workbench.comparison.report.row import what_was_tried
 
-        comparison = self.comparison
-        models = (model for counts in self.found.models.values() for model in counts)
-        replies = [trial.reply for trial in comparison.run.trials if trial.reply is not None]
-        usd = [summary.usd for summary in comparison.summaries if summary.usd == summary.usd]
-        return Tried(
-            agents=tuple(agents_lines(comparison, self.found.origins)),
-            title=agents_named(comparison.run.variants),
-            models=tuple(dict.fromkeys(models)),
-            answered_by=self.found.endpoint,
-            stand_in=comparison.stand_in,
-            kinds=tuple(verdict.shown_kind for verdict in comparison.verdicts),
-            worse_promises=shown_worse(comparison.promises, comparison.criteria),
-            replies=len(replies),
-            usd=0.0 if comparison.stand_in else sum(usd),
-            unpriced=0 if comparison.stand_in else sum(summary.unpriced for summary in comparison.summaries),
-            seconds=sum(reply.seconds or 0.0 for reply in replies),
-        )
+        return what_was_tried(self.comparison, self.found)
 
 
 def read_left_record(folder: Path, *, files: Iterable[str], project: Path) -> LeftRecord | None:
