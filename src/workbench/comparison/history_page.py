@@ -65,8 +65,8 @@ _BODY = (
 <h1>Nights</h1>
 <p>{{ summary }} Points are means over tasks, with {{ level }} intervals. A dashed line marks a night in which something
 is another than before: the agent, its tasks, the model id that is asked for or that answers. A hollow dot is a night in
-which nothing was asked anew. Where nothing drifts, one in twenty intervals leaves out 0 all the same. A dash stands where
-there is no such night to be held against.</p>
+which nothing was asked anew. Where nothing drifts, one in twenty intervals leaves out 0 all the same. A dash stands
+where there is no such night to be held against.</p>
 {% for each in agents %}
 <h2>{{ each.title }}</h2>
 <p>{{ each.sentence }}</p>
