@@ -291,7 +291,7 @@ def test_where_one_side_has_no_scores_it_is_not_said_that_nothing_moved(run: Run
 
     shown = moved_promises(compare(replace(made, trials=half), baseline="base"))
 
-    assert "No promise can be compared" in shown
+    assert "No promise can be compared: its grader declined on " in shown
 
 
 def test_more_promises_than_a_first_screen_holds_are_counted(run: Run) -> None:
@@ -358,3 +358,19 @@ def test_of_several_verdicts_the_worst_leads_and_all_are_in_the_fold() -> None:
     folded = head.select_one("header details").get_text()
     assert "All 5 verdicts in full" in folded
     assert all(verdict.text in folded for verdict in compared.verdicts)
+
+
+def test_why_nothing_is_compared_and_what_was_not_answered_are_on_the_first_screen() -> None:
+    alone = compare(make_run({"base": passes([3]), "draft": passes([1])}))
+    failed = compare(make_run({"base": passes(PASSES_A), "draft": [[None] * 4] * 12}))
+    facts = BeautifulSoup(page_head(failed, provenance(failed.run)), "html.parser").select_one("dl.facts").get_text(" ")
+
+    assert "No promise can be compared: 1 task with scores of both; it takes at least 2." in moved_promises(alone)
+    assert "No promise can be compared: 0 and 48 of 48 attempts went unanswered" in moved_promises(failed)
+    assert "Not answered 48 failed (overloaded_error)" in " ".join(facts.split())
+
+
+def test_one_variant_has_its_score_on_the_first_screen() -> None:
+    alone = compare(make_run({"only": passes(PASSES_A)}))
+
+    assert "52.1, 95 % interval" in page_head(alone, provenance(alone.run))

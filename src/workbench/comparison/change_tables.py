@@ -64,7 +64,8 @@ def promises_table(changes: Sequence[PromiseChange]) -> Table | None:
         left_out.append(f"{counted(few, 'row')} on fewer than {FEWEST_COMPARED} tasks left out, and not compared.")
     if len(shown) < len(enough):
         left_out.append(f"{len(shown)} of {len(enough)} are shown; all are in .by_promise.")
-    title = f"Promises, the worst change first: {worse} of {counted(len(changes), 'row')} shown to be worse"
+    title = f"Promises, the worst change first: {worse} of {counted(len(enough), 'row')} shown to be worse"
+    title += f", {len(shown)} listed" if len(shown) < len(enough) else ""
     rows = tuple(
         (
             change.promise,

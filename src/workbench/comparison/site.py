@@ -331,7 +331,7 @@ def _compared_row(record: str, tried: Tried, link: str) -> dict[str, Any]:
         verdict = f"{WORSE_PROMISE}; as a whole {verdict}"
     cells = (
         f"{'stand-in: ' * tried.stand_in}{verdict}",
-        tried.worst_promise or "none is kept less",
+        tried.worst_promise or ("nothing is graded" if {*tried.kinds} == {"not graded"} else "none is kept less"),
         ", ".join(tried.models) or "no model answered",
         "nothing: made up" if tried.stand_in else tried.told_usd,
         tried.day or "not recorded",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from markupsafe import Markup
@@ -11,7 +12,7 @@ from workbench.comparison.change_tables import measures_table, promise_means_tab
 from workbench.comparison.compared import STAND_IN_NOTE, Compared
 from workbench.comparison.differences.reply_pair import diff_personas
 from workbench.comparison.differences.words import lines_of_difference
-from workbench.comparison.figures import points
+from workbench.comparison.figures import percent, points
 from workbench.comparison.provenance import Provenance
 from workbench.comparison.summaries import VariantSummary
 from workbench.definition.agent import Agent
@@ -19,6 +20,7 @@ from workbench.definition.field_text import text_of
 from workbench.definition.fields import FORM
 from workbench.definition.origin import Origin
 from workbench.markup import Table, counted, html, html_table, visible
+from workbench.statistics.intervals import LEVEL
 from workbench.trial.trial import Trial
 
 _LONGEST_VALUE = 40
@@ -99,7 +101,8 @@ def moved_promises(comparison: Compared) -> Markup:
         if not comparison.promises:
             return _moved_measures(comparison)
         known = any(change.effect is not None for change in comparison.promises)
-        said = "No promise moved." if known else "No promise can be compared: no task has scores of both."
+        why = comparison.promises[0].obstacle
+        said = "No promise moved." if known else f"No promise can be compared: {why}."
         said = "No promise moved by more than noise." if changed else said
         return html('<p class="soft">{{ said }}</p>', said=said)
     shown = html_table(_in_short(table, "Promises that moved, the worst first", of=len(moved)), labels=True)
@@ -264,14 +267,31 @@ def _by_variant(comparison: Compared, value: Callable[[Trial], str]) -> dict[str
 def _facts(comparison: Compared, found: Provenance) -> list[tuple[str, str]]:
     models = {name: ", ".join(counts or found.asked[name]) for name, counts in found.models.items()}
     replies = sum(summary.replies for summary in comparison.summaries)
+    missing = Counter(_ending(trial) for trial in comparison.run.trials if trial.outcome != "answered")
     return [
+        *([] if comparison.verdicts else [("Score in points", _scores(comparison))]),
         ("Answered by", found.endpoint),
         ("Cost of the replies", cost_in_words(comparison)),
         ("Model", _one_or_each(models)),
         ("Effort", _one_or_each(_asked_efforts(comparison))),
         ("Tried", f"{comparison.size}, {replies:,} of {counted(len(comparison.run.trials), 'trial')} answered"),
+        *([("Not answered", ", ".join(f"{count} {how}" for how, count in missing.most_common()))] if missing else []),
         ("Answered on", _days(found)),
     ]
+
+
+def _scores(comparison: Compared) -> str:
+    [summary] = comparison.summaries
+    if summary.interval is None:
+        return "nothing is scored"
+    low, high = points(summary.interval.low, sign=False), points(summary.interval.high, sign=False)
+    return f"{points(summary.score, sign=False)}, {percent(LEVEL)} interval {low} to {high}"
+
+
+def _ending(trial: Trial) -> str:
+    """How a trial ended without an answer: "failed (overloaded_error)"."""
+    ended = trial.outcome.replace("_", " ")
+    return ended if trial.failure is None else f"{ended} ({visible(trial.failure.type)})"
 
 
 def _one_or_each(values: Mapping[str, str]) -> str:

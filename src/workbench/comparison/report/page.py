@@ -140,7 +140,7 @@ _BODY = """\
 _VERDICTS = """\
 {% for verdict in verdicts %}
 <p class="verdict {{ verdict.colour }}"><strong>{{ verdict.kind }}</strong> {{ verdict.headline }}\
-{% if anchor and loop.first %} <a href="#{{ anchor }}">How it is decided</a>{% endif %}</p>
+{% if anchor %} <a href="#{{ anchor }}">How it is decided</a>{% endif %}</p>
 {% endfor %}
 <details><summary>{{ summary }}</summary>
 {% for text in texts %}

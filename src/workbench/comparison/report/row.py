@@ -45,6 +45,8 @@ def _worst_promise(comparison: Compared) -> str:
         kept = next(iter(comparison.promise_means), None)
         return "" if kept is None or kept.mean is None else f"{kept.promise} {points(kept.mean, sign=False)}"
     lost = next(iter(comparison.promises), None)
+    if lost is not None and lost.obstacle:
+        return f"not compared: {lost.obstacle}"
     if lost is None or lost.effect is None or lost.effect >= 0:
         return ""
     return f"{lost.promise} {promise_change_in_words(lost)}"
