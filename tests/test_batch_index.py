@@ -18,25 +18,30 @@ from workbench.comparison.figures import (
 )
 from workbench.comparison.provenance import provenance
 from workbench.comparison.tables import compare
+from workbench.comparison.tried import WORSE_PROMISE, Tried
 from workbench.comparison.verdict import RULES
 from workbench.headless.batch_index import summary, write_index
 from workbench.headless.job import Job
 from workbench.headless.left_behind import JobEnd, JobOutcome
 from workbench.headless.left_record import LeftRecord
-from workbench.headless.tried import Tried
 
 TRIED = Tried(
     agents=("base (.claude/agents/a.md, commit 0123456789 of 2026-11-29)", "variant: model: opus, before haiku"),
     title="a",
+    files=(".claude/agents/a.md",),
     models=("claude-haiku-5-5",),
     answered_by="live at https://api.anthropic.com",
     stand_in=False,
     kinds=("no difference shown",),
+    effects=("+1.0 [-2.0, +4.0]",),
+    worse_promises=(),
     warning="",
+    worst_promise="",
     replies=12,
     usd=0.5,
     unpriced=0,
     seconds=30.0,
+    day="2026-11-29",
 )
 
 
@@ -103,7 +108,7 @@ def test_the_sentence_is_met_first_and_the_rest_is_folded(tmp_path: Path) -> Non
     folded = [each.get_text() for each in row.details.select("p")]
     row.details.decompose()
 
-    assert folded == list(lines[1:])
+    assert folded == [*TRIED.agents, *lines[1:], "agent = down.md"]
     assert lines[0] in row.get_text() and "t p = " not in row.get_text()
 
 
@@ -145,11 +150,34 @@ def test_a_promise_that_is_worse_is_named_though_the_whole_is_better(tmp_path: P
     assert said.count("to be worse") == 2 and lines["one"][0] in said
 
 
+def test_a_notebook_with_a_promise_that_is_worse_stands_behind_the_worse_and_before_all_others(tmp_path: Path) -> None:
+    soup = page_of(
+        tmp_path,
+        verdict("fine", "better"),
+        verdict("none", "no verdict"),
+        verdict("broken", "better", worse_promises=("asks_question",)),
+        verdict("made-up", "better", worse_promises=("asks_question",), stand_in=True),
+        verdict("down", "worse", worse_promises=("asks_question",)),
+    )
+    groups = [[heading.get_text() for heading in group.select("h2, h3")] for group in soup.select("section")]
+
+    assert groups == [
+        ["Worse: 1 notebook", "down"],
+        ["Worse in a promise: 1 notebook", "broken"],
+        ["No verdict: 1 notebook", "none"],
+        ["Better: 2 notebooks", "fine", "made-up"],
+    ]
+    assert [row["class"] for row in soup.select("article")][1] == ["bad"]
+
+
 def test_what_a_record_says_was_tried_has_the_promises_that_are_worse() -> None:
     run = improved_but_for_one()
     tried = LeftRecord(comparison=compare(run, baseline="A"), found=provenance(run)).tried
 
-    assert (tried.kinds, tried.warning) == (("better",), "Shown to be worse: asks (B), whatever the whole says.")
+    assert (tried.kinds, tried.worse_promises, tried.kind) == (("better",), ("asks",), WORSE_PROMISE)
+    assert tried.warning == "Shown to be worse: asks (B), whatever the whole says."
+    assert tried.worst_promise.startswith("asks -")
+    assert [effect[0] for effect in tried.effects] == ["+"]
 
 
 def test_agent_file_commit_change_and_model_are_named_and_all_is_summed(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from tests.runs import GROUPS, PASSES_A, PASSES_B, STAND_IN, make_run, passes
+from workbench.comparison.change_tables import promise_means_table
 from workbench.comparison.provenance import provenance
 from workbench.comparison.report.overview import (
     MOST_PROMISES,
@@ -163,14 +164,14 @@ def test_a_task_that_is_not_on_the_page_has_no_link(run: Run) -> None:
     assert scatters(compare(run, baseline="base"), linked=[3]).count("href") == 1
 
 
-def test_the_page_begins_with_the_agent_then_what_differs_then_the_sentence(run: Run) -> None:
+def test_the_page_begins_with_the_agent_then_the_sentence_then_what_differs(run: Run) -> None:
     head = BeautifulSoup(page_head(compare(run, baseline="base"), provenance(run)), "html.parser").select_one("header")
     assert head is not None
     words = head.get_text(" ", strip=True)
 
     assert head.h1.get_text() == "architect"
     order = [
-        words.index(each) for each in ("architect", "prompt: 1 line added", "Promising", "Answered by", "0.1968 USD")
+        words.index(each) for each in ("architect", "Promising", "prompt: 1 line added", "Answered by", "0.1968 USD")
     ]
     assert order == sorted(order)
 
@@ -233,7 +234,10 @@ def test_a_promise_that_died_is_on_the_first_screen_whatever_the_whole_says(run:
     moved = [row for row in rows if row[0] in ("alternatives $5 or $50 <b>", "cost", "same")]
 
     assert [row[:3] for row in moved] == [["alternatives $5 or $50 <b>", "100.0", "0.0"], ["cost", "0.0", "100.0"]]
-    assert head.select_one(".warning").get_text().startswith("Shown to be worse: alternatives $5 or $50 <b> (draft)")
+    line = "Shown to be worse: alternatives $5 or $50 <b> (draft, 100.0 to 0.0 points), whatever the whole says."
+    first, second = head.select(".verdict")
+    assert first.get_text() == f"Worse in 1 promise {line}"
+    assert ("bad" in first["class"], second.strong.get_text()) == (True, "No difference shown")
 
 
 def test_the_summary_says_which_promise_died_in_the_line_of_the_page(run: Run) -> None:
@@ -241,10 +245,11 @@ def test_the_summary_says_which_promise_died_in_the_line_of_the_page(run: Run) -
     compared, found = compare(made, baseline="base"), provenance(made)
     head = BeautifulSoup(page_head(compared, found), "html.parser")
 
-    [warning] = head.select(".warning")
-    headline, verdict, said, *_ = summary(compared, found).split("\n\n")
-    assert said == unlinked(warning.get_text()) != warning.get_text()
-    assert (headline.startswith("### "), verdict.startswith("**")) == (True, True)
+    warning = head.select(".verdict")[0].get_text().removeprefix("Worse in 1 promise ")
+    headline, said, verdict, *_ = summary(compared, found).split("\n\n")
+    assert said == unlinked(warning) != warning
+    assert headline.startswith("### Worse in 1 promise, no difference shown as a whole: ")
+    assert verdict.startswith("**")
 
 
 def test_made_up_replies_warn_of_nothing_and_no_promise_that_moved_is_said(run: Run) -> None:
@@ -260,7 +265,7 @@ def test_made_up_replies_warn_of_nothing_and_no_promise_that_moved_is_said(run: 
         ),
     )
 
-    assert "warning" not in moved_promises(compare(made_up, baseline="base"))
+    assert "Shown to be worse" not in page_head(compare(made_up, baseline="base"), provenance(made_up))
     assert "Shown to be worse" not in summary(compare(made_up, baseline="base"), provenance(made_up))
     assert "No promise moved." in moved_promises(compare(still, baseline="base"))
 
@@ -286,7 +291,7 @@ def test_where_one_side_has_no_scores_it_is_not_said_that_nothing_moved(run: Run
 
     shown = moved_promises(compare(replace(made, trials=half), baseline="base"))
 
-    assert "No promise can be compared" in shown
+    assert "No promise can be compared: its grader declined on " in shown
 
 
 def test_more_promises_than_a_first_screen_holds_are_counted(run: Run) -> None:
@@ -297,10 +302,75 @@ def test_more_promises_than_a_first_screen_holds_are_counted(run: Run) -> None:
             scores={name: Score(value=float(trial.variant == "base"), explanation="") for name in many}
         )
 
-    shown = moved_promises(compare(replace(run, trials=tuple(map(scored, run.trials))), baseline="base"))
+    compared = compare(replace(run, trials=tuple(map(scored, run.trials))), baseline="base")
+    shown = moved_promises(compared)
 
     assert shown.count("<tr>") == 1 + MOST_PROMISES
     assert "5 of 9 that moved." in shown
-    [warning] = BeautifulSoup(shown, "html.parser").select(".warning")
-    named = ", ".join(f"p{number} (draft)" for number in range(MOST_PROMISES))
-    assert warning.get_text() == f"Shown to be worse: {named}, and 4 more, whatever the whole says."
+    [warning] = BeautifulSoup(page_head(compared, provenance(compared.run)), "html.parser").select(".warning")
+    named = ", ".join(f"p{number} (draft, 100.0 to 0.0 points)" for number in range(MOST_PROMISES))
+    assert warning.get_text() == f"Shown to be worse: {named}, and 4 more."
+
+
+def test_of_one_variant_the_promises_that_it_keeps_least_are_on_the_first_screen_and_all_below(run: Run) -> None:
+    kept = {f"p{number}": number / 8 for number in range(9)}
+    alone = make_run({"only": passes(PASSES_A)})
+    trials = tuple(
+        trial.replace(scores={name: Score(value=value, explanation="") for name, value in kept.items()})
+        for trial in alone.trials
+    )
+    compared = compare(replace(alone, trials=trials))
+    head = BeautifulSoup(page_head(compared, provenance(compared.run)), "html.parser")
+    rows = [[cell.get_text() for cell in row.select("th, td")] for row in head.select(".moved tbody tr")]
+
+    assert [row[:2] for row in rows] == [[f"p{n}", f"{100 * n / 8:.1f}"] for n in range(MOST_PROMISES)]
+    assert "5 of 9." in head.get_text()
+    assert all(row[2].startswith("[") for row in rows)
+    table = promise_means_table(compared.promise_means)
+    assert table is not None
+    assert len(table.rows) == 9
+    assert "p8" in summary(compared, provenance(compared.run))
+
+
+def test_of_one_variant_what_was_declined_or_not_answered_is_counted_by_its_promise() -> None:
+    alone = make_run({"only": [[1.0, None], [1.0, 0.0]]})
+    trials = tuple(
+        trial.replace(
+            scores={"asks": Score(value=None, explanation="")} if trial.repeat == 1 and trial.scores else trial.scores
+        )
+        for trial in alone.trials
+    )
+    rows = {row.promise: row for row in compare(replace(alone, trials=trials)).promise_means}
+
+    assert (rows["asks"].mean, rows["asks"].interval, rows["asks"].declined) == (None, None, 2)
+    assert rows["grade"].mean == 1.0
+    assert rows["grade"].unanswered == 1
+
+
+def test_of_several_verdicts_the_worst_leads_and_all_are_in_the_fold() -> None:
+    worse = [max(0, count - 2) for count in PASSES_B]
+    many = {"base": passes(PASSES_B), "same": passes(PASSES_B), "bad": passes(worse)}
+    many |= {f"more {number}": passes(PASSES_B) for number in range(3)}
+    compared = compare(make_run(many), baseline="base")
+    head = BeautifulSoup(page_head(compared, provenance(compared.run)), "html.parser")
+
+    assert [each.strong.get_text() for each in head.select("p.verdict")] == ["Worse", *["No difference shown"] * 2]
+    folded = head.select_one("header details").get_text()
+    assert "All 5 verdicts in full" in folded
+    assert all(verdict.text in folded for verdict in compared.verdicts)
+
+
+def test_why_nothing_is_compared_and_what_was_not_answered_are_on_the_first_screen() -> None:
+    alone = compare(make_run({"base": passes([3]), "draft": passes([1])}))
+    failed = compare(make_run({"base": passes(PASSES_A), "draft": [[None] * 4] * 12}))
+    facts = BeautifulSoup(page_head(failed, provenance(failed.run)), "html.parser").select_one("dl.facts").get_text(" ")
+
+    assert "No promise can be compared: 1 task with scores of both; it takes at least 2." in moved_promises(alone)
+    assert "No promise can be compared: 0 and 48 of 48 attempts went unanswered" in moved_promises(failed)
+    assert "Not answered 48 failed (overloaded_error)" in " ".join(facts.split())
+
+
+def test_one_variant_has_its_score_on_the_first_screen() -> None:
+    alone = compare(make_run({"only": passes(PASSES_A)}))
+
+    assert "52.1, 95 % interval" in page_head(alone, provenance(alone.run))

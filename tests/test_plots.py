@@ -15,11 +15,13 @@ import matplotlib.colors
 import numpy as np
 import pytest
 from matplotlib import image
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from tests.runs import GROUPS, LIVE, PASSES_A, PASSES_B, STAND_IN, make_run, passes
 from workbench.comparison.pictures.canvas import Plot, Theme, drawable, png, short_names
+from workbench.comparison.pictures.matrix import matrix_plot
 from workbench.comparison.pictures.plots import cost_plot, forest_plot
 from workbench.comparison.pictures.task_plots import heat_map, repeats_plot
 from workbench.comparison.tables import Comparison, Picture, compare
@@ -443,3 +445,18 @@ def test_variants_without_any_cost_stand_at_zero() -> None:
     figure = cost_plot(compare(run, baseline="A"))
     assert figure.axes[0].get_xlim()[0] < 0 < figure.axes[0].get_xlim()[1]
     assert "0.0" in texts(figure)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_empty_cells_of_a_matrix_have_the_colour_of_the_paper_and_its_numbers_can_be_read(theme: Theme) -> None:
+    shares = np.array([[1.0, 0.0, 0.0], [0.6, 0.4, 0.0], [0.2, 0.3, 0.5]]) * 10
+    figure = matrix_plot(shares, ["a", "b", "itself"], title="t", alt="a", theme=theme)
+    cells = [patch for patch in figure.axes[0].patches if patch.get_fill()]
+    texts = {(text.get_position()): text for text in figure.axes[0].texts}
+
+    assert to_hex(cells[1].get_facecolor()) == figure.palette.paper
+    for number, cell in enumerate(cells):
+        text = texts.get((number % 3, number // 3))
+        assert (text is None) == (shares.flat[number] == 0)
+        if text is not None:
+            assert contrast(cell.get_facecolor(), text.get_color()) > 4

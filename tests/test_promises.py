@@ -178,6 +178,7 @@ def test_a_table_of_promises_counts_those_on_too_few_tasks_and_those_beyond_its_
     table = promises_table(compare(run_of(promises), baseline="A").promises)
 
     assert table is not None and len(table.rows) == MOST_PROMISES_SHOWN
+    assert f"of {MOST_PROMISES_SHOWN + 2} rows shown to be worse, {MOST_PROMISES_SHOWN} listed" in table.title
     assert "2 rows on fewer than 2 tasks left out, and not compared." in table.note
     assert f"{MOST_PROMISES_SHOWN} of {MOST_PROMISES_SHOWN + 2} are shown; all are in .by_promise." in table.note
 

@@ -187,7 +187,7 @@ def test_where_all_are_twins_one_is_shown_whole(before: Run) -> None:
     assert "b: both send the same requests" in str(review)
 
 
-def test_a_promise_that_is_shown_to_be_worse_stands_behind_the_verdict_of_a_better_whole() -> None:
+def test_a_promise_that_is_shown_to_be_worse_leads_before_the_verdict_of_a_better_whole() -> None:
     def scored(run: Run, **kept: float) -> Run:
         scores = {promise: Score(value=value, explanation="") for promise, value in kept.items()}
         return replace(run, trials=tuple(trial.replace(scores=scores) for trial in run.trials))
@@ -199,13 +199,38 @@ def test_a_promise_that_is_shown_to_be_worse_stands_behind_the_verdict_of_a_bett
     review = review_runs(old, new)
 
     [found] = review.variants
-    line = "Shown to be worse: asks (after), whatever the whole says."
+    line = "Shown to be worse: asks (after, 100.0 to 0.0 points), whatever the whole says."
     assert (found.verdict is not None and found.verdict.kind, found.warning) == ("better", line)
-    assert str(review).split("\n")[3] == line
-    assert review.markdown().split("\n\n")[2] == unlinked(line)
+    assert str(review).split("\n")[2] == line
+    assert review.markdown().split("\n\n")[1] == unlinked(line)
+    first, second = BeautifulSoup(review.html(), "html.parser").select("p.verdict")
+    assert first.get_text() == f"Worse in 1 promise {line}"
+    assert second.strong.get_text() == "Better"
+
+
+def test_a_review_says_first_what_changed_who_answered_and_what_it_cost() -> None:
+    old = make_run({"draft": passes(PASSES_A)})
+    review = review_runs(old, with_other_prompt(make_run({"draft": passes(PASSES_B)}), "draft"))
     page = BeautifulSoup(review.html(), "html.parser")
-    assert page.select_one(".warning").get_text() == line
-    assert page.select_one(".warning").find_previous("p", class_="verdict") is not None
+    facts = {fact.dt.get_text(): fact.dd.get_text() for fact in page.select("dl.facts > div")}
+
+    assert facts["What changed"].startswith("prompt: ")
+    assert facts["Model"] == "claude-haiku-4-5-20251001"
+    assert facts["Answered by"] == "live at https://api.anthropic.com"
+    assert facts["Cost of the replies"].endswith("USD")
+    for what, much in facts.items():
+        assert f"{what}: {much}." in str(review)
+        assert unlinked(f"{what}: {much}.") in review.markdown()
+    assert page.select_one("dl.facts").find_previous("p", class_="verdict") is not None
+    assert not page.select(".banner")
+
+
+def test_a_review_of_made_up_replies_says_so_before_anything_else() -> None:
+    made_up = make_run({"draft": passes(PASSES_A)}, endpoint=STAND_IN)
+    page = BeautifulSoup(review_runs(made_up, with_other_prompt(made_up, "draft")).html(), "html.parser")
+
+    assert page.select_one(".banner").find_next_sibling("h2") is not None
+    assert "made up by the OFFLINE STAND-IN" in page.select_one(".banner").get_text()
 
 
 def test_named_variants_are_compared_and_unnamed_ones_only_where_there_is_no_choice(before: Run) -> None:

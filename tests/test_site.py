@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -15,13 +16,15 @@ import pytest
 from bs4 import BeautifulSoup
 from click.testing import CliRunner, Result
 
+from tests.runs import PASSES_B, STAND_IN, gradable, make_run, passes
 from tests.test_history import AGENT, night
 from workbench.cli import main
 from workbench.comparison import report
 from workbench.comparison.history import load_history
 from workbench.comparison.site import Site, write_site
 from workbench.grading.catalogue import standard
-from workbench.trial.trial import GraderFactory
+from workbench.trial.record import export_record
+from workbench.trial.trial import GraderFactory, Run
 
 EVIL = "<script>alert(1)</script>"
 OURS = Path(report.__file__).with_name("page.js").read_text(encoding="utf-8")
@@ -60,12 +63,17 @@ def test_each_agent_is_a_row_and_each_night_a_column_the_fallen_first(records: P
 
     headings = [cell.text for cell in index.select("thead th")]
     worst = "Worst promise, since the first night"
-    assert headings == ["Agent", "Trend", "Last night, since the one before", worst, "2026-11-28", "2026-11-27"]
+    assert headings == [
+        *("Agent", "Trend", "Last night, since the one before", worst, "Model", "USD of the last night"),
+        *("2026-11-28", "2026-11-27"),
+    ]
     rows = [[cell.get_text(" ", strip=True) for cell in row.select("th, td")] for row in index.select("tbody tr")]
-    assert [row[0] for row in rows] == ["falls/nightly-planner", "a/nightly-planner"]
-    assert re.match(r"-83\.3 \[-\d+\.\d, -\d+\.\d\]", rows[0][2]), rows[0]
-    assert [row[4] == "" for row in rows] == [False, True]
-    assert re.match(r"88\.9 \[", rows[0][5]), rows[0]
+    assert [row[0] for row in rows] == ["planner falls/nightly-planner", f"{EVIL} a/nightly-planner"]
+    assert re.match(r"lower -83\.3 \[-\d+\.\d, -\d+\.\d\]", rows[0][2]), rows[0]
+    assert rows[1][2:4] == ["its first night", "its first night"]
+    assert [row[6] == "no record" for row in rows] == [False, True]
+    assert re.match(r"88\.9 \[", rows[0][7]), rows[0]
+    assert all(cell for row in rows for number, cell in enumerate(row) if number != 1), "a cell without a word"
     assert rows[0][3].startswith("asks -83.3 [")
     assert index.select_one("tbody .lower") is not None
     assert index.select("h2 + ul")[0].text.strip().startswith("2026-11-28/broken: 2026-11-28/broken/run.json: ")
@@ -160,9 +168,57 @@ def test_the_latest_nights_stand_in_the_index_and_all_on_the_page_of_the_agent(t
 
     index = soup(tmp_path / "nightly/site/index.html")
     [agent] = (tmp_path / "nightly/site/agents").iterdir()
-    assert [cell.text for cell in index.select("thead th")][4:] == ["2026-10-03", "2026-10-02"]
+    assert [cell.text for cell in index.select("thead th")][6:] == ["2026-10-03", "2026-10-02"]
     assert len(soup(agent).select("tbody tr")) == 3
     assert "3, the last 2 nights here" in index.text
+
+
+def test_each_comparison_is_a_row_with_its_verdict_in_words_the_worst_first(tmp_path: Path) -> None:
+    worse = [max(0, count - 2) for count in PASSES_B]
+    two = {"base": passes(PASSES_B)}
+    for name, run in (
+        ("job-1", make_run({**two, "variant": passes(PASSES_B)})),
+        ("job-2", make_run({**two, "variant": passes(worse)})),
+        ("job-3", make_run({**two, "variant": [[None] * 4] * 12})),
+        ("job-4", make_run({**two, "variant": passes(worse)}, endpoint=STAND_IN)),
+    ):
+        export_record(dated(gradable(run)), tmp_path / "outputs" / name)
+    done = site(tmp_path / "outputs")
+    again = site(tmp_path / "outputs")
+    index = soup(tmp_path / "outputs/site/index.html")
+
+    assert (done.exit_code, "4 made" in done.output, "4 kept" in again.output) == (0, True, True), done.output
+    assert [cell.text for cell in index.select("thead th")] == [
+        *("Agent and file", "Verdict", "Worst promise", "Model", "USD", "Last reply on")
+    ]
+    rows = [[cell.get_text(" ", strip=True) for cell in row.select("th, td")] for row in index.select("tbody tr")]
+    assert [row[0] for row in rows] == [f"architect job-{number}" for number in (2, 4, 3, 1)]
+    assert re.match(r"worse -4\d\.\d \[", rows[0][1])
+    assert rows[0][2].startswith("grade -4")
+    assert rows[0][3:] == ["claude-haiku-4-5-20251001", rows[0][4], "2026-11-29"]
+    assert [row[1].split(" -")[0] for row in rows[1:]] == [
+        "stand-in: worse",
+        "no verdict",
+        "no difference shown 0.0 [-24.2, +24.2]",
+    ]
+    assert [row.td.get("class") for row in index.select("tbody tr")] == [["bad"], None, None, None]
+    assert [link["href"].split("/")[1][:5] for link in index.select("tbody th a")] == [
+        "job-2",
+        "job-4",
+        "job-3",
+        "job-1",
+    ]
+
+
+def dated(run: Run) -> Run:
+    """The run, every reply of one day."""
+    return replace(
+        run,
+        trials=tuple(
+            trial if trial.reply is None else trial.replace(reply=replace(trial.reply, at="2026-11-29T10:00:00Z"))
+            for trial in run.trials
+        ),
+    )
 
 
 def test_a_page_of_something_else_is_left_alone(tmp_path: Path) -> None:

@@ -470,7 +470,11 @@ def _say(line: str, *, err: bool = False) -> None:
 
 @main.command("report")
 @click.argument("record", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--baseline", metavar="NAME", help="The variant that the others are compared with. Default: the first.")
+@click.option(
+    "--baseline",
+    metavar="NAME",
+    help="The variant that the others are compared with. Default: as planned, else the first.",
+)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Default: the folder `report` in RUN.")
 @click.option(
     "--format", "formats", metavar="LIST", help="Of html,csv,parquet,json,jsonl,junit,md. Default: all of them."

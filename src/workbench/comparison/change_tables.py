@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from workbench.comparison.compared import Compared
 from workbench.comparison.figures import p_in_cell, percent, points
 from workbench.comparison.measures import MeasureChange, change_in_words, interval_in_words
-from workbench.comparison.promises import PromiseChange
+from workbench.comparison.promises import PromiseChange, PromiseMean
 from workbench.comparison.verdict import RULES
 from workbench.markup import Table, counted
-from workbench.statistics.intervals import LEVEL
+from workbench.statistics.intervals import LEVEL, Interval
 from workbench.statistics.power import ALPHA, FEWEST_COMPARED
 
 MOST_PROMISES_SHOWN = 50
@@ -24,7 +24,11 @@ _CORRECTED = (
 
 
 def change_tables(compared: Compared) -> list[Table]:
-    """The promises, the criteria of judges and the measures, as far as there are any to compare."""
+    """The promises, the criteria of judges and the measures, as far as there are any to compare; of one variant, how it
+    keeps each promise."""
+    if not compared.verdicts:
+        kept = promise_means_table(compared.promise_means)
+        return [] if kept is None else [kept]
     tables = (promises_of(compared), *judged_tables(compared), measures_table(compared.measures))
     return [table for table in tables if table is not None]
 
@@ -67,8 +71,9 @@ def promises_table(changes: Sequence[PromiseChange], *, note: str = "") -> Table
         left_out.append(f"{counted(few, 'row')} on fewer than {FEWEST_COMPARED} tasks left out, and not compared.")
     if len(shown) < len(enough):
         left_out.append(f"{len(shown)} of {len(enough)} are shown; all are in .by_promise.")
-    title = f"Promises, the worst change first: {worse} of {counted(len(changes), 'row')} shown to be worse"
+    title = f"Promises, the worst change first: {worse} of {counted(len(enough), 'row')} shown to be worse"
     title += f", {may_be} may be" if may_be else ""
+    title += f", {len(shown)} listed" if len(shown) < len(enough) else ""
     rows = tuple(
         (
             change.promise,
@@ -88,6 +93,47 @@ def promises_table(changes: Sequence[PromiseChange], *, note: str = "") -> Table
         rows=rows,
         note=" ".join([_note(changes, "row"), *left_out, *([note] if note else [])]),
     )
+
+
+def promise_means_table(kept: Sequence[PromiseMean]) -> Table | None:
+    """A row a promise of one variant, the least kept first, at most `MOST_PROMISES_SHOWN`; `None` without any. Scores
+    are in points."""
+    if not kept:
+        return None
+    shown = kept[:MOST_PROMISES_SHOWN]
+    unscored = [row for row in kept if row.declined or row.unanswered]
+    rows = tuple(
+        (
+            row.promise,
+            _points(row.mean),
+            _interval(row.interval),
+            str(row.tasks),
+            *((_not_scored(row),) if unscored else ()),
+        )
+        for row in shown
+    )
+    note = "Means over tasks; whether anything got better or worse, only another variant or an earlier run can tell."
+    return Table(
+        title=f"Promises, the least kept first ({len(kept)})",
+        headings=(
+            "Promise",
+            "Score in points",
+            f"{percent(LEVEL)} interval",
+            "Tasks",
+            *(("Not scored",) if unscored else ()),
+        ),
+        rows=rows,
+        note=note if len(shown) == len(kept) else f"{len(shown)} of {len(kept)} are shown. {note}",
+    )
+
+
+def _not_scored(row: PromiseMean) -> str:
+    parts = [(row.declined, "declined"), (row.unanswered, "without an answer")]
+    return ", ".join(f"{count} {what}" for count, what in parts if count) or "-"
+
+
+def _interval(interval: Interval | None) -> str:
+    return "-" if interval is None else f"[{_points(interval.low)}, {_points(interval.high)}]"
 
 
 def measures_table(changes: Sequence[MeasureChange]) -> Table | None:

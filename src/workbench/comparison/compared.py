@@ -12,9 +12,15 @@ from numpy.typing import NDArray
 
 from workbench.comparison.columns import TrialColumns
 from workbench.comparison.figures import HOW_IT_IS_DECIDED, IN_FULL, points
-from workbench.comparison.flips import FLIPS, Changes, what_flipped
+from workbench.comparison.flips import FLIPS, Changes, together, what_flipped
 from workbench.comparison.measures import MeasureChange, measure_changes
-from workbench.comparison.promises import PromiseChange, promise_changes
+from workbench.comparison.promises import (
+    PromiseChange,
+    PromiseMean,
+    promise_changes,
+    promise_means,
+    worst_promises_first,
+)
 from workbench.comparison.scores import Scores, is_stand_in
 from workbench.comparison.summaries import VariantSummary, summarise
 from workbench.comparison.verdict import STAND_IN_LABEL, Verdict
@@ -58,6 +64,7 @@ class Compared:
 
     run: Run = field(repr=False)
     baseline: str
+    """The variant that the others are held against; the first of several, where they have baselines of their own."""
     verdicts: tuple[Verdict, ...]
     """One for each other variant, in the order of the run; empty where the run has one variant."""
     columns: TrialColumns = field(repr=False)
@@ -67,6 +74,30 @@ class Compared:
     families: int = 1
     """How many comparisons are read beside each other, this one included; every p value is corrected for all of
     them."""
+    parts: tuple[Compared, ...] = field(default=(), repr=False)
+    """Where variants have baselines of their own, what is held against each of these; else empty."""
+
+    @cached_property
+    def baseline_of(self) -> Mapping[str, str]:
+        """By variant that is held against one, its baseline."""
+        if self.parts:
+            return {name: base for part in self.parts for name, base in part.baseline_of.items()}
+        return {name: self.baseline for name in self.run.variants if name != self.baseline}
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The variants, each baseline before what is held against it."""
+        found = [name for variant, base in self.baseline_of.items() for name in (base, variant)]
+        return tuple(dict.fromkeys([*found, *self.run.variants]))
+
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.baseline_of.values())) or (self.baseline,)
+
+    @property
+    def against(self) -> str:
+        """What the variants are held against, in a heading."""
+        return self.baseline if len(self.baselines) == 1 else "its baseline"
 
     @property
     def attempts_of_each(self) -> int:
@@ -101,8 +132,15 @@ class Compared:
         return check_graders(self.run)
 
     @cached_property
+    def promise_means(self) -> tuple[PromiseMean, ...]:
+        """How each variant keeps each promise by itself, the least kept first."""
+        return promise_means(self.columns)
+
+    @cached_property
     def measures(self) -> tuple[MeasureChange, ...]:
         """What can be measured of replies without a grader, of every other variant against the baseline."""
+        if self.parts:
+            return tuple(change for part in self.parts for change in part.measures)
         return measure_changes(self.columns, baseline=self.baseline, families=self.families)
 
     @cached_property
@@ -113,6 +151,9 @@ class Compared:
 
     @cached_property
     def _promises_and_criteria(self) -> tuple[tuple[PromiseChange, ...], tuple[CriterionRow, ...]]:
+        if self.parts:
+            promises = worst_promises_first(change for part in self.parts for change in part.promises)
+            return promises, tuple(row for part in self.parts for row in part.criteria)
         if not self.run.judged:
             return promise_changes(self.columns, baseline=self.baseline, families=self.families), ()
         from workbench.comparison.judged import promises_and_criteria  # few runs are judged
@@ -152,11 +193,13 @@ class Compared:
     @cached_property
     def flipped(self) -> Changes:
         """The tasks that most repeats passed with the baseline and now fail, and the other way round."""
+        if self.parts:
+            return together([part.flipped for part in self.parts])
         return what_flipped(self.run, baseline=self.baseline, scores=self.scores)
 
     @cached_property
     def flip_codes(self) -> NDArray[np.int8]:
-        """Variants by tasks: the number in `FLIPS` of how the task went with that variant; 0 for the baseline."""
+        """Variants by tasks: the number in `FLIPS` of how the task went with that variant; 0 for a baseline."""
         variants = {name: number for number, name in enumerate(self.run.variants)}
         tasks = {task.id: number for number, task in enumerate(self.run.tasks)}
         codes = np.zeros((len(variants), len(tasks)), dtype=np.int8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -117,10 +117,22 @@ def what_flipped(
         if name != baseline
         for change in changes_between(run, found[baseline], found[name], variant=name, threshold=threshold)
     ]
-    changes.sort(
-        key=lambda change: -math.inf if math.isnan(change.difference) else abs(change.difference), reverse=True
-    )
+    changes.sort(key=_size, reverse=True)
     return Changes(baseline=baseline, threshold=threshold, changes=tuple(changes), stand_in=is_stand_in(run))
+
+
+def together(parts: Sequence[Changes]) -> Changes:
+    """The changes against several baselines as one, the largest first."""
+    return Changes(
+        baseline=" and ".join(part.baseline for part in parts),
+        threshold=parts[0].threshold,
+        changes=tuple(sorted((change for part in parts for change in part.changes), key=_size, reverse=True)),
+        stand_in=any(part.stand_in for part in parts),
+    )
+
+
+def _size(change: Change) -> float:
+    return -math.inf if math.isnan(change.difference) else abs(change.difference)
 
 
 def changes_between(

@@ -246,7 +246,8 @@ def _sides(run: Run, baseline: Run | str, variant: str | None) -> tuple[str, Run
         only = name if name in baseline.variants else None
         return name, baseline, chosen_variant(baseline, only, what="the baseline run")
     base = chosen_variant(run, baseline, what="the run")
-    others = [name for name in run.variants if name != base]
+    others = [name for against, name in run.compared_pairs if against == base]
+    others = others or [name for name in run.variants if name != base]
     if variant is None and len(others) == 1:
         return others[0], run, base
     if variant is None and not others:

@@ -65,7 +65,8 @@ _BODY = (
 <h1>Nights</h1>
 <p>{{ summary }} Points are means over tasks, with {{ level }} intervals. A dashed line marks a night in which something
 is another than before: the agent, its tasks, the model id that is asked for or that answers. A hollow dot is a night in
-which nothing was asked anew. Where nothing drifts, one in twenty intervals leaves out 0 all the same.</p>
+which nothing was asked anew. Where nothing drifts, one in twenty intervals leaves out 0 all the same. A dash stands
+where there is no such night to be held against.</p>
 {% for each in agents %}
 <h2>{{ each.title }}</h2>
 <p>{{ each.sentence }}</p>
@@ -167,15 +168,15 @@ def night_row(night: Night) -> dict[str, Any]:
     changes = [*night.changes, *([] if night.asked_anew else ["nothing was asked anew"])]
     cells = (
         night.label,
-        "-" if night.mean is None else points_with_interval(night),
-        _told(night.since_before),
-        _told(night.since_first),
-        "; ".join(changes),
+        "not scored" if night.mean is None else points_with_interval(night),
+        _told(night.since_before, night),
+        _told(night.since_first, night),
+        "; ".join(changes) or "nothing",
         ", ".join(night.answered) or "nobody",
         f"{night.replies}" + (f", {night.missing} missing" if night.missing else ""),
-        "-" if night.words is None else f"{night.words:,.0f}{_told_words(night.words_since_first)}",
-        "-" if night.seconds is None else f"{night.seconds:.1f}",
-        "-" if night.usd is None else f"{night.usd:.4f}",
+        "no reply" if night.words is None else f"{night.words:,.0f}{_told_words(night.words_since_first)}",
+        "not known" if night.seconds is None else f"{night.seconds:.1f}",
+        "no price known" if night.usd is None else f"{night.usd:.4f}",
     )
     return {"marked": bool(night.changes), "cells": list(cells)}
 
@@ -187,8 +188,13 @@ def points_with_interval(night: Night) -> str:
     return whole if interval is None else f"{whole} [{interval.low * 100:.1f}, {interval.high * 100:.1f}]"
 
 
-def _told(drift: Drift | None) -> str:
-    return "-" if drift is None else told_drift(drift, in_short=True)
+def _told(drift: Drift | None, night: Night) -> str:
+    """The drift, or why there is none."""
+    if drift is not None:
+        return told_drift(drift, in_short=True)
+    if night.mean is None:
+        return "not scored"
+    return "not compared: changed" if night.changes else "-"
 
 
 def _told_words(drift: Drift | None) -> str:

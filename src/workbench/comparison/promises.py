@@ -9,7 +9,7 @@ chance would have it: then it is about other replies of the one than of the othe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +22,7 @@ from workbench.errors import ComparisonError
 from workbench.markup import counted
 from workbench.statistics.changes import CorrectedChange, change_between, corrected_beside
 from workbench.statistics.intervals import Floats, Interval
-from workbench.statistics.means import case_means
+from workbench.statistics.means import case_means, mean_interval
 from workbench.statistics.permutation import mcnemar
 from workbench.statistics.power import ALPHA, FEWEST_COMPARED
 
@@ -58,6 +58,24 @@ class PromiseChange:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PromiseMean:
+    """How a variant keeps one promise by itself. Scores are in 0..1."""
+
+    promise: str
+    variant: str
+    mean: float | None
+    """Over tasks; `None` where nothing was scored by it."""
+    interval: Interval | None
+    """95 %, over tasks."""
+    tasks: int
+    """Tasks with a score of it."""
+    declined: int
+    """Replies on which its grader declined."""
+    unanswered: int
+    """Attempts at the tasks that are held to it, without an answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class KeptPromise:
     """What one variant scored by one promise."""
 
@@ -84,6 +102,34 @@ def kept_promises(columns: TrialColumns) -> dict[str, dict[str, KeptPromise]]:
         promise: _kept(columns, values, np.isin(tasks, list(held[promise])))
         for promise, values in columns.promises.items()
     }
+
+
+def promise_means(columns: TrialColumns) -> tuple[PromiseMean, ...]:
+    """Each promise of each variant by itself, the least kept first; what has no score last."""
+    run = columns.run
+    groups = groups_of(run)
+    found = [
+        _mean(promise, variant, kept, run.repeats, groups)
+        for promise, of_each in kept_promises(columns).items()
+        for variant, kept in of_each.items()
+    ]
+    return tuple(sorted(found, key=lambda row: (row.mean is None, row.mean)))
+
+
+def _mean(
+    promise: str, variant: str, kept: KeptPromise, repeats: int, groups: Sequence[Hashable] | None
+) -> PromiseMean:
+    scored = ~np.isnan(kept.means)
+    of_scored = None if groups is None else [group for group, is_in in zip(groups, scored, strict=True) if is_in]
+    return PromiseMean(
+        promise=promise,
+        variant=variant,
+        mean=float(kept.means[scored].mean()) if scored.any() else None,
+        interval=mean_interval(kept.means[scored], repeats=repeats, groups=of_scored),
+        tasks=int(scored.sum()),
+        declined=kept.declined,
+        unanswered=kept.unanswered,
+    )
 
 
 def promise_changes(columns: TrialColumns, *, baseline: str, families: int = 1) -> tuple[PromiseChange, ...]:
@@ -160,7 +206,12 @@ def _compared(
                 obstacle=obstacle,
             )
         )
-    return tuple(sorted(found, key=lambda row: (row.effect is None, row.effect))), corrected_others
+    return worst_promises_first(found), corrected_others
+
+
+def worst_promises_first(changes: Iterable[PromiseChange]) -> tuple[PromiseChange, ...]:
+    """Those that lost most first; what is not compared last."""
+    return tuple(sorted(changes, key=lambda row: (row.effect is None, row.effect)))
 
 
 def _kind(change: CorrectedChange | None, *, same: bool) -> PromiseKind:

@@ -11,13 +11,20 @@ import numpy as np
 from markupsafe import Markup
 
 from workbench.comparison.change_tables import change_tables
+from workbench.comparison.compared import STAND_IN_NOTE
 from workbench.comparison.differences.reply_pair import diff_personas
 from workbench.comparison.differences.views import markdown_fence, plain_lines
 from workbench.comparison.differences.words import Line, lines_of_difference
 from workbench.comparison.figures import HOW_IT_IS_DECIDED, IN_FULL, worst_first
 from workbench.comparison.provenance import Provenance, provenance, provenance_table
 from workbench.comparison.report.document import html_document
-from workbench.comparison.report.page import agents_difference, verdict_paragraph
+from workbench.comparison.report.overview import (
+    cost_in_words,
+    is_contradicted,
+    what_differs,
+    with_worse_promises,
+)
+from workbench.comparison.report.page import agents_difference, verdict_paragraphs
 from workbench.comparison.report.summary import provenance_line, unlinked, unlinked_table
 from workbench.comparison.scores import groups_of
 from workbench.comparison.shared import AFTER, BEFORE, chosen_variant, share
@@ -34,6 +41,9 @@ from workbench.trial.trial import Run
 MOST_FLIPS = 50
 
 _SECTIONS = """\
+{% if banner %}
+<p class="banner">{{ banner }}</p>
+{% endif %}
 {% for variant in variants %}
 {{ variant }}
 {% endfor %}
@@ -44,9 +54,11 @@ _SECTIONS = """\
 _VARIANT = """\
 <h2>{{ heading }}</h2>
 {{ first }}
-{% if warning %}
-<p class="warning">{{ warning }}</p>
-{% endif %}
+<dl class="facts">
+{% for what, much in facts %}
+<div><dt>{{ what }}</dt><dd>{{ much }}</dd></div>
+{% endfor %}
+</dl>
 {% for sentence in sentences %}
 <p>{{ sentence }}</p>
 {% endfor %}
@@ -141,6 +153,11 @@ class Review:
     sources: tuple[Provenance, Provenance]
     """What the numbers of the two runs rest on."""
 
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether any reply of what is compared was made up by the offline stand-in."""
+        return any(found.comparison is not None and found.comparison.stand_in for found in self.variants)
+
     def __str__(self) -> str:
         whole, twins = self._parted
         parts = [_plain(self, found) for found in whole] + [f"{visible(_twin(found))}\n" for found in twins]
@@ -171,6 +188,7 @@ class Review:
         whole, twins = self._parted
         return html(
             _SECTIONS,
+            banner=STAND_IN_NOTE if self.is_stand_in else "",
             variants=[_html(self, found, anchor=f"decided-{row}" if linked else "") for row, found in enumerate(whole)],
             twins=map(_twin, twins),
             sources=html_table(_sources_table(self), labels=True),
@@ -292,10 +310,32 @@ def _sentences(found: VariantReview) -> list[str]:
     return sentences
 
 
-def _with_warning(found: VariantReview) -> list[str]:
-    """The sentences, behind the first one the promises that are worse, or seem so."""
+def _with_warning(review: Review, found: VariantReview) -> list[str]:
+    """The sentences, behind the first one the promises that are shown to be worse, or before it where it says nothing
+    of it; then what changed, who answered and what it cost."""
     first, *others = _sentences(found)
-    return [first, *([found.warning] if found.warning else []), *others]
+    warning = [found.warning] if found.warning else []
+    leads = found.comparison is not None and is_contradicted(found.comparison)
+    facts = [f"{what}: {much}." for what, much in _facts(review, found)]
+    return [*(warning if leads else ()), first, *(() if leads else warning), *facts, *others]
+
+
+def _facts(review: Review, found: VariantReview) -> list[tuple[str, str]]:
+    """What a reader asks beside the verdict: what changed, who answered, and what it cost."""
+    before, after = review.sources
+    models = [", ".join(of.models.get(name, ())) for of, name in ((before, found.before), (after, found.after))]
+    facts = [
+        ("What changed", what_differs(found.agent_before, found.agent_after)),
+        ("Answered by", _both(before.endpoint, after.endpoint)),
+        ("Model", _both(*(each or "none" for each in models))),
+    ]
+    if found.comparison is not None:
+        facts.append(("Cost of the replies", cost_in_words(found.comparison)))
+    return facts
+
+
+def _both(before: str, after: str) -> str:
+    return after if before == after else f"{after}, before {before}"
 
 
 def _changes_table(found: VariantReview) -> Table | None:
@@ -349,7 +389,7 @@ def _sources_table(review: Review) -> Table:
 
 
 def _plain(review: Review, found: VariantReview) -> str:
-    parts = [visible(_heading(review, found)), "\n".join(_with_warning(found))]
+    parts = [visible(_heading(review, found)), "\n".join(_with_warning(review, found))]
     parts += [plain_table(table).rstrip("\n") for table in _tables(found)]
     if not found.same_agent:
         parts.append(f"What differs between the agents\n{plain_lines(found.persona)}".rstrip("\n"))
@@ -357,7 +397,7 @@ def _plain(review: Review, found: VariantReview) -> str:
 
 
 def _markdown(review: Review, found: VariantReview) -> str:
-    parts = [f"### {unlinked(_heading(review, found))}", *map(unlinked, _with_warning(found))]
+    parts = [f"### {unlinked(_heading(review, found))}", *map(unlinked, _with_warning(review, found))]
     parts += [markdown_table(unlinked_table(table)).rstrip("\n") for table in _tables(found)]
     if not found.same_agent:
         parts.append("**What differs between the agents**")
@@ -369,13 +409,16 @@ def _html(review: Review, found: VariantReview, *, anchor: str) -> Markup:
     first, *others = _sentences(found)
     if found.verdict is not None:
         others = others[2:]  # the paragraph of the verdict holds it in full, and the rules
+    verdict = (
+        html('<p class="verdict">{{ text }}</p>', text=first)
+        if found.verdict is None
+        else verdict_paragraphs([found.verdict], anchor=anchor)
+    )
     return html(
         _VARIANT,
         heading=_heading(review, found),
-        first=html('<p class="verdict">{{ text }}</p>', text=first)
-        if found.verdict is None
-        else verdict_paragraph(found.verdict, anchor=anchor),
-        warning=found.warning,
+        first=verdict if found.comparison is None else with_worse_promises(found.comparison, verdict),
+        facts=_facts(review, found),
         sentences=others,
         tables=[html_table(table, labels=True) for table in _tables(found)],
         difference="" if found.same_agent else agents_difference(found.agent_before, found.agent_after),

@@ -123,7 +123,10 @@ def _chosen_trials(compared: Compared, rows: Rows, texts: Sequence[str] | None) 
     if rows.flipped is not None:
         codes = compared.flip_codes
         hit = codes > 0 if rows.flipped == "either" else codes == FLIPS.index(rows.flipped)
-        hit[list(run.variants).index(compared.baseline)] = hit.any(axis=0)
+        numbers = {name: number for number, name in enumerate(run.variants)}
+        for base in compared.baselines:
+            held = [numbers[name] for name, against in compared.baseline_of.items() if against == base]
+            hit[numbers[base]] = hit[held].any(axis=0)
         chosen &= hit[attempts.variant, attempts.task]
     if rows.text:
         chosen &= _mentioning(run, attempts.task, rows.text.casefold(), texts)
@@ -160,15 +163,15 @@ def _of_variants(compared: Compared) -> Mapping[str, Callable[[], Floats]]:
 
 def _of_tasks(compared: Compared) -> Mapping[str, Callable[[], Floats]]:
     run = compared.run
-    base = compared.scores[compared.baseline].means
     found: dict[str, Any] = {
         "task": lambda: natural_ranks([task.id for task in run.tasks]),
         "group": lambda: natural_ranks([task.group for task in run.tasks]),
     }
     for name, scores in compared.scores.items():
         found[f"score: {name}"] = lambda scores=scores: scores.means
-        if name != compared.baseline:
-            found[f"difference: {name}"] = lambda scores=scores: scores.means - base
+        if name in compared.baseline_of:
+            base = compared.scores[compared.baseline_of[name]].means
+            found[f"difference: {name}"] = lambda scores=scores, base=base: scores.means - base
     return found
 
 

@@ -89,7 +89,8 @@ class Selection:
         if len(self._selected) < MOST_SELECTED:
             return None
         before, after = self.selected
-        return compare_trials(self.comparison.run, before, after, baseline=self.comparison.baseline)
+        baseline = self.comparison.baseline_of.get(after.variant, self.comparison.baseline)
+        return compare_trials(self.comparison.run, before, after, baseline=baseline)
 
     def show(self, rows: Rows) -> None:
         """Shows these rows.

@@ -81,7 +81,7 @@ def variant_columns(compared: Compared) -> tuple[VariantColumn, ...]:
         paid = [VariantColumn(name="paid_usd", heading="Paid, all attempts", cell=_paid)]
 
     def name_of(summary: VariantSummary) -> str:
-        return f"{summary.name} (baseline)" if summary.name == compared.baseline else summary.name
+        return f"{summary.name} (baseline)" if summary.name in compared.baselines else summary.name
 
     return (
         VariantColumn(name="variant", heading="Variant", cell=name_of),
@@ -122,7 +122,7 @@ def _has_passes(compared: Compared) -> bool:
 
 
 def ranking_table(compared: Compared) -> Table | None:
-    """The variants by mean score with what is established of each against the baseline; `None` for two or fewer."""
+    """The variants by mean score with what is established of each against its baseline; `None` for two or fewer."""
     if len(compared.verdicts) < 2:
         return None
     verdicts = {verdict.variant: verdict for verdict in compared.verdicts}
@@ -148,7 +148,7 @@ def ranking_table(compared: Compared) -> Table | None:
         "Rank",
         "Variant",
         "Score in points",
-        f"Difference to {compared.baseline} [{percent(LEVEL)} interval]",
+        f"Difference to {compared.against} [{percent(LEVEL)} interval]",
         "p (larger of both tests, Holm)",
         "Verdict",
     )
@@ -161,9 +161,8 @@ def tasks_table(compared: Compared, *, most: int = MOST_TASKS_SHOWN, chosen: Seq
 
     `chosen` are row numbers, those of `Run.tasks`; without them the largest changes are shown, where not all can be.
     """
-    run, baseline = compared.run, compared.baseline
-    others = [name for name in run.variants if name != baseline]
-    names = [baseline, *others]
+    run, names, baseline_of = compared.run, compared.names, compared.baseline_of
+    others = list(baseline_of)
     means = {name: compared.scores[name].means for name in names}
     shown = _largest_changes(compared, others, most) if chosen is None else chosen[:most]
     flips = {name: _flips(compared, name) for name in others}
@@ -172,14 +171,15 @@ def tasks_table(compared: Compared, *, most: int = MOST_TASKS_SHOWN, chosen: Seq
         task = run.tasks[row]
         scores = [_points_or_dash(float(means[name][row]), sign=False) for name in names]
         changes = [
-            _with_flip(_marked(float(means[name][row] - means[baseline][row])), flips[name][row]) for name in others
+            _with_flip(_marked(float(means[name][row] - means[base][row])), flips[name][row])
+            for name, base in baseline_of.items()
         ]
         rows.append((task.id, task.group or "", *scores, *changes))
     note = ""
     if len(rows) < len(run.tasks):
         order = "the largest changes first; " if others and chosen is None else ""
         note = f"{len(rows)} of {counted(len(run.tasks), 'task')}; {order}{WHERE_ALL_ARE['tasks']}"
-    headings = ("Task", "Group", *names, *(f"{name} - {baseline}" for name in others))
+    headings = ("Task", "Group", *names, *(f"{name} - {base}" for name, base in baseline_of.items()))
     return Table(title="Tasks (mean score in points)", headings=headings, rows=tuple(rows), note=note)
 
 
@@ -238,14 +238,14 @@ def _largest_changes(compared: Compared, others: Sequence[str], most: int) -> li
     count = len(compared.run.tasks)
     if count <= most or not others:
         return list(range(min(count, most)))
-    base = compared.scores[compared.baseline].means
-    changes = np.abs([compared.scores[name].means - base for name in others])
+    scores, baseline_of = compared.scores, compared.baseline_of
+    changes = np.abs([scores[name].means - scores[baseline_of[name]].means for name in others])
     largest = np.nan_to_num(changes, nan=-1.0).max(axis=0)
     return [int(row) for row in np.argsort(-largest, kind="stable")[:most]]
 
 
 def _flips(compared: Compared, variant: str) -> list[Flip | None]:
-    before, after = compared.scores[compared.baseline], compared.scores[variant]
+    before, after = compared.scores[compared.baseline_of[variant]], compared.scores[variant]
     return [change.flip for change in changes_between(compared.run, before, after, variant=variant)]
 
 

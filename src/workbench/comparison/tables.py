@@ -80,11 +80,10 @@ class Comparison(Compared):
     def by_task(self) -> Frame:
         """Indexed by task: group, "score: V" of each variant, "difference: V" of each but the baseline; 0..1."""
         means = {name: found.means for name, found in self.scores.items()}
-        base = means[self.baseline]
         tasks = self.run.tasks
         columns: dict[str, Any] = {"task": [task.id for task in tasks], "group": [task.group for task in tasks]}
         columns |= {f"score: {name}": found for name, found in means.items()}
-        columns |= {f"difference: {name}": found - base for name, found in means.items() if name != self.baseline}
+        columns |= {f"difference: {name}": means[name] - means[base] for name, base in self.baseline_of.items()}
         return _frame(columns).set_index("task")
 
     @cached_property
@@ -134,7 +133,8 @@ class Comparison(Compared):
         """
         from workbench.comparison.differences.reply_pair import compare_replies
 
-        return compare_replies(self.run, task_id, baseline=self.baseline, variant=variant, repeat=repeat)
+        baseline = self.baseline_of.get(variant or "", self.baseline)
+        return compare_replies(self.run, task_id, baseline=baseline, variant=variant, repeat=repeat)
 
     def __str__(self) -> str:
         """Verdicts and tables as plain text."""
@@ -187,8 +187,11 @@ class Comparison(Compared):
         return [variants_table(self), *ranked, *change_tables(self), tasks_table(self)]
 
 
-def compare(run: Run, *, baseline: str, families: int = 1) -> Comparison:
+def compare(run: Run, *, baseline: str | None = None, families: int = 1) -> Comparison:
     """The tables, picture and verdicts of a run, each other variant against `baseline`.
+
+    Without a baseline, each variant is held against the one that its plan gave it, as `compare_pairs` does, and against
+    the first where the plan says nothing of it.
 
     With `families`, so many comparisons are read beside each other, this one included, and every p value is corrected
     for all of them, beside Holm's correction within each (Bonferroni).
@@ -197,8 +200,14 @@ def compare(run: Run, *, baseline: str, families: int = 1) -> Comparison:
     never scored 0.
 
     Raises:
-        ComparisonError: the baseline is not a variant of the run, or a trial of the run was not planned.
+        ComparisonError: the baseline is not a variant of the run, the run has none, or a trial of it was not planned.
     """
+    if baseline is None:
+        if not run.variants:
+            raise ComparisonError("the run has no variant; there is nothing to compare")
+        if run.pairs:
+            return _against_their_own(run, families)
+        baseline = next(iter(run.variants))
     columns = trial_columns(run)
     scores = scores_by_variant(run, columns.attempts)
     return Comparison(
@@ -218,17 +227,38 @@ def compare_pairs(run: Run, pairs: Iterable[tuple[str, str]]) -> tuple[Compariso
     Raises:
         ComparisonError: one of the names is no variant of the run, or there is no pair.
     """
-    variants: dict[str, list[str]] = {}
-    for baseline, variant in pairs:
-        variants.setdefault(baseline, []).append(variant)
-    if not variants:
+    pairs = tuple(pairs)
+    if not pairs:
         raise ComparisonError("there is no pair to compare; name at least one baseline with a variant")
-    unknown = [name for base, others in variants.items() for name in (base, *others) if name not in run.variants]
+    unknown = [name for pair in pairs for name in pair if name not in run.variants]
     if unknown:
         known = ", ".join(map(repr, run.variants)) or "none"
         raise ComparisonError(f"there is no variant {unknown[0]!r} to compare; the run has {known}")
+    return _compared_pairs(run, pairs, 1)
+
+
+def _against_their_own(run: Run, families: int) -> Comparison:
+    parts = _compared_pairs(run, run.pairs, families)
+    if len(parts) == 1:
+        return parts[0]
+    columns = trial_columns(run)
+    return Comparison(
+        run=run,
+        baseline=parts[0].baseline,
+        verdicts=tuple(verdict for part in parts for verdict in part.verdicts),
+        columns=columns,
+        scores=scores_by_variant(run, columns.attempts),
+        families=parts[0].families,
+        parts=parts,
+    )
+
+
+def _compared_pairs(run: Run, pairs: Iterable[tuple[str, str]], families: int) -> tuple[Comparison, ...]:
+    variants: dict[str, list[str]] = {}
+    for baseline, variant in pairs:
+        variants.setdefault(baseline, []).append(variant)
     return tuple(
-        compare(_only(run, {baseline, *others}), baseline=baseline, families=len(variants))
+        compare(_only(run, {baseline, *others}), baseline=baseline, families=families * len(variants))
         for baseline, others in variants.items()
     )
 
@@ -241,6 +271,7 @@ def _only(run: Run, names: Collection[str]) -> Run:
         variants={name: agent for name, agent in run.variants.items() if name in names},
         trials=tuple(trial for trial in run.trials if trial.variant in names),
         follow_ups=tuple(trial for trial in run.follow_ups if trial.variant in names),
+        pairs=(),
     )
 
 

@@ -9,21 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from workbench.comparison.figures import HOW_IT_IS_DECIDED, IN_FULL, worst_first
+from workbench.comparison.figures import HOW_IT_IS_DECIDED, IN_FULL
 from workbench.comparison.report.document import FACTS, html_document
+from workbench.comparison.tried import kind_first
 from workbench.headless.left_behind import JobOutcome
 from workbench.headless.notebook_files import write_whole
 from workbench.markup import counted, html, visible
 from workbench.secrets import without_secrets
 
 _NO_FAULT = ("not run", "unchanged")
-_COLOURS = {"better": "good", "worse": "bad"}
 
 _STYLE = """
-.group { margin: 1.2rem 0; } .group > h2 { border: 0; padding: 0; margin: 1.2rem 0 .4rem; }
-article { margin: .5rem 0; padding: .6rem .9rem; border-left: 5px solid var(--soft); background: var(--tint); }
+.group { margin: .8rem 0; } .group > h2 { border: 0; padding: 0; margin: .8rem 0 .3rem; }
+.rows { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 30rem), 1fr)); gap: .4rem; }
+article { padding: .4rem .7rem; border-left: 5px solid var(--soft); background: var(--tint); font-size: .875rem;
+  line-height: 1.4; min-width: 0; }
 article.good { border-color: var(--good); } article.bad { border-color: var(--bad); }
-article h3 { margin: 0; } article p { margin: .25rem 0; }
+article h3 { margin: 0; font-size: .9375rem; } article p { margin: .1rem 0; } article details { margin: 0; }
 .kind { font-weight: 600; } .good .kind { color: var(--good); } .bad .kind { color: var(--bad); }
 .given { white-space: pre-wrap; overflow-wrap: anywhere; font: .8125rem/1.6 ui-monospace, Consolas, monospace; }
 """
@@ -39,37 +41,33 @@ _BODY = (
 {% if group.why %}
 <p class="given">{{ group.why | lines }}</p>
 {% endif %}
+<div class="rows">
 {% for row in group.rows %}
 <article class="{{ row.colour }}">
 <h3>{% if row.address %}<a href="{{ row.address }}">{{ row.name }}</a>{% else %}{{ row.name }}{% endif %}</h3>
-{% if row.title %}
-<p><strong>{{ row.title }}</strong></p>
+{% if row.warning %}
+<p><strong>{{ row.warning }}</strong></p>
 {% endif %}
-{% for line in row.agents %}
-<p class="soft">{{ line }}</p>
-{% endfor %}
 {% if row.said %}
 <p>{% if row.kind %}<span class="kind">{{ row.kind }}</span> {% endif %}{% for line in row.said %}{{ line }}\
 {% if not loop.last %}<br>{% endif %}{% endfor %}</p>
 {% endif %}
-{% if row.in_full %}
-<details><summary>In full, and how it is decided</summary>
-{% for line in row.in_full %}
+{% if row.title %}
+<p><strong>{{ row.title }}</strong> <span class="soft">{{ row.took }}</span></p>
+<details><summary>{{ row.folded }}</summary>
+{% for line in row.agents + row.in_full %}
 <p>{{ line }}</p>
 {% endfor %}
-</details>
-{% endif %}
-{% if row.warning %}
-<p><strong>{{ row.warning }}</strong></p>
-{% endif %}
-{% if row.took %}
-<p class="soft">{{ row.took }}</p>
-{% endif %}
 {% if row.given %}
+<p class="given">{{ row.given | lines }}</p>
+{% endif %}
+</details>
+{% elif row.given %}
 <p class="given">{{ row.given | lines }}</p>
 {% endif %}
 </article>
 {% endfor %}
+</div>
 </section>
 {% endfor %}
 """
@@ -89,6 +87,8 @@ class _Row:
     said: tuple[str, ...]
     in_full: tuple[str, ...]
     """What stands behind the sentence that is met first."""
+    folded: str
+    """What the fold says it holds."""
     warning: str
     took: str
     given: str
@@ -137,11 +137,11 @@ def _markdown(folder: Path, outcomes: Sequence[JobOutcome]) -> str:
             lines += ["", f"- {name if row.address is None else f'[{name}](<{row.address}>)'}"]
             said = [
                 row.title,
-                *row.agents,
-                *row.said,
-                *row.in_full,
                 row.warning,
+                *row.said,
                 row.took,
+                *row.agents,
+                *row.in_full,
                 *row.given.splitlines(),
             ]
             if shown := [visible(line) for line in said if line]:
@@ -170,7 +170,7 @@ def _groups(folder: Path, outcomes: Sequence[JobOutcome]) -> list[_Group]:
         )
         (after if end == "unchanged" else before).append(group)
     verdicts = []
-    for kind in sorted(done, key=worst_first):
+    for kind in sorted(done, key=kind_first):
         heading = f"{kind[0].upper()}{kind[1:]}" if kind else "Completed"
         rows = tuple(_row(folder, outcome, colour=_colour(outcome)) for outcome in done[kind])
         verdicts.append(_Group(heading=f"{heading}: {counted(len(rows), 'notebook')}", why="", rows=rows))
@@ -191,6 +191,7 @@ def _row(folder: Path, outcome: JobOutcome, *, colour: str) -> _Row:
         colour=colour,
         said=tuple(line for line in said if line not in (*in_full, warning)),
         in_full=in_full,
+        folded="Agents, settings, and the verdict in full" if in_full else "Agents and settings",
         warning=warning,
         took="" if tried is None else _took(outcome),
         given="\n".join(_given(outcome)),
@@ -199,12 +200,11 @@ def _row(folder: Path, outcome: JobOutcome, *, colour: str) -> _Row:
 
 def _kind(outcome: JobOutcome) -> str:
     """The verdict that has to be seen first among those of a notebook; "" where it reached none."""
-    kinds = () if outcome.tried is None else outcome.tried.kinds
-    return min(kinds, key=worst_first, default="")
+    return "" if outcome.tried is None else outcome.tried.kind
 
 
 def _colour(outcome: JobOutcome) -> str:
-    return "" if outcome.tried is None or outcome.tried.stand_in else _COLOURS.get(_kind(outcome), "")
+    return "" if outcome.tried is None else outcome.tried.colour
 
 
 def _reason(outcome: JobOutcome) -> str:
@@ -216,9 +216,7 @@ def _took(outcome: JobOutcome) -> str:
     tried = outcome.tried
     assert tried is not None
     parts = [", ".join(tried.models) or "no model", counted(tried.replies, "reply", "replies")]
-    return " · ".join(
-        [*parts, _usd(tried.usd, tried.unpriced), f"{tried.seconds:,.1f} s of replies", tried.answered_by]
-    )
+    return " · ".join([*parts, tried.told_usd, f"{tried.seconds:,.1f} s of replies", tried.answered_by])
 
 
 def _totals(outcomes: Sequence[JobOutcome]) -> list[tuple[str, str]]:

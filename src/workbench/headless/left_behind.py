@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from workbench.comparison.tried import Tried
 from workbench.headless.job import Job
-from workbench.headless.tried import Tried
 
 JobEnd = Literal["completed", "failed", "refused", "unchanged", "not run"]
 

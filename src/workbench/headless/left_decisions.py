@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from workbench.comparison.provenance import Provenance
-from workbench.headless.tried import PageParts, Tried
+from workbench.comparison.tried import Tried
+from workbench.headless.page_parts import PageParts
 from workbench.markup import html, visible
 from workbench.routing.change import RoutingChange
 from workbench.routing.measured import Routed, measure_routing
@@ -58,7 +59,12 @@ class LeftDecisions:
             answered_by=self.found.endpoint,
             stand_in=made_up,
             kinds=() if self.change is None else (self.change.kind,),
+            effects=() if self.change is None else ("",),
+            files=(),
+            worse_promises=(),
             warning="",
+            worst_promise="",
+            day=(self.found.last_answer or "")[:10],
             replies=len(replies),
             usd=0.0 if made_up else sum(price for price in prices if price is not None),
             unpriced=0 if made_up else prices.count(None),

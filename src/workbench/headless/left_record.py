@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
-from workbench.headless.tried import PageParts, Tried
+from workbench.headless.page_parts import PageParts
 
 if TYPE_CHECKING:
     from workbench.comparison.provenance import Provenance
     from workbench.comparison.tables import Comparison
+    from workbench.comparison.tried import Tried
     from workbench.headless.left_decisions import LeftDecisions
     from workbench.trial.trial import Run
 
@@ -23,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class LeftRecord:
-    """The record that a notebook left, compared with its first variant, or reviews, compared as it says."""
+    """The record that a notebook left, compared as its plan says, or reviews, compared as it says."""
 
     comparison: Comparison
     found: Provenance
@@ -40,25 +41,9 @@ class LeftRecord:
     @property
     def tried(self) -> Tried:
         """The same in a few words."""
-        from workbench.comparison.report.overview import agents_lines, agents_named
+        from workbench.comparison.report.row import what_was_tried
 
-        comparison = self.comparison
-        models = (model for counts in self.found.models.values() for model in counts)
-        replies = [trial.reply for trial in comparison.run.trials if trial.reply is not None]
-        usd = [summary.usd for summary in comparison.summaries if summary.usd == summary.usd]
-        return Tried(
-            agents=tuple(agents_lines(comparison, self.found.origins)),
-            title=agents_named(comparison.run.variants),
-            models=tuple(dict.fromkeys(models)),
-            answered_by=self.found.endpoint,
-            stand_in=comparison.stand_in,
-            kinds=tuple(verdict.shown_kind for verdict in comparison.verdicts),
-            warning=comparison.warning,
-            replies=len(replies),
-            usd=0.0 if comparison.stand_in else sum(usd),
-            unpriced=0 if comparison.stand_in else sum(summary.unpriced for summary in comparison.summaries),
-            seconds=sum(reply.seconds or 0.0 for reply in replies),
-        )
+        return what_was_tried(self.comparison, self.found)
 
 
 def read_left_record(folder: Path, *, files: Iterable[str], project: Path) -> LeftRecord | LeftDecisions | None:
@@ -76,7 +61,7 @@ def read_left_record(folder: Path, *, files: Iterable[str], project: Path) -> Le
 
 def read_reviewed_record(record: Path, *, baseline: str, project: Path) -> LeftRecord | LeftDecisions | None:
     """The record that a notebook reviews, its replies graded again; `None` where it cannot be read or compared, which
-    is said. `baseline` is the variant that the others are compared with, the first one where it is none of them."""
+    is said. `baseline` is the variant that the others are compared with; where it is none of them, as planned."""
     from workbench.grading.recorded import load_run
 
     with _said(record):
@@ -102,7 +87,7 @@ def _compared(run: Run, agents: Sequence[str], *, baseline: str, project: Path) 
 
     if not run.variants or not run.tasks:
         return None
-    comparison = compare(run, baseline=baseline if baseline in run.variants else next(iter(run.variants)))
+    comparison = compare(run, baseline=baseline if baseline in run.variants else None)
     origins = find_origins(run.variants, files=agents, project=project)
     return LeftRecord(comparison=comparison, found=provenance(run, origins=origins))
 

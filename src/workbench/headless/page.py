@@ -17,8 +17,8 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers.python import Python3Lexer
 
 from workbench.comparison.report.document import html_document
+from workbench.headless.page_parts import PageParts
 from workbench.headless.published import ABOUT, COMPLETED, STOPPED
-from workbench.headless.tried import PageParts
 from workbench.markup import counted, html, visible_lines
 
 _OUTCOMES = {

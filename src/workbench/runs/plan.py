@@ -16,7 +16,16 @@ from workbench.errors import PlanError
 from workbench.trial.catalogue import cache_minimum
 from workbench.trial.graded import graders_by_task
 from workbench.trial.task import Task
-from workbench.trial.trial import Endpoint, Grader, GraderFactory, Request, Trial, Variant
+from workbench.trial.trial import (
+    Endpoint,
+    Grader,
+    GraderFactory,
+    Request,
+    Trial,
+    Variant,
+    pairs_with_first,
+    wrong_pairs,
+)
 
 MAX_TOKENS = 8000
 CONCURRENCY = 8
@@ -46,6 +55,8 @@ class Plan:
     """By variant, the request that earlier versions of the workbench sent for the same; only where it differs."""
     decides: bool = False
     """True where its variants are orders of a list of agents, its tasks routing cases, and its trials decisions."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    """(baseline, variant), where variants have baselines of their own."""
 
     def trials(self, endpoint: Endpoint) -> tuple[Trial, ...]:
         """The planned trials, unanswered: task by task, variant by variant, repeat by repeat.
@@ -110,6 +121,7 @@ def plan_trials(
     effort: str | None = None,
     max_tokens: int = MAX_TOKENS,
     caching: bool = True,
+    pairs: Iterable[tuple[str, str]] | None = None,
 ) -> Plan:
     """Every variant on every task, `repeats` times. Nothing is asked, and no file but that of prices is read.
 
@@ -117,10 +129,11 @@ def plan_trials(
     catalogue in which the graders that tasks name are looked up; `model` and `effort` override what the agents say,
     and a `Variant` overrides both; `max_tokens` bounds a reply, thinking included. With `caching`, the API is asked to
     keep a persona in its prompt cache where that is possible and pays; `Plan.caching` says where. It does not change
-    what identifies a trial in the ledger.
+    what identifies a trial in the ledger. `pairs` of (baseline, variant) say what is held against what wherever the run
+    is shown; without them, each variant against the first.
 
     Raises:
-        PlanError: nothing to run, or a setting out of range.
+        PlanError: nothing to run, a setting out of range, or pairs of other variants, or of one with two baselines.
         UnknownGrader: a task names a grader that is not in the catalogue, or options that it does not take.
         PriceFileError: the file named in WORKBENCH_PRICES is missing or wrong.
     """
@@ -137,6 +150,9 @@ def plan_trials(
     for name, value in (("repeats", repeats), ("max_tokens", max_tokens)):
         if not isinstance(value, Integral) or value < 1:
             raise PlanError(f"{name} is {value!r}; it must be a whole number of 1 or more")
+    paired = pairs_with_first(variants) if pairs is None else tuple(pairs)
+    if pairs is not None and (wrong := wrong_pairs(paired, variants)):
+        raise PlanError(f"{wrong}; the variants are {', '.join(map(repr, variants))}")
     tried = {name: given if isinstance(given, Variant) else Variant(agent=given) for name, given in variants.items()}
     tried = {
         name: replace(variant, model=variant.model or model, effort=variant.effort or effort)
@@ -159,6 +175,7 @@ def plan_trials(
             for name, variant in tried.items()
         },
         prompts_before=_prompts_before(tried, prompts),
+        pairs=() if paired == pairs_with_first(variants) else paired,
     )
 
 

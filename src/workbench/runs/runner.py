@@ -132,6 +132,7 @@ def run_trials(
         repeats=plan.repeats,
         endpoint=endpoint,
         trials=tuple(trials),
+        pairs=plan.pairs,
     )
 
 

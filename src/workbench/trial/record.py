@@ -55,7 +55,19 @@ from workbench.trial.record_files import (
 )
 from workbench.trial.rubric import Rubric, rubric_as_values, rubric_from
 from workbench.trial.task import GraderSpec, Task
-from workbench.trial.trial import Endpoint, Failure, Frame, Judged, Reply, Request, Run, Score, Trial, Usage
+from workbench.trial.trial import (
+    Endpoint,
+    Failure,
+    Frame,
+    Judged,
+    Reply,
+    Request,
+    Run,
+    Score,
+    Trial,
+    Usage,
+    wrong_pairs,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -100,6 +112,7 @@ def export_record(run: Run, folder: str | Path) -> Path:
             **({FOLLOW_UPS: len(run.follow_ups)} if run.follow_ups else {}),
             **{_judged_file(each.rubric): len(each.calls) for each in run.judged},
         },
+        **({"pairs": [list(pair) for pair in run.pairs]} if run.pairs else {}),
         **({"judged": [_judged_as_json(each) for each in run.judged]} if run.judged else {}),
         "versions": dict(run.versions or installed_versions()),
     }
@@ -269,6 +282,7 @@ def load_run(folder: str | Path) -> Run:
                 )
                 for each, calls in judged
             ),
+            pairs=_pairs(about, variants),
             versions=dict(about.get("versions", {})),
             originals=originals,
             remarks=(
@@ -329,6 +343,13 @@ def _system_files(folder: Path, about: Mapping[str, Any]) -> list[str]:
     if "files" in about or listed:
         return [name for name in listed if name.startswith("systems/")]
     return [path.relative_to(folder).as_posix() for path in folder.glob("systems/*.txt")]
+
+
+def _pairs(about: Mapping[str, Any], variants: Mapping[str, Agent]) -> tuple[tuple[str, str], ...]:
+    pairs = tuple((str(baseline), str(variant)) for baseline, variant in about.get("pairs", ()))
+    if pairs and (wrong := wrong_pairs(pairs, variants)):
+        raise ValueError(wrong)
+    return pairs
 
 
 def _remarks(about: Mapping[str, Any], originals: Mapping[str, str], variant_of: Mapping[str, str]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -436,8 +436,36 @@ class Run:
     without the files that are what was tried, byte for byte."""
     remarks: tuple[str, ...] = ()
     """What whoever reads its numbers has to know of the record that it was loaded from."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    """(baseline, variant), where its plan holds variants against baselines of their own; else empty."""
+
+    @property
+    def compared_pairs(self) -> tuple[tuple[str, str], ...]:
+        """(baseline, variant): what is held against what, as planned; without a plan of it, each against the first."""
+        return self.pairs or pairs_with_first(self.variants)
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Where the trials were answered, in the order in which the trials name them; `endpoint` if there is none."""
         return tuple(dict.fromkeys(trial.endpoint for trial in self.trials)) or (self.endpoint,)
+
+
+def pairs_with_first(variants: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """(baseline, variant) of each variant but the first, which is the baseline of all."""
+    first, *others = (*variants,) or ("",)
+    return tuple((first, name) for name in others)
+
+
+def wrong_pairs(pairs: Collection[tuple[str, str]], variants: Collection[str]) -> str:
+    """What is wrong with these pairs of (baseline, variant); "" where each variant is in one, and held against one."""
+    unknown = [name for pair in pairs for name in pair if name not in variants]
+    if unknown:
+        return f"a pair names {unknown[0]!r}, which is none of the variants"
+    if alone := [name for name in variants if not any(name in pair for pair in pairs)]:
+        return f"the variant {alone[0]!r} is in no pair"
+    if any(baseline == variant for baseline, variant in pairs):
+        return "a variant is held against itself"
+    held = [variant for _, variant in pairs]
+    if twice := [name for name in held if held.count(name) > 1]:
+        return f"the variant {twice[0]!r} is held against two baselines; one sentence can name one"
+    return ""

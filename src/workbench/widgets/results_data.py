@@ -134,10 +134,9 @@ def _variant_columns(comparison: Comparison) -> list[dict[str, Any]]:
 
 def _task_columns(comparison: Comparison) -> list[dict[str, Any]]:
     table = tasks_table(comparison, most=len(comparison.run.tasks))
-    variants = [comparison.baseline, *(name for name in comparison.run.variants if name != comparison.baseline)]
     columns = [("task", "name"), ("group", "group")]
-    columns += [(f"score: {name}", "figure") for name in variants]
-    columns += [(f"difference: {name}", "change") for name in variants[1:]]
+    columns += [(f"score: {name}", "figure") for name in comparison.names]
+    columns += [(f"difference: {name}", "change") for name in comparison.baseline_of]
     found = [
         _texts(name, heading, kind, [row[number] for row in table.rows])
         for number, ((name, kind), heading) in enumerate(zip(columns, table.headings, strict=True))
@@ -235,11 +234,12 @@ def _reply_facts(reply: Reply, usd: float, *, is_stand_in: bool) -> list[tuple[s
 
 
 def _counterpart(comparison: Comparison, trial: Trial) -> int | None:
-    """The row of the trial that one would compare it with: the baseline's, or that of the only other variant."""
+    """The row of the trial that one would compare it with: its baseline's, or that of the only variant held
+    against it."""
     run = comparison.run
-    others = [name for name in run.variants if name != comparison.baseline]
-    if trial.variant != comparison.baseline:
-        wanted = comparison.baseline
+    others = [name for name, base in comparison.baseline_of.items() if base == trial.variant]
+    if trial.variant in comparison.baseline_of:
+        wanted = comparison.baseline_of[trial.variant]
     elif len(others) == 1:
         wanted = others[0]
     else:

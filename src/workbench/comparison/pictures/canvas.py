@@ -163,6 +163,14 @@ def style(axes: Axes, palette: Palette, *, title: str, grid: Literal["x", "y", "
     axes.set_axisbelow(True)
 
 
+def contrast(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    """Of two colours of red, green and blue in 0..1, as WCAG 2 has it: from 1 to 21."""
+    values = np.array([one, other])
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    low, high = sorted((linear @ np.array([0.2126, 0.7152, 0.0722])).tolist())
+    return float((high + 0.05) / (low + 0.05))
+
+
 def ink_on(share: float) -> str:
     """The colour of text on cividis at this share, 0..1: from 0.45 on black contrasts more than white does."""
     return "#000000" if share > 0.45 else "#ffffff"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
-from workbench.comparison.pictures.canvas import Plot, Theme, finish, ink_on, name_rows, short_names, style
+from workbench.comparison.pictures.canvas import Plot, Theme, contrast, finish, name_rows, short_names, style
 from workbench.statistics.intervals import Floats
 
 MOST_NAMES = 24
@@ -40,14 +40,18 @@ def matrix_plot(counts: Floats, names: Sequence[str], *, title: str, alt: str, t
 
 
 def _draw_cells(axes: Axes, shares: Floats, figure: Plot) -> None:
-    palette, colours = figure.palette, colormaps["cividis"]
+    palette = figure.palette
+    paper, full = (np.array(to_rgb(colour)) for colour in (palette.paper, palette.variant))
     style(axes, palette, title="", grid=None)
     for row, column in np.ndindex(*shares.shape):
         share = float(shares[row, column])
         corner = (column - 0.5, row - 0.5)
-        axes.add_patch(Rectangle(corner, 1, 1, facecolor=colours(share), edgecolor=palette.paper, linewidth=0.6))
+        # From the colour of the paper on: most cells are empty, and stay quiet in the light and in the dark.
+        colour = tuple((paper + share * (full - paper)).tolist())
+        axes.add_patch(Rectangle(corner, 1, 1, facecolor=colour, edgecolor=palette.faint, linewidth=0.6))
         if share >= _LEAST_WRITTEN:
-            axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=7.5, color=ink_on(share))
+            ink = max((palette.ink, palette.paper), key=lambda each: contrast(colour, to_rgb(each)))
+            axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=7.5, color=ink)
     for at in range(len(shares)):
         axes.add_patch(Rectangle((at - 0.5, at - 0.5), 1, 1, fill=False, edgecolor=palette.baseline, linewidth=1.6))
 

@@ -60,7 +60,7 @@ def forest_plot(compared: Compared, *, theme: Theme = "light") -> Plot:
     style(axes[0], figure.palette, title=f"Mean score\nwith {percent(LEVEL)} interval (points)", grid="x")
     for at, row in enumerate(rows):
         if row.interval is not None:
-            is_baseline = row.name == compared.baseline
+            is_baseline = row.name in compared.baselines
             colour = figure.palette.baseline if is_baseline else figure.palette.variant
             marker = _Marker(shape="s" if is_baseline else "o", colour=colour, fill=colour)
             _draw_interval(axes[0], at, row.mean, row.interval, marker)
@@ -69,7 +69,7 @@ def forest_plot(compared: Compared, *, theme: Theme = "light") -> Plot:
     axes[0].set_xlim(-2, 102)
     number_axis(axes[0].xaxis)
     if verdicts:
-        _draw_differences(axes[1], names, verdicts, figure.palette, compared.baseline)
+        _draw_differences(axes[1], names, verdicts, figure.palette, compared.against)
     return finish(figure, title=heading(compared))
 
 
@@ -92,7 +92,7 @@ def cost_plot(compared: Compared, *, theme: Theme = "light") -> Plot:
     heights = _apart([100 * point.score for point in drawn], axes.get_ylim(), least=0.36 / figure.get_figheight() * 1.3)
     others = 0
     for point, height in zip(drawn, heights, strict=True):
-        is_baseline = point.name == compared.baseline
+        is_baseline = point.name in compared.baselines
         colour = figure.palette.baseline if is_baseline else figure.palette.series[others % len(figure.palette.series)]
         marker = "s" if is_baseline else MARKERS[others % len(MARKERS)]
         others += not is_baseline
@@ -108,9 +108,9 @@ def cost_plot(compared: Compared, *, theme: Theme = "light") -> Plot:
 
 
 def _draw_differences(
-    axes: Axes, names: Sequence[str], verdicts: Mapping[str, Verdict], palette: Palette, baseline: str
+    axes: Axes, names: Sequence[str], verdicts: Mapping[str, Verdict], palette: Palette, against: str
 ) -> None:
-    of_baseline = short_names([baseline])[0]
+    of_baseline = short_names([against])[0]
     style(axes, palette, title=f"Difference to {of_baseline}\nwith {percent(LEVEL)} interval (points)", grid="x")
     labels = []
     reach = 10.0

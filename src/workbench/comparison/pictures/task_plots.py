@@ -62,12 +62,13 @@ def heat_map(compared: Compared, *, theme: Theme = "light") -> Plot:
     score. Of more than 200 tasks those are drawn whose score changed most.
     """
     run = compared.run
-    names = [compared.baseline, *(name for name in run.variants if name != compared.baseline)]
+    names = list(compared.names)
     found = {one.name: case_means(one.by_repeat) for one in repeats_of(compared)}
     means = np.column_stack([found[name] for name in names])
-    signs = [[""] * len(run.tasks)]
-    signs += [[_FLIP_SIGNS[change.flip] for change in changes] for changes in all_changes(compared).values()]
-    chosen = _chosen(np.abs(means[:, 1:] - means[:, :1]), MOST_TASKS_IN_MAP)
+    flips = {name: [_FLIP_SIGNS[change.flip] for change in all_] for name, all_ in all_changes(compared).items()}
+    signs = [flips.get(name, [""] * len(run.tasks)) for name in names]
+    changed = [found[name] - found[base] for name, base in compared.baseline_of.items()]
+    chosen = _chosen(np.abs(np.column_stack(changed) if changed else means[:, 1:]), MOST_TASKS_IN_MAP)
     rows = _rows([task.id for task in run.tasks], [task.group for task in run.tasks], chosen)
     labels = short_names(names, longest=20)
     panel_inches = 0.4 + 0.068 * max(len(row.label) for row in rows) + _CELL_INCHES * len(names)
@@ -86,10 +87,8 @@ def heat_map(compared: Compared, *, theme: Theme = "light") -> Plot:
     _draw_scale(figure, list(every))
     notes = []
     if len(names) > 1:
-        passing = 100 * THRESHOLD
-        notes.append(
-            f"▲ now passes, ▼ now fails: most repeats at {passing:g} points or more, against the first column."
-        )
+        passing, of_which = 100 * THRESHOLD, "its baseline" if compared.parts else "the first column"
+        notes.append(f"▲ now passes, ▼ now fails: most repeats at {passing:g} points or more, against {of_which}.")
     if len(chosen) < len(run.tasks):
         notes.append(f"{len(chosen)} of {counted(len(run.tasks), 'task')}: those whose score changed most.")
     if notes:
@@ -116,7 +115,7 @@ def repeats_plot(compared: Compared, *, theme: Theme = "light") -> Plot:
     labels = short_names([one.name for one in found], longest=max(10, int(100 / len(found))))
     others = 0
     for axes, one, label in zip(every, found, labels, strict=True):
-        is_baseline = one.name == compared.baseline
+        is_baseline = one.name in compared.baselines
         colour = figure.palette.baseline if is_baseline else figure.palette.series[others % len(figure.palette.series)]
         marker = "s" if is_baseline else MARKERS[others % len(MARKERS)]
         others += not is_baseline

@@ -93,12 +93,11 @@ def repeats_of(compared: Compared) -> list[Repeats]:
 
 
 def all_changes(compared: Compared) -> dict[str, list[Change]]:
-    """For each variant but the baseline the change of each task, in the order of `Run.tasks`."""
+    """For each variant that has a baseline the change of each task, in the order of `Run.tasks`."""
     scores = compared.scores
     return {
-        name: changes_between(compared.run, scores[compared.baseline], found, variant=name)
-        for name, found in scores.items()
-        if name != compared.baseline
+        name: changes_between(compared.run, scores[base], scores[name], variant=name)
+        for name, base in compared.baseline_of.items()
     }
 
 
@@ -108,7 +107,8 @@ def describe_intervals(compared: Compared) -> str:
     words = f"Mean scores in points with {percent(LEVEL)} intervals: {_listed(means)}."
     if compared.verdicts:
         found = [f"{_named(verdict.variant)} {_difference(verdict)}" for verdict in compared.verdicts]
-        words += f" Differences to {_named(compared.baseline)}: {_listed(found)}."
+        against = _named(compared.baseline) if not compared.parts else "its baseline, of each"
+        words += f" Differences to {against}: {_listed(found)}."
     return _introduced(compared, "Forest plot", words)
 
 

@@ -93,6 +93,7 @@ def write_json(comparison: Comparison, found: Provenance, folder: Path) -> list[
     path = folder / "comparison.json"
     shown = {
         "baseline": comparison.baseline,
+        "pairs": [(base, name) for name, base in comparison.baseline_of.items()],
         "tasks": len(comparison.run.tasks),
         "repeats": comparison.run.repeats,
         "verdicts": comparison.verdicts,

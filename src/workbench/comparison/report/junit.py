@@ -39,7 +39,7 @@ def write_junit(comparison: Comparison, found: Provenance, folder: Path) -> list
     for trial in comparison.run.trials:
         trials.setdefault((trial.variant, trial.task_id), []).append(trial)
     root = ElementTree.Element("testsuites")
-    for name in [name for name in comparison.run.variants if name != comparison.baseline] or [comparison.baseline]:
+    for name in list(comparison.baseline_of) or [comparison.baseline]:
         cases = [_case(name, task, trials.get((name, task.id), [])) for task in comparison.run.tasks]
         root.append(_suite(name, cases, comparison, found))
     ElementTree.indent(root)
@@ -73,7 +73,11 @@ def _suite(
         ("prices", "; ".join(found.prices[model] for model in found.models[name])),
         *found.versions.items(),
         ("reported_with", found.reported_with),
-        *(_baseline_properties(comparison, found) if name != comparison.baseline else ()),
+        *(
+            _baseline_properties(comparison, found, comparison.baseline_of[name])
+            if name in comparison.baseline_of
+            else ()
+        ),
     ):
         ElementTree.SubElement(properties, "property", name=_xml(visible(key)), value=_xml(visible(value)))
     suite.extend(cases)
@@ -82,9 +86,8 @@ def _suite(
     return suite
 
 
-def _baseline_properties(comparison: Comparison, found: Provenance) -> Iterator[tuple[str, str]]:
-    """What the variants are held against, and its mean score in 0..1, where any task has one."""
-    baseline = comparison.baseline
+def _baseline_properties(comparison: Comparison, found: Provenance, baseline: str) -> Iterator[tuple[str, str]]:
+    """What a variant is held against, and its mean score in 0..1, where any task has one."""
     yield "baseline", baseline
     yield "baseline_agent_sha256", found.agents[baseline]
     [score] = [summary.score for summary in comparison.summaries if summary.name == baseline]

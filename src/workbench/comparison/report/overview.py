@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from workbench.comparison.change_tables import measures_table, promises_table
-from workbench.comparison.compared import MOST_PROMISES, STAND_IN_NOTE, Compared
+from workbench.comparison.change_tables import measures_table, promise_means_table, promises_table
+from workbench.comparison.compared import MOST_PROMISES, STAND_IN_NOTE, Compared, shown_worse
 from workbench.comparison.differences.reply_pair import diff_personas
 from workbench.comparison.differences.words import lines_of_difference
+from workbench.comparison.figures import percent, points
 from workbench.comparison.provenance import Provenance
-from workbench.comparison.report.tasks import others
 from workbench.comparison.summaries import VariantSummary
 from workbench.definition.agent import Agent
 from workbench.definition.field_text import text_of
 from workbench.definition.fields import FORM
 from workbench.definition.origin import Origin
-from workbench.markup import Table, counted, html, html_table
+from workbench.markup import Table, counted, html, html_table, visible
+from workbench.statistics.intervals import LEVEL
 from workbench.trial.trial import Trial
 
 _LONGEST_VALUE = 40
@@ -28,25 +30,32 @@ _NOT_AT_ONCE = ("Tasks", "p (Holm)")
 """Columns that are left to the whole table."""
 _LEVEL = 1e-9
 _PROMISES = """\
-{% if warning %}
-<p class="warning">{{ warning }}</p>
-{% endif %}
 <div class="wide moved" tabindex="0">{{ table }}</div>
 {% if moved > 1 %}
-<p class="soft narrow">The worst of {{ moved }} that moved.</p>
+<p class="soft narrow">{{ moved_words }}</p>
+{% endif %}
+"""
+_WORSE_LEADS = """\
+<p class="verdict bad"><strong>Worse in {{ worse }}</strong> {{ warning }}</p>
+{{ verdicts }}
+"""
+_WORSE = """\
+{{ verdicts }}
+{% if warning %}
+<p class="warning">{{ warning }}</p>
 {% endif %}
 """
 _OVERVIEW = """\
 <header>
 <h1>{{ title }}</h1>
-<ul class="agents">{% for name, where, change in agents %}
-<li><strong>{{ name }}</strong> <span class="soft">{{ where }}</span>{% if change %}<br>{{ change }}{% endif %}</li>\
-{% endfor %}</ul>
 {% if banner %}
 <p class="banner">{{ banner }}</p>
 {% endif %}
 {{ verdicts }}
 {{ promises }}
+<ul class="agents">{% for name, where, change in agents %}
+<li><strong>{{ name }}</strong>{% if where %} <span class="soft">{{ where }}</span>{% endif %}\
+{% if change %}: {{ change }}{% endif %}</li>{% endfor %}</ul>
 <dl class="facts">
 {% for what, much in facts %}
 <div><dt>{{ what }}</dt><dd>{{ much }}</dd></div>
@@ -57,8 +66,9 @@ _OVERVIEW = """\
 
 
 def overview(comparison: Compared, found: Provenance, *, verdicts: Markup, promises: Markup) -> Markup:
-    """The head of the page: the agents by name, file and revision, what differs, the verdicts, the promises that moved,
-    who answered and what it cost.
+    """The head of the page: what the agents are called, the verdicts, the promises that moved, the variants by file
+    and revision with what differs, who answered and what it cost. A promise that is shown to be worse leads where no
+    verdict says so.
 
     Args:
         verdicts: the sentences.
@@ -69,16 +79,18 @@ def overview(comparison: Compared, found: Provenance, *, verdicts: Markup, promi
         title=agents_named(comparison.run.variants),
         agents=_agents(comparison, found.origins),
         banner=STAND_IN_NOTE if comparison.stand_in else "",
-        verdicts=verdicts,
+        verdicts=with_worse_promises(comparison, verdicts),
         promises=promises,
         facts=_facts(comparison, found),
     )
 
 
 def moved_promises(comparison: Compared) -> Markup:
-    """The promises that a variant keeps more or less often, the worst first, as many as a first screen holds; below a
-    line that names those that are worse, or seem so. A narrow screen shows the worst alone: what was paid is below.
-    Where nothing is graded, the measures that differ, or may."""
+    """The promises that a variant keeps more or less often, the worst first, as many as a first screen holds. A narrow
+    screen shows the worst alone: what was paid is below. Where nothing is graded, the measures that differ, or may; of
+    one variant, the promises that it keeps least."""
+    if not comparison.verdicts:
+        return _least_kept(comparison)
     by_noise = {verdict.variant for verdict in comparison.verdicts if verdict.same_requests}
     changed = [change for change in comparison.promises if change.effect is not None and abs(change.effect) > _LEVEL]
     moved = [change for change in changed if change.variant not in by_noise]
@@ -87,11 +99,21 @@ def moved_promises(comparison: Compared) -> Markup:
         if not comparison.promises:
             return _moved_measures(comparison)
         known = any(change.effect is not None for change in comparison.promises)
-        said = "No promise moved." if known else "No promise can be compared: no task has scores of both."
+        why = comparison.promises[0].obstacle
+        said = "No promise moved." if known else f"No promise can be compared: {why}."
         said = "No promise moved by more than noise." if changed else said
         return html('<p class="soft">{{ said }}</p>', said=said)
     shown = html_table(_in_short(table, "Promises that moved, the worst first", of=len(moved)), labels=True)
-    return html(_PROMISES, warning=comparison.warning, table=shown, moved=len(moved))
+    return html(_PROMISES, table=shown, moved=len(moved), moved_words=f"The worst of {len(moved)} that moved.")
+
+
+def _least_kept(comparison: Compared) -> Markup:
+    table = promise_means_table(comparison.promise_means)
+    if table is None:
+        return Markup()
+    shown = _in_short(table, "Promises, the least kept first", of=len(table.rows), which="")
+    words = f"The least kept of {len(comparison.promise_means)}."
+    return html(_PROMISES, table=html_table(shown, labels=True), moved=len(comparison.promise_means), moved_words=words)
 
 
 def _moved_measures(comparison: Compared) -> Markup:
@@ -100,18 +122,41 @@ def _moved_measures(comparison: Compared) -> Markup:
     if table is None:
         return Markup()
     shown = html_table(_in_short(table, "Measures that differ, or may", of=len(moved)), labels=True)
-    return html(_PROMISES, warning="", table=shown, moved=0)
+    return html(_PROMISES, table=shown, moved=0)
 
 
-def _in_short(table: Table, title: str, *, of: int) -> Table:
+def _in_short(table: Table, title: str, *, of: int, which: str = " that moved") -> Table:
     """So much of the table as a first screen holds."""
     kept = [column for column, heading in enumerate(table.headings) if heading not in _NOT_AT_ONCE]
     return Table(
         title=title,
         headings=tuple(table.headings[column] for column in kept),
         rows=tuple(tuple(row[column] for column in kept) for row in table.rows[:MOST_PROMISES]),
-        note="" if of <= MOST_PROMISES else f"{MOST_PROMISES} of {of} that moved.",
+        note="" if of <= MOST_PROMISES else f"{MOST_PROMISES} of {of}{which}.",
     )
+
+
+def with_worse_promises(comparison: Compared, verdicts: Markup) -> Markup:
+    """The verdicts and the line that names the promises that are shown to be worse: before them where none of them says
+    that the whole is, so that no page leads with a comfort that does not hold."""
+    leads = is_contradicted(comparison)
+    return html(
+        _WORSE_LEADS if leads else _WORSE,
+        worse=counted(len(worse_promises(comparison)), "promise"),
+        warning=comparison.warning,
+        verdicts=verdicts,
+    )
+
+
+def worse_promises(comparison: Compared) -> tuple[str, ...]:
+    """The promises and criteria that are shown to be worse; none where no model answered."""
+    return () if comparison.stand_in else shown_worse(comparison.promises, comparison.criteria)
+
+
+def is_contradicted(comparison: Compared) -> bool:
+    """Whether a promise is shown to be worse where no verdict says that the whole is."""
+    says_worse = any(verdict.kind == "worse" for verdict in comparison.verdicts)
+    return bool(worse_promises(comparison)) and not says_worse
 
 
 def agents_named(variants: Mapping[str, Agent]) -> str:
@@ -149,7 +194,7 @@ def what_differs(before: Agent, after: Agent, *, asked: Sequence[tuple[str, str,
 def costs_table(comparison: Compared) -> Table:
     """What a reply takes with each variant: tokens, USD a thousand replies, seconds; with the change in percent."""
     of = {summary.name: summary for summary in comparison.summaries}
-    names = [comparison.baseline, *others(comparison)]
+    names, baseline_of = comparison.names, comparison.baseline_of
     rows = []
     for what, value in (
         ("Input tokens a reply", _input_tokens),
@@ -157,24 +202,25 @@ def costs_table(comparison: Compared) -> Table:
         ("USD per 1,000 replies", _usd),
         ("Seconds a reply", lambda summary: summary.seconds),
     ):
-        values = [value(of[name]) for name in names]
-        rows.append((what, _rounded(values[0]), *(_with_change(one, values[0]) for one in values[1:])))
+        values = {name: value(of[name]) for name in names}
+        rows.append((what, *(_with_change(values[name], values[baseline_of.get(name, name)]) for name in names)))
     note = "Means over the replies that name the figure; a change is against the baseline."
     return Table(title="What a reply takes", headings=("", *names), rows=tuple(rows), note=note)
 
 
 def _agents(comparison: Compared, origins: Mapping[str, Origin]) -> list[tuple[str, str, str]]:
     variants = comparison.run.variants
-    base = variants[comparison.baseline]
     rows = []
-    for name in [comparison.baseline, *others(comparison)]:
+    for name in comparison.names:
         where = str(origins[name]) if name in origins else ""
+        baseline = comparison.baseline_of.get(name, name)
+        base = variants[baseline]
         asked = [
-            (what, sent[comparison.baseline], sent[name])
+            (what, sent[baseline], sent[name])
             for what, sent in (("model", _asked_models(comparison)), ("effort", _asked_efforts(comparison)))
             if getattr(base, what) == getattr(variants[name], what)
         ]
-        said = "" if name == comparison.baseline else what_differs(base, variants[name], asked=asked)
+        said = "" if name == baseline else what_differs(base, variants[name], asked=asked)
         rows.append((name, where, said))
     return rows
 
@@ -198,14 +244,31 @@ def _by_variant(comparison: Compared, value: Callable[[Trial], str]) -> dict[str
 def _facts(comparison: Compared, found: Provenance) -> list[tuple[str, str]]:
     models = {name: ", ".join(counts or found.asked[name]) for name, counts in found.models.items()}
     replies = sum(summary.replies for summary in comparison.summaries)
+    missing = Counter(_ending(trial) for trial in comparison.run.trials if trial.outcome != "answered")
     return [
+        *([] if comparison.verdicts else [("Score in points", _scores(comparison))]),
         ("Answered by", found.endpoint),
         ("Cost of the replies", cost_in_words(comparison)),
         ("Model", _one_or_each(models)),
         ("Effort", _one_or_each(_asked_efforts(comparison))),
         ("Tried", f"{comparison.size}, {replies:,} of {counted(len(comparison.run.trials), 'trial')} answered"),
+        *([("Not answered", ", ".join(f"{count} {how}" for how, count in missing.most_common()))] if missing else []),
         ("Answered on", _days(found)),
     ]
+
+
+def _scores(comparison: Compared) -> str:
+    [summary] = comparison.summaries
+    if summary.interval is None:
+        return "nothing is scored"
+    low, high = points(summary.interval.low, sign=False), points(summary.interval.high, sign=False)
+    return f"{points(summary.score, sign=False)}, {percent(LEVEL)} interval {low} to {high}"
+
+
+def _ending(trial: Trial) -> str:
+    """How a trial ended without an answer: "failed (overloaded_error)"."""
+    ended = trial.outcome.replace("_", " ")
+    return ended if trial.failure is None else f"{ended} ({visible(trial.failure.type)})"
 
 
 def _one_or_each(values: Mapping[str, str]) -> str:

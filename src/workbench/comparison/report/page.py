@@ -14,10 +14,17 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from workbench.comparison.change_tables import judged_tables, measures_table, promises_of, rules_table
+from workbench.comparison.change_tables import (
+    judged_tables,
+    measures_table,
+    promise_means_table,
+    promises_of,
+    rules_table,
+)
 from workbench.comparison.columns import score_in_words
 from workbench.comparison.differences.views import html_lines
 from workbench.comparison.differences.words import diff_words, lines_of_difference
+from workbench.comparison.figures import worst_first
 from workbench.comparison.provenance import Provenance, provenance_table
 from workbench.comparison.report.document import html_document
 from workbench.comparison.report.overview import agents_named, costs_table, moved_promises, overview
@@ -50,9 +57,11 @@ MOST_TASKS = 20_000
 LONGEST_TEXT = 20_000
 """Characters of a reply or a question on the page."""
 
+MOST_VERDICTS = 3
+"""On the first screen; the worst are shown."""
 _KINDS = {"better": "good", "worse": "bad"}
 _ANCHORS = (
-    ("promises", "Promises", True),
+    ("promises", "Promises", False),
     ("judges", "Judges", True),
     ("measures", "Measures", True),
     ("flips", "What flipped", True),
@@ -99,9 +108,9 @@ _BODY = """\
 {% for picture in pictures %}
 {{ picture }}
 {% endfor %}
-{% if compared %}
 <h2 id="promises">Promise by promise</h2>
 {{ promises }}
+{% if compared %}
 {% if judged %}
 <h2 id="judges">What judges found</h2>
 {% for table in judged %}
@@ -128,10 +137,15 @@ _BODY = """\
 {{ trials }}
 <h2 id="provenance">Where the numbers come from</h2>
 {{ provenance }}"""
-_VERDICT = """\
-<p class="verdict {{ colour }}"><strong>{{ kind }}</strong> {{ headline }}\
+_VERDICTS = """\
+{% for verdict in verdicts %}
+<p class="verdict {{ verdict.colour }}"><strong>{{ verdict.kind }}</strong> {{ verdict.headline }}\
 {% if anchor %} <a href="#{{ anchor }}">How it is decided</a>{% endif %}</p>
-<details><summary>In full, and how it is decided</summary><p>{{ text }}</p>
+{% endfor %}
+<details><summary>{{ summary }}</summary>
+{% for text in texts %}
+<p>{{ text }}</p>
+{% endfor %}
 <div{% if anchor %} id="{{ anchor }}"{% endif %}>{{ rules }}</div></details>"""
 # HTML drops a line break right behind the tag, so one is given to be dropped.
 _TEXT_BLOCK = """\
@@ -204,7 +218,10 @@ def page(comparison: Comparison, found: Provenance, *, most_characters: int = MO
         variants=_wide(html_table(variants_table(comparison), labels=True)),
         ranking="" if ranking is None else _wide(coloured_html(ranking, labels=True)),
         pictures=[_picture(comparison, kind) for kind in pictures],
-        promises=_shown(promises_of(comparison), none="No task names a grader."),
+        promises=_shown(
+            promises_of(comparison) if compared else promise_means_table(comparison.promise_means),
+            none="No task names a grader.",
+        ),
         judged=judged,
         measures=_shown(measures_table(comparison.measures), none="Nothing was answered."),
         flips=_wide(html_table(comparison.flipped.table(), labels=True)) if compared else "",
@@ -220,10 +237,10 @@ def page(comparison: Comparison, found: Provenance, *, most_characters: int = MO
 def page_head(comparison: Comparison, found: Provenance) -> Markup:
     """The first screen of a page about a comparison; see `overview`."""
     sentences = [html('<p class="verdict">{{ text }}</p>', text=text) for text in comparison.sentences]
-    verdicts = [
-        verdict_paragraph(verdict, anchor=f"decided-{row}") for row, verdict in enumerate(comparison.verdicts)
-    ] or sentences
-    return overview(comparison, found, verdicts=Markup("\n").join(verdicts), promises=moved_promises(comparison))
+    verdicts = (
+        verdict_paragraphs(comparison.verdicts, anchor="decided") if comparison.verdicts else Markup().join(sentences)
+    )
+    return overview(comparison, found, verdicts=verdicts, promises=moved_promises(comparison))
 
 
 def parts_around(comparison: Comparison, found: Provenance) -> tuple[Markup, Markup]:
@@ -292,18 +309,30 @@ def agents_difference(before: Agent, after: Agent) -> Markup:
     return html_lines(lines)
 
 
-def verdict_paragraph(verdict: Verdict, *, anchor: str = "") -> Markup:
-    """What a reader meets first below its kind in large, coloured where a model was shown to be better or worse.
+def verdict_paragraphs(verdicts: Sequence[Verdict], *, anchor: str = "") -> Markup:
+    """What a reader meets first of each verdict below its kind in large, coloured where a model was shown to be better
+    or worse; the worst first, and of more than `MOST_VERDICTS` those beyond in the fold.
 
-    The sentence in full and the rules are behind it, to be opened. With an `anchor`, which no other element of the page
-    has, a link leads to the rules; an output of a notebook has none, for it is no page of its own."""
+    The sentences in full and the rules are behind them, to be opened. With an `anchor`, which no other element of the
+    page has, a link leads to the rules; an output of a notebook has none, for it is no page of its own."""
+    in_order = sorted(verdicts, key=lambda verdict: worst_first(verdict.shown_kind))
+    shown = in_order[:MOST_VERDICTS]
+    summary = "In full, and how it is decided"
+    if len(shown) < len(in_order):
+        summary = f"All {len(in_order)} verdicts in full, and how they are decided"
     return html(
-        _VERDICT,
-        kind=verdict.heading,
-        colour="" if verdict.stand_in else _KINDS.get(verdict.kind, ""),
-        headline=verdict.headline,
+        _VERDICTS,
+        verdicts=[
+            {
+                "kind": verdict.heading,
+                "colour": "" if verdict.stand_in else _KINDS.get(verdict.kind, ""),
+                "headline": verdict.headline,
+            }
+            for verdict in shown
+        ],
+        summary=summary,
         anchor=anchor,  # within the fold: a fragment opens what is folded where it stands within
-        text=verdict.text,
+        texts=[verdict.text for verdict in in_order],
         rules=_wide(html_table(rules_table(), labels=True)),
     )
 
@@ -337,9 +366,8 @@ def _picture(comparison: Comparison, kind: Picture) -> Markup:
 def _personas(comparison: Comparison) -> list[tuple[str, Markup]]:
     agents = comparison.run.variants
     return [
-        (f"{name} against {comparison.baseline}", agents_difference(agents[comparison.baseline], agent))
-        for name, agent in agents.items()
-        if name != comparison.baseline
+        (f"{name} against {base}", agents_difference(agents[base], agents[name]))
+        for name, base in comparison.baseline_of.items()
     ]
 
 

@@ -17,7 +17,12 @@ from workbench.comparison.compared import STAND_IN_NOTE
 from workbench.comparison.figures import HOW_IT_IS_DECIDED, IN_FULL
 from workbench.comparison.flips import NONE_FLIPPED, Changes
 from workbench.comparison.provenance import NOT_RECORDED, Provenance
-from workbench.comparison.report.overview import agents_lines, agents_named
+from workbench.comparison.report.overview import (
+    agents_lines,
+    agents_named,
+    is_contradicted,
+    worse_promises,
+)
 from workbench.comparison.static_tables import variants_table
 from workbench.comparison.tables import Comparison
 from workbench.markup import Table, counted, markdown_table, markdown_text
@@ -42,9 +47,9 @@ def summary(comparison: Comparison, found: Provenance) -> str:
     """The report as Markdown, short enough for a comment."""
     named = unlinked(agents_named(comparison.run.variants))
     parts = [f"### {_headline(comparison)}: {named}"]
-    parts += [f"**{unlinked(first)}**" for first, _ in comparison.sentence_parts]
-    if comparison.warning:
-        parts.append(unlinked(comparison.warning))
+    sentences = [f"**{unlinked(first)}**" for first, _ in comparison.sentence_parts]
+    warning = [unlinked(comparison.warning)] if comparison.warning else []
+    parts += [*warning, *sentences] if is_contradicted(comparison) else [*sentences, *warning]
     if comparison.stand_in:
         parts.append(unlinked(STAND_IN_NOTE))
     parts.append("\n".join(f"- {unlinked(line)}" for line in agents_lines(comparison, found.origins)))
@@ -87,6 +92,8 @@ def _headline(comparison: Comparison) -> str:
         found = kinds[0]
     else:
         found = "; ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    if is_contradicted(comparison):
+        found = f"worse in {counted(len(worse_promises(comparison)), 'promise')}, {found} as a whole"
     return f"Offline stand-in: {found}" if comparison.stand_in else f"{found[0].upper()}{found[1:]}"
 
 

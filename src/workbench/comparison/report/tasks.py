@@ -55,26 +55,21 @@ class _Dot:
     anchor: str
 
 
-def others(comparison: Compared) -> list[str]:
-    """The variants beside the baseline."""
-    return [name for name in comparison.run.variants if name != comparison.baseline]
-
-
 def tally(comparison: Compared) -> Markup:
     """How many tasks are better, worse and level with each other variant, in words and as a bar; empty where no task
     has a score of both."""
-    return Markup().join(_tally(comparison, name) for name in others(comparison))
+    return Markup().join(_tally(comparison, name) for name in comparison.baseline_of)
 
 
 def scatters(comparison: Compared, *, linked: Collection[int]) -> Markup:
     """For each other variant (the first few), the tasks by what they score before and after; the point of a task opens
     it, where its row is `linked`. Empty where no task has a score of both."""
-    return Markup().join(_scatter(comparison, name, linked) for name in others(comparison)[:MOST_SCATTERS])
+    return Markup().join(_scatter(comparison, name, linked) for name in list(comparison.baseline_of)[:MOST_SCATTERS])
 
 
 def by_size_of_change(comparison: Compared) -> list[int]:
     """The rows of the tasks, those that changed most first; those without a score last."""
-    changes = [np.abs(_changes(comparison, name)) for name in others(comparison)]
+    changes = [np.abs(_changes(comparison, name)) for name in comparison.baseline_of]
     largest = np.nan_to_num(np.array(changes), nan=-1.0).max(axis=0) if changes else np.zeros(len(comparison.run.tasks))
     return [int(row) for row in np.argsort(-largest, kind="stable")]
 
@@ -102,7 +97,7 @@ def tasks_with_links(table: Table, rows: Sequence[int], *, linked: Collection[in
 
 def _changes(comparison: Compared, name: str) -> Floats:
     means = comparison.scores
-    change: Floats = means[name].means - means[comparison.baseline].means
+    change: Floats = means[name].means - means[comparison.baseline_of[name]].means
     return np.where(np.abs(change) < _LEVEL, 0.0, change)
 
 
@@ -121,7 +116,8 @@ def _tally(comparison: Compared, name: str) -> Markup:
 
 
 def _scatter(comparison: Compared, name: str, linked: Collection[int]) -> Markup:
-    before, after = comparison.scores[comparison.baseline].means, comparison.scores[name].means
+    baseline = comparison.baseline_of[name]
+    before, after = comparison.scores[baseline].means, comparison.scores[name].means
     dots: list[_Dot] = []
     taken: dict[tuple[int, int], int] = {}
     for row, (old, new) in enumerate(zip(before.tolist(), after.tolist(), strict=True)):
@@ -146,10 +142,10 @@ def _scatter(comparison: Compared, name: str, linked: Collection[int]) -> Markup
         return Markup()
     return html(
         _SCATTER,
-        title=f"Each task: points with {comparison.baseline}, and with {name}. Above the line is better.",
+        title=f"Each task: points with {baseline}, and with {name}. Above the line is better.",
         side=_SIDE,
         ticks=[(_SIDE * share / 100, share) for share in (0, 25, 50, 75, 100)],
-        before=comparison.baseline,
+        before=baseline,
         after=name,
         dots=dots,
     )

@@ -48,7 +48,8 @@ def write_report(
     The same run gives the same bytes, as long as prices and versions are the same.
 
     Args:
-        baseline: the variant of a run that the others are compared with; the first one unless given.
+        baseline: the variant of a run that the others are compared with; unless given, each is held against the one
+            that its plan says, which is the first where it says nothing.
         project: the folder in which the agents' files and their commits are looked for; nowhere unless given.
         files: where they are in it, or were, as far as that is known; others are found by what the agents are called.
 
@@ -95,7 +96,5 @@ def _refuse_link(folder: Path) -> None:
 
 
 def compared(run: Run, baseline: str | None) -> Comparison:
-    """The run compared with this variant, or with its first one."""
-    if not run.variants:
-        raise ComparisonError("the run has no variant; there is nothing to report")
-    return compare(run, baseline=next(iter(run.variants)) if baseline is None else baseline)
+    """The run compared with this variant, or as it was planned (`compare`)."""
+    return compare(run, baseline=baseline)
