@@ -199,7 +199,7 @@ def test_a_promise_that_is_shown_to_be_worse_leads_before_the_verdict_of_a_bette
     review = review_runs(old, new)
 
     [found] = review.variants
-    line = "Shown to be worse: asks (after, 100.0 to 0.0 points), whatever the whole says."
+    line = "Shown to be worse: asks (after), whatever the whole says."
     assert (found.verdict is not None and found.verdict.kind, found.warning) == ("better", line)
     assert str(review).split("\n")[2] == line
     assert review.markdown().split("\n\n")[1] == unlinked(line)

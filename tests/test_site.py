@@ -170,7 +170,7 @@ def test_the_latest_nights_stand_in_the_index_and_all_on_the_page_of_the_agent(t
     [agent] = (tmp_path / "nightly/site/agents").iterdir()
     assert [cell.text for cell in index.select("thead th")][6:] == ["2026-10-03", "2026-10-02"]
     assert len(soup(agent).select("tbody tr")) == 3
-    assert "3, the last 2 nights here" in index.text
+    assert "3, the last 2 here" in index.text
 
 
 def test_each_comparison_is_a_row_with_its_verdict_in_words_the_worst_first(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_each_comparison_is_a_row_with_its_verdict_in_words_the_worst_first(tmp_
     assert [row[1].split(" -")[0] for row in rows[1:]] == [
         "stand-in: worse",
         "no verdict",
-        "no difference shown 0.0 [-24.2, +24.2]",
+        "identical replies 0.0 [-24.2, +24.2]",
     ]
     assert [row.td.get("class") for row in index.select("tbody tr")] == [["bad"], None, None, None]
     assert [link["href"].split("/")[1][:5] for link in index.select("tbody th a")] == [

@@ -27,6 +27,7 @@ from workbench.routing.asking import MainModel, choose_router, plan_routing
 from workbench.routing.change import RoutingChange
 from workbench.routing.improving import AS_IT_IS, SealedChoice
 from workbench.routing.measured import Routed
+from workbench.routing.review import RoutingReview
 from workbench.routing.steering import STEERING, Steered
 from workbench.runs.estimate import estimate_plan
 from workbench.runs.improving import Improvement
@@ -35,6 +36,7 @@ from workbench.runs.roster import ProjectRoster
 from workbench.trial.sealed import split_tasks
 from workbench.trial.task import GraderSpec, Task
 from workbench.trial.trial import Failure, Reply, Run, Score, Trial
+from workbench.widgets.routing import RoutingPanel
 from workbench.widgets.trials import TrialPanel
 
 SAID = "$5 a month or $50 a year, \\(x\\) and \\[y\\]\u202e hidden\u2066"
@@ -116,6 +118,10 @@ def routed(said: str) -> Routed:
     return Routed(run=wb.run_trials(plan, live=False, progress=False), controls=None)
 
 
+def changed(said: str) -> RoutingChange:
+    return RoutingChange(before=routed(said), after=routed(said), changed=(named(said),))
+
+
 def differing(said: str) -> Run:
     """Each trial says something of its own."""
     trials = (
@@ -194,7 +200,9 @@ SHOWN: dict[str, Callable[[str], Any]] = {
     "JudgedSummary": lambda said: wb.show_judged(judged_run(said)),
     "ChoicePanel": lambda said: wb.ChoicePanel(differing(said), path="choices.jsonl", labeller=said),
     "Routed": routed,
-    "RoutingChange": lambda said: RoutingChange(before=routed(said), after=routed(said), changed=(named(said),)),
+    "RoutingReview": lambda said: RoutingReview(routed=routed(said), change=changed(said)),
+    "RoutingPanel": lambda said: RoutingPanel(wb.AgentEditor(agent(said))),
+    "RoutingChange": changed,
     "ProjectRoster": listed,
     "AgentVersions": tried,
     "Improvement": lambda said: Improvement(
