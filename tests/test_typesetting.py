@@ -122,6 +122,15 @@ def changed(said: str) -> RoutingChange:
     return RoutingChange(before=routed(said), after=routed(said), changed=(named(said),))
 
 
+def picked(said: str) -> RoutingPanel:
+    """Left with decisions of the offline stand-in."""
+    agents = {name: Agent(name=name, description=said, prompt="x") for name in (named(said), f"b {named(said)}")}
+    shown = RoutingPanel(agents, [Task(id=said, input=said, target=name) for name in agents])
+    shown.run(way="approximation", live=False)
+    shown.wait()
+    return shown
+
+
 def differing(said: str) -> Run:
     """Each trial says something of its own."""
     trials = (
@@ -201,7 +210,7 @@ SHOWN: dict[str, Callable[[str], Any]] = {
     "ChoicePanel": lambda said: wb.ChoicePanel(differing(said), path="choices.jsonl", labeller=said),
     "Routed": routed,
     "RoutingReview": lambda said: RoutingReview(routed=routed(said), change=changed(said)),
-    "RoutingPanel": lambda said: RoutingPanel(wb.AgentEditor(agent(said))),
+    "RoutingPanel": picked,
     "RoutingChange": changed,
     "ProjectRoster": listed,
     "AgentVersions": tried,
