@@ -393,3 +393,39 @@ def test_tasks_of_a_link_are_its_own_or_those_of_what_it_leads_to(repository: Re
 
     assert found.tasks_before is not None and found.tasks_before.path == "pool/agents/x.tasks.yaml"
     assert found.tasks_after is None
+
+
+APART = ".workbench/tasks"
+
+
+@pytest.mark.parametrize(
+    ("path", "at", "change"),
+    [
+        (PLUGIN, f"{APART}/helper.tasks.yaml", lambda r: r.write("plugins/tools/pyproject.toml", "")),
+        (PLUGIN, f"{APART}/helper.tasks.yaml", lambda r: r.write("plugins/tools/.claude/settings.json", "{}")),
+        ("lib/agents/a/b.md", f"lib/{APART}/a/b.tasks.yaml", lambda r: r.write("lib/.claude-plugin/plugin.json", "{}")),
+        ("lib/agents/a/b.md", f"lib/{APART}/a/b.tasks.yaml", lambda r: r.write("lib/agents/a/agents/c.md", agent("c"))),
+        (MINE, f"{APART}/mine.tasks.yaml", lambda r: r.link(MINE, "../../docs/agents/plain.md")),
+        (MINE, f"{APART}/mine.tasks.yaml", lambda r: None),
+    ],
+    ids=["a project", "Claude's folder", "a plugin", "agents below", "a link", "nothing"],
+)
+def test_the_tasks_of_before_are_those_that_the_commit_has_wherever_a_checkout_leads(
+    repository: Repository, path: str, at: str, change: Callable[[Repository], None]
+) -> None:
+    """Another agent has easier ones by a name to which the change leads."""
+    repository.git("checkout", "-q", "main")
+    repository.write(path, agent("one"))
+    repository.write(at, TASKS)
+    repository.write(f"{APART}/plain.tasks.yaml", TASKS.replace("Say hello", "Say what you like"))
+    repository.commit()
+    repository.git("checkout", "-qb", "harm")
+    repository.write(path, agent("one", body=HARM))
+    repository.write("docs/agents/plain.md", agent("one", body=HARM))
+    change(repository)
+    repository.commit()
+
+    [found] = [each for each in repository.change().agents if each.path == path]
+
+    assert found.kind == "edited"
+    assert found.tasks_before is not None and found.tasks_before.path == at
