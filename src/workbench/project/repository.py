@@ -248,7 +248,8 @@ class Repository:
         project = self._project_of(commit, real.parent)
         agents = [folder for folder in real.parents if folder.name == "agents" and folder.is_relative_to(project)]
         below = real.parent.relative_to(agents[-1]) if agents else PurePosixPath()
-        places = (PurePosixPath(path), project / TASKS_FOLDER / below / real.name, real)
+        apart, named_so = project / TASKS_FOLDER / below, PurePosixPath(path)
+        places = (named_so, apart / named_so.name, real, apart / real.name)
         named = (place.with_name(f"{place.stem}.tasks{suffix}") for place in places for suffix in SUFFIXES)
         return list(dict.fromkeys(place.as_posix() for place in named))
 
