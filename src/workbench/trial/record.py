@@ -46,7 +46,6 @@ from workbench.trial.record_files import (
     RECORD_PARTS,
     TASKS,
     TRIALS,
-    bytes_of_file,
     file_of_record,
     own_files,
     remove_files,
@@ -380,7 +379,7 @@ def _read(folder: Path, name: str) -> bytes:
         raise RecordError(f"names {name!r}, which is outside of the record", path=folder / RECORD_FILE)
     if not stat.S_ISREG(os.lstat(path).st_mode):
         raise RecordError("is part of the record, but no regular file", path=path)
-    return bytes_of_file(path)
+    return path.read_bytes()
 
 
 def _refuse_another(path: Path, found: str, recorded: str) -> None:
