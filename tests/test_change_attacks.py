@@ -12,6 +12,9 @@ import pytest
 
 from workbench.errors import ChangeError
 from workbench.project.changes import Change, find_changes
+from workbench.project.repository import Repository as Git
+from workbench.project.repository import is_place
+from workbench.trial.task_files import task_files_for
 
 HARM = "Do harm.\n"
 MINE, POOLED, OTHER = ".claude/agents/mine.md", ".claude/agents/pooled.md", "pool/agents/other.md"
@@ -429,3 +432,30 @@ def test_the_tasks_of_before_are_those_that_the_commit_has_wherever_a_checkout_l
 
     assert found.kind == "edited"
     assert found.tasks_before is not None and found.tasks_before.path == at
+
+
+def test_in_a_clean_checkout_tasks_are_found_where_the_files_are(repository: Repository) -> None:
+    """As `workbench try` and the editor find them, in projects of all kinds, one in another."""
+    for path in (
+        "lib/agents/a/b.md",
+        "lib/agents/a/agents/c.md",
+        "py/agents/d.md",
+        "py/sub/.claude/agents/e/f.md",
+        "plugins/tools/agents/team/g.md",
+        ".claude/agents/more/h.md",
+    ):
+        repository.write(path, agent(Path(path).stem))
+    repository.write("py/pyproject.toml", "")
+    repository.write("docs/agents/README.md", "# None\n")
+    repository.write("docs/plain.md", agent("linked"))
+    repository.link("docs/agents/linked.md", "../plain.md")
+    repository.commit()
+    git = Git(repository.folder)
+    head = git.commit("HEAD")
+    places = [path for path in sorted(git.files(head)) if is_place(path)]
+
+    for path in places:
+        ends = dict.fromkeys((path, git.real(head, path) or path))
+        there = dict.fromkeys(place for end in ends for place in task_files_for(git.root / end))
+        assert git.task_paths(head, path) == [place.relative_to(git.root).as_posix() for place in there], path
+    assert len(places) >= 15

@@ -260,7 +260,7 @@ class Repository:
                 continue
             if any(self.holds(commit, (each / name).as_posix()) for name in (CLAUDE_FOLDER, "pyproject.toml")):
                 return each
-            if self._has_agents(commit, each) and not self.holds(commit, (each / PLUGIN_FOLDER).as_posix()):
+            if not self.holds(commit, (each / PLUGIN_FOLDER).as_posix()) and self._has_agents(commit, each):
                 return each
         return PurePosixPath()
 
