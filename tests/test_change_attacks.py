@@ -12,6 +12,9 @@ import pytest
 
 from workbench.errors import ChangeError
 from workbench.project.changes import Change, find_changes
+from workbench.project.repository import Repository as Git
+from workbench.project.repository import is_place
+from workbench.trial.task_files import task_files_for
 
 HARM = "Do harm.\n"
 MINE, POOLED, OTHER = ".claude/agents/mine.md", ".claude/agents/pooled.md", "pool/agents/other.md"
@@ -393,3 +396,66 @@ def test_tasks_of_a_link_are_its_own_or_those_of_what_it_leads_to(repository: Re
 
     assert found.tasks_before is not None and found.tasks_before.path == "pool/agents/x.tasks.yaml"
     assert found.tasks_after is None
+
+
+APART = ".workbench/tasks"
+
+
+@pytest.mark.parametrize(
+    ("path", "at", "change"),
+    [
+        (PLUGIN, f"{APART}/helper.tasks.yaml", lambda r: r.write("plugins/tools/pyproject.toml", "")),
+        (PLUGIN, f"{APART}/helper.tasks.yaml", lambda r: r.write("plugins/tools/.claude/settings.json", "{}")),
+        ("lib/agents/a/b.md", f"lib/{APART}/a/b.tasks.yaml", lambda r: r.write("lib/.claude-plugin/plugin.json", "{}")),
+        ("lib/agents/a/b.md", f"lib/{APART}/a/b.tasks.yaml", lambda r: r.write("lib/agents/a/agents/c.md", agent("c"))),
+        (MINE, f"{APART}/mine.tasks.yaml", lambda r: r.link(MINE, "../../docs/agents/plain.md")),
+        (MINE, f"{APART}/mine.tasks.yaml", lambda r: None),
+    ],
+    ids=["a project", "Claude's folder", "a plugin", "agents below", "a link", "nothing"],
+)
+def test_the_tasks_of_before_are_those_that_the_commit_has_wherever_a_checkout_leads(
+    repository: Repository, path: str, at: str, change: Callable[[Repository], None]
+) -> None:
+    """Another agent has easier ones by a name to which the change leads."""
+    repository.git("checkout", "-q", "main")
+    repository.write(path, agent("one"))
+    repository.write(at, TASKS)
+    repository.write(f"{APART}/plain.tasks.yaml", TASKS.replace("Say hello", "Say what you like"))
+    repository.commit()
+    repository.git("checkout", "-qb", "harm")
+    repository.write(path, agent("one", body=HARM))
+    repository.write("docs/agents/plain.md", agent("one", body=HARM))
+    change(repository)
+    repository.commit()
+
+    [found] = [each for each in repository.change().agents if each.path == path]
+
+    assert found.kind == "edited"
+    assert found.tasks_before is not None and found.tasks_before.path == at
+
+
+def test_in_a_clean_checkout_tasks_are_found_where_the_files_are(repository: Repository) -> None:
+    """As `workbench try` and the editor find them, in projects of all kinds, one in another."""
+    for path in (
+        "lib/agents/a/b.md",
+        "lib/agents/a/agents/c.md",
+        "py/agents/d.md",
+        "py/sub/.claude/agents/e/f.md",
+        "plugins/tools/agents/team/g.md",
+        ".claude/agents/more/h.md",
+    ):
+        repository.write(path, agent(Path(path).stem))
+    repository.write("py/pyproject.toml", "")
+    repository.write("docs/agents/README.md", "# None\n")
+    repository.write("docs/plain.md", agent("linked"))
+    repository.link("docs/agents/linked.md", "../plain.md")
+    repository.commit()
+    git = Git(repository.folder)
+    head = git.commit("HEAD")
+    places = [path for path in sorted(git.files(head)) if is_place(path)]
+
+    for path in places:
+        ends = dict.fromkeys((path, git.real(head, path) or path))
+        there = dict.fromkeys(place for end in ends for place in task_files_for(git.root / end))
+        assert git.task_paths(head, path) == [place.relative_to(git.root).as_posix() for place in there], path
+    assert len(places) >= 15

@@ -211,6 +211,18 @@ def before_the_change(*edits: Callable[[Repository], None]) -> Callable[[Reposit
     return change
 
 
+def tasks_apart_beside_easier_ones(repository: Repository) -> None:
+    repository.write(".workbench/tasks/reviewer.tasks.yaml", (repository.folder / tasks_of(REVIEWER)).read_text())
+    (repository.folder / tasks_of(REVIEWER)).unlink()
+    repository.write(".workbench/tasks/web/reviewer.tasks.yaml", tasks(graders=EASY))
+
+
+def a_link_into_the_folder_of_the_easier_ones(repository: Repository) -> None:
+    worse(repository)
+    rename(repository, REVIEWER, ".claude/agents/web/text.txt")
+    (repository.folder / REVIEWER).symlink_to("web/text.txt")
+
+
 def gains_what_it_loses(repository: Repository) -> None:
     """A promise of two goes and the other comes, on as few tasks as a first file has."""
     two = ("asks_question", {"word_count": {"at_most": 20, "promise": "brief"}})
@@ -502,6 +514,11 @@ CASES: dict[str, Case] = {
         change=lambda r: no_worse(r, FEW),
         code=EXIT_UNDECIDED,
         first_line=r"## Fails: not enough data.*\(exit code 4\)$",
+    ),
+    "worse behind a link to where another's easier tasks are found": Case(
+        change=both(before_the_change(tasks_apart_beside_easier_ones), a_link_into_the_folder_of_the_easier_ones),
+        code=EXIT_WORSE,
+        first_line=FAILS,
     ),
     "another model that is worse": Case(
         change=lambda r: edit(r, REVIEWER, before="model: haiku", to="model: opus"), code=EXIT_WORSE, first_line=FAILS

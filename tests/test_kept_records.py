@@ -447,6 +447,22 @@ def test_a_second_name_of_a_file_of_the_users_is_not_written_over(run: Run, tmp_
     assert content(folder) == content_of(with_another_reply(run), tmp_path)
 
 
+@pytest.mark.parametrize(
+    "name", ["run.json", "tasks.jsonl", "agents/base.md", ".record-new", ".record-new/tasks.jsonl"]
+)
+def test_a_link_that_leads_to_itself_is_no_file_of_a_record(name: str, run: Run, tmp_path: Path) -> None:
+    folder = export_record(run, tmp_path / "left")
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).symlink_to((folder / name).name)
+
+    if name == ".record-new":
+        assert load_run(folder).tasks == run.tasks
+    else:
+        with pytest.raises(RecordError, match="no regular file|cannot be read"):
+            load_run(folder)
+
+
 @pytest.mark.parametrize("which", ["agents", "trials.jsonl"])
 def test_a_record_of_which_links_lead_back_is_not_taken_for_the_one_moved_aside(
     which: str, run: Run, tmp_path: Path

@@ -307,6 +307,8 @@ LEGAL: dict[str, tuple[Callable[[Repository], None], tuple[str, ...]]] = {
     "as it is": (lambda r: None, ()),
     "again": (lambda r: ci() and None, ()),
     "a marker that keeps the folder": (planted("outputs/.gitkeep", "outputs/.gitignore"), ()),
+    "a marker that keeps the folder for results": (planted("outputs/ci/.gitkeep"), ()),
+    "a marker in the folder that is named": (planted("outputs/.gitkeep"), ("--out", "outputs")),
     "names that begin alike": (planted("outputs.md", "outputs/ci.md", "outputs/cinema/x", "old-ledger.sqlite"), ()),
     "another folder for results": (lambda r: None, ("--out", "left")),
     "a folder outside": (lambda r: None, ("--out", "../left")),

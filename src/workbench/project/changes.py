@@ -256,7 +256,7 @@ def _not_edited(
         return
     if not _is_still_read(git, path, path, commits):
         yield replace(found, kind="unread", is_read=False)
-    elif not touched.isdisjoint({path, *git.task_paths(head, path)}):
+    elif not touched.isdisjoint({path, *git.task_paths(parted, path), *git.task_paths(head, path)}):
         found = replace(found, tasks_before=git.tasks(parted, path), tasks_after=git.tasks(head, path))
         if found.tasks_changed:
             yield found

@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from workbench.comparison.compared import shown_worse
@@ -58,6 +58,8 @@ _SENT = frozenset({"model", "effort"})
 """Fields of the header that are sent beside the prompt."""
 _MOST_NAMED = 12
 """Promises in the message of an error."""
+_KEEPS_A_FOLDER = frozenset({".gitkeep", ".gitignore"})
+"""Files that people commit so that git has a folder that is empty else: nothing reads or writes them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,7 +320,7 @@ def _refuse_results_of_the_change(out: Path, project: Path) -> None:
     Raises:
         ChangeError: names it.
     """
-    committed = committed_at(out, project=project)
+    committed = [name for name in committed_at(out, project=project) if PurePosixPath(name).name not in _KEEPS_A_FOLDER]
     if committed:
         raise ChangeError(
             f"{committed[0]} is committed, and results are written to {out}, where a change may put nothing; `git rm "

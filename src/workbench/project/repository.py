@@ -28,7 +28,8 @@ from workbench.definition.plugin_agents import PluginPlace
 from workbench.definition.project import CLAUDE_FOLDER, PLUGIN_FOLDER
 from workbench.definition.there import bytes_in
 from workbench.errors import ChangeError
-from workbench.trial.task_files import TASKS_FOLDER, task_files_for
+from workbench.trial.task_files import TASKS_FOLDER
+from workbench.trial.task_rows import SUFFIXES
 
 ALIKE = "30%"
 """Files of which so much is the same are a renamed one to git; others are paired by the agent's name."""
@@ -82,6 +83,11 @@ class _Tree:
     """By the path of each link, where it leads in the end, seen from the root; also out of the repository."""
     submodules: Mapping[str, str]
     """By the path of each, its commit."""
+
+    @cached_property
+    def paths(self) -> list[str]:
+        """Of the files, sorted."""
+        return sorted(self.real)
 
     @cached_property
     def plugins(self) -> frozenset[PurePosixPath]:
@@ -204,8 +210,8 @@ class Repository:
 
     def holds(self, commit: str, path: str) -> bool:
         """Whether the commit has a file, or a folder, at this path."""
-        real = self._tree(commit).real
-        return path in real or any(file.startswith(f"{path}/") for file in real)
+        tree = self._tree(commit)
+        return path in tree.real or any(_below(tree.paths, path))
 
     def agent(self, commit: str, path: str) -> Agent | None:
         """The agent that Claude Code lists for this file of the commit; `None`: it lists none."""
@@ -236,10 +242,32 @@ class Repository:
 
     def task_paths(self, commit: str, path: str) -> list[str]:
         """Where the tasks of the agent at this path may be, the place that counts first; where the path is a link, last
-        those of what it leads to."""
-        ends = dict.fromkeys((path, self.real(commit, path) or path))
-        places = (place for end in ends for place in task_files_for(self.root / end))
-        return [place.relative_to(self.root).as_posix() for place in places if place.is_relative_to(self.root)]
+        those of what it leads to.
+
+        As `task_files_for`, of what the commit holds: a checkout of another has other links and other projects."""
+        real = PurePosixPath(self.real(commit, path) or path)
+        project = self._project_of(commit, real.parent)
+        agents = [folder for folder in real.parents if folder.name == "agents" and folder.is_relative_to(project)]
+        below = real.parent.relative_to(agents[-1]) if agents else PurePosixPath()
+        apart, named_so = project / TASKS_FOLDER / below, PurePosixPath(path)
+        places = (named_so, apart / named_so.name, real, apart / real.name)
+        named = (place.with_name(f"{place.stem}.tasks{suffix}") for place in places for suffix in SUFFIXES)
+        return list(dict.fromkeys(place.as_posix() for place in named))
+
+    def _project_of(self, commit: str, folder: PurePosixPath) -> PurePosixPath:
+        """As `project_folder`, in a commit: the root has `.git`."""
+        for each in (folder, *folder.parents[:-1]):
+            if CLAUDE_FOLDER in each.parts or each == PurePosixPath():
+                continue
+            if any(self.holds(commit, (each / name).as_posix()) for name in (CLAUDE_FOLDER, "pyproject.toml")):
+                return each
+            if not self.holds(commit, (each / PLUGIN_FOLDER).as_posix()) and self._has_agents(commit, each):
+                return each
+        return PurePosixPath()
+
+    def _has_agents(self, commit: str, folder: PurePosixPath) -> bool:
+        below = _below(self._tree(commit).paths, (folder / "agents").as_posix())
+        return any(path.endswith(".md") and has_fence(self.content(commit, path) or b"") for path in below)
 
     def tasks(self, commit: str, path: str) -> Blob | None:
         """The task file of the agent at this path; `None`: it has none."""

@@ -395,7 +395,8 @@ def _content(folder: Path, name: str, files: Mapping[str, Mapping[str, str]]) ->
 def _read(folder: Path, name: str) -> bytes:
     """The bytes of a regular file in the folder: a record is from somebody else, and may name any."""
     path = file_of_record(folder, name)
-    if not path.resolve().is_relative_to(folder.resolve()):
+    # `resolve` of links in a circle would be another error.
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         raise RecordError(f"names {name!r}, which is outside of the record", path=folder / RECORD_FILE)
     if not stat.S_ISREG(os.lstat(path).st_mode):
         raise RecordError("is part of the record, but no regular file", path=path)

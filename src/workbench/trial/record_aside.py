@@ -64,9 +64,9 @@ def _is_moved(aside: Path, files: Mapping[Path, Path]) -> bool:
 
 def _has(aside: Path, files: Mapping[Path, Path]) -> bool:
     """Whether each of these files, by name, is there too, with the same bytes, and not by a link that leads back."""
-    real = aside.resolve()
+    real = Path(os.path.realpath(aside))  # of links in a circle, too
     return all(
-        (aside / name).resolve() == real / name
+        os.path.realpath(aside / name) == str(real / name)
         and (aside / name).is_file()
         and path.is_file()
         and bytes_in(aside / name) == bytes_in(path)
