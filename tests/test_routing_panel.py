@@ -265,6 +265,22 @@ def test_settings_reach_what_is_asked(server: RouterServer, folder: Path) -> Non
     assert (asked.repeats, asked.orders, asked.budget_usd, asked.mode) == (2, 3, 1.5, "fresh")
 
 
+def test_a_budget_that_was_given_stays(server: RouterServer, folder: Path) -> None:
+    panel = wb.RoutingPanel(folder, budget_usd=0.5)
+    assert shown(panel)["Budget in USD"].value == 0.5
+    assert panel.deciding.choose(budget_usd=None).budget_usd == 0.5
+    assert panel.deciding.choose(budget_usd=0.25).budget_usd == 0.25
+
+
+def test_a_budget_bounds_file_and_draft_together(server: RouterServer, folder: Path) -> None:
+    panel = panel_of(folder, BETTER)
+    panel.run(way="approximation", budget_usd=0.0001)
+    panel.wait()
+
+    assert panel.deciding.phase == "failed" and "budget" in panel.deciding.trouble
+    assert server.bodies == []
+
+
 def test_who_answers_is_asked_only_as_the_page_names_it(
     server: RouterServer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
