@@ -319,7 +319,9 @@ class RoutingView:
         """What came of a run, once it has come to its end: to draw it takes time, in which replies would wait."""
         deciding = self._deciding
         none_yet = deciding.is_running
-        results = [None if none_yet else each for each in (deciding.routed, deciding.change, deciding.choice)]
+        results: list[object] = [
+            None if none_yet else each for each in (deciding.routed, deciding.change, deciding.choice)
+        ]
         if all(one is other for one, other in zip(results, self._shown_results, strict=True)):
             return
         self._shown_results = results
