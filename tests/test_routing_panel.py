@@ -61,6 +61,7 @@ def test_run_shows_the_self_test_the_change_and_where_cases_went(server: RouterS
     said = page(panel)
     assert panel.change is not None and panel.routed is not None
     assert str(html_table(panel.change.table())) in said and str(html_table(panel.routed.matrix_table())) in said
+    assert str(html_table(panel.change.after.matrix_table())) in said
     assert "named 4 of 4, canary 4 of 4" in said and 'alt="Where cases went' in said
     assert found["Run"].disabled is False and found["Stop"].disabled is True and found["Freeze"].disabled is False
 

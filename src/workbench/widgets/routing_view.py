@@ -161,6 +161,7 @@ class RoutingView:
         choosing = [self._texts, styled(ipywidgets.HBox([self._improve, self._accept]), "bar")] if can_improve else []
         self.box = frame(
             PANE,
+            styled(ipywidgets.HTML(notebook_html(as_text(PANE, tag="h4"))), "decisions"),
             self._endpoint,
             self._remarks,
             styled(ipywidgets.HBox(settings), "bar"),
