@@ -21,7 +21,7 @@ from workbench.errors import RoutingRefused
 from workbench.model.claude_code import find_program
 from workbench.routing.asking import MainModel, route
 from workbench.routing.measured import Routed
-from workbench.routing.picked import PickedLook, cases_in, find_picked, picked_line
+from workbench.routing.picked import SECONDS_BETWEEN_DATABASES, PickedLook, cases_in, find_picked, picked_line
 from workbench.trial.catalogue import OFFLINE_BASE_URL
 from workbench.widgets.editor import AgentEditor
 
@@ -187,13 +187,35 @@ def _only(folder: Path):  # type: ignore[no-untyped-def]
 
 def test_a_look_says_whether_the_line_is_another(server: RouterServer, folder: Path) -> None:
     draft = Draft(load_agent(folder / "db.md"))
-    look = PickedLook(draft)
+    look = PickedLook(draft, clock=lambda: 0.0)
 
     assert (look.line.text, look.look(), look.line.text) == ("", True, "not measured")
     assert not look.look()
     routed(folder)
     assert look.look() and look.line.kind == "measured"
     assert not look.look()
+
+
+def test_a_ledger_that_is_no_file_is_looked_into_now_and_then(
+    server: RouterServer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_LEDGER", f"sqlite:///{tmp_path / 'other.sqlite'}")
+    seconds = [0.0]
+    look = PickedLook(Draft(load_agent(folder / "db.md")), clock=lambda: seconds[0])
+    assert look.look()
+    routed(folder)
+    assert not look.look()
+    seconds[0] = SECONDS_BETWEEN_DATABASES
+    assert look.look() and look.line.kind == "measured"
+
+
+def test_a_look_that_takes_long_is_taken_seldom(server: RouterServer, folder: Path) -> None:
+    ticks = iter([0.0, 1.0, 2.0, 19.0, 21.0, 22.0])  # the first look takes a second
+    look = PickedLook(Draft(load_agent(folder / "db.md")), clock=lambda: next(ticks))
+    assert look.look()
+    routed(folder)
+    assert not look.look() and not look.look()
+    assert look.look() and look.line.kind == "measured"
 
 
 def test_the_field_shows_it_and_says_where_the_draft_moved_on(server: RouterServer, folder: Path) -> None:

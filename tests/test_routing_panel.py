@@ -61,6 +61,7 @@ def test_run_shows_the_self_test_the_change_and_where_cases_went(server: RouterS
     said = page(panel)
     assert panel.change is not None and panel.routed is not None
     assert str(html_table(panel.change.table())) in said and str(html_table(panel.routed.matrix_table())) in said
+    assert str(html_table(panel.change.after.matrix_table())) in said
     assert "named 4 of 4, canary 4 of 4" in said and 'alt="Where cases went' in said
     assert found["Run"].disabled is False and found["Stop"].disabled is True and found["Freeze"].disabled is False
 
@@ -263,6 +264,22 @@ def test_settings_reach_what_is_asked(server: RouterServer, folder: Path) -> Non
 
     assert (asked.main.model, asked.main.effort, asked.main.way) == ("haiku", "low", "approximation")
     assert (asked.repeats, asked.orders, asked.budget_usd, asked.mode) == (2, 3, 1.5, "fresh")
+
+
+def test_a_budget_that_was_given_stays(server: RouterServer, folder: Path) -> None:
+    panel = wb.RoutingPanel(folder, budget_usd=0.5)
+    assert shown(panel)["Budget in USD"].value == 0.5
+    assert panel.deciding.choose(budget_usd=None).budget_usd == 0.5
+    assert panel.deciding.choose(budget_usd=0.25).budget_usd == 0.25
+
+
+def test_a_budget_bounds_file_and_draft_together(server: RouterServer, folder: Path) -> None:
+    panel = panel_of(folder, BETTER)
+    panel.run(way="approximation", budget_usd=0.0001)
+    panel.wait()
+
+    assert panel.deciding.phase == "failed" and "budget" in panel.deciding.trouble
+    assert server.bodies == []
 
 
 def test_who_answers_is_asked_only_as_the_page_names_it(

@@ -26,7 +26,8 @@ def walk(corpus: Path, lab: Lab) -> Iterator[Walk]:
     try:
         yield begin_walk(corpus, lab.root)
     finally:
-        shutil.rmtree(lab.root / ".claude", ignore_errors=True)
+        for left in (".claude", ".workbench"):
+            shutil.rmtree(lab.root / left, ignore_errors=True)
 
 
 @pytest.fixture

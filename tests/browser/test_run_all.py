@@ -118,6 +118,9 @@ def test_run_all_saves_nothing_pays_nothing_and_a_reload_brings_the_widgets_back
         type_at_end(prompt, "And one more\n")
         panel.get_by_role("region", name="Reply of draft", exact=True).get_by_text("what load").wait_for()
         panel.get_by_text("The agent was edited since").wait_for()
+        pane = own.get_by_role("group", name="Is it picked?", exact=True)
+        pane.get_by_text(f"Answered by the server at {server.url}.").wait_for()
+        pane.get_by_role("button", name="Estimate", exact=True).wait_for()
         own.screenshot(path=screenshots / "run-all-reloaded.png")
         assert (project / AGENT).read_text() == TEXT
         assert len(server.bodies) == paid

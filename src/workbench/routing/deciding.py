@@ -179,7 +179,9 @@ class Deciding:
         self._lock = threading.RLock()
         self._on_change: Callable[[], None] = lambda: None
         self._texts: Texts | None = None
+        self._is_running = False
         self._thread: threading.Thread | None = None
+        """In which the latest run is, or was until whoever watches had been told of its end."""
         self.watch = RunWatch()
         """How far what is asked for now is."""
         self.phase = ""
@@ -226,10 +228,14 @@ class Deciding:
         return () if self.endpoint.is_stand_in else limits_from_environment()
 
     @property
+    def budget_usd(self) -> float | None:
+        """The most that a run may spend that names no other budget; `None`: no limit."""
+        return self._asking.get("budget_usd")
+
+    @property
     def is_running(self) -> bool:
         """True until the latest run has come to its end."""
-        thread = self._thread
-        return thread is not None and thread.is_alive()
+        return self._is_running
 
     def observe(self, on_change: Callable[[], None]) -> None:
         """Has this called from now on whenever something is another, in the thread in which that happens."""
@@ -329,7 +335,7 @@ class Deciding:
             ),
             repeats=settings.get("repeats", 1),
             orders=settings.get("orders", 2),
-            budget_usd=settings.get("budget_usd", self._asking.get("budget_usd")),
+            budget_usd=settings.get("budget_usd") or self.budget_usd,
             mode=settings.get("mode", "top-up"),
             endpoint=self.endpoint,
         )
@@ -443,7 +449,7 @@ class Deciding:
         self.watch.stop()
 
     def wait(self) -> None:
-        """Waits until the latest run has come to its end."""
+        """Waits until the latest run has come to its end, and whoever watches it has been told."""
         thread = self._thread
         if thread is not None:
             thread.join()
@@ -458,6 +464,7 @@ class Deciding:
             self.asked, self.improving = asked, improving
             self.phase, self.trouble = "looking for the way to a decision", ""
             self.controls, self.routed, self.change, self.choice = {}, None, None, None
+            self._is_running = True
             self._thread = threading.Thread(target=self._work, args=(work,), name="workbench-deciding", daemon=True)
             self._thread.start()
 
@@ -483,8 +490,7 @@ class Deciding:
         self.phase, self.trouble = phase, f"{phase.capitalize()}: {why}"
 
     def _finish(self) -> None:
-        with self._lock:
-            self._thread = None
+        self._is_running = False
         self._changed()
 
     def _decide(self, asked: DecisionsAsked) -> str:

@@ -125,7 +125,7 @@ def write_routing_notebook(decided: Decided, path: str | Path) -> Path:
 def _folder_of(agents: Mapping[str, Agent], folder: Path, files: dict[Path, bytes]) -> str:
     """Puts the agents into `files`, each under the name of its own file, which may be its name in the list."""
     for number, (name, agent) in enumerate(agents.items(), start=1):
-        file = agent.path.name if agent.path is not None else f"{name}.md"
+        file = f"{name if agent.path is None else agent.path.stem}.md"
         files[folder / f"{number:03}" / file] = agent.to_bytes()
     return from_project(folder)
 

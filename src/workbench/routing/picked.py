@@ -10,7 +10,8 @@ description that is edited. Asks nobody.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -37,6 +38,11 @@ PANE = "Is it picked?"
 """What the pane is called in which decisions are asked for."""
 LISTED_BY = ("name", "description", "tools", "disallowed_tools")
 """The fields that make the line of an agent in the list."""
+
+
+SECONDS_BETWEEN_DATABASES = 30
+"""How often a ledger is looked into that is no file, so that nothing tells whether it was written to."""
+_REST = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,20 +181,30 @@ class PickedLook:
     """A look, as often as one likes, at whether the line of a draft's file is another: what costs time is done only
     where file, cases or ledger changed."""
 
-    def __init__(self, draft: Draft, *, ledger: str | Path | None = None) -> None:
-        self._draft, self._ledger = draft, ledger
+    def __init__(
+        self, draft: Draft, *, ledger: str | Path | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`clock` gives seconds that only go up."""
+        self._draft, self._ledger, self._clock = draft, ledger, clock
         self._seen: object = None
+        self._rests_until = float("-inf")
         self.line = PickedLine(kind="unknown", text="", details="")
         """As the latest look found it; without a text before the first one."""
 
     def look(self) -> bool:
-        """Looks; whether the line is another than before."""
-        disk = self._draft.on_disk
-        seen = (None if disk is None else disk.digest, _marks(disk, self._ledger))
+        """Looks; whether the line is another than before. A ledger that is long, and written to all the time, is read
+        for a twentieth of the time at most."""
+        began, disk = self._clock(), self._draft.on_disk
+        if began < self._rests_until:
+            return False
+        age = None if _file_of_ledger(self._ledger) is not None else began // SECONDS_BETWEEN_DATABASES
+        seen = (None if disk is None else disk.digest, _marks(disk, self._ledger), age)
         if seen == self._seen:
             return False
         before, self.line = self.line, picked_line(disk, ledger=self._ledger)
         self._seen = seen
+        ended = self._clock()
+        self._rests_until = ended + (_REST - 1) * (ended - began)
         return self.line != before
 
     def moved_on(self, draft: Agent) -> str:
@@ -215,13 +231,19 @@ def marks_of(files: Iterable[Path]) -> tuple[Mark, ...]:
     return tuple(found)
 
 
-def _marks(disk: Agent | None, ledger: str | Path | None) -> tuple[Mark, ...]:
-    """Of what the line is made from."""
+def _file_of_ledger(ledger: str | Path | None) -> Path | None:
+    """`None`: it is in a database elsewhere, or nowhere."""
     try:
         address = ledger_address(ledger)
     except WorkbenchError:
-        address = ""
-    files = [] if isinstance(address, str) else [address, address.with_name(f"{address.name}-wal")]
+        return None
+    return address if isinstance(address, Path) else None
+
+
+def _marks(disk: Agent | None, ledger: str | Path | None) -> tuple[Mark, ...]:
+    """Of what the line is made from."""
+    file = _file_of_ledger(ledger)
+    files = [] if file is None else [file, file.with_name(f"{file.name}-wal")]
     if disk is not None and disk.path is not None:
         folder = agents_folder_of(disk.path) or disk.path.parent
         path = case_file_of(folder)

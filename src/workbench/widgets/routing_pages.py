@@ -20,7 +20,9 @@ _RESULT = """\
 {% if made_up %}<div class="workbench-standin">{{ made_up }}</div>{% endif %}
 {% if change %}<section><h4>Before and after: the draft's line against the file's</h4>{{ change }}</section>{% endif %}
 <section><h4>{{ heading }}</h4>{{ picture }}{{ matrix }}
-<details><summary>By agent</summary>{{ agents }}</details></section>"""
+<details><summary>By agent</summary>{{ agents }}</details>
+{% if after %}<details><summary>Where they went with the draft</summary>{{ after }}</details>{% endif %}
+</section>"""
 _CHOICE = "<section><h4>The choice of a description</h4>{{ tables }}</section>"
 _CONTENDERS = """\
 <p class="workbench-prompt">{{ case.prompt }}</p>
@@ -80,6 +82,7 @@ def result_page(deciding: Deciding) -> Markup:
         _RESULT,
         made_up="Answered by the OFFLINE STAND-IN, not by a model: no result." if _is_made_up(routed) else "",
         change="" if change is None else html_table(change.table()),
+        after="" if change is None else html_table(change.after.matrix_table()),
         heading="The agents as the files have them",
         picture=picture_html(plot_routing(routed)),
         matrix=html_table(routed.matrix_table()),

@@ -88,7 +88,7 @@ class RoutingView:
         self._budget = ipywidgets.BoundedFloatText(
             description="Budget in USD",
             tooltip="The most that it may spend, controls included; 0: no limit",
-            value=0,
+            value=deciding.budget_usd or 0,
             min=0,
             max=1_000_000,
             style=wide,
@@ -153,12 +153,15 @@ class RoutingView:
         self._announcing = threading.Lock()
         """Held while the line on top is made: threads do it, and what one of them saw first is not to be shown last."""
         self._updated_at = float("-inf")
-        self._shown_result: tuple[object, ...] = ()
-        """What the results on the page were made from."""
+        self._shown_phase: tuple[object, ...] = ()
+        """What the run was at when that was shown last."""
+        self._shown_results: list[object] = [None, None, None]
+        """Those on the page: decisions, what the draft changes, a choice."""
         settings = (self._model, self._effort, self._way, self._repeats, self._orders, self._budget, self._anew)
         choosing = [self._texts, styled(ipywidgets.HBox([self._improve, self._accept]), "bar")] if can_improve else []
         self.box = frame(
             PANE,
+            styled(ipywidgets.HTML(notebook_html(as_text(PANE, tag="h4"))), "decisions"),
             self._endpoint,
             self._remarks,
             styled(ipywidgets.HBox(settings), "bar"),
@@ -197,17 +200,21 @@ class RoutingView:
             deciding = self._deciding
             running = deciding.is_running
             now = time.monotonic()
-            result = (id(deciding.asked), deciding.phase, deciding.trouble, running)
-            if result == self._shown_result and now < self._updated_at + SECONDS_BETWEEN_UPDATES:
+            phase = (deciding.phase, deciding.trouble, running)
+            if phase == self._shown_phase and now < self._updated_at + SECONDS_BETWEEN_UPDATES:
                 return
             self._updated_at = now
             self._run.disabled, self._stop.disabled = running, not running
             self._improve.disabled = running
             self._freeze.disabled = running or deciding.asked is None
             self._progress.value = notebook_html(progress_page(deciding)) if running else ""
-            if result != self._shown_result:
-                self._shown_result = result
-                self._show_result()
+            if phase != self._shown_phase:
+                self._shown_phase = phase
+                self._self_test.value = notebook_html(self_test_page(deciding)) if deciding.controls else ""
+                if deciding.trouble:
+                    self._say(sendable(deciding.trouble))
+                self._show_results()
+                self._announced = None  # whether what is shown has moved on is another now
 
     def announce(self) -> None:
         """Says who would answer now, what the next Run is for, and what of it would mislead. Called every second too: a
@@ -309,16 +316,25 @@ class RoutingView:
         if of == (self._deciding.seen(), self._settings()):
             self._estimate.value, self._estimated = notebook_html(shown), of
 
-    def _show_result(self) -> None:
+    def _show_results(self) -> None:
+        """What came of a run, once it has come to its end: to draw it takes time, in which replies would wait."""
         deciding = self._deciding
-        self._self_test.value = notebook_html(self_test_page(deciding)) if deciding.controls else ""
+        none_yet = deciding.is_running
+        results: list[object] = [
+            None if none_yet else each for each in (deciding.routed, deciding.change, deciding.choice)
+        ]
+        if all(one is other for one, other in zip(results, self._shown_results, strict=True)):
+            return
+        self._shown_results = results
+        if none_yet:
+            self._result.value = self._choice.value = ""
+            self._accept.disabled = True
+            self._show_cases(None)
+            return
         self._result.value = notebook_html(result_page(deciding)) if deciding.routed is not None else ""
         self._choice.value = notebook_html(choice_page(deciding)) if deciding.choice is not None else ""
         self._accept.disabled = deciding.choice is None or not deciding.choice.is_shown_better
         self._show_cases(deciding.routed)
-        if deciding.trouble:
-            self._say(sendable(deciding.trouble))
-        self._announced = None  # what the ledger holds, and whether the page moved on, are others now
 
     def _show_cases(self, routed: Routed | None) -> None:
         before = self._case.value
