@@ -64,7 +64,7 @@ class Outcome:
 
 
 OUTCOMES: Mapping[str, Outcome] = {
-    "worse": Outcome(code=3, says="worse", when="An agent is shown to be worse."),
+    "worse": Outcome(code=3, says="worse", when="An agent is shown to be worse, by its tasks or by who is picked."),
     "incomplete": Outcome(
         code=1,
         says="not tried to the end",
