@@ -333,6 +333,7 @@ def test_made_up_decisions_decide_nothing_unless_they_are_allowed_to() -> None:
     with pytest.raises(StandInError):
         gate_routing(found)
     assert gate_routing(found, allow_stand_in=True).text.startswith("OFFLINE STAND-IN")
+    assert found.lead[0].startswith("OFFLINE STAND-IN") and found.after.lead[0].startswith("OFFLINE STAND-IN")
 
 
 @pytest.mark.parametrize(

@@ -122,5 +122,5 @@ def tell_decisions(run: Run) -> Told:
         All that `review_routing` raises.
     """
     found = review_routing(run)
-    is_worse = found.change is not None and found.change.kind == "worse"
+    is_worse = found.change is not None and found.change.kind == "worse" and not found.routed.label
     return Told(said=found.sentences[0], is_worse=is_worse, page=without_secrets(found.html()))
