@@ -100,6 +100,10 @@ def held(repository: Repository, *arguments: str) -> Result:
     return repository.ci("--routing-margin", MARGIN, "--allow", "no-tasks", *arguments)
 
 
+def page_in(record: Path) -> str:
+    return (record / "report" / "report.html").read_text("utf-8")
+
+
 def describe(repository: Repository, text: str, name: str = "perf") -> None:
     repository.write(PERF, agent(name, description=f"Works as perf. {text}"))
 
@@ -174,6 +178,9 @@ def test_a_description_that_loses_nothing_passes_and_is_asked_again_for_nothing(
     assert {each["decision"] for each in found["gates"][0]["figures"]} == {"passes"}
     record = repository.folder / "outputs/ci" / found["records"] / "cases-before"
     assert load_change(record).changed == ("perf",)
+    assert not (record / "report").exists()
+    held(repository, "--pages")
+    assert "Before: perf: picked in 12 of 12, by mistake in 0 of 36." in page_in(record)
 
 
 def test_a_renamed_agent_keeps_its_cases(repository: Repository) -> None:

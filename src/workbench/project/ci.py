@@ -438,7 +438,7 @@ def _routed(found: ChangedList, folder: Path, settings: Settings) -> Held:
         "progress": False,
     }
     model = MainModel(model=settings.routing_model)
-    one = hold_list(found, folder, model=model, margin=settings.routing_margin, asking=asking)
+    one = hold_list(found, folder, model=model, margin=settings.routing_margin, asking=asking, pages=settings.pages)
     return held(one.outcome, one.text, notes=one.notes, routing=one.gates, folder=folder if one.gates else None)
 
 
