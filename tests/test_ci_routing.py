@@ -27,6 +27,7 @@ EACH = 12
 MARGIN = "0.3"
 NAMES = ("sec", "perf", "docs")
 PERF, CASES = ".claude/agents/perf.md", ".claude/agents/routing.yaml"
+GRABS = "Grabs whatever there is."
 STEALS, NEVER, OVER = "Steals the work of sec.", "Never picked.", "Picked for chores too."
 
 
@@ -55,7 +56,8 @@ def cases(each: int = EACH, **expected: str) -> str:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RouterServer]:
-    with router_server(passes_controls(decide)) as server:
+    passes = passes_controls(decide)
+    with router_server(lambda prompt, names: "perf" if GRABS in names.text else passes(prompt, names)) as server:
         yield server
 
 
@@ -95,9 +97,12 @@ def repository(
 
 
 def held(repository: Repository, *arguments: str) -> Result:
-    """The agents of these changes have no tasks, which is allowed."""
     repository.commit()
-    return repository.ci("--routing-margin", MARGIN, "--allow", "no-tasks", *arguments)
+    return repository.ci("--routing-margin", MARGIN, *arguments)
+
+
+def page_in(record: Path) -> str:
+    return (record / "report" / "report.html").read_text("utf-8")
 
 
 def describe(repository: Repository, text: str, name: str = "perf") -> None:
@@ -169,17 +174,45 @@ def test_a_description_that_loses_nothing_passes_and_is_asked_again_for_nothing(
     again = held(repository)
 
     assert (first.exit_code, again.exit_code, len(server.bodies)) == (0, 0, asked), first.output
+    assert repository.outcomes() == {PERF: "described"}
     found = repository.found["routing"][0]
     assert (found["folder"], found["outcome"], found["margin"]) == (".claude/agents", "passes", 0.3)
     assert {each["decision"] for each in found["gates"][0]["figures"]} == {"passes"}
     record = repository.folder / "outputs/ci" / found["records"] / "cases-before"
     assert load_change(record).changed == ("perf",)
+    assert not (record / "report").exists()
+    held(repository, "--pages")
+    assert "Before: perf: picked in 12 of 12, by mistake in 0 of 36." in page_in(record)
+
+
+@pytest.mark.parametrize(
+    ("lines", "fields"), [(("Do it otherwise.",), {}), ((), {"tools": "Read"}), ((), {"model": "opus"})]
+)
+def test_more_than_a_description_needs_tasks_all_the_same(
+    lines: tuple[str, ...], fields: dict[str, str], repository: Repository
+) -> None:
+    repository.write(PERF, agent("perf", *lines, **{"description": "Works as perf. In other words.", **fields}))
+
+    done = held(repository)
+
+    assert done.exit_code == OUTCOMES["no-tasks"].code, done.output
+    assert [each["outcome"] for each in repository.found["routing"]] == ["passes"]
+
+
+def test_a_description_that_fails_the_controls_is_not_green_and_said_to(repository: Repository) -> None:
+    """A router that hands it the chores of the controls too is refused, which it was not with the agents as they were."""
+    describe(repository, GRABS)
+
+    done = held(repository)
+
+    assert done.exit_code == EXIT_FAILED, done.output
+    assert "with the agents as they were it passes; as they are: " in repository.found["routing"][0]["text"]
 
 
 def test_a_renamed_agent_keeps_its_cases(repository: Repository) -> None:
     describe(repository, "In other words.", "fast")
 
-    done = held(repository)
+    done = held(repository, "--allow", "no-tasks")  # its prompt has its name
 
     assert done.exit_code == 0, done.output
     assert "'perf' is 'fast' now, and is held on the cases of 'perf'" in repository.found["routing"][0]["notes"]
@@ -218,14 +251,14 @@ def test_without_cases_it_is_said_in_one_line_and_not_red(repository: Repository
     repository.git("checkout", "--quiet", "-B", "change")
     describe(repository, "In other words.")
 
-    none = held(repository)
+    none = held(repository, "--allow", "no-tasks")
     line = "routing of .claude/agents: Descriptions changed, and no routing cases (routing.yaml) are there"
     assert none.exit_code == 0 and line in none.output, none.output
     assert repository.comment.count("no routing cases") == 1
     assert (repository.found["routing"], len(repository.found["not_routed"])) == ([], 1)
 
     repository.write(CASES, cases())
-    along = held(repository)
+    along = held(repository, "--allow", "no-tasks")
     assert along.exit_code == 0 and "those that come along pass nobody" in along.output, along.output
 
     describe(repository, STEALS)
@@ -291,9 +324,9 @@ def test_a_file_of_cases_that_is_wrong_is_refused(repository: Repository) -> Non
 def test_it_is_one_row_in_every_form(repository: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
-    describe(repository, STEALS)
+    repository.write(PERF, agent("perf", "Do it otherwise.", description=STEALS))
 
-    done = held(repository)
+    done = held(repository, "--allow", "no-tasks")
 
     out = repository.folder / "outputs/ci"
     row = "| routing of .claude/agents | descriptions | worse |"

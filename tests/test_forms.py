@@ -23,6 +23,7 @@ MAY_TAKE_MORE = {
     "run_trials": "typed in a cell, each option by its name",
     "answer_reply": "typed in a cell, each option by its name",
     "run_notebook": "typed in a cell, each option by its name",
+    "route_change": "typed in a cell, each option by its name",
     "run_command": "click calls it with its options",
     "ci_command": "click calls it with its options",
     "judge_command": "click calls it with its options",

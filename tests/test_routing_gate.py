@@ -318,7 +318,7 @@ def test_a_change_is_asked_about_by_the_agents_of_its_own_side(tmp_path: Path, m
     assert gate_routing(change, margin=0.1).figures == gate_routing(by_hand, margin=0.1).figures
 
 
-def test_made_up_decisions_decide_nothing_unless_they_are_allowed_to() -> None:
+def test_made_up_decisions_decide_nothing_unless_they_are_allowed_to(tmp_path: Path) -> None:
     change = routed(right)
     offline = Endpoint(kind="offline", base_url="offline")
     made_up = [
@@ -333,6 +333,11 @@ def test_made_up_decisions_decide_nothing_unless_they_are_allowed_to() -> None:
     with pytest.raises(StandInError):
         gate_routing(found)
     assert gate_routing(found, allow_stand_in=True).text.startswith("OFFLINE STAND-IN")
+    export_record(found.run, tmp_path / "record")
+    refused = gated(tmp_path / "record", "--routing-margin", "0.1")
+    allowed = gated(tmp_path / "record", "--routing-margin", "0.1", "--allow-stand-in")
+    assert (refused.exit_code, allowed.exit_code) == (5, 0)
+    assert found.lead[0].startswith("OFFLINE STAND-IN") and found.after.lead[0].startswith("OFFLINE STAND-IN")
 
 
 @pytest.mark.parametrize(

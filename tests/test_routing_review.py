@@ -16,7 +16,7 @@ from workbench.cli import main
 from workbench.comparison.history import load_history
 from workbench.errors import ComparisonError
 from workbench.grading.catalogue import standard
-from workbench.routing.review import review_routing
+from workbench.routing.review import review_routing, tell_decisions
 from workbench.trial.record import export_record
 
 FIRST = (
@@ -89,7 +89,7 @@ def test_a_site_names_them_with_what_is_worse_first_and_counts_them_as_no_night(
     export_record(routed(right, cases_of(12)).run, records / "a-fine-one")
     export_record(make_run({"a": [[1.0], [0.0]]}), records / "replies")
 
-    history = load_history(folder, graders=standard())
+    history = load_history(folder, graders=standard(), tell=tell_decisions)
     done = CliRunner().invoke(main, ["site", str(folder), "--out", str(folder / "site")])
     index = BeautifulSoup((folder / "site" / "index.html").read_text("utf-8"), "html.parser")
 

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +25,7 @@ from workbench.comparison.promises import KeptPromise, PromiseChange, kept_promi
 from workbench.comparison.scores import groups_of, is_stand_in, scores_by_variant
 from workbench.definition.project import RECORD_FILE
 from workbench.definition.there import is_folder_there
-from workbench.errors import ComparisonError, RecordError
+from workbench.errors import ComparisonError, RecordError, RoutingRefused
 from workbench.markup import counted
 from workbench.statistics.intervals import LEVEL, Floats, Interval, t_interval
 from workbench.statistics.means import case_means, mean_interval, paired, standard_error
@@ -154,6 +154,18 @@ class Answers:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a record of decisions says, which this room does not read."""
+
+    said: str
+    """The sentence that is met first."""
+    is_worse: bool
+    """Whether a change that it holds is shown to be worse."""
+    page: str
+    """The whole page."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class History:
     """All nights of a folder."""
 
@@ -163,12 +175,13 @@ class History:
     """Records that could not be taken in, each with why."""
     scores: Mapping[str, str] = field(default_factory=dict)
     """By record, the hash of what its replies scored here (`digest_of_scores`)."""
-    decisions: tuple[str, ...] = ()
-    """Records that hold decisions, and no replies that are scored: they are nights of no agent."""
+    decisions: Mapping[str, Told] = field(default_factory=dict)
+    """By record, what those say that hold decisions, and no replies that are scored: they are nights of no agent."""
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as JSON can hold it."""
-        return asdict(self)
+        """All of it as JSON can hold it, but for the pages of decisions."""
+        decisions = {name: {"said": told.said, "is_worse": told.is_worse} for name, told in self.decisions.items()}
+        return {**asdict(replace(self, decisions={})), "decisions": decisions}
 
     @property
     def counted(self) -> str:
@@ -214,12 +227,16 @@ class _Measured:
     """By promise, what was scored by it."""
 
 
-def load_history(folder: str | Path, *, graders: Mapping[str, GraderFactory]) -> History:
+def load_history(
+    folder: str | Path, *, graders: Mapping[str, GraderFactory], tell: Callable[[Run], Told] | None = None
+) -> History:
     """The nights of all records in this folder and below it. The replies are graded again with `graders`, so that two
     nights differ by what was said and not by a grader that changed.
 
     A record belongs to the night that a folder on its way names (`2026-11-29`), else to the day of its last reply;
     those of one agent are records whose way is the same but for the night, and for when a record was moved aside.
+
+    `tell` reads what records of decisions say; without it they are passed over.
 
     Raises:
         RecordError: there is no record in the folder.
@@ -229,13 +246,16 @@ def load_history(folder: str | Path, *, graders: Mapping[str, GraderFactory]) ->
     names: dict[tuple[str, str], str] = {}
     left_out: list[tuple[str, str]] = []
     scores: dict[str, str] = {}
-    decisions: list[str] = []
+    decisions: dict[str, Told] = {}
+    has_decisions = False
     for path in sorted(folder.rglob(RECORD_FILE) if is_folder_there(folder) else ()):
         where = path.parent.relative_to(folder)
         try:
             run = load_run(path.parent)
             if holds_decisions(run):
-                decisions.append(where.as_posix())
+                has_decisions = True
+                if tell is not None:
+                    decisions[where.as_posix()] = tell(run)
                 continue
             run = grade_again(run, graders)
             night = _night_of(where, run)
@@ -244,10 +264,10 @@ def load_history(folder: str | Path, *, graders: Mapping[str, GraderFactory]) ->
                 found[key].append(_measured(run, variant, night, where.as_posix()))
                 names[key] = run.variants[variant].name or variant
             scores[where.as_posix()] = digest_of_scores(run)
-        except (RecordError, ComparisonError) as error:
+        except (RecordError, ComparisonError, RoutingRefused) as error:
             # Pages go elsewhere: where the folder is on this machine says nothing there.
             left_out.append((where.as_posix(), str(error).replace(f"{folder}{os.sep}", "")))
-    if not found and not left_out and not decisions:
+    if not found and not left_out and not has_decisions:
         raise RecordError("there is no record of a run in it or below it", path=folder)
     series = [(key, _told_apart(sorted(unsorted, key=_in_order))) for key, unsorted in sorted(found.items())]
     agents = tuple(
@@ -262,7 +282,7 @@ def load_history(folder: str | Path, *, graders: Mapping[str, GraderFactory]) ->
         for key, nights in series
     )
     answers = _answers(measured for _, nights in series for measured in nights)
-    return History(agents=agents, answers=answers, left_out=tuple(left_out), scores=scores, decisions=tuple(decisions))
+    return History(agents=agents, answers=answers, left_out=tuple(left_out), scores=scores, decisions=decisions)
 
 
 def _night_of(where: Path, run: Run) -> str:

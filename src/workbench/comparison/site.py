@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -41,13 +41,13 @@ from workbench.comparison.tried import WORSE_PROMISE, Tried, kind_first
 from workbench.definition.origin import find_origins
 from workbench.definition.project import RECORD_FILE
 from workbench.definition.there import bytes_in, text_in
-from workbench.errors import ComparisonError, FileError, RecordError, WorkbenchError
+from workbench.errors import ComparisonError, FileError, RecordError
 from workbench.markup import html
 from workbench.secrets import value_without_secrets, without_secrets
 from workbench.statistics.intervals import LEVEL
 from workbench.trial.record import folder_name, load_run
 from workbench.trial.regrade import grade_again
-from workbench.trial.trial import GraderFactory, Run
+from workbench.trial.trial import GraderFactory
 
 INDEX = "index.html"
 DATA = "site.json"
@@ -157,18 +157,6 @@ class Site:
     """Records without a page, each with why."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Told:
-    """What a record of decisions says, which this room does not read."""
-
-    said: str
-    """The sentence that is met first."""
-    is_worse: bool
-    """Whether a change that it holds is shown to be worse."""
-    page: str
-    """The whole page."""
-
-
 def write_site(
     history: History,
     records: str | Path,
@@ -177,11 +165,9 @@ def write_site(
     graders: Mapping[str, GraderFactory],
     most_nights: int,
     project: str | Path | None = None,
-    tell: Callable[[Run], Told] | None = None,
 ) -> Site:
     """Writes the pages of a history of the folder `records` into the folder `out`; `most_nights` are columns of the
     index. Reports name the agents' files and commits as the folder `project` has them when they are made; none without.
-    `tell` reads the records of decisions, which are left out without it.
 
     Raises:
         FileError: `out` cannot be written, or has an `index.html` that is no page of this.
@@ -204,23 +190,15 @@ def write_site(
             left_out.append((record, f"no report of it: {error}"))
             continue
         links[record] = quote(f"records/{folder.name}/report.html")
-    told: dict[str, Told] = {}
-    for record in history.decisions:
-        try:
-            if tell is None:
-                raise ComparisonError("it holds decisions, which nobody reads here")
-            told[record] = tell(load_run(records / record))
-        except WorkbenchError as error:
-            left_out.append((record, f"no report of it: {error}"))
     by_night = replace(history, agents=tuple(each for each in history.agents if _has_nights(each, tried)))
     pages = dict(_agent_pages(by_night, links))
-    pages |= {f"decisions/{folder_name(record)}.html": each.page for record, each in told.items()}
+    pages |= {f"decisions/{folder_name(record)}.html": each.page for record, each in history.decisions.items()}
     shown = {record: asdict(each) for record, each in tried.items()}
     data = {"history": history.to_json(), "tried": shown, "reports": links, "left_out": left_out}
     files = {
         **pages,
         DATA: json.dumps(value_without_secrets(data), indent=2, ensure_ascii=False) + "\n",
-        INDEX: _index(by_night, tried, links, left_out, most_nights, told),  # after what it is known by as ours
+        INDEX: _index(by_night, tried, links, left_out, most_nights),  # after what it is known by as ours
     }
     try:
         for name, text in files.items():
@@ -307,7 +285,6 @@ def _index(
     links: Mapping[str, str],
     left_out: list[tuple[str, str]],
     most_nights: int,
-    told: Mapping[str, Told],
 ) -> str:
     nights = sorted({night.night for each in history.agents for night in each.nights}, reverse=True)
     shown = nights[:most_nights]
@@ -340,7 +317,7 @@ def _index(
                 "worse": each.is_worse,
                 "said": without_secrets(each.said),
             }
-            for record, each in sorted(told.items(), key=lambda one: (not one[1].is_worse, one[0]))
+            for record, each in sorted(history.decisions.items(), key=lambda one: (not one[1].is_worse, one[0]))
         ],
         left_out=value_without_secrets(left_out),
     )

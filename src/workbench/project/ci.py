@@ -56,6 +56,8 @@ from workbench.trial.trial import Run
 REPEATS = 4
 _SENT = frozenset({"model", "effort"})
 """Fields of the header that are sent beside the prompt."""
+_SHOWN = frozenset({"name", "description"})
+"""Fields of the header of which nothing but the list of agents says anything."""
 _MOST_NAMED = 12
 """Promises in the message of an error."""
 _KEEPS_A_FOLDER = frozenset({".gitkeep", ".gitignore"})
@@ -76,7 +78,7 @@ class Outcome:
 
 
 OUTCOMES: Mapping[str, Outcome] = {
-    "worse": Outcome(code=3, says="worse", when="An agent is shown to be worse."),
+    "worse": Outcome(code=3, says="worse", when="An agent is shown to be worse, by its tasks or by who is picked."),
     "incomplete": Outcome(
         code=1,
         says="not tried to the end",
@@ -117,6 +119,11 @@ OUTCOMES: Mapping[str, Outcome] = {
     "new": Outcome(code=0, says="new", when="An agent is new: there is nothing to hold it against."),
     "moved": Outcome(code=0, says="moved", when="An agent's file has another path and the same content."),
     "tasks": Outcome(code=0, says="other tasks", when="Only the tasks of an agent changed."),
+    "described": Outcome(
+        code=0,
+        says="held by who is picked",
+        when="Only the name or the description of an agent without tasks changed, and who is picked is held.",
+    ),
 }
 """The worst first: the first of all that happened makes the exit code."""
 _GONE: Mapping[Kind, str] = {
@@ -261,7 +268,7 @@ def check_change(base: str, out: Path, settings: Settings, *, project: Path) -> 
     ]
     return Checked(
         change=change,
-        held=(*held, *(each for each in routed if each.outcome)),
+        held=(*(_described(each, routed) for each in held), *(each for each in routed if each.outcome)),
         settings=settings,
         not_routed=tuple(f"{each.name}: {each.text}" for each in routed if not each.outcome),
     )
@@ -512,8 +519,22 @@ def _routed(found: ChangedList, folder: Path, settings: Settings) -> Held:
         "progress": False,
     }
     model = MainModel(model=settings.routing_model)
-    one = hold_list(found, folder, model=model, margin=settings.routing_margin, asking=asking)
+    one = hold_list(found, folder, model=model, margin=settings.routing_margin, asking=asking, pages=settings.pages)
     return held(one.outcome, one.text, notes=one.notes, routing=one.gates, folder=folder if one.gates else None)
+
+
+def _described(held: Held, routed: Sequence[Held]) -> Held:
+    """An agent without tasks of which nothing changed but what the main model is shown: no task could say anything of
+    that, and who is picked does."""
+    agent, lists = held.agent, [each.listed for each in routed if each.outcome and each.listed is not None]
+    if held.outcome != "no-tasks" or agent.before is None or agent.after is None or agent.tasks_after is not None:
+        return held
+    before, after = agent.before, agent.after
+    changed = {name for name in FIELDS if getattr(before, name) != getattr(after, name)}
+    is_listed = any(agent.path.startswith(f"{each.folder}/") for each in lists)
+    if not is_listed or before.prompt != after.prompt or not changed <= _SHOWN:
+        return held
+    return replace(held, outcome="described", text="No task could say anything of what changed; who is picked does.")
 
 
 def _gate(run: Run, given: _Given) -> Gate:

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
+from workbench.definition.project import write_folder
 from workbench.errors import (
     BudgetError,
     LedgerError,
@@ -29,10 +30,13 @@ from workbench.routing.asking import MainModel, Router, choose_router
 from workbench.routing.cases import FILE_NAMES, accepted_of, load_cases, with_accepted
 from workbench.routing.gate import RoutingGate, gate_routing
 from workbench.routing.listing import entries_of
+from workbench.routing.review import RoutingReview
 from workbench.routing.sides import route_change
 from workbench.runs.settings import Asking
+from workbench.secrets import without_secrets
 from workbench.statistics.routing import NONE
 from workbench.trial.record import export_record
+from workbench.trial.record_aside import REPORT_FOLDER
 from workbench.trial.record_files import write_record_folder
 from workbench.trial.task import Task
 
@@ -91,8 +95,11 @@ def find_lists(change: Change, *, project: Path) -> tuple[ChangedList, ...]:
     )
 
 
-def hold_list(found: ChangedList, out: Path, *, model: MainModel, margin: float, asking: Asking) -> HeldList:
-    """Puts the cases to the main model with the agents as they were and as they are; leaves records in `out`."""
+def hold_list(
+    found: ChangedList, out: Path, *, model: MainModel, margin: float, asking: Asking, pages: bool = True
+) -> HeldList:
+    """Puts the cases to the main model with the agents as they were and as they are; leaves records in `out`, each with
+    a page where `pages` are wanted."""
     try:
         router = choose_router(model)
         cases = _cases(found, router)
@@ -102,6 +109,8 @@ def hold_list(found: ChangedList, out: Path, *, model: MainModel, margin: float,
             write_record_folder(where)
             change = route_change(list(found.before.values()), list(found.after.values()), each, model=model, **asking)
             export_record(change.run, where)
+            if pages:
+                _write_page(RoutingReview(routed=change.after, change=change), where / REPORT_FOLDER)
             gates.append(gate_routing(change, margin=margin, allow_stand_in=True))
     except (BudgetError, SetupError, LedgerError, RoutingRefused) as error:
         return HeldList(outcome="incomplete", text=str(error))
@@ -116,6 +125,12 @@ def hold_list(found: ChangedList, out: Path, *, model: MainModel, margin: float,
     if found.cases_before is None and worst in ("passes", "undecided"):
         worst, text = "", f"It had no routing cases before, and those that come along pass nobody. {gates[0].headline}"
     return HeldList(outcome=worst, text=text, notes=tuple(notes), gates=tuple(gates))
+
+
+def _write_page(review: RoutingReview, folder: Path) -> None:
+    write_folder(folder)
+    page = without_secrets(review.html())
+    (folder / "report.html").write_text(page, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def _folder_of(path: str) -> str:

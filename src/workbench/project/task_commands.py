@@ -230,12 +230,13 @@ def history_command(folder: Path, as_json: bool) -> None:
     from workbench.comparison.history import load_history
     from workbench.comparison.history_page import write_history
     from workbench.grading.catalogue import standard
+    from workbench.routing.review import tell_decisions
 
-    history = load_history(folder, graders=standard())
+    history = load_history(folder, graders=standard(), tell=tell_decisions)
     if as_json:
         click.echo(_json_line(history.to_json()))
     else:
-        for sentence in history.sentences:
+        for sentence in (*history.sentences, *(f"{name}: {told.said}" for name, told in history.decisions.items())):
             click.echo(without_secrets(printed(sentence)))
         page, data = write_history(history, folder)
         click.echo(f"\npage      {_shown(page)}\ndata      {_shown(data)}")
@@ -268,11 +269,9 @@ def site_command(folder: Path, out: Path | None, nights: int) -> None:
     from workbench.routing.review import tell_decisions
 
     graders = standard()
-    history = load_history(folder, graders=graders)
+    history = load_history(folder, graders=graders, tell=tell_decisions)
     out = out or folder / "site"
-    site = write_site(
-        history, folder, out, graders=graders, most_nights=nights, project=project_folder(), tell=tell_decisions
-    )
+    site = write_site(history, folder, out, graders=graders, most_nights=nights, project=project_folder())
     click.echo(f"index     {_shown(site.index)}\nreports   {site.made} made, {site.kept} kept")
     for record, why in site.left_out:
         click.echo(without_secrets(printed(f"left out  {record}: {why}")), err=True)

@@ -121,8 +121,8 @@ class RoutingChange:
         said = []
         for name in self.changed:
             then, now = (picks_in([pair[side] for pair in self.pairs], name) for side in (0, 1))
-            said.append(f"Before: {then.sentence}. After: {now.sentence}.")
-        return (*said, f"{self.sentence}.")
+            said.append(f"{self.after.label}Before: {then.sentence}. After: {now.sentence}.")
+        return (*said, f"{self.sentence}.") if said else (f"{self.after.label}{self.sentence}.",)
 
     @property
     def kind(self) -> Literal["worse", "better", "no difference shown"]:

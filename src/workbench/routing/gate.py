@@ -24,7 +24,7 @@ import numpy as np
 
 from workbench.comparison.figures import named
 from workbench.comparison.gate import Decision, bounds_of, decided_together
-from workbench.comparison.verdict import STAND_IN_LABEL, points
+from workbench.comparison.verdict import points
 from workbench.errors import ComparisonError, StandInError
 from workbench.markup import counted, visible
 from workbench.routing.change import RoutingChange, share_of
@@ -105,7 +105,7 @@ def gate_routing(change: RoutingChange, *, margin: float = ROUTING_MARGIN, allow
         raise ComparisonError(
             f"the routing margin is {margin:g}; it is a share of cases, more than 0 and less than 1{meant}"
         )
-    stand_in = any(end.is_stand_in for side in (change.before, change.after) for end in side.run.endpoints)
+    stand_in = bool(change.before.label or change.after.label)
     if stand_in and not allow_stand_in:
         raise StandInError(
             "the decisions were made up by the offline stand-in, which says nothing about any description: ask a "
@@ -121,7 +121,7 @@ def gate_routing(change: RoutingChange, *, margin: float = ROUTING_MARGIN, allow
         decision = decided_together([figure.decision for figure in figures])
         lines = [figure.text for figure in figures]
     which = ", ".join(named(name) for name in change.changed) or "the list of agents"
-    label = f"{STAND_IN_LABEL} " if stand_in else ""
+    label = change.after.label or change.before.label
     remarks = tuple(dict.fromkeys((*change.after.run.remarks, *change.before.run.remarks)))
     notes = "".join(f" Record: {visible(remark)}." for remark in remarks)
     heading = (

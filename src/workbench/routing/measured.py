@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from workbench.comparison.verdict import STAND_IN_LABEL
 from workbench.errors import RoutingRefused
 from workbench.markup import Table, counted, html_table, notebook_html, plain_table
 from workbench.routing.cases import accepted_of
@@ -239,8 +240,14 @@ class Routed:
         picks = self.picks
         picked, of = sum(one.picked for one in picks), sum(one.of for one in picks)
         mistakes = sum(one.by_mistake for one in picks)
-        whole = f"Picked in {_number(picked)} of {counted(of, 'case')} that are for an agent"
-        return f"{whole}, by mistake in {_number(mistakes)} of all {len(self.cases)}.", f"{self.sentence}"
+        whole = f"{self.label}Picked in {_number(picked)} of {counted(of, 'case')} that are for an agent"
+        return f"{whole}, by mistake in {_number(mistakes)} of all {len(self.cases)}.", self.sentence
+
+    @property
+    def label(self) -> str:
+        """What has to stand before every sentence of decisions that the offline stand-in made up; else empty."""
+        made_up = any(trial.endpoint.is_stand_in for trial in self.run.trials)
+        return f"{STAND_IN_LABEL} " if made_up else ""
 
     @property
     def sentence(self) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from workbench.comparison.history import Told
 from workbench.comparison.report.document import html_document
 from workbench.comparison.report.summary import unlinked, unlinked_table
-from workbench.comparison.site import Told
 from workbench.errors import ComparisonError
 from workbench.markup import Table, html, html_table, markdown_table, notebook_html, plain_table, visible
 from workbench.routing.change import RoutingChange
@@ -122,5 +122,5 @@ def tell_decisions(run: Run) -> Told:
         All that `review_routing` raises.
     """
     found = review_routing(run)
-    is_worse = found.change is not None and found.change.kind == "worse"
+    is_worse = found.change is not None and found.change.kind == "worse" and not found.routed.label
     return Told(said=found.sentences[0], is_worse=is_worse, page=without_secrets(found.html()))

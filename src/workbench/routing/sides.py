@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Unpack
 
 from workbench.definition.agent import Agent
-from workbench.errors import ComparisonError, PlanError, RecordError
+from workbench.errors import ComparisonError, PlanError, RecordError, RoutingRefused
 from workbench.routing.asking import (
     ORDERS,
     Agents,
@@ -78,7 +78,12 @@ def route_change(
     add_plan_to_estimate(plan_controls(now, router=router), asking)
     add_plan_to_estimate(plans["after"], asking)
     measured = measure_routing(_asked(then, plans["before"], found, router=router, asking=asking))
-    later = _asked(now, plans["after"], found, router=router, asking=asking)
+    try:
+        later = _asked(now, plans["after"], found, router=router, asking=asking)
+    except RoutingRefused as error:
+        raise RoutingRefused(
+            f"with the agents as they were it passes; as they are: {error}", controls=error.controls
+        ) from error
     refuse_errors(later, "cases")
     return compare_routing(measured, Routed(run=later, controls=None))
 
