@@ -600,6 +600,15 @@ def test_a_rubric_that_comes_along_invites_no_error_and_has_replies(name: str) -
     assert len(rubric.good) >= 3 and len(rubric.bad) >= 3
 
 
+@pytest.mark.parametrize("name", shipped_rubrics())
+def test_a_rubric_that_comes_along_is_printed_as_a_file_to_adapt(name: str, tmp_path: Path) -> None:
+    printed = CliRunner().invoke(main, ["rubrics", name, "--yaml"])
+
+    assert printed.exit_code == 0
+    assert parse_rubric(printed.output, path=tmp_path / "mine.yaml") == load_rubric(name)
+    assert CliRunner().invoke(main, ["rubrics", "--yaml"]).exit_code == 2
+
+
 def test_there_is_a_rubric_for_each_common_role() -> None:
     roles = {"architecture", "code-review", "debugging", "research", "tests", "writing"}
 

@@ -116,8 +116,18 @@ def load_rubric(source: str | Path) -> Rubric:
         RubricError: there is none, or the file is wrong; the message gives file, line and field.
     """
     if isinstance(source, str) and source in shipped_rubrics():
-        found = (_SHIPPED / f"{source}.yaml").read_text(encoding="utf-8")
-        return parse_rubric(found, path=Path(f"{source}.yaml"))
+        return parse_rubric(rubric_text(source), path=Path(f"{source}.yaml"))
+    return parse_rubric(rubric_text(source), path=Path(source))
+
+
+def rubric_text(source: str | Path) -> str:
+    """The text of a rubric file, or of one that comes along, whatever it holds: to be written to a file and adapted.
+
+    Raises:
+        RubricError: there is none, or it is too large or not UTF-8.
+    """
+    if isinstance(source, str) and source in shipped_rubrics():
+        return (_SHIPPED / f"{source}.yaml").read_text(encoding="utf-8")
     path = Path(source)
     try:
         content = path_of(path).read_bytes()
@@ -131,7 +141,7 @@ def load_rubric(source: str | Path) -> Rubric:
     if len(content) > MOST_BYTES:
         raise RubricError(f"has {len(content):,} bytes; a rubric has at most {MOST_BYTES:,}", path=path)
     try:
-        return parse_rubric(content.decode("utf-8-sig"), path=path)
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise RubricError(f"is not UTF-8 (byte {error.start}); save it as UTF-8", path=path) from None
 
