@@ -22,7 +22,6 @@ from tests.runs import STAND_IN
 from workbench.cli import main
 from workbench.comparison.judged import outcome_counts
 from workbench.errors import BudgetError, EstimateOnly, LabelError, PlanError, RubricError
-from workbench.grading.checking import RUBRIC_BESIDE
 from workbench.judging.judge import Judge, items_of, judge, plan_judging
 from workbench.judging.labels import items_to_label
 from workbench.judging.pairs import export_judgements, load_judgements, pair_message, plan_pairs
@@ -35,7 +34,7 @@ from workbench.statistics.pairwise import compare_pairwise, swap_consistency
 from workbench.trial.catalogue import find_price
 from workbench.trial.certificate import Certificate
 from workbench.trial.judged import item_id, judged_scores, read_findings, stands_in
-from workbench.trial.rubric import Criterion, Rubric, load_rubric, parse_rubric, shipped_rubrics
+from workbench.trial.rubric import RUBRIC_BESIDE, Criterion, Rubric, load_rubric, parse_rubric, shipped_rubrics
 from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, Judged, Reply, Request, Run, Trial, Usage
 

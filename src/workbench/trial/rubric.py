@@ -29,6 +29,8 @@ MOST_BYTES = 1_000_000
 MOST_CRITERIA = 20
 CANNOT_TELL = "cannot tell"
 """What a judge may say of any criterion."""
+RUBRIC_BESIDE = "to-the-point"
+"""The rubric that comes along for what words alone keep: it asks of any reply what no word shows."""
 MET = ("not met", "met")
 """The levels of a criterion that names none, worst first."""
 
