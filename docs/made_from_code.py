@@ -28,11 +28,12 @@ from tests.graded_replies import agreements
 from workbench import cli, errors
 from workbench.definition import resolved
 from workbench.grading.catalogue import OWN, example_of, standard
-from workbench.grading.checking import RUBRIC_BESIDE, TaskFileCheck, check_tasks
+from workbench.grading.checking import TaskFileCheck, check_tasks
 from workbench.ledger import schema
 from workbench.project.ci import OUTCOMES
 from workbench.trial import paid, record, task, trial
 from workbench.trial.graded import graders_by_task
+from workbench.trial.rubric import RUBRIC_BESIDE
 
 HERE = Path(__file__).parent
 SOURCE = Path(workbench.__file__).parent

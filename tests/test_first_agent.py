@@ -20,12 +20,12 @@ import yaml
 
 from workbench.definition.files import load_agent
 from workbench.grading.catalogue import standard
-from workbench.grading.checking import RUBRIC_BESIDE, KeptPromises, check_tasks
+from workbench.grading.checking import KeptPromises, check_tasks
 from workbench.judging.rubric_lint import lint_rubric
 from workbench.model.offline.behaviour import BEHAVIOURS, TOPICS
 from workbench.trial.fences import prose
 from workbench.trial.graded import graders_by_task
-from workbench.trial.rubric import load_rubric
+from workbench.trial.rubric import RUBRIC_BESIDE, load_rubric
 from workbench.trial.task import GraderSpec, Task, load_tasks
 from workbench.trial.trial import Grader, Reply, Score
 

@@ -22,7 +22,6 @@ from tests.runs import STAND_IN
 from workbench.cli import main
 from workbench.comparison.judged import outcome_counts
 from workbench.errors import BudgetError, EstimateOnly, LabelError, PlanError, RubricError
-from workbench.grading.checking import RUBRIC_BESIDE
 from workbench.judging.judge import Judge, items_of, judge, plan_judging
 from workbench.judging.labels import items_to_label
 from workbench.judging.pairs import export_judgements, load_judgements, pair_message, plan_pairs
@@ -35,7 +34,7 @@ from workbench.statistics.pairwise import compare_pairwise, swap_consistency
 from workbench.trial.catalogue import find_price
 from workbench.trial.certificate import Certificate
 from workbench.trial.judged import item_id, judged_scores, read_findings, stands_in
-from workbench.trial.rubric import Criterion, Rubric, load_rubric, parse_rubric, shipped_rubrics
+from workbench.trial.rubric import RUBRIC_BESIDE, Criterion, Rubric, load_rubric, parse_rubric, shipped_rubrics
 from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, Judged, Reply, Request, Run, Trial, Usage
 
@@ -598,6 +597,15 @@ def test_a_rubric_that_comes_along_invites_no_error_and_has_replies(name: str) -
 
     assert lint_rubric(rubric) == ()
     assert len(rubric.good) >= 3 and len(rubric.bad) >= 3
+
+
+@pytest.mark.parametrize("name", shipped_rubrics())
+def test_a_rubric_that_comes_along_is_printed_as_a_file_to_adapt(name: str, tmp_path: Path) -> None:
+    printed = CliRunner().invoke(main, ["rubrics", name, "--yaml"])
+
+    assert printed.exit_code == 0
+    assert parse_rubric(printed.output, path=tmp_path / "mine.yaml") == load_rubric(name)
+    assert CliRunner().invoke(main, ["rubrics", "--yaml"]).exit_code == 2
 
 
 def test_there_is_a_rubric_for_each_common_role() -> None:

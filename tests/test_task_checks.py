@@ -315,6 +315,25 @@ class TestAfterARun:
         for file in ("report.html", "summary.md"):
             assert "always gave every reply the same score" in (tmp_path / file).read_text(encoding="utf-8")
 
+    def test_what_is_looked_for_by_words_alone_is_said_below_the_promises(self) -> None:
+        words, form = {"any": ["risk"]}, {"at_least": 2}
+        specs = (
+            GraderSpec(name="mentions", promise="risks", options=words),
+            GraderSpec(name="has_list", promise="steps", options=form),
+            GraderSpec(name="all_of", promise="both", options={"graders": [{"mentions": words}, "has_list"]}),
+            GraderSpec(name="any_of", promise="either", options={"graders": [{"mentions": words}, "has_list"]}),
+        )
+        run = made_run({spec.promise: self.STEADY for spec in specs})
+        run = replace(run, tasks=tuple(replace(task, graders=specs) for task in run.tasks))
+        trials = tuple(replace(trial, variant=name) for name in ("base", "new") for trial in run.trials)
+        run = replace(run, variants={"base": Agent(name="a"), "new": Agent(name="b")}, trials=trials)
+
+        [table] = [each for each in change_tables(compare(run, baseline="base")) if each.title.startswith("Promises")]
+
+        assert "Looked for by words alone: risks, either; whether a reply deals with what it names" in table.note
+        [named] = re.findall(r"`workbench judge RECORD --rubric (\S+)`", table.note)
+        assert named in shipped_rubrics()
+
     def test_a_long_list_of_graders_is_cut_and_says_so(self) -> None:
         found = check_graders(made_run({name: [[1, 1, 1]] * 4 for name in "abcde"}))
 

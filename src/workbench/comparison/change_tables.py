@@ -7,12 +7,15 @@ from collections.abc import Sequence
 
 from workbench.comparison.compared import Compared
 from workbench.comparison.figures import p_in_cell, percent, points
+from workbench.comparison.grader_check import first_of
 from workbench.comparison.measures import MeasureChange, change_in_words, interval_in_words
 from workbench.comparison.promises import PromiseChange, PromiseMean
 from workbench.comparison.verdict import RULES
-from workbench.markup import Table, counted
+from workbench.markup import Table, command, counted
 from workbench.statistics.intervals import LEVEL, Interval
 from workbench.statistics.power import ALPHA, FEWEST_COMPARED
+from workbench.trial.graded import looks_for_words
+from workbench.trial.rubric import RUBRIC_BESIDE
 
 MOST_PROMISES_SHOWN = 50
 _UNITS = {"percent": " %", "points": " points", "difference": ""}
@@ -48,9 +51,24 @@ def judged_tables(compared: Compared) -> list[Table]:
 
 
 def promises_of(compared: Compared) -> Table | None:
-    """The table of its promises, and below it what the run says of their graders; nothing of them where the stand-in
-    made up the replies."""
-    return promises_table(compared.promises, note="" if compared.stand_in else compared.graders.in_short)
+    """The table of its promises, and below it what there is to know of their graders: which tell no reply from another
+    (nothing of that where the stand-in made up the replies), and which look for words alone, where no judge stands
+    beside them."""
+    notes = ["" if compared.stand_in else compared.graders.in_short, "" if compared.run.judged else _of_words(compared)]
+    return promises_table(compared.promises, note=" ".join(filter(None, notes)))
+
+
+def _of_words(compared: Compared) -> str:
+    by_words: dict[str, bool] = {}
+    for task in compared.run.tasks:
+        for spec in task.graders:
+            by_words[spec.promise] = by_words.get(spec.promise, True) and looks_for_words(spec.name, spec.options)
+    names = [promise for promise, alone in by_words.items() if alone]
+    if not names:
+        return ""
+    judge = command("workbench", "judge", "RECORD", "--rubric", RUBRIC_BESIDE)
+    told = f"Looked for by words alone: {first_of(names)}"
+    return f"{told}; whether a reply deals with what it names, a judge sees: `{judge}`."
 
 
 def promises_table(changes: Sequence[PromiseChange], *, note: str = "") -> Table | None:

@@ -117,7 +117,7 @@ class GraderCheck:
         flips = [one.promise for one in self.promises if one.flips]
         pairs = [f"{pair.promise} and {pair.other}" for pair in self.same]
         told = [
-            f"{_first(names)} {what}"
+            f"{first_of(names)} {what}"
             for names, what in (
                 (never, "gave every reply the same score"),
                 (flips, "went up and down between repeats of one task"),
@@ -149,7 +149,8 @@ class GraderCheck:
             )
 
 
-def _first(names: Sequence[str]) -> str:
+def first_of(names: Sequence[str]) -> str:
+    """The first few of these names, and how many more there are."""
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return f"{', '.join(names[:MOST_NAMED])}{more}"
 

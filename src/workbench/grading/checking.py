@@ -15,6 +15,7 @@ from workbench.grading.stuffing import stuffed_reply
 from workbench.markup import command, counted, visible
 from workbench.trial.graded import grader_faults, graders_by_task, score_reply
 from workbench.trial.known_replies import KnownReply
+from workbench.trial.rubric import RUBRIC_BESIDE
 from workbench.trial.task import Task, load_tasks
 from workbench.trial.trial import Grader, GraderFactory, Reply, Score
 
@@ -28,8 +29,6 @@ _MOST_KINDS = 10
 """Kinds of bad replies whose share is told, the largest first; `--json` has all."""
 _NUMBER = re.compile(r"[ _-]?\d+$")
 """What tells replies of one kind apart: "salad 1" and "salad 2" are salad."""
-RUBRIC_BESIDE = "to-the-point"
-"""The rubric that comes along for what words alone keep: it asks of any reply what no word shows."""
 _JUDGE = command("workbench", "judge", "RECORD", "--rubric", RUBRIC_BESIDE)
 
 

@@ -28,11 +28,18 @@ EXIT_NOT_CERTIFIED = 1
 
 @click.command("rubrics")
 @click.argument("rubric", required=False)
-def rubrics_command(rubric: str | None) -> None:
+@click.option("--yaml", "as_file", is_flag=True, help="Print RUBRIC as a file, with its replies, to adapt.")
+def rubrics_command(rubric: str | None, as_file: bool) -> None:
     """List the rubrics that come along; or show RUBRIC, one of them or a file, and what in it invites errors."""
     from workbench.judging.rubric_lint import lint_rubric
-    from workbench.trial.rubric import load_rubric, shipped_rubrics
+    from workbench.trial.rubric import load_rubric, rubric_text, shipped_rubrics
 
+    if as_file:
+        if rubric is None:
+            raise click.UsageError("--yaml takes a RUBRIC")
+        load_rubric(rubric)
+        click.echo(without_secrets(printed(rubric_text(rubric))), nl=False)
+        return
     if rubric is None:
         for name in shipped_rubrics():
             click.echo(f"{name:<18}{load_rubric(name).about}")

@@ -23,6 +23,22 @@ _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_
 _STARRED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
+def looks_for_words(name: str, options: Mapping[str, Any]) -> bool:
+    """Whether a reply that only names what this grader looks for satisfies it, whatever it says of it: `mentions`, one
+    of several where one of them does, and all of several where all do."""
+    parts = [_part_of(part) for part in options.get(PARTS, ())]
+    if not parts:
+        return name == "mentions"
+    return (any if name == "any_of" else all)(looks_for_words(*part) for part in parts)
+
+
+def _part_of(written: object) -> tuple[str, Mapping[str, Any]]:
+    if isinstance(written, Mapping):
+        name, options = next(iter(written.items()), ("", None))
+        return str(name), options if isinstance(options, Mapping) else {}
+    return str(written), {}
+
+
 def grade_trial(trial: Trial, task: Task, graders: Mapping[str, Grader]) -> Trial:
     """The trial with its scores; one that was not answered has none.
 

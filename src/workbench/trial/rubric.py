@@ -29,6 +29,8 @@ MOST_BYTES = 1_000_000
 MOST_CRITERIA = 20
 CANNOT_TELL = "cannot tell"
 """What a judge may say of any criterion."""
+RUBRIC_BESIDE = "to-the-point"
+"""The rubric that comes along for what words alone keep: it asks of any reply what no word shows."""
 MET = ("not met", "met")
 """The levels of a criterion that names none, worst first."""
 
@@ -116,8 +118,18 @@ def load_rubric(source: str | Path) -> Rubric:
         RubricError: there is none, or the file is wrong; the message gives file, line and field.
     """
     if isinstance(source, str) and source in shipped_rubrics():
-        found = (_SHIPPED / f"{source}.yaml").read_text(encoding="utf-8")
-        return parse_rubric(found, path=Path(f"{source}.yaml"))
+        return parse_rubric(rubric_text(source), path=Path(f"{source}.yaml"))
+    return parse_rubric(rubric_text(source), path=Path(source))
+
+
+def rubric_text(source: str | Path) -> str:
+    """The text of a rubric file, or of one that comes along, whatever it holds: to be written to a file and adapted.
+
+    Raises:
+        RubricError: there is none, or it is too large or not UTF-8.
+    """
+    if isinstance(source, str) and source in shipped_rubrics():
+        return (_SHIPPED / f"{source}.yaml").read_text(encoding="utf-8")
     path = Path(source)
     try:
         content = bytes_in(path)
@@ -131,7 +143,7 @@ def load_rubric(source: str | Path) -> Rubric:
     if len(content) > MOST_BYTES:
         raise RubricError(f"has {len(content):,} bytes; a rubric has at most {MOST_BYTES:,}", path=path)
     try:
-        return parse_rubric(content.decode("utf-8-sig"), path=path)
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise RubricError(f"is not UTF-8 (byte {error.start}); save it as UTF-8", path=path) from None
 
