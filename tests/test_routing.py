@@ -15,7 +15,15 @@ from tests.router_server import Decide, Listed, router_server
 from workbench.cli import main
 from workbench.comparison.pictures.matrix import MOST_NAMES
 from workbench.definition.agent import parse_agent
-from workbench.errors import BudgetError, ComparisonError, PlanError, RecordError, RoutingRefused, TaskFileError
+from workbench.errors import (
+    BudgetError,
+    ComparisonError,
+    PlanError,
+    RecordError,
+    ReplayMiss,
+    RoutingRefused,
+    TaskFileError,
+)
 from workbench.model.api import Attempt
 from workbench.model.retrying import Retry
 from workbench.routing.asking import (
@@ -177,6 +185,13 @@ def test_controls_pass_from_four_fifths_of_each_kind_and_with_a_tenth_of_errors(
             with pytest.raises(RoutingRefused, match=why):
                 route(THREE, cases_of_matrix()[0], model=APPROXIMATED, **asked)
         assert len(server.bodies) == len(plan.tasks) * len(plan.variants) == 18
+
+
+def test_what_a_replay_misses_are_decisions_on_routing_cases(asked: dict[str, object]) -> None:
+    with pytest.raises(
+        ReplayMiss, match="18 of 18 decisions .* the first is routing case 'named-1', order of the list"
+    ):
+        route(THREE, cases_of_matrix()[0], model=APPROXIMATED, mode="replay", **asked)
 
 
 @pytest.mark.parametrize("budget_usd", [0.001])

@@ -47,6 +47,11 @@ class Plan:
     decides: bool = False
     """True where its variants are orders of a list of agents, its tasks routing cases, and its trials decisions."""
 
+    @property
+    def words(self) -> tuple[str, str, str]:
+        """What its trials, a task and a variant are called where people read it."""
+        return ("decisions", "routing case", "order of the list") if self.decides else ("trials", "task", "variant")
+
     def trials(self, endpoint: Endpoint) -> tuple[Trial, ...]:
         """The planned trials, unanswered: task by task, variant by variant, repeat by repeat.
 
