@@ -196,7 +196,7 @@ class TestBeforeAnythingIsAsked:
     ) -> None:
         monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
         with pytest.raises(NoModel, match="decides nothing"):
-            split_cases(CASES, "db", seal=folder / "new.json", model=APPROXIMATED)
+            split_cases(folder, "db", CASES, seal=folder / "new.json", model=APPROXIMATED)
         assert not (folder / "new.json").exists()
         with pytest.raises(NoModel, match="decides nothing"):
             improved(folder)
@@ -205,9 +205,9 @@ class TestBeforeAnythingIsAsked:
     def test_no_seal_is_made_for_cases_that_cannot_be_used(self, server: RouterServer, folder: Path) -> None:
         for cases in ([case for case in CASES if case.target != "db"], CASES[:7]):
             with pytest.raises(PlanError, match="it takes 2"):
-                split_cases(cases, "db", seal=folder / "new.json")
+                split_cases(folder, "db", cases, seal=folder / "new.json")
             assert not (folder / "new.json").exists()
-        assert split_cases(CASES, "db", seal=folder / "new.json").select == split(folder).select
+        assert split_cases(folder, "db", CASES, seal=folder / "new.json").select == split(folder).select
 
 
 class TestOpenedOnce:
@@ -522,6 +522,12 @@ class TestCommand:
         done = self.route(folder, *more)
         assert done.exit_code == 2 and why in done.stderr, done.output
         assert not server.bodies and not (folder / "record").exists()
+
+    def test_a_name_that_is_no_agent_is_said_and_seals_nothing(self, server: RouterServer, folder: Path) -> None:
+        for more in ((), ("--estimate",)):
+            done = self.route(folder, "--improve", "dba", "--seal", "seal.json", *more)
+            assert done.exit_code == 2 and "there is no agent 'dba' in the list; there are db, sec" in done.stderr
+        assert not server.bodies and not (folder / "seal.json").exists()
 
     def test_without_a_model_nothing_is_sealed_or_chosen(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)

@@ -278,18 +278,24 @@ def improve_description(
 
 
 def split_cases(
-    cases: Sequence[Task], name: str, *, seal: str | Path, model: str | MainModel = "sonnet", live: bool | None = None
+    agents: Agents,
+    name: str,
+    cases: Sequence[Task],
+    *,
+    seal: str | Path,
+    model: str | MainModel = "sonnet",
+    live: bool | None = None,
 ) -> Split:
     """The cases in two parts, as `split_tasks` splits them, to choose a description for the agent of this name. A file
     is made only where a model is there to ask and both parts have cases enough.
 
     Raises:
-        PlanError: too few cases of it or of others in a part.
+        PlanError: no such agent, or too few cases of it or of others in a part.
         NoModel: only the offline stand-in is there, and the file is not.
         SealError, OSError: as `split_tasks`.
     """
     if not is_there(Path(seal)):
-        _check_counts(draw_parts(cases, seal=Path(seal)), name)
+        check_parts(agents_of(agents), name, draw_parts(cases, seal=Path(seal)))
         refuse_stand_in(model, {"live": live})
     return split_tasks(cases, seal=seal)
 
@@ -407,11 +413,6 @@ def check_parts(agents: Mapping[str, Agent], name: str, split: Split) -> None:
     """
     if name not in agents:
         raise PlanError(f"there is no agent {name!r} in the list; there are {', '.join(sorted(agents)[:12])}")
-    _check_counts(split, name)
-
-
-def _check_counts(split: Split, name: str) -> None:
-    """Passes where each part has cases of the agent and of others. Of the sealed ones it is counted, and no more."""
 
     def is_own(case: Task) -> bool:
         return name in accepted_of(case)
