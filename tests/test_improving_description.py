@@ -511,6 +511,7 @@ class TestCommand:
             (("--improve", "db", "--steering"), "--steering: of no use with --improve"),
             (("--improve", "db", "--repeats", "3"), "--repeats: of no use with --improve"),
             (("--candidate", "one.txt", "--accept"), "--candidate, --accept: of no use with the plain route"),
+            (("--estimate", "--replay"), "--estimate, --replay: a replay asks nothing"),
             (("--check", "--estimate"), "--estimate: of no use with --check"),
             (("--draft-cases", "model", "--model", "opus"), "--model: of no use with --draft-cases"),
             (("--max-turns", "3"), "max_turns is of the way 'program' alone"),
@@ -546,6 +547,19 @@ class TestCommand:
             assert done.exit_code == 0, done.output
             assert done.output.count("no key is used, nothing is spent") == 1, done.output
             assert "is the cause" not in done.output and "made up by the offline stand-in" in done.output.lower()
+
+    def test_the_stand_in_shows_no_harm(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """By its rule the agent loses all of its cases; that is no finding, and no exit code of one."""
+        monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
+        for when, description in (("old", "Any trouble with migrations or indexes."), ("new", "Any trouble in it.")):
+            (folder / when).mkdir()
+            (folder / when / "db.md").write_bytes(agent("db", description))
+            (folder / when / "sec.md").write_bytes(agent("sec", "Trouble with login."))
+        done = self.route(folder, "--before", str(folder / "old"), agents=folder / "new")
+        assert done.exit_code == 0, done.output
+        plain = " ".join(done.output.split())
+        assert re.search(r"db its own cases 12 100% 0%", plain), done.output
+        assert "made up by the offline stand-in, which says nothing of a change of descriptions" in plain
 
     def test_no_cause_is_shown_by_a_few_cases(self, server: RouterServer, folder: Path) -> None:
         server.decide = passes_controls(lambda prompt, _: "sec" if "login" in prompt else None)

@@ -320,8 +320,8 @@ def plan_improving(
         "a description that says nothing": ask.plan(nothing, split.select),
         "one that says the very prompts": ask.plan(everything, split.select),
         **{f"to choose by: {label}": ask.plan(text, split.select) for label, text in descriptions.items()},
-        "sealed: as it is": split.of_sealed(lambda cases: ask.plan(present, cases)),
-        "sealed: the best": split.of_sealed(lambda cases: ask.plan(best, cases)),
+        "sealed, if one is better: as it is": split.of_sealed(lambda cases: ask.plan(present, cases)),
+        "sealed, if one is better: the best": split.of_sealed(lambda cases: ask.plan(best, cases)),
     }
 
 
