@@ -159,6 +159,15 @@ class TestBeforeAnythingIsAsked:
                 improved(folder, candidates)
         assert len(server.bodies) == asked
 
+    def test_the_same_choice_beside_other_neighbours(self, server: RouterServer, folder: Path) -> None:
+        """They decide too: whoever could change them would look as often as they like."""
+        improved(folder)
+        asked = len(server.bodies)
+        (folder / "sec.md").write_bytes(agent("sec", "Looks at login, sessions and locks."))
+        with pytest.raises(SealError, match="for another choice"):
+            improved(folder)
+        assert len(server.bodies) == asked
+
     def test_a_seal_that_was_changed(self, server: RouterServer, folder: Path) -> None:
         parts = split(folder)
         said = json.loads(parts.seal.read_text("utf-8"))

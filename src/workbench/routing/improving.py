@@ -43,7 +43,7 @@ from workbench.routing.asking import (
 from workbench.routing.cases import accepted_of
 from workbench.routing.change import RoutingChange, RoutingChangeRow, compare_routing
 from workbench.routing.controls import refuse_errors
-from workbench.routing.listing import Entry, entries_in
+from workbench.routing.listing import Entry, entries_in, entries_of, listing_of
 from workbench.routing.measured import CaseDecisions, Routed
 from workbench.routing.proposing import MOST_PROPOSED, propose_descriptions
 from workbench.runs.openings import in_words, look_back, refuse_shown
@@ -335,11 +335,12 @@ class _Asker:
     asking: Asking
 
     def choice(self, description: str | None) -> str:
-        """What the sealed cases are opened for: this agent, these two descriptions and this router; `None`: whichever
-        is chosen."""
+        """What the sealed cases are opened for: the description (`None`: whichever is chosen) of this agent, in this
+        list and by this router. Another list would be another look, for neighbours decide too."""
         main = self.router.main
-        present = _description(self.agents[self.name])
-        return json.dumps([self.name, present, description, self.router.way, main.model, main.effort])
+        listed = listing_of(entries_of(self.agents))
+        asked = [self.router.way, main.model, main.effort, main.max_turns]
+        return json.dumps([self.name, listed, description, *asked])
 
     def plan(self, description: str, cases: Sequence[Task]) -> Plan:
         return plan_routing(self._listed(description), cases, router=self.router)
