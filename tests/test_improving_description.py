@@ -159,6 +159,15 @@ class TestBeforeAnythingIsAsked:
                 improved(folder, candidates)
         assert len(server.bodies) == asked
 
+    def test_the_same_choice_beside_other_neighbours(self, server: RouterServer, folder: Path) -> None:
+        """They decide too: whoever could change them would look as often as they like."""
+        improved(folder)
+        asked = len(server.bodies)
+        (folder / "sec.md").write_bytes(agent("sec", "Looks at login, sessions and locks."))
+        with pytest.raises(SealError, match="for another choice"):
+            improved(folder)
+        assert len(server.bodies) == asked
+
     def test_a_seal_that_was_changed(self, server: RouterServer, folder: Path) -> None:
         parts = split(folder)
         said = json.loads(parts.seal.read_text("utf-8"))
@@ -196,7 +205,7 @@ class TestBeforeAnythingIsAsked:
     ) -> None:
         monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
         with pytest.raises(NoModel, match="decides nothing"):
-            split_cases(CASES, "db", seal=folder / "new.json", model=APPROXIMATED)
+            split_cases(folder, "db", CASES, seal=folder / "new.json", model=APPROXIMATED)
         assert not (folder / "new.json").exists()
         with pytest.raises(NoModel, match="decides nothing"):
             improved(folder)
@@ -205,9 +214,9 @@ class TestBeforeAnythingIsAsked:
     def test_no_seal_is_made_for_cases_that_cannot_be_used(self, server: RouterServer, folder: Path) -> None:
         for cases in ([case for case in CASES if case.target != "db"], CASES[:7]):
             with pytest.raises(PlanError, match="it takes 2"):
-                split_cases(cases, "db", seal=folder / "new.json")
+                split_cases(folder, "db", cases, seal=folder / "new.json")
             assert not (folder / "new.json").exists()
-        assert split_cases(CASES, "db", seal=folder / "new.json").select == split(folder).select
+        assert split_cases(folder, "db", CASES, seal=folder / "new.json").select == split(folder).select
 
 
 class TestOpenedOnce:
@@ -511,6 +520,7 @@ class TestCommand:
             (("--improve", "db", "--steering"), "--steering: of no use with --improve"),
             (("--improve", "db", "--repeats", "3"), "--repeats: of no use with --improve"),
             (("--candidate", "one.txt", "--accept"), "--candidate, --accept: of no use with the plain route"),
+            (("--estimate", "--replay"), "--estimate, --replay: a replay asks nothing"),
             (("--check", "--estimate"), "--estimate: of no use with --check"),
             (("--draft-cases", "model", "--model", "opus"), "--model: of no use with --draft-cases"),
             (("--max-turns", "3"), "max_turns is of the way 'program' alone"),
@@ -522,6 +532,12 @@ class TestCommand:
         done = self.route(folder, *more)
         assert done.exit_code == 2 and why in done.stderr, done.output
         assert not server.bodies and not (folder / "record").exists()
+
+    def test_a_name_that_is_no_agent_is_said_and_seals_nothing(self, server: RouterServer, folder: Path) -> None:
+        for more in ((), ("--estimate",)):
+            done = self.route(folder, "--improve", "dba", "--seal", "seal.json", *more)
+            assert done.exit_code == 2 and "there is no agent 'dba' in the list; there are db, sec" in done.stderr
+        assert not server.bodies and not (folder / "seal.json").exists()
 
     def test_without_a_model_nothing_is_sealed_or_chosen(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
@@ -540,6 +556,19 @@ class TestCommand:
             assert done.exit_code == 0, done.output
             assert done.output.count("no key is used, nothing is spent") == 1, done.output
             assert "is the cause" not in done.output and "made up by the offline stand-in" in done.output.lower()
+
+    def test_the_stand_in_shows_no_harm(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """By its rule the agent loses all of its cases; that is no finding, and no exit code of one."""
+        monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
+        for when, description in (("old", "Any trouble with migrations or indexes."), ("new", "Any trouble in it.")):
+            (folder / when).mkdir()
+            (folder / when / "db.md").write_bytes(agent("db", description))
+            (folder / when / "sec.md").write_bytes(agent("sec", "Trouble with login."))
+        done = self.route(folder, "--before", str(folder / "old"), agents=folder / "new")
+        assert done.exit_code == 0, done.output
+        plain = " ".join(done.output.split())
+        assert re.search(r"db its own cases 12 100% 0%", plain), done.output
+        assert "made up by the offline stand-in, which says nothing of a change of descriptions" in plain
 
     def test_no_cause_is_shown_by_a_few_cases(self, server: RouterServer, folder: Path) -> None:
         server.decide = passes_controls(lambda prompt, _: "sec" if "login" in prompt else None)

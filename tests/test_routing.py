@@ -11,11 +11,19 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.router_server import Decide, Listed, router_server
+from tests.router_server import Decide, Listed, prompt_of, router_server
 from workbench.cli import main
 from workbench.comparison.pictures.matrix import MOST_NAMES
 from workbench.definition.agent import parse_agent
-from workbench.errors import BudgetError, ComparisonError, PlanError, RecordError, RoutingRefused, TaskFileError
+from workbench.errors import (
+    BudgetError,
+    ComparisonError,
+    PlanError,
+    RecordError,
+    ReplayMiss,
+    RoutingRefused,
+    TaskFileError,
+)
 from workbench.model.api import Attempt
 from workbench.model.retrying import Retry
 from workbench.routing.asking import (
@@ -179,6 +187,13 @@ def test_controls_pass_from_four_fifths_of_each_kind_and_with_a_tenth_of_errors(
         assert len(server.bodies) == len(plan.tasks) * len(plan.variants) == 18
 
 
+def test_what_a_replay_misses_are_decisions_on_routing_cases(asked: dict[str, object]) -> None:
+    with pytest.raises(
+        ReplayMiss, match="18 of 18 decisions .* the first is routing case 'named-1', order of the list"
+    ):
+        route(THREE, cases_of_matrix()[0], model=APPROXIMATED, mode="replay", **asked)
+
+
 @pytest.mark.parametrize("budget_usd", [0.001])
 def test_a_budget_below_the_controls_asks_no_case(
     budget_usd: float, asked: dict[str, object], monkeypatch: pytest.MonkeyPatch
@@ -210,7 +225,8 @@ def test_a_router_that_times_out_is_refused_and_no_timeout_is_a_no(
                 route(THREE, cases_of_matrix()[0], model=APPROXIMATED, deadline_seconds=3, concurrency=18, **asked)
         finally:
             never_answers.set()
-        assert len(server.bodies) == len(plan.tasks) * len(plan.variants)
+        assert {prompt_of(body) for body in server.bodies} <= {task.input for task in plan.tasks}
+        assert len(server.bodies) <= len(plan.tasks) * len(plan.variants)
     undecided = {trial.task_id for trial in refused.value.controls.trials if decision_of(trial) is None}
     assert undecided >= {task.id for task in plan.tasks[:3]}
 

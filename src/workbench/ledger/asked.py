@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,13 @@ class Asked:
     system: str
 
 
-def find_asked(ledger: Ledger | str | Path | None, is_meant: Callable[[str, str], bool]) -> tuple[Asked, ...]:
-    """The requests of which `is_meant(variant, message)` holds, oldest first, without those to the offline stand-in.
+def find_asked(
+    ledger: Ledger | str | Path | None, is_meant: Callable[[str], bool], *, variants: Collection[str] | None = None
+) -> tuple[Asked, ...]:
+    """The requests whose message is meant, of these variants (`None`: of all), oldest first, without those to the
+    offline stand-in.
 
-    All requests of the ledger are read, the replies are not. A ledger that is not there is not made.
+    All requests of these variants are read, the replies are not. A ledger that is not there is not made.
 
     Raises:
         LedgerError: the ledger cannot be read, or a row of it is not what was written.
@@ -43,9 +46,12 @@ def find_asked(ledger: Ledger | str | Path | None, is_meant: Callable[[str, str]
         address = ledger_address(ledger)
         if isinstance(address, Path) and not is_there(address):
             return ()
+    wanted = attempts.c.place != OFFLINE_BASE_URL
+    if variants is not None:
+        wanted &= attempts.c.variant.in_(variants)
     query = (
         sa.select(*(attempts.c[name] for name in _COLUMNS))
-        .where(attempts.c.place != OFFLINE_BASE_URL)
+        .where(wanted)
         .order_by(attempts.c.id)
         .execution_options(yield_per=_ROWS_AT_ONCE)
     )
@@ -57,7 +63,7 @@ def find_asked(ledger: Ledger | str | Path | None, is_meant: Callable[[str, str]
                 check_types(rows, _COLUMNS, ledger=opened.name)
                 for number, request, variant, sha256 in rows:
                     message = _message_of(request, number, opened.name)
-                    if is_meant(variant, message):
+                    if is_meant(message):
                         found.append((variant, message, sha256))
         systems = dict(_systems(connection, {sha256 for _, _, sha256 in found}, opened.name))
         return tuple(

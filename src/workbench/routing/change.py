@@ -113,6 +113,8 @@ class RoutingChange:
         shown = [row.sentence for row in self.rows if row.is_shown]
         if not self.changed:
             return "no description differs"
+        if self.is_made_up:
+            return "made up by the offline stand-in, which says nothing of a change of descriptions"
         return "; ".join(shown) if shown else f"no change of {', '.join(self.changed)} is shown on these cases"
 
     @property
@@ -132,8 +134,16 @@ class RoutingChange:
         return "better" if any(row.is_shown for row in self.rows) else "no difference shown"
 
     @property
+    def is_made_up(self) -> bool:
+        """Whether the offline stand-in decided before or after, and no model."""
+        return self.before.is_made_up or self.after.is_made_up
+
+    @property
     def harm(self) -> tuple[RoutingChangeRow, ...]:
-        """What is shown to have become worse: recall lost, nobody's or others' cases taken."""
+        """What is shown to have become worse: recall lost, nobody's or others' cases taken. Nothing is by the offline
+        stand-in."""
+        if self.is_made_up:
+            return ()
         return tuple(row for row in self.rows if row.is_shown and (row.after < row.before) == (row.kind == "recall"))
 
     def table(self) -> Table:

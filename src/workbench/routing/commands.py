@@ -218,7 +218,7 @@ def _improve(agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> No
         found = improve_description(
             agents,
             name,
-            split_cases(cases, name, seal=seal, model=_main(options), live=options["live"]),
+            split_cases(agents, name, cases, seal=seal, model=_main(options), live=options["live"]),
             candidates=[_described(path) for path in options["candidates"]] or writer,
             model=_main(options),
             **asking,

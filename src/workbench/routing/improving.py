@@ -43,7 +43,7 @@ from workbench.routing.asking import (
 from workbench.routing.cases import accepted_of
 from workbench.routing.change import RoutingChange, RoutingChangeRow, compare_routing
 from workbench.routing.controls import refuse_errors
-from workbench.routing.listing import Entry, entries_in
+from workbench.routing.listing import Entry, entries_in, entries_of, listing_of
 from workbench.routing.measured import CaseDecisions, Routed
 from workbench.routing.proposing import MOST_PROPOSED, propose_descriptions
 from workbench.runs.openings import in_words, look_back, refuse_shown
@@ -278,18 +278,24 @@ def improve_description(
 
 
 def split_cases(
-    cases: Sequence[Task], name: str, *, seal: str | Path, model: str | MainModel = "sonnet", live: bool | None = None
+    agents: Agents,
+    name: str,
+    cases: Sequence[Task],
+    *,
+    seal: str | Path,
+    model: str | MainModel = "sonnet",
+    live: bool | None = None,
 ) -> Split:
     """The cases in two parts, as `split_tasks` splits them, to choose a description for the agent of this name. A file
     is made only where a model is there to ask and both parts have cases enough.
 
     Raises:
-        PlanError: too few cases of it or of others in a part.
+        PlanError: no such agent, or too few cases of it or of others in a part.
         NoModel: only the offline stand-in is there, and the file is not.
         SealError, OSError: as `split_tasks`.
     """
     if not is_there(Path(seal)):
-        _check_counts(draw_parts(cases, seal=Path(seal)), name)
+        check_parts(agents_of(agents), name, draw_parts(cases, seal=Path(seal)))
         refuse_stand_in(model, {"live": live})
     return split_tasks(cases, seal=seal)
 
@@ -314,8 +320,8 @@ def plan_improving(
         "a description that says nothing": ask.plan(nothing, split.select),
         "one that says the very prompts": ask.plan(everything, split.select),
         **{f"to choose by: {label}": ask.plan(text, split.select) for label, text in descriptions.items()},
-        "sealed: as it is": split.of_sealed(lambda cases: ask.plan(present, cases)),
-        "sealed: the best": split.of_sealed(lambda cases: ask.plan(best, cases)),
+        "sealed, if one is better: as it is": split.of_sealed(lambda cases: ask.plan(present, cases)),
+        "sealed, if one is better: the best": split.of_sealed(lambda cases: ask.plan(best, cases)),
     }
 
 
@@ -329,11 +335,12 @@ class _Asker:
     asking: Asking
 
     def choice(self, description: str | None) -> str:
-        """What the sealed cases are opened for: this agent, these two descriptions and this router; `None`: whichever
-        is chosen."""
+        """What the sealed cases are opened for: the description (`None`: whichever is chosen) of this agent, in this
+        list and by this router. Another list would be another look, for neighbours decide too."""
         main = self.router.main
-        present = _description(self.agents[self.name])
-        return json.dumps([self.name, present, description, self.router.way, main.model, main.effort])
+        listed = listing_of(entries_of(self.agents))
+        asked = [self.router.way, main.model, main.effort, main.max_turns]
+        return json.dumps([self.name, listed, description, *asked])
 
     def plan(self, description: str, cases: Sequence[Task]) -> Plan:
         return plan_routing(self._listed(description), cases, router=self.router)
@@ -407,11 +414,6 @@ def check_parts(agents: Mapping[str, Agent], name: str, split: Split) -> None:
     """
     if name not in agents:
         raise PlanError(f"there is no agent {name!r} in the list; there are {', '.join(sorted(agents)[:12])}")
-    _check_counts(split, name)
-
-
-def _check_counts(split: Split, name: str) -> None:
-    """Passes where each part has cases of the agent and of others. Of the sealed ones it is counted, and no more."""
 
     def is_own(case: Task) -> bool:
         return name in accepted_of(case)

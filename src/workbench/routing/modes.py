@@ -30,6 +30,8 @@ def refuse_unused(mode: Mode, given: Collection[str]) -> None:
     Raises:
         PlanError: one is of no use there; names it.
     """
+    if {"estimate", "replay"} <= set(given):
+        raise PlanError("--estimate, --replay: a replay asks nothing, so that there is nothing to estimate; give one")
     unused = [name for name in given if name not in (*_OF_ALL, *_USES[mode])]
     if unused:
         flags = ", ".join(f"--{_FLAGS.get(name, name).replace('_', '-')}" for name in unused)

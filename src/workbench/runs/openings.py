@@ -30,7 +30,7 @@ def look_back(
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    found = find_asked(ledger, lambda _, message: split.asked_in(message) is not None)
+    found = find_asked(ledger, lambda message: split.asked_in(message) is not None)
     asked = [(split.asked_in(one.message), version) for one in found if (version := version_of(one.system)) is not None]
     return AskedBefore(
         tasks=len({task for task, _ in asked}), others=len({version for _, version in asked} - {present})
@@ -44,7 +44,7 @@ def refuse_shown(split: Split, ledger: Ledger | str | Path | None) -> None:
         SealError: it has one; says of which task.
         LedgerError: the ledger cannot be read.
     """
-    for one in find_asked(ledger, lambda variant, message: variant in PROPOSERS and bool(split.leaked(message))):
+    for one in find_asked(ledger, lambda message: split.leaked(message) is not None, variants=PROPOSERS):
         raise SealError(
             f"{split.leaked(one.message)!r} is sealed, and stands in what a model was shown before, to propose another "
             "version: seal what no proposer has seen",

@@ -58,6 +58,11 @@ class Plan:
     pairs: tuple[tuple[str, str], ...] = ()
     """(baseline, variant), where variants have baselines of their own."""
 
+    @property
+    def words(self) -> tuple[str, str, str]:
+        """What its trials, a task and a variant are called where people read it."""
+        return ("decisions", "routing case", "order of the list") if self.decides else ("trials", "task", "variant")
+
     def trials(self, endpoint: Endpoint) -> tuple[Trial, ...]:
         """The planned trials, unanswered: task by task, variant by variant, repeat by repeat.
 

@@ -237,14 +237,16 @@ def _replayed(
             answered[other] = _or_as_before(known_trials(plan.trials(other), opened), plan, other, opened)
             if not _missing(answered[other]):
                 return other, answered[other]
-        raise _replay_miss(answered, opened, here=endpoint)
+        raise _replay_miss(plan, answered, opened, here=endpoint)
 
 
 def _missing(trials: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.reply is None]
 
 
-def _replay_miss(answered: Mapping[Endpoint, Sequence[Trial]], ledger: Ledger, *, here: Endpoint) -> ReplayMiss:
+def _replay_miss(
+    plan: Plan, answered: Mapping[Endpoint, Sequence[Trial]], ledger: Ledger, *, here: Endpoint
+) -> ReplayMiss:
     """What is missing where most of the run was answered: a replay takes the answers of any endpoint, so that another
     one is no difference."""
     fewest = min(len(_missing(trials)) for trials in answered.values())
@@ -256,9 +258,10 @@ def _replay_miss(answered: Mapping[Endpoint, Sequence[Trial]], ledger: Ledger, *
     best = min(nearest, key=lambda endpoint: 0 if (found := nearest[endpoint]) is None else len(found.parts))
     first, difference = _missing(answered[best])[0], nearest[best]
     where = "" if best == here else f" as answered by the {best.in_words}"
+    trials, task, variant = plan.words
     return ReplayMiss(
-        f"{fewest} of {len(answered[best])} trials are not in the ledger {ledger.name}{where}; the first is task "
-        f"{first.task_id!r}, variant {first.variant!r}, repeat {first.repeat}: "
+        f"{fewest} of {len(answered[best])} {trials} are not in the ledger {ledger.name}{where}; the first is {task} "
+        f"{first.task_id!r}, {variant} {first.variant!r}, repeat {first.repeat}: "
         f"{difference or 'nothing is recorded there'}. Run it without mode='replay' to ask for what is missing.",
         difference=difference,
     )

@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from os.path import commonprefix
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -164,7 +163,7 @@ class Split:
         found = {}
         for task in self._sealed:
             words = plain_words(task.input)
-            same = max((len(commonprefix([words, other])) for other in others), default=0)
+            same = max((_in_common(words, other) for other in others), default=0)
             found[task.id] = words[: max(MOST_CHARACTERS, same + FEWEST_CHARACTERS)]
         return {id: words for id, words in found.items() if len(words) >= FEWEST_CHARACTERS}
 
@@ -413,6 +412,12 @@ def _digest(tasks: Sequence[Task]) -> str:
 
 def _written(said: dict[str, Any]) -> bytes:
     return (json.dumps(said, indent=1, ensure_ascii=True) + "\n").encode()
+
+
+def _in_common(one: str, other: str) -> int:
+    """How many characters both begin with."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((number for number, (here, there) in pairs if here != there), min(len(one), len(other)))
 
 
 def plain_words(text: str) -> str:
