@@ -452,7 +452,7 @@ def test_an_edited_score_turns_neither_gate_nor_review_nor_report(tmp_path: Path
 
     assert (gate.exit_code, "Gate fails" in gate.stdout) == (3, True), gate.output
     assert "recorded scores of the promise 'grade' are not what its grader gives here" in gate.stdout
-    assert "no difference shown. 0.0 points" in review.stdout
+    assert "identical replies. 0.0 points" in review.stdout
     assert "scored otherwise" not in review.stdout
     assert "are not what its grader gives here" in review.stdout
     assert "-16.7 points" in report.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from workbench.definition.files import load_agent
 from workbench.statistics.power import fewest_tasks
 from workbench.trial.defaults import FEWEST_TASKS
 from workbench.trial.draft_tasks import LONGEST_QUOTED, drafts_of
+from workbench.trial.draft_words import ASKS, WHOLE, language_of_description
 
 ASK = "Take a small example of your own, and show me on it how you go about this."
 
@@ -129,6 +131,65 @@ def test_a_description_in_another_script_is_asked_in_its_language() -> None:
     assert "説明されています" in japanese[0]
     assert "代码审查专家" in chinese[0]
     assert ASK not in japanese[0] + chinese[0]
+
+
+GERMAN = (
+    "Fachmann für Datenbanken. Wird eingesetzt, wenn Abfragen langsam sind und der Nutzer fragt: „Warum dauert das?“"
+)
+SPANISH = (
+    "Experto en bases de datos. Se usa cuando las consultas son lentas y hay que revisar los índices de una tabla."
+)
+MIXED = "PostgreSQL数据库专家，专注于查询优化、架构设计。Use after SQL. 在编写SQL、创建迁移时，请主动使用。"
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        (GERMAN, "de"),
+        (SPANISH, "es"),
+        ("Expert en bases de données. À utiliser quand les requêtes sont lentes et que l'index est en cause.", "fr"),
+        ("Especialista em bancos de dados. Usar quando as consultas são lentas e não há índices para elas.", "pt"),
+        ("Esperto di basi di dati. Da usare quando le query sono lente e non ci sono indici per la tabella.", "it"),
+        (MIXED, "zh"),
+        ("Expert in 小红书 and 知乎: use for planning posts of the week and for the answers to what people say.", "en"),
+        ("Эксперт по базам данных. Использовать, когда запросы медленные.", None),
+        ("Ekspert od baz danych. Używaj, gdy zapytania są wolne, a użytkownik prosi o pomoc w ich poprawie.", None),
+        ("خبير في قواعد البيانات.", None),
+        ("Databank-expert. Gebruik deze voor het nakijken van een query die niet snel is, en voor de indexen.", None),
+    ],
+)
+def test_no_draft_is_half_in_one_language_and_half_in_another(text: str, language: str | None) -> None:
+    drafts = drafts_of(text)
+
+    assert language_of_description(text) == language
+    if language is None:
+        assert all(draft in text for draft in drafts), "what is quoted stands alone"
+        return
+    assert len(drafts) == FEWEST_TASKS
+    own = [ask for ask in ASKS[language] if any(draft.endswith(ask) for draft in drafts)]
+    others = [ask for code, asks in ASKS.items() if code != language for ask in asks]
+    assert own and not any(ask in draft for ask in others for draft in drafts)
+
+
+def test_a_question_that_a_description_quotes_is_asked_as_it_stands() -> None:
+    assert drafts_of(GERMAN)[0] == "Warum dauert das?"
+
+
+def test_each_language_asks_as_many_different_things() -> None:
+    assert {len(set(asks)) for asks in ASKS.values()} == {FEWEST_TASKS}
+    assert WHOLE.keys() == ASKS.keys()
+
+
+def test_drafts_of_the_corpus_in_other_languages_have_no_english_in_them(corpus: Path) -> None:
+    seen = Counter()
+    for path in sorted((corpus / "real").rglob("*.md")):
+        description = load_agent(path).description or ""
+        language = language_of_description(description)
+        if language == "en" or read_examples(description) or not description.strip():
+            continue
+        seen[language] += 1
+        assert not any(ask in draft for ask in ASKS["en"] for draft in drafts_of(description)), path
+    assert seen["ja"] >= 10 and seen["zh"] >= 3 and seen["fr"] >= 2, seen
 
 
 def test_there_are_few_and_none_of_nothing() -> None:

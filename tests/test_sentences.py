@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,13 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.grading.catalogue import standard
+from workbench.trial.countable import headings_in, questions_in
 from workbench.trial.fences import prose
 from workbench.trial.sentences import (
     asserting_sentences,
     assertions,
+    count_words,
+    fold,
     language_of,
     real_sentences,
     sentences,
+    whole_word,
     words_of,
 )
 from workbench.trial.task import Task, load_tasks
@@ -316,3 +321,49 @@ def test_any_text_has_sentences_that_stand_in_it(text: str) -> None:
 def test_denying_only_takes_away(words: list[str]) -> None:
     for sentence in sentences(" ".join(words)):
         assert len(sentence.asserted) <= len(f"{sentence.title}: {sentence.text}")
+
+
+CHINESE = "# 概述\n\n我们建议使用PostgreSQL数据库。它支持事务吗？是的！请先检查索引。\n\n## 实施步骤\n\n1. 备份数据。\n2. 迁移表。\n"
+
+
+def test_sentences_words_and_headings_of_scripts_without_blanks_are_counted() -> None:
+    told = [each.text for each in sentences(CHINESE)]
+    assert told[:4] == ["我们建议使用PostgreSQL数据库。", "它支持事务吗?", "是的!", "请先检查索引。"]
+    assert count_words("我们建议使用PostgreSQL数据库。") == 10, "six characters, a name, three characters"
+    assert count_words("この設計に、問題があります。") == 12
+    assert count_words("데이터베이스를 쓰세요. 인덱스도 있나요?") == 4, "Korean has blanks"
+    assert headings_in(CHINESE) == ["概述", "实施步骤"]
+    assert questions_in("请看这张表。\n\n您想保留哪些列？") == ["您想保留哪些列?"]
+
+
+@pytest.mark.parametrize("text", ["a b c", "x-y  z\n1. 2", "", "Ein Satz. Noch einer!", "naïve café"])
+def test_words_that_blanks_part_are_counted_as_blanks_part_them(text: str) -> None:
+    assert count_words(text) == len(text.split())
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "is_there"),
+    [
+        ("索引", "请创建索引并备份。", True),
+        ("PostgreSQL", "我们建议使用PostgreSQL数据库。", True),
+        ("데이터베이스", "데이터베이스를 씁니다.", True),
+        ("risk", "We see a risk.", True),
+        ("risk", "Asterisk and risky.", False),
+        ("SQL", "MySQL数据库", False),
+    ],
+)
+def test_a_word_is_found_whole_where_scripts_put_no_blank_around_it(word: str, text: str, is_there: bool) -> None:
+    assert bool(re.search(whole_word(word), fold(text), re.IGNORECASE)) is is_there
+
+
+def test_graders_find_words_and_sections_in_chinese() -> None:
+    graders, task, reply = standard(), Task(id="t", input="x"), Reply(text=CHINESE, stop_reason="end_turn")
+    scores = {
+        "mentions": graders["mentions"](any=["PostgreSQL"])(task, reply),
+        "section": graders["has_section"](any=["步骤"])(task, reply),
+        "length": graders["word_count"](at_most=10)(task, reply),
+    }
+
+    assert {name: score.value for name, score in scores.items() if isinstance(score, Score)} == {
+        "mentions": 1.0, "section": 1.0, "length": 0.0
+    }  # fmt: skip

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from workbench.definition.seen import STANDS_IN, seen_from, seen_from_here
 from workbench.definition.there import is_folder_there, is_there
 from workbench.errors import (
     FileError,
@@ -200,14 +201,16 @@ def run_command(
         )
     if run.verdict:
         click.echo(f"{printed(run.verdict)}\n")
-    click.echo(f"page      {run.page}")
-    click.echo(f"notebook  {run.notebook}")
-    click.echo(f"record    {run.record or 'none'}")
-    click.echo(f"\nnext: open {run.page} in a browser")
+    stands_in = click.get_current_context().meta.get(STANDS_IN)
+    seen = seen_from_here if stands_in is None else lambda path: Path(seen_from(stands_in, path))
+    click.echo(f"page      {seen(run.page)}")
+    click.echo(f"notebook  {seen(run.notebook)}")
+    click.echo(f"record    {seen(run.record) if run.record else 'none'}")
+    click.echo(f"\nnext: open {seen(run.page)} in a browser")
     review = notebook.with_name("review.ipynb")
     if run.record and review.exists():
-        reviewed = Path(f"{run.record}-review")
-        again = command("workbench", "run", review, "--out", reviewed, "-p", "record", run.record)
+        kept = seen(run.record)
+        again = command("workbench", "run", review, "--out", Path(f"{kept}-review"), "-p", "record", kept)
         click.echo(f"or review the record, without a key:\n  {again}")
 
 
@@ -458,7 +461,7 @@ def batch_command(
             sys.exit(EXIT_FAILED)
         return
     batch = run_batch(loaded, at_once=at_once, go_on=go_on, dask=dask, say=_say)
-    click.echo(f"\n{summary(batch.outcomes)}\nindex     {batch.index}")
+    click.echo(f"\n{summary(batch.outcomes)}\nindex     {seen_from_here(batch.index)}")
     if not batch.is_complete:
         click.echo(f"to go on: {command('workbench', 'batch', plan, '--continue')}")
         sys.exit(EXIT_FAILED)
@@ -491,7 +494,7 @@ def report_command(record: Path, baseline: str | None, out: Path | None, formats
     chosen = FORMATS if formats is None else [name.strip() for name in formats.split(",")]
     folder = out or record_folder(record) / REPORT_FOLDER
     files = write_report(comparison, folder, formats=chosen, project=project_folder())
-    for line in (*"\n".join(comparison.sentences).split("\n"), "", *map(str, files)):
+    for line in (*"\n".join(comparison.sentences).split("\n"), "", *(str(seen_from_here(file)) for file in files)):
         _say(line)
 
 
@@ -626,9 +629,15 @@ def _gate_routing(
 @click.argument("after", metavar="[B]", required=False, type=click.Path(path_type=Path))
 @click.option("--variants", type=(str, str), metavar="NAME NAME", help="A variant of A and one of B.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="For a pull request.")
+@click.option("--json", "as_json", is_flag=True, help="All of it as one JSON line.")
 @click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write a page to this file.")
 def review_command(
-    before: Path, after: Path | None, variants: tuple[str, str] | None, as_markdown: bool, page: Path | None
+    before: Path,
+    after: Path | None,
+    variants: tuple[str, str] | None,
+    as_markdown: bool,
+    as_json: bool,
+    page: Path | None,
 ) -> None:
     """Show what changed from A to B: two records, or the executed notebooks that left them.
 
@@ -639,6 +648,13 @@ def review_command(
     from workbench.routing.review import RoutingReview, review_routing
     from workbench.trial.decisions import holds_decisions
 
+    named = [path for path in (before, after) if path is not None]
+    if agents := [path for path in named if path.suffix == ".md" and path.is_file()]:
+        tried = command("workbench", "compare", named[-1], "--with", before)
+        raise FileError(
+            f"is an agent file, and records are reviewed; `{tried}` tries two agent files, and leaves a record",
+            path=agents[0],
+        )
     earlier, later = load_run(before), None if after is None else load_run(after)
     found: Review | RoutingReview
     if holds_decisions(earlier) or (later is not None and holds_decisions(later)):
@@ -651,6 +667,9 @@ def review_command(
         found = review_runs(earlier, later, variants=variants, names=(str(before), str(after)))
     if page is not None:
         _write_page(without_secrets(found.html()), page)
+    if as_json:
+        click.echo(json.dumps(value_without_secrets(found.to_json()), ensure_ascii=False))
+        return
     click.echo(without_secrets(found.markdown() if as_markdown else printed(str(found))).rstrip("\n"))
 
 

@@ -35,6 +35,7 @@ from workbench.trial.decisions import holds_decisions
 from workbench.trial.record import agent_digests, load_run
 from workbench.trial.record_aside import of_which
 from workbench.trial.regrade import digest_of_scores, grade_again
+from workbench.trial.sentences import count_words
 from workbench.trial.trial import GraderFactory, Reply, Run, Trial
 
 _NIGHT = re.compile(r"\d{4}-\d{2}-\d{2}[\w.:-]*")
@@ -366,7 +367,7 @@ def _measured(run: Run, variant: str, night: str, record: str) -> _Measured:
             repeats=run.repeats,
             replies=len(answered),
             missing=len(run.tasks) * run.repeats - len(answered),
-            words=_mean(len(trial.reply.text.split()) for trial in answered if trial.reply is not None),
+            words=_mean(count_words(trial.reply.text) for trial in answered if trial.reply is not None),
             seconds=_mean(
                 trial.reply.seconds for trial in answered if trial.reply is not None and trial.reply.seconds is not None
             ),
@@ -488,7 +489,7 @@ def _drift_of_words(before: _Measured, now: _Measured) -> Drift | None:
 def _words_by_task(answered: Sequence[Trial]) -> dict[str, float]:
     counts: defaultdict[str, list[int]] = defaultdict(list)
     for trial in answered:
-        counts[trial.task_id].append(len(trial.reply.text.split()) if trial.reply else 0)
+        counts[trial.task_id].append(count_words(trial.reply.text) if trial.reply else 0)
     return {task: float(np.mean(each)) for task, each in counts.items()}
 
 

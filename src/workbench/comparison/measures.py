@@ -29,6 +29,7 @@ from workbench.statistics.means import case_means
 from workbench.statistics.power import FEWEST_COMPARED
 from workbench.trial.countable import headings_in, questions_in
 from workbench.trial.fences import code_blocks
+from workbench.trial.sentences import count_words
 
 Scale = Literal["amount", "count", "share"]
 """How a measure is compared: an amount in percent, a count by its difference, a share of 1 by its difference in
@@ -111,7 +112,7 @@ MEASURES: tuple[Measure, ...] = (
         scale="amount",
         less="fewer words",
         more="more words",
-        value=_of_texts(lambda text: len(text.split())),
+        value=_of_texts(count_words),
     ),
     Measure(
         name="characters",
@@ -171,7 +172,7 @@ MEASURES: tuple[Measure, ...] = (
         of_all_attempts=True,
     ),
 )
-"""In the order in which they stand. Words are as white space parts them; questions are those put to the reader."""
+"""In the order in which they stand. Words are as `count_words` has them; questions are those put to the reader."""
 
 
 def measure_changes(columns: TrialColumns, *, baseline: str, families: int = 1) -> tuple[MeasureChange, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -158,6 +158,25 @@ class Review:
         """Whether any reply of what is compared was made up by the offline stand-in."""
         return any(found.comparison is not None and found.comparison.stand_in for found in self.variants)
 
+    @property
+    def sentences(self) -> list[str]:
+        """For each variant what became of it since the earlier run: the verdict as it is met first, which promises
+        are worse, or seem so, and what the two runs do not share."""
+        told = []
+        for found in self.variants:
+            first = _sentences(found)[0]
+            notes = [f"Not shared: {note}." for note in found.notes]
+            told.append(" ".join([f"{_heading(self, found)}: {first}", *filter(None, [found.warning]), *notes]))
+        return told
+
+    def to_json(self) -> dict[str, Any]:
+        """What became of each variant, as JSON can hold it: verdict, promises, tasks that flipped, cost and time."""
+        return {
+            "names": list(self.names),
+            "sentences": self.sentences,
+            "variants": [_as_json(found) for found in self.variants],
+        }
+
     def __str__(self) -> str:
         whole, twins = self._parted
         parts = [_plain(self, found) for found in whole] + [f"{visible(_twin(found))}\n" for found in twins]
@@ -281,6 +300,25 @@ def _mean_change(comparison: Comparison, values: Floats, unit: str) -> MeanChang
         interval=None if change is None else change.interval,
         tasks=int(both.sum()),
     )
+
+
+def _as_json(found: VariantReview) -> dict[str, Any]:
+    compared = found.comparison
+    return {
+        "before": found.before,
+        "after": found.after,
+        "verdict": None if found.verdict is None else {**asdict(found.verdict), "shown_kind": found.verdict.shown_kind},
+        "warning": found.warning,
+        "promises": [] if compared is None else [asdict(change) for change in compared.promises],
+        "flipped": []
+        if compared is None
+        else [{"task": change.task_id, "flip": change.flip} for change in compared.flipped.flipped],
+        "usd": None if found.usd is None else asdict(found.usd),
+        "seconds": None if found.seconds is None else asdict(found.seconds),
+        "same_agent": found.same_agent,
+        "same_attempts": found.same_attempts,
+        "notes": list(found.notes),
+    }
 
 
 def _heading(review: Review, found: VariantReview) -> str:

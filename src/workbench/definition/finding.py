@@ -19,6 +19,7 @@ from workbench.definition.project import (
     looks_like_agent_file,
     project_folder,
 )
+from workbench.definition.seen import seen_from_here
 from workbench.definition.there import is_folder_there, is_there
 from workbench.errors import AgentFileError, FileError
 
@@ -89,8 +90,10 @@ def agent_file(named: str | Path = "", *, project: str | Path | None = None) -> 
     own = [agent for agent in found if agent.kind != "user"]
     chosen = [agent for agent in found if agent.name == str(named)] if named else own
     if len(chosen) == 1:
-        return _from_here(chosen[0].path)
-    which = ", ".join(f"{agent.name} ({_from_here(agent.path).as_posix()})" for agent in (chosen or own)[:_MOST_NAMED])
+        return seen_from_here(chosen[0].path)
+    which = ", ".join(
+        f"{agent.name} ({seen_from_here(agent.path).as_posix()})" for agent in (chosen or own)[:_MOST_NAMED]
+    )
     more = len(chosen or own) - _MOST_NAMED
     which = f"{which}, and {more} more" if more > 0 else which or "none"
     if named:
@@ -118,7 +121,7 @@ def agent_paths(named: Iterable[Path]) -> tuple[Path, ...]:
 
 def agents_of_project() -> tuple[Path, ...]:
     """The agent files of the project of the working directory, without those of the user's home, as seen from here."""
-    return tuple(_from_here(agent.path) for agent in find_agents() if agent.kind != "user")
+    return tuple(seen_from_here(agent.path) for agent in find_agents() if agent.kind != "user")
 
 
 def agents_folder_of(path: Path) -> Path | None:
@@ -127,11 +130,6 @@ def agents_folder_of(path: Path) -> Path | None:
     project = project_folder(real.parent)
     within = [folder for folder in real.parents if folder.name == "agents" and folder.is_relative_to(project)]
     return within[-1] if within else None
-
-
-def _from_here(path: Path) -> Path:
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def folders_up_to_the_repository(folder: Path) -> list[Path]:

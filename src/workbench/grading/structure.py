@@ -20,7 +20,7 @@ from workbench.grading.wording import listed, quoted, short
 from workbench.markup import counted
 from workbench.trial import bounded
 from workbench.trial.fences import CodeBlock, code_blocks, language_name, prose
-from workbench.trial.sentences import HEADING, LIST_ITEM, UNDERLINE, fold, real_sentences, words_of
+from workbench.trial.sentences import HEADING, LIST_ITEM, UNDERLINE, UNSPACED, fold, real_sentences, words_of
 from workbench.trial.task import Task
 from workbench.trial.trial import Grader, Reply, Score
 
@@ -412,8 +412,11 @@ def _titles(text: str) -> Iterator[str]:
         before = line
 
 
+_TITLE_WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
+
+
 def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", fold(text).casefold().replace("_", " "))
+    return _TITLE_WORD.findall(fold(text).casefold().replace("_", " "))
 
 
 def _holds_run(words: list[str], key: str) -> bool:

@@ -21,12 +21,14 @@ from workbench.trial.fences import code_blocks, prose
 from workbench.trial.sentences import (
     asserting_sentences,
     assertions,
+    count_words,
     fold,
     language_of,
     languages,
     real_sentences,
     sentences,
     telling,
+    whole_word,
 )
 from workbench.trial.task import Task
 from workbench.trial.trial import Grader, Reply, Score
@@ -212,7 +214,8 @@ def matches(*, pattern: str, flags: str = "", where: Where = "reply", negate: bo
 
 
 def word_count(*, at_least: int | None = None, at_most: int | None = None) -> Grader:
-    """A grader of the length in words, code included, as white space parts them.
+    """A grader of the length in words, code included, as white space parts them; of Chinese and Japanese each character
+    is one.
 
     The value is 1 inside the bounds and falls linearly to 0 at half of `at_least` and at twice `at_most`.
 
@@ -222,7 +225,7 @@ def word_count(*, at_least: int | None = None, at_most: int | None = None) -> Gr
     low, high = options.bounds("word_count", at_least, at_most, options.count)
 
     def grade(task: Task, reply: Reply) -> Score:
-        words = len(reply.text.split())
+        words = count_words(reply.text)
         return Score(
             value=options.within(words, low, high), explanation=f"{counted(words, 'word')}{_beside(words, low, high)}"
         )
@@ -399,8 +402,7 @@ def _unless(patterns: dict[str, re.Pattern[str]], reply: Reply) -> str:
 def _word_patterns(words: Sequence[str]) -> dict[str, re.Pattern[str]]:
     patterns = {}
     for word in words:
-        parts = (re.escape(part) for part in fold(word).split())
-        patterns[word] = re.compile(r"(?<!\w)" + r"\s+".join(parts) + r"(?!\w)", re.IGNORECASE)
+        patterns[word] = re.compile(whole_word(word), re.IGNORECASE)
     return patterns
 
 

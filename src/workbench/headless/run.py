@@ -22,6 +22,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from workbench.definition.project import RECORD_FILE, project_folder
 from workbench.definition.replacing import alone_in
+from workbench.definition.seen import seen_from_here
 from workbench.definition.there import path_of, text_in
 from workbench.errors import FileError, NotebookFailed, ParameterError
 from workbench.headless.comparing_nothing import refuse_nothing_to_compare
@@ -208,7 +209,7 @@ class _Left:
                 save_aside(job.out, names, self._aside)
                 remove_files(job.out, names)
         if self.aside is not None:
-            _log.warning("%s held another run, which is now in %s", job.out, self.aside)
+            _log.warning("%s held another run, which is now in %s", *map(seen_from_here, (job.out, self.aside)))
 
     def read(self) -> LeftRecord | LeftDecisions | None:
         """The record; `None`: there is none, or it cannot be read, which is said."""

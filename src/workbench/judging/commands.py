@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from workbench.definition.seen import seen_from_here
 from workbench.errors import CertificateRefused, ComparisonError, PlanError
 from workbench.markup import counted, plain_table, printed, visible
 from workbench.secrets import value_without_secrets, without_secrets
@@ -153,7 +154,7 @@ def judge_command(
     run = judge(run, asked, model=judges, repeats=repeats, **settings)
     export_record(run, folder)
     _show(run, run.judged[-1])
-    click.echo(_shown(f"the record {folder} now holds what the judges said"), err=True)
+    click.echo(_shown(f"the record {seen_from_here(folder)} now holds what the judges said"), err=True)
 
 
 @click.command("certify")
@@ -266,7 +267,7 @@ def certify_command(
         run = with_certificates(run, certificates)
         export_record(run, record_folder(record))
         if not as_json:
-            click.echo(_shown(f"wrote {path}, and into the record"))
+            click.echo(_shown(f"wrote {seen_from_here(path)}, and into the record"))
             _show(run, _judging_of(run, judged.rubric.name))
     if refused:
         ctx.exit(EXIT_NOT_CERTIFIED)
@@ -318,7 +319,7 @@ def _pairs(
         outcomes["equal replies, not asked"] = sum(not each.is_asked for each in found.judgements)
         click.echo("  " + ", ".join(f"{outcome} {count}" for outcome, count in outcomes.items()))
         if out is not None:
-            click.echo(_shown(f"wrote {export_judgements(found.judgements, out)}"))
+            click.echo(_shown(f"wrote {seen_from_here(export_judgements(found.judgements, out))}"))
 
 
 def _check(rubric: Rubric, judges: Sequence[str], repeats: int, settings: Asking) -> None:

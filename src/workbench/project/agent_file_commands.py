@@ -14,6 +14,7 @@ import click
 from workbench.definition.carry_targets import TARGETS, Target
 from workbench.definition.project import write_folder
 from workbench.definition.replacing import IS_THERE, write_new
+from workbench.definition.seen import seen_from_here
 from workbench.definition.there import is_folder_there
 from workbench.errors import FileError
 from workbench.markup import command, counted, printed, visible
@@ -121,7 +122,7 @@ def carry_command(file: Path, to: Target, out: Path | None) -> None:
             write_new(target, carried.to_bytes())
         except OSError as error:
             raise FileError(f"cannot be written: {error.strerror or error}", path=target) from error
-        click.echo(_line(f"wrote {target}"), err=True)
+        click.echo(_line(f"wrote {seen_from_here(target)}"), err=True)
     click.echo(without_secrets(printed(str(carried))), err=True)
     if out is None:
         click.echo(_line(f"it is looked for in {carried.file}"), err=True)
@@ -222,7 +223,7 @@ def draft_command(sentence: str, out: Path | None, model: str | None, budget_usd
         from workbench.definition.files import save_agent
 
         _write_folder_of(out)
-        click.echo(_line(f"wrote {save_agent(drafted.agent, out).path}"), err=True)
+        click.echo(_line(f"wrote {seen_from_here(save_agent(drafted.agent, out).path or out)}"), err=True)
     for remark in drafted.remarks:
         click.echo(without_secrets(printed(remark)), err=True)
     for problem in check_agent(drafted.agent):
@@ -310,7 +311,7 @@ def _tell_kept(file: Path, draft: Draft, what: str) -> None:
 
     if draft.trouble:
         raise AgentFileError(draft.trouble, path=file)
-    click.echo(f"\n{_line(f'{what} in the draft of {file}, kept in {draft_path(file)}')}")
+    click.echo(f"\n{_line(f'{what} in the draft of {file}, kept in {seen_from_here(draft_path(file))}')}")
     click.echo(_line(f"{file} stays as it is; `{command('workbench', 'open', file)}` offers the draft"))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from workbench.definition.seen import seen_from_here
 from workbench.markup import printed, visible
 from workbench.secrets import without_secrets
 
@@ -157,7 +158,7 @@ def ci_command(
     click.echo(without_secrets(printed(heading(checked))))
     for line in (*not_committed_lines(checked), *beside_lines(checked), *not_routed_lines(checked)):
         click.echo(without_secrets(printed(line)))
-    click.echo("\n".join(map(str, files)))
+    click.echo("\n".join(str(seen_from_here(file)) for file in files))
     sys.exit(checked.exit_code)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from workbench.definition.seen import STANDS_IN, seen_from_here
 from workbench.definition.there import is_folder_there
 from workbench.errors import SetupError
 from workbench.markup import command, counted, printed, visible, visible_lines
@@ -85,7 +86,7 @@ def agents_command(folder: Path | None, as_json: bool) -> None:
     rows = []
     for agent in found:
         tasks = task_file_of(agent.path)
-        rows.append((agent, _seen_from(project, agent.path), None if tasks is None else _seen_from(project, tasks)))
+        rows.append((agent, str(seen_from_here(agent.path)), None if tasks is None else str(seen_from_here(tasks))))
     if as_json:
         for agent, path, tasks_path in rows:
             line = {"name": agent.name, "kind": agent.kind, "file": path, "tasks": tasks_path}
@@ -131,10 +132,10 @@ def init_command(agent: Path | None, with_ci: bool, tasks_apart: bool | None, ye
     files = files_to_begin(project, agent=chosen, with_ci=with_ci, tasks_apart=tasks_apart)
     click.echo(f"The project is {project}")
     for number, file in enumerate(files):
-        shown = without_secrets(printed(visible(_seen_from(project, file.path))))
+        shown = without_secrets(printed(visible(str(seen_from_here(file.path)))))
         click.echo(f"\n{shown}: {file.reason}{'; added at its end' if file.appends else ''}\n")
         click.echo("".join(f"    {visible_lines(line)}\n" for line in file.text.splitlines()), nl=False)
-        if not yes and not _is_wanted([_seen_from(project, each.path) for each in files[number:]], project):
+        if not yes and not _is_wanted([str(seen_from_here(each.path)) for each in files[number:]], project):
             click.echo(f"left out  {shown}")
             continue
         write_new_file(file)
@@ -174,6 +175,7 @@ def demo_command(ctx: click.Context, folder: Path, live: bool) -> None:
     from workbench.shipped.files import FIRST_AGENT
 
     write_first_agent(folder / "agents")
+    ctx.meta[STANDS_IN] = Path.cwd()
     os.chdir(folder)
     click.echo(
         f"in {folder}, a project with the agent {FIRST_AGENT} (`{command('workbench', 'lab', folder)}` opens it):\n"
@@ -183,7 +185,7 @@ def demo_command(ctx: click.Context, folder: Path, live: bool) -> None:
     ctx.invoke(
         run,
         notebook=Path("compare"),
-        out=Path.cwd() / "outputs" / "demo",  # as it is found from where the command was called
+        out=Path.cwd() / "outputs" / "demo",
         texts=(("agent", f"{agent}.md"), ("tasks", f"{agent}.tasks.yaml"), ("leave_out", "clarifying question")),
         live=live,
     )
@@ -221,8 +223,3 @@ def graders_command(name: str | None) -> None:
         if each in OWN:
             given = json.dumps({each: dict(example_of(each).options)}, ensure_ascii=False)
             click.echo(f"    - {given}" if name is None else f"\nIn a task file:\n\n    graders:\n      - {given}")
-
-
-def _seen_from(folder: Path, path: Path) -> str:
-    real = path.resolve()
-    return real.relative_to(folder).as_posix() if real.is_relative_to(folder) else str(path)

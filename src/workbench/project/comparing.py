@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from workbench.definition.seen import seen_from, seen_from_here
 from workbench.definition.there import is_file_there
 from workbench.markup import printed, visible
 from workbench.secrets import without_secrets
@@ -102,7 +103,7 @@ def _run(parameters: dict[str, Any], out: Path) -> None:
     if run.verdict:
         click.echo(f"{printed(run.verdict)}\n")
     for name, path in (("page", run.page), ("notebook", run.notebook), ("record", run.record or "none")):
-        click.echo(f"{name:<9} {path}")
+        click.echo(f"{name:<9} {path if isinstance(path, str) else seen_from_here(path)}")
 
 
 def _say_what_git_sees(project: Path) -> None:
@@ -112,12 +113,12 @@ def _say_what_git_sees(project: Path) -> None:
     ledger = project / "outputs" / "ledger.sqlite"
     if ledger.is_file() and is_ignored(ledger) is False:
         click.echo(
-            f"\ngit sees the answers in {ledger.parent}: `workbench init` has lines of .gitignore that keep them out",
+            f"\ngit sees the answers in {seen_from_here(ledger.parent)}: `workbench init` has lines of .gitignore that "
+            "keep them out",
             err=True,
         )
 
 
 def _from_project(path: Path, project: Path) -> str:
     """As the notebook finds it, which works in the project folder."""
-    real = path.resolve()
-    return real.relative_to(project).as_posix() if real.is_relative_to(project) else str(real)
+    return seen_from(project, path)

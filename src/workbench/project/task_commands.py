@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from workbench.definition.seen import seen_from_here
 from workbench.definition.there import is_file_there, is_folder_there, is_there
 from workbench.markup import command, counted, printed, visible
 from workbench.secrets import value_without_secrets, without_secrets
@@ -59,7 +60,7 @@ def tasks_command(agent: Path, source: str | None, write: bool, apart: bool | No
         return
     loaded = load_agent(agent)
     proposed = _proposed(loaded, source, **of_source)
-    path = Path(_seen_from(Path.cwd(), task_file_to_write(loaded, apart=apart)))
+    path = seen_from_here(task_file_to_write(loaded, apart=apart))
     change = add_tasks(path, proposed, title=loaded.name or agent.stem)
     click.echo(without_secrets(printed(change.diff)), nl=False)
     drafts = sum(one.is_draft for one in proposed)
@@ -96,11 +97,11 @@ def _print_place(agent: Path) -> None:
 
     found = task_file_of(agent)
     if found is not None:
-        click.echo(_seen_from(Path.cwd(), found))
+        click.echo(seen_from_here(found))
         return
     project = project_folder(agent.resolve().parent)
     beside = agent.with_name(f"{agent.stem}.tasks.yaml")
-    apart = _seen_from(project, task_file_apart(agent))
+    apart = seen_from_here(task_file_apart(agent))
     click.echo(
         f"{agent}: has no tasks; they would be in {beside}, or in {apart} of {project}. To see what they could be: "
         f"{command('workbench', 'tasks', agent, '--from', 'description')}",
@@ -192,7 +193,7 @@ def _task_files(paths: Sequence[Path], *, whole_project: bool) -> list[Path]:
         else:
             here = [path]
         found.update(dict.fromkeys(file.resolve() for file in here))
-    return [Path(_seen_from(Path.cwd(), file)) for file in found]
+    return [seen_from_here(file) for file in found]
 
 
 def _named_tasks(folder: Path) -> list[Path]:
@@ -205,16 +206,11 @@ def _named_tasks(folder: Path) -> list[Path]:
 
 
 def _shown(path: Path) -> str:
-    return without_secrets(printed(visible(str(path))))
+    return without_secrets(printed(visible(str(seen_from_here(path)))))
 
 
 def _json_line(value: Any) -> str:
     return json.dumps(value_without_secrets(value), ensure_ascii=False)
-
-
-def _seen_from(folder: Path, path: Path) -> str:
-    real, start = path.resolve(), folder.resolve()
-    return real.relative_to(start).as_posix() if real.is_relative_to(start) else str(path)
 
 
 @click.command("history")

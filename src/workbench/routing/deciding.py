@@ -512,7 +512,9 @@ class Deciding:
     def _improve(self, asked: DecisionsAsked, improving: Improving) -> str:
         router = choose_router(asked.main)
         self._go_on("choosing a description, then measuring it on the sealed cases")
-        split = split_cases(asked.cases, improving.name, seal=improving.seal, model=asked.main, live=asked.live)
+        split = split_cases(
+            asked.listed.agents, improving.name, asked.cases, seal=improving.seal, model=asked.main, live=asked.live
+        )
         asking = self._asked_with(asked, router)
         self.choice = improve_description(
             asked.listed.agents, improving.name, split, candidates=improving.candidates, model=asked.main, **asking

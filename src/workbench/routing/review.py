@@ -66,6 +66,16 @@ class RoutingReview:
         tables = [markdown_table(unlinked_table(table)).rstrip("\n") for table in self.tables]
         return "\n\n".join([f"### {unlinked(self.title)}", *map(unlinked, self.sentences), *tables]) + "\n"
 
+    def to_json(self) -> dict[str, Any]:
+        """All of it, as JSON can hold it."""
+        change = None if self.change is None else self.change.as_values()
+        return {
+            "title": self.title,
+            "sentences": list(self.sentences),
+            "change": change,
+            "after": self.routed.as_values(),
+        }
+
     def html(self) -> str:
         """One page that needs no network and no script."""
         body = html("<h1>{{ title }}</h1>\n{{ shown }}", title=self.title, shown=self._sections())

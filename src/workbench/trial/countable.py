@@ -9,7 +9,7 @@ from workbench.trial.fences import prose
 from workbench.trial.sentences import HEADING, LIST_ITEM, UNDERLINE, Sentence, sentences
 
 _BOLD_LINE = re.compile(r"^\s*(?:\*\*|__)[^*_][^*]*(?:\*\*|__)\s*$")
-_YOU = re.compile(r"\b(?:you|your|yours|yourself|you're|you'd|you've|you'll)\b", re.IGNORECASE)
+_YOU = re.compile(r"\b(?:you|your|yours|yourself|you're|you'd|you've|you'll)\b|[您你]|あなた", re.IGNORECASE)
 _ANSWER = re.compile(r"[*_\"'(]*(?:because|since|yes|no|nope|simple|simply|the answer|answer)\b", re.IGNORECASE)
 _MAY_BE_HEADING = re.compile(r"^[^\S\n]{0,3}(?:#{1,6}\s|(?:=++|-{2,}+)[^\S\n]*+$)", re.MULTILINE)
 """A cheap question before the text is parted into code and prose: most replies have none."""

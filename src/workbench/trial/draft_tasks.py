@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 
 from workbench.trial.defaults import FEWEST_TASKS
+from workbench.trial.draft_words import ASKS, WHOLE, language_of_description
 
 LONGEST_QUOTED = 600
 """Characters of a description that is quoted as a whole."""
@@ -68,6 +69,10 @@ _WISH = re.compile(
 )
 _QUOTED_WORDS = re.compile(r"\"([^\"\n]{6,200})\"|“([^”\n]{6,200})”|(?<![\w])'([^'\n]{6,200})'(?![\w])")
 _ANY_QUOTED = re.compile(r"\"[^\"\n]{1,200}\"|“[^”\n]{1,200}”|(?<!\w)'[^'\n]{1,200}'(?!\w)")
+_ANY_QUESTION = re.compile(
+    r"\"([^\"\n]{4,200}[?？])\"|[“„]([^”“\n]{4,200}[?？])[”“]|«([^»\n]{4,200}[?？])\s*»|「([^」\n]{4,200}[?？])」"
+)
+_WIDE_STOPS = "。！？"
 _SAID_BY_USERS = re.compile(
     r"\b(?:e\.g\.|for example|phrases?|(?:user|users) (?:says?|asks?)|triggers?|queries|requests?|prompts?|keywords?|"
     r"questions? (?:about|like|such))",
@@ -83,66 +88,7 @@ _KEYWORDS = re.compile(r"\b(?:mentions?|keywords?|words?) ", re.IGNORECASE)
 _LAST_OF_LIST = re.compile(r"(?:,|(?<!\s))\s++(?:and|or)\s++", re.IGNORECASE)
 _ARTICLE = re.compile(r"^(?:the|all|any|every|these|tasks including:?)\s+", re.IGNORECASE)
 
-_ASK = "Take a small example of your own, and show me on it how you go about this."
-_WHOLE = {
-    "kana": "あなたについて、次のように説明されています。\n\n{quoted}\n\n{ask}",
-    "hangul": "당신은 다음과 같이 설명되어 있습니다.\n\n{quoted}\n\n{ask}",
-    "han": "对你的描述如下:\n\n{quoted}\n\n{ask}",
-    "": "I was told this about you: {quoted}\n\n{ask}",
-}
-_ASKS = {
-    "kana": (
-        "自分で選んだ小さな例を使い、どのように進めるかを示してください。",
-        "この種の仕事をお願いしたいのですが、まだ詳細をお伝えしていません。始める前に何を知る必要がありますか。",
-        "この仕事で最もよく起こる間違いは何ですか。それぞれにどう気づきますか。",
-        "この仕事で最も大切なことを、初めての人に短く説明してください。",
-        "この仕事に三十分しかないとしたら、何をして、何を省きますか。",
-        "この仕事が終わったと、何を見て判断しますか。",
-        "二つのやり方で迷う典型的な場面を一つ挙げ、どちらを選ぶかと、その理由を教えてください。",
-        "この仕事を頼むときに、お渡しするものを一覧にしてください。",
-        "この仕事のうち、引き受けないことと、そのときに勧める相手を教えてください。",
-        "この仕事の成果を受け取ったとき、最初にどこを確かめればよいですか。",
-    ),
-    "hangul": (
-        "직접 고른 작은 예로 어떻게 진행하는지 보여 주세요.",
-        "이런 일을 맡기고 싶은데 아직 자세한 내용을 말하지 않았습니다. 시작하기 전에 무엇을 알아야 합니까?",
-        "이 일에서 가장 자주 생기는 실수는 무엇이며, 각각 어떻게 알아차립니까?",
-        "이 일에서 가장 중요한 점을 처음인 사람에게 짧게 설명해 주세요.",
-        "이 일에 삼십 분밖에 없다면 무엇을 하고 무엇을 빼겠습니까?",
-        "이 일이 끝났다는 것을 무엇을 보고 판단합니까?",
-        "두 가지 방법 사이에서 망설이는 전형적인 경우를 하나 들고, 어느 쪽을 왜 고르는지 알려 주세요.",
-        "이 일을 맡길 때 제가 넘겨 드려야 할 것을 목록으로 적어 주세요.",
-        "이 일 가운데 맡지 않는 것과, 그때 누구에게 물어보라고 하는지 알려 주세요.",
-        "이 일의 결과를 받으면 무엇부터 확인해야 합니까?",
-    ),
-    "han": (
-        "请选一个你自己的小例子, 展示你会怎么做。",
-        "我有这类工作要交给你, 但还没有说明细节。开始之前你需要知道什么?",
-        "这类工作中最常见的错误有哪些? 你会怎么发现每一个?",
-        "请向新手简短说明这类工作中最重要的是什么。",
-        "如果这类工作只有三十分钟, 你会做什么, 又会省去什么?",
-        "你根据什么判断这类工作已经完成?",
-        "请举一个在两种做法之间难以取舍的典型情况, 说明你选哪一种以及原因。",
-        "把这类工作交给你时, 我需要提供什么? 请列出清单。",
-        "这类工作中有哪些你不接, 那时你会建议去找谁?",
-        "拿到这类工作的结果时, 我应该先检查什么?",
-    ),
-    "": (
-        _ASK,
-        "I have work of this kind for you, and have told you nothing of it yet. What do you need to know first?",
-        "Which mistakes are made most often in this, and how would you notice each of them?",
-        "Tell somebody who is new to this, in a few sentences, what matters most.",
-        "There is half an hour for this and no more. What do you do, and what do you leave out?",
-        "How do you tell that this is done, and done well?",
-        "Name a case in which two ways of doing this are both tempting, and say which one you take and why.",
-        "List what I am to hand you when I give you work of this kind.",
-        "What that is near to this do you not take on, and whom do you send me to?",
-        "You hand me what came of such work. What am I to check first, and how?",
-    ),
-}
-_SCRIPTS = {"kana": "[\u3041-\u30ff]", "hangul": "[\uac00-\ud7af]", "han": "[\u4e00-\u9fff]"}
-_FEWEST_OF_SCRIPT = 5
-"""Characters of a script that a description has where it is written in it."""
+_ASK = ASKS["en"][0]
 
 
 def sentences(text: str) -> tuple[str, ...]:
@@ -165,29 +111,43 @@ def drafts_of(description: str) -> tuple[str, ...]:
     said = sentences(description)
     if not said:
         return ()
+    language = language_of_description(" ".join(said))
     found: list[str] = []
     for sentence in said:
         if len(found) >= FEWEST_TASKS:
             break
-        for draft in (*_words_of_users(sentence), *_of_triggers(sentence)):
+        drafts = (*_words_of_users(sentence), *_of_triggers(sentence)) if language == "en" else _questions_in(sentence)
+        for draft in drafts:
             if not any(draft.casefold() == other.casefold() for other in found):
                 found.append(draft)
+    if language is None:  # what is asked of it would be glue in another language: it speaks for itself
+        alone = [_as_much_of(said), *(sentence for sentence in said if len(said) > 1)]
+        return tuple(dict.fromkeys([*found, *alone]))[:FEWEST_TASKS]
     if not found:
-        does = [sentence for sentence in said if _DOES.match(sentence)][:_MOST_QUOTED]
-        found = [_whole((sentence,)) for sentence in does] if len(does) > 1 else []
-    found += [_whole(said, ask) for ask in range(max(0, FEWEST_TASKS - len(found)))]
+        does = [sentence for sentence in said if _DOES.match(sentence)][:_MOST_QUOTED] if language == "en" else []
+        found = [_whole((sentence,), language) for sentence in does] if len(does) > 1 else []
+    found += [_whole(said, language, ask) for ask in range(max(0, FEWEST_TASKS - len(found)))]
     return tuple(found[:FEWEST_TASKS])
 
 
-def _whole(said: tuple[str, ...], ask: int = 0) -> str:
-    """The sentences, as far as they are not too long, with the thing to do that has this number in `_ASKS`."""
+def _whole(said: tuple[str, ...], language: str, ask: int = 0) -> str:
+    """The sentences, as far as they are not too long, with the thing to do that has this number in `ASKS`."""
+    return WHOLE[language].format(quoted=_as_much_of(said), ask=ASKS[language][ask])
+
+
+def _as_much_of(said: tuple[str, ...]) -> str:
     quoted = said[0][:LONGEST_QUOTED]
     for sentence in said[1:]:
         if len(quoted) + len(sentence) >= LONGEST_QUOTED:
             break
-        quoted = f"{quoted} {sentence}"
-    script = next((name for name, each in _SCRIPTS.items() if len(re.findall(each, quoted)) >= _FEWEST_OF_SCRIPT), "")
-    return _WHOLE[script].format(quoted=quoted, ask=_ASKS[script][ask])
+        quoted = f"{quoted}{'' if quoted[-1] in _WIDE_STOPS else ' '}{sentence}"
+    return quoted
+
+
+def _questions_in(sentence: str) -> Iterator[str]:
+    """What stands in quotes and asks something: a user's own words, in whatever language."""
+    for quoted in _ANY_QUESTION.finditer(sentence):
+        yield next(filter(None, quoted.groups())).strip()
 
 
 def _words_of_users(sentence: str) -> Iterator[str]:

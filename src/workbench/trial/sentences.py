@@ -71,7 +71,11 @@ FEWEST_SLIPS = 2
 
 _TYPOGRAPHIC = str.maketrans("‐‑‒–—’‘“”", "-----''\"\"")
 _WORD = re.compile(r"[^\W_]+(?:[.'_+/-][^\W_]+)*+")
-_WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
+UNSPACED = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f"
+"""Letters of scripts that put no blank between words, or write on to a word what belongs to it; for a class."""
+_WIDE = re.compile(rf"[{UNSPACED}]")
+_WIDE_MARKS = re.compile(r"[、。，！？；：「」『』（）《》…—]")
+_COUNTED_ONE_BY_ONE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 
 HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(?P<words>.*)$")
 UNDERLINE = re.compile(r"^\s{0,3}(=+|-{2,})\s*$")
@@ -81,13 +85,14 @@ _LEAD_IN = re.compile(r"(?:\*\*|__)[^*_\n]+(?:\*\*|__)[.:]?$")
 _ADDRESS = re.compile(r"https?://\S*")
 # Possessive, and only from the first mark of a row: a reply of nothing but dots stays linear.
 _SENTENCE_END = re.compile(
-    r"(?<![.!?？؟。！])(?P<marks>[.!?？؟。！]++)(?P<close>[\"'”’»)\]*_]*+)(?=\s|$|(?<=[。！？]))"
+    r"(?<![.!?？؟。！])(?P<marks>[.!?？؟。！]++)(?P<close>[\"'”’»」』)\]*_]*+)"
+    rf"(?=\s|$|(?<=[。！？])|(?<=[{UNSPACED}][!?]))"
 )
 _LONGEST_SHORTENED = 3
 _FAR_ENOUGH = 12
 """Characters before a stop, to see the whole of a short word."""
 _SHORTENED = frozenset(["approx", "resp", "incl", "excl", "e.g", "i.e", "a.k.a"])
-_QUOTATION_MARKS = frozenset("\"'”’»")
+_QUOTATION_MARKS = frozenset("\"'”’»」』")
 
 # What may not follow, in English: after an article no other small word, after a preposition no verb, and so on.
 _CLASSES: dict[str, frozenset[str]] = {
@@ -341,6 +346,24 @@ def fold(text: str) -> str:
 def words_of(text: str) -> list[str]:
     """The words in lower case; what hyphens, dots and apostrophes join is one."""
     return [word.lower() for word in _WORD.findall(text)]
+
+
+def count_words(text: str) -> int:
+    """How many words there are, code included: as white space parts them; of Chinese and Japanese, which have none
+    between words, each character is one, as word processors count them, and so is each run of other letters."""
+    if _COUNTED_ONE_BY_ONE.search(text) is None:
+        return len(text.split())
+    return len(re.sub(_COUNTED_ONE_BY_ONE, " x ", _WIDE_MARKS.sub(" ", text)).split())
+
+
+def whole_word(text: str) -> str:
+    """What finds this text as whole words, in a text that was folded: no letter stands before it and none behind,
+    but those of scripts in which words are written on."""
+    folded = fold(text).strip()
+    words = r"\s+".join(re.escape(part) for part in folded.split())
+    sides = ["" if not edge or _WIDE.match(edge) else rf"[^\W{UNSPACED}]" for edge in (folded[:1], folded[-1:])]
+    before, after = (f"(?{kind}{side})" if side else "" for kind, side in zip(("<!", "!"), sides, strict=True))
+    return f"{before}{words}{after}"
 
 
 # Many graders look at one reply, one after the other.

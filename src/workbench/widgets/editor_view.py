@@ -28,6 +28,7 @@ from workbench.definition.lines import plain_line_ends
 from workbench.definition.lint import check_agent
 from workbench.definition.mend import Mend, mends_of
 from workbench.definition.merge import Merge, Piece
+from workbench.definition.seen import seen_from_here
 from workbench.errors import AgentChangedOnDisk, WorkbenchError
 from workbench.markup import command, counted, visible
 from workbench.runs.upkeep import estimate_upkeep
@@ -298,8 +299,8 @@ class EditorView(anywidget.AnyWidget):
         ]
         text = yaml.safe_dump(tasks, sort_keys=False, allow_unicode=True, width=10**6) if tasks else ""
         if tasks and (path := self._draft.agent.path) is not None:
-            file = visible(str(_from_here(task_file_to_write(self._draft.agent))))
-            made_by = visible(command("workbench", "tasks", _from_here(path), "--from", "description", "--write"))
+            file = visible(str(seen_from_here(task_file_to_write(self._draft.agent))))
+            made_by = visible(command("workbench", "tasks", seen_from_here(path), "--from", "description", "--write"))
             text = f"# For {file}, as written by: {made_by}\n{text}"
         self.send({"type": "tasks", "text": sendable(text)})
 
@@ -357,12 +358,6 @@ class EditorView(anywidget.AnyWidget):
 def _offer(mend: Mend | None) -> dict[str, Any]:
     """Whether there is a mend, and what it would change."""
     return {"mend": mend is not None, "changes": "" if mend is None else mend.changes}
-
-
-def _from_here(path: Path) -> Path:
-    """The path as the working directory sees it."""
-    real, here = path.resolve(), Path.cwd()
-    return real.relative_to(here) if real.is_relative_to(here) else real
 
 
 def _said(_value: object, words: str) -> str:
