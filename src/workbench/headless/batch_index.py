@@ -26,7 +26,7 @@ article { padding: .4rem .7rem; border-left: 5px solid var(--soft); background: 
   line-height: 1.4; min-width: 0; }
 article.good { border-color: var(--good); } article.bad { border-color: var(--bad); }
 article h3 { margin: 0; font-size: .9375rem; } article p { margin: .1rem 0; } article details { margin: 0; }
-.kind { font-weight: 600; } .good .kind { color: var(--good); } .bad .kind { color: var(--bad); }
+.kind, .name { font-weight: 600; } .good .kind { color: var(--good); } .bad .kind { color: var(--bad); }
 .given { white-space: pre-wrap; overflow-wrap: anywhere; font: .8125rem/1.6 ui-monospace, Consolas, monospace; }
 """
 _BODY = (
@@ -53,7 +53,7 @@ _BODY = (
 {% if not loop.last %}<br>{% endif %}{% endfor %}</p>
 {% endif %}
 {% if row.title %}
-<p><strong>{{ row.title }}</strong> <span class="soft">{{ row.took }}</span></p>
+<p><span class="name">{{ row.title }}</span> <span class="soft">{{ row.took }}</span></p>
 <details><summary>{{ row.folded }}</summary>
 {% for line in row.agents + row.in_full %}
 <p>{{ line }}</p>
@@ -152,6 +152,7 @@ def _markdown(folder: Path, outcomes: Sequence[JobOutcome]) -> str:
 def _groups(folder: Path, outcomes: Sequence[JobOutcome]) -> list[_Group]:
     """What did not complete first, those with one reason together; then by the verdict, the worse first; then what had
     nothing to compare."""
+    several = len({outcome.tried.answered_by for outcome in outcomes if outcome.tried is not None}) > 1
     others: dict[tuple[str, str], list[JobOutcome]] = {}
     done: dict[str, list[JobOutcome]] = {}
     for outcome in outcomes:
@@ -162,7 +163,9 @@ def _groups(folder: Path, outcomes: Sequence[JobOutcome]) -> list[_Group]:
     before: list[_Group] = []
     after: list[_Group] = []
     for (end, why), alike in sorted(others.items(), key=lambda each: (each[0][0] == "not run", -len(each[1]))):
-        rows = tuple(_row(folder, outcome, colour="" if end in _NO_FAULT else "bad") for outcome in alike)
+        rows = tuple(
+            _row(folder, outcome, colour="" if end in _NO_FAULT else "bad", with_endpoint=several) for outcome in alike
+        )
         group = _Group(
             heading=f"{end[0].upper()}{end[1:]}: {counted(len(rows), 'notebook')}",
             why=f"The agent {why}" if end == "unchanged" else why,
@@ -172,12 +175,12 @@ def _groups(folder: Path, outcomes: Sequence[JobOutcome]) -> list[_Group]:
     verdicts = []
     for kind in sorted(done, key=kind_first):
         heading = f"{kind[0].upper()}{kind[1:]}" if kind else "Completed"
-        rows = tuple(_row(folder, outcome, colour=_colour(outcome)) for outcome in done[kind])
+        rows = tuple(_row(folder, outcome, colour=_colour(outcome), with_endpoint=several) for outcome in done[kind])
         verdicts.append(_Group(heading=f"{heading}: {counted(len(rows), 'notebook')}", why="", rows=rows))
     return [*before, *verdicts, *after]
 
 
-def _row(folder: Path, outcome: JobOutcome, *, colour: str) -> _Row:
+def _row(folder: Path, outcome: JobOutcome, *, colour: str, with_endpoint: bool) -> _Row:
     tried = outcome.tried
     said = (outcome.verdict or "").splitlines() or (outcome.error or "").splitlines()[1:]
     in_full = tuple(line for line in said if line.startswith(IN_FULL) or line == HOW_IT_IS_DECIDED)
@@ -192,7 +195,7 @@ def _row(folder: Path, outcome: JobOutcome, *, colour: str) -> _Row:
         in_full=in_full,
         folded="Agents, settings, and the verdict in full" if in_full else "Agents and settings",
         worse_promises="" if tried is None else _worse_promises(tried),
-        took="" if tried is None else _took(outcome),
+        took="" if tried is None else _took(outcome, with_endpoint=with_endpoint),
         given="\n".join(_given(outcome)),
     )
 
@@ -220,7 +223,8 @@ def _worse_promises(tried: Tried) -> str:
     return f"{counted(count, 'promise')} shown to be worse: {names}"
 
 
-def _took(outcome: JobOutcome) -> str:
+def _took(outcome: JobOutcome, *, with_endpoint: bool) -> str:
+    """What it took; who answered, too, where that is not the same of all and so said above."""
     tried = outcome.tried
     assert tried is not None
     parts = [", ".join(tried.models) or "no model", counted(tried.replies, "reply", "replies")]

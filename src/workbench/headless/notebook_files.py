@@ -80,3 +80,12 @@ def write_whole(path: Path, text: str) -> None:
     unfinished = path.with_name(f"{path.name}.unfinished")
     unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
     unfinished.replace(path)
+
+
+def printed_by(document: NotebookNode, *, tag: str) -> str | None:
+    """What the first cell with this tag printed or showed as text."""
+    for cell in document.cells:
+        if tag in cell.metadata.get("tags", []):
+            texts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+            return "".join(texts).strip() or None
+    return None
