@@ -21,6 +21,7 @@ _NO_FAULT = ("not run", "unchanged")
 
 _STYLE = """
 .group { margin: .8rem 0; } .group > h2 { border: 0; padding: 0; margin: .8rem 0 .3rem; }
+.group > .given { margin: .2rem 0; }
 .rows { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 30rem), 1fr)); gap: .4rem; }
 article { padding: .4rem .7rem; border-left: 5px solid var(--soft); background: var(--tint); font-size: .875rem;
   line-height: 1.4; min-width: 0; }
@@ -228,7 +229,8 @@ def _took(outcome: JobOutcome, *, with_endpoint: bool) -> str:
     tried = outcome.tried
     assert tried is not None
     parts = [", ".join(tried.models) or "no model", counted(tried.replies, "reply", "replies")]
-    return " · ".join([*parts, tried.told_usd, f"{tried.seconds:,.1f} s of replies", tried.answered_by])
+    parts += [tried.told_usd, f"{tried.seconds:,.1f} s of replies"]
+    return " · ".join([*parts, *([tried.answered_by] if with_endpoint else [])])
 
 
 def _totals(outcomes: Sequence[JobOutcome]) -> list[tuple[str, str]]:
