@@ -201,6 +201,17 @@ def test_agent_file_commit_change_and_model_are_named_and_all_is_summed(tmp_path
         assert words in (tmp_path / "index.md").read_text(encoding="utf-8")
 
 
+def test_who_answered_is_said_of_each_notebook_only_where_it_is_not_the_same_of_all(tmp_path: Path) -> None:
+    elsewhere = "live at http://127.0.0.1:9"
+    alike = page_of(tmp_path, verdict("a", "better"), verdict("b", "worse"))
+    differ = page_of(tmp_path, verdict("a", "better"), verdict("b", "worse", answered_by=elsewhere))
+
+    assert [TRIED.answered_by in row.get_text() for row in alike.select("article")] == [False, False]
+    for said, row in zip((elsewhere, TRIED.answered_by), differ.select("article"), strict=True):
+        assert said in row.get_text()
+    assert alike.dl.get_text().count(TRIED.answered_by) == 1
+
+
 def test_an_index_of_failures_alone_says_what_it_can(tmp_path: Path) -> None:
     failed = [outcome(str(number), "refused", error="no key") for number in range(10)]
 

@@ -170,7 +170,7 @@ def test_a_reply_that_the_page_holds_is_led_to_by_the_tables_of_its_notebook() -
     assert all(caption.find_parent("details") is not None for caption in tables), "many screens of a phone, each"
 
 
-OF_OURS = {"verdict", "good", "bad", "wide", "soft", "provenance"}
+OF_OURS = {"facts", "verdict", "good", "bad", "wide", "soft", "provenance"}
 """Classes that outputs which we make share with a page, and mean the same by."""
 
 
@@ -199,3 +199,18 @@ def test_a_page_without_graders_begins_with_measures_and_has_no_empty_pictures()
     assert page.select_one("header .moved caption").get_text() == "Measures that differ, or may"
     assert page.select_one("header .moved tbody th").get_text() == "Words"
     assert page.select(".tally, .scatter") == []
+
+
+def test_the_page_of_a_notebook_without_a_record_begins_with_what_its_verdict_says() -> None:
+    printed = nbformat.v4.new_output("stream", name="stdout", text="38% went where they <should>.\nThe second line.\n")
+    cells = [
+        nbformat.v4.new_markdown_cell("# Is the agent picked?"),
+        nbformat.v4.new_code_cell("print()", metadata={"tags": ["verdict"]}, outputs=[printed]),
+    ]
+    page = BeautifulSoup(html_page(nbformat.v4.new_notebook(cells=cells), title="routing"), "html.parser")
+    silent = html_page(nbformat.v4.new_notebook(cells=cells[:1]), title="routing")
+
+    [said] = page.select("p.verdict")
+    assert said.get_text(strip=True).startswith("38% went where they <should>.")
+    assert said.find_next("h1") is not None
+    assert 'class="verdict"' not in silent

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import workbench as wb
 from tests.runs import PASSES_A, PASSES_B, make_run, passes
 from workbench.comparison.gate import gate
 from workbench.comparison.report.write import write_report
@@ -135,3 +136,15 @@ def test_scores_of_the_first_model_are_no_baseline_of_the_second() -> None:
     pairs = (("b", "c"), ("a", "b"))
 
     assert compare(replace(run, pairs=pairs)).baseline_of == {"c": "b", "b": "a"}
+
+
+def test_what_judges_found_is_held_against_the_own_baseline_too() -> None:
+    names = [name for pair in PAIRS for name in pair]
+    run = replace(make_run({name: passes([4, 2, 1]) for name in names}), pairs=PAIRS)
+    judged = wb.judge(run, wb.load_rubric("writing"), live=False, progress=False)
+    rows = wb.show_judged(judged).rows
+
+    assert {(row.variant, row.criterion) for row in rows} == {
+        (variant, each.name) for _, variant in PAIRS for each in judged.judged[0].rubric.criteria
+    }
+    assert {row.variant for row in wb.show_judged(judged, baseline="base haiku").rows} == {*names} - {"base haiku"}

@@ -97,7 +97,7 @@ def test_page_begins_with_the_verdict_and_has_a_dark_form_of_each_described_pict
     soup = soup_of(folder)
     verdict = compare(run, baseline="base").verdict
 
-    first = soup.select_one("main > header h1 ~ *")
+    first = soup.select_one("main > header > h1 ~ *")
     assert verdict is not None and first is not None and verdict.headline in first.get_text()
     behind = first.find_next_sibling("details")
     assert behind is not None and verdict.text in behind.get_text()

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.router_server import Decide, Listed, prompt_of, router_server
+from tests.runs import STAND_IN
 from workbench.cli import main
 from workbench.comparison.pictures.matrix import MOST_NAMES
 from workbench.definition.agent import parse_agent
@@ -122,6 +123,9 @@ def test_a_scripted_router_is_measured_with_exactly_its_matrix(
     controls = len(plan_controls(THREE, router=choose_router(APPROXIMATED)).tasks)
     assert requests == 2 * controls + 2 * len(cases)  # two orders, and nothing of it twice
     assert again.as_values() == routed.as_values()
+    made_up = tuple(trial.replace(endpoint=STAND_IN) for trial in routed.run.trials)
+    said = measure_routing(replace(routed.run, trials=made_up)).sentence
+    assert said == f"OFFLINE STAND-IN, no model. {routed.sentence}"
 
 
 def never(prompt: str, names: Sequence[str]) -> str | None:

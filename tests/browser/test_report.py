@@ -198,7 +198,7 @@ def test_review_reads_on_a_dark_and_on_a_narrow_screen(page: Any, tmp_path: Path
 def test_link_beside_a_verdict_opens_its_rules(page: Any, report: Path) -> None:
     with reading(page, "light") as reader:
         reader.goto(report.as_uri())
-        rules = reader.locator("#decided-0")
+        rules = reader.locator("#decided")
         assert not rules.is_visible()
         reader.click("p.verdict a")
         rules.wait_for(state="visible")

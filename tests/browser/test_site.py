@@ -39,7 +39,7 @@ def test_the_site_opens_from_a_disk_in_every_look(page: Any, index: Path, screen
             assert reader.locator("svg circle").count() >= 3
             reader.screenshot(path=screenshots / f"site-{name}-{look}.png", full_page=True)
             if name == "index":
-                reader.get_by_role("link", name="nightly-planner", exact=True).click()
+                reader.get_by_role("link", name="planner", exact=True).click()
         assert "3 nights" in reader.inner_text("main")
         reader.get_by_role("link", name="2026-11-28").click()
         assert reader.inner_text("h1").startswith("planner")

@@ -272,8 +272,8 @@ def corrected_difference(
 
 
 def show_judged(run: Run, *, rubric: str | None = None, baseline: str | None = None) -> JudgedSummary:
-    """What judges found, criterion by criterion, beside the baseline (the first variant, unless one is named), as a
-    table that shows itself.
+    """What judges found, criterion by criterion, beside the baseline (as planned, else the first variant, unless one is
+    named), as a table that shows itself.
 
     Raises:
         ComparisonError: no judging, none by this rubric, several where none is named, or no such baseline.
@@ -282,10 +282,14 @@ def show_judged(run: Run, *, rubric: str | None = None, baseline: str | None = N
     if len(found) != 1:
         known = ", ".join(repr(each.rubric.name) for each in run.judged) or "none; judge(run, rubric) makes one"
         raise ComparisonError(f"name the rubric of one judging; the run has {known}")
-    named = next(iter(run.variants)) if baseline is None else baseline
-    if named not in run.variants:
-        raise ComparisonError(f"the run has no variant {named!r}; it has {', '.join(map(repr, run.variants))}")
-    of_all = promises_and_criteria(run, trial_columns(run), baseline=named)[1]
+    if baseline is not None and baseline not in run.variants:
+        raise ComparisonError(f"the run has no variant {baseline!r}; it has {', '.join(map(repr, run.variants))}")
+    parts = run.by_baseline if baseline is None else {baseline: run}
+    of_all = [
+        row
+        for base, part in parts.items()
+        for row in promises_and_criteria(part, trial_columns(part), baseline=base, families=len(parts))[1]
+    ]
     rows = tuple(row for row in of_all if row.rubric == found[0].rubric.name)
     return JudgedSummary(rows=rows, table=judged_table(rows, found[0]))
 

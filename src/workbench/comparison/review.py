@@ -369,7 +369,7 @@ def _facts(review: Review, found: VariantReview) -> list[tuple[str, str]]:
     ]
     if found.comparison is not None:
         facts.append(("Cost of the replies", cost_in_words(found.comparison)))
-    return facts
+    return [(what, visible(much)) for what, much in facts]
 
 
 def _both(before: str, after: str) -> str:

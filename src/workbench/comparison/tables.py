@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -258,20 +258,8 @@ def _compared_pairs(run: Run, pairs: Iterable[tuple[str, str]], families: int) -
     for baseline, variant in pairs:
         variants.setdefault(baseline, []).append(variant)
     return tuple(
-        compare(_only(run, {baseline, *others}), baseline=baseline, families=families * len(variants))
+        compare(run.only({baseline, *others}), baseline=baseline, families=families * len(variants))
         for baseline, others in variants.items()
-    )
-
-
-def _only(run: Run, names: Collection[str]) -> Run:
-    if len(names) == len(run.variants):
-        return run
-    return replace(
-        run,
-        variants={name: agent for name, agent in run.variants.items() if name in names},
-        trials=tuple(trial for trial in run.trials if trial.variant in names),
-        follow_ups=tuple(trial for trial in run.follow_ups if trial.variant in names),
-        pairs=(),
     )
 
 

@@ -21,12 +21,13 @@ _NO_FAULT = ("not run", "unchanged")
 
 _STYLE = """
 .group { margin: .8rem 0; } .group > h2 { border: 0; padding: 0; margin: .8rem 0 .3rem; }
+.group > .given { margin: .2rem 0; }
 .rows { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 30rem), 1fr)); gap: .4rem; }
 article { padding: .4rem .7rem; border-left: 5px solid var(--soft); background: var(--tint); font-size: .875rem;
   line-height: 1.4; min-width: 0; }
 article.good { border-color: var(--good); } article.bad { border-color: var(--bad); }
 article h3 { margin: 0; font-size: .9375rem; } article p { margin: .1rem 0; } article details { margin: 0; }
-.kind { font-weight: 600; } .good .kind { color: var(--good); } .bad .kind { color: var(--bad); }
+.kind, .name { font-weight: 600; } .good .kind { color: var(--good); } .bad .kind { color: var(--bad); }
 .given { white-space: pre-wrap; overflow-wrap: anywhere; font: .8125rem/1.6 ui-monospace, Consolas, monospace; }
 """
 _BODY = (
@@ -53,7 +54,7 @@ _BODY = (
 {% if not loop.last %}<br>{% endif %}{% endfor %}</p>
 {% endif %}
 {% if row.title %}
-<p><strong>{{ row.title }}</strong> <span class="soft">{{ row.took }}</span></p>
+<p><span class="name">{{ row.title }}</span> <span class="soft">{{ row.took }}</span></p>
 <details><summary>{{ row.folded }}</summary>
 {% for line in row.agents + row.in_full %}
 <p>{{ line }}</p>
@@ -152,6 +153,7 @@ def _markdown(folder: Path, outcomes: Sequence[JobOutcome]) -> str:
 def _groups(folder: Path, outcomes: Sequence[JobOutcome]) -> list[_Group]:
     """What did not complete first, those with one reason together; then by the verdict, the worse first; then what had
     nothing to compare."""
+    several = len({outcome.tried.answered_by for outcome in outcomes if outcome.tried is not None}) > 1
     others: dict[tuple[str, str], list[JobOutcome]] = {}
     done: dict[str, list[JobOutcome]] = {}
     for outcome in outcomes:
@@ -162,7 +164,9 @@ def _groups(folder: Path, outcomes: Sequence[JobOutcome]) -> list[_Group]:
     before: list[_Group] = []
     after: list[_Group] = []
     for (end, why), alike in sorted(others.items(), key=lambda each: (each[0][0] == "not run", -len(each[1]))):
-        rows = tuple(_row(folder, outcome, colour="" if end in _NO_FAULT else "bad") for outcome in alike)
+        rows = tuple(
+            _row(folder, outcome, colour="" if end in _NO_FAULT else "bad", with_endpoint=several) for outcome in alike
+        )
         group = _Group(
             heading=f"{end[0].upper()}{end[1:]}: {counted(len(rows), 'notebook')}",
             why=f"The agent {why}" if end == "unchanged" else why,
@@ -172,12 +176,12 @@ def _groups(folder: Path, outcomes: Sequence[JobOutcome]) -> list[_Group]:
     verdicts = []
     for kind in sorted(done, key=kind_first):
         heading = f"{kind[0].upper()}{kind[1:]}" if kind else "Completed"
-        rows = tuple(_row(folder, outcome, colour=_colour(outcome)) for outcome in done[kind])
+        rows = tuple(_row(folder, outcome, colour=_colour(outcome), with_endpoint=several) for outcome in done[kind])
         verdicts.append(_Group(heading=f"{heading}: {counted(len(rows), 'notebook')}", why="", rows=rows))
     return [*before, *verdicts, *after]
 
 
-def _row(folder: Path, outcome: JobOutcome, *, colour: str) -> _Row:
+def _row(folder: Path, outcome: JobOutcome, *, colour: str, with_endpoint: bool) -> _Row:
     tried = outcome.tried
     said = (outcome.verdict or "").splitlines() or (outcome.error or "").splitlines()[1:]
     in_full = tuple(line for line in said if line.startswith(IN_FULL) or line == HOW_IT_IS_DECIDED)
@@ -193,7 +197,7 @@ def _row(folder: Path, outcome: JobOutcome, *, colour: str) -> _Row:
         in_full=in_full,
         folded="Agents, settings, and the verdict in full" if in_full else "Agents and settings",
         warning=warning,
-        took="" if tried is None else _took(outcome),
+        took="" if tried is None else _took(outcome, with_endpoint=with_endpoint),
         given="\n".join(_given(outcome)),
     )
 
@@ -212,11 +216,13 @@ def _reason(outcome: JobOutcome) -> str:
     return (outcome.error or "").partition("\n")[0]
 
 
-def _took(outcome: JobOutcome) -> str:
+def _took(outcome: JobOutcome, *, with_endpoint: bool) -> str:
+    """What it took; who answered, too, where that is not the same of all and so said above."""
     tried = outcome.tried
     assert tried is not None
     parts = [", ".join(tried.models) or "no model", counted(tried.replies, "reply", "replies")]
-    return " · ".join([*parts, tried.told_usd, f"{tried.seconds:,.1f} s of replies", tried.answered_by])
+    parts += [tried.told_usd, f"{tried.seconds:,.1f} s of replies"]
+    return " · ".join([*parts, *([tried.answered_by] if with_endpoint else [])])
 
 
 def _totals(outcomes: Sequence[JobOutcome]) -> list[tuple[str, str]]:

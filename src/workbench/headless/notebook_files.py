@@ -84,3 +84,12 @@ def write_whole(path: Path, text: str) -> None:
     with unfinished.open("x", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)
     unfinished.replace(path)
+
+
+def printed_by(document: NotebookNode, *, tag: str) -> str | None:
+    """What the first cell with this tag printed or showed as text."""
+    for cell in document.cells:
+        if tag in cell.metadata.get("tags", []):
+            texts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+            return "".join(texts).strip() or None
+    return None

@@ -17,6 +17,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers.python import Python3Lexer
 
 from workbench.comparison.report.document import html_document
+from workbench.headless.notebook_files import printed_by
 from workbench.headless.page_parts import PageParts
 from workbench.headless.published import ABOUT, COMPLETED, STOPPED
 from workbench.markup import counted, html, visible_lines
@@ -65,6 +66,11 @@ _BODY = """\
 </section>
 {{ record.tail }}
 {% else %}
+{% if verdict %}
+<section aria-label="What it found">
+<p class="verdict">{{ verdict | lines }}</p>
+</section>
+{% endif %}
 <section id="notebook" aria-label="The notebook">
 {{ body }}
 </section>
@@ -80,8 +86,9 @@ _BODY = """\
 
 
 def html_page(document: NotebookNode, *, title: str, record: PageParts | None = None) -> str:
-    """One self-contained page: what became of the notebook where it did not complete, what its `record` shows, then
-    what the notebook says, in static form, and folded at the end its code.
+    """One self-contained page: what became of the notebook where it did not complete, what its `record` shows, or
+    without one what its cell tagged `verdict` printed, then what the notebook says, in static form, and folded at the
+    end its code.
 
     What was printed stays text: no dollar sign of a reply begins a formula, also where a site that shows the page
     typesets, and characters that turn the direction of a line or cannot be seen are named.
@@ -93,6 +100,7 @@ def html_page(document: NotebookNode, *, title: str, record: PageParts | None = 
         _BODY,
         note=_note(document),
         record=record,
+        verdict=printed_by(document, tag="verdict") if record is None else None,
         body=Markup(body),
         code=[_code(cell.source) for cell in document.cells if cell.cell_type == "code" and cell.source.strip()],
     )

@@ -30,7 +30,7 @@ from workbench.headless.execution import Execution
 from workbench.headless.job import Job
 from workbench.headless.left_behind import NotebookRun
 from workbench.headless.left_record import LeftRecord, get_ready_for_records, read_left_record, read_reviewed_record
-from workbench.headless.notebook_files import as_text, load_notebook, write_whole
+from workbench.headless.notebook_files import as_text, load_notebook, printed_by, write_whole
 from workbench.headless.one_writer import only_writer
 from workbench.headless.papermill_engine import WorkbenchEngine
 from workbench.headless.parameters import (
@@ -390,19 +390,10 @@ def _left_behind(executed: NotebookNode, job: Job, left: _Left, *, seconds: floa
         notebook=job.finished,
         page=job.page,
         record=job.out if left.may_come and left.is_there else None,
-        verdict=_printed_by(executed, tag="verdict"),
+        verdict=printed_by(executed, tag="verdict"),
         seconds=seconds,
         tried=None if record is None else record.tried,
     )
-
-
-def _printed_by(document: NotebookNode, *, tag: str) -> str | None:
-    """What the first cell with this tag printed or showed as text."""
-    for cell in document.cells:
-        if tag in cell.metadata.get("tags", []):
-            texts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
-            return "".join(texts).strip() or None
-    return None
 
 
 def _reason(error: PapermillExecutionError | CellTimeoutError | DeadKernelError) -> str:

@@ -381,7 +381,7 @@ def _judging_of(run: Run, rubric: str | None) -> Judged:
 def _show(run: Run, judged: Judged) -> None:
     from workbench.comparison.judged import criterion_rows, judged_table, outcome_counts
 
-    rows = criterion_rows(run, judged, baseline=next(iter(run.variants)))
+    rows = [row for base, part in run.by_baseline.items() for row in criterion_rows(part, judged, baseline=base)]
     click.echo(without_secrets(printed(plain_table(judged_table(rows, judged)))))
     counts = outcome_counts(run, judged)
     ended = ", ".join(f"{outcome.replace('_', ' ')} {count}" for outcome, count in sorted(counts.items()))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from workbench.comparison.verdict import STAND_IN_LABEL
+from workbench.comparison.verdict import STAND_IN_LABEL, STAND_IN_SHORTLY
 from workbench.errors import RoutingRefused
 from workbench.markup import Table, counted, html_table, notebook_html, plain_table
 from workbench.routing.cases import accepted_of
@@ -270,7 +270,8 @@ class Routed:
                 f"the order of the list {'matters' if shown else 'is not shown to matter'} "
                 f"({change.effect:+.0%} right when shuffled, p = {change.sign_flip_p:.2g})"
             )
-        return "; ".join(said) + "."
+        label = f"{STAND_IN_SHORTLY} " if self.run.trials[0].endpoint.is_stand_in else ""
+        return label + "; ".join(said) + "."
 
     def as_values(self) -> dict[str, Any]:
         """All of it as JSON can hold it."""

@@ -445,6 +445,26 @@ class Run:
         return self.pairs or pairs_with_first(self.variants)
 
     @property
+    def by_baseline(self) -> Mapping[str, Run]:
+        """By baseline, so much of the run as it and what is held against it have."""
+        held: dict[str, list[str]] = {}
+        for baseline, variant in self.compared_pairs:
+            held.setdefault(baseline, []).append(variant)
+        return {baseline: self.only({baseline, *names}) for baseline, names in held.items()}
+
+    def only(self, names: Collection[str]) -> Run:
+        """So much of the run as these variants have."""
+        if len(names) == len(self.variants):
+            return replace(self, pairs=())
+        return replace(
+            self,
+            variants={name: agent for name, agent in self.variants.items() if name in names},
+            trials=tuple(trial for trial in self.trials if trial.variant in names),
+            follow_ups=tuple(trial for trial in self.follow_ups if trial.variant in names),
+            pairs=(),
+        )
+
+    @property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Where the trials were answered, in the order in which the trials name them; `endpoint` if there is none."""
         return tuple(dict.fromkeys(trial.endpoint for trial in self.trials)) or (self.endpoint,)

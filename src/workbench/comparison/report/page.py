@@ -154,7 +154,8 @@ _TEXT_BLOCK = """\
 _PICTURE = """\
 <figure tabindex="0"><picture>\
 <source srcset="data:image/png;base64,{{ dark }}" media="screen and (prefers-color-scheme: dark)">\
-<img src="data:image/png;base64,{{ light }}" alt="{{ alt }}" width="{{ width }}"></picture></figure>"""
+<img src="data:image/png;base64,{{ light }}" alt="{{ alt }}" width="{{ width }}"></picture>\
+<figcaption class="soft narrow">{{ alt }}</figcaption></figure>"""
 _TRIALS = """\
 <p class="soft">{{ note }}</p>
 <details><summary>All trials as a table</summary>
