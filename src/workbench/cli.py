@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -21,7 +22,7 @@ from workbench.errors import (
     StandInError,
     WorkbenchError,
 )
-from workbench.markup import command, counted, printed
+from workbench.markup import HALF_CHARACTERS, command, counted, printed
 from workbench.secrets import value_without_secrets, without_secrets
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class _Commands(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
+        _take_any_text(sys.stdout, sys.stderr)
         try:
             return super().invoke(ctx)
         except NotebookFailed as error:
@@ -114,6 +116,14 @@ class _Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("\nInterrupted; what was answered is in the ledger.", err=True)
             ctx.exit(EXIT_INTERRUPTED)
+
+
+def _take_any_text(*streams: TextIO) -> None:
+    """A byte that is no UTF-8, in a name or an argument, is half a character in a text, and half a character may stand
+    in JSON. It is printed as files of ours have it, `\\udcff`, which in JSON is that very character."""
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=HALF_CHARACTERS)
 
 
 @click.group(cls=_Commands, invoke_without_command=True)
@@ -596,6 +606,6 @@ def _write_page(text: str, path: Path) -> None:
 
     try:
         write_folder(path.parent)
-        path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+        path.write_text(text, encoding="utf-8", errors=HALF_CHARACTERS, newline="\n")
     except OSError as error:
         raise FileError(f"cannot be written: {error.strerror}", path=path) from error

@@ -9,6 +9,7 @@ from typing import Any
 
 from workbench.definition.there import text_in
 from workbench.errors import FileError
+from workbench.markup import HALF_CHARACTERS
 from workbench.shipped.files import NOTEBOOKS, notebook_file
 
 
@@ -79,5 +80,5 @@ def as_text(document: NotebookNode) -> str:
 def write_whole(path: Path, text: str) -> None:
     """Writes a text file so that whoever opens it finds the old one or the new one."""
     unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
+    unfinished.write_text(text, encoding="utf-8", errors=HALF_CHARACTERS)
     unfinished.replace(path)
