@@ -16,11 +16,11 @@ import workbench as wb
 from tests.router_server import Decide, Listed, RouterServer, router_server
 from tests.test_routing import APPROXIMATED, NO_WAIT, agent, passes_controls
 from workbench.cli import main
+from workbench.definition.agent_list import entries_in
 from workbench.definition.project import project_folder
 from workbench.errors import PlanError, RoutingRefused, SealError, WorkbenchError
 from workbench.headless.notebook import run_notebook
 from workbench.routing.improving import AS_IT_IS, improve_description
-from workbench.routing.listing import entries_in
 from workbench.routing.proposing import MOST_WORDS, words_changed
 from workbench.runs.writer import Writer
 from workbench.trial.sealed import Split, split_tasks

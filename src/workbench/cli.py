@@ -14,6 +14,7 @@ import click
 
 from workbench.definition.there import is_folder_there, is_there
 from workbench.errors import (
+    EXIT_WORSE,
     FileError,
     NoModel,
     NotebookFailed,
@@ -35,8 +36,6 @@ EXIT_FAILED = 1
 """A cell failed, a file could not be read, a task file is to be mended, or an agent has no tasks."""
 EXIT_REFUSED = 2
 """Nothing was done: a wrong parameter, a missing key, a file that is not there, nothing to compare."""
-EXIT_WORSE = 3
-"""The gate: the run is shown to be worse."""
 EXIT_UNDECIDED = 4
 """The gate: there is not enough data to say."""
 EXIT_STAND_IN = 5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -16,7 +15,6 @@ from workbench.model.frames import BUILT_IN
 
 GENERAL = "general-purpose"
 """The agent that a call which names none goes to."""
-_LINE = re.compile(r"^- ([^\n:]{1,80}(?::[^\n: ]{1,80})*): ", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,15 +72,3 @@ def in_order(entries: Iterable[Entry], order: int) -> tuple[Entry, ...]:
 def listing_of(entries: Iterable[Entry]) -> str:
     """The text of the list, an entry after the other."""
     return "\n".join(entry.text for entry in entries)
-
-
-def names_in(listing: str) -> tuple[str, ...]:
-    """The names of a list, in its order. A line of a description that looks like an entry is taken for one."""
-    return tuple(dict.fromkeys(_LINE.findall(listing)))
-
-
-def entries_in(listing: str) -> dict[str, str]:
-    """By name, the text of its entry, up to the next one."""
-    starts = list(_LINE.finditer(listing))
-    ends = [start.start() for start in starts[1:]] + [len(listing)] * bool(starts)
-    return {start[1]: listing[start.start() : end].rstrip("\n") for start, end in zip(starts, ends, strict=True)}
