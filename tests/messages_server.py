@@ -32,6 +32,8 @@ class MessagesServer:
         self.headers: list[dict[str, str]] = []
         self.answered = threading.Event()
         """Set when the first piece of text of any reply is out."""
+        self.finished = 0
+        """Replies that were sent to their end."""
         self._seen: Counter[str] = Counter()
         self._lock = threading.Lock()
         outer = self
@@ -161,6 +163,8 @@ class MessagesServer:
                 stop = stops.get(fault, "end_turn")
                 event("message_delta", delta={"stop_reason": stop}, usage={"output_tokens": 7})
                 event("message_stop")
+                with self._lock:
+                    self.finished += 1
                 if fault == "cut after the end":
                     request.connection.shutdown(socket.SHUT_RDWR)
                     return

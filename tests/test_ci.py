@@ -42,9 +42,9 @@ from tests.foreign_project import (
 from tests.messages_server import MessagesServer, serve
 from tests.runs import gradable, make_run, passes
 from tests.sarif import assert_sarif
-from workbench.cli import EXIT_FAILED, EXIT_REFUSED, EXIT_STAND_IN, EXIT_UNDECIDED, EXIT_WORSE, main
+from workbench.cli import EXIT_FAILED, EXIT_REFUSED, EXIT_STAND_IN, EXIT_UNDECIDED, main
 from workbench.comparison.report.summary import unlinked
-from workbench.errors import ChangeError
+from workbench.errors import EXIT_WORSE, ChangeError
 from workbench.ledger.budget.worst_case import most_of, spent_on
 from workbench.project.changes import Change, ChangedAgent, find_changes
 from workbench.project.ci import MAY_PASS, OUTCOMES, Checked, Held, Settings, base_of, comes_from_fork, folder_of

@@ -17,11 +17,11 @@ import workbench as wb
 from tests.router_server import Decide, Listed, RouterServer, router_server
 from tests.test_routing import APPROXIMATED, NO_WAIT, agent, made_up_run, passes_controls
 from workbench.cli import EXIT_STAND_IN, main
+from workbench.definition.agent_list import entries_in
 from workbench.definition.project import project_folder
 from workbench.errors import NoModel, PlanError, RoutingRefused, SealError, WorkbenchError
 from workbench.headless.notebook import run_notebook
 from workbench.routing.improving import AS_IT_IS, improve_description, right_picks, split_cases, tells_apart
-from workbench.routing.listing import entries_in
 from workbench.routing.measured import Routed
 from workbench.routing.proposing import MOST_WORDS, words_changed
 from workbench.runs.writer import DESCRIPTION_WRITER, Writer, ask_writer

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from tests.conftest import REPOSITORY
 from tests.sarif import assert_sarif
 from tests.test_lint import GOOD, found
-from tests.test_secrets_in_replies import AROUND, NAMES, SHAPES, STYLES, VALUES, drawn, keys_of
+from tests.test_secrets_in_replies import ALNUM, AROUND, COVERED, NAMES, SHAPES, STYLES, VALUES, drawn, keys_of
 from workbench.cli import main
 from workbench.definition import lint
 from workbench.definition.agent import parse_agent
@@ -131,6 +131,31 @@ def test_a_key_of_any_vendor_is_found_wherever_it_stands_in_a_file(kind: str) ->
     key = next(keys_of(kind))[0]
     for around in AROUND:
         assert "secret-in-file" in rules_of(agent_text(prompt="Be kind.\n\n" + around.format(key))), around
+
+
+@pytest.mark.parametrize("cover", COVERED)
+def test_a_key_behind_a_cover_is_found_as_where_it_is_taken_out(cover: str) -> None:
+    for kind in list(SHAPES)[::6]:
+        text = agent_text(prompt=f"Be kind.\n\nIt is [{COVERED[cover](next(keys_of(kind))[0])}].\n\nBe brief.")
+
+        assert ("secret-in-file" in rules_of(text)) == (without_secrets(text) != text), text
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "Cookie: a={}",
+        "Cookie:\n  sid={}",
+        "curl -b 'sid={}' h",
+        "curl -b \\\n 'sid={}'",
+        "cookies = {{\n  'a': 'b',\n\n\n\n  'sid': '{}',\n}}",
+        "Ask with -b.\n\n\nThe branch is {} today.",
+    ],
+)
+def test_a_cookie_is_found_as_where_it_is_taken_out(around: str) -> None:
+    text = agent_text(prompt="Be kind.\n\n" + around.format(drawn(ALNUM, 40, seed="cookie")) + "\n\nBe brief.")
+
+    assert ("secret-in-file" in rules_of(text)) == (without_secrets(text) != text), text
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
 from workbench.definition.seen import STANDS_IN, seen_from, seen_from_here
 from workbench.definition.there import is_folder_there, is_there
 from workbench.errors import (
+    EXIT_WORSE,
     FileError,
     NoModel,
     NotebookFailed,
@@ -22,7 +24,7 @@ from workbench.errors import (
     StandInError,
     WorkbenchError,
 )
-from workbench.markup import command, counted, printed
+from workbench.markup import HALF_CHARACTERS, command, counted, printed
 from workbench.secrets import value_without_secrets, without_secrets
 
 if TYPE_CHECKING:
@@ -35,8 +37,6 @@ EXIT_FAILED = 1
 """A cell failed, a file could not be read, a task file is to be mended, or an agent has no tasks."""
 EXIT_REFUSED = 2
 """Nothing was done: a wrong parameter, a missing key, a file that is not there, nothing to compare."""
-EXIT_WORSE = 3
-"""The gate: the run is shown to be worse."""
 EXIT_UNDECIDED = 4
 """The gate: there is not enough data to say."""
 EXIT_STAND_IN = 5
@@ -101,6 +101,7 @@ class _Commands(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
+        _take_any_text(sys.stdout, sys.stderr)
         try:
             return super().invoke(ctx)
         except NotebookFailed as error:
@@ -115,6 +116,14 @@ class _Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("\nInterrupted; what was answered is in the ledger.", err=True)
             ctx.exit(EXIT_INTERRUPTED)
+
+
+def _take_any_text(*streams: TextIO) -> None:
+    """A byte that is no UTF-8, in a name or an argument, is half a character in a text, and half a character may stand
+    in JSON. It is printed as files of ours have it, `\\udcff`, which in JSON is that very character."""
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=HALF_CHARACTERS)
 
 
 @click.group(cls=_Commands, invoke_without_command=True)
@@ -678,6 +687,6 @@ def _write_page(text: str, path: Path) -> None:
 
     try:
         write_folder(path.parent)
-        path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+        path.write_text(text, encoding="utf-8", errors=HALF_CHARACTERS, newline="\n")
     except OSError as error:
         raise FileError(f"cannot be written: {error.strerror}", path=path) from error

@@ -15,6 +15,11 @@ _NOT_THE_CALLERS = re.compile(rf"^{_HERE}|[/\\](?:IPython|ipykernel)[/\\](?!.*ip
 """Files of the workbench, and of what runs a cell; a cell itself is in a file of a folder such as `ipykernel_123`."""
 
 
+EXIT_WORSE = 3
+"""The gate: the run is shown to be worse. `route`: a changed description is shown to lose its own cases, or to take
+cases of others or of none."""
+
+
 class WorkbenchError(Exception):
     """Anything that the workbench refuses to go on with."""
 

@@ -37,6 +37,9 @@ _INVISIBLE = re.compile(_NO_WIDTH)
 _LIFTED = re.compile(f"[{_OF_KEYS} ]")
 """By number or name: it can stand in a key or before it. No sign of markup is one, and no quote."""
 _BEHIND_A_SIGN = rf"(?<=[{_OF_KEYS};]<)"
+_SIGN = re.compile(r"[!-/:-@\[-`{-~]")
+_ESCAPED_SIGN = re.compile(rf"\\({_SIGN.pattern})")
+"""Of Markdown: what may need an escape, and one that has it."""
 _COVERS = (
     ("<", re.compile(rf"<{_BEHIND_A_SIGN}(?:{_COMMENT[1:]}|{_TAG[1:]})", re.IGNORECASE)),
     ("&", re.compile(_BY_NUMBER)),
@@ -46,6 +49,16 @@ _COVERS = (
 """By its first sign, what a text with a cover has somewhere; a tag covers nothing unless a key may go on before it."""
 _LINE_END = re.compile(rf"{_COMMENT}|<[^<>]*+>|(?P<end>\n|\\n|\|)")
 """Where a line or a cell of a table ends; not within a comment or a tag."""
+
+
+def without_escapes(markdown: str) -> str:
+    """Markdown with each sign that a backslash escapes as it is shown."""
+    return _ESCAPED_SIGN.sub(r"\1", markdown)
+
+
+def with_escapes(text: str) -> str:
+    """A text as Markdown that shows it."""
+    return _SIGN.sub(r"\\\g<0>", text)
 
 
 def has_cover(text: str) -> bool:
@@ -59,6 +72,22 @@ def has_cover(text: str) -> bool:
 def uncovered(text: str) -> str:
     """The text as a page shows it: without what can stand within a key unseen."""
     return _COVER.sub(_shown, text) if has_cover(text) else text
+
+
+def covered_lines(text: str) -> str:
+    """The lines of a text in which anything may cover a part of a key, as a page shows them. Few lines do: to look for
+    keys in all lines of such a text once more takes a tenth of the time of all rules (benchmark `linting`)."""
+    if not has_cover(text):
+        return ""
+    covers = (_INVISIBLE, *(cover for sign, cover in _COVERS if sign in text))
+    lines: list[str] = []
+    done = 0
+    for begin, end in sorted(found.span() for cover in covers for found in cover.finditer(text)):
+        if end > done:
+            begin = max(done, text.rfind("\n", 0, begin) + 1)
+            done = text.find("\n", end) + 1 or len(text)
+            lines.append(text[begin:done])
+    return uncovered("".join(lines))
 
 
 def lines_and_ends(text: str) -> list[str]:

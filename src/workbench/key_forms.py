@@ -408,7 +408,8 @@ _COOKIE = LatePattern(f"((?=set-|cook){_ANEW}(?:set-)?cookie{_SAYS})" + r"([^\"'
 _COOKIE_VALUE = LatePattern(r"(\A|=)([^;\s=]*+(?![^;\s]*=)|(?<==)[^;\s]*+)")
 _OF_COOKIES = ((_COOKIE, _COOKIE_VALUE), (_COOKIE_OF_COMMAND, _COOKIE_VALUE), (_COOKIES, _QUOTED_VALUE))
 """Where cookies stand, and which of what stands there are their values."""
-_SIGNS_OF_COOKIES = ("ookie", "OOKIE", " -b")
+_NAMES_OF_COOKIES = ("ookie", "OOKIE")
+_SIGNS_OF_COOKIES = (*_NAMES_OF_COOKIES, " -b")
 _BEARER = LatePattern(f"()(?=bear){_ANEW}bearer{_SPACES}" + r"([a-z0-9_.~+/=-]*+)", re.IGNORECASE)
 _BASIC = LatePattern(f"()(?=auth){_ANEW}authorization{_SAYS}basic{_SPACES}" + r"([a-z0-9_+/=-]*+)", re.IGNORECASE)
 _TOKEN = LatePattern(f"((?=eyJ){_ANEW})" + r"(eyJ[\w-]*+(?:\.[\w-]++)*+)", re.ASCII)
@@ -464,12 +465,17 @@ def without_known_forms(text: str) -> str:
 
 def places_of_keys(text: str) -> Iterator[int]:
     """Where a text has a word or a sign without which no key is in that line or the two beside it, in no order; but for
-    private keys, which take several lines."""
+    private keys and blocks of cookies, which take several lines."""
     long = [word for word in dict.fromkeys(text.split()) if len(word) >= _SHORTEST_VALUE and _MAY_BE_KEY.search(word)]
     dense = " ".join([word for word in long if len(word) >= _SHORTEST_KEY])
-    is_any = any(sign in text for sign in _SIGNS_OF_COOKIES) or _without_dense_keys(dense, dense.split(" ")) != dense
+    is_any = _without_dense_keys(dense, dense.split(" ")) != dense
     words = long if is_any else [word for word in long if any(map(_has_jumbled, _WORDS_OF_VALUES.findall(word)))]
-    return places_of((*words, *_SIGNS), text)
+    return places_of((*words, *_SIGNS, *_SIGNS_OF_COOKIES), text)
+
+
+def has_block_of_cookies(text: str) -> bool:
+    """Whether cookies may stand on more lines than those beside their name."""
+    return any(sign in text for sign in _NAMES_OF_COOKIES) and _COOKIES.compiled.search(text) is not None
 
 
 def places_of(signs: Iterable[str], text: str) -> Iterator[int]:

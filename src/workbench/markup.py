@@ -37,6 +37,8 @@ _MARKDOWN = re.compile(r"[\\`*_\[\]~#<>|&@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 # and never across an element; before that, JupyterLab looks for dollar signs in the source.
 _APART = {"$": "<span>&#36;</span>", "\\": "<span>&#92;</span>"}
 
+HALF_CHARACTERS = "backslashreplace"
+"""How a character that no encoding can write is written, to a file or to an output: as `\\udcff`."""
 _SHORT_WORD = 30
 """Letters; a word of so many stays whole."""
 # The style stands in the elements: an exported page and a code host have no style sheet of ours.
@@ -108,6 +110,11 @@ def visible_lines(text: str) -> str:
 def visible_as_written(text: str) -> str:
     """As `visible_lines`, with carriage returns named too, so that two kinds of line ends can be told apart."""
     return _INVISIBLE.sub(lambda found: found[0] if found[0] in "\t\n" else f"<U+{ord(found[0]):04X}>", text)
+
+
+def writable(text: str) -> str:
+    """The text as our files have it: a character that no encoding can write is spelled out."""
+    return text if text.isascii() else text.encode("utf-8", HALF_CHARACTERS).decode()
 
 
 def printed(text: str) -> str:

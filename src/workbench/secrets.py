@@ -21,7 +21,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-from workbench.key_covers import has_cover, lines_and_ends, uncovered
+from workbench.key_covers import has_cover, lines_and_ends, uncovered, with_escapes, without_escapes
 from workbench.key_forms import (
     KEY_IN_ADDRESS,
     REMOVED,
@@ -58,17 +58,11 @@ _BEARER_FIRST = re.compile(r"\s*+bearer\s+\S", re.IGNORECASE)
 _TYPED = re.compile(r"[A-Za-z0-9+/_=-]{20,}+")
 _UNBROKEN = re.compile(r"[A-Za-z0-9]{32,}+")
 _FILE = re.compile(r"[^\s:]*\.(?:pem|key|crt|cer|p12|pfx|jks|pub|asc|gpg|json|ya?ml|toml|txt|env)", re.IGNORECASE)
-
-
 _PICTURE = re.compile(r"(data:image/[a-z]++;base64,(?:iVBORw0KGgoAAAANSUhEUg|/9j/|R0lGOD|UklGR)[A-Za-z0-9+/]++={0,2})")
 """A picture within a text, by how PNG, JPEG, GIF and WebP begin. Its letters are no text: in enough of them, the short
 forms of a key come up by chance, in one of thirty pictures of 150 kB."""
-
-
-_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
-_SIGN = re.compile(r"[!-/:-@\[-`{-~]")
 _CELL_END = re.compile(r"(\n|(?<!\\)\|)")
-"""Of Markdown: a sign that stands for itself, what may need that, and where a line or a cell of a table ends."""
+"""Where a line of Markdown, or a cell of a table, ends."""
 
 
 def looks_secret(name: str, value: Any) -> bool:
@@ -195,9 +189,9 @@ def _markdown_without_secrets(text: str, scrub: Callable[[str], str]) -> str:
         return text
     parts = []
     for part in _CELL_END.split(text):
-        plain = _ESCAPE.sub(r"\1", part)
+        plain = without_escapes(part)
         clean = scrub(plain)
-        parts.append(part if clean == plain else _SIGN.sub(r"\\\g<0>", clean))
+        parts.append(part if clean == plain else with_escapes(clean))
     return "".join(parts)
 
 

@@ -15,7 +15,7 @@ from workbench.comparison.figures import percent
 from workbench.comparison.history import AgentNights, Drift, History, Night, told_drift, told_words
 from workbench.comparison.report.document import LEFT_OUT, html_document
 from workbench.errors import FileError
-from workbench.markup import counted, html, html_table
+from workbench.markup import HALF_CHARACTERS, counted, html, html_table
 from workbench.secrets import value_without_secrets
 from workbench.statistics.intervals import LEVEL
 
@@ -118,9 +118,11 @@ def write_history(history: History, folder: str | Path) -> tuple[Path, Path]:
     """
     page, data = Path(folder, PAGE), Path(folder, DATA)
     try:
-        page.write_text(history_page(history), encoding="utf-8")
+        page.write_text(history_page(history), encoding="utf-8", errors=HALF_CHARACTERS)
         data.write_text(
-            json.dumps(value_without_secrets(history.to_json()), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+            json.dumps(value_without_secrets(history.to_json()), indent=2, ensure_ascii=False) + "\n",
+            encoding="utf-8",
+            errors=HALF_CHARACTERS,
         )
     except OSError as error:
         raise FileError(f"cannot be written: {error.strerror}", path=error.filename or folder) from error

@@ -42,7 +42,7 @@ from workbench.definition.origin import find_origins
 from workbench.definition.project import RECORD_FILE
 from workbench.definition.there import bytes_in, text_in
 from workbench.errors import ComparisonError, FileError, RecordError
-from workbench.markup import html
+from workbench.markup import HALF_CHARACTERS, html
 from workbench.secrets import value_without_secrets, without_secrets
 from workbench.statistics.intervals import LEVEL
 from workbench.trial.record import folder_name, load_run
@@ -203,7 +203,7 @@ def write_site(
     try:
         for name, text in files.items():
             (out / name).parent.mkdir(parents=True, exist_ok=True)
-            (out / name).write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+            (out / name).write_text(text, encoding="utf-8", errors=HALF_CHARACTERS, newline="\n")
     except OSError as error:
         raise FileError(f"cannot be written: {error.strerror}", path=error.filename or out) from error
     return Site(index=out / INDEX, made=made, kept=kept, left_out=tuple(left_out))

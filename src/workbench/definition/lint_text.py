@@ -19,8 +19,15 @@ from workbench.definition.facts import base_tool, facts, tools_that_write
 from workbench.definition.header import Entry, Problem, Severity, brief, problem_at
 from workbench.definition.lines import count_lines, lines_of
 from workbench.definition.sending import is_offered_beside
-from workbench.key_covers import uncovered
-from workbench.key_forms import LatePattern, places_of, places_of_keys, without_known_forms, without_private_keys
+from workbench.key_covers import covered_lines
+from workbench.key_forms import (
+    LatePattern,
+    has_block_of_cookies,
+    places_of,
+    places_of_keys,
+    without_known_forms,
+    without_private_keys,
+)
 from workbench.secrets import secrets_of, without_secrets
 
 LONG_PROMPT = 40_000
@@ -219,10 +226,10 @@ def _may_hold_secret(text: str) -> bool:
     (benchmark `linting`)."""
     if any(secret in text for secret, _ in secrets_of(os.environ)):
         return True
-    if "data:image/" in text:
+    if "data:image/" in text or has_block_of_cookies(text):
         return without_secrets(text) != text
-    shown = uncovered(text)
-    return _has_known_form(text) or (shown != text and _has_known_form(shown) and without_secrets(text) != text)
+    shown = covered_lines(text)
+    return _has_known_form(text) or (_has_known_form(shown) and without_secrets(text) != text)
 
 
 def _has_known_form(text: str) -> bool:

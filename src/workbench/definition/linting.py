@@ -122,17 +122,14 @@ def lint_paths(paths: Sequence[str | Path], settings: LintSettings | None = None
         LintSettingsError: the settings of a project are wrong; the message says where.
     """
     files, skipped = _files_of(paths)
-    projects = {each[1] for each in files}
-    home_of = {project: project if settings else _home_of_settings(project) for project in projects}
-    settings_of = {project: settings or load_lint_settings(home) for project, home in home_of.items()}
-    wanted = [path for path, project in files if not _is_excluded(path, home_of[project], settings_of[project])]
-    project_of = dict(files)
+    settings_of = {project: _settings_for(project, settings) for project in {*files.values(), *skipped.values()}}
+    wanted = [path for path, project in files.items() if not _is_excluded(path, *settings_of[project])]
     unreadable, read = [], []
     for path, checked in zip(wanted, _checked(wanted), strict=True):
         if isinstance(checked, str):
             unreadable.append((path, checked))
         elif checked is None:
-            skipped.append(path)
+            skipped[path] = files[path]
         else:
             read.append(checked)
     beside: dict[Path, list[Problem]] = {}
@@ -143,10 +140,11 @@ def lint_paths(paths: Sequence[str | Path], settings: LintSettings | None = None
         for checked in read
         for path in (checked.file.path,)
         for problem in _settled(
-            (*checked.problems, *beside.get(path, ())), checked.silenced, settings_of[project_of[path]]
+            (*checked.problems, *beside.get(path, ())), checked.silenced, settings_of[files[path]][1]
         )
     ]
-    findings += _of_skipped(skipped, settings)
+    for path, project in skipped.items():
+        findings += _of_skipped(path, settings_of[project][1])
     return LintReport(
         findings=tuple(findings),
         read=tuple(checked.file.path for checked in read),
@@ -155,19 +153,17 @@ def lint_paths(paths: Sequence[str | Path], settings: LintSettings | None = None
     )
 
 
-def _of_skipped(paths: Iterable[Path], settings: LintSettings | None) -> Iterator[Finding]:
+def _of_skipped(path: Path, settings: LintSettings) -> Iterator[Finding]:
     """What is no agent file to us, and an agent to Claude Code where it stands in a plugin."""
-    for path in paths:
-        if (place := plugin_place(path)) is not None:
-            problem = Problem(
-                rule="plugin-lists-all",
-                severity="warning",
-                message=f"Claude Code lists every Markdown file in the `agents` of a plugin, this one as "
-                f"{place.name_of({})!r}: {place.description_of({})!r}.",
-                fix="Move it out of `agents`.",
-            )
-            of_project = settings or load_lint_settings(_home_of_settings(project_folder(path.parent)))
-            yield from (Finding(path=path, problem=each) for each in _settled([problem], {}, of_project))
+    if (place := plugin_place(path)) is not None:
+        problem = Problem(
+            rule="plugin-lists-all",
+            severity="warning",
+            message=f"Claude Code lists every Markdown file in the `agents` of a plugin, this one as "
+            f"{place.name_of({})!r}: {place.description_of({})!r}.",
+            fix="Move it out of `agents`.",
+        )
+        yield from (Finding(path=path, problem=each) for each in _settled([problem], {}, settings))
 
 
 def _settled(
@@ -198,11 +194,16 @@ def _with_keys_together(problems: Sequence[Problem]) -> Iterator[Problem]:
             yield replace(problem, message=f"Claude Code ignores {keys}{more}: they are none of its {len(KEYS)} keys.")
 
 
-def _home_of_settings(project: Path) -> Path:
-    """The nearest folder whose `pyproject.toml` speaks of lint, from the project up to the root of its repository; else
-    the project itself. A plugin in a repository is a project of its own, and seldom has settings."""
-    above = folders_up_to_the_repository(project)
-    return next((each for each in above if _written_settings(each / "pyproject.toml") is not None), project)
+def _settings_for(project: Path, given: LintSettings | None) -> tuple[Path, LintSettings]:
+    """Where the patterns of the settings begin, and the settings: those given, or those of the nearest folder whose
+    `pyproject.toml` speaks of lint, from the project up to the root of its repository. A plugin in a repository is a
+    project of its own, and seldom has settings."""
+    if given is not None:
+        return project, given
+    for folder in folders_up_to_the_repository(project):
+        if (written := _written_settings(folder / "pyproject.toml")) is not None:
+            return folder, _settings_in(written, folder / "pyproject.toml")
+    return project, LintSettings()
 
 
 def load_lint_settings(project: str | Path) -> LintSettings:
@@ -213,8 +214,10 @@ def load_lint_settings(project: str | Path) -> LintSettings:
     """
     path = Path(project) / "pyproject.toml"
     written = _written_settings(path)
-    if written is None:
-        return LintSettings()
+    return LintSettings() if written is None else _settings_in(written, path)
+
+
+def _settings_in(written: Mapping[str, Any], path: Path) -> LintSettings:
     for name in written:
         if name not in ("off", "on", "severity", "exclude"):
             raise LintSettingsError(
@@ -259,13 +262,13 @@ def agent_files_named(paths: Sequence[str | Path]) -> tuple[Path, ...]:
     Raises:
         AgentFileError: there is no such file or folder.
     """
-    return tuple(path for path, _ in _files_of(paths)[0])
+    return tuple(_files_of(paths)[0])
 
 
-def _files_of(paths: Sequence[str | Path]) -> tuple[list[tuple[Path, Path]], list[Path]]:
-    """The agent files that these paths name, each with its project, and the Markdown files that are none."""
+def _files_of(paths: Sequence[str | Path]) -> tuple[dict[Path, Path], dict[Path, Path]]:
+    """The agent files that these paths name, each with its project, and the Markdown files that are none, likewise."""
     found: dict[Path, Path] = {}
-    skipped = []
+    skipped: dict[Path, Path] = {}
     project_of = cache(project_folder)
     for given in map(Path, paths):
         if is_folder_there(given):
@@ -275,12 +278,12 @@ def _files_of(paths: Sequence[str | Path]) -> tuple[list[tuple[Path, Path]], lis
                 elif is_there(path) and not is_file_there(path):
                     found.setdefault(path, project_of(path.parent))  # whoever reads it is told that it is no file
                 else:
-                    skipped.append(path)
+                    skipped.setdefault(path, project_of(path.parent))
         elif is_there(given):
             found.setdefault(given, project_of(given.parent))
         else:
             raise AgentFileError("there is no such file or folder", path=given)
-    return list(found.items()), skipped
+    return found, skipped
 
 
 def _markdown_in(folder: Path) -> Iterator[Path]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from workbench.definition.there import text_in
 from workbench.errors import FileError
+from workbench.markup import HALF_CHARACTERS
 from workbench.shipped.files import NOTEBOOKS, notebook_file
 
 
@@ -81,7 +82,7 @@ def write_whole(path: Path, text: str) -> None:
     be in a record, and that from anybody."""
     unfinished = path.with_name(f"{path.name}.unfinished")
     unfinished.unlink(missing_ok=True)  # of one who was killed
-    with unfinished.open("x", encoding="utf-8", errors="backslashreplace") as file:
+    with unfinished.open("x", encoding="utf-8", errors=HALF_CHARACTERS) as file:
         file.write(text)
     unfinished.replace(path)
 

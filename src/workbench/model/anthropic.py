@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.collector import resting_while_importing
 from workbench.errors import SetupError
-from workbench.model.api import DEADLINE_SECONDS, STOPPED, Attempt, OnLimits, OnText
+from workbench.model.api import (
+    CONNECT_SECONDS,
+    DEADLINE_SECONDS,
+    ENDING_SECONDS,
+    QUOTED_BYTES,
+    SILENCE_SECONDS,
+    STOPPED,
+    Attempt,
+    OnLimits,
+    OnText,
+)
 from workbench.model.credentials import API_URL, has_credentials, own_server
 from workbench.model.failures import (
     DEADLINE,
@@ -38,15 +48,6 @@ from workbench.trial.trial import Endpoint, Failure, Request, json_format
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
     from anthropic._response import AsyncAPIResponse, AsyncResponseContextManager
-
-CONNECT_SECONDS = 10.0
-SILENCE_SECONDS = 120.0
-"""The longest wait for the next piece of a reply."""
-ENDING_SECONDS = 2.0
-"""The longest wait for the end of a stream whose reply is complete: longer, and the connection is given up."""
-
-_QUOTED_BYTES = 200
-"""Of an answer that is no reply."""
 
 
 def request_body(request: Request) -> dict[str, Any]:
@@ -267,7 +268,7 @@ async def _unstreamed(
     response: AsyncAPIResponse[Any], content_type: str, so_far: PartialReply, on_text: OnText | None
 ) -> Attempt:
     """What a server answers that does not stream: a whole message, which is as good and as paid, or something else."""
-    pieces = response.iter_bytes(_QUOTED_BYTES)
+    pieces = response.iter_bytes(QUOTED_BYTES)
     beginning = await anext(pieces, b"")
     if content_type.lower().startswith("application/json"):
         body, size = [beginning], len(beginning)

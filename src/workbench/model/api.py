@@ -17,6 +17,14 @@ from workbench.trial.trial import Endpoint, Failure, Reply, Request
 DEADLINE_SECONDS = 900.0
 """The longest that one request may take in all, unless a run says otherwise."""
 
+CONNECT_SECONDS = 10.0
+SILENCE_SECONDS = 120.0
+"""The longest wait for the next piece of a reply."""
+ENDING_SECONDS = 2.0
+"""The longest wait for what comes after a reply that is complete: longer, and the connection is given up."""
+QUOTED_BYTES = 200
+"""Of an answer that is no reply."""
+
 STOPPED = Failure(type="stopped", message="stopped before the reply was complete")
 """The failure of an attempt that was cancelled in flight."""
 

@@ -16,7 +16,17 @@ from typing import Any
 
 import httpx2
 
-from workbench.model.api import DEADLINE_SECONDS, STOPPED, Attempt, OnLimits, OnText
+from workbench.model.api import (
+    CONNECT_SECONDS,
+    DEADLINE_SECONDS,
+    ENDING_SECONDS,
+    QUOTED_BYTES,
+    SILENCE_SECONDS,
+    STOPPED,
+    Attempt,
+    OnLimits,
+    OnText,
+)
 from workbench.model.credentials import OPENAI_URL, chat_key
 from workbench.model.failures import (
     SPEND_LIMITS,
@@ -32,13 +42,6 @@ from workbench.model.stream import Events, PartialReply, TooLarge, name_of
 from workbench.model.wire import bound
 from workbench.trial.trial import Endpoint, Failure, Request
 
-CONNECT_SECONDS = 10.0
-SILENCE_SECONDS = 120.0
-"""The longest wait for the next piece of a reply."""
-ENDING_SECONDS = 2.0
-"""The longest wait for what comes after a reply that is complete: its usage."""
-
-_QUOTED_BYTES = 200
 _STOPS = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal", "tool_calls": "tool_use"}
 """Why it stopped, in the words of the Messages API; another reason stays as it is."""
 
@@ -158,7 +161,7 @@ async def _refusal_of(response: httpx2.Response, so_far: PartialReply) -> Attemp
     content_type = response.headers.get("content-type", "")
     if content_type.lower().startswith("text/event-stream"):
         return None
-    beginning = await anext(response.aiter_bytes(_QUOTED_BYTES), b"")
+    beginning = await anext(response.aiter_bytes(QUOTED_BYTES), b"")
     found = without_credentials(beginning.decode("utf-8", "replace"))
     message = f"the server answered 200 with {shown(content_type) or 'no content type'} instead of a stream: {found!r}"
     return Attempt(failure=Failure(type="not_a_stream", message=message, status=200, request_id=so_far.request_id))
@@ -258,7 +261,7 @@ def _refused(response: httpx2.Response, said: bytes) -> Failure:
         message = f"the server sends on to {where}, and no prompt is sent after it: name the address that answers"
         return Failure(type="redirected", message=message, status=response.status_code)
     code = error.get("code")
-    message = str(error.get("message") or said[:_QUOTED_BYTES].decode("utf-8", "replace") or "no reason given")
+    message = str(error.get("message") or said[:QUOTED_BYTES].decode("utf-8", "replace") or "no reason given")
     return Failure(
         type=code if code in SPEND_LIMITS else type_of_server(error.get("type")) or f"http_{response.status_code}",
         message=shown(message),

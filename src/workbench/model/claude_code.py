@@ -27,6 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from workbench.definition.agent_list import entries_in
 from workbench.errors import SetupError
 from workbench.model.api import DEADLINE_SECONDS, STOPPED, Attempt, OnLimits, OnText
 from workbench.model.failures import first_lines, shown
@@ -41,7 +42,6 @@ PROGRAM_VARIABLE = "WORKBENCH_CLAUDE"
 SECONDS_TO_START = 60.0
 _FIRST, _LAST = "aaaa-workbench-first", "zzzz-workbench-last"
 _HEADERS = ("anthropic-beta", "anthropic-version")
-_ENTRY = re.compile(r"^- ([^\n:]{1,80}): ", re.MULTILINE)
 _DAY = re.compile(r"\b20\d\d-\d\d-\d\d\b")
 _ANY_DAY = "2026-01-01"
 _DECIDING = ("Agent", "Task", "Bash", "Edit", "Write", "NotebookEdit", "Skill", "Workflow")
@@ -176,7 +176,7 @@ def _captured(
 ) -> CapturedFrame:
     listing = next(text for text in _texts(body["messages"]) if _FIRST in text and _LAST in text)
     region = _region(listing)
-    built_in = {name: entry for name, entry in _entries(region).items() if name not in (_FIRST, _LAST)}
+    built_in = {name: entry for name, entry in entries_in(region).items() if name not in (_FIRST, _LAST)}
     marked = _marked(body, region)
     marked.pop("metadata", None)  # who asks, and from which device
     if json.dumps(marked).count(LISTING_MARK) != 1 or json.dumps(marked["messages"]).count(PROMPT_MARK) != 1:
@@ -201,12 +201,6 @@ def _region(listing: str) -> str:
         listing.index("\n", listing.index(f"- {_LAST}: ")) if "\n" in listing[listing.index(_LAST) :] else len(listing)
     )
     return listing[begin:end]
-
-
-def _entries(region: str) -> dict[str, str]:
-    starts = list(_ENTRY.finditer(region))
-    ends = [*(start.start() for start in starts[1:]), len(region)]
-    return {start[1]: region[start.start() : end].rstrip("\n") for start, end in zip(starts, ends, strict=True)}
 
 
 def _marked(value: Any, region: str) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from workbench.definition.seen import seen_from_here
-from workbench.markup import printed, visible
+from workbench.markup import HALF_CHARACTERS, printed, visible
 from workbench.secrets import without_secrets
 
 OUT = Path("outputs", "ci")
@@ -165,7 +165,7 @@ def ci_command(
 def _add_to_summary(text: str) -> None:
     """To that of the workflow's step, on GitHub."""
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(summary).open("a", encoding="utf-8", errors="backslashreplace") as file:
+        with Path(summary).open("a", encoding="utf-8", errors=HALF_CHARACTERS) as file:
             file.write(text)
 
 

@@ -17,7 +17,7 @@ from workbench.definition.code_hosts import HostFinding, HostRule, github_annota
 from workbench.definition.header import Severity
 from workbench.definition.project import write_folder
 from workbench.errors import FileError
-from workbench.markup import counted, visible, visible_lines
+from workbench.markup import HALF_CHARACTERS, counted, visible, visible_lines
 from workbench.project.ci import OUTCOMES, Checked, Held, folder_of
 from workbench.secrets import value_without_secrets, without_secrets
 
@@ -107,7 +107,7 @@ def _write_files(files: Mapping[str, str], out: Path) -> tuple[Path, ...]:
         write_folder(out)
         for name, text in files.items():
             clean = without_secrets(text)
-            (out / name).write_text(clean, encoding="utf-8", errors="backslashreplace", newline="\n")
+            (out / name).write_text(clean, encoding="utf-8", errors=HALF_CHARACTERS, newline="\n")
     except OSError as error:
         raise FileError(f"cannot be written: {error.strerror}", path=error.filename or out) from error
     return tuple(out / name for name in files)

@@ -11,10 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from workbench.routing.listing import GENERAL, Entry
+from workbench.trial.transcripts import AGENT_TOOL
 
-AGENT_TOOL = "Agent"
-AGENT_TOOL_NAMES = (AGENT_TOOL, "Task")
-"""What the program calls it, in requests and elsewhere."""
 SYSTEM = """\
 You are a coding assistant in a terminal, at work in a user's repository. Do what the user asks, with the tools \
 you have.

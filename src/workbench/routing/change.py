@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from markupsafe import Markup
 
+from workbench.definition.agent_list import entries_in
 from workbench.errors import ComparisonError
 from workbench.markup import Table, html_table, notebook_html, plain_table
-from workbench.routing.listing import entries_in
 from workbench.routing.measured import CaseDecisions, Routed, picks_in
 from workbench.routing.record import both_in_one
 from workbench.statistics.changes import CorrectedChange, change_between, corrected

@@ -13,6 +13,7 @@ import click
 
 from workbench.definition.project import RECORD_FILE
 from workbench.definition.there import is_file_there, text_in
+from workbench.errors import EXIT_WORSE
 from workbench.markup import plain_table, printed
 from workbench.secrets import value_without_secrets, without_secrets
 
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from workbench.routing.steering import Steered
     from workbench.runs.settings import Asking
     from workbench.trial.task import Task
-
-EXIT_WORSE = 3
-"""`route`, as the gate: a changed description is shown to lose its own cases, or to take cases of others or of none."""
 
 
 @click.command("route")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from workbench.definition.agent_list import entries_in
 from workbench.routing.change import RoutingChange
-from workbench.routing.listing import entries_in
 from workbench.routing.measured import CaseDecisions, Routed, shown_label
 from workbench.statistics.routing import NONE
 

@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from workbench.definition.agent_list import names_in
 from workbench.definition.claude_code import Granted
 from workbench.errors import RoutingRefused
 from workbench.markup import counted
 from workbench.routing.cases import accepted_of
 from workbench.routing.decision import decision_of
-from workbench.routing.listing import Entry, names_in
+from workbench.routing.listing import Entry
 from workbench.statistics.routing import NONE
 from workbench.trial.task import Task
 from workbench.trial.trial import Run, Trial

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from workbench.routing.approximation import AGENT_TOOL_NAMES
-from workbench.routing.listing import GENERAL, names_in
+from workbench.definition.agent_list import names_in
+from workbench.routing.listing import GENERAL
 from workbench.statistics.routing import NONE
+from workbench.trial.transcripts import AGENT_TOOL_NAMES
 from workbench.trial.trial import Trial
 
 UNKNOWN = "(an agent that is not listed)"

@@ -17,7 +17,6 @@ from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.errors import TaskFileError, WorkbenchError
 from workbench.markup import visible
-from workbench.routing.approximation import AGENT_TOOL_NAMES
 from workbench.routing.cases import accepted_of
 from workbench.routing.decision import listed_as
 from workbench.routing.listing import GENERAL
@@ -25,7 +24,7 @@ from workbench.runs.writer import Writer, ask_writer, marked
 from workbench.statistics.overlap import rank_pairs
 from workbench.statistics.routing import NONE
 from workbench.trial.task import Task
-from workbench.trial.transcripts import is_inside, lines_holding, text_of, transcript_folders
+from workbench.trial.transcripts import AGENT_TOOL_NAMES, is_inside, lines_holding, text_of, transcript_folders
 
 MOST_FROM_TRANSCRIPTS = 60
 """The newest."""

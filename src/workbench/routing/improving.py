@@ -23,6 +23,7 @@ import numpy as np
 from markupsafe import Markup
 
 from workbench.definition.agent import Agent
+from workbench.definition.agent_list import entries_in
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.draft import Draft
 from workbench.definition.there import is_there
@@ -43,7 +44,7 @@ from workbench.routing.asking import (
 from workbench.routing.cases import accepted_of
 from workbench.routing.change import RoutingChange, RoutingChangeRow, compare_routing
 from workbench.routing.controls import refuse_errors
-from workbench.routing.listing import Entry, entries_in, entries_of, listing_of
+from workbench.routing.listing import Entry, entries_of, listing_of
 from workbench.routing.measured import CaseDecisions, Routed
 from workbench.routing.proposing import MOST_PROPOSED, propose_descriptions
 from workbench.runs.openings import in_words, look_back, refuse_shown

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from workbench.definition.agent import Agent
+from workbench.definition.agent_list import entries_in
 from workbench.definition.claude_code import ALL_TOOLS, Granted, Reading, read_as_claude_code
 from workbench.definition.project_agents import listing_line
 from workbench.errors import PlanError
@@ -16,7 +16,6 @@ from workbench.model.frames import BUILT_IN
 
 GENERAL = "general-purpose"
 """The agent that a call which names none goes to."""
-_LINE = re.compile(r"^- ([^\n:]{1,80}(?::[^\n: ]{1,80})*): ", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,19 +78,7 @@ def listing_of(entries: Iterable[Entry]) -> str:
     return "\n".join(entry.text for entry in entries)
 
 
-def names_in(listing: str) -> tuple[str, ...]:
-    """The names of a list, in its order. A line of a description that looks like an entry is taken for one."""
-    return tuple(dict.fromkeys(_LINE.findall(listing)))
-
-
-def entries_in(listing: str) -> dict[str, str]:
-    """By name, the text of its entry, up to the next one."""
-    starts = list(_LINE.finditer(listing))
-    ends = [start.start() for start in starts[1:]] + [len(listing)] * bool(starts)
-    return {start[1]: listing[start.start() : end].rstrip("\n") for start, end in zip(starts, ends, strict=True)}
-
-
 def own_names_in(listing: str) -> tuple[str, ...]:
-    """Those of them that are no agent of the program's own."""
+    """The names of a list, in its order, but for the program's own agents."""
     entries = entries_in(listing)
     return tuple(name for name, text in entries.items() if name != GENERAL and not text.endswith(f": {BUILT_IN}"))

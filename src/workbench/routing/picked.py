@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from workbench.definition.agent import Agent
+from workbench.definition.agent_list import entries_in
 from workbench.definition.draft import Draft
 from workbench.definition.finding import agents_folder_of
 from workbench.definition.roster import load_roster
@@ -28,7 +29,7 @@ from workbench.markup import command, counted, visible
 from workbench.model.endpoint import endpoint_at
 from workbench.routing.cases import accepted_of, case_file_of, cases_of_descriptions, load_cases
 from workbench.routing.decision import decision_of
-from workbench.routing.listing import entries_in, entries_of
+from workbench.routing.listing import entries_of
 from workbench.routing.measured import CaseDecisions, shown_label, way_of
 from workbench.trial.task import Task
 from workbench.trial.trial import Trial

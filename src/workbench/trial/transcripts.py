@@ -35,7 +35,9 @@ LONGEST_LINE = 4_000_000
 LONGEST_TASK = 100_000
 """Characters of a request that can be a task."""
 _log = logging.getLogger(__name__)
-_AGENT_TOOLS = ("Agent", "Task")
+AGENT_TOOL = "Agent"
+AGENT_TOOL_NAMES = (AGENT_TOOL, "Task")
+"""What the program calls the tool that hands work to an agent, today and before."""
 _REMINDER, _ITS_END = "<system-reminder>", "</system-reminder>"
 
 
@@ -130,7 +132,11 @@ def _of_session(path: Path) -> Iterator[_Asked]:
         message = line.get("message")
         content = message.get("content") if isinstance(message, dict) else None
         for block in content if isinstance(content, list) else []:
-            if not isinstance(block, dict) or block.get("type") != "tool_use" or block.get("name") not in _AGENT_TOOLS:
+            if (
+                not isinstance(block, dict)
+                or block.get("type") != "tool_use"
+                or block.get("name") not in AGENT_TOOL_NAMES
+            ):
                 continue
             given = block.get("input")
             agent, prompt = (

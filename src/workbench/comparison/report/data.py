@@ -25,7 +25,7 @@ import pandas as pd
 from workbench.comparison.provenance import Provenance
 from workbench.comparison.tables import Comparison
 from workbench.comparison.trial_table import COLUMNS, json_values
-from workbench.markup import visible_lines
+from workbench.markup import HALF_CHARACTERS, visible_lines, writable
 from workbench.secrets import scrubber, value_without_secrets
 from workbench.trial.trial import Run
 
@@ -54,7 +54,7 @@ def write_csv(comparison: Comparison, found: Provenance, folder: Path) -> list[P
     for name, table in _tables(comparison, found).items():
         path = folder / f"{name}.csv"
         safe = pd.DataFrame({cell(str(column)): _safe(table[column], cell) for column in table})
-        with path.open("w", encoding="utf-8", errors="replace", newline="") as file:
+        with path.open("w", encoding="utf-8", errors=HALF_CHARACTERS, newline="") as file:
             safe.to_csv(file, index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
         paths.append(path)
     return paths
@@ -69,7 +69,7 @@ def write_parquet(comparison: Comparison, found: Provenance, folder: Path) -> li
     paths = []
     for name, table in _tables(comparison, found).items():
         path = folder / f"{name}.parquet"
-        columns = {scrub(str(column)): pa.array(_plain_values(table[column], scrub)) for column in table}
+        columns = {writable(scrub(str(column))): pa.array(_plain_values(table[column], scrub)) for column in table}
         about = {"workbench": json.dumps(value_without_secrets(asdict(found)))}
         parquet.write_table(pa.table(columns).replace_schema_metadata(about), path)
         paths.append(path)
@@ -213,7 +213,7 @@ def _plain_values(column: pd.Series[Any], scrub: Callable[[str], str]) -> list[A
 
 
 def _encodable(value: Any) -> Any:
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+    return writable(value) if isinstance(value, str) else value
 
 
 def _is_there(value: Any) -> bool:

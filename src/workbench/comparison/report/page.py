@@ -42,7 +42,7 @@ from workbench.comparison.tables import Comparison, Picture
 from workbench.comparison.trial_table import COLUMNS, cells
 from workbench.comparison.verdict import Verdict, points
 from workbench.definition.agent import Agent
-from workbench.markup import Table, counted, html, html_table
+from workbench.markup import HALF_CHARACTERS, Table, counted, html, html_table
 from workbench.secrets import without_secrets
 from workbench.trial.task import Task
 from workbench.trial.trial import Trial
@@ -191,7 +191,7 @@ _TRIAL = """\
 def write_page(comparison: Comparison, found: Provenance, folder: Path) -> list[Path]:
     """`report.html`."""
     path = folder / "report.html"
-    path.write_text(without_secrets(page(comparison, found)), encoding="utf-8", errors="backslashreplace", newline="\n")
+    path.write_text(without_secrets(page(comparison, found)), encoding="utf-8", errors=HALF_CHARACTERS, newline="\n")
     return [path]
 
 

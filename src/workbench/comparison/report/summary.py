@@ -25,7 +25,7 @@ from workbench.comparison.report.overview import (
 )
 from workbench.comparison.static_tables import variants_table
 from workbench.comparison.tables import Comparison
-from workbench.markup import Table, counted, markdown_table, markdown_text
+from workbench.markup import HALF_CHARACTERS, Table, counted, markdown_table, markdown_text
 from workbench.secrets import without_secrets
 
 MOST_FLIPS = 10
@@ -37,9 +37,7 @@ _JOINER = "\u2060"
 def write_summary(comparison: Comparison, found: Provenance, folder: Path) -> list[Path]:
     """`summary.md`."""
     path = folder / "summary.md"
-    path.write_text(
-        without_secrets(summary(comparison, found)), encoding="utf-8", errors="backslashreplace", newline="\n"
-    )
+    path.write_text(without_secrets(summary(comparison, found)), encoding="utf-8", errors=HALF_CHARACTERS, newline="\n")
     return [path]
 
 

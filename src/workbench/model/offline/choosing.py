@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_ENTRY = re.compile(r"^- ([^\n:]{1,80}(?::[^\n: ]{1,80})*): ", re.MULTILINE)
+from workbench.definition.agent_list import entries_in, is_agent_list
+
 _WORD = re.compile(r"[a-z]{4,}")
 # fmt: off
 _COMMON = frozenset({
@@ -29,7 +30,7 @@ def choose_tool(body: Mapping[str, Any], identity: str) -> dict[str, Any] | None
     if not isinstance(tools, list) or not any(isinstance(tool, dict) and tool.get("name") == "Agent" for tool in tools):
         return None
     asked = [text for role, text in _texts(body) if role == "user"]
-    listed = [text for role, text in _texts(body) if role == "system" and _ENTRY.search(text)]
+    listed = [text for role, text in _texts(body) if role == "system" and is_agent_list(text)]
     if not asked or not listed:
         return None
     name = _fitting(asked[-1], listed[-1])
@@ -40,10 +41,9 @@ def choose_tool(body: Mapping[str, Any], identity: str) -> dict[str, Any] | None
 
 
 def _fitting(prompt: str, listing: str) -> str | None:
-    starts = list(_ENTRY.finditer(listing))
-    ends = [*(start.start() for start in starts[1:]), len(listing)]
-    entries = {start[1]: listing[start.end() : end] for start, end in zip(starts, ends, strict=True)}
-    entries = {name: text for name, text in entries.items() if "(Tools: " in text}  # a list of skills looks like it
+    entries = {  # a list of skills looks like one of agents, and names no tools
+        name: text.removeprefix(f"- {name}: ") for name, text in entries_in(listing).items() if "(Tools: " in text
+    }
     if not entries:
         return None
     plain = prompt.lower()
