@@ -983,7 +983,8 @@ def test_the_worst_outcome_decides_and_what_is_allowed_passes_nothing_else() -> 
             assert Checked(change=checked.change, held=others[:1], settings=allowing).exit_code == 0
             with_worse = (*others, held(99, outcome="worse"))
             assert Checked(change=checked.change, held=with_worse, settings=allowing).exit_code == EXIT_WORSE
-    assert len({outcome.code for outcome in OUTCOMES.values() if outcome.code}) == len(OUTCOMES) - 4
+    codes = [outcome.code for outcome in OUTCOMES.values() if outcome.code]
+    assert len(set(codes)) == len(codes)
 
 
 # Git, and where the change goes to
