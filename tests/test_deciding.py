@@ -16,6 +16,7 @@ from tests.test_picked import folder as folder
 from tests.test_picked import server as server
 from tests.test_picked import write
 from tests.test_routing import APPROXIMATED, NO_WAIT, agent, passes_controls
+from workbench.definition.agent import parse_agent
 from workbench.definition.draft import Draft
 from workbench.definition.files import load_agent
 from workbench.errors import EstimateOnly, FileError, PlanError
@@ -23,10 +24,11 @@ from workbench.headless.notebook import run_notebook
 from workbench.routing.asking import route
 from workbench.routing.change import compare_routing
 from workbench.routing.contenders import by_wrongness, contenders
-from workbench.routing.deciding import Deciding, DecisionsAsked
+from workbench.routing.deciding import Deciding, DecisionsAsked, seal_of
 from workbench.routing.measured import measure_routing
 from workbench.runs.estimate_only import ESTIMATE_FILE
 from workbench.trial.record import load_run
+from workbench.trial.task import Task
 
 
 def draft_of(folder: Path, description: str | None = None) -> Draft:
@@ -226,6 +228,22 @@ def test_the_frozen_notebook_asks_nobody(server: RouterServer, folder: Path, tmp
     assert str(measure_routing(load_run(left.notebook))) == str(one.routed)
     with pytest.raises(FileError, match="is there already"):
         one.freeze(notebook)
+
+
+def test_no_name_of_an_agent_leads_out_of_a_folder(server: RouterServer, folder: Path, tmp_path: Path) -> None:
+    name = "../../../db"
+    assert seal_of(folder, name) == tmp_path / ".workbench" / "seals" / "..-..-..-db.json"
+    agents = [parse_agent(agent(each, WEAK)) for each in (name, "sec")]
+    cases = [Task(id=each, input=f"{each} has trouble.", target=each) for each in (name, "sec")]
+    server.decide = passes_controls(lambda prompt, names: name if name in prompt else "sec")
+    one = Deciding(agents, cases, retry=NO_WAIT)
+    ran(one)
+    before = set(tmp_path.rglob("*"))
+    one.freeze(tmp_path / "outputs" / "frozen-1.ipynb")
+
+    written = {path.relative_to(tmp_path).as_posix() for path in set(tmp_path.rglob("*")) - before}
+    assert all(path == "outputs" or path.startswith("outputs/") for path in written)
+    assert {"outputs/frozen-1.agents/001/agent.md", "outputs/frozen-1.agents/002/agent.md"} <= written
 
 
 def test_the_descriptions_that_compete_stand_side_by_side(server: RouterServer, folder: Path) -> None:

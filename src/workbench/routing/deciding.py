@@ -7,6 +7,7 @@ begun -> the way to a decision -> self-test -> decisions on the list as the file
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -543,7 +544,9 @@ class Deciding:
 
 def seal_of(folder: Path | None, name: str) -> Path:
     """Where the seal of the cases of this agent lies unless another place is named."""
-    return project_folder(folder) / ".workbench" / "seals" / f"{name}.json"
+    # An agent's file may give it any name: none leads out of the folder.
+    file = re.sub(r"[/\\]", "-", name)
+    return project_folder(folder) / ".workbench" / "seals" / f"{file}.json"
 
 
 def _edited(listed: Listed) -> list[Agent]:

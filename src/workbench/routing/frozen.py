@@ -124,9 +124,9 @@ def write_routing_notebook(decided: Decided, path: str | Path) -> Path:
 
 def _folder_of(agents: Mapping[str, Agent], folder: Path, files: dict[Path, bytes]) -> str:
     """Puts the agents into `files`, each under the name of its own file, which may be its name in the list."""
-    for number, (name, agent) in enumerate(agents.items(), start=1):
-        file = f"{name if agent.path is None else agent.path.stem}.md"
-        files[folder / f"{number:03}" / file] = agent.to_bytes()
+    for number, agent in enumerate(agents.values(), start=1):
+        stem = "agent" if agent.path is None else agent.path.stem
+        files[folder / f"{number:03}" / f"{stem}.md"] = agent.to_bytes()
     return from_project(folder)
 
 
