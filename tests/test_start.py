@@ -58,7 +58,7 @@ class Way:
 
 WAYS = {
     "import workbench": Way(code="import workbench", rooms=1),
-    "workbench read one file": Way(code=_READ, rooms=26, libraries=_YAML | {"click"}),
+    "workbench read one file": Way(code=_READ, rooms=27, libraries=_YAML | {"click"}),
     "a run from the ledger": Way(code=_RUN, rooms=58, libraries=_YAML),
     "... compared and printed": Way(
         code=f'{_RUN}\nstr(wb.compare(run, baseline="a"))',
