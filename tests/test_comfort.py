@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from tests.runs import STAND_IN, make_run, passes
 from workbench.cli import main
+from workbench.comparison.change_tables import change_tables
 from workbench.comparison.compared import COLLAPSE
 from workbench.comparison.figures import IDENTICAL_REPLIES, IDENTICAL_SCORES
 from workbench.comparison.flips import NONE_FLIPPED
@@ -130,6 +131,21 @@ def test_what_is_identical_is_called_identical(texts: tuple[str, str], shown: st
     assert shown in summary(comparison, provenance(run)).lower()
 
 
+def test_rows_of_promises_and_measures_that_are_the_same_everywhere_say_identical() -> None:
+    run = said(
+        kept(make_run({"base": passes([4] * 4), "new": passes([4] * 4)}), base=lambda n: n / 4, new=lambda n: n / 4),
+        base="x",
+        new="x",
+    )
+    comparison = compare(run, baseline="base")
+    rows = [row for table in change_tables(comparison) for row in table.rows]
+
+    assert all(change.identical for change in comparison.promises)
+    assert {row[-1] for row in rows if row[0] in ("asks", "plans", "Words")} == {"identical"}
+    moved = compare(COLLAPSED, baseline="base")
+    assert not any(change.identical for change in moved.promises)
+
+
 def test_equal_replies_that_nothing_grades_are_called_identical() -> None:
     run = make_run({"a": passes([4] * 3), "b": passes([4] * 3)})
     run = replace(run, trials=tuple(each.replace(scores={}) for each in run.trials))
@@ -182,3 +198,11 @@ def test_two_agent_files_are_sent_to_what_compares_them(tmp_path: Path, monkeypa
 
     assert done.exit_code == 2
     assert "a.md: is an agent file" in done.output and "`workbench compare b.md --with a.md`" in done.output
+
+
+def test_a_gate_says_how_a_variant_is_named_where_the_baseline_run_has_others(records: Path) -> None:
+    other = make_run({"base": passes([4] * 12), "second": passes([4] * 12)})
+    export_record(other, records / "other")
+    done = CliRunner().invoke(main, ["gate", "new", "--baseline", "other"])
+
+    assert done.exit_code == 2 and "(--variant)" in done.output and "'second'" in done.output

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
-from workbench.definition.seen import STANDS_IN, seen_from, seen_from_here
 from workbench.definition.there import is_folder_there, is_there
 from workbench.errors import (
     EXIT_WORSE,
@@ -210,6 +209,8 @@ def run_command(
         )
     if run.verdict:
         click.echo(f"{printed(run.verdict)}\n")
+    from workbench.definition.seen import STANDS_IN, seen_from, seen_from_here
+
     stands_in = click.get_current_context().meta.get(STANDS_IN)
     seen = seen_from_here if stands_in is None else lambda path: Path(seen_from(stands_in, path))
     click.echo(f"page      {seen(run.page)}")
@@ -458,6 +459,7 @@ def batch_command(
     asked for again, so a night that is to measure anew takes the notebook `nightly`, or the parameter `mode: fresh`;
     `{date}` in the plan's `out` gives each night a folder of its own, and `workbench history` shows them together.
     """
+    from workbench.definition.seen import seen_from_here
     from workbench.headless.batch import estimate_batch, run_batch
     from workbench.headless.batch_index import summary
     from workbench.headless.batch_plan import load_batch
@@ -495,6 +497,7 @@ def report_command(record: Path, baseline: str | None, out: Path | None, formats
     """Report on RUN, the folder of a record: a page, data files, JUnit XML, and a summary for a pull request."""
     from workbench.comparison.report.write import FORMATS, compared, write_report
     from workbench.definition.project import project_folder
+    from workbench.definition.seen import seen_from_here
     from workbench.grading.recorded import load_run
     from workbench.trial.record import record_folder
     from workbench.trial.record_aside import REPORT_FOLDER

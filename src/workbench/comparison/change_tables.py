@@ -101,7 +101,7 @@ def promises_table(changes: Sequence[PromiseChange], *, note: str = "") -> Table
             promise_change_in_words(change),
             str(change.tasks),
             _p(change.t_p, change.sign_flip_p),
-            f"not compared: {change.obstacle}" if change.obstacle else change.kind,
+            f"not compared: {change.obstacle}" if change.obstacle else _shown(change),
         )
         for change in shown
     )
@@ -169,7 +169,7 @@ def measures_table(changes: Sequence[MeasureChange]) -> Table | None:
             _measure_change(change),
             str(change.tasks),
             _p(change.t_p, change.sign_flip_p),
-            f"not compared: {change.text}" if change.kind == "not compared" else change.kind,
+            f"not compared: {change.text}" if change.kind == "not compared" else _shown(change),
         )
         for change in changes
     )
@@ -202,6 +202,10 @@ def rules_table() -> Table:
 def _note(changes: Sequence[PromiseChange] | Sequence[MeasureChange], what: str) -> str:
     count = max(change.comparisons for change in changes)
     return _CORRECTED.format(count=counted(count, what)) if count else "Nothing differs."
+
+
+def _shown(change: PromiseChange | MeasureChange) -> str:
+    return "identical" if change.identical and change.kind == "no difference shown" else change.kind
 
 
 def _points(value: float | None) -> str:

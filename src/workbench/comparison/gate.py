@@ -244,6 +244,12 @@ def _sides(run: Run, baseline: Run | str, variant: str | None) -> tuple[str, Run
         second = list(run.variants)[1] if len(run.variants) == 2 else None
         name = chosen_variant(run, second if variant is None else variant, what="the run")
         only = name if name in baseline.variants else None
+        if only is None and len(baseline.variants) > 1:
+            known = ", ".join(map(repr, baseline.variants))
+            raise ComparisonError(
+                f"the baseline run has no variant {name!r}, but {known}; name one that both runs have (--variant), or "
+                "a variant of the run itself as the baseline"
+            )
         return name, baseline, chosen_variant(baseline, only, what="the baseline run")
     base = chosen_variant(run, baseline, what="the run")
     others = [name for against, name in run.compared_pairs if against == base]

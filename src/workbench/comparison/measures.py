@@ -80,6 +80,8 @@ class MeasureChange:
     t_p: float | None = None
     """Corrected by Holm, as is `sign_flip_p`."""
     sign_flip_p: float | None = None
+    identical: bool = False
+    """Whether it is the same at every task."""
     comparisons: int = 0
     """For how many rows they are corrected: those in which anything differs at all."""
     tasks: int = 0
@@ -304,6 +306,7 @@ def _change(
         t_p=tests[0],
         sign_flip_p=tests[1],
         comparisons=tests[2],
+        identical=not change.can_differ,
         tasks=found.tasks,
         missing=row.missing,
     )

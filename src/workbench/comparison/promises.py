@@ -53,6 +53,8 @@ class PromiseChange:
     """Tasks that both have a score for."""
     declined: int = 0
     """Replies of both variants on which its grader declined."""
+    identical: bool = False
+    """Whether it is the same at every task."""
     obstacle: str = ""
     """Why it is not compared."""
 
@@ -203,6 +205,7 @@ def _compared(
                 comparisons=0 if change is None else change.comparisons,
                 tasks=int(both.sum()),
                 declined=old.declined + new.declined,
+                identical=change is not None and not change.change.can_differ,
                 obstacle=obstacle,
             )
         )
