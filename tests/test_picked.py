@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,15 +15,19 @@ from tests.router_server import RouterServer, router_server
 from tests.test_improving_description import by_keywords
 from tests.test_routing import APPROXIMATED, NO_WAIT, agent, passes_controls
 from tests.test_widgets import Page
+from workbench.definition.agent import parse_agent
 from workbench.definition.draft import Draft
 from workbench.definition.draft_state import open_drafts
 from workbench.definition.files import load_agent
 from workbench.errors import RoutingRefused
+from workbench.ledger.asked import find_asked
+from workbench.ledger.store import open_ledger
 from workbench.model.claude_code import find_program
 from workbench.routing.asking import MainModel, route
 from workbench.routing.measured import Routed
 from workbench.routing.picked import SECONDS_BETWEEN_DATABASES, PickedLook, cases_in, find_picked, picked_line
 from workbench.trial.catalogue import OFFLINE_BASE_URL
+from workbench.trial.trial import TOOL_USES, Endpoint, Frame, Reply, Request, Trial
 from workbench.widgets.editor import AgentEditor
 
 WORDS = {"migrations": "db", "indexes": "db", "login": "sec", "colour": "none"}
@@ -232,6 +237,29 @@ def test_the_field_shows_it_and_says_where_the_draft_moved_on(server: RouterServ
     page.field("description", HALF)
     page.field("color", "red")  # in no list
     assert page.state["picked"]["moved_on"] == ""
+
+
+def test_what_was_asked_comes_back_as_it_was_asked(tmp_path: Path) -> None:
+    asked = Request(
+        model="claude-sonnet-5",
+        system="- db: Looks. (Tools: All tools)",
+        messages=({"role": "user", "content": "Look."},),
+        max_tokens=100,
+        effort="low",
+        tools=({"name": "Agent"},),
+        frame=Frame(program="claude-code 2.1.332", sha256="0" * 64, size=7),
+    )
+    reply = Reply(text="", stop_reason="tool_use", stop_details={TOOL_USES: [{"name": "Agent", "input": {}}]})
+    endpoint = Endpoint(kind="server", base_url="http://127.0.0.1:1")
+    trial = Trial(variant="order 1", task_id="one", repeat=2, request=asked, endpoint=endpoint, reply=reply)
+    with open_ledger(tmp_path / "ledger.sqlite") as ledger:
+        asyncio.run(ledger.write(trial, parse_agent(agent("main", "Picks."))))
+        [found] = find_asked(ledger, ["one", "two"])
+        assert find_asked(ledger, ["two"]) == find_asked(ledger, []) == ()
+
+    assert (found.request, found.reply) == (asked, reply)
+    assert (found.variant, found.task_id, found.repeat, found.key) == ("order 1", "one", 2, trial.key)
+    assert found.endpoint == endpoint.base_url
 
 
 @pytest.mark.skipif(find_program() is None, reason="needs the Claude Code program")
