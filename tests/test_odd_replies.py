@@ -10,6 +10,7 @@ import pytest
 
 from tests.odd_server import SAID, STOP, end, event, head, serve_odd, start, text
 from tests.runs import STAND_IN
+from workbench.comparison.tables import compare
 from workbench.definition.agent import Agent
 from workbench.model.batches.items import settled_by
 from workbench.model.retrying import Retry
@@ -18,6 +19,7 @@ from workbench.runs.plan import Plan, plan_trials
 from workbench.runs.runner import run_trials
 from workbench.trial.task import Task
 from workbench.trial.trial import Request, Run, Trial
+from workbench.widgets.results_data import trial_page
 
 PATIENT = Retry(first_seconds=0.001, longest_seconds=0.01, patience_seconds=0.2, patience_without_server_seconds=0.2)
 """In which what is worth another try is tried again many times."""
@@ -186,6 +188,8 @@ def test_run_says_how_many_replies_were_odd_and_in_what(
     assert run.trials[0].from_ledger, "the second run says it as well"
     said = "2 replies are kept, for they came whole, though their server said what no API says: stop_reason: 3 (2x)."
     assert capsys.readouterr().out.count(said) == 2
+    facts = dict(trial_page(compare(run, baseline="base"), 0)["facts"])
+    assert (facts["Stop reason"], facts["Odd in what the server said"]) == ("unknown", "stop_reason: 3")
 
 
 def lost(*middle: bytes) -> bytes:
