@@ -28,7 +28,7 @@ _CORRECTED = (
 
 def change_tables(compared: Compared) -> list[Table]:
     """The promises, the criteria of judges and the measures, as far as there are any to compare."""
-    tables = (promises_of(compared), *judged_tables(compared), measures_table(compared.measures))
+    tables = (promises_with_notes(compared), *judged_tables(compared), measures_table(compared.measures))
     return [table for table in tables if table is not None]
 
 
@@ -46,7 +46,7 @@ def judged_tables(compared: Compared) -> list[Table]:
     ]
 
 
-def promises_of(compared: Compared) -> Table | None:
+def promises_with_notes(compared: Compared) -> Table | None:
     """The table of its promises, and below it what there is to know of their graders: which tell no reply from another
     (nothing of that where the stand-in made up the replies), and which look for words alone, where no judge stands
     beside them."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from workbench.comparison.change_tables import judged_tables, measures_table, promises_of, rules_table
+from workbench.comparison.change_tables import judged_tables, measures_table, promises_with_notes, rules_table
 from workbench.comparison.columns import score_in_words
 from workbench.comparison.differences.views import html_lines
 from workbench.comparison.differences.words import diff_words, lines_of_difference
@@ -204,7 +204,7 @@ def page(comparison: Comparison, found: Provenance, *, most_characters: int = MO
         variants=_wide(html_table(variants_table(comparison), labels=True)),
         ranking="" if ranking is None else _wide(coloured_html(ranking, labels=True)),
         pictures=[_picture(comparison, kind) for kind in pictures],
-        promises=_shown(promises_of(comparison), none="No task names a grader."),
+        promises=_shown(promises_with_notes(comparison), none="No task names a grader."),
         judged=judged,
         measures=_shown(measures_table(comparison.measures), none="Nothing was answered."),
         flips=_wide(html_table(comparison.flipped.table(), labels=True)) if compared else "",
