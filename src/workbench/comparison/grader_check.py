@@ -225,6 +225,6 @@ def _same(promises: Sequence[str], scores: Floats) -> Iterator[SameGraders]:
         both = both[~np.isnan(both).any(axis=1)]
         if (both.std(axis=0) == 0).any():
             continue
-        correlation = float(np.corrcoef(both.T)[0, 1])
+        correlation = float(np.asarray(np.corrcoef(both.T))[0, 1])
         if correlation >= SAME_FROM:
             yield SameGraders(promise=promises[one], other=promises[other], shared=len(both), correlation=correlation)
