@@ -32,7 +32,7 @@ def change_tables(compared: Compared) -> list[Table]:
     if not compared.verdicts:
         kept = promise_means_table(compared.promise_means)
         return [] if kept is None else [kept]
-    tables = (promises_of(compared), *judged_tables(compared), measures_table(compared.measures))
+    tables = (promises_with_notes(compared), *judged_tables(compared), measures_table(compared.measures))
     return [table for table in tables if table is not None]
 
 
@@ -50,7 +50,7 @@ def judged_tables(compared: Compared) -> list[Table]:
     ]
 
 
-def promises_of(compared: Compared) -> Table | None:
+def promises_with_notes(compared: Compared) -> Table | None:
     """The table of its promises, and below it what there is to know of their graders: which tell no reply from another
     (nothing of that where the stand-in made up the replies), and which look for words alone, where no judge stands
     beside them."""

@@ -6,16 +6,17 @@ grader flip. It is what to look at before more is spent on such a grader.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from workbench.markup import counted
-from workbench.trial.trial import Run, Trial
+from workbench.statistics.intervals import Floats
+from workbench.trial.trial import Run
 
 FEWEST_REPLIES = 5
 """Scored replies without which nothing is said of a grader."""
@@ -160,57 +161,70 @@ def check_graders(run: Run) -> GraderCheck:
     named = list(dict.fromkeys(spec.promise for task in run.tasks for spec in task.graders))
     promises = named + sorted({promise for trial in run.trials for promise in trial.scores} - set(named))
     answered = [trial for trial in run.trials if trial.outcome == "answered"]
-    given: defaultdict[str, list[tuple[Trial, float | None]]] = defaultdict(list)
-    for trial in answered:
+    columns = {promise: column for column, promise in enumerate(promises)}
+    scores = np.full((len(answered), len(promises)), np.nan)
+    given = np.zeros(len(promises), dtype=np.int64)
+    for row, trial in enumerate(answered):
         for promise, score in trial.scores.items():
-            given[promise].append((trial, score.value))
+            column = columns[promise]
+            given[column] += 1
+            if score.value is not None:
+                scores[row, column] = score.value
+    cases = _numbered((trial.task_id, trial.variant, bool(trial.twin)) for trial in answered)
+    texts = _numbered((trial.task_id, trial.reply.text if trial.reply else "") for trial in answered)
     return GraderCheck(
-        promises=tuple(_checked(promise, given[promise]) for promise in promises),
-        same=tuple(_same(promises, answered)),
+        promises=tuple(
+            _checked(promise, scores[:, column], int(given[column]), cases=cases, texts=texts)
+            for promise, column in columns.items()
+        ),
+        same=tuple(_same(promises, scores)),
     )
 
 
-def _checked(promise: str, given: Sequence[tuple[Trial, float | None]]) -> PromiseCheck:
-    scored = [(trial, value) for trial, value in given if value is not None]
-    values = [value for _, value in scored]
-    by_case: defaultdict[tuple[str, str, bool], list[float]] = defaultdict(list)
-    by_text: defaultdict[tuple[str, str], set[float]] = defaultdict(set)
-    for trial, value in scored:
-        by_case[trial.task_id, trial.variant, bool(trial.twin)].append(value)
-        by_text[trial.task_id, trial.reply.text if trial.reply else ""].add(value)
-    repeated = [each for each in by_case.values() if len(each) > 1]
+def _numbered(items: Iterable[Hashable]) -> NDArray[np.int64]:
+    """By row, the number of its item: equal items have the same."""
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(item, len(numbers)) for item in items], dtype=np.int64)
+
+
+def _checked(
+    promise: str, scores: Floats, given: int, *, cases: NDArray[np.int64], texts: NDArray[np.int64]
+) -> PromiseCheck:
+    is_scored = ~np.isnan(scores)
+    values = scores[is_scored]
+    repeats, spread = _spread(values, cases[is_scored])
+    _, contradicts = _spread(values, texts[is_scored])
     return PromiseCheck(
         promise=promise,
-        scored=len(scored),
-        declined=len(given) - len(scored),
-        lowest=min(values, default=None),
-        highest=max(values, default=None),
-        repeated=len(repeated),
-        flipped=sum(max(each) - min(each) > FLIP for each in repeated),
-        contradicted=sum(len(each) > 1 for each in by_text.values()),
+        scored=len(values),
+        declined=given - len(values),
+        lowest=float(values.min()) if len(values) else None,
+        highest=float(values.max()) if len(values) else None,
+        repeated=int((repeats > 1).sum()),
+        flipped=int((spread > FLIP).sum()),
+        contradicted=int((contradicts > 0).sum()),
     )
 
 
-def _same(promises: Sequence[str], trials: Sequence[Trial]) -> Iterator[SameGraders]:
-    table = np.array(
-        [
-            [
-                np.nan if (score := trial.scores.get(promise)) is None or score.value is None else score.value
-                for promise in promises
-            ]
-            for trial in trials
-        ],
-        dtype=float,
-    ).reshape(len(trials), len(promises))
-    is_scored = (~np.isnan(table)).astype(int)
+def _spread(values: Floats, groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
+    """By group, how many values it has, and by how much the largest and the least of them differ."""
+    counts = np.bincount(groups)
+    highest, lowest = np.full(len(counts), -np.inf), np.full(len(counts), np.inf)
+    np.maximum.at(highest, groups, values)
+    np.minimum.at(lowest, groups, values)
+    return counts, np.where(counts > 0, highest - lowest, 0.0)
+
+
+def _same(promises: Sequence[str], scores: Floats) -> Iterator[SameGraders]:
+    is_scored = (~np.isnan(scores)).astype(int)
     shared = is_scored.T @ is_scored
     for one, other in combinations(range(len(promises)), 2):
         if shared[one, other] < FEWEST_SHARED:
             continue
-        both = table[:, [one, other]]
+        both = scores[:, [one, other]]
         both = both[~np.isnan(both).any(axis=1)]
         if (both.std(axis=0) == 0).any():
             continue
-        correlation = float(np.corrcoef(both.T)[0, 1])
+        correlation = float(np.asarray(np.corrcoef(both.T))[0, 1])
         if correlation >= SAME_FROM:
             yield SameGraders(promise=promises[one], other=promises[other], shared=len(both), correlation=correlation)

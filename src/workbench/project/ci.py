@@ -263,7 +263,7 @@ def check_change(base: str, out: Path, settings: Settings, *, project: Path) -> 
         for agent in change.agents
     )
     routed = [
-        _routed(found, out / folder_of(f"routing of {found.folder}"), settings)
+        _routed(found, out / folder_of(f"routing of {found.folder}"), settings, project)
         for found in find_lists(change, project=project)
     ]
     return Checked(
@@ -496,13 +496,13 @@ def _tried(tasks: Mapping[str, tuple[Task, ...]], folder: Path, given: _Given, h
     )
 
 
-def _routed(found: ChangedList, folder: Path, settings: Settings) -> Held:
+def _routed(found: ChangedList, folder: Path, settings: Settings, project: Path) -> Held:
     """What becomes of a list of agents by who gets picked; its outcome is empty where nothing is held so."""
 
     def held(outcome: str, text: str, **more: Any) -> Held:
         return Held(agent=found.agent, outcome=outcome, text=text, listed=found, **more)
 
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove_earlier(folder)
     if not found.has_cases:
         return held("", f"Descriptions changed, and no routing cases ({FILE_NAMES[0]}) are there to say who is picked")
     if not settings.live:
@@ -512,6 +512,7 @@ def _routed(found: ChangedList, folder: Path, settings: Settings) -> Held:
             return held(*why_not)
     except SetupError as error:
         return held("incomplete", str(error))
+    _refuse_answers_of_the_change(project)  # again: nothing put it there since
     asking: Asking = {
         "live": True,
         "budget_usd": settings.budget_usd,

@@ -232,10 +232,10 @@ def _improve(agents: Path, cases: Sequence[Task], options: dict[str, Any]) -> No
 
 
 def _seal(agents: Path, options: dict[str, Any]) -> Path:
-    from workbench.definition.project import project_folder
+    from workbench.routing.improving import seal_of
 
     named: Path | None = options["seal"]
-    return named or project_folder(agents) / ".workbench" / "seals" / f"{options['improve']}.json"
+    return named or seal_of(agents, options["improve"])
 
 
 def _described(path: Path) -> str:

@@ -7,7 +7,6 @@ begun -> the way to a decision -> self-test -> decisions on the list as the file
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +18,6 @@ from workbench.definition.agent import Agent
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.draft import Draft
 from workbench.definition.finding import agents_folder_of
-from workbench.definition.project import project_folder
 from workbench.definition.roster import load_roster
 from workbench.errors import EstimateOnly, PlanError, RoutingRefused, RunStopped, WorkbenchError
 from workbench.ledger.budget.limits import Limit, limits_from_environment
@@ -45,7 +43,7 @@ from workbench.routing.cases import FILE_NAMES, lint_cases
 from workbench.routing.change import RoutingChange, compare_routing
 from workbench.routing.controls import ControlShares, check_controls, control_cases
 from workbench.routing.frozen import Decided, Improving, write_routing_notebook
-from workbench.routing.improving import SealedChoice, improve_description, split_cases
+from workbench.routing.improving import SealedChoice, improve_description, seal_of, split_cases
 from workbench.routing.listing import entries_of
 from workbench.routing.measured import Routed, measure_routing
 from workbench.routing.picked import LISTED_BY, Mark, marks_of
@@ -540,13 +538,6 @@ class Deciding:
 
     def _changed(self) -> None:
         self._on_change()
-
-
-def seal_of(folder: Path | None, name: str) -> Path:
-    """Where the seal of the cases of this agent lies unless another place is named."""
-    # An agent's file may give it any name: none leads out of the folder.
-    file = re.sub(r"[/\\]", "-", name)
-    return project_folder(folder) / ".workbench" / "seals" / f"{file}.json"
 
 
 def _edited(listed: Listed) -> list[Agent]:

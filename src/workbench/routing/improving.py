@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from workbench.definition.agent import Agent
 from workbench.definition.agent_list import entries_in
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.draft import Draft
+from workbench.definition.project import project_folder
 from workbench.definition.there import is_there
 from workbench.errors import NoModel, PlanError, RoutingRefused, SealError
 from workbench.markup import Table, counted, html_table, notebook_html, plain_table, printed, visible
@@ -276,6 +278,13 @@ def improve_description(
     except BaseException:  # whatever it is, what was paid for is not thrown away
         print(without_secrets(printed(f"{choice}\n")), flush=True)
         raise
+
+
+def seal_of(folder: Path | None, name: str) -> Path:
+    """Where the seal of the cases of this agent lies unless another place is named."""
+    # An agent's file may give it any name: none leads out of the folder.
+    file = re.sub(r"[/\\]", "-", name)
+    return project_folder(folder) / ".workbench" / "seals" / f"{file}.json"
 
 
 def split_cases(

@@ -18,7 +18,7 @@ from workbench.comparison.change_tables import (
     judged_tables,
     measures_table,
     promise_means_table,
-    promises_of,
+    promises_with_notes,
     rules_table,
 )
 from workbench.comparison.columns import score_in_words
@@ -220,7 +220,7 @@ def page(comparison: Comparison, found: Provenance, *, most_characters: int = MO
         ranking="" if ranking is None else _wide(coloured_html(ranking, labels=True)),
         pictures=[_picture(comparison, kind) for kind in pictures],
         promises=_shown(
-            promises_of(comparison) if compared else promise_means_table(comparison.promise_means),
+            promises_with_notes(comparison) if compared else promise_means_table(comparison.promise_means),
             none="No task names a grader.",
         ),
         judged=judged,
