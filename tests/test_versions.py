@@ -376,7 +376,9 @@ class TestTheCommand:
         found = self.call(FILE, "--offline", "--repeats", "1", "--with-model", "haiku")
 
         [aside] = [path for path in out.parent.iterdir() if path.name.startswith("compare-reviewer-")]
-        assert found.exit_code == 0 and f"held another run, which is now in {aside}" in caplog.text, found.output
+        assert (
+            found.exit_code == 0 and f"held another run, which is now in {aside.relative_to(repository)}" in caplog.text
+        ), found.output
         assert {"compare.ipynb", "compare.html"} <= {path.name for path in aside.iterdir()}
         assert (aside / "report").is_dir() and not (out / "report").exists()
         assert wb.load_run(aside).variants == before.variants

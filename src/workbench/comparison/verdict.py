@@ -496,7 +496,8 @@ def _measures_plainly(pair: _Pair, baseline: str, changes: Sequence[MeasureChang
     differ = [change for change in compared if change.kind == "differs"]
     may = [change for change in compared if change.kind == "may differ"]
     if pair.identical == "replies":
-        return f"{both}, ungraded: all their replies are identical."
+        beside = f"; {differ[0].text}" if differ else ""  # what they took may be another all the same
+        return f"{both}, ungraded: all their replies are identical{beside}."
     if differ:
         return f"{both}, ungraded: {len(differ)} of {len(compared)} measures differ; {differ[0].text}."
     if may:
