@@ -62,7 +62,7 @@ WAYS = {
     "a run from the ledger": Way(code=_RUN, rooms=58, libraries=_YAML),
     "... compared and printed": Way(
         code=f'{_RUN}\nstr(wb.compare(run, baseline="a"))',
-        rooms=82,
+        rooms=84,
         libraries=_YAML | {"markupsafe", "numpy"},
         python={"ctypes"},  # numpy's
     ),

@@ -255,17 +255,15 @@ def check_change(base: str, out: Path, settings: Settings, *, project: Path) -> 
     guards = _guards(settings, change, project)
     if settings.budget_usd is not None and settings.budget_scope is None:
         settings = replace(settings, budget_scope=f"change of {change.base[:12]}")
-    for agent in change.agents:
-        _remove_earlier(out / folder_of(agent.path))
+    lists = {out / folder_of(f"routing of {found.folder}"): found for found in find_lists(change, project=project)}
+    for folder in (*(out / folder_of(agent.path) for agent in change.agents), *lists):
+        _remove_earlier(folder)
     gone = [agent.path for agent in change.agents if agent.kind in _GONE]
     held = tuple(
         _if_read(_held(agent, out / folder_of(agent.path), _Given(settings, guards, gone, project)))
         for agent in change.agents
     )
-    routed = [
-        _routed(found, out / folder_of(f"routing of {found.folder}"), settings, project)
-        for found in find_lists(change, project=project)
-    ]
+    routed = [_routed(found, folder, settings, project) for folder, found in lists.items()]
     return Checked(
         change=change,
         held=(*(_described(each, routed) for each in held), *(each for each in routed if each.outcome)),
@@ -502,7 +500,6 @@ def _routed(found: ChangedList, folder: Path, settings: Settings, project: Path)
     def held(outcome: str, text: str, **more: Any) -> Held:
         return Held(agent=found.agent, outcome=outcome, text=text, listed=found, **more)
 
-    _remove_earlier(folder)
     if not found.has_cases:
         return held("", f"Descriptions changed, and no routing cases ({FILE_NAMES[0]}) are there to say who is picked")
     if not settings.live:
