@@ -240,7 +240,8 @@ def _of_plugins(project: Path, given: Sequence[Path], config: Path | None) -> It
                 yield replace(
                     agent,
                     standing="not listed",
-                    because=f"its plugin lies in {seen_from_here(plugin)}, and is not enabled here; --plugin-dir loads it",
+                    because=f"its plugin lies in {seen_from_here(plugin)}, and is not enabled here; "
+                    "--plugin-dir loads it",
                 )
 
 
