@@ -30,6 +30,7 @@ from workbench.definition.files import load_agent
 from workbench.definition.finding import agent_files_in, agents_folders_in, folders_up_to_the_repository
 from workbench.definition.plugin_agents import place_in_plugin, plugin_place
 from workbench.definition.project import CLAUDE_FOLDER, PLUGIN_FOLDER, config_folder, project_folder
+from workbench.definition.seen import seen_from_here
 from workbench.definition.session_agents import faults_in_session_agent
 from workbench.definition.there import bytes_in
 from workbench.errors import AgentFileError, WorkbenchError
@@ -240,7 +241,8 @@ def _of_plugins(project: Path, given: Sequence[Path], config: Path | None) -> It
                 yield replace(
                     agent,
                     standing="not listed",
-                    because=f"its plugin lies in {plugin}, and is not enabled here; --plugin-dir loads it",
+                    because=f"its plugin lies in {seen_from_here(plugin)}, and is not enabled here; "
+                    "--plugin-dir loads it",
                 )
 
 
