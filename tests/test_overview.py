@@ -234,7 +234,7 @@ def test_a_promise_that_died_is_on_the_first_screen_whatever_the_whole_says(run:
     moved = [row for row in rows if row[0] in ("alternatives $5 or $50 <b>", "cost", "same")]
 
     assert [row[:3] for row in moved] == [["alternatives $5 or $50 <b>", "100.0", "0.0"], ["cost", "0.0", "100.0"]]
-    line = "Shown to be worse: alternatives $5 or $50 <b> (draft, 100.0 to 0.0 points), whatever the whole says."
+    line = "Shown to be worse: alternatives $5 or $50 <b> (draft), whatever the whole says."
     first, second = head.select(".verdict")
     assert first.get_text() == f"Worse in 1 promise {line}"
     assert ("bad" in first["class"], second.strong.get_text()) == (True, "No difference shown")
@@ -308,7 +308,7 @@ def test_more_promises_than_a_first_screen_holds_are_counted(run: Run) -> None:
     assert shown.count("<tr>") == 1 + MOST_PROMISES
     assert "5 of 9 that moved." in shown
     [warning] = BeautifulSoup(page_head(compared, provenance(compared.run)), "html.parser").select(".warning")
-    named = ", ".join(f"p{number} (draft, 100.0 to 0.0 points)" for number in range(MOST_PROMISES))
+    named = ", ".join(f"p{number} (draft)" for number in range(MOST_PROMISES))
     assert warning.get_text() == f"Shown to be worse: {named}, and 4 more."
 
 
@@ -354,7 +354,7 @@ def test_of_several_verdicts_the_worst_leads_and_all_are_in_the_fold() -> None:
     compared = compare(make_run(many), baseline="base")
     head = BeautifulSoup(page_head(compared, provenance(compared.run)), "html.parser")
 
-    assert [each.strong.get_text() for each in head.select("p.verdict")] == ["Worse", *["No difference shown"] * 2]
+    assert [each.strong.get_text() for each in head.select("p.verdict")] == ["Worse", *["Identical replies"] * 2]
     folded = head.select_one("header details").get_text()
     assert "All 5 verdicts in full" in folded
     assert all(verdict.text in folded for verdict in compared.verdicts)

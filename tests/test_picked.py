@@ -20,7 +20,7 @@ from workbench.definition.draft import Draft
 from workbench.definition.draft_state import open_drafts
 from workbench.definition.files import load_agent
 from workbench.errors import RoutingRefused
-from workbench.ledger.asked import find_asked
+from workbench.ledger.answered import find_answered
 from workbench.ledger.store import open_ledger
 from workbench.model.claude_code import find_program
 from workbench.routing.asking import MainModel, route
@@ -254,8 +254,8 @@ def test_what_was_asked_comes_back_as_it_was_asked(tmp_path: Path) -> None:
     trial = Trial(variant="order 1", task_id="one", repeat=2, request=asked, endpoint=endpoint, reply=reply)
     with open_ledger(tmp_path / "ledger.sqlite") as ledger:
         asyncio.run(ledger.write(trial, parse_agent(agent("main", "Picks."))))
-        [found] = find_asked(ledger, ["one", "two"])
-        assert find_asked(ledger, ["two"]) == find_asked(ledger, []) == ()
+        [found] = find_answered(ledger, ["one", "two"])
+        assert find_answered(ledger, ["two"]) == find_answered(ledger, []) == ()
 
     assert (found.request, found.reply) == (asked, reply)
     assert (found.variant, found.task_id, found.repeat, found.key) == ("order 1", "one", 2, trial.key)

@@ -80,7 +80,7 @@ def test_every_face_says_of_each_pair_what_the_notebook_says(folder: Path) -> No
     for text in (*shown.values(), (folder / "report/summary.md").read_text()):
         assert '"variant opus" against "base haiku"' not in text
         assert '"base opus" against' not in text
-    assert left.tried.kinds == ("worse", "no difference shown")
+    assert left.tried.kinds == ("worse", "identical replies")
     assert len([line for line in left.tried.agents if line.startswith("base ") and ": " in line]) == 0
 
 

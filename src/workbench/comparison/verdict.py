@@ -262,12 +262,18 @@ def _pair(run: Run, scores: Mapping[str, Scores], baseline: str, name: str, *, s
 
 
 def _identical(run: Run, baseline: str, name: str, found: Paired | None) -> Literal["", "scores", "replies"]:
+    """What both have alike, also grader by grader: what one promise lost and another gained is no likeness."""
     if found is not None and not found.is_identical:
         return ""
+    scored: dict[str, Counter[tuple[str, frozenset[tuple[str, float | None]]]]] = {baseline: Counter(), name: Counter()}
     said: dict[str, Counter[tuple[str, str]]] = {baseline: Counter(), name: Counter()}
     for trial in run.trials:
         if trial.variant in said and trial.reply is not None:
             said[trial.variant][trial.task_id, trial.reply.text] += 1
+            values = frozenset((promise, score.value) for promise, score in trial.scores.items())
+            scored[trial.variant][trial.task_id, values] += 1
+    if scored[baseline] != scored[name]:
+        return ""
     if said[baseline] and said[baseline] == said[name]:
         return "replies"
     return "" if found is None else "scores"

@@ -22,23 +22,23 @@ _ROUTE = """\
 import workbench as wb
 
 wb.enter_project()
-by = wb.MainModel(model=model, effort=effort, way=way)
+main = wb.MainModel(model=model, effort=effort, way=way)
 asking = {"live": live, "mode": mode, "ledger": ledger, "budget_usd": budget_usd}
-routed = wb.route(agents, cases, by=by, repeats=repeats, orders=orders, **asking)
+routed = wb.route(agents, cases, model=main, repeats=repeats, orders=orders, **asking)
 routed"""
 _CHANGE = """\
-after = wb.route(drafted, cases, by=by, repeats=repeats, orders=orders, **asking)
+after = wb.route(drafted, cases, model=main, repeats=repeats, orders=orders, **asking)
 change = wb.compare_routing(routed, after, changed=changed)
 change"""
 _IMPROVE = """\
 split = wb.split_tasks(wb.load_cases(cases), seal=seal)
-choice = wb.improve_description(agents, improve, split, candidates=descriptions, by=by, **asking)
+choice = wb.improve_description(agents, improve, split, candidates=descriptions, model=main, **asking)
 choice"""
 _ASK = """\
 import workbench as wb
 
 wb.enter_project()
-by = wb.MainModel(model=model, effort=effort, way=way)
+main = wb.MainModel(model=model, effort=effort, way=way)
 asking = {"live": live, "mode": mode, "ledger": ledger, "budget_usd": budget_usd}"""
 
 
