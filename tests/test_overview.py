@@ -309,7 +309,7 @@ def test_more_promises_than_a_first_screen_holds_are_counted(run: Run) -> None:
     assert "5 of 9 that moved." in shown
     [warning] = BeautifulSoup(page_head(compared, provenance(compared.run)), "html.parser").select(".warning")
     named = ", ".join(f"p{number} (draft)" for number in range(MOST_PROMISES))
-    assert warning.get_text() == f"Shown to be worse: {named}, and 4 more."
+    assert warning.get_text() == f"Shown to be worse: {named}, and 4 more, whatever the whole says."
 
 
 def test_of_one_variant_the_promises_that_it_keeps_least_are_on_the_first_screen_and_all_below(run: Run) -> None:
