@@ -11,7 +11,13 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-_KINDS = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFLNK: "a link",
+}
 _HANDED_OVER = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
 
 
@@ -50,19 +56,20 @@ def is_folder_there(path: str | Path) -> bool:
         return False
 
 
-def opened(named: str | Path) -> BinaryIO:
+def opened(named: str | Path, *, follow_links: bool = True) -> BinaryIO:
     """The file, open for reading: only one that lies on a disk. Whoever opens a pipe waits for its other end, and a
     device may never end. What the caller's own shell hands over, as `<(command)` does, is read to its end.
 
     Raises:
-        OSError: it cannot be read, or is a pipe, a device, a socket or a folder.
+        OSError: it cannot be read, or is a pipe, a device, a socket or a folder; or a link, where none is followed.
     """
     path = path_of(named)
     if str(path).startswith(_HANDED_OVER):
         return path.open("rb")
-    _refuse_other(path, path.stat())
+    _refuse_other(path, path.stat(follow_symlinks=follow_links))
     # It may have become another thing since: this does not wait for the other end of a pipe either.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    wanted = ("O_NONBLOCK", "O_BINARY", *(() if follow_links else ("O_NOFOLLOW",)))
+    descriptor = os.open(path, os.O_RDONLY | sum(getattr(os, name, 0) for name in wanted))
     try:
         _refuse_other(path, os.fstat(descriptor))
     except OSError:
@@ -71,9 +78,9 @@ def opened(named: str | Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def bytes_in(named: str | Path) -> bytes:
+def bytes_in(named: str | Path, *, follow_links: bool = True) -> bytes:
     """The bytes of a file; raises as `opened`."""
-    with opened(named) as file:
+    with opened(named, follow_links=follow_links) as file:
         return file.read()
 
 
@@ -91,10 +98,4 @@ def _refuse_other(path: Path, found: os.stat_result) -> None:
 
 
 def _kind(mode: int) -> str:
-    kinds = {
-        stat.S_IFIFO: "a named pipe",
-        stat.S_IFSOCK: "a socket",
-        stat.S_IFCHR: "a device",
-        stat.S_IFBLK: "a device",
-    }
-    return f"{kinds.get(stat.S_IFMT(mode), 'something else')} and no file"
+    return f"{_KINDS.get(stat.S_IFMT(mode), 'something else')} and no file"

@@ -27,7 +27,6 @@ from workbench.trial.record_files import (
     TASKS,
     TRIALS,
     all_files,
-    bytes_of_file,
     on_disk,
     own_files,
 )
@@ -144,7 +143,7 @@ def would_be_lost(folder: Path, written: Mapping[str, bytes]) -> bool:
     if any(os.path.lexists(folder / name) for name in written.keys() - set(own)):
         return True
     try:
-        found = {name: bytes_of_file(folder / name) for name in own if name != RECORD_FILE}
+        found = {name: bytes_in(folder / name, follow_links=False) for name in own if name != RECORD_FILE}
         agents = {content for name, content in found.items() if name.startswith(f"{AGENTS}/")}
         if not agents <= set(written.values()) or not _lines(found[TASKS]) <= _lines(written[TASKS]):
             return True

@@ -13,7 +13,6 @@ before.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -28,6 +27,7 @@ from typing import Any
 
 from workbench.definition.project import RECORD_FILE, write_folder
 from workbench.definition.replacing import alone_in
+from workbench.definition.there import bytes_in
 from workbench.errors import RecordError
 
 TRIALS, TASKS, FOLLOW_UPS = "trials.jsonl", "tasks.jsonl", "follow_ups.jsonl"
@@ -42,8 +42,6 @@ _WAITING_RECORD_FILE = "about.json"
 _IN_FOLDER = re.compile(rf"(?:{'|'.join(_FOLDERS)})/([\w-][^/\\\x00-\x1f\x7f-\x9f\ud800-\udfff]*)")
 _LONGEST_NAME = 255
 """Bytes: file systems take no more."""
-_TO_READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK"))
-"""None of the last three is on every system."""
 _UNLISTED_SYSTEM = re.compile(rf"{SYSTEMS}/[0-9a-f]{{16}}\.txt")
 
 
@@ -60,28 +58,12 @@ def own_files(folder: Path) -> tuple[str, ...] | None:
     A record may be from anybody: of what it lists only that counts which a record can have.
     """
     try:
-        about = json.loads(bytes_of_file(folder / RECORD_FILE))
+        about = json.loads(bytes_in(folder / RECORD_FILE, follow_links=False))
         listed = {TASKS, TRIALS, *(variant["file"] for variant in about["variants"]), *_listed(about, folder)}
         own = {name for name in listed if _is_of_a_record(name)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return (*sorted(own), RECORD_FILE)
-
-
-def bytes_of_file(path: Path) -> bytes:
-    """What a regular file holds: for a pipe one would wait, a device may have no end, and a link leads elsewhere.
-
-    Raises:
-        OSError: it cannot be read, or is something else.
-    """
-    descriptor = os.open(path, _TO_READ)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "is no regular file")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read()
-    finally:
-        os.close(descriptor)
 
 
 def _is_of_a_record(name: str) -> bool:
@@ -195,7 +177,7 @@ def _hashes_of_waiting(folder: Path) -> dict[str, str]:
     """
     path = folder / _NEW / _WAITING_RECORD_FILE
     try:
-        files = json.loads(bytes_of_file(path))["files"]
+        files = json.loads(bytes_in(path, follow_links=False))["files"]
         hashes = {name: about["sha256"] for name, about in files.items()}
         if {TASKS, TRIALS} <= hashes.keys() and all(map(_is_of_a_record, hashes)):
             return hashes
@@ -207,7 +189,7 @@ def _hashes_of_waiting(folder: Path) -> dict[str, str]:
 def _has_hash(path: Path, sha256: str) -> bool:
     """Whether this is a regular file of these bytes."""
     try:
-        return hashlib.sha256(bytes_of_file(path)).hexdigest() == sha256
+        return hashlib.sha256(bytes_in(path, follow_links=False)).hexdigest() == sha256
     except OSError:
         return False
 
@@ -224,7 +206,7 @@ def _refuse_files_of_others(folder: Path) -> None:
 def _is_record(folder: Path) -> bool:
     """Whether the `run.json` in this folder is that of a record, be it damaged or not written to its end."""
     try:
-        about = json.loads(bytes_of_file(folder / RECORD_FILE))
+        about = json.loads(bytes_in(folder / RECORD_FILE, follow_links=False))
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(about, dict) and "format" in about
@@ -292,7 +274,7 @@ def save_waiting(folder: Path, *, written: bool = False) -> None:
 
 def _new_files(waiting: Path) -> set[str]:
     """What the record that waits has, those files too that took their places before its export was killed."""
-    return set(json.loads(bytes_of_file(waiting / _WAITING_RECORD_FILE))["files"])
+    return set(json.loads(bytes_in(waiting / _WAITING_RECORD_FILE, follow_links=False))["files"])
 
 
 def remove_files(folder: Path, names: Iterable[str]) -> None:
