@@ -303,9 +303,12 @@ class TestInstalled:
     def test_the_agents_are_listed_from_any_folder(self, installed: Installed, folder: str) -> None:
         lines = [json.loads(line) for line in installed.workbench("agents", "--json", folder=folder).splitlines()]
 
-        assert [(line["name"], line["kind"], line["file"]) for line in lines] == [
-            ("reviewer", "project", ".claude/agents/reviewer.md")
-        ]
+        [line] = lines
+        stands_in = (installed.repository / folder).resolve()
+        named = installed.repository.resolve() / ".claude" / "agents" / "reviewer.md"
+        assert (line["name"], line["kind"]) == ("reviewer", "project")
+        assert (stands_in / line["file"]).resolve() == named
+        assert Path(line["file"]).is_absolute() != named.is_relative_to(stands_in)
 
     def test_the_demonstration_needs_neither_key_nor_clone(self, installed: Installed, tmp_path: Path) -> None:
         """Also within a repository, whose project it is not."""
@@ -410,7 +413,7 @@ class TestFourKinds:
         assert set(found) == set(AGENT_PLACES)
         assert found["plugin"]["name"].startswith("tools:")
         for kind, place in AGENT_PLACES.items():
-            assert (four_kinds.repository / found[kind]["file"]).resolve().parent == (
+            assert (four_kinds.repository / folder / found[kind]["file"]).resolve().parent == (
                 four_kinds.repository / place
             ).resolve()
 
