@@ -469,7 +469,7 @@ def _full_disk(*args: object, **kwargs: object) -> None:
     "fail",
     [
         lambda patch: patch.setattr(os, "fsync", _full_disk),
-        lambda patch: patch.setattr(os, "fdopen", _Full),
+        lambda patch: patch.setattr(os, "fdopen", _full_to_write),
         lambda patch: patch.setattr(Path, "replace", _full_disk),
         lambda patch: patch.setattr(Path, "chmod", _full_disk),
     ],
@@ -489,10 +489,17 @@ def test_full_disk_leaves_the_old_file(
     assert save_agent(draft).model == "opus"
 
 
+_fdopen = os.fdopen
+
+
+def _full_to_write(descriptor: int, mode: str) -> Any:
+    return _Full(descriptor) if "w" in mode else _fdopen(descriptor, mode)
+
+
 class _Full:
     """A file on a full disk."""
 
-    def __init__(self, descriptor: int, mode: str) -> None:
+    def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
 
     def __enter__(self) -> _Full:

@@ -66,6 +66,9 @@ def test_from_never_picked_to_a_better_draft(
         editor.get_by_label("description", exact=True).fill(walk.better)
         editor.get_by_text("the draft's line in the list is another").wait_for()
         pane.get_by_text("were edited since").wait_for()
+        pane.get_by_role("button", name="Choose on half, measure on the sealed half", exact=True).click()
+        pane.get_by_text(re.compile("is better on .* sealed cases: \\+50 points")).first.wait_for()
+        pane.get_by_role("button", name="Take it into the draft", exact=True).click()
         pane.get_by_role("button", name="Run", exact=True).click()
         pane.get_by_text(f"{walk.name} gets 100% of {CASES_OF_IT} its own cases, 0% before").first.wait_for()
         wanted = pane.get_by_role("heading", name=re.compile(f"^{re.escape(walk.name)} should get it"))
@@ -75,9 +78,6 @@ def test_from_never_picked_to_a_better_draft(
 
         author.run_cell("picked")  # what was decided stays in the pane
         pane.get_by_text(f"{walk.name} gets 100% of {CASES_OF_IT} its own cases, 0% before").first.wait_for()
-        pane.get_by_role("button", name="Choose on half, measure on the sealed half", exact=True).click()
-        pane.get_by_text(re.compile("is better on .* sealed cases: \\+50 points")).first.wait_for()
-        pane.get_by_role("button", name="Take it into the draft", exact=True).click()
         editor.get_by_role("button", name="Save", exact=True).click()
         editor.get_by_text(f"Is it picked? picked in {2 * CASES_OF_IT} of {2 * CASES_OF_IT}, 0 by mistake").wait_for()
         for theme in ("Light", "Dark"):

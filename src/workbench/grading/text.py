@@ -214,10 +214,10 @@ def matches(*, pattern: str, flags: str = "", where: Where = "reply", negate: bo
 
 
 def word_count(*, at_least: int | None = None, at_most: int | None = None) -> Grader:
-    """A grader of the length in words, code included, as white space parts them; of Chinese and Japanese each character
-    is one.
+    """A grader of the length in words, code included.
 
-    The value is 1 inside the bounds and falls linearly to 0 at half of `at_least` and at twice `at_most`.
+    White space parts them; of Chinese and Japanese each character is one. The value is 1 inside the bounds and falls
+    linearly to 0 at half of `at_least` and at twice `at_most`.
 
     Raises:
         TypeError, ValueError: no bound, not whole numbers from 1, or `at_least` above `at_most`.

@@ -23,7 +23,7 @@ from workbench.errors import (
     TaskFileError,
     WorkbenchError,
 )
-from workbench.markup import counted, visible
+from workbench.markup import HALF_CHARACTERS, counted, visible
 from workbench.project.changes import Change, ChangedAgent
 from workbench.project.repository import Blob, Repository, is_place
 from workbench.routing.asking import MainModel, Router, choose_router
@@ -130,7 +130,7 @@ def hold_list(
 def _write_page(review: RoutingReview, folder: Path) -> None:
     write_folder(folder)
     page = without_secrets(review.html())
-    (folder / "report.html").write_text(page, encoding="utf-8", errors="backslashreplace", newline="\n")
+    (folder / "report.html").write_text(page, encoding="utf-8", errors=HALF_CHARACTERS, newline="\n")
 
 
 def _folder_of(path: str) -> str:

@@ -90,8 +90,9 @@ class RoutingReview:
         """What the main model is shown of each agent that changed, as it was and as it is."""
         then, now = change.listed
         were = {new: old for old, new in change.renamed.items()}
-        rows = tuple((name, then.get(were.get(name, name), "not listed"), now[name]) for name in change.changed)
-        gone = tuple((name, text, "not listed") for name, text in then.items() if name not in (*now, *change.renamed))
+        none = "not listed"
+        rows = tuple((name, then.get(were.get(name, name), none), now.get(name, none)) for name in change.changed)
+        gone = tuple((name, text, none) for name, text in then.items() if name not in (*now, *change.renamed))
         if not rows and not gone:
             return ()
         return (

@@ -139,7 +139,8 @@ class RoutingView:
         )
         self._improve = ipywidgets.Button(
             description="Choose on half, measure on the sealed half",
-            tooltip="The best of the present description and these, by half of the cases; its number by the other half",
+            tooltip="The best of the present description and these, by half of the cases; its number by the "
+            "other half. First, for Run with a draft asks that other half too",
         )
         self._accept = ipywidgets.Button(
             description="Take it into the draft",
