@@ -889,5 +889,5 @@ def test_judging_a_record_says_what_it_counts_and_that_the_record_holds_it(
 
     assert done.exit_code == 0, done.output
     assert "words of judges on a criterion: " in done.stdout
-    assert done.stderr.endswith(f"the record {three} now holds what the judges said\n")
+    assert done.stderr.endswith(f"the record {three.name} now holds what the judges said\n")
     assert wb.load_run(three).judged
