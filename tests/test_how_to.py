@@ -33,7 +33,7 @@ ELSEWHERE = (
 """Of a command that needs what no test has."""
 OTHERWISE = {
     "improve .claude/agents/reviewer.md --from": 2,  # what was made up shows nothing to improve
-    "--improve db-reviewer --budget-usd": NEEDS_A_MODEL,
+    "--improve db-reviewer": NEEDS_A_MODEL,  # and no seal is made for the stand-in
     "workbench draft": NEEDS_A_MODEL,
     "workbench improve": NEEDS_A_MODEL,
     "--from model": NEEDS_A_MODEL,
