@@ -110,7 +110,7 @@ def test_overloaded_model_fails_one_trial_only(agent: Agent, server: MessagesSer
     assert run.trials[1].score is None
 
 
-@pytest.mark.parametrize("fault", ["429", "529", "500", "cut", "ends early", "overloaded in the stream", "not json"])
+@pytest.mark.parametrize("fault", ["429", "529", "500", "cut", "ends early", "overloaded in the stream"])
 def test_what_passes_is_tried_again_and_answered_once(agent: Agent, server: MessagesServer, fault: str) -> None:
     server.fault = lambda _, before: fault if before == 0 else "ok"
 
@@ -132,7 +132,7 @@ def test_failed_attempts_are_in_the_ledger_too(agent: Agent, server: MessagesSer
 
 @pytest.mark.parametrize(
     ("fault", "outcome"),
-    [("refusal", "refused"), ("cut off", "cut_off"), ("empty", "empty"), ("html", "failed")],
+    [("refusal", "refused"), ("cut off", "cut_off"), ("empty", "empty"), ("html", "failed"), ("not json", "failed")],
 )
 def test_each_way_of_not_answering_has_its_own_outcome_and_no_score(
     agent: Agent, server: MessagesServer, fault: str, outcome: str

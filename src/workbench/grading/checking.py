@@ -27,7 +27,7 @@ _LONGEST_QUOTED = 160
 """Characters of a grader's explanation that are told."""
 _MOST_KINDS = 10
 """Kinds of bad replies whose share is told, the largest first; `--json` has all."""
-_NUMBER = re.compile(r"[ _-]?\d+$")
+_NUMBER = re.compile(r"[ _-]?(?<!\d)\d+$")
 """What tells replies of one kind apart: "salad 1" and "salad 2" are salad."""
 _JUDGE = command("workbench", "judge", "RECORD", "--rubric", RUBRIC_BESIDE)
 

@@ -254,8 +254,7 @@ class Routed:
         """The result in a sentence or two."""
         found = self.figures
         right = f"{found.accuracy:.0%} of cases went where they should"
-        made_up = "made up by the offline stand-in, which says nothing of any model: " if self.is_made_up else ""
-        said = [f"{made_up}{right} ({found.accuracy_interval.low:.0%} to {found.accuracy_interval.high:.0%})"]
+        said = [f"{right} ({found.accuracy_interval.low:.0%} to {found.accuracy_interval.high:.0%})"]
         if not np.isnan(found.under_trigger):
             said.append(f"{found.under_trigger:.0%} of those for an agent were done by the main model itself")
         if not np.isnan(found.over_trigger):
@@ -270,7 +269,7 @@ class Routed:
                 f"the order of the list {'matters' if shown else 'is not shown to matter'} "
                 f"({change.effect:+.0%} right when shuffled, p = {change.sign_flip_p:.2g})"
             )
-        label = f"{STAND_IN_SHORTLY} " if self.run.trials[0].endpoint.is_stand_in else ""
+        label = f"{STAND_IN_SHORTLY} " if self.is_made_up else ""
         return label + "; ".join(said) + "."
 
     def as_values(self) -> dict[str, Any]:
