@@ -20,7 +20,7 @@ import yaml
 
 from workbench.definition.files import load_agent
 from workbench.grading.catalogue import standard
-from workbench.grading.checking import KeptPromises, check_tasks
+from workbench.grading.checking import KeptPromises, TaskFileCheck, check_tasks
 from workbench.judging.rubric_lint import lint_rubric
 from workbench.model.offline.behaviour import BEHAVIOURS, TOPICS
 from workbench.trial.fences import prose
@@ -60,6 +60,12 @@ def tasks() -> dict[str, Task]:
 @cache
 def graders() -> dict[str, dict[str, Grader]]:
     return graders_by_task(tasks().values(), standard())
+
+
+@cache
+def checked() -> TaskFileCheck:
+    """What is found of the tasks and their known replies, which takes many seconds."""
+    return check_tasks(TASKS)
 
 
 def scores(task: Task, text: str) -> dict[str, float | None]:
@@ -254,7 +260,7 @@ def test_poor_answer_gets_few_marks(task_id: str) -> None:
 
 
 def test_graders_say_of_all_known_replies_what_people_say() -> None:
-    found = check_tasks(TASKS)
+    found = checked()
 
     assert [str(fault) for fault in found.faults] == []
     assert found.replies >= 25 * 5
@@ -418,7 +424,7 @@ def test_what_words_alone_cannot_tell_grows_no_further(kind: str, most: float) -
 
 
 def test_how_many_promises_bad_replies_keep_is_told_before_anything_is_asked() -> None:
-    check = check_tasks(TASKS)
+    check = checked()
 
     for kind in ("flawed", "salad", "denial", "fluent", "refused", "empty", "stuffed", "platitudes"):
         found, asked = as_high(replies_of(kind))
@@ -429,7 +435,7 @@ def test_how_many_promises_bad_replies_keep_is_told_before_anything_is_asked() -
 
 def test_each_promise_that_words_alone_keep_has_a_judge_beside_its_graders() -> None:
     """As the table of the documentation says it: a criterion of the agent's own rubric, or the rubric for any reply."""
-    kept = {promise for promises in check_tasks(TASKS).by_words.values() for promise in promises}
+    kept = {promise for promises in checked().by_words.values() for promise in promises}
     asked = {criterion.asks for criterion in load_rubric(AGENTS / "senior-python-architect.rubric.yaml").criteria}
     rows = [line.strip("|").split(" | ") for line in made_from_code().first_agent()][1:]
 
@@ -441,7 +447,7 @@ def test_each_promise_that_words_alone_keep_has_a_judge_beside_its_graders() -> 
 
 
 def test_the_page_of_the_agent_tells_what_check_tasks_counts() -> None:
-    check = check_tasks(TASKS)
+    check = checked()
     told = "\n".join(made_from_code().first_agent_replies())
 
     for share in (*check.as_high.values(), check.of_words):
@@ -449,7 +455,7 @@ def test_the_page_of_the_agent_tells_what_check_tasks_counts() -> None:
 
 
 def test_what_words_alone_keep_is_named_before_anything_is_asked() -> None:
-    check = check_tasks(TASKS)
+    check = checked()
     kept = check.by_words
 
     assert check.of_words.kept == sum(len(promises) for promises in kept.values())
@@ -465,7 +471,7 @@ def test_what_words_alone_keep_is_named_before_anything_is_asked() -> None:
 
 def test_what_words_keep_of_known_replies_they_keep_of_the_made_one() -> None:
     """A promise that a stuffed reply has is one that `check-tasks` names."""
-    kept = check_tasks(TASKS).by_words
+    kept = checked().by_words
     found = {tuple(each.split(": ")) for kind in ("stuffed", "platitudes") for each in as_high(replies_of(kind))[0]}
     named = {(task_id, promise) for task_id, promises in kept.items() for promise in promises}
 

@@ -795,7 +795,10 @@ def least_seconds(function: Callable[[str], object], text: str) -> float:
 def test_twice_the_text_takes_no_more_than_twice_the_time(function: Callable[[str], object], kind: str) -> None:
     text = HOSTILE[kind] * (50_000 // len(HOSTILE[kind]))
 
-    once, twice = least_seconds(function, text), least_seconds(function, text * 2)
-
-    assert twice < max(3 * once, 0.05), (once, twice)
-    assert once < 0.5
+    found = []
+    for _ in range(4):  # a busy machine may take longer by chance, a pattern that is not linear each time
+        once, twice = least_seconds(function, text), least_seconds(function, text * 2)
+        found.append((once, twice))
+        if twice < max(3 * once, 0.05) and once < 0.5:
+            return
+    pytest.fail(f"{found}")

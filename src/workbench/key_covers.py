@@ -35,7 +35,8 @@ _COLOUR = r"\x1b\[[0-9;:?]*+[A-Za-z]"
 _COVER = re.compile("|".join((_COMMENT, _TAG, _ESCAPE, _BY_NUMBER, _COLOUR, f"{_NO_WIDTH}++")), re.IGNORECASE)
 _INVISIBLE = re.compile(_NO_WIDTH)
 _LIFTED = re.compile(f"[{_OF_KEYS} @]")
-"""By number or name: it can stand in a key, before it, or behind one in an address. No sign of markup is one, and no quote."""
+"""By number or name: it can stand in a key, before it, or behind one in an address. No sign of markup is one, and no
+quote."""
 _BEHIND_A_SIGN = rf"(?<=[{_OF_KEYS};]<)"
 _SIGN = re.compile(r"[!-/:-@\[-`{-~]")
 _ESCAPED_SIGN = re.compile(rf"\\({_SIGN.pattern})")

@@ -73,7 +73,7 @@ class Split:
     seal: Path
     """The file that says what is sealed, and whether it was opened."""
     _sealed: tuple[Task, ...] = field(compare=False)
-    _said: dict[str, Any] = field(compare=False)
+    said: dict[str, Any] = field(compare=False)
     """What its file says, or would."""
 
     def open(
@@ -92,7 +92,7 @@ class Split:
         """
         with alone_in(self.seal.parent):
             old, said = _read(self.seal)
-            _check_same(said, self._said, self.seal)
+            _check_same(said, self.said, self.seal)
             if said["opened"] is None:
                 said["opened"] = {
                     "for": _told(for_what),
@@ -113,7 +113,7 @@ class Split:
             SealError: it was opened for none of them, or the file was changed.
         """
         _, said = _read(self.seal)
-        _check_same(said, self._said, self.seal)
+        _check_same(said, self.said, self.seal)
         opened = said["opened"]
         if opened is not None and not {opened["for"], opened["begun_as"]} & {_told(choice) for choice in choices}:
             raise _opened_already(opened, self.seal)
@@ -207,7 +207,7 @@ def split_tasks(
         seed=seed or 0,
     )
     try:
-        write_new(path, _written(split._said))
+        write_new(path, _written(split.said))
     except FileExistsError:  # somebody else split them in this moment
         return _of_file(tasks, path, asked)
     return split
@@ -235,7 +235,7 @@ def draw_parts(
         select=chosen,
         seal=seal,
         _sealed=hidden,
-        _said={
+        said={
             "schema": _SCHEMA,
             "seed": seed,
             "shares": {"select": float(select), "sealed": float(sealed)},
@@ -292,8 +292,8 @@ def _of_file(tasks: Sequence[Task], path: Path, asked: Mapping[str, float | None
         drawn = draw_parts(tasks, seal=path, **wanted)
     except PlanError as error:
         raise _changed(str(error), path) from None
-    _check_parts(said, drawn._said, path)
-    return replace(drawn, _said=said)
+    _check_parts(said, drawn.said, path)
+    return replace(drawn, said=said)
 
 
 def _check_parts(said: dict[str, Any], drawn: dict[str, Any], path: Path) -> None:
