@@ -21,7 +21,7 @@ from workbench.definition.agent_list import entries_in
 from workbench.definition.project import project_folder
 from workbench.errors import NoModel, PlanError, RoutingRefused, SealError, WorkbenchError
 from workbench.headless.notebook import run_notebook
-from workbench.routing.improving import AS_IT_IS, improve_description, right_picks, split_cases, tells_apart
+from workbench.routing.improving import AS_IT_IS, improve_description, right_picks, seal_of, split_cases, tells_apart
 from workbench.routing.measured import Routed
 from workbench.routing.proposing import MOST_WORDS, words_changed
 from workbench.runs.writer import DESCRIPTION_WRITER, Writer, ask_writer
@@ -217,6 +217,14 @@ class TestBeforeAnythingIsAsked:
                 split_cases(folder, "db", cases, seal=folder / "new.json")
             assert not (folder / "new.json").exists()
         assert split_cases(folder, "db", CASES, seal=folder / "new.json").select == split(folder).select
+
+    @pytest.mark.parametrize("name", ["db", "../../db", "a\\..\\db", ".."])
+    def test_a_seal_lies_in_the_project_whatever_an_agent_is_called(self, folder: Path, name: str) -> None:
+        assert seal_of(folder, name).parent == project_folder(folder) / ".workbench" / "seals"
+
+    def test_a_seal_that_nobody_names_is_that_of_the_agent(self, server: RouterServer, folder: Path) -> None:
+        found = split_cases(folder, "db", CASES, model=APPROXIMATED)
+        assert found.seal == seal_of(folder, "db") and found.seal.is_file()
 
 
 class TestOpenedOnce:

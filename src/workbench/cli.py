@@ -6,6 +6,8 @@ import importlib
 import io
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
@@ -27,9 +29,11 @@ from workbench.markup import HALF_CHARACTERS, command, counted, printed
 from workbench.secrets import value_without_secrets, without_secrets
 
 if TYPE_CHECKING:
+    from workbench.comparison.gate import Gate
     from workbench.definition.agent import Agent
     from workbench.definition.claude_code import Reading
     from workbench.definition.linting import LintReport
+    from workbench.routing.gate import RoutingGate
     from workbench.trial.trial import Run
 
 EXIT_FAILED = 1
@@ -600,17 +604,10 @@ def gate_command(
         names = ", ".join(run.variants)
         raise RecordError(f"is no variant of {record}, which has {names}, and there is no such record", path=other)
     against = other if other in run.variants else load(Path(other))
-    try:
-        guards = guards_from_texts(guarded, {promise for trial in run.trials for promise in trial.scores})
+    guards = guards_from_texts(guarded, {promise for trial in run.trials for promise in trial.scores})
+    with _ending_at_made_up():
         found = gate(run, against, margin=margin, variant=variant, allow_stand_in=allow_stand_in, guards=guards)
-    except StandInError as error:
-        _say(f"{error} (--allow-stand-in)", err=True)
-        sys.exit(EXIT_STAND_IN)
-    if as_json:
-        click.echo(json.dumps(value_without_secrets(asdict(found))))
-    else:
-        for line in found.text.split("\n"):
-            _say(line)
+    _show_gate(found, as_json=as_json)
     if found.decision == "not enough to trust" and not any(guard.decision == found.decision for guard in found.guards):
         _say("Graders of your own: workbench.gate in Python, with load_run(graders=...); or --trust-recorded", err=True)
     sys.exit(EXITS_OF_GATE[found.decision])
@@ -623,17 +620,28 @@ def _gate_routing(
     from workbench.routing.sides import load_change
 
     change = load_change(record, baseline=other, cases=cases)
-    try:
+    with _ending_at_made_up():
         found = gate_routing(change, margin=margin, allow_stand_in=allow_stand_in)
+    _show_gate(found, as_json=as_json)
+    sys.exit(EXITS_OF_GATE[found.decision])
+
+
+@contextmanager
+def _ending_at_made_up() -> Iterator[None]:
+    """What the offline stand-in made up decides nothing, and has an exit code of its own."""
+    try:
+        yield
     except StandInError as error:
         _say(f"{error} (--allow-stand-in)", err=True)
         sys.exit(EXIT_STAND_IN)
+
+
+def _show_gate(found: Gate | RoutingGate, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(value_without_secrets(asdict(found))))
     else:
         for line in found.text.split("\n"):
             _say(line)
-    sys.exit(EXITS_OF_GATE[found.decision])
 
 
 @main.command("review")

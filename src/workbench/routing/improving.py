@@ -280,7 +280,7 @@ def improve_description(
         raise
 
 
-def seal_of(folder: Path | None, name: str) -> Path:
+def seal_of(folder: str | Path | None, name: str) -> Path:
     """Where the seal of the cases of this agent lies unless another place is named."""
     # An agent's file may give it any name: none leads out of the folder.
     file = re.sub(r"[/\\]", "-", name)
@@ -292,22 +292,24 @@ def split_cases(
     name: str,
     cases: Sequence[Task],
     *,
-    seal: str | Path,
+    seal: str | Path | None = None,
     model: str | MainModel = "sonnet",
     live: bool | None = None,
 ) -> Split:
     """The cases in two parts, as `split_tasks` splits them, to choose a description for the agent of this name. A file
-    is made only where a model is there to ask and both parts have cases enough.
+    is made only where a model is there to ask and both parts have cases enough; it is
+    `.workbench/seals/NAME.json` of the project unless `seal` names another.
 
     Raises:
         PlanError: no such agent, or too few cases of it or of others in a part.
         NoModel: only the offline stand-in is there, and the file is not.
         SealError, OSError: as `split_tasks`.
     """
-    if not is_there(Path(seal)):
-        check_parts(agents_of(agents), name, draw_parts(cases, seal=Path(seal)))
+    path = Path(seal or seal_of(agents if isinstance(agents, str | Path) else None, name))
+    if not is_there(path):
+        check_parts(agents_of(agents), name, draw_parts(cases, seal=path))
         refuse_stand_in(model, {"live": live})
-    return split_tasks(cases, seal=seal)
+    return split_tasks(cases, seal=path)
 
 
 def plan_improving(

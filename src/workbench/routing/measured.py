@@ -246,8 +246,7 @@ class Routed:
     @property
     def label(self) -> str:
         """What has to stand before every sentence of decisions that the offline stand-in made up; else empty."""
-        made_up = any(trial.endpoint.is_stand_in for trial in self.run.trials)
-        return f"{STAND_IN_LABEL} " if made_up else ""
+        return f"{STAND_IN_LABEL} " if self.is_made_up else ""
 
     @property
     def sentence(self) -> str:
