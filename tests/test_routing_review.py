@@ -44,7 +44,7 @@ def test_a_record_of_a_change_is_reviewed_alone_and_two_beside_each_other_say_th
     assert alone.output == beside.output
     title, _, sentence, *_ = alone.output.splitlines()
     assert (title, sentence) == ("Who is picked since perf changed", FIRST)
-    assert "perf moved 12 of 12 of sec's cases to itself" in alone.output
+    assert alone.output.count("perf moved 12 of 12 of sec's cases to itself") == 1
     assert "- perf: Makes slow code fast. (Tools: All tools)" in alone.output
 
 

@@ -146,7 +146,9 @@ class RoutingChange:
             return ()
         return tuple(row for row in self.rows if row.is_shown and (row.after < row.before) == (row.kind == "recall"))
 
-    def table(self) -> Table:
+    def table(self, *, is_under_lead: bool = False) -> Table:
+        """What each row changes. Under `lead`, which has said it, the note leaves the sentence out."""
+        how = "Intervals are not corrected; p is of the sign-flip test over cases."
         rows = tuple(
             (
                 row.agent,
@@ -163,7 +165,7 @@ class RoutingChange:
             title=f"What gets picked, before and after: {self.after.asked_of}",
             headings=("agent", "gets of", "cases", "before", "after", f"change ({100 * LEVEL:g} %)", "p, by Holm"),
             rows=rows,
-            note=f"{self.sentence}. Intervals are not corrected; p is of the sign-flip test over cases.",
+            note=how if is_under_lead else f"{self.sentence}. {how}",
         )
 
     def as_values(self) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class RoutingReview:
     def tables(self) -> tuple[Table, ...]:
         if self.change is None:
             return self.routed.tables()
-        return (self.change.table(), *self._descriptions(self.change), *self.routed.tables())
+        return (self.change.table(is_under_lead=True), *self._descriptions(self.change), *self.routed.tables())
 
     def __str__(self) -> str:
         return "\n\n".join([self.title, "\n".join(self.sentences), *(plain_table(table) for table in self.tables)])
