@@ -20,6 +20,8 @@ from tests.runs import GROUPS, LIVE, PASSES_A, PASSES_B, STAND_IN, make_run, pas
 from workbench.comparison.columns import PAID, trial_columns
 from workbench.comparison.flips import what_flipped
 from workbench.comparison.gate import gate
+from workbench.comparison.provenance import provenance
+from workbench.comparison.report.page import parts_around
 from workbench.comparison.scores import THRESHOLD
 from workbench.comparison.static_tables import ranking_table, tasks_table
 from workbench.comparison.tables import compare
@@ -152,6 +154,15 @@ def test_one_variant_has_scores_and_no_verdict() -> None:
 
     assert (comparison.verdict, comparison.verdicts) == (None, ())
     assert "scores without a verdict" in comparison._repr_mimebundle_()["text/markdown"]
+
+
+@pytest.mark.parametrize("variants", ["A", "AB"])
+def test_a_page_speaks_of_change_only_where_there_are_two_variants(variants: str) -> None:
+    comparison = compare(make_run({name: passes(PASSES_A) for name in variants}), baseline="A")
+
+    head, _ = parts_around(comparison, provenance(comparison.run))
+    for words in ("those that changed most first", "a change is against the baseline"):
+        assert (words in head) == (len(variants) == 2)
 
 
 def test_several_variants_have_a_verdict_each_against_the_baseline() -> None:

@@ -204,7 +204,7 @@ def costs_table(comparison: Compared) -> Table:
     ):
         values = {name: value(of[name]) for name in names}
         rows.append((what, *(_with_change(values[name], values[baseline_of.get(name, name)]) for name in names)))
-    note = "Means over the replies that name the figure; a change is against the baseline."
+    note = f"Means over the replies that name the figure{'; a change is against the baseline' if baseline_of else ''}."
     return Table(title="What a reply takes", headings=("", *names), rows=tuple(rows), note=note)
 
 

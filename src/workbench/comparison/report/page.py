@@ -78,7 +78,7 @@ _HEAD = """\
 {{ tally }}
 {{ costs }}
 {{ ranking }}
-<h2 id="tasks">Tasks, those that changed most first</h2>
+<h2 id="tasks">Tasks{% if compared %}, those that changed most first{% endif %}</h2>
 {{ scatters }}
 {{ tasks }}
 {% if personas %}
@@ -264,6 +264,7 @@ def parts_around(comparison: Comparison, found: Provenance) -> tuple[Markup, Mar
     ]
     head = html(
         _HEAD,
+        compared=compared,
         head=page_head(comparison, found),
         anchors=anchors,
         tally=tally(comparison),
