@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,15 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Tem
     private = tmp_path_factory.mktemp("private")
     monkeypatch.setenv("ANTHROPIC_CONFIG_DIR", str(private / "no-profile"))
     monkeypatch.setenv("WORKBENCH_LEDGER", str(private / "ledger.sqlite"))
+
+
+@pytest.fixture(autouse=True)
+def nobody_looks_on() -> Iterator[None]:
+    """A panel that a test has left looks every second at what changed, and would open the ledger of the next one."""
+    yield
+    if (watch := sys.modules.get("workbench.widgets.watch")) is not None:
+        with watch._calling:
+            watch._looking.clear()
 
 
 @pytest.fixture(scope="session")

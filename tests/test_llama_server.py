@@ -15,25 +15,33 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from workbench.comparison.judged import outcome_counts
 from workbench.definition.agent import parse_agent
+from workbench.errors import RoutingRefused
 from workbench.judging.judge import Judge, judge
 from workbench.ledger.columns import read_attempts
 from workbench.model.endpoint import chat_endpoint
+from workbench.routing.asking import ORDERS, MainModel, ask_router, choose_router, plan_controls, plan_routing, route
+from workbench.routing.decision import decision_of
+from workbench.routing.measured import measure_routing
 from workbench.runs.estimate import estimate_plan
 from workbench.runs.plan import Plan, make_request, plan_trials
 from workbench.runs.runner import run_trials
+from workbench.runs.settings import Asking
 from workbench.runs.start import start_trial
 from workbench.trial.judged import item_id, judged_scores
+from workbench.trial.record import export_record, load_run
 from workbench.trial.rubric import Criterion, Rubric
 from workbench.trial.task import Task
 from workbench.trial.trial import Endpoint, Reply, Run, Trial
 
+T = TypeVar("T")
 START_SECONDS = 60
 MOST_TOKENS = 40
 BRIEF = parse_agent("---\nname: brief\ndescription: d\n---\nYou are brief.\n")
@@ -214,3 +222,54 @@ def test_a_small_model_judges_and_what_it_says_amiss_is_an_outcome(here: Path, u
     assert sum(value is not None for value in values) == counts.get("found", 0), counts
     if speaks == "chat completions":  # the server keeps to the schema on this path, and ignores it on the other
         assert counts.get("invalid", 0) == 0 and counts.get("failed", 0) == 0, counts
+
+
+def test_a_small_model_routes_and_whatever_it_picks_is_measured_or_refused(here: Path, tmp_path: Path) -> None:
+    """It follows no list, so that the self-test ends it, by its own controls and no more; what it decides all the same
+    is measured, recorded and given again without a question."""
+    described = {
+        "alpha": "Reviews code for defects after a change.",
+        "beta": "Writes unit tests, when asked for tests.",
+    }
+    agents = {
+        name: parse_agent(f"---\nname: {name}\ndescription: {does}\n---\nYou do.\n") for name, does in described.items()
+    }
+    cases = [
+        Task(id="review", input="Look over what I just changed.", target="alpha"),
+        Task(id="chore", input="What is 2 + 2?", target="none"),
+    ]
+    main = MainModel(model="sonnet", way="approximation")
+    router = choose_router(main)
+    asking: Asking = {"ledger": here, "live": True, "progress": False, "concurrency": 2}
+    controls = estimate_plan(plan_controls(agents, router=router), live=True, ledger=here).calls
+
+    said = [_or_refusal(lambda: decisions(route(agents, cases, model=main, **asking).run)) for _ in range(2)]
+
+    assert said[0] == said[1]
+    in_all = controls if isinstance(said[0], str) else controls + len(cases) * ORDERS
+    assert sum(answered(here).values()) == in_all, said[0]
+    assert set(answered(here).values()) == {1}
+
+    run = ask_router(agents, plan_routing(agents, cases, router=router, orders=1), router=router, asking=asking)
+    export_record(run, tmp_path / "record")
+    replayed = load_run(tmp_path / "record")
+
+    assert set(answered(here).values()) == {1}
+    assert all(trial.reply is not None and trial.reply.usage.output_tokens for trial in run.trials)
+    assert decisions(replayed) == decisions(run)
+    assert _or_refusal(lambda: routing_tables(replayed)) == _or_refusal(lambda: routing_tables(run))
+
+
+def decisions(run: Run) -> dict[str, str | None]:
+    return {f"{trial.variant}/{trial.task_id}": decision_of(trial) for trial in run.trials}
+
+
+def routing_tables(run: Run) -> list[str]:
+    return [str(table) for table in measure_routing(run).tables()]
+
+
+def _or_refusal(measure: Callable[[], T]) -> T | str:
+    try:
+        return measure()
+    except RoutingRefused as error:
+        return str(error)

@@ -887,6 +887,19 @@ class TestAnnounced:
         assert "Run would do nothing: there is no question" in view._endpoint.value
         assert len(server.bodies) == 2
 
+    def test_to_say_what_the_next_run_does_makes_no_ledger(
+        self, editor: AgentEditor, server: MessagesServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("WORKBENCH_LEDGER", str(tmp_path / "kept" / "ledger.sqlite"))
+        panel = TrialPanel(editor, [GRADED])
+        panel._open_view()
+        assert panel.view is not None
+        assert "The next Run asks 1 time" in panel.view._endpoint.value
+        assert not (tmp_path / "kept").exists()
+        panel.run(GRADED)
+        panel.wait()
+        assert (tmp_path / "kept" / "ledger.sqlite").exists()
+
     def test_what_was_begun_earlier_never_takes_the_place_of_what_is_so_now(
         self, editor: AgentEditor, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -89,10 +89,11 @@ def ledger_address(where: str | Path | None = None) -> str | Path:
 
 
 def read_replies(path: Path, keys: Sequence[str]) -> dict[str, Reply] | None:
-    """The newest whole reply for each of these keys that the ledger in this file has one of.
+    """The newest whole reply for each of these keys that the ledger in this file has one of: none where there is no
+    file, and none is made.
 
-    `None` where only `open_ledger` can tell: there is no such file, or it is no ledger, one of another schema, one that
-    cannot be read now, or one beside which something lies that is still to be taken in.
+    `None` where only `open_ledger` can tell: it is no ledger, one of another schema, one that cannot be read now, or one
+    beside which something lies that is still to be taken in.
 
     Raises:
         LedgerError: a reply is not what was written.
@@ -118,7 +119,10 @@ def keys_asked_again(path: Path, keys: Sequence[str]) -> list[str] | None:
 
 
 def _found(path: Path, select: str, rest: str, keys: Sequence[str]) -> list[Sequence[Any]] | None:
-    """What the attempts with these keys hold; `None` where only `open_ledger` can tell."""
+    """What the attempts with these keys hold: nothing where there is no ledger, and to look makes none; `None` where
+    only `open_ledger` can tell."""
+    if _is_absent(path):
+        return []
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=SECONDS_UNTIL_BUSY)) as connection:
             if next(connection.execute("SELECT max(schema_version) FROM about")) != (SCHEMA_VERSION,):
@@ -126,6 +130,17 @@ def _found(path: Path, select: str, rest: str, keys: Sequence[str]) -> list[Sequ
             return list(_rows(connection, select, rest, keys))
     except sqlite3.Error:
         return None
+
+
+def _is_absent(path: Path) -> bool:
+    """Whether there is neither the file nor anything beside it that the ledger would take in."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return not unsaved_files(path.parent, path.name)
+    except OSError:
+        return False
+    return False
 
 
 def _rows(connection: sqlite3.Connection, select: str, rest: str, keys: Sequence[str]) -> Iterator[Sequence[Any]]:

@@ -12,6 +12,8 @@ from weakref import WeakMethod
 LOOK_EVERY_SECONDS = 1.0
 
 _lock = threading.Lock()
+_calling = threading.Lock()
+"""Held while they are called: whoever has it knows that none of them is at work."""
 _looking: list[WeakMethod[Callable[[], Any]]] = []
 _thread: threading.Thread | None = None
 
@@ -29,18 +31,22 @@ def look_every_second(call: Callable[[], Any]) -> None:
 def _look() -> None:
     while True:
         time.sleep(LOOK_EVERY_SECONDS)
+        with _calling:
+            with _lock:
+                _looking[:] = [each for each in _looking if each() is not None]
+                looking = list(_looking)
+            for each in looking:
+                _call(each)
+
+
+def _call(each: WeakMethod[Callable[[], Any]]) -> None:
+    call = each()
+    if call is None:
+        return
+    try:
+        call()
+    except Exception:
+        # One that fails would fail every second; the others go on.
+        logging.getLogger(__name__).exception("a look at what changed failed, and is not tried again")
         with _lock:
-            _looking[:] = [each for each in _looking if each() is not None]
-            looking = list(_looking)
-        for each in looking:
-            call = each()
-            if call is None:
-                continue
-            try:
-                call()
-            except Exception:
-                # One that fails would fail every second; the others go on.
-                logging.getLogger(__name__).exception("a look at what changed failed, and is not tried again")
-                with _lock:
-                    _looking.remove(each)
-            del call
+            _looking.remove(each)
