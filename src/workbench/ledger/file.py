@@ -92,8 +92,8 @@ def read_replies(path: Path, keys: Sequence[str]) -> dict[str, Reply] | None:
     """The newest whole reply for each of these keys that the ledger in this file has one of: none where there is no
     file, and none is made.
 
-    `None` where only `open_ledger` can tell: it is no ledger, one of another schema, one that cannot be read now, or one
-    beside which something lies that is still to be taken in.
+    `None` where only `open_ledger` can tell: it is no ledger, one of another schema, one that cannot be read now, or
+    one beside which something lies that is still to be taken in.
 
     Raises:
         LedgerError: a reply is not what was written.
