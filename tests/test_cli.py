@@ -22,6 +22,7 @@ from workbench import cli
 from workbench.cli import ROOMS, main
 from workbench.errors import SetupError
 from workbench.markup import command
+from workbench.shipped.files import NOTEBOOKS
 from workbench.trial.record import export_record
 from workbench.trial.task import load_tasks
 from workbench.trial.trial import Score
@@ -71,6 +72,37 @@ def test_every_command_and_every_option_says_what_it_does() -> None:
 
     assert [name for name, command in commands.items() if command is None or not command.help] == []
     assert silent == []
+
+
+def test_every_command_takes_the_short_form_of_help() -> None:
+    assert workbench("-h").output == workbench("--help").output
+    for name in main.list_commands(click.Context(main)):
+        assert workbench(name, "-h").output == workbench(name, "--help").output, name
+        assert workbench(name, "-h").exit_code == 0, name
+
+
+def test_help_of_run_names_every_notebook_that_comes_along() -> None:
+    said = workbench("run", "--help").output.partition("Options:")[0]
+
+    assert [name for name in NOTEBOOKS if not re.search(rf"\b{name}\b", said)] == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["--help"], ["graders"], ["lint", "--explain", "all"]])
+def test_output_that_cannot_be_written_is_a_message_and_a_failure(arguments: list[str], unbuffered: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "workbench", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )
+
+    assert done.stderr == "what is printed could not be written: No space left on device\n"
+    assert done.returncode == 1
 
 
 def test_version_is_that_of_the_distribution() -> None:

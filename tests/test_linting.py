@@ -486,6 +486,8 @@ def test_exit_codes(project: Path) -> None:
     assert run(project / "nowhere.md").exit_code == 2
     assert run("--explain", "no-such").exit_code == 2
     assert run("--explain", "misspelt-tool").exit_code == 0
+    assert run("--explain").output == run("--explain", "all").output
+    assert run("--explain").exit_code == 0
 
 
 def test_a_project_without_agents_is_told(project: Path) -> None:

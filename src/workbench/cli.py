@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
     from workbench.trial.trial import Run
 
 EXIT_FAILED = 1
-"""A cell failed, a file could not be read, a task file is to be mended, or an agent has no tasks."""
+"""A cell failed, a file could not be read, a task file is to be mended, an agent has no tasks, or what is printed could
+not be written."""
 EXIT_REFUSED = 2
 """Nothing was done: a wrong parameter, a missing key, a file that is not there, nothing to compare."""
 EXIT_UNDECIDED = 4
@@ -103,6 +105,15 @@ class _Commands(click.Group):
         command: click.Command = getattr(room, f"{cmd_name.replace('-', '_')}_command")
         return command
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            if not _takes_no_more(sys.stdout):
+                raise
+            click.echo(f"what is printed could not be written: {error.strerror}", err=True)
+            sys.exit(EXIT_FAILED)
+
     def invoke(self, ctx: click.Context) -> Any:
         _take_any_text(sys.stdout, sys.stderr)
         try:
@@ -121,6 +132,20 @@ class _Commands(click.Group):
             ctx.exit(EXIT_INTERRUPTED)
 
 
+def _takes_no_more(stream: TextIO | None) -> bool:
+    """Whether what is printed cannot be written, as on a disk that is full; it is dropped then, or Python would try it
+    once more at its end and speak of that."""
+    if stream is None:  # was closed before the start
+        return False
+    try:
+        stream.write("\n")  # without a buffer nothing would be left to flush
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return True
+    return False
+
+
 def _take_any_text(*streams: TextIO) -> None:
     """A byte that is no UTF-8, in a name or an argument, is half a character in a text, and half a character may stand
     in JSON. It is printed as files of ours have it, `\\udcff`, which in JSON is that very character."""
@@ -129,7 +154,7 @@ def _take_any_text(*streams: TextIO) -> None:
             stream.reconfigure(errors=HALF_CHARACTERS)
 
 
-@click.group(cls=_Commands, invoke_without_command=True)
+@click.group(cls=_Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="agent-workbench", prog_name="workbench")
 @click.pass_context
 def main(ctx: click.Context) -> None:
@@ -184,8 +209,9 @@ def run_command(
 ) -> None:
     """Run NOTEBOOK without a browser; leave it, a page and the record of its run in a folder.
 
-    NOTEBOOK may also be compare, author or review, which come along. Paths in parameters start at the project folder:
-    the nearest one, from here upwards, with `.git`, `.claude`, `pyproject.toml`, or agent files in `agents`.
+    NOTEBOOK may also be author, compare, nightly, review or routing, which come along. Paths in parameters start at the
+    project folder: the nearest one, from here upwards, with `.git`, `.claude`, `pyproject.toml`, or agent files in
+    `agents`.
     """
     from workbench.headless.notebook import begin_kernel_for, run_notebook
 

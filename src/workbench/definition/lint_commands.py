@@ -31,7 +31,14 @@ FORMATS = ("text", "json", "github", "sarif")
 @click.option(
     "--baseline", type=click.Path(path_type=Path), help="What --format json wrote before: say only what is new."
 )
-@click.option("--explain", "rule", metavar="RULE", help="Say where a rule comes from; `all` lists them.")
+@click.option(
+    "--explain",
+    "rule",
+    metavar="RULE",
+    is_flag=False,
+    flag_value="all",
+    help="Say where a rule comes from; without a RULE, or with `all`, where each does.",
+)
 def lint_command(paths: tuple[Path, ...], form: str, strict: bool, baseline: Path | None, rule: str | None) -> None:
     """Say what is wrong or doubtful in agent files, and in those of folders, alone and together.
 
