@@ -369,3 +369,21 @@ def test_the_folder_that_claude_code_is_told_of_is_the_users_own(
     assert "missing-skill" not in [each.problem.rule for each in lint_paths([agent]).findings]
     assert transcripts_folder(repository).parent == config / "projects"
     assert config_folder(home) == home / ".claude"
+
+
+def test_a_file_that_has_the_name_and_is_no_agent_of_it_is_named_with_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".git").mkdir()
+    agents = tmp_path / ".claude" / "agents"
+    write_agent(agents / "copy.md", "reviewer")
+    (agents / "helper.md").write_text("You just help.\n")
+    (agents / "README.md").write_text("What lies here.\n")
+    monkeypatch.chdir(tmp_path)
+
+    assert ".claude/agents/copy.md defines reviewer" in CliRunner().invoke(main, ["compare", "copy"]).output
+    said = CliRunner().invoke(main, ["compare", "helper"]).output
+    assert ".claude/agents/helper.md is no agent file, for it does not begin with a header" in said
+    listed = CliRunner().invoke(main, ["agents"])
+    assert ".claude/agents/helper.md: is no agent, for it does not begin with a header" in listed.stderr
+    assert "README" not in listed.output and "helper" not in listed.stdout

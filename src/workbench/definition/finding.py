@@ -72,6 +72,19 @@ def find_agents(project: str | Path | None = None, *, home: str | Path | None = 
     return tuple(found)
 
 
+def files_without_header(project: str | Path | None = None) -> tuple[Path, ...]:
+    """The Markdown files in the `.claude/agents` of a project, and of the folders above it as for `find_agents`, that
+    do not begin with a header, a README apart: Claude Code lists no agent for any of them."""
+    folder = Path(project).resolve() if project is not None else project_folder()
+    places = [each / CLAUDE_FOLDER / "agents" for each in folders_up_to_the_repository(folder)]
+    return tuple(
+        path
+        for place in places
+        for path in sorted(place.rglob("*.md"))
+        if path.is_file() and path.stem.lower() != "readme" and not looks_like_agent_file(path)
+    )
+
+
 def agent_file(named: str | Path = "", *, project: str | Path | None = None) -> Path:
     """The file of this agent: a path, or what Claude Code calls an agent of this project; where nothing is named, that
     of the project's only agent.
@@ -97,14 +110,22 @@ def agent_file(named: str | Path = "", *, project: str | Path | None = None) -> 
     more = len(chosen or own) - _MOST_NAMED
     which = f"{which}, and {more} more" if more > 0 else which or "none"
     if named:
-        what = "several agents have this name" if chosen else _no_such_agent(str(named), found)
+        what = "several agents have this name" if chosen else _no_such_agent(str(named), found, project)
         raise FileError(f"{what}; this project, {project}, has: {which}", path=str(named))
     what = "name the agent" if own else "there is no agent to open; write one first, such as .claude/agents/reviewer.md"
     raise FileError(f"{what}. This project has: {which}", path=project)
 
 
-def _no_such_agent(named: str, found: Sequence[FoundAgent]) -> str:
+def _no_such_agent(named: str, found: Sequence[FoundAgent], project: Path) -> str:
     said = "there is no such agent file, and no agent of this name"
+    called = [f"{seen_from_here(agent.path)} defines {agent.name}" for agent in found if agent.path.stem == named]
+    called += [
+        f"{seen_from_here(path)} is no agent file, for it does not begin with a header between two `---` lines"
+        for path in files_without_header(project)
+        if path.stem == named
+    ]
+    if called:
+        return f"{said}; {', '.join(called)}"
     near = difflib.get_close_matches(named.lower(), [agent.name.lower() for agent in found], n=1, cutoff=0.7)
     meant = next((agent.name for agent in found if agent.name.lower() in near), None)
     return said if meant is None else f"{said}; {meant} may be meant"

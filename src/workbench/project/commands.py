@@ -74,7 +74,7 @@ def open_command(file: Path, ip: str | None, port: int | None, browser: bool, al
 @click.option("--json", "as_json", is_flag=True, help="One JSON line an agent.")
 def agents_command(folder: Path | None, as_json: bool) -> None:
     """List the agents of the project of FOLDER, or of here, of its plugins and of your home, with their tasks."""
-    from workbench.definition.finding import find_agents
+    from workbench.definition.finding import files_without_header, find_agents
     from workbench.definition.project import project_folder
     from workbench.errors import FileError
     from workbench.trial.task_files import task_file_of
@@ -98,6 +98,9 @@ def agents_command(folder: Path | None, as_json: bool) -> None:
     count = counted(len(rows), "agent") if rows else "No agent"
     places = "" if rows else "; looked in .claude/agents, plugins, folders named agents, and your home"
     click.echo(f"{count}; the project is {project}{places}", err=True)
+    for headless in files_without_header(project):
+        told = visible(without_secrets(str(seen_from_here(headless))))
+        click.echo(f"{told}: is no agent, for it does not begin with a header between two `---` lines", err=True)
 
 
 def _cells(row: tuple[Any, str, str | None]) -> tuple[str, ...]:
