@@ -294,7 +294,7 @@ def test_what_is_not_simply_listed_is_counted_and_told_with_its_file(project: Pa
 
     told = str(wb.roster(project, places))
 
-    assert "1 agent of" in told and "Beside them: 2 one of several." in told
+    assert "2 agents of" in told and "Of 2 files that share 1 name, one a name is listed." in told
     assert ".claude/agents/a.md" in told.partition("Not simply listed")[2]
 
 

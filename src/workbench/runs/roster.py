@@ -105,7 +105,8 @@ class ProjectRoster:
     def summary(self) -> str:
         """What there is and what it costs, in sentences."""
         own = [row.agent for row in self.rows if row.agent.where != "built in"]
-        listed = sum(agent.standing == "listed" for agent in own)
+        sharing = [agent.name for agent in own if agent.standing == "one of several"]
+        listed = sum(agent.standing == "listed" for agent in own) + len(set(sharing))
         built_in = sum(row.agent.where == "built in" and row.agent.standing == "listed" for row in self.rows)
         talked = self.conversations
         said = [
@@ -125,7 +126,11 @@ class ProjectRoster:
                 f"Descriptions of at most {self.at_most:,} characters would save {self.saved_tokens:,} tokens, "
                 f"{_usd(self.saved_usd)}."
             )
-        counts = Counter(agent.standing for agent in own if agent.standing != "listed")
+        if sharing:
+            said.append(
+                f"Of {len(sharing)} files that share {counted(len(set(sharing)), 'name')}, one a name is listed."
+            )
+        counts = Counter(agent.standing for agent in own if agent.standing in ("shadowed", "not listed"))
         if counts:
             said.append(f"Beside them: {', '.join(f'{count} {standing}' for standing, count in counts.items())}.")
         characters = sum(len(row.agent.description or "") for row in self._counted())
