@@ -307,6 +307,14 @@ def test_t18_run_says_the_address_that_it_really_asks(
     assert describe_endpoint(run.endpoint).endswith(f"{server.url}.")
 
 
+def test_stand_in_that_was_asked_for_beside_a_key_names_what_keeps_the_model_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-is-set")
+
+    assert "--offline" in describe_endpoint(choose_endpoint(False))
+
+
 def test_t18_header_of_the_environment_that_a_server_repeats_is_not_kept(
     agent: Agent, server: MessagesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,7 +62,8 @@ def describe_endpoint(endpoint: Endpoint) -> str:
     if endpoint.is_stand_in:
         return (
             "Answered by the OFFLINE STAND-IN, not by a model: no key is used, nothing is spent, and the numbers "
-            "say nothing about any model. Set ANTHROPIC_API_KEY to go live."
+            "say nothing about any model. A model answers where ANTHROPIC_API_KEY is set, and neither --offline nor "
+            "live=False is said."
         )
     return (
         f"Answered {'live by the Messages API' if endpoint.kind == 'live' else 'by the server'} at {endpoint.base_url}."
