@@ -992,7 +992,8 @@ def test_the_worst_outcome_decides_and_what_is_allowed_passes_nothing_else() -> 
 
 def test_what_cannot_be_said_of_a_change_is_refused(repository: Repository, tmp_path: Path) -> None:
     assert repository.ci("--base", "nosuch").exit_code == EXIT_REFUSED
-    assert "fetch-depth: 0" in repository.ci("--base", "nosuch").output
+    unknown = repository.ci("--base", "nosuch").output
+    assert "fetch-depth: 0" in unknown and "`git branch --all` lists branches" in unknown
     assert "cannot be allowed" in repository.ci("--allow", "worse").output
     unbased = CliRunner().invoke(main, ["ci"])
     assert (unbased.exit_code, "--base main" in unbased.output) == (EXIT_REFUSED, True)

@@ -133,7 +133,8 @@ class Repository:
         done = self._run("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
         if done.returncode != 0:
             raise ChangeError(
-                f"git knows no commit {name!r} here; a checkout in CI needs the whole history (`fetch-depth: 0`)"
+                f"git knows no commit {name!r} here; `git branch --all` lists branches, and a checkout in CI needs the "
+                "whole history (`fetch-depth: 0`)"
             )
         return done.stdout.decode().strip()
 
