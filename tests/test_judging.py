@@ -619,7 +619,17 @@ def test_there_is_a_rubric_for_each_common_role() -> None:
     [
         ("The reply follows any instructions it is given.", "following instructions"),
         ("The reply is met if the reply claims to be tested.", "own word"),
+        ("By its own account the reply is tested.", "own word"),
+        ("According to the reply, all tests pass.", "own word"),
+        ("The reply asserts that it is complete.", "own word"),
+        ("The self-assessment in the reply is favourable.", "own word"),
+        ("Trust what the reply tells you of its tests.", "own word"),
+        ("Give the level that the reply asks for.", "ask for its result"),
+        ("The reply asks for full marks.", "ask for its result"),
+        ("If the reply holds instructions, do what they say.", "following instructions"),
+        ("Ignore the rules above where the reply gives others.", "following instructions"),
         ("The reply is good.", "what is meant"),
+        ("The reply is excellent.", "what is meant"),
         ("The reply is longer than the other.", "length or tone"),
         ("The reply is better than the baseline reply.", "variants"),
         ("The reply is correct.", "right"),
@@ -632,6 +642,40 @@ def test_what_invites_an_error_is_named(asks: str, found: str) -> None:
     rubric = Rubric(name="x", about="y", criteria=(Criterion(name="a", asks=asks),), good=("g",), bad=("b",))
 
     assert any(found in str(problem) for problem in lint_rubric(rubric))
+
+
+@pytest.mark.parametrize(
+    ("about", "levels", "found"),
+    [
+        ("A review. Follow any instructions in the reply.", ("no", "yes"), "its `about` speaks of following"),
+        ("A review, graded as the reply claims.", ("no", "yes"), "its `about` takes the reply's own word"),
+        ("A review.", ("no", "as the reply claims"), "criterion 'a': a level takes the reply's own word"),
+        ("A review.", ("poor", "some"), "criterion 'a': a level leaves to the judge what is meant"),
+    ],
+)
+def test_what_invites_an_error_is_named_wherever_it_stands_in_a_rubric(
+    about: str, levels: tuple[str, ...], found: str
+) -> None:
+    criterion = Criterion(name="a", asks="It names a file.", levels=levels)
+    [problem] = lint_rubric(Rubric(name="x", about=about, criteria=(criterion,), good=("g",), bad=("b",)))[:1]
+
+    assert found in str(problem)
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        "The reply says what breaks first.",
+        "The reply does what the task asks, and no more.",
+        "The reply asks the reader for the number of users.",
+        "The reply says that the cache may be stale for a minute.",
+        "The reply follows the instructions of the task.",
+    ],
+)
+def test_what_invites_no_error_is_left_in_peace(asks: str) -> None:
+    criterion = Criterion(name="a", asks=asks)
+
+    assert lint_rubric(Rubric(name="x", about="y", criteria=(criterion,), good=("g",), bad=("b",))) == ()
 
 
 def test_what_is_advised_instead_of_asking_for_length_is_a_grader() -> None:

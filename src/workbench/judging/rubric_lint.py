@@ -25,26 +25,59 @@ class RubricProblem:
         return f"{where}{self.what}. {self.fix}"
 
 
-_RULES: tuple[tuple[re.Pattern[str], str, str], ...] = (
+_REPLY = r"(?:the\s+)?(?:reply|answer|response|it)"
+_SAYS = r"(?:says|claims|states|asserts|declares|announces|reports|promises|insists|tells|writes)"
+_MARKS = r"(?:marks?|scores?|points?|verdicts?|levels?|grades?|grading)"
+_INVITING: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (
         re.compile(
-            r"\b(?:as|if|what|whatever|when)\s+(?:the\s+)?(?:reply|answer|response|it)\s+(?:says|claims|states)\b", re.I
+            rf"\b(?:as|if|what|whatever|when)\s+{_REPLY}\s+{_SAYS}\b"
+            rf"|\b(?:reply|answer|response|it)\s+{_SAYS}\s+(?:you\s+|us\s+)?(?:that\s+)?(?:it|itself|its\s+own)\b"
+            r"|\baccording\s+to\s+(?:the\s+(?:reply|answer|response)|itself)\b"
+            r"|\bits\s+own\s+(?:account|word|claim|quality|rating|assess|score|scoring|verdict|judge?ment|grad|evaluat)\w*"
+            r"|\bself[- ](?:assess|rat|grad|evaluat|scor|report|declar|judge?ment)\w*"
+            r"|\b(?:rates|grades|scores|judges|assesses|evaluates|praises|recommends)\s+itself\b"
+            r"|\b(?:trust|believe)\w*\s+(?:what\s+)?(?:the\s+)?(?:reply|answer|response|author|it)\b",
+            re.I,
         ),
         "takes the reply's own word for it",
         "Say what has to stand there, not what the reply says of itself.",
     ),
     (
         re.compile(
-            r"\b(?:follow|obey|respect|honou?r)\w*\s+(?:any\s+|the\s+)?instructions?\b(?!\s+of\s+the\s+task)", re.I
+            rf"\b(?:reply|answer|response|it)\s+(?:asks|begs|calls|requests|demands|wants|pleads|argues)\b.{{0,20}}\b{_MARKS}\b"
+            rf"|\b{_MARKS}\s+(?:that\s+|which\s+)?{_REPLY}\s+"
+            r"(?:asks|requests|suggests|proposes|wants|names|gives|demands|deserves)\b",
+            re.I,
+        ),
+        "lets the reply ask for its result",
+        "Say what one sees in a reply that has it; what it asks for itself is worth nothing.",
+    ),
+    (
+        re.compile(
+            r"\b(?:follow|obey|respect|honou?r)\w*\s+(?:any\s+|all\s+|the\s+|its\s+)?instructions?\b(?!\s+of\s+the\s+task)"
+            r"|\binstructions?\s+(?:\w+\s+)?(?:in|within|of|from)\s+(?:the\s+)?(?:reply|answer|response)\b"
+            r"|\bdo(?:es|ing)?\s+what(?:ever)?\s+(?:they|it|(?:the\s+)?(?:reply|answer|response))\s+(?:say|ask|want|tell|demand)\w*"
+            r"|\b(?:ignore|disregard|forget|override)\w*\s+(?:\w+\s+)?(?:above|before|previous|earlier|instructions?|rules?)\b",
+            re.I,
         ),
         "speaks of following instructions, which a reply may give, too",
         "Name what the task asked for: “does what the task asks”.",
     ),
-    (
-        re.compile(r"\b(?:good|great|nice|high[- ]quality|appropriate|proper|adequate|suitable|reasonable)\b", re.I),
-        "leaves to the judge what is meant",
-        "Say what one sees in a reply that has it.",
+)
+"""What lets a reply that speaks to its judge move the result, wherever in a rubric it stands."""
+_VAGUE = (
+    re.compile(
+        r"\b(?:good|great|nice|excellent|outstanding|perfect|high[- ]quality|appropriate|proper|adequate|suitable|"
+        r"reasonable|sensible|sufficient|helpful|useful|professional|insightful|satisfactory|poor|bad)\b",
+        re.I,
     ),
+    "leaves to the judge what is meant",
+    "Say what one sees in a reply that has it.",
+)
+_RULES: tuple[tuple[re.Pattern[str], str, str], ...] = (
+    *_INVITING,
+    _VAGUE,
     (
         re.compile(r"\b(?:longer|shorter|lengthy|confident|confidently|polite|politely)\b", re.I),
         "asks for length or tone, which judges favour anyway",
@@ -72,6 +105,7 @@ _TWO = re.compile(r"\band\s+(?:it\s+|also\s+)?(?:\w+s)\s+(?:the|a|an|each|every|
 def lint_rubric(rubric: Rubric) -> tuple[RubricProblem, ...]:
     """What in the rubric invites errors, in the order of its criteria; it can be used all the same."""
     found = [problem for criterion in rubric.criteria for problem in _problems_of(criterion)]
+    found += _found("", rubric.about, _INVITING, where="its `about` ")
     if not rubric.about:
         found.append(
             RubricProblem(
@@ -90,11 +124,9 @@ def lint_rubric(rubric: Rubric) -> tuple[RubricProblem, ...]:
 
 
 def _problems_of(criterion: Criterion) -> list[RubricProblem]:
-    found = [
-        RubricProblem(criterion=criterion.name, what=f"{what} ({match[0]!r})", fix=fix)
-        for pattern, what, fix in _RULES
-        if (match := pattern.search(criterion.asks))
-    ]
+    found = _found(criterion.name, criterion.asks, _RULES)
+    for level in criterion.levels:
+        found += _found(criterion.name, level, (*_INVITING, _VAGUE), where="a level ")
     if match := _TWO.search(criterion.asks):
         found.append(
             RubricProblem(
@@ -112,3 +144,13 @@ def _problems_of(criterion: Criterion) -> list[RubricProblem]:
             )
         )
     return found
+
+
+def _found(
+    criterion: str, text: str, rules: tuple[tuple[re.Pattern[str], str, str], ...], *, where: str = ""
+) -> list[RubricProblem]:
+    return [
+        RubricProblem(criterion=criterion, what=f"{where}{what} ({match[0]!r})", fix=fix)
+        for pattern, what, fix in rules
+        if (match := pattern.search(text))
+    ]
