@@ -108,7 +108,7 @@ def test_the_sentence_is_met_first_and_the_rest_is_folded(tmp_path: Path) -> Non
     folded = [each.get_text() for each in row.details.select("p")]
     row.details.decompose()
 
-    assert folded == [*TRIED.agents, *lines[1:], "agent = down.md"]
+    assert folded == [*lines[1:], "agent = down.md"]
     assert lines[0] in row.get_text() and "t p = " not in row.get_text()
 
 
@@ -191,7 +191,7 @@ def test_agent_file_commit_change_and_model_are_named_and_all_is_summed(tmp_path
     assert facts == {
         "Notebooks": "2",
         "Replies": "24",
-        "USD of the replies": "0.7500 USD and 2 without a price",
+        "Cost of the replies": "0.7500 USD and 2 without a price",
         "Seconds of replies": "42.5",
         "Models": "claude-haiku-5-5, claude-opus-5-5",
         "Answered by": "live at https://api.anthropic.com",
@@ -210,6 +210,22 @@ def test_who_answered_is_said_of_each_notebook_only_where_it_is_not_the_same_of_
     for said, row in zip((elsewhere, TRIED.answered_by), differ.select("article"), strict=True):
         assert said in row.get_text()
     assert alike.dl.get_text().count(TRIED.answered_by) == 1
+
+
+def test_what_the_stand_in_made_up_has_no_price(tmp_path: Path) -> None:
+    page = page_of(tmp_path, verdict("a", "better", stand_in=True, usd=0.0))
+
+    assert page.get_text().count("nothing: made up") == 2, "of the batch and of the notebook"
+    assert "0.0000" not in page.get_text()
+
+
+def test_agent_file_and_revision_are_read_without_unfolding(tmp_path: Path) -> None:
+    soup = page_of(tmp_path, verdict("a", "better"))
+    for fold in soup.select("details"):
+        fold.decompose()
+
+    for line in TRIED.agents:
+        assert line in soup.article.get_text()
 
 
 def test_an_index_of_failures_alone_says_what_it_can(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from tests.browser.conftest import PROJECT, Lab, new_page, serious_violations
 from tests.browser.test_report import FAINTEST
+from tests.test_batch_index import TRIED
 from workbench.headless.batch_index import write_index
 from workbench.headless.job import Job
 from workbench.headless.left_behind import JobOutcome, NotebookRun
@@ -264,3 +266,26 @@ def test_index_of_a_batch_fits_its_window(page: Any, tmp_path: Path, width: int)
 
         assert opened.evaluate("document.documentElement.scrollWidth") == width
         assert opened.get_by_text("no difference shown").is_visible()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_agent_sentence_and_worst_promise_are_on_the_first_screen_of_an_index(
+    page: Any, tmp_path: Path, scheme: str, width: int
+) -> None:
+    warning = 'Worse in 1 promise: "asks first" (90 to 20 of 100).'
+    tried = replace(TRIED, kinds=("worse",), worse_promises=("asks first",), warning=warning)
+    job = Job(notebook=Path("compare.ipynb"), out=tmp_path / "compare-a")
+    index = write_index(tmp_path, [JobOutcome(job=job, end="completed", verdict="worse by 9 points.", tried=tried)])
+    context = page.context.browser.new_context(
+        offline=True, color_scheme=scheme, viewport={"width": width, "height": 900}
+    )
+    try:
+        reader = new_page(context)
+        reader.goto(index.as_uri())
+        for words in ("base (.claude/agents/a.md, commit 0123456789", "worse by 9 points.", warning):
+            shown = reader.get_by_text(words).first.bounding_box()
+            assert shown is not None and shown["y"] + shown["height"] < 700, words
+        assert reader.evaluate("document.documentElement.scrollWidth") == width
+    finally:
+        context.close()

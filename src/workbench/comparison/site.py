@@ -37,7 +37,7 @@ from workbench.comparison.report.document import FACTS, LEFT_OUT, html_document
 from workbench.comparison.report.row import what_was_tried
 from workbench.comparison.report.write import write_report
 from workbench.comparison.tables import compare
-from workbench.comparison.tried import WORSE_PROMISE, Tried, kind_first
+from workbench.comparison.tried import COSTS_NOTHING, WORSE_PROMISE, Tried, kind_first
 from workbench.definition.origin import find_origins
 from workbench.definition.project import RECORD_FILE
 from workbench.definition.there import bytes_in, text_in
@@ -350,7 +350,7 @@ def _compared_row(record: str, tried: Tried, link: str) -> dict[str, Any]:
         f"{'stand-in: ' * tried.stand_in}{verdict}",
         tried.worst_promise or ("nothing is graded" if {*tried.kinds} == {"not graded"} else "none is kept less"),
         ", ".join(tried.models) or "no model answered",
-        "nothing: made up" if tried.stand_in else tried.told_usd,
+        tried.told_usd,
         tried.day or "not recorded",
     )
     return {
@@ -374,7 +374,7 @@ def _row(each: AgentNights, shown: list[str], tried: Mapping[str, Tried], links:
         "name": value_without_secrets(each.agent),
         "where": value_without_secrets(" · ".join([*files, each.name])),
         "models": value_without_secrets(", ".join(last.answered) or "nobody answered"),
-        "usd": "nothing: made up" if last.is_stand_in else "no price known" if last.usd is None else f"{last.usd:.4f}",
+        "usd": COSTS_NOTHING if last.is_stand_in else "no price known" if last.usd is None else f"{last.usd:.4f}",
         "link": quote(_agent_page(each)),
         "picture": night_picture([night for night in each.nights if night.night in shown], small=True),
         "since": _why_no_drift(each) if since is None else _told_since(since),

@@ -8,6 +8,8 @@ from workbench.comparison.figures import worst_first
 
 WORSE_PROMISE = "worse in a promise"
 """What a run is filed under whose verdicts are no worse, and in which a promise is shown to be."""
+COSTS_NOTHING = "nothing: made up"
+"""In place of a price, where the stand-in answered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,9 @@ class Tried:
 
     @property
     def told_usd(self) -> str:
+        """What the replies cost, in words."""
+        if self.stand_in:
+            return COSTS_NOTHING
         return f"{self.usd:,.4f} USD" + (f" and {self.unpriced:,} without a price" if self.unpriced else "")
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from workbench.comparison.figures import HOW_IT_IS_DECIDED, IN_FULL
 from workbench.comparison.report.document import FACTS, html_document
-from workbench.comparison.tried import kind_first
+from workbench.comparison.tried import COSTS_NOTHING, Tried, kind_first
 from workbench.headless.left_behind import JobOutcome
 from workbench.headless.notebook_files import write_whole
 from workbench.markup import counted, html, visible
@@ -55,8 +55,11 @@ _BODY = (
 {% endif %}
 {% if row.title %}
 <p><span class="name">{{ row.title }}</span> <span class="soft">{{ row.took }}</span></p>
+{% for line in row.agents %}
+<p>{{ line }}</p>
+{% endfor %}
 <details><summary>{{ row.folded }}</summary>
-{% for line in row.agents + row.in_full %}
+{% for line in row.in_full %}
 <p>{{ line }}</p>
 {% endfor %}
 {% if row.given %}
@@ -195,7 +198,7 @@ def _row(folder: Path, outcome: JobOutcome, *, colour: str, with_endpoint: bool)
         colour=colour,
         said=tuple(line for line in said if line not in (*in_full, warning)),
         in_full=in_full,
-        folded="Agents, settings, and the verdict in full" if in_full else "Agents and settings",
+        folded="Settings, and the verdict in full" if in_full else "Settings",
         warning=warning,
         took="" if tried is None else _took(outcome, with_endpoint=with_endpoint),
         given="\n".join(_given(outcome)),
@@ -233,14 +236,17 @@ def _totals(outcomes: Sequence[JobOutcome]) -> list[tuple[str, str]]:
     return [
         ("Notebooks", f"{len(outcomes)}"),
         ("Replies", f"{sum(each.replies for each in tried):,}"),
-        ("USD of the replies", _usd(sum(each.usd for each in tried), sum(each.unpriced for each in tried))),
+        ("Cost of the replies", _usd(tried)),
         ("Seconds of replies", f"{sum(each.seconds for each in tried):,.1f}"),
         ("Models", ", ".join(models) or "none"),
         ("Answered by", "; ".join(dict.fromkeys(each.answered_by for each in tried))),
     ]
 
 
-def _usd(usd: float, unpriced: int) -> str:
+def _usd(tried: Sequence[Tried]) -> str:
+    if all(each.stand_in for each in tried):
+        return COSTS_NOTHING
+    usd, unpriced = sum(each.usd for each in tried), sum(each.unpriced for each in tried)
     return f"{usd:,.4f} USD" + (f" and {unpriced:,} without a price" if unpriced else "")
 
 
