@@ -10,7 +10,8 @@ import pytest
 from tests.messages_server import MessagesServer
 from tests.test_ledger import REPLY, make_version_1, trial_of, write
 from workbench.definition.agent import Agent
-from workbench.ledger.file import KEYS_A_QUERY, ledger_address, read_replies
+from workbench.ledger.file import KEYS_A_QUERY, ledger_address, read_replies, rows_in_file
+from workbench.ledger.paid import find_paid
 from workbench.ledger.store import open_ledger
 from workbench.trial.trial import Failure, Reply
 
@@ -42,8 +43,15 @@ def test_file_and_ledger_give_the_same_replies(agent: Agent, tmp_path: Path) -> 
 
 
 def test_reading_makes_no_file(tmp_path: Path) -> None:
-    assert read_replies(tmp_path / "ledger.sqlite", ["key"]) is None
+    assert read_replies(tmp_path / "ledger.sqlite", ["key"]) == {}
+    assert find_paid(tmp_path / "ledger.sqlite", ["key"]) == {}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_lies_beside_a_ledger_that_is_gone_is_left_to_open_ledger(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite.unsaved-1.json").write_text("{}")
+    assert read_replies(tmp_path / "ledger.sqlite", ["key"]) is None
+    assert rows_in_file(tmp_path / "ledger.sqlite", ["id"], ["key"]) is None
 
 
 def test_odd_name_of_a_file_is_no_query(agent: Agent, tmp_path: Path) -> None:

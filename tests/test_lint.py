@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 
 import workbench.definition
 from tests.test_document import headers
+from workbench.definition import lint
 from workbench.definition.agent import parse_agent
 from workbench.definition.claude_code import read_as_claude_code
 from workbench.definition.files import load_agent
@@ -15,6 +17,19 @@ from workbench.definition.lines import lines_of
 from workbench.definition.lint import check_agent, rules
 
 GOOD = "---\nname: code-reviewer\ndescription: Use it when code changed.\ntools: Read, Grep\nmodel: sonnet\ncolor: blue\n---\nBe.\n"
+
+
+class Early(date):
+    """A day on which some models are retired, and others will be."""
+
+    @classmethod
+    def today(cls) -> date:
+        return date(2026, 11, 1)
+
+
+@pytest.fixture(autouse=True)
+def early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lint, "date", Early)
 
 
 def found(text: str) -> list[tuple[str, str]]:

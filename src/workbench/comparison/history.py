@@ -23,6 +23,7 @@ from workbench.comparison.columns import trial_columns
 from workbench.comparison.figures import percent
 from workbench.comparison.promises import KeptPromise, PromiseChange, kept_promises, promises_since
 from workbench.comparison.scores import groups_of, is_stand_in, scores_by_variant
+from workbench.comparison.tried import COSTS_NOTHING
 from workbench.definition.project import RECORD_FILE
 from workbench.definition.there import is_folder_there
 from workbench.errors import ComparisonError, RecordError, RoutingRefused
@@ -150,8 +151,10 @@ class Answers:
 
     @property
     def told_usd(self) -> str:
-        """What they cost, or the least that they did."""
-        return f"{'>= ' if self.unpriced else ''}{self.usd:.4f}"
+        """What they cost, or the least that they did, in words."""
+        if self.made_up and not self.replies:
+            return COSTS_NOTHING
+        return f"{'>= ' if self.unpriced else ''}{self.usd:.4f} USD"
 
 
 @dataclass(frozen=True, kw_only=True)

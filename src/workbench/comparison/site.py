@@ -329,7 +329,7 @@ def _totals(history: History, nights: list[str], shown: int) -> Iterator[tuple[s
         yield "Agents", history.counted
         yield "Nights", history.counted_nights + (f", the last {shown} here" if len(nights) > shown else "")
     yield "Replies", history.answers.told
-    yield "USD", history.answers.told_usd
+    yield "Cost", history.answers.told_usd
 
 
 def _fell(each: AgentNights) -> bool:
