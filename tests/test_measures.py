@@ -191,6 +191,13 @@ class TestAMeasure:
         assert (found.kind, found.effect) == ("not compared", None)
         assert found.text == "not known of 0 and 12 of 12 attempts each: more than 5 % are missing"
 
+    def test_of_time_is_none_of_the_stand_in(self) -> None:
+        """Its clock is that of this machine: "15 % less time" would be told of noise."""
+        for endpoint, has_it in ((LIVE, True), (STAND_IN, False)):
+            run = run_of({"A": words(1, 2), "B": words(2, 3)}, endpoint=endpoint)
+            found = compare(run, baseline="A")
+            assert ("seconds" in {change.measure for change in found.measures}) == has_it
+
     def test_of_money_counts_every_attempt_and_none_of_the_stand_in(self) -> None:
         run = run_of({"A": words(*BEFORE), "B": words(*AFTER)})
         paid = tuple(

@@ -45,7 +45,7 @@ def test_a_record_of_a_change_is_reviewed_alone_and_two_beside_each_other_say_th
     title, _, sentence, *_ = alone.output.splitlines()
     assert (title, sentence) == ("Who is picked since perf changed", FIRST)
     assert alone.output.count("perf moved 12 of 12 of sec's cases to itself") == 1
-    assert "- perf: Makes slow code fast. (Tools: All tools)" in alone.output
+    assert "- perf: Makes slow code fast{+, and more+}. (Tools: All tools)" in alone.output
 
 
 def test_one_list_alone_says_how_often_one_is_picked(records: Path) -> None:

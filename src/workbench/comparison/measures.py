@@ -53,6 +53,8 @@ class Measure:
     """A value for each trial, in the order of the run; NaN where it is not known."""
     of_all_attempts: bool = False
     """Whether trials that were not answered have it too."""
+    of_a_model: bool = False
+    """Whether what the stand-in made up has none: its time is that of this machine, and nothing was paid."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +165,7 @@ MEASURES: tuple[Measure, ...] = (
         less="less time",
         more="more time",
         value=lambda columns: columns.seconds,
+        of_a_model=True,
     ),
     Measure(
         name="paid_usd",
@@ -172,6 +175,7 @@ MEASURES: tuple[Measure, ...] = (
         more="more paid",
         value=lambda columns: columns.paid["paid_usd"],
         of_all_attempts=True,
+        of_a_model=True,
     ),
 )
 """In the order in which they stand. Words are as `count_words` has them; questions are those put to the reader."""
@@ -180,8 +184,7 @@ MEASURES: tuple[Measure, ...] = (
 def measure_changes(columns: TrialColumns, *, baseline: str, families: int = 1) -> tuple[MeasureChange, ...]:
     """Each measure of each other variant against the baseline, variant by variant, in the order of `MEASURES`.
 
-    Money is left out where the stand-in answered, for nothing was paid. `families` as in
-    `corrected`.
+    Time and money are left out where the stand-in answered. `families` as in `corrected`.
     """
     run = columns.run
     groups = groups_of(run)
@@ -228,7 +231,7 @@ class _Row:
 
 def _measured(columns: TrialColumns) -> list[Measure]:
     made_up = is_stand_in(columns.run)
-    return [measure for measure in MEASURES if not (made_up and measure.name == "paid_usd")]
+    return [measure for measure in MEASURES if not (made_up and measure.of_a_model)]
 
 
 def _table(columns: TrialColumns, measure: Measure) -> Floats:

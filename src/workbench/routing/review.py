@@ -8,6 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from workbench.comparison.differences.views import plain_words
+from workbench.comparison.differences.words import diff_words
 from workbench.comparison.history import Told
 from workbench.comparison.report.document import html_document
 from workbench.comparison.report.summary import unlinked, unlinked_table
@@ -87,16 +89,19 @@ class RoutingReview:
 
     @staticmethod
     def _descriptions(change: RoutingChange) -> tuple[Table, ...]:
-        """What the main model is shown of each agent that changed, as it was and as it is."""
+        """What the main model is shown of each agent that changed, as it is, with the words that changed marked."""
         then, now = change.listed
         were = {new: old for old, new in change.renamed.items()}
-        none = "not listed"
-        rows = tuple((name, then.get(were.get(name, name), none), now.get(name, none)) for name in change.changed)
-        gone = tuple((name, text, none) for name, text in then.items() if name not in (*now, *change.renamed))
+        rows = [(name, then.get(were.get(name, name), ""), now.get(name, "")) for name in change.changed]
+        gone = [(name, text, "") for name, text in then.items() if name not in (*now, *change.renamed)]
         if not rows and not gone:
             return ()
         return (
-            Table(title="What the main model is shown", headings=("agent", "before", "after"), rows=(*rows, *gone)),
+            Table(
+                title="What the main model is shown: [-taken out-] {+put in+}",
+                headings=("agent", "its line in the list"),
+                rows=tuple((name, plain_words(diff_words(old, new)).rstrip("\n")) for name, old, new in (*rows, *gone)),
+            ),
         )
 
     def _repr_mimebundle_(
