@@ -439,7 +439,9 @@ def test_agents_of_as_many_projects_end_in_a_verdict_on_measures(
         assert comparison.verdicts[0].headline in shown, (comparison.verdicts[0].headline, shown)
         assert "none of them can be established" not in shown, source
         compared = [change for change in comparison.measures if change.kind != "not compared"]
-        assert {change.measure for change in compared} == {measure.name for measure in MEASURES if not measure.of_a_model}, source
+        assert {change.measure for change in compared} == {
+            measure.name for measure in MEASURES if not measure.of_a_model
+        }, source
         assert all(change.tasks >= needed and change.text for change in compared), source
         assert len(comparison.verdicts[0].headline.split()) <= 25
         kinds = Counter(change.kind for change in compared)
