@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 
@@ -44,7 +45,19 @@ def test_it_is_found_with_its_variant_and_system_prompt(ledger: Path) -> None:
     assert find_asked(ledger, lambda _: True, variants=["nobody"]) == ()
 
 
-@pytest.mark.parametrize("written", ["no JSON", "{}", '{"messages": 3}', '{"messages": [{"role": "user"}]}'])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "no JSON",
+        "{}",
+        '{"messages": 3}',
+        '{"messages": [{"role": "user"}]}',
+        *(
+            json.dumps({"messages": [{"role": "user", "content": content}]})
+            for content in (None, 5, ["a"], [5], [None], [[]], {"a": 1}, [{"type": "text", "text": 5}])
+        ),
+    ],
+)
 def test_a_request_that_is_none_names_its_row(written: str, ledger: Path) -> None:
     with sqlite3.connect(ledger) as connection:
         connection.execute("update attempts set request = ? where id = 2", (written,))

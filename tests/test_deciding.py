@@ -22,6 +22,7 @@ from workbench.definition.files import load_agent
 from workbench.errors import EstimateOnly, FileError, PlanError
 from workbench.headless.notebook import run_notebook
 from workbench.routing.asking import route
+from workbench.routing.cases import load_cases
 from workbench.routing.change import compare_routing
 from workbench.routing.contenders import by_wrongness, contenders
 from workbench.routing.deciding import Deciding, DecisionsAsked, seal_of
@@ -228,6 +229,19 @@ def test_the_frozen_notebook_asks_nobody(server: RouterServer, folder: Path, tmp
     assert str(measure_routing(load_run(left.notebook))) == str(one.routed)
     with pytest.raises(FileError, match="is there already"):
         one.freeze(notebook)
+
+
+def test_half_a_character_is_frozen_as_it_was(server: RouterServer, folder: Path, tmp_path: Path) -> None:
+    """No request can carry it, which is said; what is frozen is all the same what it was, as JSON can have it."""
+    agents = [parse_agent(agent(each, WEAK)) for each in ("db", "sec")]
+    cases = [Task(id=each, input=f"{each} \ud800 has trouble.", target=each) for each in ("db", "sec")]
+    server.decide = passes_controls(lambda prompt, names: "db" if "db" in prompt else "sec")
+    one = Deciding(agents, cases, retry=NO_WAIT)
+    ran(one)
+    assert "holds half a character" in one.trouble
+
+    one.freeze(tmp_path / "outputs" / "frozen-1.ipynb")
+    assert load_cases(tmp_path / "outputs" / "frozen-1.cases.jsonl") == tuple(cases)
 
 
 def test_no_name_of_an_agent_leads_out_of_a_folder(server: RouterServer, folder: Path, tmp_path: Path) -> None:

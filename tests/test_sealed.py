@@ -71,6 +71,23 @@ def test_tasks_of_one_id_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "seal.json").exists()
 
 
+def test_an_id_that_is_a_key_is_refused_without_it(tmp_path: Path) -> None:
+    key = "sk-ant-api03-" + "Ab3" * 20
+    with pytest.raises(PlanError, match="the id of number 2 is a key") as refused:
+        split(tmp_path, [TASKS[0], replace(TASKS[1], id=f"case-{key}"), *TASKS[2:]])
+    assert key not in str(refused.value)
+    assert not (tmp_path / "seal.json").exists()
+
+    split(tmp_path)
+    said = json.loads((tmp_path / "seal.json").read_text("utf-8"))
+    said["sealed"].append(key)
+    (tmp_path / "seal.json").write_text(json.dumps(said))
+    for tasks in (TASKS, TASKS[:-1]):
+        with pytest.raises(SealError) as told:
+            split(tmp_path, tasks)
+        assert key not in str(told.value)
+
+
 def test_too_few_tasks_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="write more"):
         split(tmp_path, TASKS[:3])

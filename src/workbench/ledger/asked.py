@@ -86,7 +86,7 @@ def _message_of(request: str, number: int, ledger: str) -> str:
     try:
         turns = json.loads(request)["messages"]
         return next((_text_of(turn["content"]) for turn in turns if turn["role"] == "user"), "")
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise damaged_row(ledger, number, "its request is none") from None
 
 

@@ -74,6 +74,8 @@ def _found_reply(row: Sequence[Any], ledger: str) -> FoundReply | None:
     written = dict(zip(ROW_COLUMNS, row, strict=True))
     asked = _request_of(written["request"], written["id"], ledger)
     messages = asked.get("messages") or [{}]
+    if not isinstance(messages, list) or not isinstance(messages[0], dict):
+        raise damaged_row(ledger, written["id"], "its request has no messages")
     message = messages[0].get("content")
     if len(messages) > 1 or not isinstance(message, str) or "frame" in asked or "tools" in asked:
         return None

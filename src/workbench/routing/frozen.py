@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.definition.agent import Agent
+from workbench.markup import HALF_CHARACTERS
 from workbench.routing.asking import MainModel
 from workbench.routing.cases import accepted_of
 from workbench.runs.frozen import as_notebook, cell, check_notebook_name, from_project, write_frozen
@@ -84,7 +85,8 @@ def write_routing_notebook(decided: Decided, path: str | Path) -> Path:
     files: dict[Path, bytes] = {}
     agents = _folder_of(decided.agents, path.with_name(f"{path.stem}.agents"), files)
     cases = path.with_name(f"{path.stem}.cases.jsonl")
-    files[cases] = "".join(json.dumps(_row(case), ensure_ascii=False) + "\n" for case in decided.cases).encode()
+    rows = "".join(json.dumps(_row(case), ensure_ascii=False) + "\n" for case in decided.cases)
+    files[cases] = rows.encode("utf-8", HALF_CHARACTERS)
     lines = [
         "from typing import Optional\n",
         f"agents: str = {agents!r}  # the folder of the agents that were listed",

@@ -16,7 +16,7 @@ from workbench.definition.project import project_folder, write_folder
 from workbench.definition.there import bytes_in
 from workbench.errors import FileError
 from workbench.grading.catalogue import standard
-from workbench.markup import command, visible
+from workbench.markup import HALF_CHARACTERS, command, visible
 from workbench.secrets import without_secrets
 from workbench.statistics.power import FEWEST_COMPARED
 from workbench.trial.task import Task
@@ -197,7 +197,8 @@ def write_frozen(path: Path, notebook: Mapping[str, Any], files: Mapping[Path, b
     Raises:
         FileError: a file cannot be written, is there already, or would hold a key.
     """
-    files = {**files, path: (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()}
+    written = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    files = {**files, path: written.encode("utf-8", HALF_CHARACTERS)}
     for file, content in files.items():
         text = content.decode("utf-8", "replace")
         if without_secrets(text) != text:

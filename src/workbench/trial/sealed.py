@@ -27,6 +27,7 @@ from typing import Any, TypeVar
 from workbench.definition.replacing import alone_in, replace_file, write_new
 from workbench.definition.there import bytes_in, path_of
 from workbench.errors import PlanError, SealError
+from workbench.secrets import without_secrets
 from workbench.trial.task import Task
 
 T = TypeVar("T")
@@ -191,7 +192,8 @@ def split_tasks(
         seed: by which they are drawn; by default 0, or what the file says.
 
     Raises:
-        PlanError: the shares are none, or leave fewer than two tasks in a part; or two tasks have one id.
+        PlanError: the shares are none, or leave fewer than two tasks in a part; or two tasks have one id, or one of
+            them is a key.
         SealError: the file is none of a seal, of other tasks, shares or seed, or was changed; says what in it.
         OSError: it cannot be written.
     """
@@ -225,6 +227,10 @@ def draw_parts(
         raise PlanError(f"select={select} and sealed={sealed}: give two shares above 0 that add up to 1 at most")
     if twice := [id for id, count in Counter(task.id for task in tasks).items() if count > 1]:
         raise PlanError(f"the id {twice[0]!r} is there twice; ids must differ, for a seal holds nothing else")
+    if keys := [number for number, task in enumerate(tasks, start=1) if without_secrets(task.id) != task.id]:
+        raise PlanError(
+            f"the id of number {keys[0]} is a key, or holds one, and a seal keeps ids as they are: name it anew"
+        )
     chosen, hidden = _parts(tasks, select=select, sealed=sealed, seed=seed)
     if min(len(chosen), len(hidden)) < FEWEST_OF_A_PART:
         raise PlanError(
@@ -311,7 +317,7 @@ def _check_parts(said: dict[str, Any], drawn: dict[str, Any], path: Path) -> Non
 
 def _named(ids: Sequence[str]) -> str:
     more = len(ids) - _MOST_NAMED
-    return ", ".join(ids[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return without_secrets(", ".join(ids[:_MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
 def _changed(what: str, path: Path) -> SealError:
